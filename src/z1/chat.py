@@ -1,0 +1,161 @@
+"""How does this family of models want to be spoken to, and how is it told to answer?
+
+One row of `PROFILES` a family, and one renderer for training and for serving: `prompt_ids` is the only place where a
+prompt becomes ids, `reply_ids` the only place where a trajectory does. A tokenizer is handed in; none is loaded here.
+Sources: the paper (arXiv 2504.00810, section 2.2 and figure 2) for the hint of z1; the Qwen3 documentation for its early
+stop; simplescaling/s1 for its delimiters; deepseek-ai's card of R1-Distill for the opened `<think>`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, Protocol
+
+from z1.errors import UserError
+from z1.think import AnswerDetector, Window
+
+CHATML = (
+    "{% for message in messages %}"
+    "{{ '<|im_start|>' + message['role'] + '\n' + message['content'] + '<|im_end|>\n' }}"
+    "{% endfor %}"
+    "{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}"
+)
+"""The template given to a base model that has none."""
+
+HINT = "\n\nI overthought it, the final answer should be:\n\n"
+"""The paper's hint (figure 2); `eval/general_evaluation/reasoning.py` of its code adds the blank lines."""
+
+
+class Tokenizer(Protocol):
+    """What z1 needs of a transformers tokenizer."""
+
+    chat_template: Any
+    eos_token_id: int | None
+
+    def encode(self, text: str, *, add_special_tokens: bool = ...) -> list[int]: ...
+    def decode(self, token_ids: list[int], *, skip_special_tokens: bool = ...) -> str: ...
+    def apply_chat_template(self, conversation: list[dict[str, str]], **settings: Any) -> Any: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """One family of models.
+
+    `opens` is text that stands at the end of every prompt (a fence that the template does not open itself), `close` the
+    text with which the model itself ends its thought; both are "" for models that think without a fence. `hint` shifts a
+    thought to its answer, `hint_at_once` does so before any thought; `prefix` begins every forced answer. `markers` are
+    texts that begin an answer in a model without a fence; none where their precision was not measured.
+    """
+
+    name: str
+    system: str | None = None
+    opens: str = ""
+    close: str = ""
+    hint: str = HINT
+    hint_at_once: str = HINT
+    prefix: str = ""
+    markers: tuple[str, ...] = ()
+    stops: tuple[str, ...] = ("<|im_end|>", "<|endoftext|>")
+
+
+PROFILES: dict[str, Profile] = {
+    row.name: row
+    for row in (
+        Profile(
+            "z1-tiny",
+            hint_at_once="",
+            prefix="The final answer is \\boxed{",
+            markers=("The final answer is",),
+        ),
+        Profile("z1"),
+        Profile("plain", hint="\n\nThe final answer is:\n\n", hint_at_once="The final answer is:\n\n"),
+        Profile(
+            "r1-distill",
+            close="</think>",
+            hint="\n</think>\n\nThe final answer is:",
+            hint_at_once="\n</think>\n\nThe final answer is:",
+            stops=("<｜end▁of▁sentence｜>",),
+        ),
+        Profile(
+            "qwen3",
+            close="</think>",
+            hint="\n\nConsidering the limited time by the user, I have to give the solution based on the thinking directly "
+            "now.\n</think>\n\n",
+            hint_at_once="<think>\n\n</think>\n\n",
+        ),
+        Profile(
+            "s1",
+            opens="<|im_start|>think\n",
+            close="<|im_start|>answer",
+            hint="<|im_start|>answer\nFinal Answer:",
+            hint_at_once="<|im_start|>answer\nFinal Answer:",
+        ),
+    )
+}
+
+
+def profile(name: str) -> Profile:
+    """The row of `PROFILES` called `name`."""
+    if name not in PROFILES:
+        raise UserError("profile", name, f"choose one of {', '.join(PROFILES)}")
+    return PROFILES[name]
+
+
+def prompt_ids(tokenizer: Tokenizer, profile: Profile, messages: str | Sequence[dict[str, str]]) -> list[int]:
+    """The ids of a prompt, up to where the model begins to think: a question, or a conversation as role and content."""
+    turns = [{"role": "user", "content": messages}] if isinstance(messages, str) else [dict(turn) for turn in messages]
+    if not turns or not turns[-1]["content"].strip():
+        raise UserError("prompt", "nothing", "ask something")
+    if profile.system is not None and turns[0]["role"] != "system":
+        turns.insert(0, {"role": "system", "content": profile.system})
+    template = None if tokenizer.chat_template else CHATML
+    text = tokenizer.apply_chat_template(turns, chat_template=template, tokenize=False, add_generation_prompt=True)
+    return tokenizer.encode(text + profile.opens, add_special_tokens=False)
+
+
+def reply_ids(tokenizer: Tokenizer, profile: Profile, thought: str, answer: str) -> list[int]:
+    """The ids of a trajectory as training shows it, without the stop id.
+
+    The answer prefix stands as ids by itself, so that a forced prefix and one that the model wrote are the same ids.
+    """
+    prefix = profile.prefix if answer.startswith(profile.prefix) else ""
+    parts = (thought, prefix, answer.removeprefix(prefix)) if prefix else (thought + answer,)
+    return [token for part in parts if part for token in tokenizer.encode(part, add_special_tokens=False)]
+
+
+def hint_ids(tokenizer: Tokenizer, profile: Profile, *, at_once: bool) -> tuple[int, ...]:
+    """The ids that shift a thought to its answer: the hint, then the answer prefix."""
+    parts = (profile.hint_at_once if at_once else profile.hint, profile.prefix)
+    return tuple(token for part in parts if part for token in tokenizer.encode(part, add_special_tokens=False))
+
+
+def stop_ids(tokenizer: Tokenizer, profile: Profile) -> frozenset[int]:
+    """The ids that end a reply: the tokenizer's end of sequence, and those of the profile's that it knows."""
+    known = [tokenizer.encode(text, add_special_tokens=False) for text in profile.stops]
+    ids = {ids[0] for ids in known if len(ids) == 1}
+    return frozenset(ids | ({tokenizer.eos_token_id} if tokenizer.eos_token_id is not None else set()))
+
+
+def window(tokenizer: Tokenizer, profile: Profile, thinking: int | None, answer: int) -> Window:
+    """The window of `thinking` and `answer` ids for this family."""
+    return Window(
+        thinking,
+        answer,
+        hint_ids(tokenizer, profile, at_once=thinking == 0),
+        stop_ids(tokenizer, profile),
+        tuple(tokenizer.encode(profile.close, add_special_tokens=False)) if profile.close else (),
+    )
+
+
+def detector(tokenizer: Tokenizer, profile: Profile) -> AnswerDetector | None:
+    """Tells where an answer begins; None for a family whose markers were not measured."""
+    if not profile.markers:
+        return None
+
+    @lru_cache(maxsize=None)
+    def piece(token: int) -> bytes:
+        return tokenizer.decode([token], skip_special_tokens=False).encode()
+
+    return AnswerDetector((marker.encode() for marker in profile.markers), piece)

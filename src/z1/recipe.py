@@ -1,0 +1,114 @@
+"""What is to be done, from nothing to the report?
+
+A recipe is one TOML file with a table a stage. Every key is checked and an unknown one is refused by name; a stage reads its
+own table and no other.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from z1.errors import UserError
+
+
+class Settings(BaseModel):
+    """A table of a recipe: immutable, no unknown keys, no silent conversions."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+class CurateSettings(Settings):
+    """`[curate]`: which problems, and how long may a trajectory think about each?"""
+
+    problems: int = Field(gt=0)
+    """Distinct programs wanted, spread evenly over the numbers of steps; a level with fewer distinct ones stays short."""
+    steps: tuple[int, int] = (1, 12)
+    """Fewest and most steps of a program, both included."""
+    test_share: float = Field(0.1, gt=0, lt=1)
+    """Share of all programs, by identity, that is kept for the test."""
+    direct_up_to: int = Field(ge=0)
+    """Programs of up to so many steps get the `direct` trajectory."""
+    compact_up_to: int = Field(ge=0)
+    """Then up to so many steps `compact`; longer ones get `full`."""
+
+
+class ModelSettings(Settings):
+    """`[model]`: the shape of a model from scratch (Qwen2)."""
+
+    vocabulary: int = Field(gt=300)
+    hidden: int = Field(gt=0)
+    layers: int = Field(gt=0)
+    heads: int = Field(gt=0)
+    key_value_heads: int = Field(gt=0)
+    feed_forward: int = Field(gt=0)
+    context: int = Field(gt=0)
+    """Most ids of prompt and reply together."""
+
+
+class TrainSettings(Settings):
+    """`[train]`: how does the model learn?"""
+
+    profile: str = "z1-tiny"
+    epochs: float = Field(gt=0)
+    batch_tokens: int = Field(gt=0)
+    """Most ids in a batch, padding included."""
+    matrix_rate: float = Field(gt=0)
+    """Peak learning rate of Muon, for the matrices inside the layers."""
+    other_rate: float = Field(gt=0)
+    """Peak learning rate of AdamW, for embeddings, norms and biases."""
+    warmup_steps: int = Field(ge=0)
+    decay_share: float = Field(gt=0, le=1)
+    """The last share of all steps, over which the rates fall to zero in a straight line."""
+    hint_share: float = Field(0.0, ge=0, lt=1)
+    """Share of rows whose thought is cut at a random id and answered after the hint."""
+    checkpoint_seconds: int = Field(60, gt=0)
+    threads: int = Field(1, gt=0)
+
+
+class EvaluateSettings(Settings):
+    """`[evaluate]`: what did the thinking buy?"""
+
+    benchmark: str = "world"
+    problems: int = Field(gt=0)
+    windows: tuple[int, ...]
+    answer: int = Field(gt=0)
+    """Allowance of the answer, in ids."""
+    concurrency: int = Field(64, gt=0)
+
+
+class ReportSettings(Settings):
+    """`[report]`: what does a person get to see?"""
+
+    title: str
+    transcripts: int = Field(12, ge=0)
+
+
+class Recipe(Settings):
+    """The whole story in one file."""
+
+    name: str = Field(pattern=r"^[a-z0-9][a-z0-9.-]*$")
+    seed: int = 0
+    curate: CurateSettings
+    model: ModelSettings
+    train: TrainSettings
+    evaluate: EvaluateSettings
+    report: ReportSettings
+
+
+def load(path: Path) -> Recipe:
+    """The recipe in `path`; every fault in it is one line that names the key."""
+    try:
+        table = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise UserError("recipe", path, "give the path of a .toml file, such as recipes/tiny.toml") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UserError(f"recipe {path}", f"no TOML ({error})", "correct that line") from None
+    try:
+        return Recipe.model_validate_json(_as_json(table))
+    except ValidationError as error:
+        raise _one_line(path, error) from None

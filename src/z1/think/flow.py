@@ -1,0 +1,183 @@
+"""What must happen next?
+
+A `Flow` never acts. It says one of three things: sample at most n ids, force these ids, finished. It is told: these ids
+came; shift now; the answer begins at this index. Drivers (see `engines/drive.py`) carry the messages; any driver, in any
+chunks, gets the same ledger for the same ids.
+
+    flow = Flow(window, room=4096)
+    while not isinstance(step := flow.next(), Finished):
+        flow.came(step.ids if isinstance(step, Force) else engine.sample(step.limit))
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+from z1.errors import Fault
+from z1.think.ledger import Bucket, End, Ledger, Shift, Span
+from z1.think.window import Window
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """Let the model produce at least one and at most `limit` ids; stop at a stop id."""
+
+    limit: int
+
+
+@dataclass(frozen=True, slots=True)
+class Force:
+    """Append these ids to the context, then say that they came."""
+
+    ids: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """Nothing more happens."""
+
+    end: End
+
+
+class Flow:
+    """One reply under one window.
+
+    `room` is how many ids the context still holds. `detects` says that somebody will tell where the answer begins; samples
+    are then never longer than the answer's allowance, so that an answer found late has not outgrown it (the same holds for a
+    fence that the model may close itself). `ids` are the ids of the reply so far.
+    """
+
+    def __init__(self, window: Window, room: int, *, detects: bool = False) -> None:
+        self.window = window
+        self.ids: list[int] = []
+        self.shifted: Shift | None = None
+        self.end: End | None = None
+        self._allowance = window.allowance(room)
+        self._detects = detects
+        self._thought_end: int | None = None
+        self._answer_start: int | None = None
+        self._forced = 0
+        self._probes = 0
+
+    def next(self) -> Sample | Force | Finished:
+        """What must happen now. Asking again without telling anything gives the same again."""
+        if self.end is None and self._thought_end is None and len(self.ids) >= self._allowance:
+            self._shift(self._why_full())
+        if self.end is not None:
+            return Finished(self.end)
+        if self._thought_end is not None and self._answer_start is None:
+            return Force(self._hint_left())
+        return Sample(self._left())
+
+    def came(self, ids: Sequence[int]) -> None:
+        """These ids were sampled, or were forced as `next` asked. Raises Fault where they break the last `next`."""
+        step = self.next()
+        if isinstance(step, Force):
+            if tuple(ids) != step.ids:
+                raise Fault(f"forced {step.ids} but {tuple(ids)} came")
+            self.ids += ids
+            self._forced = len(ids)
+            self._begin_answer(len(self.ids))
+            return
+        limit = step.limit if isinstance(step, Sample) else 0
+        if len(ids) > limit:
+            raise Fault(f"{len(ids)} ids came where at most {limit} were asked for")
+        for token in ids:
+            self._push(token)
+
+    def shift(self, why: Shift) -> bool:
+        """Stop thinking now. True if that changed anything: not after the answer began, the hint was due, or the end."""
+        if self.end is not None or self._thought_end is not None:
+            return False
+        self._shift(why)
+        return True
+
+    def answer_at(self, index: int) -> None:
+        """The model began its answer at `index` of the reply, by itself. No effect once the thought has ended."""
+        if not 0 <= index <= len(self.ids):
+            raise Fault(f"an answer cannot begin at {index} of {len(self.ids)} ids")
+        if self._thought_end is None:
+            self._thought_end, self.shifted = index, Shift.NATURAL
+            self._begin_answer(index)
+
+    def probed(self, count: int) -> None:
+        """`count` ids were paid for on a fork."""
+        self._probes += count
+
+    def abort(self) -> None:
+        """The caller gave up; what came so far stands."""
+        if self.end is None:
+            self.end = End.ABORTED
+
+    @property
+    def answering(self) -> bool:
+        """Whether the answer has begun."""
+        return self._answer_start is not None
+
+    def spans(self) -> tuple[Span, ...]:
+        """The reply in order, each id in one bucket; empty spans are left out."""
+        size = len(self.ids)
+        stop = size - 1 if self.end is End.STOP else size
+        thought_end = stop if self._thought_end is None else self._thought_end
+        answer_start = stop if self._answer_start is None else self._answer_start
+        middle = Bucket.HINT if self._forced else Bucket.CLOSE
+        borders = (0, min(thought_end, stop), min(answer_start, stop), stop, size)
+        buckets = (Bucket.THOUGHT, middle, Bucket.ANSWER, Bucket.STOP)
+        return tuple(Span(b, i, j) for b, (i, j) in zip(buckets, pairwise(borders), strict=True) if i < j)
+
+    def ledger(self) -> Ledger:
+        """What was used so far."""
+        used = {span.bucket.value: span.end - span.start for span in self.spans()}
+        answer = used.pop(Bucket.ANSWER, 0) if self._answer_start is not None else None
+        by_itself = self._thought_end is None or self.shifted is Shift.NATURAL
+        phase_one = len(self.ids) if by_itself else self._thought_end
+        return Ledger(**used, answer=answer, probe=self._probes, phase_one=phase_one)
+
+    def _push(self, token: int) -> None:
+        if self.end is not None:
+            raise Fault("ids came after a stop id")
+        self.ids.append(token)
+        if token in self.window.stops:
+            self.end = End.STOP
+            self.shifted = self.shifted or Shift.NATURAL
+            return
+        if self._thought_end is None and self._closes():
+            self._thought_end, self.shifted = len(self.ids) - len(self.window.close), Shift.NATURAL
+            self._begin_answer(len(self.ids))
+        elif self._answer_start is not None:
+            self._check_answer()
+
+    def _closes(self) -> bool:
+        close = list(self.window.close)
+        return bool(close) and self.ids[-len(close) :] == close
+
+    def _left(self) -> int:
+        if self._answer_start is not None:
+            return self.window.answer - (len(self.ids) - self._answer_start)
+        left = self._allowance - len(self.ids)
+        return min(left, max(1, self.window.answer)) if self._detects or self.window.close else left
+
+    def _why_full(self) -> Shift:
+        return Shift.BUDGET if self._allowance == self.window.thinking else Shift.CONTEXT
+
+    def _shift(self, why: Shift) -> None:
+        self._thought_end, self.shifted = len(self.ids), why
+        if not self._hint_left():
+            self._begin_answer(len(self.ids))
+
+    def _hint_left(self) -> tuple[int, ...]:
+        """The hint without the part that the model has already begun."""
+        hint = self.window.hint
+        begun = next(n for n in range(min(len(hint), len(self.ids)), -1, -1) if self.ids[len(self.ids) - n :] == list(hint[:n]))
+        return hint[begun:]
+
+    def _begin_answer(self, index: int) -> None:
+        self._answer_start = index
+        self._check_answer()
+
+    def _check_answer(self) -> None:
+        start = self._answer_start
+        if start is not None and self.end is None and len(self.ids) - start >= self.window.answer:
+            self.end = End.CUT

@@ -1,0 +1,152 @@
+"""Which small Python program comes next?
+
+A seeded generator of real programs: assignments, arithmetic, conditions, `for` and `while` loops, lists and strings. Every
+value that a program computes is a digit, a list of at most five digits, or a string of at most five capital letters, so
+that what is hard about a program is how long it runs and nothing else. It does not run programs (see `steps.py`) and does
+not decide how many of each are wanted (see `curate/`).
+
+Source: this project. The paper (arXiv 2504.00810) has no such world; it makes a teacher unnecessary.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from random import Random
+
+LARGEST = 9
+"""Largest number that any program may compute; programs that leave 0..LARGEST are not kept."""
+
+LETTERS = "ABCDE"
+
+
+def draw(seed: int, index: int) -> tuple[str, str]:
+    """The `index`-th candidate program of `seed`, as (kind, source).
+
+    A candidate may leave the range of values when it runs; `steps.run` tells. The same (seed, index) gives the same program
+    on every machine and Python version that keeps `random.Random`'s sequence.
+    """
+    rng = Random(f"{seed}:{index}")
+    kind = rng.choice(tuple(KINDS))
+    return kind, "\n".join(KINDS[kind](rng)) + "\n"
+
+
+def _digit(rng: Random, low: int = 0) -> str:
+    return str(rng.randint(low, LARGEST))
+
+
+def _operation(rng: Random, left: str) -> str:
+    """`left` and one more operand; small numbers are favoured so that values stay in range."""
+    operator = rng.choice("+++---*%")
+    if operator == "*":
+        return f"{left} * {rng.randint(0, 3)}"
+    if operator == "%":
+        return f"{left} % {rng.randint(2, 5)}"
+    return f"{left} {operator} {rng.randint(1, 5)}"
+
+
+def _update(rng: Random, target: str, other: str | None = None) -> str:
+    """One statement that changes `target`, by a constant or by the variable `other`."""
+    operator = rng.choice("+++--")
+    operand = other if other and rng.random() < 0.6 else str(rng.randint(1, 3))
+    if rng.random() < 0.35:
+        return f"{target} {operator}= {operand}"
+    return f"{target} = {target} {operator} {operand}"
+
+
+def _condition(rng: Random, name: str) -> str:
+    return f"{name} {rng.choice(('>', '<', '==', '!=', '>', '<'))} {rng.randint(1, 8)}"
+
+
+def _expression(rng: Random) -> list[str]:
+    left, right, third = _digit(rng), _digit(rng), _digit(rng)
+    first = f"{left} {rng.choice('+-*')} {right}"
+    return [f"print({first})"] if rng.random() < 0.4 else [f"print({first} {rng.choice('+-')} {third})"]
+
+
+def _straight(rng: Random) -> list[str]:
+    names = rng.sample("abcd", rng.randint(1, 4))
+    values = {names[0]: rng.randint(0, LARGEST)}
+    lines = [f"{names[0]} = {values[names[0]]}"]
+    for _ in range(max(0, rng.randint(-3, 10))):
+        target, source, other = rng.choice(names), rng.choice(sorted(values)), rng.choice(sorted(values))
+        right = f"{source} {rng.choice('+-')} {other}" if rng.random() < 0.4 else _operation(rng, source)
+        value = eval(right, {}, values)
+        if not 0 <= value <= LARGEST:
+            right, value = str(value % 10), value % 10
+        lines.append(f"{target} = {right}")
+        values[target] = value
+    shown = rng.choice(sorted(values))
+    if rng.random() < 0.6:
+        return [*lines, f"print({shown})"]
+    more = f" {rng.choice('+-')} {rng.randint(1, 5)}" if rng.random() < 0.5 else ""
+    return [*lines, f"print({_operation(rng, shown)}{more})"]
+
+
+def _branch(rng: Random) -> list[str]:
+    a, b = rng.sample("abcd", 2)
+    lines = [f"{a} = {_digit(rng)}", f"{b} = {_digit(rng)}"]
+    for _ in range(rng.randint(1, 4)):
+        tested, changed = rng.sample((a, b), 2)
+        lines += [f"if {_condition(rng, tested)}:", f"    {_update(rng, changed, tested)}"]
+        if rng.random() < 0.5:
+            lines += ["else:", f"    {_update(rng, changed, tested)}"]
+    return [*lines, f"print({rng.choice((a, b))})"]
+
+
+def _loop_body(rng: Random, target: str, item: str) -> list[str]:
+    plain = f"    {_update(rng, target, item)}"
+    if rng.random() < 0.6:
+        return [plain]
+    tested = item if rng.random() < 0.7 else target
+    lines = [f"    if {_condition(rng, tested)}:", f"        {_update(rng, target, item)}"]
+    return lines if rng.random() < 0.6 else [*lines, "    else:", f"        {_update(rng, target, item)}"]
+
+
+def _count(rng: Random) -> list[str]:
+    target, item = rng.choice("st"), rng.choice("ij")
+    loop = [f"for {item} in range({rng.randint(1, 6)}):", *_loop_body(rng, target, item)]
+    return [f"{target} = {_digit(rng)}", *loop, f"print({target})"]
+
+
+def _items(rng: Random) -> list[str]:
+    items = [rng.randint(0, 5) for _ in range(rng.randint(1, 5))]
+    if rng.random() < 0.25:
+        body = [f"    u.append({_operation(rng, 'x') if rng.random() < 0.7 else 'x'})"]
+        if rng.random() < 0.4:
+            body = [f"    if {_condition(rng, 'x')}:", f"    {body[0]}"]
+        return [f"v = {items}", "u = []", "for x in v:", *body, "print(u)"]
+    target = rng.choice("st")
+    return [f"v = {items}", f"{target} = {_digit(rng)}", "for x in v:", *_loop_body(rng, target, "x"), f"print({target})"]
+
+
+def _until(rng: Random) -> list[str]:
+    name, down = rng.choice("nk"), rng.random() < 0.6
+    start, bound = (rng.randint(4, 9), rng.randint(0, 5)) if down else (rng.randint(0, 4), rng.randint(3, 9))
+    step, compare = rng.randint(1, 3), ">" if down else "<"
+    move = f"    {name} {'-' if down else '+'}= {step}"
+    if rng.random() < 0.5:
+        move = f"    {name} = {name} {'-' if down else '+'} {step}"
+    head = f"while {name} {compare} {bound}:"
+    if rng.random() < 0.3:
+        return [f"{name} = {start}", head, move, f"print({name})"]
+    return [f"{name} = {start}", f"t = {rng.randint(0, 4)}", head, f"    {_update(rng, 't', name)}", move, "print(t)"]
+
+
+def _text(rng: Random) -> list[str]:
+    word = "".join(rng.choice(LETTERS) for _ in range(rng.randint(1, 5)))
+    if rng.random() < 0.5:
+        return [f'w = "{word}"', 't = ""', "for c in w:", f"    t = {rng.choice(('t + c', 'c + t'))}", "print(t)"]
+    body = [f'    if c {rng.choice(("==", "!="))} "{rng.choice(LETTERS)}":', f"        {_update(rng, 'n')}"]
+    return [f'w = "{word}"', f"n = {rng.randint(0, 5)}", "for c in w:", *body, "print(n)"]
+
+
+KINDS: dict[str, Callable[[Random], list[str]]] = {
+    "expression": _expression,
+    "straight": _straight,
+    "branch": _branch,
+    "count": _count,
+    "items": _items,
+    "until": _until,
+    "text": _text,
+}
+"""The kinds of program, each a function from a random source to lines."""
