@@ -6,12 +6,13 @@ own table and no other.
 
 from __future__ import annotations
 
+import json
 import tomllib
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from z1.errors import UserError
 
@@ -109,6 +110,24 @@ def load(path: Path) -> Recipe:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise UserError(f"recipe {path}", f"no TOML ({error})", "correct that line") from None
     try:
-        return Recipe.model_validate_json(_as_json(table))
+        return Recipe.model_validate_json(json.dumps(table, default=str))
     except ValidationError as error:
         raise _one_line(path, error) from None
+
+
+def _one_line(path: Path, error: ValidationError) -> UserError:
+    fault = error.errors()[0]
+    key = ".".join(str(part) for part in fault["loc"])
+    if fault["type"] == "extra_forbidden":
+        near = get_close_matches(str(fault["loc"][-1]), _known(fault["loc"][:-1]), 1)
+        return UserError(f"recipe {path}", f"the unknown key {key}", f"did you mean {near[0]}?" if near else "leave it out")
+    if fault["type"] == "missing":
+        return UserError(f"recipe {path}", f"no key {key}", "add it")
+    return UserError(f"recipe {path}, key {key}", repr(fault["input"]), fault["msg"][0].lower() + fault["msg"][1:])
+
+
+def _known(table: tuple[int | str, ...]) -> list[str]:
+    settings: Any = Recipe
+    for part in table:
+        settings = settings.model_fields[str(part)].annotation
+    return list(settings.model_fields)

@@ -1,0 +1,94 @@
+"""Which facts are kept, and in what shape?
+
+Records are frozen dataclasses that stand as one JSON object a line in append-only files (see `runs.py`). Names of fields are
+names of keys; a missing or an unknown key is refused.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from typing import Any, Self
+
+from z1.errors import UserError
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """Something that can be a line of JSON."""
+
+    def as_json(self) -> dict[str, Any]:
+        """Plain values, ready for `json.dumps`."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> Self:
+        """The record in `value`; names the key that is missing or unknown."""
+        names = {field.name for field in fields(cls)}
+        if wrong := names ^ set(value):
+            raise UserError(f"a line of {cls.__name__} records", f"key {min(wrong)!r} missing or unknown", "check the file")
+        return cls(**value)
+
+
+@dataclass(frozen=True, slots=True)
+class Problem(Record):
+    """Something to think about. `steps` and `kind` grade it where its source can tell."""
+
+    id: str
+    question: str
+    answer: str
+    origin: str
+    kind: str = ""
+    steps: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Trajectories(Record):
+    """A problem with its verified thoughts, by level, and how the answer is written after any of them."""
+
+    problem: Problem
+    thoughts: dict[str, str]
+    answer: str
+    draw: int
+    """Where in its source's order the problem stood: collecting goes on after the last one kept."""
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> Self:
+        """As `Record.from_json`, with the problem inside."""
+        return cls(**{**value, "problem": Problem.from_json(value["problem"])})
+
+
+@dataclass(frozen=True, slots=True)
+class Row(Record):
+    """One training example: response = thought + answer, as the published Z1-Code-Reasoning-107K has it in one column."""
+
+    id: str
+    question: str
+    thought: str
+    answer: str
+    level: str
+    steps: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt(Record):
+    """One reply to one problem under one window, with everything that is needed to count and to read it.
+
+    `window` is the thinking allowance that was asked for (None is free). `spans` are [bucket, first, last + 1] over `ids`, and
+    `texts` the text of each span; `ledger` are the counts of `think.Ledger`; `verdict` is one of `grading`'s. Where an engine
+    failed the verdict is "missing", there are no ids, and `fault` says why.
+    """
+
+    problem: str
+    window: int | None
+    sample: int
+    prompt: list[int]
+    ids: list[int]
+    spans: list[list[Any]]
+    texts: list[str]
+    ledger: dict[str, int | None]
+    end: str
+    shift: str
+    verdict: str
+    fault: str
+    tokenizer: str
