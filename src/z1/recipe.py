@@ -30,8 +30,6 @@ class CurateSettings(Settings):
     """Distinct programs wanted, spread evenly over the numbers of steps; a level with fewer distinct ones stays short."""
     steps: tuple[int, int] = (1, 12)
     """Fewest and most steps of a program, both included."""
-    test_share: float = Field(0.1, gt=0, lt=1)
-    """Share of all programs, by identity, that is kept for the test."""
     direct_up_to: int = Field(ge=0)
     """Programs of up to so many steps get the `direct` trajectory."""
     compact_up_to: int = Field(ge=0)

@@ -41,7 +41,7 @@ def _operation(rng: Random, left: str) -> str:
         return f"{left} * {rng.randint(0, 3)}"
     if operator == "%":
         return f"{left} % {rng.randint(2, 5)}"
-    return f"{left} {operator} {rng.randint(1, 5)}"
+    return f"{left} {operator} {rng.choice((1, 1, 2, 2, 3, 3, 4, 5, 6, 7, 8, 9))}"
 
 
 def _update(rng: Random, target: str, other: str | None = None) -> str:
@@ -80,6 +80,18 @@ def _straight(rng: Random) -> list[str]:
         return [*lines, f"print({shown})"]
     more = f" {rng.choice('+-')} {rng.randint(1, 5)}" if rng.random() < 0.5 else ""
     return [*lines, f"print({_operation(rng, shown)}{more})"]
+
+
+def _words(rng: Random) -> list[str]:
+    first = "".join(rng.choice(LETTERS) for _ in range(rng.randint(1, 3)))
+    more = "".join(rng.choice(LETTERS) for _ in range(rng.randint(1, 2)))
+    length = rng.randint(1, 3)
+    if length == 1:
+        return [f'print("{first}" + "{more}")']
+    joined = rng.choice((f'w + "{more}"', f'"{more}" + w'))
+    if length == 2:
+        return [f'w = "{first}"', f"print({joined})"]
+    return [f'w = "{first}"', f"t = {joined}", "print(t)"]
 
 
 def _branch(rng: Random) -> list[str]:
@@ -142,6 +154,7 @@ def _text(rng: Random) -> list[str]:
 
 KINDS: dict[str, Callable[[Random], list[str]]] = {
     "expression": _expression,
+    "words": _words,
     "straight": _straight,
     "branch": _branch,
     "count": _count,

@@ -103,7 +103,8 @@ def _call(node: ast.expr, step: Step, echo: str) -> str:
         return " -> ".join([*([echo] if echo else []), *chain[:-1], _show(node.func.value.id, step)])
     if not echo:
         return " -> ".join(chain)
-    return " -> ".join([echo, *(chain or [str(_look_up(argument, step.before))])])
+    printed = chain.pop().strip('"') if chain else str(_look_up(argument, step.before))
+    return " -> ".join([echo, *chain, printed])
 
 
 def _test(test: ast.expr, state: dict[str, Any]) -> str:

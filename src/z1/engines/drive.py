@@ -1,0 +1,102 @@
+"""Who carries the messages between a window and a session?
+
+`drive` joins one `Flow` to one `Session` and returns when the reply has ended. The clock lives here and nowhere deeper: a
+deadline interrupts the session and shifts the flow. `Control` lets somebody else do the same ("answer now").
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from z1.engines.protocol import Session
+from z1.errors import EngineFault
+from z1.think import AnswerDetector, Bucket, Finished, Flow, Force, Shift
+
+Listener = Callable[[Bucket, tuple[int, ...]], None]
+
+
+class Control:
+    """A handle on a reply that is under way."""
+
+    def __init__(self, flow: Flow, session: Session) -> None:
+        self._flow, self._session = flow, session
+        self._wanted: Shift | None = None
+
+    def answer_now(self, why: Shift = Shift.CONTROL) -> bool:
+        """Ask for the answer. True if that will change anything; asking twice is the same as asking once."""
+        if self._wanted is not None or self._flow.shifted is not None or self._flow.end is not None:
+            return False
+        self._wanted = why
+        self._session.interrupt()
+        return True
+
+    @property
+    def asked(self) -> bool:
+        """Whether the answer has been asked for."""
+        return self._wanted is not None
+
+    def obey(self) -> None:
+        """Carry out what was asked for; the driver calls this between two messages."""
+        if self._wanted is not None:
+            self._flow.shift(self._wanted)
+
+
+@dataclass(frozen=True, slots=True)
+class Drive:
+    """How a reply is driven: by at most `chunk` ids a message (None: as many as the flow allows), until `deadline` seconds.
+
+    `listen` is told the ids of each bucket in order, as soon as their bucket is sure. None of these changes the ids.
+    """
+
+    detector: AnswerDetector | None = None
+    chunk: int | None = None
+    deadline: float | None = None
+    listen: Listener | None = None
+
+
+async def drive(flow: Flow, session: Session, how: Drive = Drive(), control: Control | None = None) -> Flow:
+    """Run `flow` on `session` to its end, and return it. Raises EngineFault; what came before stands in the flow."""
+    control = control or Control(flow, session)
+    timer = None
+    if how.deadline is not None:
+        timer = asyncio.get_running_loop().call_later(how.deadline, control.answer_now, Shift.DEADLINE)
+    told = 0
+    try:
+        while True:
+            control.obey()
+            step = flow.next()
+            if isinstance(step, Finished):
+                return flow
+            if isinstance(step, Force):
+                await session.append(step.ids)
+                flow.came(step.ids)
+            else:
+                sampled = await session.sample(min(step.limit, how.chunk or step.limit))
+                _tell(flow, sampled.ids, how.detector)
+                if not sampled.ids and not control.asked:
+                    raise EngineFault("the engine ended a sample without an id")
+            told = _listen(flow, how, told)
+    finally:
+        if timer is not None:
+            timer.cancel()
+
+
+def _tell(flow: Flow, ids: tuple[int, ...], detector: AnswerDetector | None) -> None:
+    flow.came(ids)
+    if detector is not None and (begins := detector.feed(ids)) is not None:
+        flow.answer_at(begins)
+
+
+def _listen(flow: Flow, how: Drive, told: int) -> int:
+    """Tell the listener every id whose bucket is sure, from the `told`-th on; returns how many were told in all."""
+    if how.listen is None:
+        return 0
+    unsure = 0 if flow.end is not None or flow.answering or how.detector is None else how.detector.undecided
+    sure = len(flow.ids) - unsure
+    for span in flow.spans():
+        first, last = max(span.start, told), min(span.end, sure)
+        if first < last:
+            how.listen(span.bucket, tuple(flow.ids[first:last]))
+    return max(told, sure)

@@ -1,0 +1,126 @@
+"""What does z1 ask of an engine?
+
+A *session* holds one live context: it samples ids, takes ids that are forced on it, forks, can be interrupted, and is
+closed. An engine opens sessions; many run at once and none waits for another. All engines give the same ids for the same
+model under deterministic greedy decoding (`tests/engines/conformance.py`); capabilities say at what cost.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from types import TracebackType
+from typing import Protocol, Self
+
+from z1.chat import Tokenizer
+
+
+@dataclass(frozen=True, slots=True)
+class Sampling:
+    """How ids are chosen. `temperature` 0 is greedy; `top_k` 0 and `top_p` 1 leave every id in.
+
+    A draw is keyed by (`seed`, `sample`, position in the context), so that it does not depend on what else runs. `stops` end a
+    sample with the stop id as its last.
+    """
+
+    stops: frozenset[int] = frozenset()
+    temperature: float = 0.0
+    top_p: float = 1.0
+    top_k: int = 0
+    seed: int = 0
+    sample: int = 0
+
+
+class Reason(StrEnum):
+    """Why a sample ended."""
+
+    STOP = "stop"
+    """A stop id came; it is the last of the ids."""
+    LIMIT = "limit"
+    """As many ids came as were asked for."""
+    INTERRUPTED = "interrupted"
+    """`interrupt` was called; the ids so far stand."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sampled:
+    """The ids of one sample, in order, and why it ended."""
+
+    ids: tuple[int, ...]
+    reason: Reason
+
+
+@dataclass(frozen=True, slots=True)
+class Capabilities:
+    """What an engine can do, and at what cost."""
+
+    keeps_cache: bool
+    """Forced ids join the live context; nothing before them is computed again."""
+    forks: bool
+    """A fork shares what was computed."""
+    deterministic: bool
+    """Greedy ids do not depend on what else runs."""
+
+
+class Session(Protocol):
+    """One live context. Not for use by two tasks at once, but for `interrupt`."""
+
+    @property
+    def room(self) -> int:
+        """Ids that still fit."""
+        ...
+
+    async def sample(self, limit: int) -> Sampled:
+        """At least one and at most `limit` ids, unless interrupted. Raises EngineFault."""
+        ...
+
+    async def append(self, ids: Sequence[int]) -> None:
+        """Force `ids` on the context. Raises EngineFault where they do not fit."""
+        ...
+
+    async def fork(self) -> Session:
+        """Another session with the same context."""
+        ...
+
+    def interrupt(self) -> None:
+        """End the sample that is under way with the ids that came so far; no effect where none is."""
+        ...
+
+    async def close(self) -> None:
+        """Free what the session holds; closing twice is no fault."""
+        ...
+
+
+class Engine(Protocol):
+    """Something that opens sessions for one model."""
+
+    @property
+    def name(self) -> str:
+        """What a person calls this model."""
+        ...
+
+    @property
+    def tokenizer(self) -> Tokenizer:
+        """The model's tokenizer."""
+        ...
+
+    @property
+    def profile(self) -> str:
+        """Name of the model's row in `chat.PROFILES`."""
+        ...
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """What this engine can do."""
+        ...
+
+    async def open(self, prompt: Sequence[int], sampling: Sampling) -> Session:
+        """A session whose context is `prompt`. Raises UserError where it does not fit."""
+        ...
+
+    async def __aenter__(self) -> Self: ...
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...

@@ -1,0 +1,72 @@
+"""Which programs of the world are problems, and in what order?
+
+The world as a source of problems: candidates are drawn in order, run, written up at every level and verified; those of the
+wrong split, the wrong length or an identity seen before are passed over. Each number of steps gets an equal share; a number
+with few distinct programs stays short of it, and nothing is repeated to fill it up.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from z1.records import Problem, Trajectories
+from z1.world import identity, programs, steps, teacher
+
+TEST_SHARE = 0.1
+"""Share of all programs, by identity, that no training may see. A constant: with it every test stays a test."""
+
+DRAWS = 5
+"""Candidates looked at for each problem wanted; after that, levels that are not full stay so."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """`problems` distinct programs of `split` ("train" or "test"), of `fewest` to `most` steps, from `seed`."""
+
+    problems: int
+    split: str
+    fewest: int
+    most: int
+    seed: int
+
+    @property
+    def per_level(self) -> int:
+        """Most problems of any one number of steps."""
+        return -(-self.problems // (self.most - self.fewest + 1))
+
+
+def collect(wanted: Wanted, have: Iterable[Trajectories] = ()) -> Iterator[Trajectories]:
+    """The problems that `wanted` describes, in order, after those that we `have` from the same `wanted` already."""
+    seen: set[str] = set()
+    levels: Counter[int | None] = Counter()
+    first = 0
+    for kept in have:
+        seen.add(kept.problem.id)
+        levels[kept.problem.steps] += 1
+        first = kept.draw + 1
+    for index in range(first, wanted.problems * DRAWS):
+        if len(seen) >= wanted.problems:
+            return
+        found = _candidate(wanted, index, seen, levels)
+        if found is not None:
+            seen.add(found.problem.id)
+            levels[found.problem.steps] += 1
+            yield found
+
+
+def _candidate(wanted: Wanted, index: int, seen: set[str], levels: Counter[int | None]) -> Trajectories | None:
+    kind, source = programs.draw(wanted.seed, index)
+    name = identity.identity(source)
+    if name in seen or identity.split(name, TEST_SHARE) != wanted.split:
+        return None
+    run = steps.run(source, wanted.most)
+    if run is None or len(run.steps) < wanted.fewest or levels[len(run.steps)] >= wanted.per_level:
+        return None
+    try:
+        thoughts = {level: teacher.write(run, level) for level in teacher.LEVELS}
+    except teacher.OutOfRange:
+        return None
+    problem = Problem(name, teacher.question(source), run.printed, "world", kind, len(run.steps))
+    return Trajectories(problem, thoughts, teacher.answer(run.printed), index)
