@@ -65,6 +65,8 @@ class TrainSettings(Settings):
     """The last share of all steps, over which the rates fall to zero in a straight line."""
     hint_share: float = Field(0.0, ge=0, lt=1)
     """Share of rows whose thought is cut at a random id and answered after the hint."""
+    repeats: dict[str, int] = Field(default_factory=dict)
+    """How often an epoch shows the rows of a level; once where nothing is said. A direct row teaches through few ids."""
     checkpoint_seconds: int = Field(60, gt=0)
     threads: int = Field(1, gt=0)
 

@@ -24,9 +24,10 @@ from z1.runs import hash_file, provenance, read_lines, whole_folder, write_json
 from z1.train import model as models
 from z1.train import tokenizer as tokenizers
 from z1.train.loop import Progress, Trainer
-from z1.train.rows import Encoder, Rows, encode
+from z1.train.rows import Encoder, Rows, encode, once
 
 MODEL = "model"
+ROWS = "rows.npz"
 
 TOKENIZER_ROWS = 8_000
 """Rows that the tokenizer is made from; more give the same merges."""
@@ -43,7 +44,9 @@ def train(recipe: Recipe, rows: Path, folder: Path, report: Callable[[Progress],
     profile = chat.profile(recipe.train.profile)
     texts = (row.question + "\n" + row.thought + row.answer + profile.hint for row in corpus[:TOKENIZER_ROWS])
     tokenizer = tokenizers.build(texts, recipe.model.vocabulary)
-    data = encode(corpus, Encoder(tokenizer, profile, recipe.train.hint_share, recipe.seed), recipe.model.context)
+    encoder = Encoder(tokenizer, profile, recipe.train.hint_share, recipe.seed)
+    shown = [row for row in corpus for _ in range(recipe.train.repeats.get(row.level, 1))]
+    data = once(folder / ROWS, lambda: encode(shown, encoder, recipe.model.context))
     ends = (tokenizer.pad_token_id or 0, tokenizer.eos_token_id or 0)
     model = models.build(recipe.model, len(tokenizer), recipe.seed, ends)
     trainer = Trainer(model, data, recipe.train, recipe.seed)

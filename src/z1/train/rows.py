@@ -7,8 +7,9 @@ once and kept as flat arrays; a row that does not fit the context is refused, ne
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from random import Random
 
 import numpy as np
@@ -18,6 +19,7 @@ from z1 import chat
 from z1.chat import Profile, Tokenizer
 from z1.errors import UserError
 from z1.records import Row
+from z1.runs import whole_file
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +80,17 @@ def encode(rows: Iterable[Row], encoder: Encoder, context: int) -> Rows:
     if len(starts) == 1:
         raise UserError("training rows", "none", "curate some first")
     return Rows(np.array(ids, np.int32), np.array(learned, np.bool_), np.array(starts, np.int64))
+
+
+def once(path: Path, make: Callable[[], Rows]) -> Rows:
+    """The rows in `path`, or those that `make` gives, kept there for the next time."""
+    if not path.exists():
+        made = make()
+        with whole_file(path) as temporary, temporary.open("wb") as file:
+            np.savez(file, ids=made.ids, learned=made.learned, starts=made.starts)
+        return made
+    with np.load(path, allow_pickle=False) as kept:
+        return Rows(kept["ids"], kept["learned"], kept["starts"])
 
 
 def batches(sizes: Sequence[int] | NDArray[np.int64], batch_tokens: int, seed: int, epoch: int) -> list[NDArray[np.int64]]:

@@ -18,7 +18,7 @@ TEST_SHARE = 0.1
 """Share of all programs, by identity, that no training may see. A constant: with it every test stays a test."""
 
 DRAWS = 5
-"""Candidates looked at for each problem wanted; after that, levels that are not full stay so."""
+"""Candidates of the split looked at for each problem wanted; after that, levels that are not full stay so."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +39,8 @@ class Wanted:
 
 def collect(wanted: Wanted, have: Iterable[Trajectories] = ()) -> Iterator[Trajectories]:
     """The problems that `wanted` describes, in order, after those that we `have` from the same `wanted` already."""
+    share = TEST_SHARE if wanted.split == "test" else 1 - TEST_SHARE
+    most_draws = int(wanted.problems * DRAWS / share)
     seen: set[str] = set()
     levels: Counter[int | None] = Counter()
     first = 0
@@ -46,7 +48,7 @@ def collect(wanted: Wanted, have: Iterable[Trajectories] = ()) -> Iterator[Traje
         seen.add(kept.problem.id)
         levels[kept.problem.steps] += 1
         first = kept.draw + 1
-    for index in range(first, wanted.problems * DRAWS):
+    for index in range(first, most_draws):
         if len(seen) >= wanted.problems:
             return
         found = _candidate(wanted, index, seen, levels)

@@ -1,0 +1,17 @@
+"""Who computes the ids?
+
+    protocol.py   what z1 asks of an engine: sessions that sample, take forced ids, fork, and can be interrupted
+    drive.py      who carries the messages between a window and a session
+    scripted.py   a model whose thoughts are written down, for tests and examples
+    local.py      a transformers model in this process, with continuous batching
+    slots.py      where keys and values lie, and how a step is computed
+    choose.py     which id comes next
+    weights.py    where weights come from, and which family a model is
+
+Verbs know `protocol` and `drive`; only the door picks an engine. Importing this package loads nothing heavy.
+"""
+
+from z1.engines.drive import Control, Drive, drive
+from z1.engines.protocol import Capabilities, Engine, Reason, Sampled, Sampling, Session
+
+__all__ = ["Capabilities", "Control", "Drive", "Engine", "Reason", "Sampled", "Sampling", "Session", "drive"]

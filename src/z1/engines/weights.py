@@ -1,0 +1,65 @@
+"""Where do a model's weights come from, and which family is it?
+
+A folder or a hub id in the format of transformers, safetensors only; no code of a model repository is run. A folder that z1
+made says its profile in `z1.json`; of others the family is told from configuration and chat template, and `--profile`
+overrules both.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+from z1 import chat
+from z1.chat import Tokenizer
+from z1.errors import UserError
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """A model on its device, its tokenizer, and what a person calls both."""
+
+    model: Any
+    tokenizer: Tokenizer
+    name: str
+    profile: str
+
+
+def load_model(model: str, profile: str | None) -> Loaded:
+    """Load a folder or a hub id: float32 on a CPU, as it was saved on an accelerator. Raises UserError, in one line."""
+    folder = Path(model)
+    if folder.exists() or model.startswith((".", "/", "~")):
+        _check_folder(folder)
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    dtype = torch.float32 if device == "cpu" else "auto"
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(model)
+        weights = AutoModelForCausalLM.from_pretrained(model, dtype=dtype, use_safetensors=True)
+    except (OSError, ValueError, KeyError) as error:
+        first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise UserError(f"model {model}", first, "give a folder or a hub id in the format of transformers") from None
+    own = json.loads((folder / "z1.json").read_text("utf-8")) if (folder / "z1.json").is_file() else {}
+    name = own.get("name") or (folder.name if folder.exists() else model)
+    found = chat.profile(profile or own.get("profile") or family(weights.config.model_type, tokenizer.chat_template)).name
+    return Loaded(weights.to(device), tokenizer, name, found)
+
+
+def family(model_type: str, template: str | None) -> str:
+    """The profile that a model's configuration and chat template speak for; `plain` where neither tells."""
+    if model_type.startswith("qwen3"):
+        return "qwen3"
+    return "r1-distill" if "<think>" in (template or "") else "plain"
+
+
+def _check_folder(folder: Path) -> None:
+    if not folder.is_dir():
+        raise UserError("model", f"no folder {folder}", "give a model folder or a hub id")
+    if not (folder / "config.json").is_file():
+        raise UserError(f"model folder {folder}", "no config.json", "give a folder in the format of transformers")
+    if not any(folder.glob("*.safetensors")):
+        raise UserError(f"model folder {folder}", "no weights (*.safetensors)", "copy the weights there, or train the model")

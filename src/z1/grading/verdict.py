@@ -1,0 +1,28 @@
+"""What can be said of a reply?"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+from z1.grading.boxed import boxed
+
+
+class Verdict(StrEnum):
+    """One word for each reply; shares are taken over all but MISSING."""
+
+    RIGHT = "right"
+    WRONG = "wrong"
+    UNPARSED = "unparsed"
+    """It ended by itself without an answer that can be read."""
+    CUT = "cut"
+    """Its allowance ended before an answer that can be read."""
+    MISSING = "missing"
+    """An engine or a sandbox failed; nothing is known."""
+
+
+def exact(text: str, expected: str, *, cut: bool) -> Verdict:
+    """Compare the last box of `text` with `expected`, white space around both ignored; `cut` says the reply was cut off."""
+    found = boxed(text)
+    if found is None:
+        return Verdict.CUT if cut else Verdict.UNPARSED
+    return Verdict.RIGHT if found.strip() == expected.strip() else Verdict.WRONG

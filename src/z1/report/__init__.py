@@ -1,0 +1,60 @@
+"""What did the thinking buy, as curves a person can read?
+
+    write(folders, out, title=..., transcripts=...)     evaluation folders in, one page and its pictures out
+
+It shows the numbers of `curve.json` and computes no statistics of its own; `evaluate` does. The pictures need matplotlib,
+which is imported when something is written and not before.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+from z1.errors import UserError
+from z1.report import page, read
+
+PICTURES = ("difficulty", "curve", "cutoff")
+"""Names of the pictures, as `NAME.png` and `NAME.svg`; those of difficulty only where problems have steps."""
+
+
+def write(folders: Sequence[Path], out: Path, *, title: str, transcripts: int) -> Path:
+    """`out/index.html` and its pictures, from evaluation `folders`, one colour each; returns the page's path.
+
+    At most `transcripts` replies are shown, over all folders. Everything is built beside `out` and then moved, the page last,
+    so a failure leaves an older report as it was; the same input gives the same bytes. Raises `UserError` where there is
+    nothing to read, where it is torn or contradicts itself, and where `out` is a file.
+    """
+    if transcripts < 0:
+        raise UserError("number of transcripts", transcripts, "ask for 0 or more")
+    evaluations = read.read(folders)
+    if out.exists() and not out.is_dir():
+        raise UserError("folder for the report", f"{out}, which is a file", "choose another path")
+    from z1.report import figures
+
+    pictures = figures.draw(evaluations)
+    content = page.render(evaluations, {name: picture.svg for name, picture in pictures.items()}, title, transcripts)
+    files = {f"{name}.png": picture.png for name, picture in pictures.items()}
+    files |= {f"{name}.svg": picture.svg.encode() for name, picture in pictures.items()}
+    _move_in(files | {"index.html": content.encode()}, out)
+    return out / "index.html"
+
+
+def _move_in(files: dict[str, bytes], out: Path) -> None:
+    """Write all `files` beside `out`, then move them in, in order; pictures of an older report that are not among them go."""
+    out.parent.mkdir(parents=True, exist_ok=True)
+    beside = Path(tempfile.mkdtemp(prefix=f".{out.name}-", dir=out.parent))
+    try:
+        for name, content in files.items():
+            (beside / name).write_bytes(content)
+        out.mkdir(exist_ok=True)
+        for name in files:
+            os.replace(beside / name, out / name)
+    finally:
+        shutil.rmtree(beside, ignore_errors=True)
+    for name in PICTURES:
+        for stale in {f"{name}.png", f"{name}.svg"} - set(files):
+            (out / stale).unlink(missing_ok=True)

@@ -1,0 +1,81 @@
+"""Which replies are shown?
+
+Nobody picks them. Every reply is of a kind: whose, right or not, natural or shifted, easy or hard. The next one shown is of
+the kind whose traits were shown least so far; among replies of that kind a hash of their names decides. So a handful is
+already a mix, the failures are among it, and the same folders always show the same replies. Replies that are missing have
+nothing to show.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from hashlib import sha256
+from statistics import median_low
+
+from z1.records import Attempt, Problem
+from z1.report.read import Evaluation
+
+HOW = (
+    "Chosen by rule, not by hand: each next reply is of the kind (model; right or not; shifted or not; easy or hard, split at "
+    "the median of steps) that was shown least so far, and a hash of its name picks it. Such a mix is not a sample: failures "
+    "are shown more often than they happen. The table has the shares."
+)
+"""The rule, for the page."""
+
+Traits = tuple[tuple[str, object], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """A reply, and whose it is."""
+
+    evaluation: Evaluation
+    problem: Problem
+    attempt: Attempt
+
+
+def choose(evaluations: Sequence[Evaluation], most: int) -> tuple[Shown, ...]:
+    """At most `most` replies, in the order in which they were chosen; of problems not yet shown first."""
+    kinds: defaultdict[Traits, list[Shown]] = defaultdict(list)
+    for evaluation in evaluations:
+        middle = _middle(evaluation)
+        for attempt in evaluation.attempts:
+            if attempt.verdict != "missing":
+                shown = Shown(evaluation, evaluation.problems[attempt.problem], attempt)
+                kinds[_traits(shown, middle)].append(shown)
+    for replies in kinds.values():
+        replies.sort(key=_lot)
+    chosen: list[Shown] = []
+    counts: Counter[tuple[str, object]] = Counter()
+    while kinds and len(chosen) < most:
+        kind = min(kinds, key=lambda one: (sum(counts[trait] for trait in one), counts[("kind", one)], str(one)))
+        counts.update((*kind, ("kind", kind)))
+        seen = {(one.problem.origin, one.problem.id) for one in chosen}
+        replies = kinds[kind]
+        fresh = (index for index, one in enumerate(replies) if (one.problem.origin, one.problem.id) not in seen)
+        chosen.append(replies.pop(next(fresh, 0)))
+        if not replies:
+            del kinds[kind]
+    return tuple(chosen)
+
+
+def _middle(evaluation: Evaluation) -> int | None:
+    steps = [problem.steps for problem in evaluation.problems.values() if problem.steps is not None]
+    return median_low(steps) if steps else None
+
+
+def _traits(shown: Shown, middle: int | None) -> Traits:
+    steps = shown.problem.steps
+    return (
+        ("model", shown.evaluation.label),
+        ("failed", shown.attempt.verdict != "right"),
+        ("shifted", shown.attempt.shift != "natural"),
+        ("hard", None if steps is None or middle is None else steps > middle),
+    )
+
+
+def _lot(shown: Shown) -> str:
+    attempt = shown.attempt
+    return sha256(f"{attempt.problem}\n{attempt.window}\n{attempt.sample}".encode()).hexdigest()

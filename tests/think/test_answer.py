@@ -1,0 +1,139 @@
+"""The detector says at which id an answer begins: the same for any chunks, never sooner than it said it might."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from z1.think import AnswerDetector
+
+LAW = settings(max_examples=300, deadline=None, derandomize=True)
+PIECES = (b"a", b"b", b"ab", b"ba", b"", b"xaby", b"\xc3", b"\xa9", b"a\xc3", b"c")
+MARKERS = st.lists(st.text("abcé", min_size=1, max_size=5).map(str.encode), max_size=3)
+IDS = st.lists(st.integers(0, len(PIECES) - 1), max_size=25)
+
+
+def piece(token: int) -> bytes:
+    return PIECES[token]
+
+
+def detector(*markers: bytes) -> AnswerDetector:
+    return AnswerDetector(markers, piece)
+
+
+def plain_search(ids: Sequence[int], markers: Sequence[bytes]) -> int | None:
+    """At the first id by which a marker stands in the text: the id that holds the first byte of the first marker."""
+    text, owners = b"", list[int]()
+    for index, token in enumerate(ids):
+        text += piece(token)
+        owners += [index] * len(piece(token))
+        found = [text.index(marker) for marker in markers if marker in text]
+        if found:
+            return owners[min(found)]
+    return None
+
+
+@given(ids=IDS, markers=MARKERS)
+@LAW
+def test_it_agrees_with_a_plain_search_of_the_whole_text(ids: list[int], markers: list[bytes]) -> None:
+    watch = detector(*markers)
+    assert watch.feed(ids) == watch.begins_at == plain_search(ids, markers)
+
+
+@given(ids=IDS, markers=MARKERS, sizes=st.lists(st.integers(0, 6), min_size=1, max_size=5))
+@LAW
+def test_chunks_any_split_of_the_same_ids_gives_the_same_index(
+    ids: list[int], markers: list[bytes], sizes: list[int]
+) -> None:
+    whole, split = detector(*markers), detector(*markers)
+    whole.feed(ids)
+    at = 0
+    for size in sizes:
+        split.feed(ids[at : at + size])
+        at += size
+    split.feed(ids[at:])
+    assert (split.begins_at, split.undecided) == (whole.begins_at, whole.undecided)
+
+
+@given(ids=IDS, markers=MARKERS)
+@LAW
+def test_an_answer_never_begins_before_the_undecided_ids(ids: list[int], markers: list[bytes]) -> None:
+    begins_at = detector(*markers).feed(ids)
+    watch = detector(*markers)
+    for count, token in enumerate(ids):
+        if watch.begins_at is None and begins_at is not None:
+            assert begins_at >= count - watch.undecided
+        watch.feed([token])
+
+
+@given(ids=IDS, markers=MARKERS)
+@LAW
+def test_undecided_is_as_small_as_it_can_be(ids: list[int], markers: list[bytes]) -> None:
+    """Where ids are undecided, the rest of some marker would make the answer begin at the first of them."""
+    watch = detector(*markers)
+    watch.feed(ids)
+    assert 0 <= watch.undecided <= len(ids)
+    if watch.begins_at is None and watch.undecided:
+        first = len(ids) - watch.undecided
+        text = b"".join(map(piece, ids[first:]))
+        ends = [text[start:] for start in range(len(piece(ids[first])))]
+        assert any(marker.startswith(end) for marker in markers for end in ends)
+
+
+@pytest.mark.parametrize(
+    ("marker", "ids", "begins_at"),
+    [
+        (b"aba", [9, 0, 1, 0, 9], 1),  # across several ids
+        (b"ab", [9, 9, 5, 9], 2),  # inside one id
+        (b"abab", [0, 1, 0, 0, 1, 0, 1], 3),  # begun, broken, begun again
+        (b"abab", [1, 0, 1, 0, 1], 1),  # overlaps itself
+        (b"aab", [0, 0, 0, 1], 1),  # its own beginning repeated
+        ("é".encode(), [9, 6, 7], 1),  # a character across two ids
+        ("é".encode(), [6, 6, 7], 1),  # half a character, then a whole one
+        ("é".encode(), [8, 7], 0),  # the id holds more than the marker's first byte
+        (b"ab", [0, 4, 4, 1], 0),  # ids without text stand inside
+        (b"ab", [4, 2], 1),  # an id without text stands before
+        (b"abc", [0, 1, 0, 1], None),  # never ended
+        (b"cc", [9, 0, 9], None),  # broken for good
+    ],
+)
+def test_the_answer_begins_at_the_id_that_holds_the_markers_first_byte(
+    marker: bytes, ids: list[int], begins_at: int | None
+) -> None:
+    assert detector(marker).feed(ids) == begins_at
+
+
+def test_of_several_markers_the_first_one_complete_counts() -> None:
+    assert detector(b"cab", b"ba").feed([9, 0, 1, 0]) == 0
+    assert detector(b"abac", b"ba").feed([0, 1, 0, 9]) == 1
+    assert detector(b"y", b"ab").feed([9, 5]) == 1
+
+
+def test_of_two_markers_in_the_same_id_the_earlier_one_counts() -> None:
+    assert detector(b"by", b"cxa").feed([0, 9, 5]) == 1
+
+
+def test_once_known_it_stays_and_nothing_is_undecided() -> None:
+    watch = detector(b"ab")
+    assert watch.feed([2]) == 0
+    assert watch.feed([9, 2, 0]) == 0
+    assert watch.undecided == 0
+
+
+def test_undecided_counts_ids_not_bytes() -> None:
+    watch = detector(b"xabyab")
+    assert watch.undecided == 0
+    seen = []
+    for token in [9, 5, 4, 0, 9]:
+        watch.feed([token])
+        seen.append(watch.undecided)
+    assert seen == [0, 1, 2, 3, 0]
+
+
+def test_without_markers_nothing_is_found_and_nothing_is_undecided() -> None:
+    watch = detector()
+    assert watch.feed([0, 1, 2, 3]) is None
+    assert watch.undecided == 0

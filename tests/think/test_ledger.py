@@ -1,0 +1,151 @@
+"""Every id of a reply stands in exactly one bucket, and the sums are what their names say."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+
+from z1.think import Bucket, End, Finished, Flow, Force, Ledger, Shift, Span, Window
+
+LAW = settings(max_examples=250, deadline=None, derandomize=True)
+COUNT = st.integers(0, 9)
+IDS = st.integers(0, 6)
+MOVE = st.tuples(st.integers(1, 5), st.sampled_from(["go", "go", "go", "shift", "answer", "probe", "abort"]))
+
+
+@st.composite
+def moments(draw: st.DrawFn) -> Iterator[Flow]:
+    """A flow, handed out after everything that happens to it."""
+    answer = draw(st.integers(0, 6))
+    hint = draw(st.lists(IDS, max_size=3)) if answer else []
+    close = draw(st.lists(IDS, max_size=2))
+    window = Window(draw(st.none() | COUNT), answer, tuple(hint), draw(st.frozensets(IDS, max_size=2)), tuple(close))
+    flow = Flow(window, window.after + draw(COUNT), detects=draw(st.booleans()))
+    return happen(flow, draw(st.lists(IDS, min_size=40, max_size=40)), draw(st.lists(MOVE, max_size=25)))
+
+
+def happen(flow: Flow, stream: Sequence[int], moves: Sequence[tuple[int, str]]) -> Iterator[Flow]:
+    yield flow
+    for size, move in moves:
+        match move:
+            case "go":
+                go(flow, stream, size)
+            case "shift":
+                flow.shift(Shift.CONTROL)
+            case "answer":
+                flow.answer_at(max(0, len(flow.ids) - size))
+            case "probe":
+                flow.probed(size)
+            case "abort":
+                flow.abort()
+        yield flow
+
+
+def go(flow: Flow, stream: Sequence[int], size: int) -> None:
+    step = flow.next()
+    if isinstance(step, Finished):
+        return
+    if isinstance(step, Force):
+        flow.came(step.ids)
+        return
+    ids = list(stream[len(flow.ids) :][: min(size, step.limit)])
+    stops = [n for n, token in enumerate(ids, 1) if token in flow.window.stops]
+    flow.came(ids[: min(stops, default=len(ids))])
+
+
+@given(flows=moments())
+@LAW
+def test_ledger_at_every_moment_the_buckets_add_up_to_the_ids(flows: Iterator[Flow]) -> None:
+    for flow in flows:
+        ledger = flow.ledger()
+        buckets = (ledger.thought, ledger.close, ledger.hint, ledger.answer or 0, ledger.stop)
+        assert min(buckets) >= 0
+        assert sum(buckets) == ledger.completion_tokens == len(flow.ids)
+
+
+@given(flows=moments())
+@LAW
+def test_spans_at_every_moment_tile_the_ids_in_order_and_agree_with_the_ledger(flows: Iterator[Flow]) -> None:
+    order = list(Bucket)
+    for flow in flows:
+        spans, ledger = flow.spans(), flow.ledger()
+        assert [i for span in spans for i in range(span.start, span.end)] == list(range(len(flow.ids)))
+        assert [span.bucket for span in spans] == sorted({span.bucket for span in spans}, key=order.index)
+        assert all(span.start < span.end for span in spans)
+        sizes = {span.bucket: span.end - span.start for span in spans}
+        assert all(sizes.get(bucket, 0) == (getattr(ledger, bucket) or 0) for bucket in Bucket)
+
+
+@given(flows=moments())
+@LAW
+def test_the_answer_is_none_exactly_while_no_answer_has_begun(flows: Iterator[Flow]) -> None:
+    for flow in flows:
+        assert (flow.ledger().answer is None) == (not flow.answering)
+
+
+@given(flows=moments())
+@LAW
+def test_only_a_stop_id_that_ended_the_reply_stands_in_stop(flows: Iterator[Flow]) -> None:
+    for flow in flows:
+        ledger = flow.ledger()
+        assert ledger.stop == (1 if flow.end is End.STOP else 0)
+        assert not ledger.stop or flow.ids[-1] in flow.window.stops
+
+
+@given(flows=moments())
+@LAW
+def test_phase_one_is_every_id_up_to_the_hint_or_the_whole_reply_where_it_was_not_shifted(flows: Iterator[Flow]) -> None:
+    for flow in flows:
+        ledger = flow.ledger()
+        whole = flow.shifted in (None, Shift.NATURAL)
+        assert ledger.phase_one == (len(flow.ids) if whole else ledger.thought)
+        assert not (whole and ledger.hint)
+
+
+@given(flows=moments(), count=st.integers(1, 9))
+@LAW
+def test_probes_are_paid_for_and_are_not_part_of_the_reply(flows: Iterator[Flow], count: int) -> None:
+    for flow in flows:
+        step, spans, before = flow.next(), flow.spans(), flow.ledger()
+        flow.probed(count)
+        flow.probed(count)
+        after = flow.ledger()
+        assert after.probe == before.probe + 2 * count
+        assert after.paid_tokens == before.completion_tokens + after.probe
+        assert after.completion_tokens == before.completion_tokens
+        assert (flow.spans(), flow.next()) == (spans, step)
+
+
+@given(st.builds(Ledger, COUNT, COUNT, COUNT, st.none() | COUNT, COUNT, COUNT, COUNT))
+@LAW
+def test_the_sums_are_those_of_their_buckets(used: Ledger) -> None:
+    assert used.reasoning_tokens == used.thought + used.close + used.hint
+    assert used.completion_tokens == used.reasoning_tokens + used.stop + (0 if used.answer is None else used.answer)
+    assert used.paid_tokens == used.completion_tokens + used.probe
+
+
+@given(moves=st.lists(MOVE, max_size=12), stream=st.lists(st.integers(0, 3), min_size=40, max_size=40))
+@LAW
+def test_without_probes_what_was_paid_for_is_the_reply(moves: list[tuple[int, str]], stream: list[int]) -> None:
+    flow = Flow(Window(5, 4, (1, 2), frozenset({9})), 100)
+    assume(all(move != "probe" for _, move in moves))
+    for _ in happen(flow, stream, moves):
+        assert flow.ledger().paid_tokens == len(flow.ids)
+
+
+def test_a_fresh_ledger_is_empty_and_has_no_answer() -> None:
+    empty = Flow(Window(5, 4, (1, 2), frozenset({9})), 100).ledger()
+    assert empty == Ledger()
+    assert (empty.answer, empty.paid_tokens) == (None, 0)
+
+
+@pytest.mark.parametrize(("enum", "names"), [(Bucket, "thought close hint answer stop"), (End, "stop cut aborted")])
+def test_the_names_that_records_hold_do_not_change(enum: type[Bucket | End], names: str) -> None:
+    assert " ".join(enum) == names
+
+
+def test_a_span_is_a_value() -> None:
+    assert Span(Bucket.HINT, 1, 3) == Span(Bucket("hint"), 1, 3) != Span(Bucket.HINT, 1, 4)

@@ -1,0 +1,77 @@
+"""The window is a value, and the thought never takes the room of the hint and the answer."""
+
+from __future__ import annotations
+
+from dataclasses import FrozenInstanceError
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from z1.errors import UserError
+from z1.think import Window
+
+LAW = settings(max_examples=200, deadline=None, derandomize=True)
+STOPS = frozenset({9})
+COUNTS = st.integers(0, 50)
+HINTS = st.lists(st.integers(0, 9), max_size=5).map(tuple)
+
+
+@given(thinking=st.none() | COUNTS, answer=st.integers(1, 50), hint=HINTS, room=st.integers(0, 120))
+@LAW
+def test_the_allowance_is_the_largest_that_fits_the_window_and_leaves_room_for_hint_and_answer(
+    thinking: int | None, answer: int, hint: tuple[int, ...], room: int
+) -> None:
+    window = Window(thinking, answer, hint, STOPS)
+    fits = [n for n in range(room + 1) if n + len(hint) + answer <= room and (thinking is None or n <= thinking)]
+    if fits:
+        assert window.allowance(room) == max(fits)
+    else:
+        with pytest.raises(UserError):
+            window.allowance(room)
+
+
+def test_too_little_room_says_what_was_got_and_what_to_do() -> None:
+    with pytest.raises(UserError, match=r"got 6 ids for 7; lower the answer allowance") as caught:
+        Window(None, 5, (1, 2), STOPS).allowance(6)
+    assert caught.value.what == "room for hint and answer"
+
+
+def test_room_for_exactly_hint_and_answer_leaves_no_thought() -> None:
+    assert Window(None, 5, (1, 2), STOPS).allowance(7) == 0
+    assert Window(3, 5, (1, 2), STOPS).allowance(7) == 0
+
+
+def test_what_can_follow_the_thought_is_hint_and_answer() -> None:
+    assert Window(100, 5, (1, 2), STOPS).after == 7
+    assert Window(100, 0, (), STOPS).after == 0
+
+
+@pytest.mark.parametrize(
+    ("thinking", "answer", "hint", "what", "got"),
+    [
+        (-1, 5, (1,), "window", -1),
+        (4, -1, (), "answer allowance", -1),
+        (4, 0, (1,), "answer allowance", 0),
+    ],
+)
+def test_an_impossible_window_is_the_users_error(
+    thinking: int, answer: int, hint: tuple[int, ...], what: str, got: int
+) -> None:
+    with pytest.raises(UserError) as caught:
+        Window(thinking, answer, hint, STOPS)
+    assert (caught.value.what, caught.value.got) == (what, got)
+
+
+def test_zero_is_allowed_where_it_means_something() -> None:
+    assert Window(0, 1, (1,), STOPS).allowance(100) == 0
+    assert Window(4, 0, (), STOPS).allowance(100) == 4
+    assert Window(0, 0, (), STOPS).allowance(0) == 0
+
+
+def test_a_window_is_a_value() -> None:
+    window = Window(4, 2, (1,), STOPS, (7, 8))
+    assert window == Window(4, 2, (1,), frozenset({9}), (7, 8))
+    assert len({window, Window(4, 2, (1,), STOPS, (7, 8)), Window(4, 2, (1,), STOPS)}) == 2
+    with pytest.raises(FrozenInstanceError):
+        window.answer = 3  # type: ignore[misc]
