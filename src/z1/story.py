@@ -8,13 +8,16 @@ and a changed setting redoes that stage and those after it.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import asyncio
+import time
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
+from z1 import benchmarks, runs
 from z1 import curate as curating
-from z1 import runs
+from z1 import evaluate as evaluating
 from z1.recipe import Recipe
+from z1.records import Attempt
 
 
 class Watcher(Protocol):
@@ -81,3 +84,57 @@ def train(recipe: Recipe, run: Path, watch: Watcher) -> Path:
         stage.finish({"loss": last[0].loss, "steps": last[0].steps} if last else {})
     watch.end(f"model in {stage.folder / training.MODEL}")
     return stage.folder / training.MODEL
+
+
+def evaluate(recipe: Recipe, run: Path, watch: Watcher, model: Path | None = None) -> Path:
+    """Put a model through every window: the run's own, or the one given; returns the folder of numbers."""
+    from z1.engines.local import LocalSettings, load
+
+    model = model or train(recipe, run, Silent())
+    chosen = recipe.evaluate
+    stage = runs.stage(run, "evaluate", {"seed": recipe.seed, **chosen.model_dump(mode="json")}, {"model": model})
+    watch.begin("evaluate", chosen.problems)
+    if not stage.done:
+        bench = benchmarks.benchmark(chosen.benchmark)
+        problems = bench.load(chosen.problems, recipe.seed)
+        engine = load(model, LocalSettings(slots=2 * chosen.concurrency))
+        setting = evaluating.Sweep(engine, bench, chosen.windows, chosen.answer, stage.inputs["model"])
+        tally = _Tally(watch)
+        asyncio.run(evaluating.evaluate(setting, problems, stage.folder, chosen.concurrency, tally.done))
+        names = {"run": f"{run.name} {stage.folder.name}", "model": engine.name, "benchmark": bench.name}
+        numbers = evaluating.curve(problems, evaluating.read_attempts(stage.folder).values(), names)
+        runs.write_json(stage.folder / "curve.json", numbers)
+        stage.finish({"s1": numbers["s1"]})
+    watch.end(f"numbers in {stage.folder}")
+    return stage.folder
+
+
+def report(recipe: Recipe, run: Path, watch: Watcher, model: Path | None = None) -> Path:
+    """Draw the run's numbers; returns the page."""
+    from z1 import report as reporting
+
+    folder = evaluate(recipe, run, Silent(), model)
+    watch.begin("report", 1)
+    shown = recipe.report
+    page = reporting.write([folder], run / "report", title=shown.title, transcripts=shown.transcripts)
+    watch.end(f"report in {page}")
+    return page
+
+
+class _Tally:
+    """Counts what a person wants to see while an evaluation runs."""
+
+    def __init__(self, watch: Watcher) -> None:
+        self._watch, self._began = watch, time.monotonic()
+        self._problems = self._shifted = self._missing = self._attempts = self._ids = 0
+
+    def done(self, attempts: list[Attempt]) -> None:
+        """The attempts of one more problem are done; none where they had been done before."""
+        self._problems += 1
+        self._attempts += len(attempts)
+        self._shifted += sum(attempt.ledger["hint"] != 0 for attempt in attempts)
+        self._missing += sum(attempt.verdict == "missing" for attempt in attempts)
+        self._ids += sum(len(attempt.ids) for attempt in attempts)
+        rate = self._ids / max(time.monotonic() - self._began, 1e-9)
+        note = f"{self._shifted} of {self._attempts} attempts shifted, {self._missing} missing, {rate:,.0f} ids/s"
+        self._watch.at(self._problems, note)

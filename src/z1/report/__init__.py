@@ -2,8 +2,8 @@
 
     write(folders, out, title=..., transcripts=...)     evaluation folders in, one page and its pictures out
 
-It shows the numbers of `curve.json` and computes no statistics of its own; `evaluate` does. The pictures need matplotlib,
-which is imported when something is written and not before.
+It shows the numbers of `curve.json` and computes no statistics of its own; `evaluate` does. The pictures need
+matplotlib, which is imported when something is written and not before.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ PICTURES = ("difficulty", "curve", "cutoff")
 def write(folders: Sequence[Path], out: Path, *, title: str, transcripts: int) -> Path:
     """`out/index.html` and its pictures, from evaluation `folders`, one colour each; returns the page's path.
 
-    At most `transcripts` replies are shown, over all folders. Everything is built beside `out` and then moved, the page last,
-    so a failure leaves an older report as it was; the same input gives the same bytes. Raises `UserError` where there is
-    nothing to read, where it is torn or contradicts itself, and where `out` is a file.
+    At most `transcripts` replies are shown, over all folders. Everything is built beside `out` and then moved, the page
+    last, so a failure leaves an older report as it was; the same input gives the same bytes. Raises `UserError` where
+    there is nothing to read, where it is torn or contradicts itself, and where `out` is a file.
     """
     if transcripts < 0:
         raise UserError("number of transcripts", transcripts, "ask for 0 or more")
@@ -44,7 +44,7 @@ def write(folders: Sequence[Path], out: Path, *, title: str, transcripts: int) -
 
 
 def _move_in(files: dict[str, bytes], out: Path) -> None:
-    """Write all `files` beside `out`, then move them in, in order; pictures of an older report that are not among them go."""
+    """Write all `files` beside `out`, then move them in, in order; an older report's other pictures go."""
     out.parent.mkdir(parents=True, exist_ok=True)
     beside = Path(tempfile.mkdtemp(prefix=f".{out.name}-", dir=out.parent))
     try:

@@ -1,7 +1,7 @@
 """How is one reply shown?
 
-Beside its question, with what was thought, forced, answered and where it stopped visibly apart: by background, and by a tag
-that also stands in black and white. The text is whole, escaped, and its whitespace is kept; tags are not copied with it.
+Beside its question, with what was thought, forced, answered and where it stopped visibly apart: by background, and by a
+tag that also stands in black and white. The text is whole, escaped, and its whitespace is kept; tags are not copied.
 """
 
 from __future__ import annotations
@@ -40,12 +40,14 @@ KEY = {
 def key() -> str:
     """What the backgrounds and tags mean, as HTML."""
     parts = (f'<span><mark class="{one}">{_tag(one)}{escape(text)} </mark></span>' for one, text in KEY.items())
-    return f'<p class="key">{"".join(parts)}</p>'
+    return f'<p class="key">{" ".join(parts)}</p>'
 
 
 def card(shown: Shown) -> str:
     """One reply as an HTML article."""
     attempt, problem = shown.attempt, shown.problem
+    ledger = Ledger(**attempt.ledger)  # type: ignore[arg-type]
+    window = "free window" if attempt.window is None else f"window {words.window(attempt.window)}"
     verdict = VERDICTS.get(attempt.verdict, attempt.verdict)
     steps = "" if problem.steps is None else f"<span>{problem.steps:,} step{'s' * (problem.steps != 1)}</span>"
     stopped = "; ".join(filter(None, (REASONS.get(attempt.shift, attempt.shift), ENDS.get(attempt.end, attempt.end))))
@@ -53,17 +55,18 @@ def card(shown: Shown) -> str:
         f'<article><header><span class="verdict{" right" * (attempt.verdict == "right")}">{escape(verdict)}</span>'
         f"<span>expected <code>{escape(problem.answer)}</code></span>"
         f"<span>{escape(shown.evaluation.label)}</span>"
-        f"<span>window {words.window(attempt.window)}</span>{steps}"
+        f"<span>{window}</span>{steps}"
         f'<span class="soft">{escape(problem.id)}</span></header>'
         f'<div class="sides"><div><h3>Question</h3><div class="text">{escape(problem.question)}</div></div>'
         f'<div><h3>Reply</h3><div class="text">{_reply(shown)}</div></div></div>'
-        f'<div class="meta">Thinking stopped: {escape(stopped)}. Tokens: {_counts(Ledger(**attempt.ledger))}</div></article>'  # type: ignore[arg-type]
+        f'<div class="meta">Thinking stopped: {escape(stopped)}. Tokens: {_counts(ledger)}</div></article>'
     )
 
 
 def _reply(shown: Shown) -> str:
-    parts = zip(shown.attempt.spans, shown.attempt.texts, strict=True)
-    return "".join(f'<mark class="{escape(str(span[0]))}">{_tag(str(span[0]))}{escape(text)}</mark>' for span, text in parts)
+    buckets = (str(span[0]) for span in shown.attempt.spans)
+    parts = zip(buckets, shown.attempt.texts, strict=True)
+    return "".join(f'<mark class="{escape(one)}">{_tag(one)}{escape(text)}</mark>' for one, text in parts)
 
 
 def _tag(bucket: str) -> str:

@@ -15,6 +15,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from io import BytesIO, StringIO
+from typing import Any
 
 import matplotlib
 from matplotlib.axes import Axes
@@ -31,10 +32,11 @@ from z1.report.style import GRID, INK, MARKERS, MODELS, PAPER, SOFT
 WIDTH = 8.0
 """Inches; 800 px wide at 100 dots an inch, and twice as many in the PNG."""
 
-_SETTINGS = {
+_SETTINGS: Any = {
     "font.family": "DejaVu Sans",
     "font.size": 9.5,
     "text.color": INK,
+    "axes.labelcolor": INK,
     "axes.edgecolor": SOFT,
     "axes.linewidth": 0.8,
     "axes.spines.top": False,
@@ -101,9 +103,10 @@ def _render(figure: Figure) -> Picture:
 
 
 def _difficulty(evaluations: Sequence[Evaluation]) -> Figure:
-    figure = _figure(5.3, "How long it thinks, and how often it is right, by difficulty", _subtitle(evaluations, head=True))
-    above = _panel(figure, (0.62, 2.28, 7.2, 1.98), "thinking tokens, mean")
-    under = _panel(figure, (0.62, 0.62, 7.2, 1.2), "right answers")
+    title = "How long it thinks, and how often it is right, by difficulty"
+    figure = _figure(5.2, title, _subtitle(evaluations, head=True))
+    above = _panel(figure, (0.62, 2.22, 7.2, 2.04), "thinking tokens, mean")
+    under = _panel(figure, (0.62, 0.54, 7.2, 1.22), "right answers")
     under.set_xlabel("steps that a program executes" if _world(evaluations) else "difficulty (steps)")
     thought, right = [], []
     for index, one in enumerate(evaluations):
@@ -114,7 +117,7 @@ def _difficulty(evaluations: Sequence[Evaluation]) -> Figure:
     steps = [cell.steps for one in evaluations for cell in one.head_cells]
     for panel in (above, under):
         panel.set_xlim(min(steps) - 0.6, max(steps) + 0.6)
-        panel.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=16))
+        panel.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=20, steps=[1, 2, 5, 10]))
     above.set_ylim(0, 1.08 * _top(thought) or 1)
     above.tick_params(labelbottom=False)
     _as_percent(under, 0)
@@ -125,9 +128,9 @@ def _difficulty(evaluations: Sequence[Evaluation]) -> Figure:
 
 def _curve(evaluations: Sequence[Evaluation]) -> Figure:
     subtitle = f"{_subtitle(evaluations)}. At each point: the window that was asked for"
-    figure = _figure(4.5, "What the thinking buys", subtitle)
-    left = _panel(figure, (0.62, 0.62, 3.42, 2.86), "right answers")
-    right = _panel(figure, (4.4, 0.62, 3.42, 2.86), "")
+    figure = _figure(4.4, "What the thinking buys", subtitle)
+    left = _panel(figure, (0.62, 0.54, 3.44, 2.92), "right answers")
+    right = _panel(figure, (4.38, 0.54, 3.44, 2.92), "")
     accuracy = [tuple(point.accuracy for point in one.points) for one in evaluations]
     windows = [tuple(words.window(point.window) for point in one.points) for one in evaluations]
     lows = [one.low for row in accuracy for one in row if one.known]
@@ -141,6 +144,7 @@ def _curve(evaluations: Sequence[Evaluation]) -> Figure:
         panel.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.10g}"))
         _as_percent(panel, max(0, 10 * int(10 * min(lows, default=0) - 0.7)) if min(lows, default=0) > 0.5 else 0)
         _series(panel, series, _names(evaluations))
+    right.tick_params(labelleft=False)
     return figure
 
 
@@ -153,7 +157,9 @@ def _cutoff(evaluations: Sequence[Evaluation]) -> Figure:
     bottom = height - 0.62
     for evaluation, count in zip(evaluations, rows, strict=True):
         bottom -= 0.29 * count + gap - 0.3
-        panel = _panel(figure, (0.62, bottom, 7.2, 0.29 * count), evaluation.label if len(evaluations) > 1 else "")
+        panel = _panel(
+            figure, (0.62, bottom, 7.2, 0.29 * count), "".join(_names([evaluation] * (len(evaluations) > 1)))
+        )
         _cells(panel, evaluation, numbers=not crowded)
         bottom -= 0.3
     panel.set_xlabel("steps that a program executes" if _world(evaluations) else "difficulty (steps)")
@@ -166,7 +172,8 @@ def _cells(panel: Axes, evaluation: Evaluation, numbers: bool) -> None:
     steps = sorted({cell.steps for cell in evaluation.cells})
     for cell in evaluation.cells:
         if cell.accuracy.known and cell.window in windows:
-            _cell(panel, cell, (steps.index(cell.steps), windows.index(cell.window)), numbers and (8.5 if len(steps) < 20 else 7))
+            at = steps.index(cell.steps), windows.index(cell.window)
+            _cell(panel, cell, at, (8.5 if len(steps) < 20 else 7) if numbers else 0)
     panel.set_xlim(-0.5, len(steps) - 0.5)
     panel.set_ylim(-0.5, len(windows) - 0.5)
     every = -(-len(steps) // 30)
@@ -182,7 +189,7 @@ def _cell(panel: Axes, cell: Cell, at: tuple[int, int], size: float) -> None:
     share = cell.accuracy.value
     panel.add_patch(Rectangle((at[0] - 0.48, at[1] - 0.46), 0.96, 0.92, facecolor=_shade(share), linewidth=0))
     if size:
-        ink = "#fefefe" if share > 0.62 else "#101418"
+        ink = "#fefefe" if share > 0.76 else "#101418"
         panel.text(*at, f"{100 * share:.0f}", color=ink, fontsize=size, ha="center", va="center_baseline")
 
 
@@ -199,10 +206,12 @@ def _series(panel: Axes, series: Sequence[_Series], names: Sequence[str]) -> Non
     spots = []
     for index, one in enumerate(series):
         known = [i for i, (x, y) in enumerate(zip(one.x, one.y, strict=True)) if x.known and y.known]
-        one = _Series(tuple(one.x[i] for i in known), tuple(one.y[i] for i in known), tuple(one.labels[i] for i in known if one.labels))
-        spots.append((one, [_spot(panel, x.value, y.value) for x, y in zip(one.x, one.y, strict=True)]))
+        x, y = tuple(one.x[i] for i in known), tuple(one.y[i] for i in known)
+        one = _Series(x, y, tuple(one.labels[i] for i in known if one.labels))
+        where = [_spot(panel, a.value, b.value) for a, b in zip(x, y, strict=True)]
+        spots.append((one, where))
         _line(panel, one, index)
-        taken += labels.line(spots[-1][1]) + [labels.around(*spot, 4) for spot in spots[-1][1]] + _bars(panel, one)
+        taken += labels.line(where) + [labels.around(*spot, 4) for spot in where] + _bars(panel, one)
     for index, (one, where) in enumerate(spots):
         for group in labels.groups(where, 13) if one.labels else ():
             text = one.labels[group[0]] if len(group) == 1 else f"{one.labels[group[0]]}\u2013{one.labels[group[-1]]}"
@@ -217,9 +226,8 @@ def _line(panel: Axes, one: _Series, index: int) -> None:
     reach = [[[i.value - i.low for i in side], [i.high - i.value for i in side]] for side in (one.x, one.y)]
     panel.errorbar(x, y, xerr=reach[0], yerr=reach[1], fmt="none", ecolor=colour, elinewidth=1.1, alpha=0.5, zorder=2)
     panel.plot(x, y, color=colour, linewidth=1.5, alpha=0.9, zorder=3)
-    panel.plot(
-        x, y, MARKERS[index % 6], color=colour, markersize=5.2, markeredgecolor=PAPER, markeredgewidth=0.9, zorder=4, clip_on=False
-    )
+    (dots,) = panel.plot(x, y, MARKERS[index % 6], color=colour, markersize=5.2, zorder=4, clip_on=False)
+    dots.set(markeredgecolor=PAPER, markeredgewidth=0.9)
 
 
 def _bars(panel: Axes, one: _Series) -> list[labels.Box]:
@@ -235,14 +243,14 @@ def _label(
     panel: Axes, text: str, anchors: Sequence[labels.Spot], taken: list[labels.Box], colour: str, *, bold: bool = False
 ) -> None:
     """Write `text` beside one of `anchors` (pixels), and note the place as taken."""
-    figure = panel.figure
-    assert isinstance(figure, Figure) and isinstance(figure.canvas, FigureCanvasAgg)
-    written = panel.text(0, 0, text, color=colour, fontsize=9.5 if bold else 8.5, fontweight="bold" if bold else "normal", zorder=6)
-    extent = written.get_window_extent(figure.canvas.get_renderer())
-    frame = panel.get_window_extent(figure.canvas.get_renderer())
+    written = panel.text(0, 0, text, color=colour, fontsize=8.5, zorder=6)
+    if bold:
+        written.set(fontsize=9.5, fontweight="bold")
+    extent, frame = written.get_window_extent(), panel.get_window_extent()
     inside = (frame.x0 + 2, frame.y0 + 2, frame.x1 + 10, frame.y1 + 12)
     box = labels.place(anchors, (extent.width, extent.height), taken, inside, (6, 11, 18, 26) if bold else (6, 11))
-    written.set_position(panel.transData.inverted().transform((box[0], box[1] - (extent.y0 - _spot(panel, 0, 0)[1]))))
+    left, bottom = panel.transData.inverted().transform((box[0], box[1] - (extent.y0 - _spot(panel, 0, 0)[1])))
+    written.set_position((float(left), float(bottom)))
     written.set_path_effects([withStroke(linewidth=2.2, foreground=PAPER)])
     taken.append(box)
 
@@ -287,7 +295,7 @@ def _subtitle(evaluations: Sequence[Evaluation], head: bool = False) -> str:
         parts.append(f"{first.count:,} {words.problems(first)}")
     if head:
         free = all(one.head.window is None for one in evaluations)
-        parts.append("free to think" if free else "largest window")
+        parts.append("free window" if free else "largest window")
     return ", ".join([*parts, "95 % intervals"])
 
 

@@ -1,12 +1,13 @@
 """Where does a label stand so that it covers nothing?
 
-Pure geometry, in pixels: a label tries the places around its anchors, nearest first, and takes the one that covers least of
-what is there already. Boxes are (left, bottom, right, top). Draws nothing.
+Pure geometry, in pixels: a label tries the places around its anchors, nearest first, and takes the one that covers least
+of what is there already. Boxes are (left, bottom, right, top). Draws nothing.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from itertools import pairwise
 from math import ceil, hypot
 
 Box = tuple[float, float, float, float]
@@ -15,7 +16,7 @@ Spot = tuple[float, float]
 _SIDES = ((1, 1), (-1, 1), (1, -1), (0, 1), (0, -1), (1, 0), (-1, -1), (-1, 0))
 
 
-def place(anchors: Sequence[Spot], size: Spot, taken: Iterable[Box], frame: Box, gaps: Sequence[float] = (5, 10)) -> Box:
+def place(anchors: Sequence[Spot], size: Spot, taken: Iterable[Box], frame: Box, gaps: Sequence[float]) -> Box:
     """The best box of `size` (width, height) beside one of `anchors`, `gaps` away, inside `frame`."""
     taken = tuple(taken)
     options = [
@@ -28,7 +29,7 @@ def place(anchors: Sequence[Spot], size: Spot, taken: Iterable[Box], frame: Box,
 
 
 def groups(spots: Sequence[Spot], near: float) -> list[list[int]]:
-    """Indices of `spots`, in order, those that follow within `near` of their group's first together: they share a label."""
+    """Indices of `spots` in order; those that follow within `near` of a group's first join it and share its label."""
     found: list[list[int]] = []
     for index, (x, y) in enumerate(spots):
         if found and hypot(x - spots[found[-1][0]][0], y - spots[found[-1][0]][1]) < near:
@@ -41,7 +42,7 @@ def groups(spots: Sequence[Spot], near: float) -> list[list[int]]:
 def line(spots: Sequence[Spot], thick: float = 4) -> list[Box]:
     """Small boxes along the line through `spots`."""
     boxes = []
-    for (x0, y0), (x1, y1) in zip(spots, spots[1:], strict=False):
+    for (x0, y0), (x1, y1) in pairwise(spots):
         count = max(1, ceil(hypot(x1 - x0, y1 - y0) / thick))
         boxes += [around(x0 + (x1 - x0) * i / count, y0 + (y1 - y0) * i / count, thick / 2) for i in range(count + 1)]
     return boxes

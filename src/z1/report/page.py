@@ -1,7 +1,7 @@
 """How does the report read, from top to bottom?
 
-Headline, difficulty, curve, cut-off, table, s1's three scores, transcripts, and how to read it all. One file that asks the
-network for nothing: style and pictures are inside, there is no script. All text that comes from models and files is escaped.
+Headline, difficulty, curve, cut-off, table, s1's three scores, transcripts, and how to read it all. One file that asks
+the network for nothing: style and pictures are inside, there is no script. All text from models and files is escaped.
 """
 
 from __future__ import annotations
@@ -20,17 +20,18 @@ S1 = (
     (
         "Control",
         "%",
-        "share of evaluated windows and replies whose realised thinking stayed within what was asked; more is better.",
+        "how often the thinking stayed within what was asked for; 100&nbsp;% is best.",
     ),
     (
         "Scaling",
         "points per 1,000 tokens",
-        "mean slope of accuracy over thinking tokens, over all pairs of points; above zero where more thinking helps.",
+        "mean slope of accuracy over thinking tokens, over all pairs of windows; above zero where thinking helps.",
     ),
     ("Performance", "%", "the best accuracy at any window."),
 )
 WORLD = (
-    "In this world difficulty is the number of executed steps and length of a full trajectory grows with it by construction."
+    "In this world difficulty is the number of executed steps and length of a full trajectory grows with it by "
+    "construction."
 )
 
 
@@ -57,15 +58,21 @@ def render(evaluations: Sequence[Evaluation], svgs: Mapping[str, str], title: st
 
 
 def _inline(svg: str, name: str) -> str:
-    """`svg` as an element of the page: no prolog, ids of its own, and colours that follow the page's."""
+    """`svg` as an element of the page: without prolog and title, ids of its own, and colours that follow the page's."""
     svg = re.sub(r"\s*<metadata>.*?</metadata>", "", svg[svg.index("<svg") :], flags=re.DOTALL)
     svg = re.sub(r'\s(?:xmlns(?::\w+)?|width|height)="[^"]*"', "", svg[: svg.index(">")]) + svg[svg.index(">") :]
-    svg = svg.replace("xlink:href", "href")
+    svg = re.sub(r'viewBox="0 0 ([\d.]+) ([\d.]+)"', _crop, svg.replace("xlink:href", "href"), count=1)
     svg = re.sub(r'\bid="', f'id="{name}-', svg)
     svg = re.sub(r'(href="|url\()#', rf"\1#{name}-", svg)
     for colour, variable in NAMES.items():
         svg = svg.replace(colour, f"var({variable})")
     return svg.replace("<svg", f'<svg role="img" aria-label="{name}"', 1).strip()
+
+
+def _crop(box: re.Match[str]) -> str:
+    """The view without the picture's title, for which the page has headings, and without its left margin (points)."""
+    left, top = 10, 25
+    return f'viewBox="{left} {top} {float(box[1]) - left:g} {float(box[2]) - top:g}"'
 
 
 def _picture(svg: str, caption: str) -> str:
@@ -92,7 +99,8 @@ def _range(evaluation: Evaluation) -> str:
     ends = (known[0], known[-1])
     easy, hard = (f"{words.tokens(one.thought.value)} {words.bracket(one.thought)}".rstrip() for one in ends)
     steps = f"{ends[0].steps:,} step{'s' * (ends[0].steps != 1)}"
-    return f"{evaluation.label} thinks for {easy} tokens on problems of {steps}, and for {hard} on those of {ends[1].steps:,}."
+    last = f"{ends[1].steps:,}"
+    return f"{evaluation.label} thinks for {easy} tokens on problems of {steps}, and for {hard} on those of {last}."
 
 
 def _span(low: int, high: int) -> str:
@@ -101,8 +109,8 @@ def _span(low: int, high: int) -> str:
 
 def _curve(svg: str) -> str:
     caption = (
-        "A window is an upper limit: what was really thought is on the left axis, and everything that was paid for, thought, "
-        "hint, answer and probes, on the right one. Points that lie together share a label. Bars: 95&nbsp;% intervals, both ways."
+        "A window is an upper limit. Left: what was really thought. Right: everything that was paid for, which adds hint, "
+        "answer and probes. Points that lie together share a label. Bars: 95&nbsp;% intervals, both ways."
     )
     return f"<h2>What does the thinking buy?</h2>{_picture(svg, caption)}"
 
@@ -110,7 +118,7 @@ def _curve(svg: str) -> str:
 def _cutoff(svg: str | None) -> str:
     if svg is None:
         return ""
-    caption = "A row is a window, a column a difficulty; blank where no reply was graded. Single cells rest on few replies."
+    caption = "Blank where no reply was graded. A single cell rests on few replies; read the pattern, not the cell."
     return f"<h2>Which problems does a window cut off?</h2>{_picture(svg, caption)}"
 
 
@@ -125,10 +133,10 @@ def _table(evaluations: Sequence[Evaluation]) -> str:
         name = f'<tr class="model"><th colspan="10" scope="rowgroup">{_swatch(index)}{escape(one.label)}</th></tr>'
         bodies.append(f"<tbody>{name * (len(evaluations) > 1)}{''.join(map(_row, one.points))}</tbody>")
     return (
-        "<h2>All numbers</h2><p>Means over the graded replies (n), with 95&nbsp;% intervals. A reply that an engine or a sandbox "
-        "failed to give is missing: neither wrong nor counted in n. The paper\u2019s phase one counts everything before the hint, "
-        f'and the whole reply where none was forced.</p><div class="wide"><table><thead><tr>{head}</tr></thead>'
-        f"{''.join(bodies)}</table></div>"
+        "<h2>All numbers</h2><p>Means over the graded replies (n), with 95&nbsp;% intervals. A reply that an engine or a "
+        "sandbox failed to give is missing: neither wrong nor counted in n. The paper\u2019s phase one counts everything "
+        'before the hint, and the whole reply where none was forced.</p><div class="wide"><table>'
+        f"<thead><tr>{head}</tr></thead>{''.join(bodies)}</table></div>"
     )
 
 
@@ -145,7 +153,8 @@ def _row(point: Point) -> str:
         words.share(point.unparsed),
         f"{point.missing:,}",
     )
-    return f"<tr{' class="free"' if point.window is None else ''}>{''.join(f'<td>{cell}</td>' for cell in cells)}</tr>"
+    start = '<tr class="free">' if point.window is None else "<tr>"
+    return start + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>"
 
 
 def _both(interval: Interval, say: str = "tokens") -> str:
@@ -157,14 +166,16 @@ def _s1(evaluations: Sequence[Evaluation]) -> str:
     terms = "".join(f"<dt>{name}</dt><dd>{text}</dd>" for name, _, text in S1)
     head = "".join(f"<th>{name}<br><small>{unit}</small></th>" for name, unit, _ in S1)
     rows = "".join(
-        f"<tr><td>{_swatch(index) * (len(evaluations) > 1)}{escape(one.label)}</td><td>{words.share(one.s1.control)}</td>"
-        f"<td>{_signed(one.s1.scaling)}</td><td>{words.share(one.s1.performance)}</td></tr>"
+        f"<tr><td>{_swatch(index) * (len(evaluations) > 1)}{escape(one.label)}</td>"
+        f"<td>{words.share(one.s1.control)}</td><td>{_signed(one.s1.scaling)}</td>"
+        f"<td>{words.share(one.s1.performance)}</td></tr>"
         for index, one in enumerate(evaluations)
     )
     return (
         "<h2>Control, Scaling, Performance</h2><p>The three metrics of s1 (Muennighoff et al., "
         '<a href="https://arxiv.org/abs/2501.19393">arXiv 2501.19393</a>, section 3.2).</p>'
-        f'<dl>{terms}</dl><div class="wide"><table><thead><tr><th></th>{head}</tr></thead><tbody>{rows}</tbody></table></div>'
+        f'<dl>{terms}</dl><div class="wide"><table class="small"><thead><tr><th></th>{head}</tr></thead>'
+        f"<tbody>{rows}</tbody></table></div>"
     )
 
 
@@ -187,8 +198,8 @@ def _footer(evaluations: Sequence[Evaluation]) -> str:
     runs = ", ".join(f"<code>{escape(run)}</code>" for run in dict.fromkeys(one.run for one in evaluations))
     world = f"<p>{WORLD}</p>" if any(one.benchmark == "world" for one in evaluations) else ""
     return (
-        "<footer><p>A value is followed by its 95&nbsp;% interval in brackets: of intervals made in this way about 95 in 100 hold "
-        "what endless problems of the same kind would give. Two intervals that overlap do not show that two numbers are equal; "
-        f"models are compared pair by pair, on the same problems, by <code>z1 evaluate</code>.</p>"
+        "<footer><p>A value is followed by its 95&nbsp;% interval in brackets: of intervals made in this way about 95 in "
+        "100 hold what endless problems of the same kind would give. Two intervals that overlap do not show that two "
+        "numbers are equal; models are compared pair by pair, on the same problems, by <code>z1 evaluate</code>.</p>"
         f"<p>Numbers by {runs}.</p>{world}</footer>"
     )

@@ -167,7 +167,9 @@ def _point(row: _Table) -> Point:
 
 
 def _cell(row: _Table) -> Cell:
-    return Cell(row.window(), row.count("steps"), row.count("n"), row.interval("accuracy", 1.0), row.interval("thought"))
+    return Cell(
+        row.window(), row.count("steps"), row.count("n"), row.interval("accuracy", 1.0), row.interval("thought")
+    )
 
 
 def _records(path: Path, make: Callable[[dict[str, Any]], R]) -> list[R]:
@@ -229,7 +231,11 @@ class _Table:
     def get(self, key: str, kinds: tuple[type, ...], wanted: str) -> Any:
         value = self.values.get(key)
         if key not in self.values or not isinstance(value, kinds) or isinstance(value, bool):
-            raise UserError(f"{self.where}: {key}", repr(value) if key in self.values else "nothing", f"it must be {wanted}; {AGAIN}")
+            raise UserError(
+                f"{self.where}: {key}",
+                repr(value) if key in self.values else "nothing",
+                f"it must be {wanted}; {AGAIN}",
+            )
         return value
 
     def text(self, key: str) -> str:

@@ -51,6 +51,7 @@ th,td{padding:6px 9px;text-align:right;vertical-align:baseline;white-space:nowra
 th{font-weight:600;vertical-align:bottom;white-space:normal;line-height:1.25}
 thead th{border-bottom:1.5px solid var(--soft)}
 td small{display:block;color:var(--soft);font-size:12px;line-height:1.3}
+table.small{width:auto;min-width:60%}
 th:first-child,td:first-child,.left{text-align:left}
 tr.model th{padding-top:18px;font-size:15px}
 tr.free td{font-weight:600}tr.free td small{font-weight:400}

@@ -1,9 +1,9 @@
 """Which replies are shown?
 
-Nobody picks them. Every reply is of a kind: whose, right or not, natural or shifted, easy or hard. The next one shown is of
-the kind whose traits were shown least so far; among replies of that kind a hash of their names decides. So a handful is
-already a mix, the failures are among it, and the same folders always show the same replies. Replies that are missing have
-nothing to show.
+Nobody picks them. Every reply is of a kind: whose, right or not, natural or shifted, easy or hard. The next one shown is
+of the kind whose traits, and pairs of traits, were shown least so far; among replies of that kind a hash of their names
+decides. So a handful is already a mix, the failures are among it, no model is shown by its failures only, and the same
+folders always show the same replies. Replies that are missing have nothing to show.
 """
 
 from __future__ import annotations
@@ -12,19 +12,21 @@ from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from hashlib import sha256
+from itertools import combinations
 from statistics import median_low
 
 from z1.records import Attempt, Problem
 from z1.report.read import Evaluation
 
 HOW = (
-    "Chosen by rule, not by hand: each next reply is of the kind (model; right or not; shifted or not; easy or hard, split at "
-    "the median of steps) that was shown least so far, and a hash of its name picks it. Such a mix is not a sample: failures "
-    "are shown more often than they happen. The table has the shares."
+    "Chosen by rule, not by hand: each next reply is of the kind (model; right or not; shifted or not; easy or hard, "
+    "split at the median of steps) that was shown least so far, and a hash of its name picks it. Such a mix is not a "
+    "sample: failures may be shown more often than they happen. The table has the shares."
 )
 """The rule, for the page."""
 
 Traits = tuple[tuple[str, object], ...]
+"""Name and value of each trait."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,10 +50,10 @@ def choose(evaluations: Sequence[Evaluation], most: int) -> tuple[Shown, ...]:
     for replies in kinds.values():
         replies.sort(key=_lot)
     chosen: list[Shown] = []
-    counts: Counter[tuple[str, object]] = Counter()
+    counts: Counter[Traits] = Counter()
     while kinds and len(chosen) < most:
-        kind = min(kinds, key=lambda one: (sum(counts[trait] for trait in one), counts[("kind", one)], str(one)))
-        counts.update((*kind, ("kind", kind)))
+        kind = min(kinds, key=lambda one: (sum(counts[part] for part in _parts(one)), str(one)))
+        counts.update(_parts(kind))
         seen = {(one.problem.origin, one.problem.id) for one in chosen}
         replies = kinds[kind]
         fresh = (index for index, one in enumerate(replies) if (one.problem.origin, one.problem.id) not in seen)
@@ -74,6 +76,11 @@ def _traits(shown: Shown, middle: int | None) -> Traits:
         ("shifted", shown.attempt.shift != "natural"),
         ("hard", None if steps is None or middle is None else steps > middle),
     )
+
+
+def _parts(kind: Traits) -> list[Traits]:
+    """The traits of a kind, one by one, by two, and all."""
+    return [*combinations(kind, 1), *combinations(kind, 2), kind]
 
 
 def _lot(shown: Shown) -> str:

@@ -27,7 +27,8 @@ def tokens(value: float) -> str:
 def bracket(interval: Interval, say: str = "tokens") -> str:
     """The interval beside a value: [94.5, 97.4]; "" where there is none."""
     one = share if say == "share" else tokens
-    return "" if math.isnan(interval.low) or math.isnan(interval.high) else f"[{one(interval.low)}, {one(interval.high)}]"
+    known = not (math.isnan(interval.low) or math.isnan(interval.high))
+    return f"[{one(interval.low)},\u00a0{one(interval.high)}]" if known else ""
 
 
 def window(value: int | None) -> str:
@@ -36,9 +37,11 @@ def window(value: int | None) -> str:
 
 
 def headline(evaluations: Sequence[Evaluation]) -> str:
-    """One sentence: how often right, at what thought; for a single model also the cheapest window that keeps half of it."""
-    sentence = "; ".join(_clause(one) for one in evaluations)
-    return sentence + (_half(evaluations[0]) if len(evaluations) == 1 else "") + "."
+    """One sentence: how often right, at what thought; for a single model also the cheapest window that keeps half."""
+    clauses = [_clause(one) for one in evaluations]
+    if len(evaluations) == 1:
+        clauses += filter(None, [_half(evaluations[0])])
+    return "; ".join(clauses) + "."
 
 
 def problems(evaluation: Evaluation) -> str:
@@ -67,10 +70,10 @@ def _half(evaluation: Evaluation) -> str:
         return ""
     enough = [one for one in smaller if one.accuracy.value >= full.accuracy.value / 2]
     if not enough:
-        return "; no smaller window that was tried reaches half of that"
+        return "no smaller window that was tried reaches half of that"
     least = min(enough, key=lambda one: one.thought.value)
     return (
-        f"; at least half of that is reached with a window of {window(least.window)}: {_right(least)} "
+        f"at least half of that is reached with a window of {window(least.window)}: {_right(least)} "
         f"with {_about(least.thought.value)} thinking tokens"
     )
 

@@ -1,8 +1,8 @@
 """What must happen next?
 
 A `Flow` never acts. It says one of three things: sample at most n ids, force these ids, finished. It is told: these ids
-came; shift now; the answer begins at this index. Drivers (see `engines/drive.py`) carry the messages; any driver, in any
-chunks, gets the same ledger for the same ids.
+came; shift now; the answer begins at this index, or may have begun in the last n ids. Drivers (see `engines/drive.py`)
+carry the messages; any driver, in any chunks, gets the same ledger for the same ids.
 
     flow = Flow(window, room=4096)
     while not isinstance(step := flow.next(), Finished):
@@ -44,9 +44,10 @@ class Finished:
 class Flow:
     """One reply under one window.
 
-    `room` is how many ids the context still holds. `detects` says that somebody will tell where the answer begins; samples
-    are then never longer than the answer's allowance, so that an answer found late has not outgrown it (the same holds for a
-    fence that the model may close itself). `ids` are the ids of the reply so far.
+    `room` is how many ids the context still holds. `detects` says that somebody will tell, after each `came`, where the
+    answer begins (`answer_at`) or in how many of the last ids it may yet turn out to have begun (`undecided`); samples are
+    then never longer than what is left of the answer's allowance, so that an answer found late has not outgrown it (the
+    same holds for a fence that the model may close itself). `ids` are the ids of the reply so far.
     """
 
     def __init__(self, window: Window, room: int, *, detects: bool = False) -> None:
@@ -55,11 +56,13 @@ class Flow:
         self.shifted: Shift | None = None
         self.end: End | None = None
         self._allowance = window.allowance(room)
-        self._detects = detects
+        self._may_begin = window.answer > 0 and not window.close
+        self._detects = detects and self._may_begin
         self._thought_end: int | None = None
         self._answer_start: int | None = None
         self._forced = 0
         self._probes = 0
+        self._undecided = 0
 
     def next(self) -> Sample | Force | Finished:
         """What must happen now. Asking again without telling anything gives the same again."""
@@ -95,12 +98,21 @@ class Flow:
         return True
 
     def answer_at(self, index: int) -> None:
-        """The model began its answer at `index` of the reply, by itself. No effect once the thought has ended."""
+        """The model began its answer at `index` of the reply, by itself. No effect once the thought has ended.
+
+        No effect either where the model fences its thought (the fence says it) or a hard cut leaves no answer to begin. An
+        answer that could only be found when it had outgrown its allowance (a marker longer than that) begins so much later.
+        """
         if not 0 <= index <= len(self.ids):
             raise Fault(f"an answer cannot begin at {index} of {len(self.ids)} ids")
-        if self._thought_end is None:
+        if self._thought_end is None and self._may_begin:
+            index = max(index, len(self.ids) - self.window.answer)
             self._thought_end, self.shifted = index, Shift.NATURAL
             self._begin_answer(index)
+
+    def undecided(self, count: int) -> None:
+        """The answer may yet turn out to have begun in the last `count` ids; so the next sample is that much shorter."""
+        self._undecided = count
 
     def probed(self, count: int) -> None:
         """`count` ids were paid for on a fork."""
@@ -157,7 +169,9 @@ class Flow:
         if self._answer_start is not None:
             return self.window.answer - (len(self.ids) - self._answer_start)
         left = self._allowance - len(self.ids)
-        return min(left, max(1, self.window.answer)) if self._detects or self.window.close else left
+        if not (self._detects or self.window.close):
+            return left
+        return min(left, max(1, self.window.answer - self._undecided))
 
     def _why_full(self) -> Shift:
         return Shift.BUDGET if self._allowance == self.window.thinking else Shift.CONTEXT

@@ -7,6 +7,7 @@
     source.py     which programs are problems, and in what order?
 """
 
+from z1.world.recognise import recognise
 from z1.world.source import TEST_SHARE, Wanted, collect
 
-__all__ = ["TEST_SHARE", "Wanted", "collect"]
+__all__ = ["TEST_SHARE", "Wanted", "collect", "recognise"]

@@ -1,0 +1,146 @@
+"""How does one prompt become one reply?
+
+The same few steps for the command line and for Python: render the prompt, open a session, drive a window over it, and say in
+words and numbers what happened.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from z1 import chat, world
+from z1.engines import Drive, Engine, Sampling, drive
+from z1.errors import UserError
+from z1.think import Bucket, Flow, Ledger
+
+SHIPPED = "z1-tiny"
+"""The model that z1 ships."""
+
+ANSWER = 512
+"""Ids that an answer may take where nothing is said, or a quarter of the context where that is less."""
+
+Listener = Callable[[Bucket, str], None]
+"""Told each piece of text with the bucket that it stands in."""
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What the asker chose; None leaves the choice to z1. `window` and `answer` in ids, `deadline` in seconds."""
+
+    window: int | None = None
+    answer: int | None = None
+    deadline: float | None = None
+    temperature: float = 0.0
+    seed: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """A reply in its parts. `ledger` counts ids; `shift` says why thinking stopped, `end` how the reply ended."""
+
+    thought: str
+    hint: str
+    answer: str
+    ledger: Ledger
+    shift: str
+    end: str
+    seconds: float
+    model: str
+
+    @property
+    def text(self) -> str:
+        """The whole reply."""
+        return self.thought + self.hint + self.answer
+
+    def as_json(self) -> dict[str, Any]:
+        """Plain values, ready for `json.dumps`."""
+        ledger = {bucket: getattr(self.ledger, bucket) for bucket in ("thought", "close", "hint", "answer", "stop", "probe")}
+        parts = {"model": self.model, "thought": self.thought, "hint": self.hint, "answer": self.answer}
+        return {**parts, "ledger": ledger, "shift": self.shift, "end": self.end, "seconds": round(self.seconds, 3)}
+
+
+async def ask(engine: Engine, prompt: str, options: Options, listen: Listener | None = None) -> Reply:
+    """One reply of `engine` to `prompt`. Raises UserError where the prompt does not fit, or the model cannot know it."""
+    began = time.monotonic()
+    profile, tokenizer = chat.profile(engine.profile), engine.tokenizer
+    if profile.name == SHIPPED:
+        prompt = _of_this_world(prompt)
+    sampling = Sampling(chat.stop_ids(tokenizer, profile), temperature=options.temperature, seed=options.seed)
+    session = await engine.open(chat.prompt_ids(tokenizer, profile, prompt), sampling)
+    try:
+        answer = options.answer if options.answer is not None else max(1, min(ANSWER, session.room // 4))
+        window = chat.window(tokenizer, profile, options.window, answer)
+        detector = chat.detector(tokenizer, profile)
+        flow = Flow(window, session.room, detects=detector is not None)
+        pieces = _Pieces(tokenizer, listen) if listen else None
+        how = Drive(detector, 1 if listen else None, options.deadline, pieces.came if pieces else None)
+        await drive(flow, session, how)
+    finally:
+        await session.close()
+    return _reply(flow, engine, time.monotonic() - began)
+
+
+def think(
+    prompt: str, model: str | Path | None = None, window: int | None = None, *, profile: str | None = None, **options: Any
+) -> Reply:
+    """Think about `prompt` for at most `window` ids (None: freely) and answer.
+
+    `model` is a model folder or a hub id, the shipped z1-tiny where nothing is said; further `options` are the fields of
+    `Options`. Also works where an event loop is running, such as in a notebook.
+    """
+    from z1.engines.local import load
+
+    async def run() -> Reply:
+        async with load(model or shipped(), profile=profile) as engine:
+            return await ask(engine, prompt, Options(window=window, **options))
+
+    with ThreadPoolExecutor(1) as thread:
+        return thread.submit(asyncio.run, run()).result()
+
+
+def shipped() -> Path:
+    """The folder of the model that z1 ships."""
+    return Path(str(files("z1") / "models" / SHIPPED))
+
+
+class _Pieces:
+    """Turns ids into text as they come; a character that is not whole yet waits for its rest."""
+
+    def __init__(self, tokenizer: chat.Tokenizer, listen: Listener) -> None:
+        self._tokenizer, self._listen = tokenizer, listen
+        self._bucket: Bucket | None = None
+        self._ids: list[int] = []
+        self._said = 0
+
+    def came(self, bucket: Bucket, ids: tuple[int, ...]) -> None:
+        if bucket is not self._bucket:
+            self._bucket, self._ids, self._said = bucket, [], 0
+        self._ids += ids
+        text = self._tokenizer.decode(self._ids, skip_special_tokens=False)
+        if bucket is not Bucket.STOP and not text.endswith("\ufffd"):
+            self._listen(bucket, text[self._said :])
+            self._said = len(text)
+
+
+def _of_this_world(prompt: str) -> str:
+    question = world.recognise(prompt)
+    if question is None:
+        do = 'ask what a small program prints, or name another model: z1 think --model Qwen/Qwen2.5-7B-Instruct "..."'
+        raise UserError(f"{SHIPPED} knows small Python programs only", repr(prompt[:40]), do)
+    return question
+
+
+def _reply(flow: Flow, engine: Engine, seconds: float) -> Reply:
+    texts = dict.fromkeys(Bucket, "")
+    for span in flow.spans():
+        texts[span.bucket] += engine.tokenizer.decode(flow.ids[span.start : span.end], skip_special_tokens=False)
+    thought = texts[Bucket.THOUGHT] + texts[Bucket.CLOSE]
+    shift, end = flow.shifted.value if flow.shifted else "", flow.end.value if flow.end else ""
+    return Reply(thought, texts[Bucket.HINT], texts[Bucket.ANSWER], flow.ledger(), shift, end, seconds, engine.name)

@@ -1,0 +1,98 @@
+"""What are the numbers of a run?
+
+For each window: accuracy, thought tokens and all tokens paid, each with its interval, and the shares shifted, cut and unparsed.
+Missing attempts are counted and left out of everything else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from statistics import fmean
+from typing import Any
+
+from z1.errors import Fault
+from z1.evaluate import statistics
+from z1.grading import Verdict
+from z1.records import Attempt, Problem
+from z1.think import End, Shift
+
+Numbers = dict[str, Any]
+
+
+def curve(problems: Sequence[Problem], attempts: Iterable[Attempt], names: dict[str, str]) -> Numbers:
+    """The content of curve.json; `names` are its `run`, `model` and `benchmark`. Raises Fault where nothing was measured."""
+    known = {problem.id: problem for problem in problems}
+    by_window: dict[int | None, list[Attempt]] = {}
+    for attempt in attempts:
+        if attempt.problem in known:
+            by_window.setdefault(attempt.window, []).append(attempt)
+    windows = sorted(by_window, key=lambda w: float("inf") if w is None else w)
+    points = [point for w in windows if (point := _point(w, by_window[w]))]
+    if not points:
+        raise Fault("every attempt is missing; see the faults in attempts.jsonl")
+    return {
+        **names,
+        "problems": len(problems),
+        "points": points,
+        "by_steps": [row for w in windows for row in _by_steps(w, by_window[w], known)],
+        "s1": _s1(points),
+    }
+
+
+def _point(window: int | None, attempts: Sequence[Attempt]) -> Numbers | None:
+    known = [a for a in attempts if a.verdict != Verdict.MISSING]
+    if not known:
+        return None
+    n = len(known)
+    return {
+        "window": window,
+        "n": n,
+        "missing": len(attempts) - n,
+        "accuracy": _accuracy(known),
+        "thought": statistics.mean([_thought(a) for a in known]),
+        "paid": statistics.mean([_paid(a) for a in known]),
+        "phase_one": fmean(a.ledger["phase_one"] or 0 for a in known),
+        "shifted": sum(a.shift != Shift.NATURAL for a in known) / n,
+        "cut": sum(a.end == End.CUT for a in known) / n,
+        "unparsed": sum(a.verdict == Verdict.UNPARSED for a in known) / n,
+    }
+
+
+def _by_steps(window: int | None, attempts: Sequence[Attempt], problems: dict[str, Problem]) -> list[Numbers]:
+    groups: dict[int, list[Attempt]] = {}
+    for attempt in attempts:
+        steps = problems[attempt.problem].steps
+        if steps is not None and attempt.verdict != Verdict.MISSING:
+            groups.setdefault(steps, []).append(attempt)
+    return [
+        {
+            "window": window,
+            "steps": steps,
+            "n": len(group),
+            "accuracy": _accuracy(group),
+            "thought": statistics.mean([_thought(a) for a in group]),
+        }
+        for steps, group in sorted(groups.items())
+    ]
+
+
+def _s1(points: Sequence[Numbers]) -> Numbers:
+    curve_points = [(p["thought"][1], p["accuracy"][1]) for p in points]
+    capped = [(p["thought"][1], p["window"]) for p in points if p["window"] is not None]
+    return {
+        "control": statistics.control(capped) if capped else None,
+        "scaling": statistics.scaling(curve_points),
+        "performance": statistics.performance(curve_points),
+    }
+
+
+def _accuracy(attempts: Sequence[Attempt]) -> statistics.Interval:
+    return statistics.share(sum(a.verdict == Verdict.RIGHT for a in attempts), len(attempts))
+
+
+def _thought(attempt: Attempt) -> float:
+    return float(attempt.ledger["thought"] or 0)
+
+
+def _paid(attempt: Attempt) -> float:
+    return float(sum(attempt.ledger[bucket] or 0 for bucket in ("thought", "close", "hint", "answer", "stop", "probe")))

@@ -1,0 +1,127 @@
+"""What would each window have made of this problem?
+
+Under greedy decoding a thought does not depend on the window until the window ends it. So the model thinks once, freely; at
+each window's border the session is forked and the fork is shifted to its answer. Windows that the thought, or an answer that
+has begun, ends before share the free reply. The rows are those that one run a window would give (a test holds it).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from z1 import chat
+from z1.benchmarks import Benchmark
+from z1.chat import Tokenizer
+from z1.engines import Drive, Engine, Sampling, Session, drive
+from z1.errors import EngineFault
+from z1.grading import Verdict
+from z1.records import Attempt, Problem
+from z1.think import AnswerDetector, Bucket, End, Finished, Flow, Ledger, Shift
+
+
+@dataclass(frozen=True, slots=True)
+class Sweep:
+    """What every problem of a run is put through: `windows` in ids, and free thinking besides; `answer` in ids."""
+
+    engine: Engine
+    benchmark: Benchmark
+    windows: tuple[int, ...]
+    answer: int
+    tokenizer_hash: str = ""
+
+    @property
+    def every(self) -> tuple[int | None, ...]:
+        """The windows in ascending order, free thinking last."""
+        return (*sorted(set(self.windows)), None)
+
+
+async def sweep(setting: Sweep, problem: Problem) -> list[Attempt]:
+    """One attempt a window; all of them missing where the engine fails."""
+    profile = chat.profile(setting.engine.profile)
+    prompt = chat.prompt_ids(setting.engine.tokenizer, profile, problem.question)
+    try:
+        flows = await _think_once(setting, prompt)
+    except EngineFault as fault:
+        return [_missing(setting, problem, window, prompt, fault) for window in setting.every]
+    return [_attempt(setting, problem, window, prompt, flow) for window, flow in flows.items()]
+
+
+async def _think_once(setting: Sweep, prompt: list[int]) -> dict[int | None, Flow]:
+    tokenizer, profile = setting.engine.tokenizer, chat.profile(setting.engine.profile)
+    detector = chat.detector(tokenizer, profile)
+    session = await setting.engine.open(prompt, Sampling(chat.stop_ids(tokenizer, profile)))
+    room = session.room
+    flows: dict[int | None, Flow] = {}
+    try:
+        free = Flow(chat.window(tokenizer, profile, None, setting.answer), room, detects=detector is not None)
+        for thinking in (w for w in setting.every if w is not None):
+            await _advance(free, session, detector, thinking)
+            if free.end is not None or free.answering or len(free.ids) < thinking:
+                flows[thinking] = free
+                continue
+            flow = Flow(chat.window(tokenizer, profile, thinking, setting.answer), room)
+            for token in free.ids:
+                flow.came((token,))
+            fork = await session.fork()
+            try:
+                flows[thinking] = await drive(flow, fork)
+            finally:
+                await fork.close()
+        flows[None] = await drive(free, session, Drive(detector))
+    finally:
+        await session.close()
+    return flows
+
+
+async def _advance(flow: Flow, session: Session, detector: AnswerDetector | None, until: int) -> None:
+    """Think on until the reply has `until` ids, its answer has begun, or it has ended."""
+    while len(flow.ids) < until and not flow.answering:
+        step = flow.next()
+        if isinstance(step, Finished) or flow.shifted is not None:
+            return
+        sampled = await session.sample(min(step.limit, until - len(flow.ids)))
+        flow.came(sampled.ids)
+        if detector is not None and (begins := detector.feed(sampled.ids)) is not None:
+            flow.answer_at(begins)
+
+
+def _attempt(setting: Sweep, problem: Problem, window: int | None, prompt: list[int], flow: Flow) -> Attempt:
+    tokenizer, spans = setting.engine.tokenizer, flow.spans()
+    texts = [decode(tokenizer, flow.ids[span.start : span.end]) for span in spans]
+    said = decode(tokenizer, [t for s in spans if s.bucket in _GRADED for t in flow.ids[s.start : s.end]])
+    said = said if flow.answering else decode(tokenizer, flow.ids)
+    verdict = setting.benchmark.grade(said, problem, flow.end is not End.STOP)
+    return Attempt(
+        problem.id,
+        window,
+        0,
+        prompt,
+        flow.ids,
+        [[span.bucket.value, span.start, span.end] for span in spans],
+        texts,
+        ledger_json(flow.ledger()),
+        (flow.end or End.ABORTED).value,
+        (flow.shifted or Shift.NATURAL).value,
+        verdict.value,
+        "",
+        setting.tokenizer_hash,
+    )
+
+
+_GRADED = (Bucket.HINT, Bucket.ANSWER)
+
+
+def _missing(setting: Sweep, problem: Problem, window: int | None, prompt: list[int], fault: EngineFault) -> Attempt:
+    empty = Attempt(problem.id, window, 0, prompt, [], [], [], ledger_json(Ledger()), "", "", "", "", setting.tokenizer_hash)
+    return replace(empty, end=End.ABORTED.value, shift="", verdict=Verdict.MISSING.value, fault=str(fault))
+
+
+def ledger_json(ledger: Ledger) -> dict[str, int | None]:
+    """The ledger's buckets by name."""
+    return {name: getattr(ledger, name) for name in ("thought", "close", "hint", "answer", "stop", "probe", "phase_one")}
+
+
+def decode(tokenizer: Tokenizer, ids: Sequence[int]) -> str:
+    """The text of `ids`, special tokens shown."""
+    return tokenizer.decode(list(ids), skip_special_tokens=False)

@@ -1,0 +1,35 @@
+"""Is this a question of this world?
+
+A model that learned this world alone answers anything else with nonsense. The check reads the text and runs nothing: a program
+in the statements that the generator writes, with or without the question before it.
+"""
+
+from __future__ import annotations
+
+import ast
+
+from z1.world.teacher import QUESTION, question
+
+ALLOWED = (
+    *(ast.Module, ast.Assign, ast.AugAssign, ast.If, ast.For, ast.While, ast.Expr, ast.Call, ast.Attribute),
+    *(ast.Name, ast.Load, ast.Store, ast.Constant, ast.List, ast.BinOp, ast.Compare),
+    *(ast.Add, ast.Sub, ast.Mult, ast.Mod, ast.Gt, ast.Lt, ast.Eq, ast.NotEq),
+)
+"""Everything that a program of this world is written in."""
+
+CALLS = frozenset({"print", "range", "append"})
+
+
+def recognise(text: str) -> str | None:
+    """The question as the model learned it, where `text` is one or is a program of this world; else None."""
+    source = text.strip().removeprefix(QUESTION).strip()
+    try:
+        tree = ast.parse(source)
+    except (SyntaxError, ValueError, RecursionError):
+        return None
+    nodes = list(ast.walk(tree))
+    if not all(isinstance(node, ALLOWED) for node in nodes):
+        return None
+    calls = [node.func for node in nodes if isinstance(node, ast.Call)]
+    names = [call.attr if isinstance(call, ast.Attribute) else getattr(call, "id", "") for call in calls]
+    return question(source + "\n") if names.count("print") == 1 and set(names) <= CALLS else None
