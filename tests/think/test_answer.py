@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from random import Random
 
 import pytest
 from hypothesis import given, settings
@@ -12,8 +13,18 @@ from z1.think import AnswerDetector
 
 LAW = settings(max_examples=250, deadline=None, derandomize=True)
 PIECES = (b"a", b"b", b"ab", b"ba", b"", b"xaby", b"\xc3", b"\xa9", b"a\xc3", b"c")
-MARKERS = st.lists(st.text("abcé", min_size=1, max_size=5).map(str.encode), max_size=3)
-IDS = st.lists(st.integers(0, len(PIECES) - 1), max_size=25)
+IDS = st.integers(0, 2**48).map(lambda seed: ids_of(Random(seed)))
+MARKERS = st.integers(0, 2**48).map(lambda seed: markers_of(Random(seed)))
+
+
+def ids_of(random: Random) -> list[int]:
+    return random.choices(range(random.randint(1, len(PIECES))), k=random.randint(0, 25))
+
+
+def markers_of(random: Random) -> list[bytes]:
+    """Some that stand across ids' borders, some that begin or end inside an id."""
+    texts = [b"".join(random.choices(PIECES, k=random.randint(1, 5))) for _ in range(random.randint(0, 3))]
+    return [text[random.randint(0, 1) :] or b"a" for text in texts]
 
 
 def piece(token: int) -> bytes:

@@ -14,6 +14,7 @@ from typing import Any
 
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
+from transformers.utils import logging
 
 from z1 import chat
 from z1.chat import Tokenizer
@@ -35,6 +36,7 @@ def load_model(model: str, profile: str | None) -> Loaded:
     folder = Path(model)
     if folder.exists() or model.startswith((".", "/", "~")):
         _check_folder(folder)
+    logging.disable_progress_bar()
     device = "cuda" if torch.cuda.is_available() else "cpu"
     dtype = torch.float32 if device == "cpu" else "auto"
     try:

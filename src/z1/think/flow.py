@@ -44,10 +44,10 @@ class Finished:
 class Flow:
     """One reply under one window.
 
-    `room` is how many ids the context still holds. `detects` says that somebody will tell, after each `came`, where the
-    answer begins (`answer_at`) or in how many of the last ids it may yet turn out to have begun (`undecided`); samples are
-    then never longer than what is left of the answer's allowance, so that an answer found late has not outgrown it (the
-    same holds for a fence that the model may close itself). `ids` are the ids of the reply so far.
+    `room` is how many ids the context still holds. `detects` says that somebody will tell, after each `came`, where
+    the answer begins (`answer_at`) or in how many of the last ids it may yet turn out to have begun (`undecided`);
+    samples are then never longer than what is left of the answer's allowance, so that an answer found late has not
+    outgrown it (the same holds for a fence that the model may close itself). `ids` are the ids of the reply so far.
     """
 
     def __init__(self, window: Window, room: int, *, detects: bool = False) -> None:
@@ -100,8 +100,8 @@ class Flow:
     def answer_at(self, index: int) -> None:
         """The model began its answer at `index` of the reply, by itself. No effect once the thought has ended.
 
-        No effect either where the model fences its thought (the fence says it) or a hard cut leaves no answer to begin. An
-        answer that could only be found when it had outgrown its allowance (a marker longer than that) begins so much later.
+        No effect either where the model fences its thought (the fence says it) or a hard cut leaves no answer to begin.
+        An answer that could only be found when it had outgrown its allowance (its marker is longer) begins so much later.
         """
         if not 0 <= index <= len(self.ids):
             raise Fault(f"an answer cannot begin at {index} of {len(self.ids)} ids")
@@ -111,7 +111,7 @@ class Flow:
             self._begin_answer(index)
 
     def undecided(self, count: int) -> None:
-        """The answer may yet turn out to have begun in the last `count` ids; so the next sample is that much shorter."""
+        """The answer may yet turn out to have begun in the last `count` ids; the next sample is that much shorter."""
         self._undecided = count
 
     def probed(self, count: int) -> None:

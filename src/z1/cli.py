@@ -1,0 +1,128 @@
+"""The door: what does a person type?
+
+    z1 think "..."                    one prompt, one reply, and what it cost
+    z1 curate | train | evaluate | report RECIPE     one stage of a run, and those before it where they are not done
+    z1 run RECIPE                     the whole story, from nothing to the report
+    z1 demo                           the shipped model: two thoughts, a curve, a report
+    z1 doctor                         what this machine can do
+
+Faults of the input end with status 2, faults of z1 with 1, each with one line on standard error.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from z1.errors import Z1Error, from_os
+
+app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
+
+RecipePath = Annotated[Path, typer.Argument(help="A recipe, such as recipes/tiny.toml.", show_default=False)]
+RunsPath = Annotated[Path, typer.Option("--runs", help="Folder of all runs.")]
+ModelName = Annotated[str | None, typer.Option("--model", help="Model folder or hub id; z1-tiny if not given.")]
+
+RUNS = Path("runs")
+
+
+@app.callback()
+def door() -> None:
+    """Language models that think only as long as the problem needs."""
+
+
+@app.command()
+def think(
+    prompt: Annotated[str, typer.Argument(help='The prompt, the path of a file that holds it, or "-" for standard input.')],
+    model: ModelName = None,
+    window: Annotated[int | None, typer.Option(help="Most ids of thought; 0 answers at once.", show_default="free")] = None,
+    answer: Annotated[int | None, typer.Option(help="Most ids of answer.", show_default="512")] = None,
+    deadline: Annotated[float | None, typer.Option(help="Seconds until the thought is shifted to its answer.")] = None,
+    profile: Annotated[str | None, typer.Option(help="Family of the model, where it cannot be told.")] = None,
+    temperature: Annotated[float, typer.Option(help="0 is greedy.")] = 0.0,
+    seed: Annotated[int, typer.Option(help="Of the draws, where the temperature is above 0.")] = 0,
+    as_json: Annotated[bool, typer.Option("--json", help="One line of JSON instead.")] = False,
+) -> None:
+    """Think about one prompt, inside a window, and show thought, hint and answer apart."""
+    from z1 import cli_think
+    from z1.ask import Options
+
+    options = Options(window, answer, deadline, temperature, seed)
+    cli_think.think(cli_think.read(prompt), model, profile, options, as_json=as_json)
+
+
+@app.command()
+def curate(recipe: RecipePath, runs: RunsPath = RUNS) -> None:
+    """Gather verified problems and choose how long to think about each."""
+    _stage("curate", recipe, runs)
+
+
+@app.command()
+def train(recipe: RecipePath, runs: RunsPath = RUNS) -> None:
+    """Train the recipe's model; goes on where it was stopped."""
+    _stage("train", recipe, runs)
+
+
+@app.command()
+def evaluate(recipe: RecipePath, runs: RunsPath = RUNS, model: ModelName = None) -> None:
+    """Put the run's model (or another) through every window, and print the numbers."""
+    _stage("evaluate", recipe, runs, model)
+
+
+@app.command()
+def report(recipe: RecipePath, runs: RunsPath = RUNS, model: ModelName = None) -> None:
+    """Draw the numbers: one page that needs no network, and pictures."""
+    _stage("report", recipe, runs, model)
+
+
+@app.command()
+def run(recipe: RecipePath, runs: RunsPath = RUNS) -> None:
+    """Everything from nothing: curate, train, evaluate, report; finished stages are passed over."""
+    _stage("run", recipe, runs)
+
+
+@app.command()
+def demo(runs: RunsPath = RUNS) -> None:
+    """The shipped model thinks about an easy and a hard program, and is measured under a ladder of windows."""
+    from z1 import cli_stages
+
+    cli_stages.demo(runs)
+
+
+@app.command()
+def doctor() -> None:
+    """Say what this machine can do."""
+    from z1.doctor import facts
+
+    for what, finding in facts():
+        typer.echo(f"{what:<16} {finding}")
+
+
+def _stage(name: str, recipe: Path, runs: Path, model: str | None = None) -> None:
+    from z1 import cli_stages
+
+    cli_stages.stage(name, recipe, runs, model)
+
+
+def main() -> None:
+    """Run the command line; every error becomes one line and a status."""
+    try:
+        app()
+    except Z1Error as error:
+        _refuse(error)
+    except OSError as error:
+        _refuse(from_os(error))
+    except KeyboardInterrupt:
+        typer.echo("\nstopped; the same command goes on where this one was", err=True)
+        sys.exit(130)
+
+
+def _refuse(error: Z1Error) -> Any:
+    typer.echo(f"z1: {error}", err=True)
+    sys.exit(error.exit_status)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,117 @@
+"""How does a person watch a run, and read its numbers?
+
+Draws the bars that `story.py` asks for, prints the table of a curve, and tells the demo.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.table import Table
+
+from z1 import recipe as recipes
+from z1 import runs, story
+from z1.ask import Options, shipped
+from z1.recipe import EvaluateSettings, Recipe
+
+DEMO = EvaluateSettings(problems=240, windows=(0, 8, 16, 32, 64, 128, 192), answer=24, concurrency=60)
+
+EASY = "print(3 + 4)\n"
+HARD = "v = [3, 1, 4]\ns = 1\nfor x in v:\n    if x > 2:\n        s = s + x\n    else:\n        s = s - x\nprint(s)\n"
+
+
+def stage(name: str, path: Path, folder: Path, model: str | None) -> None:
+    """Do the stage `name` of the recipe in `path`, and what it needs, under `folder`; "run" does all."""
+    recipe = recipes.load(path)
+    run = folder / recipe.name
+    with Bars() as watch:
+        if name in ("curate", "run"):
+            story.curate(recipe, run, watch)
+        if name in ("train", "run"):
+            story.train(recipe, run, watch)
+        chosen = Path(model) if model else None
+        if name in ("evaluate", "report", "run"):
+            numbers = story.evaluate(recipe, run, watch, chosen)
+        if name in ("report", "run"):
+            story.report(recipe, run, watch, chosen)
+    if name in ("evaluate", "report", "run"):
+        Console().print(table(numbers))
+
+
+def demo(folder: Path) -> None:
+    """Two thoughts of the shipped model, one of them stopped by a window; then its curve and report."""
+    from z1 import cli_think
+
+    console = Console()
+    for text, window in ((EASY, None), (HARD, None), (HARD, 40)):
+        console.rule(f"window {'free' if window is None else window}", align="left")
+        console.print(text, end="", markup=False, highlight=False)
+        cli_think.think(text, None, None, Options(window=window), as_json=False)
+    recipe = _demo_recipe()
+    with Bars() as watch:
+        numbers = story.evaluate(recipe, folder / "demo", watch, shipped())
+        page = story.report(recipe, folder / "demo", watch, shipped())
+    console.print(table(numbers))
+    console.print(f"report: {page}", soft_wrap=True, highlight=False)
+
+
+def table(folder: Path) -> Table:
+    """The numbers of an evaluation folder, a row a window."""
+    numbers = runs.read_json(folder / "curve.json")
+    title = f"{numbers['model']} on {numbers['problems']} problems of {numbers['benchmark']} (95 % intervals; run {numbers['run']})"
+    shown = Table(title=title)
+    for heading in ("window", "accuracy", "thought ids", "all ids", "shifted", "cut", "unparsed", "missing"):
+        shown.add_column(heading, justify="right")
+    for point in numbers["points"]:
+        low, value, high = point["accuracy"]
+        accuracy = f"{value:.1%} [{low:.1%}, {high:.1%}]"
+        shares = (f"{point[key]:.0%}" for key in ("shifted", "cut", "unparsed"))
+        window = "free" if point["window"] is None else str(point["window"])
+        shown.add_row(window, accuracy, _interval(point["thought"]), _interval(point["paid"]), *shares, str(point["missing"]))
+    return shown
+
+
+def _interval(value: list[float]) -> str:
+    return f"{value[1]:.1f} ± {(value[2] - value[0]) / 2:.1f}"
+
+
+def _demo_recipe() -> Recipe:
+    """The shipped model's own recipe, with the demo's smaller evaluation."""
+    own = runs.read_json(shipped() / "z1.json")["recipe"]
+    return Recipe.model_validate({**own, "evaluate": DEMO}, strict=False)
+
+
+class Bars:
+    """A `story.Watcher` that draws a bar a stage on a terminal, and a line a stage elsewhere."""
+
+    def __init__(self) -> None:
+        self._console = Console(stderr=True, soft_wrap=True, highlight=False)
+        bar = (TextColumn("{task.description:<9}"), BarColumn(), TextColumn("{task.completed:,.0f}/{task.total:,.0f}"))
+        times = (TimeElapsedColumn(), TextColumn("left"), TimeRemainingColumn(), TextColumn("{task.fields[note]}"))
+        self._progress = Progress(*bar, *times, console=self._console, transient=True, disable=not sys.stderr.isatty())
+        self._task = self._progress.add_task("", total=None, note="", visible=False)
+        self._stage = ""
+
+    def __enter__(self) -> Bars:
+        self._progress.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._progress.stop()
+
+    def begin(self, stage: str, total: int) -> None:
+        """Start the stage's bar, or give it its total."""
+        self._stage = stage
+        self._progress.reset(self._task, total=total, description=stage, note="", visible=True)
+
+    def at(self, done: int, note: str = "") -> None:
+        """Move the bar."""
+        self._progress.update(self._task, completed=done, note=note)
+
+    def end(self, note: str) -> None:
+        """Replace the bar by a line that stays."""
+        self._progress.update(self._task, visible=False)
+        self._console.print(f"{self._stage:<9} {note}", markup=False)
