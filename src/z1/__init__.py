@@ -4,8 +4,8 @@
     reply = z1.think("What does this program print?\\nprint(3 + 4)\\n", window=64)
     print(reply.answer, reply.ledger.thought, reply.shift)
 
-Importing z1 loads nothing heavy. `z1.think` is both the heart of the project (a package, see `z1/think/`) and its first verb:
-calling it asks a model.
+Importing z1 loads nothing heavy. `z1.think` is both the heart of the project (a package, see `z1/think/`) and its first
+verb: calling it asks a model.
 """
 
 from __future__ import annotations

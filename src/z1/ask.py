@@ -1,7 +1,7 @@
 """How does one prompt become one reply?
 
-The same few steps for the command line and for Python: render the prompt, open a session, drive a window over it, and say in
-words and numbers what happened.
+The same few steps for the command line and for Python: render the prompt, open a session, drive a window over it, and
+say in words and numbers what happened.
 """
 
 from __future__ import annotations
@@ -61,13 +61,17 @@ class Reply:
 
     def as_json(self) -> dict[str, Any]:
         """Plain values, ready for `json.dumps`."""
-        ledger = {bucket: getattr(self.ledger, bucket) for bucket in ("thought", "close", "hint", "answer", "stop", "probe")}
+        ledger = {
+            bucket: getattr(self.ledger, bucket) for bucket in ("thought", "close", "hint", "answer", "stop", "probe")
+        }
         parts = {"model": self.model, "thought": self.thought, "hint": self.hint, "answer": self.answer}
         return {**parts, "ledger": ledger, "shift": self.shift, "end": self.end, "seconds": round(self.seconds, 3)}
 
 
 async def ask(engine: Engine, prompt: str, options: Options, listen: Listener | None = None) -> Reply:
-    """One reply of `engine` to `prompt`. Raises UserError where the prompt does not fit, or the model cannot know it."""
+    """One reply of `engine` to `prompt`. Raises UserError where the prompt does not fit, or the model cannot know
+    it.
+    """
     began = time.monotonic()
     profile, tokenizer = chat.profile(engine.profile), engine.tokenizer
     if profile.name == SHIPPED:
@@ -88,12 +92,17 @@ async def ask(engine: Engine, prompt: str, options: Options, listen: Listener | 
 
 
 def think(
-    prompt: str, model: str | Path | None = None, window: int | None = None, *, profile: str | None = None, **options: Any
+    prompt: str,
+    model: str | Path | None = None,
+    window: int | None = None,
+    *,
+    profile: str | None = None,
+    **options: Any,
 ) -> Reply:
     """Think about `prompt` for at most `window` ids (None: freely) and answer.
 
-    `model` is a model folder or a hub id, the shipped z1-tiny where nothing is said; further `options` are the fields of
-    `Options`. Also works where an event loop is running, such as in a notebook.
+    `model` is a model folder or a hub id, the shipped z1-tiny where nothing is said; further `options` are the fields
+    of `Options`. Also works where an event loop is running, such as in a notebook.
     """
     from z1.engines.local import load
 
@@ -123,7 +132,7 @@ class _Pieces:
         if bucket is not self._bucket:
             self._bucket, self._ids, self._said = bucket, [], 0
         self._ids += ids
-        text = self._tokenizer.decode(self._ids, skip_special_tokens=False)
+        text = chat.text_of(self._tokenizer, self._ids)
         if bucket is not Bucket.STOP and not text.endswith("\ufffd"):
             self._listen(bucket, text[self._said :])
             self._said = len(text)
@@ -140,7 +149,7 @@ def _of_this_world(prompt: str) -> str:
 def _reply(flow: Flow, engine: Engine, seconds: float) -> Reply:
     texts = dict.fromkeys(Bucket, "")
     for span in flow.spans():
-        texts[span.bucket] += engine.tokenizer.decode(flow.ids[span.start : span.end], skip_special_tokens=False)
+        texts[span.bucket] += chat.text_of(engine.tokenizer, flow.ids[span.start : span.end])
     thought = texts[Bucket.THOUGHT] + texts[Bucket.CLOSE]
     shift, end = flow.shifted.value if flow.shifted else "", flow.end.value if flow.end else ""
     return Reply(thought, texts[Bucket.HINT], texts[Bucket.ANSWER], flow.ledger(), shift, end, seconds, engine.name)

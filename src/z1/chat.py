@@ -2,15 +2,15 @@
 
 One row of `PROFILES` a family, and one renderer for training and for serving: `prompt_ids` is the only place where a
 prompt becomes ids, `reply_ids` the only place where a trajectory does. A tokenizer is handed in; none is loaded here.
-Sources: the paper (arXiv 2504.00810, section 2.2 and figure 2) for the hint of z1; the Qwen3 documentation for its early
-stop; simplescaling/s1 for its delimiters; deepseek-ai's card of R1-Distill for the opened `<think>`.
+Sources: the paper (arXiv 2504.00810, section 2.2 and figure 2) for the hint of z1; the Qwen3 documentation for its
+early stop; simplescaling/s1 for its delimiters; deepseek-ai's card of R1-Distill for the opened `<think>`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache
 from typing import Any, Protocol
 
 from z1.errors import UserError
@@ -35,7 +35,7 @@ class Tokenizer(Protocol):
     eos_token_id: int | None
 
     def encode(self, text: str, *, add_special_tokens: bool = ...) -> list[int]: ...
-    def decode(self, token_ids: list[int], *, skip_special_tokens: bool = ...) -> str: ...
+    def decode(self, token_ids: list[int], *, skip_special_tokens: bool = ...) -> Any: ...
     def apply_chat_template(self, conversation: list[dict[str, str]], **settings: Any) -> Any: ...
 
 
@@ -44,9 +44,9 @@ class Profile:
     """One family of models.
 
     `opens` is text that stands at the end of every prompt (a fence that the template does not open itself), `close` the
-    text with which the model itself ends its thought; both are "" for models that think without a fence. `hint` shifts a
-    thought to its answer, `hint_at_once` does so before any thought; `prefix` begins every forced answer. `markers` are
-    texts that begin an answer in a model without a fence; none where their precision was not measured.
+    text with which the model itself ends its thought; both are "" for models that think without a fence. `hint` shifts
+    a thought to its answer, `hint_at_once` does so before any thought; `prefix` begins every forced answer. `markers`
+    are texts that begin an answer in a model without a fence; none where their precision was not measured.
     """
 
     name: str
@@ -81,8 +81,8 @@ PROFILES: dict[str, Profile] = {
         Profile(
             "qwen3",
             close="</think>",
-            hint="\n\nConsidering the limited time by the user, I have to give the solution based on the thinking directly "
-            "now.\n</think>\n\n",
+            hint="\n\nConsidering the limited time by the user, I have to give the solution based on the thinking "
+            "directly now.\n</think>\n\n",
             hint_at_once="<think>\n\n</think>\n\n",
         ),
         Profile(
@@ -112,7 +112,7 @@ def prompt_ids(tokenizer: Tokenizer, profile: Profile, messages: str | Sequence[
         turns.insert(0, {"role": "system", "content": profile.system})
     template = None if tokenizer.chat_template else CHATML
     text = tokenizer.apply_chat_template(turns, chat_template=template, tokenize=False, add_generation_prompt=True)
-    return tokenizer.encode(text + profile.opens, add_special_tokens=False)
+    return list(tokenizer.encode(text + profile.opens, add_special_tokens=False))
 
 
 def reply_ids(tokenizer: Tokenizer, profile: Profile, thought: str, answer: str) -> list[int]:
@@ -129,6 +129,11 @@ def hint_ids(tokenizer: Tokenizer, profile: Profile, *, at_once: bool) -> tuple[
     """The ids that shift a thought to its answer: the hint, then the answer prefix."""
     parts = (profile.hint_at_once if at_once else profile.hint, profile.prefix)
     return tuple(token for part in parts if part for token in tokenizer.encode(part, add_special_tokens=False))
+
+
+def text_of(tokenizer: Tokenizer, ids: Sequence[int]) -> str:
+    """The text of `ids`, special tokens shown."""
+    return str(tokenizer.decode(list(ids), skip_special_tokens=False))
 
 
 def stop_ids(tokenizer: Tokenizer, profile: Profile) -> frozenset[int]:
@@ -154,8 +159,8 @@ def detector(tokenizer: Tokenizer, profile: Profile) -> AnswerDetector | None:
     if not profile.markers:
         return None
 
-    @lru_cache(maxsize=None)
+    @cache
     def piece(token: int) -> bytes:
-        return tokenizer.decode([token], skip_special_tokens=False).encode()
+        return text_of(tokenizer, [token]).encode()
 
     return AnswerDetector((marker.encode() for marker in profile.markers), piece)

@@ -35,9 +35,13 @@ def door() -> None:
 
 @app.command()
 def think(
-    prompt: Annotated[str, typer.Argument(help='The prompt, the path of a file that holds it, or "-" for standard input.')],
+    prompt: Annotated[
+        str, typer.Argument(help='The prompt, the path of a file that holds it, or "-" for standard input.')
+    ],
     model: ModelName = None,
-    window: Annotated[int | None, typer.Option(help="Most ids of thought; 0 answers at once.", show_default="free")] = None,
+    window: Annotated[
+        int | None, typer.Option(help="Most ids of thought; 0 answers at once.", show_default="free")
+    ] = None,
     answer: Annotated[int | None, typer.Option(help="Most ids of answer.", show_default="512")] = None,
     deadline: Annotated[float | None, typer.Option(help="Seconds until the thought is shifted to its answer.")] = None,
     profile: Annotated[str | None, typer.Option(help="Family of the model, where it cannot be told.")] = None,

@@ -61,8 +61,8 @@ def demo(folder: Path) -> None:
 def table(folder: Path) -> Table:
     """The numbers of an evaluation folder, a row a window."""
     numbers = runs.read_json(folder / "curve.json")
-    title = f"{numbers['model']} on {numbers['problems']} problems of {numbers['benchmark']} (95 % intervals; run {numbers['run']})"
-    shown = Table(title=title)
+    what = f"{numbers['model']} on {numbers['problems']} problems of {numbers['benchmark']}"
+    shown = Table(title=f"{what} (95 % intervals; run {numbers['run']})")
     for heading in ("window", "accuracy", "thought ids", "all ids", "shifted", "cut", "unparsed", "missing"):
         shown.add_column(heading, justify="right")
     for point in numbers["points"]:
@@ -70,7 +70,9 @@ def table(folder: Path) -> Table:
         accuracy = f"{value:.1%} [{low:.1%}, {high:.1%}]"
         shares = (f"{point[key]:.0%}" for key in ("shifted", "cut", "unparsed"))
         window = "free" if point["window"] is None else str(point["window"])
-        shown.add_row(window, accuracy, _interval(point["thought"]), _interval(point["paid"]), *shares, str(point["missing"]))
+        shown.add_row(
+            window, accuracy, _interval(point["thought"]), _interval(point["paid"]), *shares, str(point["missing"])
+        )
     return shown
 
 

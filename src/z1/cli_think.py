@@ -81,4 +81,6 @@ class _Show:
         counts = f"{ledger.thought + ledger.close} thought + {ledger.hint} hint + {answer} ids"
         cut = ", cut off" if reply.end == "cut" else ""
         why = WHY.get(reply.shift, reply.shift)
-        self._console.print(f"\n\n{counts}; thinking stopped: {why}{cut}; {reply.seconds:.1f} s", style="cyan", markup=False)
+        self._console.print(
+            f"\n\n{counts}; thinking stopped: {why}{cut}; {reply.seconds:.1f} s", style="cyan", markup=False
+        )

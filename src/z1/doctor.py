@@ -1,7 +1,7 @@
 """What can this machine do?
 
-Each line is a fact and, where something is missing, what to do about it. Nothing is changed and nothing is loaded that could
-fail; torch alone is imported, to ask how it would compute.
+Each line is a fact and, where something is missing, what to do about it. Nothing is changed and nothing is loaded that
+could fail; torch alone is imported, to ask how it would compute.
 """
 
 from __future__ import annotations
@@ -24,7 +24,10 @@ def facts() -> Iterator[tuple[str, str]]:
     yield "shipped model", _shipped()
     yield "isolation", _isolation()
     yield "engine scripted", "ready"
-    yield "engine local", "ready" if find_spec("torch") and find_spec("transformers") else "no torch: pip install z1 again"
+    yield (
+        "engine local",
+        "ready" if find_spec("torch") and find_spec("transformers") else "no torch: pip install z1 again",
+    )
 
 
 def _threads() -> int:

@@ -1,7 +1,7 @@
 """What is to be done, from nothing to the report?
 
-A recipe is one TOML file with a table a stage. Every key is checked and an unknown one is refused by name; a stage reads its
-own table and no other.
+A recipe is one TOML file with a table a stage. Every key is checked and an unknown one is refused by name; a stage
+reads its own table and no other.
 """
 
 from __future__ import annotations
@@ -27,7 +27,9 @@ class CurateSettings(Settings):
     """`[curate]`: which problems, and how long may a trajectory think about each?"""
 
     problems: int = Field(gt=0)
-    """Distinct programs wanted, spread evenly over the numbers of steps; a level with fewer distinct ones stays short."""
+    """Distinct programs wanted, spread evenly over the numbers of steps; a level with fewer distinct ones stays
+    short.
+    """
     steps: tuple[int, int] = (1, 12)
     """Fewest and most steps of a program, both included."""
     direct_up_to: int = Field(ge=0)
@@ -66,7 +68,9 @@ class TrainSettings(Settings):
     hint_share: float = Field(0.0, ge=0, lt=1)
     """Share of rows whose thought is cut at a random id and answered after the hint."""
     repeats: dict[str, int] = Field(default_factory=dict)
-    """How often an epoch shows the rows of a level; once where nothing is said. A direct row teaches through few ids."""
+    """How often an epoch shows the rows of a level; once where nothing is said. A direct row teaches through few
+    ids.
+    """
     checkpoint_seconds: int = Field(60, gt=0)
     threads: int = Field(1, gt=0)
 
@@ -120,7 +124,9 @@ def _one_line(path: Path, error: ValidationError) -> UserError:
     key = ".".join(str(part) for part in fault["loc"])
     if fault["type"] == "extra_forbidden":
         near = get_close_matches(str(fault["loc"][-1]), _known(fault["loc"][:-1]), 1)
-        return UserError(f"recipe {path}", f"the unknown key {key}", f"did you mean {near[0]}?" if near else "leave it out")
+        return UserError(
+            f"recipe {path}", f"the unknown key {key}", f"did you mean {near[0]}?" if near else "leave it out"
+        )
     if fault["type"] == "missing":
         return UserError(f"recipe {path}", f"no key {key}", "add it")
     return UserError(f"recipe {path}, key {key}", repr(fault["input"]), fault["msg"][0].lower() + fault["msg"][1:])

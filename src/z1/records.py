@@ -1,7 +1,7 @@
 """Which facts are kept, and in what shape?
 
-Records are frozen dataclasses that stand as one JSON object a line in append-only files (see `runs.py`). Names of fields are
-names of keys; a missing or an unknown key is refused.
+Records are frozen dataclasses that stand as one JSON object a line in append-only files (see `runs.py`). Names of
+fields are names of keys; a missing or an unknown key is refused.
 """
 
 from __future__ import annotations
@@ -26,7 +26,9 @@ class Record:
         """The record in `value`; names the key that is missing or unknown."""
         names = {field.name for field in fields(cls)}
         if wrong := names ^ set(value):
-            raise UserError(f"a line of {cls.__name__} records", f"key {min(wrong)!r} missing or unknown", "check the file")
+            raise UserError(
+                f"a line of {cls.__name__} records", f"key {min(wrong)!r} missing or unknown", "check the file"
+            )
         return cls(**value)
 
 
@@ -60,7 +62,9 @@ class Trajectories(Record):
 
 @dataclass(frozen=True, slots=True)
 class Row(Record):
-    """One training example: response = thought + answer, as the published Z1-Code-Reasoning-107K has it in one column."""
+    """One training example: response = thought + answer, as the published Z1-Code-Reasoning-107K has it in one
+    column.
+    """
 
     id: str
     question: str
@@ -74,9 +78,9 @@ class Row(Record):
 class Attempt(Record):
     """One reply to one problem under one window, with everything that is needed to count and to read it.
 
-    `window` is the thinking allowance that was asked for (None is free). `spans` are [bucket, first, last + 1] over `ids`, and
-    `texts` the text of each span; `ledger` are the counts of `think.Ledger`; `verdict` is one of `grading`'s. Where an engine
-    failed the verdict is "missing", there are no ids, and `fault` says why.
+    `window` is the thinking allowance that was asked for (None is free). `spans` are [bucket, first, last + 1] over
+    `ids`, and `texts` the text of each span; `ledger` are the counts of `think.Ledger`; `verdict` is one of
+    `grading`'s. Where an engine failed the verdict is "missing", there are no ids, and `fault` says why.
     """
 
     problem: str

@@ -1,9 +1,9 @@
 """Where do a run's results lie, and what is already done?
 
-A run folder holds one folder a stage, named after the hash of the stage's settings and inputs: `curate-1a2b3c4d`. Changed
-settings are another folder, so nothing is ever overwritten. `stage.json` is written last; a stage is done when it is there.
-Code is recorded, not hashed: a fix does not throw finished work away. Logs are append-only JSONL with one writer; a torn
-last line (a kill while writing) is dropped. Single files appear whole or not at all.
+A run folder holds one folder a stage, named after the hash of the stage's settings and inputs: `curate-1a2b3c4d`.
+Changed settings are another folder, so nothing is ever overwritten. `stage.json` is written last; a stage is done when
+it is there. Code is recorded, not hashed: a fix does not throw finished work away. Logs are append-only JSONL with one
+writer; a torn last line (a kill while writing) is dropped. Single files appear whole or not at all.
 """
 
 from __future__ import annotations
@@ -165,7 +165,9 @@ def _parse(path: Path, number: int, line: bytes, parse: Callable[[Mapping[str, A
     try:
         return parse(json.loads(line))
     except (ValueError, TypeError, KeyError):
-        raise UserError(f"file {path}, line {number}", line[:60].decode(errors="replace"), "repair or delete it") from None
+        raise UserError(
+            f"file {path}, line {number}", line[:60].decode(errors="replace"), "repair or delete it"
+        ) from None
 
 
 class Log:

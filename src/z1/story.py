@@ -2,8 +2,8 @@
 
     curate ──rows.jsonl──▶ train ──model/──▶ evaluate ──attempts.jsonl, curve.json──▶ report
 
-Each stage is keyed by its own settings and inputs (see `runs.py`): a finished one is passed over, one that was stopped goes on,
-and a changed setting redoes that stage and those after it.
+Each stage is keyed by its own settings and inputs (see `runs.py`): a finished one is passed over, one that was stopped
+goes on, and a changed setting redoes that stage and those after it.
 """
 
 from __future__ import annotations

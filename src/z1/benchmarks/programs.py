@@ -1,7 +1,8 @@
 """Which programs test a model of the built-in world?
 
-Programs of the test split (by identity, see `world.identity`), so that no model trained on this world has seen one, whatever
-its seed; 1 to 12 steps, evenly spread, easy and hard ones taking turns so that any first part of them is a fair sample.
+Programs of the test split (by identity, see `world.identity`), so that no model trained on this world has seen one,
+whatever its seed; 1 to 12 steps, evenly spread, easy and hard ones taking turns so that any first part of them is a
+fair sample.
 """
 
 from __future__ import annotations

@@ -3,7 +3,8 @@
     collect.py   gather problems with verified trajectories at every level, losing nothing
     select.py    choose one trajectory a problem, so that length follows difficulty
 
-Source: arXiv 2504.00810, section 2.1. The teacher here is the interpreter (see `world/`), so every trajectory is verified.
+Source: arXiv 2504.00810, section 2.1. The teacher here is the interpreter (see `world/`), so every trajectory is
+verified.
 """
 
 from z1.curate.collect import LOG, collect

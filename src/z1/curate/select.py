@@ -1,7 +1,7 @@
 """Which of a problem's trajectories is trained on?
 
-Length follows difficulty, as in the paper's mix of short and long (arXiv 2504.00810, section 2.1): few steps are answered at
-once, some are worked out briefly, many in full. The model is never told which.
+Length follows difficulty, as in the paper's mix of short and long (arXiv 2504.00810, section 2.1): few steps are
+answered at once, some are worked out briefly, many in full. The model is never told which.
 """
 
 from __future__ import annotations

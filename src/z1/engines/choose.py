@@ -1,7 +1,7 @@
 """Which id comes next?
 
-Greedy takes the first largest logit. Otherwise temperature, then top-k, then top-p, then one draw. The draw is keyed by (seed,
-sample, position) and by nothing else, so that a reply does not depend on what else is being decoded.
+Greedy takes the first largest logit. Otherwise temperature, then top-k, then top-p, then one draw. The draw is keyed by
+(seed, sample, position) and by nothing else, so that a reply does not depend on what else is being decoded.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Who carries the messages between a window and a session?
 
-`drive` joins one `Flow` to one `Session` and returns when the reply has ended. The clock lives here and nowhere deeper: a
-deadline interrupts the session and shifts the flow. `Control` lets somebody else do the same ("answer now").
+`drive` joins one `Flow` to one `Session` and returns when the reply has ended. The clock lives here and nowhere deeper:
+a deadline interrupts the session and shifts the flow. `Control` lets somebody else do the same ("answer now").
 """
 
 from __future__ import annotations
@@ -45,7 +45,8 @@ class Control:
 
 @dataclass(frozen=True, slots=True)
 class Drive:
-    """How a reply is driven: by at most `chunk` ids a message (None: as many as the flow allows), until `deadline` seconds.
+    """How a reply is driven: by at most `chunk` ids a message (None: as many as the flow allows), until `deadline`
+    seconds.
 
     `listen` is told the ids of each bucket in order, as soon as their bucket is sure. None of these changes the ids.
     """

@@ -1,9 +1,9 @@
 """How do many sessions share one model on this machine?
 
-Continuous batching: each step takes one id further every session that is sampling, and computes what was forced on one or
-what a new one begins with in one piece. Sessions join and leave at any step. A session owns a slot of the store only while
-it needs one: when all are taken the longest idle one is given up, and its context is computed again when it goes on, so a
-full store makes sessions wait or compute again, and never fails one.
+Continuous batching: each step takes one id further every session that is sampling, and computes what was forced on one
+or what a new one begins with in one piece. Sessions join and leave at any step. A session owns a slot of the store only
+while it needs one: when all are taken the longest idle one is given up, and its context is computed again when it goes
+on, so a full store makes sessions wait or compute again, and never fails one.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from z1.chat import Tokenizer
 from z1.engines.choose import choose
 from z1.engines.protocol import Capabilities, Reason, Sampled, Sampling
 from z1.engines.slots import Chunk, Forward
+from z1.engines.weights import load_model
 from z1.errors import EngineFault, UserError
 
 
@@ -201,7 +202,5 @@ class LocalEngine:
 
 def load(model: str | Path, settings: LocalSettings = LocalSettings(), profile: str | None = None) -> LocalEngine:
     """The engine for a model folder or a hub id; the profile is the folder's own unless one is given."""
-    from z1.engines.weights import load_model
-
     loaded = load_model(str(model), profile)
     return LocalEngine(loaded.model, loaded.tokenizer, (loaded.name, loaded.profile), settings)

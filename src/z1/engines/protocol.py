@@ -1,8 +1,8 @@
 """What does z1 ask of an engine?
 
 A *session* holds one live context: it samples ids, takes ids that are forced on it, forks, can be interrupted, and is
-closed. An engine opens sessions; many run at once and none waits for another. All engines give the same ids for the same
-model under deterministic greedy decoding (`tests/engines/conformance.py`); capabilities say at what cost.
+closed. An engine opens sessions; many run at once and none waits for another. All engines give the same ids for the
+same model under deterministic greedy decoding (`tests/engines/conformance.py`); capabilities say at what cost.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from z1.chat import Tokenizer
 class Sampling:
     """How ids are chosen. `temperature` 0 is greedy; `top_k` 0 and `top_p` 1 leave every id in.
 
-    A draw is keyed by (`seed`, `sample`, position in the context), so that it does not depend on what else runs. `stops` end a
-    sample with the stop id as its last.
+    A draw is keyed by (`seed`, `sample`, position in the context), so that it does not depend on what else runs.
+    `stops` end a sample with the stop id as its last.
     """
 
     stops: frozenset[int] = frozenset()

@@ -1,7 +1,8 @@
 """What would happen with a model whose thoughts are written down?
 
-An engine without weights: the next id is a function of the ids so far. It ships, because tests, documentation and examples
-need a model whose every id is known. `Script` replays one reply a prompt and answers a hint with an answer of its own.
+An engine without weights: the next id is a function of the ids so far. It ships, because tests, documentation and
+examples need a model whose every id is known. `Script` replays one reply a prompt and answers a hint with an answer of
+its own.
 """
 
 from __future__ import annotations

@@ -1,12 +1,13 @@
 """Where do the keys and values of many live contexts lie, and how is one step computed over all of them?
 
-A *slot* is one context's row of a preallocated key/value store. `Forward` runs any transformers decoder over *rows*: a row
-is one token with its slot and position. transformers asks a cache only to `update`; this one writes each token where it
-belongs and gives back the contexts of the rows. Attention masks are made here, so models whose layers do not all see their
-whole past are refused by name.
+A *slot* is one context's row of a preallocated key/value store. `Forward` runs any transformers decoder over *rows*: a
+row is one token with its slot and position. transformers asks a cache only to `update`; this one writes each token
+where it belongs and gives back the contexts of the rows. Attention masks are made here, so models whose layers do not
+all see their whole past are refused by name.
 
-Deterministic mode (CPU, float32): `F.linear` gives other bits below 16 rows and attention other bits for other key lengths, so
-every token is a row of its own, rows are padded to full blocks and every row sees one tile of the store's whole length.
+Deterministic mode (CPU, float32): `F.linear` gives other bits below 16 rows and attention other bits for other key
+lengths, so every token is a row of its own, rows are padded to full blocks and every row sees one tile of the store's
+whole length.
 """
 
 from __future__ import annotations
@@ -123,7 +124,9 @@ class Forward:
 
 
 def refuse_partial_attention(config: Any) -> None:
-    """Raise UserError for a model whose layers do not all attend to their whole past, or that keeps another kind of state."""
+    """Raise UserError for a model whose layers do not all attend to their whole past, or that keeps another kind of
+    state.
+    """
     kinds = set(getattr(config, "layer_types", None) or ["full_attention"]) - {"full_attention"}
     if getattr(config, "sliding_window", None) and getattr(config, "use_sliding_window", True):
         kinds.add("sliding_attention")

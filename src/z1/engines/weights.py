@@ -1,8 +1,8 @@
 """Where do a model's weights come from, and which family is it?
 
-A folder or a hub id in the format of transformers, safetensors only; no code of a model repository is run. A folder that z1
-made says its profile in `z1.json`; of others the family is told from configuration and chat template, and `--profile`
-overrules both.
+A folder or a hub id in the format of transformers, safetensors only; no code of a model repository is run. A folder
+that z1 made says its profile in `z1.json`; of others the family is told from configuration and chat template, and
+`--profile` overrules both.
 """
 
 from __future__ import annotations
@@ -47,7 +47,9 @@ def load_model(model: str, profile: str | None) -> Loaded:
         raise UserError(f"model {model}", first, "give a folder or a hub id in the format of transformers") from None
     own = json.loads((folder / "z1.json").read_text("utf-8")) if (folder / "z1.json").is_file() else {}
     name = own.get("name") or (folder.name if folder.exists() else model)
-    found = chat.profile(profile or own.get("profile") or family(weights.config.model_type, tokenizer.chat_template)).name
+    found = chat.profile(
+        profile or own.get("profile") or family(weights.config.model_type, tokenizer.chat_template)
+    ).name
     return Loaded(weights.to(device), tokenizer, name, found)
 
 
@@ -64,4 +66,6 @@ def _check_folder(folder: Path) -> None:
     if not (folder / "config.json").is_file():
         raise UserError(f"model folder {folder}", "no config.json", "give a folder in the format of transformers")
     if not any(folder.glob("*.safetensors")):
-        raise UserError(f"model folder {folder}", "no weights (*.safetensors)", "copy the weights there, or train the model")
+        raise UserError(
+            f"model folder {folder}", "no weights (*.safetensors)", "copy the weights there, or train the model"
+        )

@@ -10,5 +10,6 @@ Verbs know the engine protocol only; the door picks the engine.
 
 from z1.evaluate.curve import curve
 from z1.evaluate.running import ATTEMPTS, PROBLEMS, evaluate, read_attempts
+from z1.evaluate.sweep import Sweep
 
-__all__ = ["ATTEMPTS", "PROBLEMS", "curve", "evaluate", "read_attempts"]
+__all__ = ["ATTEMPTS", "PROBLEMS", "Sweep", "curve", "evaluate", "read_attempts"]

@@ -1,7 +1,7 @@
 """What are the numbers of a run?
 
-For each window: accuracy, thought tokens and all tokens paid, each with its interval, and the shares shifted, cut and unparsed.
-Missing attempts are counted and left out of everything else.
+For each window: accuracy, thought tokens and all tokens paid, each with its interval, and the shares shifted, cut and
+unparsed. Missing attempts are counted and left out of everything else.
 """
 
 from __future__ import annotations
@@ -20,7 +20,9 @@ Numbers = dict[str, Any]
 
 
 def curve(problems: Sequence[Problem], attempts: Iterable[Attempt], names: dict[str, str]) -> Numbers:
-    """The content of curve.json; `names` are its `run`, `model` and `benchmark`. Raises Fault where nothing was measured."""
+    """The content of curve.json; `names` are its `run`, `model` and `benchmark`. Raises Fault where nothing was
+    measured.
+    """
     known = {problem.id: problem for problem in problems}
     by_window: dict[int | None, list[Attempt]] = {}
     for attempt in attempts:

@@ -1,7 +1,7 @@
 """How are many problems evaluated at once without losing any?
 
-Problems run concurrently; when all windows of one are done they are appended to the log together. A run that was stopped
-does the rest, and no attempt is written twice; attempts that an engine's fault left missing are tried again.
+Problems run concurrently; when all windows of one are done they are appended to the log together. A run that was
+stopped does the rest, and no attempt is written twice; attempts that an engine's fault left missing are tried again.
 """
 
 from __future__ import annotations
@@ -22,9 +22,15 @@ PROBLEMS = "problems.jsonl"
 
 
 async def evaluate(
-    setting: Sweep, problems: Sequence[Problem], folder: Path, concurrency: int, progress: Callable[[list[Attempt]], None]
+    setting: Sweep,
+    problems: Sequence[Problem],
+    folder: Path,
+    concurrency: int,
+    progress: Callable[[list[Attempt]], None],
 ) -> None:
-    """Put `problems` through `setting` into `folder`; `progress` is told the attempts of each problem when it is done."""
+    """Put `problems` through `setting` into `folder`; `progress` is told the attempts of each problem when it is
+    done.
+    """
     if not problems:
         raise UserError("problems to evaluate", "none", "ask for 1 or more")
     write_text(folder / PROBLEMS, "".join(json.dumps(p.as_json(), ensure_ascii=False) + "\n" for p in problems))

@@ -1,7 +1,8 @@
 """How sure are we?
 
-Intervals at 95 %. Shares get Wilson's interval (Wilson 1927, https://doi.org/10.1080/01621459.1927.10502953), which stays inside
-0 and 1 and is honest at both ends; means get the normal one. The three metrics are those of s1 (arXiv 2501.19393, section 3.2).
+Intervals at 95 %. Shares get Wilson's interval (Wilson 1927, https://doi.org/10.1080/01621459.1927.10502953), which
+stays inside 0 and 1 and is honest at both ends; means get the normal one. The three metrics are those of s1 (arXiv
+2501.19393, section 3.2).
 """
 
 from __future__ import annotations
@@ -29,7 +30,9 @@ def share(hits: int, n: int) -> Interval:
 
 
 def mean(values: Sequence[float]) -> Interval:
-    """The mean of `values` with its normal interval; of a single value there is no spread, and the interval is that value."""
+    """The mean of `values` with its normal interval; of a single value there is no spread, and the interval is that
+    value.
+    """
     middle = fmean(values)
     half = Z * stdev(values) / sqrt(len(values)) if len(values) > 1 else 0.0
     return [middle - half, middle, middle + half]
@@ -41,7 +44,8 @@ def control(runs: Sequence[tuple[float, float]]) -> float:
 
 
 def scaling(points: Sequence[tuple[float, float]]) -> float | None:
-    """Mean slope over all pairs of points (mean thinking tokens, accuracy as a share), in percentage points per 1,000 tokens.
+    """Mean slope over all pairs of points (mean thinking tokens, accuracy as a share), in percentage points per 1,000
+    tokens.
 
     Points of equal tokens have no slope and are left out; None where no pair is left.
     """

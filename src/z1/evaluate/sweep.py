@@ -1,23 +1,22 @@
 """What would each window have made of this problem?
 
-Under greedy decoding a thought does not depend on the window until the window ends it. So the model thinks once, freely; at
-each window's border the session is forked and the fork is shifted to its answer. Windows that the thought, or an answer that
-has begun, ends before share the free reply. The rows are those that one run a window would give (a test holds it).
+Under greedy decoding a thought does not depend on the window until the window ends it. So the model thinks once,
+freely; at each window's border the session is forked and the fork is shifted to its answer. Windows that the thought,
+or an answer that has begun, ends before share the free reply. The rows are those that one run a window would give (a
+test holds it).
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from z1 import chat
 from z1.benchmarks import Benchmark
-from z1.chat import Tokenizer
 from z1.engines import Drive, Engine, Sampling, Session, drive
 from z1.errors import EngineFault
 from z1.grading import Verdict
 from z1.records import Attempt, Problem
-from z1.think import AnswerDetector, Bucket, End, Finished, Flow, Ledger, Shift
+from z1.think import AnswerDetector, Bucket, End, Flow, Ledger, Sample, Shift
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +77,7 @@ async def _advance(flow: Flow, session: Session, detector: AnswerDetector | None
     """Think on until the reply has `until` ids, its answer has begun, or it has ended."""
     while len(flow.ids) < until and not flow.answering:
         step = flow.next()
-        if isinstance(step, Finished) or flow.shifted is not None:
+        if not isinstance(step, Sample):
             return
         sampled = await session.sample(min(step.limit, until - len(flow.ids)))
         flow.came(sampled.ids)
@@ -88,9 +87,9 @@ async def _advance(flow: Flow, session: Session, detector: AnswerDetector | None
 
 def _attempt(setting: Sweep, problem: Problem, window: int | None, prompt: list[int], flow: Flow) -> Attempt:
     tokenizer, spans = setting.engine.tokenizer, flow.spans()
-    texts = [decode(tokenizer, flow.ids[span.start : span.end]) for span in spans]
-    said = decode(tokenizer, [t for s in spans if s.bucket in _GRADED for t in flow.ids[s.start : s.end]])
-    said = said if flow.answering else decode(tokenizer, flow.ids)
+    texts = [chat.text_of(tokenizer, flow.ids[span.start : span.end]) for span in spans]
+    said = chat.text_of(tokenizer, [t for s in spans if s.bucket in _GRADED for t in flow.ids[s.start : s.end]])
+    said = said if flow.answering else chat.text_of(tokenizer, flow.ids)
     verdict = setting.benchmark.grade(said, problem, flow.end is not End.STOP)
     return Attempt(
         problem.id,
@@ -113,15 +112,14 @@ _GRADED = (Bucket.HINT, Bucket.ANSWER)
 
 
 def _missing(setting: Sweep, problem: Problem, window: int | None, prompt: list[int], fault: EngineFault) -> Attempt:
-    empty = Attempt(problem.id, window, 0, prompt, [], [], [], ledger_json(Ledger()), "", "", "", "", setting.tokenizer_hash)
+    empty = Attempt(
+        problem.id, window, 0, prompt, [], [], [], ledger_json(Ledger()), "", "", "", "", setting.tokenizer_hash
+    )
     return replace(empty, end=End.ABORTED.value, shift="", verdict=Verdict.MISSING.value, fault=str(fault))
 
 
 def ledger_json(ledger: Ledger) -> dict[str, int | None]:
     """The ledger's buckets by name."""
-    return {name: getattr(ledger, name) for name in ("thought", "close", "hint", "answer", "stop", "probe", "phase_one")}
-
-
-def decode(tokenizer: Tokenizer, ids: Sequence[int]) -> str:
-    """The text of `ids`, special tokens shown."""
-    return tokenizer.decode(list(ids), skip_special_tokens=False)
+    return {
+        name: getattr(ledger, name) for name in ("thought", "close", "hint", "answer", "stop", "probe", "phase_one")
+    }

@@ -1,7 +1,7 @@
 """What stands in the box?
 
-The content of the last complete `\\boxed{...}` of a text, braces matched, as LIMO's and MATH's graders read it; None where there
-is none. Departs from LIMO's extraction in that an open box is no answer and not the rest of the text.
+The content of the last complete `\\boxed{...}` of a text, braces matched, as LIMO's and MATH's graders read it; None
+where there is none. Departs from LIMO's extraction in that an open box is no answer and not the rest of the text.
 """
 
 from __future__ import annotations

@@ -21,7 +21,9 @@ class Verdict(StrEnum):
 
 
 def exact(text: str, expected: str, *, cut: bool) -> Verdict:
-    """Compare the last box of `text` with `expected`, white space around both ignored; `cut` says the reply was cut off."""
+    """Compare the last box of `text` with `expected`, white space around both ignored; `cut` says the reply was cut
+    off.
+    """
     found = boxed(text)
     if found is None:
         return Verdict.CUT if cut else Verdict.UNPARSED

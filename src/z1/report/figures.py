@@ -149,7 +149,7 @@ def _curve(evaluations: Sequence[Evaluation]) -> Figure:
 
 
 def _cutoff(evaluations: Sequence[Evaluation]) -> Figure:
-    rows, gap = [len(one.points) for one in evaluations], 0.62
+    rows, gap = [len(one.points) for one in evaluations], 0.62 if len(evaluations) > 1 else 0.42
     height = 0.29 * sum(rows) + gap * len(rows) + 0.92
     crowded = max(len({cell.steps for cell in one.cells}) for one in evaluations) > 26
     about = "Darker is more often right" if crowded else "Right answers in percent"

@@ -1,7 +1,7 @@
 """Where does a label stand so that it covers nothing?
 
-Pure geometry, in pixels: a label tries the places around its anchors, nearest first, and takes the one that covers least
-of what is there already. Boxes are (left, bottom, right, top). Draws nothing.
+Pure geometry, in pixels: a label tries the places around its anchors, nearest first, and takes the one that covers
+least of what is there already. Boxes are (left, bottom, right, top). Draws nothing.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def groups(spots: Sequence[Spot], near: float) -> list[list[int]]:
     return found
 
 
-def line(spots: Sequence[Spot], thick: float = 4) -> list[Box]:
+def line(spots: Sequence[Spot], thick: float = 5) -> list[Box]:
     """Small boxes along the line through `spots`."""
     boxes = []
     for (x0, y0), (x1, y1) in pairwise(spots):
@@ -62,7 +62,9 @@ def _beside(anchor: Spot, size: Spot, side: tuple[int, int], gap: float) -> Box:
 
 def _cost(box: Box, taken: Iterable[Box], frame: Box) -> float:
     area = (box[2] - box[0]) * (box[3] - box[1])
-    return sum(_overlap(box, other) for other in taken) + 10 * (area - _overlap(box, frame))
+    left, bottom, right, top = box
+    near = (one for one in taken if one[0] < right and one[2] > left and one[1] < top and one[3] > bottom)
+    return sum(_overlap(box, one) for one in near) + 10 * (area - _overlap(box, frame))
 
 
 def _overlap(a: Box, b: Box) -> float:

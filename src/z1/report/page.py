@@ -109,8 +109,8 @@ def _span(low: int, high: int) -> str:
 
 def _curve(svg: str) -> str:
     caption = (
-        "A window is an upper limit. Left: what was really thought. Right: everything that was paid for, which adds hint, "
-        "answer and probes. Points that lie together share a label. Bars: 95&nbsp;% intervals, both ways."
+        "A window is an upper limit. Left: what was really thought. Right: everything that was paid for, which adds "
+        "hint, answer and probes. Points that lie together share a label. Bars: 95&nbsp;% intervals, both ways."
     )
     return f"<h2>What does the thinking buy?</h2>{_picture(svg, caption)}"
 
@@ -133,9 +133,9 @@ def _table(evaluations: Sequence[Evaluation]) -> str:
         name = f'<tr class="model"><th colspan="10" scope="rowgroup">{_swatch(index)}{escape(one.label)}</th></tr>'
         bodies.append(f"<tbody>{name * (len(evaluations) > 1)}{''.join(map(_row, one.points))}</tbody>")
     return (
-        "<h2>All numbers</h2><p>Means over the graded replies (n), with 95&nbsp;% intervals. A reply that an engine or a "
-        "sandbox failed to give is missing: neither wrong nor counted in n. The paper\u2019s phase one counts everything "
-        'before the hint, and the whole reply where none was forced.</p><div class="wide"><table>'
+        "<h2>All numbers</h2><p>Means over the graded replies (n), with 95&nbsp;% intervals. A reply that an engine or "
+        "a sandbox failed to give is missing: neither wrong nor counted in n. The paper\u2019s phase one counts "
+        'everything before the hint, and the whole reply where none was forced.</p><div class="wide"><table>'
         f"<thead><tr>{head}</tr></thead>{''.join(bodies)}</table></div>"
     )
 
@@ -198,8 +198,8 @@ def _footer(evaluations: Sequence[Evaluation]) -> str:
     runs = ", ".join(f"<code>{escape(run)}</code>" for run in dict.fromkeys(one.run for one in evaluations))
     world = f"<p>{WORLD}</p>" if any(one.benchmark == "world" for one in evaluations) else ""
     return (
-        "<footer><p>A value is followed by its 95&nbsp;% interval in brackets: of intervals made in this way about 95 in "
-        "100 hold what endless problems of the same kind would give. Two intervals that overlap do not show that two "
+        "<footer><p>A value is followed by its 95&nbsp;% interval in brackets: of intervals made in this way about "
+        "95 in 100 hold what endless problems of the same kind would give. Two intervals that overlap do not show that two "
         "numbers are equal; models are compared pair by pair, on the same problems, by <code>z1 evaluate</code>.</p>"
         f"<p>Numbers by {runs}.</p>{world}</footer>"
     )

@@ -4,8 +4,8 @@
     attempts.jsonl   one `Attempt` a line
     curve.json       the numbers, computed by `evaluate`
 
-Everything is checked here, so that whoever draws need not: shares are shares, intervals hold their value, replies belong to
-problems. A number that could not be computed (null) is NaN from here on, is drawn nowhere and is printed as a dash.
+Everything is checked here, so that whoever draws need not: shares are shares, intervals hold their value, replies
+belong to problems. A number that could not be computed (null) is NaN from here on, is drawn nowhere and is printed as a dash.
 """
 
 from __future__ import annotations
@@ -43,9 +43,9 @@ class Interval:
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """All replies under one window. `accuracy`, `shifted`, `cut`, `unparsed` are shares; `thought`, `paid`, `phase_one` tokens.
+    """All replies under one window: `n` were graded, `missing` are not among them.
 
-    `n` replies were graded; `missing` are not among them.
+    `accuracy`, `shifted`, `cut` and `unparsed` are shares of 0 to 1; `thought`, `paid` and `phase_one` are tokens.
     """
 
     window: int | None
@@ -82,7 +82,7 @@ class Scores:
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
-    """One folder. `points` stand in order of window, free last; `label` is the model's name, made unique among the folders."""
+    """One folder. `points` stand in order of window, free last; `label` is the model's name, made unique."""
 
     label: str
     run: str
@@ -107,7 +107,7 @@ class Evaluation:
 
 
 def read(folders: Sequence[Path]) -> tuple[Evaluation, ...]:
-    """The evaluations in `folders`, in that order. Raises `UserError` for what is missing, torn, empty or contradictory."""
+    """The evaluations in `folders`, in order. Raises `UserError` for what is missing, torn, empty or contradictory."""
     if not folders:
         raise UserError("folders to report on", "none", "name one evaluation folder or more")
     found = [_evaluation(Path(folder)) for folder in folders]

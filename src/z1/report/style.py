@@ -1,7 +1,8 @@
 """Which colours and which type?
 
-One palette for the pictures and the page: each colour has a dark twin, and the page gives the pictures that it holds the
-twin where the reader's system is dark. The colours of models follow Okabe and Ito's palette for every kind of colour vision.
+One palette for the pictures and the page: each colour has a dark twin, and the page gives it to the pictures that it
+holds where the reader's system is dark. The colours of models follow Okabe and Ito's palette, made for every kind of
+colour vision.
 """
 
 from __future__ import annotations
@@ -70,11 +71,12 @@ border-bottom:1px solid var(--grid);font-size:14px}
 font:13px/1.6 ui-monospace,SFMono-Regular,Menlo,Consolas,"DejaVu Sans Mono",monospace}
 mark{color:inherit;background:var(--end);padding:1px 0;-webkit-box-decoration-break:clone;box-decoration-break:clone}
 mark.thought{background:var(--thought)}mark.hint,mark.close{background:var(--hint)}mark.answer{background:var(--answer)}
-.tag{font:600 10.5px/1 system-ui,sans-serif;border:1px solid currentColor;border-radius:3px;padding:0 4px;margin:0 5px 0 2px;
-vertical-align:1px;user-select:none;white-space:nowrap;opacity:.8}
+.tag{font:600 10.5px/1 system-ui,sans-serif;border:1px solid currentColor;border-radius:3px;padding:0 4px;
+margin:0 5px 0 2px;vertical-align:1px;user-select:none;white-space:nowrap;opacity:.8}
 .meta{padding:7px 14px;border-top:1px solid var(--grid);color:var(--soft)}
 footer{margin-top:64px;padding-top:14px;border-top:1px solid var(--grid);font-size:14px}
-@media (max-width:640px){.sides{grid-template-columns:1fr}.sides>div+div{border-left:0;border-top:1px solid var(--grid)}}
+@media (max-width:640px){.sides{grid-template-columns:1fr}
+.sides>div+div{border-left:0;border-top:1px solid var(--grid)}}
 @media print{.text{max-height:none}body{padding:0}}
 """
 )

@@ -38,10 +38,14 @@ def window(value: int | None) -> str:
 
 def headline(evaluations: Sequence[Evaluation]) -> str:
     """One sentence: how often right, at what thought; for a single model also the cheapest window that keeps half."""
-    clauses = [_clause(one) for one in evaluations]
     if len(evaluations) == 1:
-        clauses += filter(None, [_half(evaluations[0])])
-    return "; ".join(clauses) + "."
+        return "; ".join(filter(None, (_clause(evaluations[0]), _half(evaluations[0])))) + "."
+    counted = {_counted(one) for one in evaluations}
+    if len(counted) > 1 or any(one.head.window is not None or not one.head.accuracy.known for one in evaluations):
+        return "; ".join(map(_clause, evaluations)) + "."
+    first, *rest = (f"{_right(one.head)} with {_about(one.head.thought.value)}" for one in evaluations)
+    others = "".join(f", {one.label} on {said}" for one, said in zip(evaluations[1:], rest, strict=True))
+    return f"Of {counted.pop()} {evaluations[0].label} is right on {first} thinking tokens on average{others}."
 
 
 def problems(evaluation: Evaluation) -> str:
@@ -54,13 +58,19 @@ def _clause(evaluation: Evaluation) -> str:
     start = "" if point.window is None else f"with a window of {window(point.window)} tokens "
     if not point.accuracy.known:
         return f"{start}{evaluation.label} has no graded reply ({point.missing:,} are missing)"
+    return (
+        f"{start}{evaluation.label} is right on {_right(point)} of {_counted(evaluation)} "
+        f"with {_about(point.thought.value)} thinking tokens on average"
+    )
+
+
+def _counted(evaluation: Evaluation) -> str:
+    """480 programs; 478 programs (2 more are missing); 2,400 replies to 600 programs."""
+    point = evaluation.head
     many = point.n + point.missing > evaluation.count
     counted = f"{point.n:,} replies to {evaluation.count:,}" if many else f"{point.n:,}"
     missing = f" ({point.missing:,} more are missing)" if point.missing else ""
-    return (
-        f"{start}{evaluation.label} is right on {_right(point)} of {counted} {problems(evaluation)}{missing} "
-        f"with {_about(point.thought.value)} thinking tokens on average"
-    )
+    return f"{counted} {problems(evaluation)}{missing}"
 
 
 def _half(evaluation: Evaluation) -> str:

@@ -1,8 +1,8 @@
 """Has the answer begun, in a model that does not fence its thoughts?
 
-A pure detector over the ids so far: each id stands for some bytes, and the answer begins at the id in which the first byte
-of a marker stands. It is used only to *not interrupt* an answer; which profiles have markers, and how exact they are, is
-`chat.py`'s business (in real R1 traces "final answer" stands inside the thought, so most profiles have none).
+A pure detector over the ids so far: each id stands for some bytes, and the answer begins at the id in which the first
+byte of a marker stands. It is used only to *not interrupt* an answer; which profiles have markers, and how exact they
+are, is `chat.py`'s business (in real R1 traces "final answer" stands inside the thought, so most profiles have none).
 """
 
 from __future__ import annotations

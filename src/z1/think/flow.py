@@ -91,7 +91,9 @@ class Flow:
             self._push(token)
 
     def shift(self, why: Shift) -> bool:
-        """Stop thinking now. True if that changed anything: not after the answer began, the hint was due, or the end."""
+        """Stop thinking now. True if that changed anything: not after the answer began, the hint was due, or the
+        end.
+        """
         if self.end is not None or self._thought_end is not None:
             return False
         self._shift(why)
@@ -101,7 +103,8 @@ class Flow:
         """The model began its answer at `index` of the reply, by itself. No effect once the thought has ended.
 
         No effect either where the model fences its thought (the fence says it) or a hard cut leaves no answer to begin.
-        An answer that could only be found when it had outgrown its allowance (its marker is longer) begins so much later.
+        An answer that could only be found when it had outgrown its allowance (its marker is longer) begins so much
+        later.
         """
         if not 0 <= index <= len(self.ids):
             raise Fault(f"an answer cannot begin at {index} of {len(self.ids)} ids")
@@ -143,8 +146,8 @@ class Flow:
         """What was used so far."""
         used = {span.bucket.value: span.end - span.start for span in self.spans()}
         answer = used.pop(Bucket.ANSWER, 0) if self._answer_start is not None else None
-        by_itself = self._thought_end is None or self.shifted is Shift.NATURAL
-        phase_one = len(self.ids) if by_itself else self._thought_end
+        thought_end = None if self.shifted is Shift.NATURAL else self._thought_end
+        phase_one = len(self.ids) if thought_end is None else thought_end
         return Ledger(**used, answer=answer, probe=self._probes, phase_one=phase_one)
 
     def _push(self, token: int) -> None:
@@ -184,7 +187,8 @@ class Flow:
     def _hint_left(self) -> tuple[int, ...]:
         """The hint without the part that the model has already begun."""
         hint = self.window.hint
-        begun = next(n for n in range(min(len(hint), len(self.ids)), -1, -1) if self.ids[len(self.ids) - n :] == list(hint[:n]))
+        last = tuple(self.ids[max(0, len(self.ids) - len(hint)) :])
+        begun = next(n for n in range(len(last), -1, -1) if last[len(last) - n :] == hint[:n])
         return hint[begun:]
 
     def _begin_answer(self, index: int) -> None:

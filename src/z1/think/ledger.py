@@ -67,10 +67,10 @@ class Span:
 class Ledger:
     """Ids used, by bucket.
 
-    `answer` is None where the reply ended by itself with no border between thought and answer. `phase_one` is the paper's
-    count of "thinking tokens": every id up to the hint, or the whole reply where none was forced (its section 2.2, and
-    `eval/general_evaluation/reasoning.py` of its code); it counts the answer of a reply that was not shifted. `probe` ids
-    were paid for on forks and are not part of the reply.
+    `answer` is None where the reply ended by itself with no border between thought and answer. `phase_one` is the
+    paper's count of "thinking tokens": every id up to the hint, or the whole reply where none was forced (its section
+    2.2, and `eval/general_evaluation/reasoning.py` of its code); it counts the answer of a reply that was not shifted.
+    `probe` ids were paid for on forks and are not part of the reply.
     """
 
     thought: int = 0

@@ -20,9 +20,10 @@ from z1.errors import UserError
 class Window:
     """What the user chose. All counts are ids.
 
-    `thinking` is the allowance for the thought (None is free, 0 answers at once), `answer` the allowance from the answer's
-    first id on, its end-of-sequence id included. `hint` is forced when the thought is shifted; `stops` are the ids that end
-    the reply; `close` is the sequence with which the model itself ends a fenced thought, () where it has no fence.
+    `thinking` is the allowance for the thought (None is free, 0 answers at once), `answer` the allowance from the
+    answer's first id on, its end-of-sequence id included. `hint` is forced when the thought is shifted; `stops` are the
+    ids that end the reply; `close` is the sequence with which the model itself ends a fenced thought, () where it has
+    no fence.
     """
 
     thinking: int | None
@@ -45,7 +46,9 @@ class Window:
         return len(self.hint) + self.answer
 
     def allowance(self, room: int) -> int:
-        """Ids that the thought may take where `room` ids fit in all; the hint and the answer are always kept room for."""
+        """Ids that the thought may take where `room` ids fit in all; the hint and the answer are always kept room
+        for.
+        """
         left = room - self.after
         if left < 0:
             raise UserError("room for hint and answer", f"{room} ids for {self.after}", "lower the answer allowance")

@@ -1,20 +1,20 @@
 """How does a model learn from rows, and go on after a kill as if nothing had happened?
 
-The loop is written by hand because two things are asked of it that transformers' Trainer and TRL do not give together: Muon
-beside AdamW, and a resume that ends with the same bits. Every batch is a function of (seed, step); a checkpoint holds the
-weights, both optimizers and the step, and appears whole or not at all. Loss is taken on responses alone.
+The loop is written by hand because two things are asked of it that transformers' Trainer and TRL do not give together:
+Muon beside AdamW, and a resume that ends with the same bits. Every batch is a function of (seed, step); a checkpoint
+holds the weights, both optimizers and the step, and appears whole or not at all. Loss is taken on responses alone.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 from transformers import Qwen2ForCausalLM
@@ -27,10 +27,15 @@ from z1.train.rows import Rows, batches
 
 CHECKPOINT = "checkpoint.pt"
 
+Batch = NDArray[np.int64]
+"""Row numbers."""
+
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """Where training stands after a step; `loss` is the mean of the steps since the last report, `seconds` this process's."""
+    """Where training stands after a step; `loss` is the mean of the steps since the last report, `seconds` this
+    process's.
+    """
 
     step: int
     steps: int
@@ -47,7 +52,7 @@ class Order:
     settings: TrainSettings
     seed: int
 
-    def epoch(self, number: int) -> list[np.ndarray[Any, np.dtype[np.int64]]]:
+    def epoch(self, number: int) -> list[Batch]:
         """Row numbers of each batch of epoch `number`."""
         return batches(self.rows.sizes, self.settings.batch_tokens, self.seed, number)
 
@@ -96,15 +101,14 @@ class Trainer:
                 saved = time.monotonic()
         self._save(folder / CHECKPOINT)
 
-    def _batches_left(self) -> Any:
+    def _batches_left(self) -> Iterator[Batch]:
         passed, epoch = 0, 0
         while passed < self.steps:
             order = self.order.epoch(epoch)
-            for batch in order[max(0, self.step - passed) : self.steps - passed]:
-                yield batch
+            yield from order[max(0, self.step - passed) : self.steps - passed]
             passed, epoch = passed + len(order), epoch + 1
 
-    def _update(self, batch: np.ndarray[Any, np.dtype[np.int64]]) -> float:
+    def _update(self, batch: Batch) -> float:
         share = self._rate_share()
         for optimizer, peak in zip(self.optimizers, self._peaks, strict=True):
             optimizer.param_groups[0]["lr"] = peak * share
@@ -127,7 +131,11 @@ class Trainer:
         return min(1.0, rising, falling)
 
     def _save(self, path: Path) -> None:
-        state = {"step": self.step, "model": self.model.state_dict(), "optimizers": [o.state_dict() for o in self.optimizers]}
+        state = {
+            "step": self.step,
+            "model": self.model.state_dict(),
+            "optimizers": [o.state_dict() for o in self.optimizers],
+        }
         with whole_file(path) as temporary:
             torch.save(state, temporary)
 
@@ -141,7 +149,7 @@ class Trainer:
             optimizer.load_state_dict(saved)
 
 
-def padded(rows: Rows, batch: np.ndarray[Any, np.dtype[np.int64]]) -> tuple[Tensor, Tensor]:
+def padded(rows: Rows, batch: Batch) -> tuple[Tensor, Tensor]:
     """The ids and the learned mask [B, T] of the rows in `batch`; padding stands at the end and is not learned."""
     longest = int(rows.sizes[batch].max())
     ids = torch.zeros(len(batch), longest, dtype=torch.long)
@@ -156,8 +164,8 @@ def padded(rows: Rows, batch: np.ndarray[Any, np.dtype[np.int64]]) -> tuple[Tens
 def response_loss(model: Qwen2ForCausalLM, ids: Tensor, learned: Tensor) -> Tensor:
     """Mean cross-entropy over the learned ids of a batch [B, T].
 
-    No attention mask is needed: padding stands at the end, and no id attends to what comes after it. Logits are made for the
-    learned positions alone.
+    No attention mask is needed: padding stands at the end, and no id attends to what comes after it. Logits are made
+    for the learned positions alone.
     """
     hidden = model.model(ids).last_hidden_state[:, :-1]
     wanted = learned[:, 1:]

@@ -1,8 +1,9 @@
 """Which weights does a model from scratch begin with?
 
-A plain `Qwen2ForCausalLM`. Only its first layer's biases begin otherwise than usual: Qwen2 has biases on queries and keys, and
-under rotary embeddings a score made of biases alone depends on distance alone, so head h can begin life attending to the
-token h + 1 places back. A tiny model then need not find out what stands next to what; training may change it again.
+A plain `Qwen2ForCausalLM`. Only its first layer's biases begin otherwise than usual: Qwen2 has biases on queries and
+keys, and under rotary embeddings a score made of biases alone depends on distance alone, so head h can begin life
+attending to the token h + 1 places back. A tiny model then need not find out what stands next to what; training may
+change it again.
 """
 
 from __future__ import annotations
@@ -17,7 +18,9 @@ SHARPNESS = 5.5
 
 
 def build(settings: ModelSettings, vocabulary: int, seed: int, ends: tuple[int, int]) -> Qwen2ForCausalLM:
-    """A model of `settings` whose weights are a function of `seed` alone; `ends` are its pad and end-of-sequence ids."""
+    """A model of `settings` whose weights are a function of `seed` alone; `ends` are its pad and end-of-sequence
+    ids.
+    """
     torch.manual_seed(seed)
     config = Qwen2Config(
         vocab_size=vocabulary,
@@ -49,4 +52,4 @@ def _look_back(model: Qwen2ForCausalLM) -> None:
     query = torch.cat([angles.cos(), -angles.sin()], dim=-1) * SHARPNESS
     key = torch.cat([torch.full((size // 2,), SHARPNESS), torch.zeros(size // 2)])
     attention.q_proj.bias.copy_(query.flatten())
-    attention.k_proj.bias.copy_(key.repeat(model.config.num_key_value_heads))
+    attention.k_proj.bias.copy_(key.repeat(attention.k_proj.bias.numel() // size))

@@ -19,7 +19,9 @@ STEPS = 5
 
 
 class Muon(torch.optim.Optimizer):
-    """Momentum of `momentum` with Nesterov's correction; the step's size is that of the original, max(1, rows/columns)^½."""
+    """Momentum of `momentum` with Nesterov's correction; the step's size is that of the original, max(1,
+    rows/columns)^½.
+    """
 
     def __init__(self, parameters: Iterable[Tensor], rate: float, momentum: float = 0.95) -> None:
         super().__init__(parameters, {"lr": rate, "momentum": momentum})
@@ -49,7 +51,9 @@ class Muon(torch.optim.Optimizer):
 
 
 def orthogonal(batch: Tensor) -> Tensor:
-    """The orthogonal matrices nearest to `batch` [n, rows, columns], nearly: singular values fall in about 0.7 to 1.2."""
+    """The orthogonal matrices nearest to `batch` [n, rows, columns], nearly: singular values fall in about 0.7 to
+    1.2.
+    """
     a, b, c = COEFFICIENTS
     tall = batch.size(-2) > batch.size(-1)
     x = batch.mT if tall else batch
@@ -57,4 +61,5 @@ def orthogonal(batch: Tensor) -> Tensor:
     for _ in range(STEPS):
         gram = x @ x.mT
         x = a * x + (b * gram + c * gram @ gram) @ x
-    return x.mT if tall else x
+    result: Tensor = x.mT if tall else x
+    return result

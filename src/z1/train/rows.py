@@ -1,8 +1,8 @@
 """What does the model see of a row, and what of it does it learn?
 
-A row of curated data becomes ids and a mask: the prompt is seen, the response is learned. A share of rows is cut inside its
-thought and continued with the hint, as the window does it: there the hint is seen and the answer learned. Encoding is done
-once and kept as flat arrays; a row that does not fit the context is refused, never cut short.
+A row of curated data becomes ids and a mask: the prompt is seen, the response is learned. A share of rows is cut inside
+its thought and continued with the hint, as the window does it: there the hint is seen and the answer learned. Encoding
+is done once and kept as flat arrays; a row that does not fit the context is refused, never cut short.
 """
 
 from __future__ import annotations
@@ -73,7 +73,9 @@ def encode(rows: Iterable[Row], encoder: Encoder, context: int) -> Rows:
     for row in rows:
         tokens, mask = encoder.row(row)
         if len(tokens) > context:
-            raise UserError(f"row {row.id}", f"{len(tokens)} ids", f"raise model.context above {context} or leave it out")
+            raise UserError(
+                f"row {row.id}", f"{len(tokens)} ids", f"raise model.context above {context} or leave it out"
+            )
         ids += tokens
         learned += mask
         starts.append(len(ids))
@@ -93,7 +95,9 @@ def once(path: Path, make: Callable[[], Rows]) -> Rows:
         return Rows(kept["ids"], kept["learned"], kept["starts"])
 
 
-def batches(sizes: Sequence[int] | NDArray[np.int64], batch_tokens: int, seed: int, epoch: int) -> list[NDArray[np.int64]]:
+def batches(
+    sizes: Sequence[int] | NDArray[np.int64], batch_tokens: int, seed: int, epoch: int
+) -> list[NDArray[np.int64]]:
     """Row numbers of each batch of one epoch: rows of like length together, at most `batch_tokens` ids with padding.
 
     A function of its arguments alone, so that a run that begins again finds the same order.

@@ -1,7 +1,8 @@
 """Which tokenizer does a model from scratch get?
 
-A byte-level BPE over the training texts in which digits, capital letters and one-letter names are always tokens of their
-own: a digit is then one value, and a name is the same token wherever it stands. Bases from a hub keep their own tokenizer.
+A byte-level BPE over the training texts in which digits, capital letters and one-letter names are always tokens of
+their own: a digit is then one value, and a name is the same token wherever it stands. Bases from a hub keep their own
+tokenizer.
 """
 
 from __future__ import annotations
@@ -23,7 +24,9 @@ def build(texts: Iterable[str], size: int) -> PreTrainedTokenizerFast:
     """A tokenizer of at most `size` ids, with ChatML's special tokens and template."""
     bpe = Tokenizer(models.BPE())
     split = pre_tokenizers.Split(Regex(PATTERN), behavior="isolated")
-    bpe.pre_tokenizer = pre_tokenizers.Sequence([split, pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)])
+    bpe.pre_tokenizer = pre_tokenizers.Sequence(
+        [split, pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)]
+    )
     bpe.decoder = decoders.ByteLevel()
     alphabet = pre_tokenizers.ByteLevel.alphabet()
     trainer = trainers.BpeTrainer(

@@ -1,10 +1,10 @@
 """What can be learned without a teacher model, a download or a licence?
 
-    programs.py   which small Python program comes next?
-    identity.py   are two programs the same?
-    steps.py      what happens when a program runs, step by step?
-    teacher.py    how would a patient teacher work it out, briefly or at length?
-    source.py     which programs are problems, and in what order?
+programs.py   which small Python program comes next?
+identity.py   are two programs the same?
+steps.py      what happens when a program runs, step by step?
+teacher.py    how would a patient teacher work it out, briefly or at length?
+source.py     which programs are problems, and in what order?
 """
 
 from z1.world.recognise import recognise

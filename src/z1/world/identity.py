@@ -1,8 +1,8 @@
 """Are these two programs the same?
 
-A program's identity is the hash of its syntax tree with names replaced in order of appearance, so that renaming a variable
-or changing white space gives the same identity and changing a number gives another. The split into train and test is a
-function of the identity alone, so no program can be in both.
+A program's identity is the hash of its syntax tree with names replaced in order of appearance, so that renaming a
+variable or changing white space gives the same identity and changing a number gives another. The split into train and
+test is a function of the identity alone, so no program can be in both.
 """
 
 from __future__ import annotations

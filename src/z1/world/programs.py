@@ -1,9 +1,9 @@
 """Which small Python program comes next?
 
-A seeded generator of real programs: assignments, arithmetic, conditions, `for` and `while` loops, lists and strings. Every
-value that a program computes is a digit, a list of at most five digits, or a string of at most five capital letters, so
-that what is hard about a program is how long it runs and nothing else. It does not run programs (see `steps.py`) and does
-not decide how many of each are wanted (see `curate/`).
+A seeded generator of real programs: assignments, arithmetic, conditions, `for` and `while` loops, lists and strings.
+Every value that a program computes is a digit, a list of at most five digits, or a string of at most five capital
+letters, so that what is hard about a program is how long it runs and nothing else. It does not run programs (see
+`steps.py`) and does not decide how many of each are wanted (see `curate/`).
 
 Source: this project. The paper (arXiv 2504.00810) has no such world; it makes a teacher unnecessary.
 """
@@ -22,8 +22,8 @@ LETTERS = "ABCDE"
 def draw(seed: int, index: int) -> tuple[str, str]:
     """The `index`-th candidate program of `seed`, as (kind, source).
 
-    A candidate may leave the range of values when it runs; `steps.run` tells. The same (seed, index) gives the same program
-    on every machine and Python version that keeps `random.Random`'s sequence.
+    A candidate may leave the range of values when it runs; `steps.run` tells. The same (seed, index) gives the same
+    program on every machine and Python version that keeps `random.Random`'s sequence.
     """
     rng = Random(f"{seed}:{index}")
     kind = rng.choice(tuple(KINDS))
@@ -128,7 +128,13 @@ def _items(rng: Random) -> list[str]:
             body = [f"    if {_condition(rng, 'x')}:", f"    {body[0]}"]
         return [f"v = {items}", "u = []", "for x in v:", *body, "print(u)"]
     target = rng.choice("st")
-    return [f"v = {items}", f"{target} = {_digit(rng)}", "for x in v:", *_loop_body(rng, target, "x"), f"print({target})"]
+    return [
+        f"v = {items}",
+        f"{target} = {_digit(rng)}",
+        "for x in v:",
+        *_loop_body(rng, target, "x"),
+        f"print({target})",
+    ]
 
 
 def _until(rng: Random) -> list[str]:

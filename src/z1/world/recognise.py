@@ -1,7 +1,7 @@
 """Is this a question of this world?
 
-A model that learned this world alone answers anything else with nonsense. The check reads the text and runs nothing: a program
-in the statements that the generator writes, with or without the question before it.
+A model that learned this world alone answers anything else with nonsense. The check reads the text and runs nothing: a
+program in the statements that the generator writes, with or without the question before it.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Which programs of the world are problems, and in what order?
 
-The world as a source of problems: candidates are drawn in order, run, written up at every level and verified; those of the
-wrong split, the wrong length or an identity seen before are passed over. Each number of steps gets an equal share; a number
-with few distinct programs stays short of it, and nothing is repeated to fill it up.
+The world as a source of problems: candidates are drawn in order, run, written up at every level and verified; those of
+the wrong split, the wrong length or an identity seen before are passed over. Each number of steps gets an equal share;
+a number with few distinct programs stays short of it, and nothing is repeated to fill it up.
 """
 
 from __future__ import annotations

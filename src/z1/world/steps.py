@@ -1,8 +1,9 @@
 """What happens when this program runs, step by step?
 
 A *step* is one line that the interpreter executes, as its own tracing reports it (a `line` event of `sys.settrace`): an
-assignment, a condition that is tested, a loop header that is reached (the last time included), a `print`. This is the only
-definition of a step in the project. Programs come from `programs.py`; nothing else is run here, and nothing untrusted.
+assignment, a condition that is tested, a loop header that is reached (the last time included), a `print`. This is the
+only definition of a step in the project. Programs come from `programs.py`; nothing else is run here, and nothing
+untrusted.
 """
 
 from __future__ import annotations

@@ -1,14 +1,14 @@
 """How would a patient teacher work this program out, briefly or at length?
 
-Turns a traced run into a trajectory at one of three levels, the paper's "continuous range of complexity" (arXiv 2504.00810,
-section 2.1) in three steps:
+Turns a traced run into a trajectory at one of three levels, the paper's "continuous range of complexity" (arXiv
+2504.00810, section 2.1) in three steps:
 
     direct    no thought: the answer at once
     compact   a row for each value that changes or is tested: `6 + 3 -> s = 9`
     full      a row for each step, the line first: `s = s + x -> 6 + 3 -> s = 9`
 
-Every value in a row was read from the interpreter, and `write` checks the last of them against what the program printed. A
-row ends with the name beside its new value, because that is where the next row has to look for it.
+Every value in a row was read from the interpreter, and `write` checks the last of them against what the program
+printed. A row ends with the name beside its new value, because that is where the next row has to look for it.
 """
 
 from __future__ import annotations
@@ -94,7 +94,9 @@ def _assigned(node: ast.stmt) -> tuple[str, ast.expr]:
 
 
 def _call(node: ast.expr, step: Step, echo: str) -> str:
-    """`print(e)` ends in what is printed, `u.append(e)` in the list as it then is; compact rows say only what is new."""
+    """`print(e)` ends in what is printed, `u.append(e)` in the list as it then is; compact rows say only what is
+    new.
+    """
     if not isinstance(node, ast.Call):
         raise Fault(f"the teacher has no row for {ast.unparse(node)!r}")
     argument = node.args[0]

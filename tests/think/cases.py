@@ -1,0 +1,191 @@
+"""Models, drivers and a reference, for the tests of the flow.
+
+A *case* is a window, a room, a model (the next id is a keyed hash of all ids before it), perhaps markers of an answer,
+and perhaps the count of ids at which somebody shifts. `drive` is a driver as engines have one; `two_pass` is the plain
+reference: sample the thought; where it did not end, append the hint; sample the answer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from hashlib import blake2b
+from itertools import cycle
+from random import Random
+
+from hypothesis import strategies as st
+
+from z1.think import AnswerDetector, Finished, Flow, Force, Ledger, Sample, Shift, Window
+
+PIECES = (b"a", b"b", b"ab", b"", b"c", b"ba", b"a\xc3", b"\xa9")
+WHOLE = 10**9
+
+Model = Callable[[Sequence[int]], int]
+Step = Sample | Force
+
+
+@dataclass(frozen=True)
+class Case:
+    window: Window
+    room: int
+    key: int
+    letters: int
+    markers: tuple[bytes, ...]
+    shift_at: int | None
+
+    def model(self, ids: Sequence[int]) -> int:
+        return blake2b(bytes(ids), key=self.key.to_bytes(4)).digest()[0] % self.letters
+
+    def detector(self) -> AnswerDetector | None:
+        return AnswerDetector(self.markers, PIECES.__getitem__) if self.markers else None
+
+    @property
+    def most_thought(self) -> int:
+        left = self.room - len(self.window.hint) - self.window.answer
+        return left if self.window.thinking is None else min(left, self.window.thinking)
+
+
+def cases(fence: bool | None = None, markers: bool | None = None) -> st.SearchStrategy[Case]:
+    """Cases by seed: many times faster than drawing each field, so that each law meets many more of them."""
+    return st.integers(0, 2**48).map(lambda seed: case_of(Random(seed), fence, markers))
+
+
+def case_of(random: Random, fence: bool | None, markers: bool | None) -> Case:
+    letters = random.randint(2, len(PIECES))
+
+    def ids(least: int, most: int) -> tuple[int, ...]:
+        return tuple(random.randrange(letters) for _ in range(random.randint(least, most)))
+
+    def some(yes: bool | None) -> bool:
+        return random.random() < 0.5 if yes is None else yes
+
+    answer = random.randint(0, 6)
+    window = Window(
+        thinking=random.choice((None, *range(13))),
+        answer=answer,
+        hint=ids(0, 4) if answer else (),
+        stops=frozenset(ids(0, 1)),
+        close=ids(1, 3) if some(fence) else (),
+    )
+    texts = [b"".join(PIECES[token] for token in ids(1, 4)) or b"a" for _ in range(random.randint(1, 2))]
+    return Case(
+        window,
+        room=window.after + random.randint(0, 16),
+        key=random.getrandbits(32),
+        letters=letters,
+        markers=tuple(texts) if some(markers) else (),
+        shift_at=random.choice((None, random.randint(0, 14))),
+    )
+
+
+SIZES = st.integers(0, 2**16).map(lambda seed: Random(seed).choices(range(1, 6), k=4))
+
+
+def sample(model: Model, context: Sequence[int], most: int, stops: frozenset[int]) -> list[int]:
+    """Ids from the model: at most `most`, and none after a stop id."""
+    ids: list[int] = []
+    while len(ids) < most and not (ids and ids[-1] in stops):
+        ids.append(model([*context, *ids]))
+    return ids
+
+
+def rounds(case: Case, flow: Flow, sizes: Sequence[int] = (WHOLE,), model: Model | None = None) -> Iterator[Step]:
+    """Drive the flow in chunks of at most these sizes, interrupted at `shift_at`; hand out each step when done."""
+    watch, size = case.detector(), cycle(sizes)
+    while True:
+        if len(flow.ids) == case.shift_at:
+            flow.shift(Shift.CONTROL)
+        step = flow.next()
+        assert flow.next() == step
+        if isinstance(step, Finished):
+            return
+        before = len(flow.ids)
+        if isinstance(step, Force):
+            flow.came(step.ids)
+        else:
+            most = min(step.limit, next(size))
+            if case.shift_at is not None and before < case.shift_at:
+                most = min(most, case.shift_at - before)
+            flow.came(sample(model or case.model, flow.ids, most, case.window.stops))
+        if watch is not None:
+            tell(flow, watch, flow.ids[before:])
+        yield step
+
+
+def tell(flow: Flow, watch: AnswerDetector, ids: Sequence[int]) -> None:
+    if (at := watch.feed(ids)) is not None:
+        flow.answer_at(at)
+    else:
+        flow.undecided(watch.undecided)
+
+
+def begin(case: Case) -> Flow:
+    return Flow(case.window, case.room, detects=bool(case.markers))
+
+
+def drive(case: Case, sizes: Sequence[int] = (WHOLE,)) -> Flow:
+    flow = begin(case)
+    for _ in rounds(case, flow, sizes):
+        pass
+    return flow
+
+
+def play(window: Window, *script: int, room: int = 100, size: int = WHOLE) -> Flow:
+    """Drive the flow with a model that says these ids in order, then 0 for ever."""
+    case, left = Case(window, room, 0, 1, (), None), iter(script)
+    flow = begin(case)
+    for _ in rounds(case, flow, (size,), lambda _: next(left, 0)):
+        pass
+    return flow
+
+
+def seen(flow: Flow) -> tuple[object, ...]:
+    """All that a caller can see."""
+    return flow.ids, flow.spans(), flow.ledger(), flow.end, flow.shifted, flow.answering, flow.next()
+
+
+def begun(text: Sequence[int], hint: Sequence[int]) -> int:
+    """How many of the hint's ids already stand at the end of the text."""
+    return max(n for n in range(min(len(hint), len(text)) + 1) if list(text[len(text) - n :]) == list(hint[:n]))
+
+
+def two_pass(case: Case) -> tuple[list[int], Ledger]:
+    """The plain reference. It shares no code with the flow, and keeps the whole text and the whole reply in hand."""
+    window, model = case.window, case.model
+    most = case.most_thought if case.shift_at is None else min(case.most_thought, case.shift_at)
+    ids: list[int] = []
+    close, border, forced = 0, None, 0
+    while border is None and len(ids) < most:
+        ids.append(model(ids))
+        if ids[-1] in window.stops:
+            border = answer_begins(case, ids)
+            break
+        if window.close and tuple(ids[-len(window.close) :]) == window.close:
+            close, border = len(window.close), len(ids)
+        elif not window.close:
+            border = answer_begins(case, ids)
+    ended = bool(ids) and ids[-1] in window.stops
+    phase_one = None
+    if not ended and border is None:
+        phase_one = len(ids)
+        rest = window.hint[begun(ids, window.hint) :]
+        ids += rest
+        forced, border = len(rest), len(ids)
+    if not ended and border is not None:
+        rest_of_answer = sample(model, ids, window.answer - (len(ids) - border), window.stops)
+        ids += rest_of_answer
+        ended = bool(rest_of_answer) and rest_of_answer[-1] in window.stops
+    end = len(ids) - ended
+    answer = None if border is None else end - border
+    thought = (end if border is None else border) - close - forced
+    return ids, Ledger(thought, close, forced, answer, int(ended), 0, len(ids) if phase_one is None else phase_one)
+
+
+def answer_begins(case: Case, ids: Sequence[int]) -> int | None:
+    """The id with the first byte of a marker; later where the answer, found late, has outgrown its allowance."""
+    text = b"".join(PIECES[token] for token in ids)
+    found = [text.index(marker) for marker in case.markers if marker in text]
+    if not found or case.window.close or not case.window.answer:
+        return None
+    first = next(n for n in range(len(ids)) if len(b"".join(PIECES[token] for token in ids[: n + 1])) > min(found))
+    return max(first, len(ids) - case.window.answer)

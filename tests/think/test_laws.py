@@ -1,0 +1,132 @@
+"""The laws of the flow, held against hashing models that do whatever they like."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from hypothesis import event, given, settings
+from hypothesis import strategies as st
+
+from tests.think.cases import SIZES, Case, begin, begun, cases, drive, rounds, seen, two_pass
+from z1.think import Bucket, End, Finished, Force, Sample, Shift
+
+LAW = settings(max_examples=250, deadline=None, derandomize=True)
+HARD_LAW = settings(LAW, max_examples=600)
+
+
+@given(case=cases(), sizes=SIZES)
+@HARD_LAW
+def test_chunks_any_split_of_the_same_ids_gives_the_same_reply_and_ledger(case: Case, sizes: list[int]) -> None:
+    whole = seen(drive(case))
+    assert seen(drive(case, sizes)) == whole
+    assert seen(drive(case, [1])) == whole
+
+
+@given(case=cases())
+@HARD_LAW
+def test_agreement_with_a_plain_two_pass_reference(case: Case) -> None:
+    flow = drive(case)
+    event(f"{flow.end}, shifted by {flow.shifted}")
+    assert (flow.ids, flow.ledger()) == two_pass(case)
+
+
+@given(case=cases(fence=False, markers=False))
+@LAW
+def test_agreement_an_interruption_by_shift_is_a_smaller_window(case: Case) -> None:
+    at = 3 if case.shift_at is None else case.shift_at
+    smaller = replace(case, shift_at=None, window=replace(case.window, thinking=min(at, case.most_thought)))
+    shifted, plain = drive(replace(case, shift_at=at)), drive(smaller)
+    assert (shifted.ids, shifted.spans(), shifted.end) == (plain.ids, plain.spans(), plain.end)
+
+
+@given(case=cases(), sizes=SIZES)
+@HARD_LAW
+def test_limits_thought_and_answer_keep_to_their_allowances(case: Case, sizes: list[int]) -> None:
+    flow = begin(case)
+    for _ in rounds(case, flow, sizes):
+        used = flow.ledger()
+        assert used.thought + used.close + (used.stop if used.answer is None else 0) <= case.most_thought
+        assert (used.answer or 0) + (0 if used.answer is None else used.stop) <= case.window.answer
+
+
+@given(case=cases())
+@LAW
+def test_limits_what_is_forced_is_what_next_asked_and_the_end_of_the_hint(case: Case) -> None:
+    flow, forced = begin(case), list[tuple[int, ...]]()
+    for step in rounds(case, flow):
+        if isinstance(step, Force):
+            forced.append(step.ids)
+            assert tuple(flow.ids[-len(step.ids) :]) == step.ids
+            rest = len(case.window.hint) - begun(flow.ids[: -len(step.ids)], case.window.hint)
+            assert step.ids == case.window.hint[-rest:]
+    hints = [tuple(flow.ids[span.start : span.end]) for span in flow.spans() if span.bucket is Bucket.HINT]
+    assert hints == forced
+    assert len(forced) <= 1
+
+
+@given(case=cases(), sizes=SIZES)
+@LAW
+def test_total_never_more_than_thinking_hint_and_answer_nor_than_the_room(case: Case, sizes: list[int]) -> None:
+    flow = begin(case)
+    for _ in rounds(case, flow, sizes):
+        assert len(flow.ids) <= case.room
+        if case.window.thinking is not None:
+            assert len(flow.ids) <= case.window.thinking + len(case.window.hint) + case.window.answer
+
+
+@given(case=cases(), sizes=SIZES)
+@LAW
+def test_progress_every_round_adds_an_id_and_it_ends(case: Case, sizes: list[int]) -> None:
+    flow, before = begin(case), 0
+    for step in rounds(case, flow, sizes):
+        assert step.ids if isinstance(step, Force) else step.limit > 0
+        assert len(flow.ids) > before
+        before = len(flow.ids)
+    assert flow.end in (End.STOP, End.CUT)
+    assert flow.next() == Finished(flow.end)
+
+
+@given(case=cases(fence=False, markers=False))
+@LAW
+def test_progress_without_fence_or_detector_a_reply_takes_two_samples_and_one_hint(case: Case) -> None:
+    steps = list(rounds(replace(case, shift_at=None), begin(case)))
+    assert [type(step) for step in steps] in ([], [Sample], [Force, Sample], [Sample] * 2, [Sample, Force, Sample])
+
+
+@given(case=cases(), stop_after=st.integers(0, 12), peek=st.booleans(), why=st.sampled_from(list(Shift)[3:]))
+@LAW
+def test_shift_acts_once_and_only_in_the_thought(case: Case, stop_after: int, peek: bool, why: Shift) -> None:
+    flow = begin(case)
+    for count, _ in enumerate(rounds(replace(case, shift_at=None), flow, [1])):
+        if count == stop_after:
+            break
+    thinking = flow.end is None and not flow.answering
+    if peek:
+        thinking = isinstance(flow.next(), Sample) and not flow.answering
+    reason = flow.shifted
+    used = flow.ledger() if thinking else seen(flow)
+    event(f"acts: {thinking}")
+    assert flow.shift(why) is thinking
+    if thinking:
+        assert flow.shifted is why
+        assert flow.ledger().thought == len(flow.ids)
+    else:
+        assert (flow.shifted, seen(flow)) == (reason, used)
+    after = seen(flow)
+    assert flow.shift(Shift.DEADLINE) is False
+    assert seen(flow) == after
+
+
+@given(case=cases(), stop_after=st.integers(0, 12))
+@LAW
+def test_abort_keeps_what_came_and_never_changes_an_end(case: Case, stop_after: int) -> None:
+    flow = begin(case)
+    for count, _ in enumerate(rounds(case, flow, [2])):
+        if count == stop_after:
+            break
+    end, ids, spans, used = flow.end, list(flow.ids), flow.spans(), flow.ledger()
+    flow.abort()
+    assert flow.end is (End.ABORTED if end is None else end)
+    assert (flow.ids, flow.spans(), flow.ledger()) == (ids, spans, used)
+    assert flow.next() == Finished(flow.end)
+    assert flow.shift(Shift.CONTROL) is False
