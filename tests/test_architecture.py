@@ -1,41 +1,34 @@
 """Does the source keep the shape that DESIGN and CONTRIBUTING promise?
 
-Reads files as text and syntax trees; imports nothing of z1. Each rule is a function from modules to complaints, so that
-`Rules` below can show, on sources of a line or two, that each of them is able to complain.
+Reads files as text and syntax trees; imports nothing of z1. Each rule is a function from modules to complaints, and the
+second half shows on sources of a line or two that each of them is able to complain.
 """
 
 from __future__ import annotations
 
 import ast
 import re
-import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from functools import cached_property
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path, PurePosixPath
 
 import pytest
 
 ROOT = Path(__file__).parent.parent
 
-FLOORS: tuple[frozenset[str], ...] = (
-    frozenset({"errors"}),
-    frozenset({"think"}),
-    frozenset({"records", "runs", "recipe", "chat"}),
-    frozenset({"engines", "grading", "world"}),
-    frozenset({"benchmarks"}),
-    frozenset({"curate", "evaluate", "serve"}),
-    frozenset({"report"}),
-    frozenset({"z1", "cli", "doctor", "ask", "story"}),  # the door; z1 is the root's __init__, cli also cli_*
+GROUND = "records runs recipe chat"
+DOOR = "doctor ask story cli z1"  # z1 is the root's __init__; cli also stands for cli_*
+FLOORS = (
+    f"errors <- think <- {GROUND} <- engines grading world <- benchmarks <- curate evaluate serve <- report <- {DOOR}"
 )
-"""From the ground up. A module imports from lower floors and from its own package."""
+"""From the ground up. A module imports from lower floors and from its own part; GROUND and DOOR are of one piece."""
 
-GROUND, DOOR = FLOORS[2], FLOORS[-1]
-"""The two floors on which parts may import each other."""
-
-TRAIN = FLOORS[0] | FLOORS[1] | GROUND
+TRAIN = f"errors think {GROUND}".split()
 """What `train` may import. It meets the others on disk, and only the door imports it."""
 
 PROTOCOL = frozenset({"z1.engines", "z1.engines.protocol", "z1.engines.drive"})
@@ -46,21 +39,17 @@ HEAVY = frozenset({"torch", "transformers", "tokenizers", "safetensors", "numpy"
 THIRD_PARTY: dict[str, frozenset[str]] = {
     "z1.runs": frozenset({"filelock"}),
     "z1.recipe": frozenset({"pydantic"}),
-    "z1.train": HEAVY,
-    "z1.train.*": HEAVY,
-    "z1.engines.local*": HEAVY,
-    "z1.engines.choose": HEAVY,  # these three are parts of local
-    "z1.engines.slots": HEAVY,
-    "z1.engines.weights": HEAVY,
+    **dict.fromkeys(["z1.doctor", "z1.train", "z1.train.*", "z1.engines.local*"], HEAVY),
+    **dict.fromkeys(["z1.engines.choose", "z1.engines.slots", "z1.engines.weights"], HEAVY),  # parts of local
     "z1.report.figures": frozenset({"matplotlib"}),
     "z1.doctor": HEAVY,
     "z1.cli*": frozenset({"typer", "rich"}),
 }
 """Which modules may import which libraries; every other module only the standard library."""
 
-DRAWERS = frozenset({"utils", "util", "common", "helpers", "helper", "base", "misc"})
+DRAWERS = frozenset({"base", "common", "helper", "helpers", "misc", "util", "utils"})
 
-FOREIGN = frozenset({"vllm", "openai", "datasets", "accelerate", "trl", "fastapi", "uvicorn", "gradio", "ray", "pandas"})
+FOREIGN = frozenset({"accelerate", "datasets", "fastapi", "gradio", "openai", "ray", "trl", "uvicorn", "vllm"})
 """Libraries that z1 may meet and does not pin; constraints.txt names the others."""
 
 NO_QUESTION = frozenset({"z1", "z1.cli"})
@@ -68,7 +57,9 @@ NO_QUESTION = frozenset({"z1", "z1.cli"})
 NO_DOCSTRING = {"z1.chat.Tokenizer": "the methods of a foreign class, which transformers documents"}
 """Classes whose methods need none, and why."""
 
-NO_MIRROR = {"z1": "tests/test_imports.py holds what the door may load"}
+NO_MIRROR = {
+    "z1": "tests/test_imports.py holds what the door may load",
+}
 """Modules without a test file of their own, and why."""
 
 LINES, FUNCTION_LINES, PARAMETERS = 400, 59, 6
@@ -82,31 +73,27 @@ class Module:
     source: str
     is_package: bool = False
 
-    @property
+    @cached_property
     def tree(self) -> ast.Module:
         return ast.parse(self.source)
-
-    @property
-    def part(self) -> str:
-        """The stone of the building that it belongs to: `think` for z1.think.window, `z1` for the root."""
-        return part(self.name)
 
 
 Modules = Mapping[str, Module]
 
 
 def part(name: str) -> str:
-    second = (name.split(".") + ["z1"])[1] if name != "z1" else "z1"
-    return "cli" if second.startswith("cli") else second
+    """The stone of the building to which a module belongs: `think` for z1.think.window, `z1` for the root."""
+    stone = [*name.split("."), "z1"][1]
+    return "cli" if stone.startswith("cli") else stone
 
 
-def read(folder: Path, prefix: str = "") -> dict[str, Module]:
+def read(folder: Path, prefix: str) -> dict[str, Module]:
     """All modules below `folder`, by dotted name."""
     found = {}
     for path in sorted(folder.rglob("*.py")):
         inner = path.relative_to(folder).with_suffix("").parts
         is_package = inner[-1] == "__init__"
-        name = ".".join((*([prefix] if prefix else []), *(inner[:-1] if is_package else inner)))
+        name = ".".join([prefix, *(inner[:-1] if is_package else inner)])
         found[name] = Module(name, path.read_text(encoding="utf-8"), is_package)
     return found
 
@@ -122,66 +109,51 @@ def imports(module: Module, known: Collection[str]) -> list[str]:
             inner = [f"{origin}.{alias.name}" for alias in node.names]
             found += [name if name in known else origin for name in inner]
         elif isinstance(node, ast.Call) and ast.unparse(node.func).split(".")[-1] in ("import_module", "__import__"):
-            found += [arg.value for arg in node.args[:1] if isinstance(arg, ast.Constant) and isinstance(arg.value, str)]
+            found += [str(name.value) for name in node.args[:1] if isinstance(name, ast.Constant)]
     return found
 
 
 def _origin(module: Module, node: ast.ImportFrom) -> str:
-    if not node.level:
-        return node.module or ""
     parts = module.name.split(".")
-    above = parts[: len(parts) - node.level + module.is_package]
-    return ".".join([*above, *([node.module] if node.module else [])])
+    above = parts[: len(parts) - node.level + module.is_package] if node.level else []
+    return ".".join([*above, *filter(None, [node.module])])
 
 
 def directions(modules: Modules) -> Iterator[str]:
     """Imports that do not lead downwards."""
-    floor = {stone: level for level, stones in enumerate(FLOORS) for stone in stones}
+    floor = {stone: level for level, stones in enumerate(FLOORS.split("<-")) for stone in stones.split()}
     for module in modules.values():
-        if module.part not in floor and module.part != "train":
-            yield f"{module.name} stands on no floor; give {module.part} a place in FLOORS"
-            continue
+        if (stone := part(module.name)) not in {*floor, "train"}:
+            yield f"{module.name} stands on no floor; give {stone} a place in FLOORS"
         for target in imports(module, modules):
-            if target.split(".")[0] == "z1" and not _may(module.part, target, floor):
+            if target.split(".")[0] == "z1" and not _may(stone, target, floor):
                 yield f"{module.name} imports {target}, which does not stand below it"
 
 
 def _may(source: str, target: str, floor: Mapping[str, int]) -> bool:
     stone = part(target)
-    if source == stone:
+    if source == stone or source in DOOR.split():
         return True
     if source == "train":
         return stone in TRAIN
-    if source in DOOR:
-        return True
-    if stone == "engines" and target not in PROTOCOL:
+    if stone not in floor or (stone == "engines" and target not in PROTOCOL):
         return False
-    if stone not in floor:  # train, or nothing that exists
-        return False
-    return floor[stone] < floor[source] or (source in GROUND and stone in GROUND)
+    return floor[stone] < floor.get(source, len(floor)) or {source, stone} <= set(GROUND.split())
 
 
 def knots(modules: Modules) -> Iterator[str]:
-    """Modules that import each other, however far round."""
-    graph = {name: {target for target in imports(module, modules) if target in modules} for name, module in modules.items()}
-    done: set[str] = set()
-
-    def walk(name: str, path: tuple[str, ...]) -> Iterator[str]:
-        if name in path:
-            yield " imports ".join((*path[path.index(name) :], name))
-        elif name not in done:
-            for target in sorted(graph[name] - ({name} if modules[name].is_package else set())):
-                yield from walk(target, (*path, name))
-            done.add(name)
-
-    for name in sorted(graph):
-        yield from walk(name, ())
+    """A ring of modules that import each other, however far round."""
+    graph = {name: (modules.keys() & set(imports(module, modules))) - {name} for name, module in modules.items()}
+    try:
+        TopologicalSorter(graph).prepare()
+    except CycleError as error:
+        yield " imports ".join(reversed(error.args[1]))
 
 
 def libraries(modules: Modules) -> Iterator[str]:
     """Imports of libraries by modules that have no business with them."""
     for module in modules.values():
-        allowed = {name for pattern, names in THIRD_PARTY.items() if fnmatchcase(module.name, pattern) for name in names}
+        allowed = set().union(*(names for mask, names in THIRD_PARTY.items() if fnmatchcase(module.name, mask)))
         used = {target.split(".")[0] for target in imports(module, modules)} - {"z1"} - sys.stdlib_module_names
         yield from (f"{module.name} imports {name}; see THIRD_PARTY" for name in sorted(used - allowed))
 
@@ -191,9 +163,8 @@ def sizes(modules: Modules) -> Iterator[str]:
     for module in modules.values():
         if (lines := len(module.source.splitlines())) > LINES:
             yield f"{module.name} has {lines} lines, over {LINES}"
-        for node in ast.walk(module.tree):
-            if not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
-                continue
+        functions = (node for node in ast.walk(module.tree) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef))
+        for node in functions:
             if (lines := (node.end_lineno or 0) - node.lineno + 1) > FUNCTION_LINES:
                 yield f"{module.name}.{node.name} has {lines} lines, over {FUNCTION_LINES}"
             if (count := len(_parameters(node))) > PARAMETERS:
@@ -201,19 +172,20 @@ def sizes(modules: Modules) -> Iterator[str]:
 
 
 def _parameters(node: ast.FunctionDef | ast.AsyncFunctionDef) -> list[str]:
+    if any(".command(" in ast.unparse(mark) for mark in node.decorator_list):
+        return []  # what a person can type, not what a caller has to know
     given = node.args
-    rest = [one for one in (given.vararg, given.kwarg) if one]
-    names = [one.arg for one in (*given.posonlyargs, *given.args, *given.kwonlyargs, *rest)]
+    every = (*given.posonlyargs, *given.args, *given.kwonlyargs, given.vararg, given.kwarg)
+    names = [one.arg for one in every if one]
     return names[1:] if names[:1] in (["self"], ["cls"]) else names
 
 
 def names(modules: Modules, foreign: Collection[str]) -> Iterator[str]:
     """Modules called like a drawer, or like a library."""
     for module in modules.values():
-        last = module.name.split(".")[-1]
-        if last in DRAWERS:
+        if (last := module.name.split(".")[-1]) in DRAWERS:
             yield f"{module.name}: {last} says nothing about what is in it"
-        if last in foreign:
+        elif last in foreign:
             yield f"{module.name} is named like the library {last}"
 
 
@@ -260,15 +232,13 @@ def _only_hands_on(tree: ast.Module) -> bool:
 def tree_of(readme: str, files: Iterable[str]) -> Iterator[str]:
     """Differences between the tree in a README and the repository's files.
 
-    The tree stands between `<!-- tree -->` and `<!-- /tree -->` in a fence. A line is a name, folders with a slash, and what
-    it is for. Names that begin a line stand in the root (no dot files; `src/z1/` stands for `src/`), indented ones in src/z1.
+    The tree stands in a fence between `<!-- tree -->` and `<!-- /tree -->`. A line is a name, folders with a slash, and
+    what it is for. Names that begin a line stand in the root (`src/z1/` for `src/`; no dot files), indented ones in
+    src/z1. Every entry of both folders has a line.
     """
     found = re.search(r"<!-- tree -->\s*```\w*\n(.*?)```\s*<!-- /tree -->", readme, re.DOTALL)
-    if not found:
-        yield "README.md has no tree: a fenced block between <!-- tree --> and <!-- /tree -->"
-        return
     said: set[str] = set()
-    for line in filter(str.strip, found[1].splitlines()):
+    for line in filter(str.strip, found[1].splitlines() if found else []):
         name, _, purpose = line.strip(" │├└─").partition(" ")
         if not purpose.strip():
             yield f"README.md, tree: {name} does not say what it is for"
@@ -283,17 +253,15 @@ def tree_of(readme: str, files: Iterable[str]) -> Iterator[str]:
 
 def machine_paths(name: str, content: bytes) -> Iterator[str]:
     """Traces of the machine on which a file was written."""
-    if b"\0" in content:
-        return
-    for number, line in enumerate(content.split(b"\n"), 1):
+    for number, line in enumerate(content.split(b"\n") if b"\0" not in content else [], 1):
         if re.search(rb"(?<![\w.~-])/(work|root)/", line):
             yield f"{name}, line {number}: a path of somebody's machine"
 
 
 def listed() -> list[str]:
     """Files that git tracks, or would if asked to add everything."""
-    if not shutil.which("git") or not (ROOT / ".git").exists():
-        pytest.skip("needs a git checkout: what belongs to the repository is asked of git")
+    if not (ROOT / ".git").exists():
+        pytest.skip("needs a git checkout: git is asked what belongs to the repository")
     command = ["git", "-c", "safe.directory=*", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
     out = subprocess.run(command, cwd=ROOT, capture_output=True, check=True).stdout.decode()
     return sorted(name for name in out.split("\0") if name and (ROOT / name).is_file())
@@ -301,11 +269,6 @@ def listed() -> list[str]:
 
 SOURCE = read(ROOT / "src" / "z1", "z1")
 EVERYTHING = {**SOURCE, **read(ROOT / "tests", "tests"), **read(ROOT / "bench", "bench")}
-
-
-def pinned() -> set[str]:
-    lines = (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()
-    return {line.split("==")[0].lower().replace("-", "_") for line in lines if "==" in line}
 
 
 def clean(complaints: Iterable[str]) -> None:
@@ -318,29 +281,113 @@ def test_the_source(rule: Callable[[Modules], Iterator[str]]) -> None:
     clean(rule(SOURCE))
 
 
-def test_sizes() -> None:
-    clean(sizes(EVERYTHING))
+def test_sizes_and_names() -> None:
+    lines = (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()
+    pinned = {line.split("==")[0].lower().replace("-", "_") for line in lines if "==" in line}
+    clean([*sizes(EVERYTHING), *names(EVERYTHING, pinned | FOREIGN)])
 
 
-def test_names() -> None:
-    clean(names(EVERYTHING, pinned() | FOREIGN))
-
-
-def test_every_folder_of_modules_is_a_package() -> None:
-    folders = {path.parent for path in (ROOT / "src" / "z1").rglob("*.py")}
-    clean(f"{folder} has no __init__.py" for folder in folders if not (folder / "__init__.py").is_file())
-
-
-def test_every_module_has_its_tests() -> None:
+def test_every_module_stands_in_a_package_and_has_its_tests() -> None:
+    folders = {name.rpartition(".")[0] for name in SOURCE} - {""}
+    clean(f"{name} is a folder without __init__.py" for name in folders - SOURCE.keys())
     clean(mirror(SOURCE, {path.relative_to(ROOT).as_posix() for path in (ROOT / "tests").rglob("test_*.py")}))
 
 
 def test_the_readme_draws_the_tree_that_exists() -> None:
-    files = listed()
-    readme = ROOT / "README.md"
-    assert readme.is_file(), "there is no README.md"
-    clean(tree_of(readme.read_text(encoding="utf-8"), files))
+    assert (ROOT / "README.md").is_file(), "there is no README.md"
+    clean(tree_of((ROOT / "README.md").read_text(encoding="utf-8"), listed()))
 
 
 def test_no_file_knows_the_machine_it_was_written_on() -> None:
     clean(complaint for name in listed() for complaint in machine_paths(name, (ROOT / name).read_bytes()))
+
+
+# The rules themselves, on sources of a line or two.
+
+
+def made(sources: Mapping[str, str]) -> dict[str, Module]:
+    """Modules from {"think.window": "..."}; a name that ends in a dot is a package."""
+    names = {key: f"z1.{key}".rstrip(".") for key in sources}
+    return {names[key]: Module(names[key], source, key.endswith(".")) for key, source in sources.items()}
+
+
+STONES = {"world.": "", "chat": "", "recipe": "", "train.": "", "curate.": ""}
+
+ROWS: list[tuple[Callable[[Modules], Iterator[str]], str, str, int]] = [
+    (directions, "think.window", "import math\nfrom z1.errors import UserError\nfrom .ledger import Ledger", 0),
+    (directions, "think.window", "from z1.chat import profile", 1),
+    (directions, "think.window", "def late():\n    from z1 import chat", 1),
+    (directions, "think.window", "if TYPE_CHECKING:\n    from z1.records import Attempt", 1),
+    (directions, "think.window", "import_module('z1.engines.local')", 1),
+    (directions, "errors", "import z1.think", 1),
+    (directions, "records", "from z1 import chat", 0),
+    (directions, "runs", "from z1 import __version__", 1),
+    (directions, "grading.boxed", "from z1.world import steps", 1),
+    (directions, "evaluate.curve", "from z1.engines import drive\nfrom z1.evaluate import sweep", 0),
+    (directions, "evaluate.curve", "from z1.engines.local import load", 1),
+    (directions, "evaluate.curve", "from ..curate import select", 1),
+    (directions, "evaluate.curve", "from z1 import train", 1),
+    (directions, "train.loop", "from z1 import chat, recipe", 0),
+    (directions, "train.loop", "from z1.world import steps", 1),
+    (directions, "cli_think", "from z1 import train\nfrom z1.engines.local import load\nfrom z1.ask import ask", 0),
+    (directions, "novelty", "import z1.errors", 1),
+    (libraries, "think.flow", "import torch", 1),
+    (libraries, "report.page", "def late():\n    from matplotlib import figure", 1),
+    (libraries, "engines.local", "import json\nimport torch.nn", 0),
+    (libraries, "cli_think", "import rich\nimport numpy", 1),
+    (sizes, "runs", "\n" * LINES, 0),
+    (sizes, "runs", "\n" * (LINES + 1), 1),
+    (sizes, "runs", "def f():" + "\n    pass" * (FUNCTION_LINES - 1), 0),
+    (sizes, "runs", "def f():" + "\n    pass" * FUNCTION_LINES, 1),
+    (sizes, "runs", "def f(a, b, c, /, d, *e, f=1, **g): ...", 1),
+    (sizes, "runs", "class A:\n    def f(self, a, b, c, d, e, f): ...", 0),
+    (docstrings, "runs", '"""What\nis it?\n\nThis."""', 0),
+    (docstrings, "runs", '"""A thing.\n\nWhy?"""', 1),
+    (docstrings, "runs", "", 1),
+    (docstrings, "runs", '"""Q?"""\ndef f(): ...', 1),
+    (docstrings, "runs", '"""Q?"""\nclass A:\n    def f(self): ...', 2),
+    (docstrings, "runs", '"""Q?"""\nclass A:\n    """A."""\n    def __len__(self): ...\n    def _f(self): ...', 0),
+    (docstrings, "runs", '"""Q?"""\nclass _A:\n    def f(self): ...\ndef _f():\n    def g(): ...', 0),
+]
+
+
+@pytest.mark.parametrize(("rule", "name", "source", "complaints"), ROWS)
+def test_a_rule(rule: Callable[[Modules], Iterator[str]], name: str, source: str, complaints: int) -> None:
+    modules = made({**STONES, name: source} if rule is directions else {name: source})
+    assert len(list(rule(modules))) == complaints
+
+
+def test_knots_are_found_however_far_round() -> None:
+    line = {"chat": "from z1 import runs", "runs": "from z1 import recipe", "recipe": "import json"}
+    ring = {**line, "recipe": "def late():\n    import z1.chat"}
+    assert not list(knots(made(line)))
+    (found,) = knots(made(ring))
+    assert found in "z1.chat imports z1.runs imports z1.recipe imports " * 2 + "z1.chat"
+    facade = {"think.": "from z1.think.flow import Flow", "think.flow": "from z1.think import Window"}
+    assert len(list(knots(made(facade)))) == 1
+
+
+def test_names_and_mirror_complain() -> None:
+    found = list(names(made({"train.utils": "", "engines.vllm": "", "engines.vllm_server": ""}), {"vllm"}))
+    assert [line.split(" ")[0] for line in found] == ["z1.train.utils:", "z1.engines.vllm"]
+    modules = made({"think.": '"""Q?"""\nfrom z1.think.flow import Flow\n__all__ = []', "think.flow": "", "runs": ""})
+    assert not list(mirror(modules, {"tests/think/test_flow.py", "tests/test_runs.py"}))
+    assert len(list(mirror(modules, {"tests/test_flow.py"}))) == 2
+    assert list(mirror(made({"train.": "x = 1"}), ())) == ["z1.train has no tests/train/test_train.py"]
+
+
+def test_the_tree_complains() -> None:
+    files = [".gitignore", "README.md", "src/z1/chat.py", "src/z1/think/flow.py"]
+    lines = "README.md  this\nsrc/z1/  code\n├── chat.py  talk\n  think/  heart\n"
+    tree = f"<!-- tree -->\n```text\n{lines}```\n<!-- /tree -->"
+    assert not list(tree_of(tree, files))
+    assert len(list(tree_of("# z1", files))) == 4
+    assert list(tree_of(tree, [*files, "LICENSE"])) == ["README.md, tree: LICENSE is missing"]
+    assert list(tree_of(tree, files[:-1])) == ["README.md, tree: src/z1/think/ does not exist"]
+    assert list(tree_of(tree.replace("  talk", ""), files)) == ["README.md, tree: chat.py does not say what it is for"]
+
+
+def test_machine_paths_complains() -> None:
+    assert len(list(machine_paths("a", b"ok\nin /wor" + b"k/main\n'/roo" + b"t/.cache'"))) == 2
+    assert not list(machine_paths("a", b"src/wor" + b"k/x https://a.org/roo" + b"t/"))
+    assert not list(machine_paths("a", b"\0/roo" + b"t/"))

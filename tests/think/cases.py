@@ -107,6 +107,7 @@ def rounds(case: Case, flow: Flow, sizes: Sequence[int] = (WHOLE,), model: Model
             if case.shift_at is not None and before < case.shift_at:
                 most = min(most, case.shift_at - before)
             flow.came(sample(model or case.model, flow.ids, most, case.window.stops))
+        assert len(flow.ids) > before, "a round without progress would go on for ever"
         if watch is not None:
             tell(flow, watch, flow.ids[before:])
         yield step
@@ -141,7 +142,7 @@ def play(window: Window, *script: int, room: int = 100, size: int = WHOLE) -> Fl
 
 def seen(flow: Flow) -> tuple[object, ...]:
     """All that a caller can see."""
-    return flow.ids, flow.spans(), flow.ledger(), flow.end, flow.shifted, flow.answering, flow.next()
+    return list(flow.ids), flow.spans(), flow.ledger(), flow.end, flow.shifted, flow.answering, flow.next()
 
 
 def begun(text: Sequence[int], hint: Sequence[int]) -> int:

@@ -221,6 +221,27 @@ def test_an_answer_told_after_the_stop_still_divides_the_reply() -> None:
     assert flow.ledger() == Ledger(thought=1, answer=1, stop=1, phase_one=3)
 
 
+def test_an_answer_told_after_the_end_does_not_change_the_end() -> None:
+    flow = Flow(DETECTED, 100, detects=True)
+    flow.came([2, 2, 2, 9])
+    flow.answer_at(0)
+    assert (flow.end, flow.ledger()) == (End.STOP, Ledger(answer=3, stop=1, phase_one=4))
+    flow = Flow(DETECTED, 100, detects=True)
+    flow.came([2, 2, 2, 2])
+    flow.abort()
+    flow.answer_at(0)
+    assert (flow.end, flow.ledger()) == (End.ABORTED, Ledger(answer=4, phase_one=4))
+
+
+@pytest.mark.parametrize("index", [1, 2])
+def test_an_answer_told_at_or_behind_the_stop_id_is_empty(index: int) -> None:
+    flow = Flow(DETECTED, 100, detects=True)
+    flow.came([1, 9])
+    flow.answer_at(index)
+    assert flow.spans() == (Span(Bucket.THOUGHT, 0, 1), Span(Bucket.STOP, 1, 2))
+    assert flow.ledger() == Ledger(thought=1, answer=0, stop=1, phase_one=2)
+
+
 def test_only_the_first_word_about_the_answer_counts() -> None:
     flow = Flow(DETECTED, 100, detects=True)
     flow.came([1, 2, 2])

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from tests.think.cases import SIZES, Case, begin, begun, cases, drive, rounds, seen, two_pass
 from z1.think import Bucket, End, Finished, Force, Sample, Shift
 
-LAW = settings(max_examples=250, deadline=None, derandomize=True)
-HARD_LAW = settings(LAW, max_examples=600)
+LAW = settings(max_examples=150, deadline=None, derandomize=True)
+HARD_LAW = settings(LAW, max_examples=500)
 
 
 @given(case=cases(), sizes=SIZES)

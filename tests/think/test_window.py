@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from z1.errors import UserError
 from z1.think import Window
 
-LAW = settings(max_examples=200, deadline=None, derandomize=True)
+LAW = settings(max_examples=120, deadline=None, derandomize=True)
 STOPS = frozenset({9})
 COUNTS = st.integers(0, 50)
 HINTS = st.lists(st.integers(0, 9), max_size=5).map(tuple)

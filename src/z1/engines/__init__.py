@@ -11,7 +11,7 @@
 Verbs know `protocol` and `drive`; only the door picks an engine. Importing this package loads nothing heavy.
 """
 
-from z1.engines.drive import Control, Drive, drive
+from z1.engines.drive import Control, Drive, drive, tell
 from z1.engines.protocol import Capabilities, Engine, Reason, Sampled, Sampling, Session
 
-__all__ = ["Capabilities", "Control", "Drive", "Engine", "Reason", "Sampled", "Sampling", "Session", "drive"]
+__all__ = ["Capabilities", "Control", "Drive", "Engine", "Reason", "Sampled", "Sampling", "Session", "drive", "tell"]

@@ -75,7 +75,7 @@ async def drive(flow: Flow, session: Session, how: Drive = Drive(), control: Con
                 flow.came(step.ids)
             else:
                 sampled = await session.sample(min(step.limit, how.chunk or step.limit))
-                _tell(flow, sampled.ids, how.detector)
+                tell(flow, sampled.ids, how.detector)
                 if not sampled.ids and not control.asked:
                     raise EngineFault("the engine ended a sample without an id")
             told = _listen(flow, how, told)
@@ -84,10 +84,15 @@ async def drive(flow: Flow, session: Session, how: Drive = Drive(), control: Con
             timer.cancel()
 
 
-def _tell(flow: Flow, ids: tuple[int, ...], detector: AnswerDetector | None) -> None:
+def tell(flow: Flow, ids: tuple[int, ...], detector: AnswerDetector | None) -> None:
+    """Tell `flow` the ids of a sample, and what `detector` makes of them."""
     flow.came(ids)
-    if detector is not None and (begins := detector.feed(ids)) is not None:
+    if detector is None:
+        return
+    if (begins := detector.feed(ids)) is not None:
         flow.answer_at(begins)
+    else:
+        flow.undecided(detector.undecided)
 
 
 def _listen(flow: Flow, how: Drive, told: int) -> int:

@@ -2,7 +2,7 @@
 
 Continuous batching: each step takes one id further every session that is sampling, and computes what was forced on one
 or what a new one begins with in one piece. Sessions join and leave at any step. A session owns a slot of the store only
-while it needs one: when all are taken the longest idle one is given up, and its context is computed again when it goes
+while it needs one: when all are taken one that is not sampling is given up, and its context is computed again when it goes
 on, so a full store makes sessions wait or compute again, and never fails one.
 """
 
@@ -165,7 +165,7 @@ class LocalEngine:
             await asyncio.sleep(0)
 
     def _place(self, session: LocalSession) -> bool:
-        """Whether the session has a slot now: its own, a free one, or that of the session idle for longest."""
+        """Whether the session has a slot now: its own, a free one, or that of a session that is not sampling."""
         if session.slot is None:
             if not self._free:
                 busy = {work.session for work in self._work}

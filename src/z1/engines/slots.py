@@ -49,6 +49,7 @@ class SlotCache:
             store[slots[:, None], :, positions] = new.transpose(1, 2)
         return stored[0][slots, :, :length], stored[1][slots, :, :length]
 
+    @torch.inference_mode()
     def copy(self, source: int, target: int, length: int) -> None:
         """Make slot `target` begin with the first `length` places of `source`."""
         for store in (part for layer in self._layers.values() for part in layer):

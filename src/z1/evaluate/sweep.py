@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 from z1 import chat
 from z1.benchmarks import Benchmark
-from z1.engines import Drive, Engine, Sampling, Session, drive
+from z1.engines import Drive, Engine, Sampling, Session, drive, tell
 from z1.errors import EngineFault
 from z1.grading import Verdict
 from z1.records import Attempt, Problem
@@ -80,9 +80,7 @@ async def _advance(flow: Flow, session: Session, detector: AnswerDetector | None
         if not isinstance(step, Sample):
             return
         sampled = await session.sample(min(step.limit, until - len(flow.ids)))
-        flow.came(sampled.ids)
-        if detector is not None and (begins := detector.feed(sampled.ids)) is not None:
-            flow.answer_at(begins)
+        tell(flow, sampled.ids, detector)
 
 
 def _attempt(setting: Sweep, problem: Problem, window: int | None, prompt: list[int], flow: Flow) -> Attempt:

@@ -15,6 +15,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from io import BytesIO, StringIO
+from math import ceil
 from typing import Any
 
 import matplotlib
@@ -120,6 +121,7 @@ def _difficulty(evaluations: Sequence[Evaluation]) -> Figure:
         panel.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=20, steps=[1, 2, 5, 10]))
     above.set_ylim(0, 1.08 * _top(thought) or 1)
     above.tick_params(labelbottom=False)
+    above.yaxis.set_major_formatter(FuncFormatter(_count))
     _as_percent(under, 0)
     _series(above, thought, _names(evaluations))
     _series(under, right, ())
@@ -133,7 +135,6 @@ def _curve(evaluations: Sequence[Evaluation]) -> Figure:
     right = _panel(figure, (4.38, 0.54, 3.44, 2.92), "")
     accuracy = [tuple(point.accuracy for point in one.points) for one in evaluations]
     windows = [tuple(words.window(point.window) for point in one.points) for one in evaluations]
-    lows = [one.low for row in accuracy for one in row if one.known]
     for panel, name, kind in ((left, "thinking tokens, mean", "thought"), (right, "all tokens paid for, mean", "paid")):
         x = [tuple(getattr(point, kind) for point in one.points) for one in evaluations]
         series = [_Series(*row) for row in zip(x, accuracy, windows, strict=True)]
@@ -141,8 +142,8 @@ def _curve(evaluations: Sequence[Evaluation]) -> Figure:
         across = _top([_Series((), one.x) for one in series]) or 1
         panel.set_xlim(-0.03 * across, 1.09 * across)
         panel.xaxis.set_major_locator(MaxNLocator(nbins=6))
-        panel.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.10g}"))
-        _as_percent(panel, max(0, 10 * int(10 * min(lows, default=0) - 0.7)) if min(lows, default=0) > 0.5 else 0)
+        panel.xaxis.set_major_formatter(FuncFormatter(_count))
+        _as_percent(panel, *_reach(accuracy))
         _series(panel, series, _names(evaluations))
     right.tick_params(labelleft=False)
     return figure
@@ -151,25 +152,24 @@ def _curve(evaluations: Sequence[Evaluation]) -> Figure:
 def _cutoff(evaluations: Sequence[Evaluation]) -> Figure:
     rows, gap = [len(one.points) for one in evaluations], 0.62 if len(evaluations) > 1 else 0.42
     height = 0.29 * sum(rows) + gap * len(rows) + 0.92
-    crowded = max(len({cell.steps for cell in one.cells}) for one in evaluations) > 26
-    about = "Darker is more often right" if crowded else "Right answers in percent"
+    steps = sorted({cell.steps for one in evaluations for cell in one.cells})
+    crowded = len(steps) > 26
+    about = "Right answers, from pale (0 %) to deep blue (100 %)" if crowded else "Right answers in percent"
     figure = _figure(height, "Which problems a window cuts off", f"{about}, by window (rows) and steps (columns)")
     bottom = height - 0.62
     for evaluation, count in zip(evaluations, rows, strict=True):
         bottom -= 0.29 * count + gap - 0.3
-        panel = _panel(
-            figure, (0.62, bottom, 7.2, 0.29 * count), "".join(_names([evaluation] * (len(evaluations) > 1)))
-        )
-        _cells(panel, evaluation, numbers=not crowded)
+        title = _short(evaluation.label, 60) if len(evaluations) > 1 else ""
+        panel = _panel(figure, (0.62, bottom, min(7.2, 0.6 * len(steps)), 0.29 * count), title)
+        _cells(panel, evaluation, steps, numbers=not crowded)
         bottom -= 0.3
     panel.set_xlabel("steps that a program executes" if _world(evaluations) else "difficulty (steps)")
     return figure
 
 
-def _cells(panel: Axes, evaluation: Evaluation, numbers: bool) -> None:
+def _cells(panel: Axes, evaluation: Evaluation, steps: Sequence[int], numbers: bool) -> None:
     """One model's map: a row a window, free on top; a column a number of steps; blank where nothing is known."""
     windows = [point.window for point in evaluation.points]
-    steps = sorted({cell.steps for cell in evaluation.cells})
     for cell in evaluation.cells:
         if cell.accuracy.known and cell.window in windows:
             at = steps.index(cell.steps), windows.index(cell.window)
@@ -212,13 +212,13 @@ def _series(panel: Axes, series: Sequence[_Series], names: Sequence[str]) -> Non
         spots.append((one, where))
         _line(panel, one, index)
         taken += labels.line(where) + [labels.around(*spot, 4) for spot in where] + _bars(panel, one)
-    for index, (one, where) in enumerate(spots):
-        for group in labels.groups(where, 13) if one.labels else ():
-            text = one.labels[group[0]] if len(group) == 1 else f"{one.labels[group[0]]}\u2013{one.labels[group[-1]]}"
-            _label(panel, text, [where[i] for i in reversed(group)], taken, MODELS[index % 6])
     for index, (name, (_, where)) in enumerate(zip(names, spots, strict=False)):
         if where:
             _label(panel, name, where[::-1], taken, MODELS[index % 6], bold=True)
+    for index, (one, where) in enumerate(spots):
+        for group in reversed(labels.groups(where, 13)) if one.labels else ():
+            text = one.labels[group[0]] if len(group) == 1 else f"{one.labels[group[0]]}\u2013{one.labels[group[-1]]}"
+            _label(panel, text, [where[i] for i in reversed(group)], taken, MODELS[index % 6])
 
 
 def _line(panel: Axes, one: _Series, index: int) -> None:
@@ -242,17 +242,22 @@ def _bars(panel: Axes, one: _Series) -> list[labels.Box]:
 def _label(
     panel: Axes, text: str, anchors: Sequence[labels.Spot], taken: list[labels.Box], colour: str, *, bold: bool = False
 ) -> None:
-    """Write `text` beside one of `anchors` (pixels), and note the place as taken."""
+    """Write `text` beside one of `anchors` (pixels) and note the place; only what is bold may cover much."""
     written = panel.text(0, 0, text, color=colour, fontsize=8.5, zorder=6)
     if bold:
         written.set(fontsize=9.5, fontweight="bold")
     extent, frame = written.get_window_extent(), panel.get_window_extent()
     inside = (frame.x0 + 2, frame.y0 + 2, frame.x1 + 10, frame.y1 + 12)
-    box = labels.place(anchors, (extent.width, extent.height), taken, inside, (6, 11, 18, 26) if bold else (6, 11))
+    box, covering = labels.place(
+        anchors, (extent.width, extent.height), taken, inside, (6, 11, 18, 26, 40) if bold else (6, 11)
+    )
+    if covering > 0.4 and not bold:
+        written.remove()
+        return
     left, bottom = panel.transData.inverted().transform((box[0], box[1] - (extent.y0 - _spot(panel, 0, 0)[1])))
     written.set_position((float(left), float(bottom)))
     written.set_path_effects([withStroke(linewidth=2.2, foreground=PAPER)])
-    taken.append(box)
+    taken += [box] * 8  # a label over a label is worse than a label over a line
 
 
 def _spot(panel: Axes, x: float, y: float) -> labels.Spot:
@@ -277,10 +282,21 @@ def _panel(figure: Figure, inches: tuple[float, float, float, float], title: str
     return panel
 
 
-def _as_percent(panel: Axes, least: int) -> None:
-    panel.set_ylim(least / 100, 1 + 0.03 * (1 - least / 100))
+def _count(value: float, _: object = None) -> str:
+    return f"{value:,.10g}"
+
+
+def _as_percent(panel: Axes, least: int, most: int = 100) -> None:
+    panel.set_ylim(least / 100, (most + 0.03 * (most - least)) / 100)
     panel.yaxis.set_major_locator(MaxNLocator(nbins=5, steps=[1, 2, 2.5, 5, 10]))
     panel.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * value:.0f} %"))
+
+
+def _reach(rows: Sequence[Sequence[Interval]]) -> tuple[int, int]:
+    """The tens of percent between which all intervals lie; from 0 unless all are high, to 100 unless all are low."""
+    known = [one for row in rows for one in row if one.known]
+    low, high = min((one.low for one in known), default=0.0), max((one.high for one in known), default=1.0)
+    return (10 * int(10 * low - 0.5) if low > 0.5 else 0), (10 * ceil(10 * high + 0.5) if high < 0.65 else 100)
 
 
 def _names(evaluations: Sequence[Evaluation]) -> tuple[str, ...]:

@@ -16,8 +16,13 @@ Spot = tuple[float, float]
 _SIDES = ((1, 1), (-1, 1), (1, -1), (0, 1), (0, -1), (1, 0), (-1, -1), (-1, 0))
 
 
-def place(anchors: Sequence[Spot], size: Spot, taken: Iterable[Box], frame: Box, gaps: Sequence[float]) -> Box:
-    """The best box of `size` (width, height) beside one of `anchors`, `gaps` away, inside `frame`."""
+def place(
+    anchors: Sequence[Spot], size: Spot, taken: Iterable[Box], frame: Box, gaps: Sequence[float]
+) -> tuple[Box, float]:
+    """The best box of `size` (width, height) beside one of `anchors`, `gaps` away, inside `frame`.
+
+    With it comes how much of it covers something: 0 for a free place.
+    """
     taken = tuple(taken)
     options = [
         (gap / 4 + rank / 4 + first / 8, _beside(anchor, size, side, gap))
@@ -25,7 +30,9 @@ def place(anchors: Sequence[Spot], size: Spot, taken: Iterable[Box], frame: Box,
         for gap in gaps
         for rank, side in enumerate(_SIDES)
     ]
-    return min(options, key=lambda option: option[0] + _cost(option[1], taken, frame))[1]
+    costs = [_cost(box, taken, frame) for _, box in options]
+    best = min(range(len(options)), key=lambda index: options[index][0] + costs[index])
+    return options[best][1], costs[best] / (size[0] * size[1])
 
 
 def groups(spots: Sequence[Spot], near: float) -> list[list[int]]:

@@ -110,7 +110,8 @@ def _span(low: int, high: int) -> str:
 def _curve(svg: str) -> str:
     caption = (
         "A window is an upper limit. Left: what was really thought. Right: everything that was paid for, which adds "
-        "hint, answer and probes. Points that lie together share a label. Bars: 95&nbsp;% intervals, both ways."
+        "hint, answer and probes. Points that lie together share a label; where there is no room there is none. "
+        "Bars: 95&nbsp;% intervals, both ways."
     )
     return f"<h2>What does the thinking buy?</h2>{_picture(svg, caption)}"
 
@@ -199,7 +200,7 @@ def _footer(evaluations: Sequence[Evaluation]) -> str:
     world = f"<p>{WORLD}</p>" if any(one.benchmark == "world" for one in evaluations) else ""
     return (
         "<footer><p>A value is followed by its 95&nbsp;% interval in brackets: of intervals made in this way about "
-        "95 in 100 hold what endless problems of the same kind would give. Two intervals that overlap do not show that two "
-        "numbers are equal; models are compared pair by pair, on the same problems, by <code>z1 evaluate</code>.</p>"
-        f"<p>Numbers by {runs}.</p>{world}</footer>"
+        "95 in 100 hold what endless problems of the same kind would give. Two intervals that overlap do not show that "
+        "two numbers are equal; models are compared pair by pair, on the same problems, by <code>z1 evaluate</code>."
+        f"</p><p>Numbers by {runs}.</p>{world}</footer>"
     )

@@ -5,7 +5,7 @@
     curve.json       the numbers, computed by `evaluate`
 
 Everything is checked here, so that whoever draws need not: shares are shares, intervals hold their value, replies
-belong to problems. A number that could not be computed (null) is NaN from here on, is drawn nowhere and is printed as a dash.
+belong to problems. A number that could not be computed (null) is NaN from here on: drawn nowhere, printed as a dash.
 """
 
 from __future__ import annotations

@@ -2,8 +2,8 @@
 
 Nobody picks them. Every reply is of a kind: whose, right or not, natural or shifted, easy or hard. The next one shown
 is of the kind whose traits, and pairs of traits, were shown least so far; among replies of that kind a hash of their
-names decides. So a handful is already a mix, the failures are among it, no model is shown by its failures only, and the same
-folders always show the same replies. Replies that are missing have nothing to show.
+names decides. So a handful is already a mix, the failures are among it, no model is shown by its failures only, and
+the same folders always show the same replies. Replies that are missing have nothing to show.
 """
 
 from __future__ import annotations

@@ -1,0 +1,137 @@
+"""What must hold for every engine?
+
+Each law is an async function of an engine and a prompt (ids); a test file an engine runs them all. `PLAIN` has no stop ids, so
+that every sample runs to its limit whatever the weights.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+
+import pytest
+
+from z1.engines import Drive, Engine, Reason, Sampling, drive
+from z1.errors import EngineFault
+from z1.think import Flow, Window
+
+PLAIN = Sampling()
+
+Law = Callable[[Engine, Sequence[int]], Awaitable[None]]
+
+
+async def ids_of(engine: Engine, prompt: Sequence[int], window: Window, how: Drive | None = None) -> list[int]:
+    session = await engine.open(prompt, PLAIN)
+    try:
+        return (await drive(Flow(window, session.room), session, how or Drive())).ids
+    finally:
+        await session.close()
+
+
+def windows(hint: tuple[int, ...]) -> list[Window]:
+    return [Window(thinking, 5, hint, frozenset()) for thinking in (0, 1, 7, 16)]
+
+
+async def two_passes(engine: Engine, prompt: Sequence[int], window: Window) -> list[int]:
+    """The reference's way: think, throw the context away, read all of it again, answer."""
+    thought: tuple[int, ...] = ()
+    if window.thinking:
+        first = await engine.open(prompt, PLAIN)
+        thought = (await first.sample(window.thinking)).ids
+        await first.close()
+    forced = Flow(window, 10_000)
+    forced.came(thought) if thought else None
+    hint = getattr(forced.next(), "ids", ())
+    second = await engine.open([*prompt, *thought, *hint], PLAIN)
+    answer = (await second.sample(window.answer)).ids
+    await second.close()
+    return [*thought, *hint, *answer]
+
+
+async def agreement(engine: Engine, prompt: Sequence[int]) -> None:
+    """By call, by token, in a batch and in two passes: the same ids."""
+    chosen = windows(tuple(prompt[:3]))
+    alone = [await ids_of(engine, prompt, window) for window in chosen]
+    by_token = [await ids_of(engine, prompt, window, Drive(chunk=1)) for window in chosen]
+    batch = await asyncio.gather(*(ids_of(engine, prompt, window, Drive(chunk=3)) for window in chosen * 3))
+    assert by_token == alone
+    assert batch == alone * 3
+    assert [await two_passes(engine, prompt, window) for window in chosen] == alone
+
+
+async def forced_ids_count(engine: Engine, prompt: Sequence[int]) -> None:
+    """Ids that are forced are context: what comes after is what would come after a prompt that held them."""
+    session = await engine.open(prompt, PLAIN)
+    room = session.room
+    await session.append(prompt[:2])
+    assert session.room == room - 2
+    joined = (await session.sample(6)).ids
+    other = await engine.open([*prompt, *prompt[:2]], PLAIN)
+    assert (await other.sample(6)).ids == joined
+    await session.close()
+    await other.close()
+
+
+async def forks_agree(engine: Engine, prompt: Sequence[int]) -> None:
+    """A fork goes on as its origin does, and neither disturbs the other."""
+    origin = await engine.open(prompt, PLAIN)
+    await origin.sample(4)
+    fork = await origin.fork()
+    await fork.append(prompt[:1])
+    turned = (await fork.sample(5)).ids
+    straight = (await origin.sample(5)).ids
+    again = await engine.open(prompt, PLAIN)
+    assert (await again.sample(9)).ids[4:] == straight
+    await again.close()
+    replay = await engine.open(prompt, PLAIN)
+    await replay.sample(4)
+    await replay.append(prompt[:1])
+    assert (await replay.sample(5)).ids == turned
+    for session in (origin, fork, replay):
+        await session.close()
+
+
+async def interrupt_keeps(engine: Engine, prompt: Sequence[int]) -> None:
+    """An interrupted sample gives what came; going on gives what would have come."""
+    session = await engine.open(prompt, PLAIN)
+    session.interrupt()
+    task = asyncio.create_task(session.sample(20))
+    for _ in range(4):
+        await asyncio.sleep(0)
+    session.interrupt()
+    first = await task
+    assert first.reason in (Reason.INTERRUPTED, Reason.LIMIT)
+    rest = (await session.sample(20 - len(first.ids))).ids if len(first.ids) < 20 else ()
+    whole = await engine.open(prompt, PLAIN)
+    assert (await whole.sample(20)).ids == first.ids + rest
+    await session.close()
+    await whole.close()
+
+
+async def stops_end(engine: Engine, prompt: Sequence[int]) -> None:
+    """A stop id ends a sample, and is its last id."""
+    free = await engine.open(prompt, PLAIN)
+    ids = (await free.sample(8)).ids
+    await free.close()
+    stop = ids[5]
+    session = await engine.open(prompt, Sampling(stops=frozenset({stop})))
+    sampled = await session.sample(8)
+    assert sampled.reason is Reason.STOP
+    assert sampled.ids == ids[: ids.index(stop) + 1]
+    await session.close()
+
+
+async def limits_hold(engine: Engine, prompt: Sequence[int]) -> None:
+    """Never more ids than fit, and closing twice is no fault."""
+    session = await engine.open(prompt, PLAIN)
+    with pytest.raises(EngineFault):
+        await session.sample(session.room + 1)
+    with pytest.raises(EngineFault):
+        await session.sample(0)
+    with pytest.raises(EngineFault):
+        await session.append([1] * (session.room + 1))
+    await session.close()
+    await session.close()
+
+
+LAWS: tuple[Law, ...] = (agreement, forced_ids_count, forks_agree, interrupt_keeps, stops_end, limits_hold)

@@ -1,0 +1,120 @@
+"""Does the driver carry every message, and change no id?"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from z1 import chat
+from z1.engines import Control, Drive, Reason, Sampled, Sampling, drive
+from z1.engines.scripted import Characters, Script, ScriptedEngine
+from z1.errors import EngineFault
+from z1.think import AnswerDetector, Bucket, End, Flow, Shift, Window
+
+TOKENS = Characters()
+PROMPT = "why?"
+THOUGHT = "let us see, the fin... no. "
+REPLY = THOUGHT + "the final answer is 7."
+HINT = tuple(TOKENS.encode("#NOW: "))
+STOPS = frozenset({3})
+
+
+def scripted(pace: float = 0.0) -> ScriptedEngine:
+    return ScriptedEngine(Script({PROMPT: REPLY}, {PROMPT: "8."}, "#NOW: "), pace=pace)
+
+
+def detector() -> AnswerDetector:
+    return AnswerDetector([b"the final answer"], lambda token: chr(token).encode())
+
+
+async def replied(thinking: int | None, how: Drive, pace: float = 0.0) -> Flow:
+    session = await scripted(pace).open(TOKENS.encode(PROMPT), Sampling(STOPS))
+    flow = Flow(Window(thinking, 40, HINT, STOPS), session.room, detects=how.detector is not None)
+    return await drive(flow, session, how)
+
+
+@given(st.one_of(st.none(), st.integers(0, 60)), st.one_of(st.none(), st.integers(1, 7)), st.booleans())
+def test_what_the_listener_hears_is_the_reply_in_order_bucket_by_bucket(
+    thinking: int | None, chunk: int | None, detects: bool
+) -> None:
+    heard: list[tuple[Bucket, int]] = []
+    how = Drive(
+        detector() if detects else None, chunk, None, lambda bucket, ids: heard.extend((bucket, i) for i in ids)
+    )
+    flow = asyncio.run(replied(thinking, how))
+    told = [(span.bucket, token) for span in flow.spans() for token in flow.ids[span.start : span.end]]
+    assert heard == told
+
+
+def test_an_answer_that_has_begun_is_not_interrupted() -> None:
+    begins = len(THOUGHT) + len("the final answer")
+    flow = asyncio.run(replied(begins, Drive(detector())))
+    assert (flow.shifted, flow.end) == (Shift.NATURAL, End.STOP)
+    assert TOKENS.decode(flow.ids, skip_special_tokens=True) == REPLY
+    before = asyncio.run(replied(begins - 1, Drive(detector())))
+    assert before.shifted is Shift.BUDGET
+
+
+def test_a_deadline_shifts_a_thought_and_nothing_is_lost() -> None:
+    began = time.monotonic()
+    flow = asyncio.run(replied(None, Drive(deadline=0.05), pace=0.01))
+    assert flow.shifted is Shift.DEADLINE
+    assert time.monotonic() - began < 2
+    thought = flow.ledger().thought
+    assert 0 < thought < len(REPLY)
+    assert TOKENS.decode(flow.ids, skip_special_tokens=True) == REPLY[:thought] + "#NOW: 8."
+
+
+def test_answer_now_acts_once_and_says_so() -> None:
+    async def run() -> tuple[list[bool], Flow]:
+        session = await scripted(0.005).open(TOKENS.encode(PROMPT), Sampling(STOPS))
+        flow = Flow(Window(None, 20, HINT, STOPS), session.room)
+        control = Control(flow, session)
+        task = asyncio.create_task(drive(flow, session, Drive(), control))
+        await asyncio.sleep(0.03)
+        said = [control.answer_now(), control.answer_now()]
+        await task
+        return [*said, control.answer_now()], flow
+
+    said, flow = asyncio.run(run())
+    assert said == [True, False, False]
+    assert (flow.shifted, flow.end) == (Shift.CONTROL, End.STOP)
+
+
+def test_answer_now_before_the_start_thinks_nothing() -> None:
+    async def run() -> Flow:
+        session = await scripted().open(TOKENS.encode(PROMPT), Sampling(STOPS))
+        flow = Flow(Window(None, 20, HINT, STOPS), session.room)
+        control = Control(flow, session)
+        assert control.answer_now()
+        return await drive(flow, session, Drive(), control)
+
+    assert asyncio.run(run()).ledger().thought == 0
+
+
+def test_an_engine_that_gives_nothing_is_a_fault_and_not_an_endless_loop() -> None:
+    class Mute:
+        room = 50
+
+        async def sample(self, limit: int) -> Sampled:
+            return Sampled((), Reason.LIMIT)
+
+    async def run() -> None:
+        await drive(Flow(Window(5, 5, HINT, STOPS), 50), Mute())  # type: ignore[arg-type]
+
+    try:
+        asyncio.run(run())
+    except EngineFault as fault:
+        assert "without an id" in str(fault)
+    else:
+        raise AssertionError("no fault")
+
+
+def test_the_shipped_profile_finds_the_answer_where_it_begins() -> None:
+    found = chat.detector(TOKENS, chat.profile("z1-tiny"))
+    assert found is not None
+    text = "a = 3\n\nThe final answer is \\boxed{3}."
+    assert found.feed(TOKENS.encode(text)) == text.index("The final")

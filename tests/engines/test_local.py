@@ -1,0 +1,162 @@
+"""Does the local engine keep every law, whatever else it is computing?"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+import torch
+from transformers import Qwen2Config, Qwen2ForCausalLM
+
+from tests.engines import conformance
+from z1.engines import Drive, Sampling, drive
+from z1.engines.local import LocalEngine, LocalSettings
+from z1.engines.scripted import Characters
+from z1.errors import EngineFault, UserError
+from z1.think import Flow, Window
+
+VOCABULARY = 96
+
+
+@pytest.fixture(scope="module")
+def model() -> Any:
+    torch.manual_seed(0)
+    torch.set_num_threads(1)
+    shape = {"hidden_size": 64, "intermediate_size": 128, "num_hidden_layers": 2, "num_attention_heads": 2}
+    config = Qwen2Config(vocab_size=VOCABULARY, num_key_value_heads=1, max_position_embeddings=128, **shape)
+    made = Qwen2ForCausalLM(config)
+    for parameter in made.parameters():  # larger weights, so that greedy ids vary
+        torch.nn.init.normal_(parameter, std=0.3) if parameter.ndim == 2 else None
+    return made.eval()
+
+
+def engine(model: Any, slots: int = 8, *, deterministic: bool = True) -> LocalEngine:
+    return LocalEngine(model, Characters(), ("random", "plain"), LocalSettings(slots, 128, deterministic))
+
+
+def prompts(count: int, seed: int = 0) -> list[list[int]]:
+    rng = random.Random(seed)
+    return [[rng.randrange(4, VOCABULARY) for _ in range(rng.randint(3, 20))] for _ in range(count)]
+
+
+@pytest.mark.parametrize("law", conformance.LAWS, ids=lambda law: law.__name__)
+def test_law_holds(model: Any, law: conformance.Law) -> None:
+    local = engine(model)
+    asyncio.run(law(local, prompts(1)[0]))  # type: ignore[arg-type]
+    assert local.idle
+
+
+def test_greedy_ids_are_those_of_transformers(model: Any) -> None:
+    async def ours(prompt: Sequence[int]) -> list[int]:
+        session = await engine(model, deterministic=False).open(prompt, Sampling())
+        return list((await session.sample(24)).ids)
+
+    for prompt in prompts(4):
+        settings = {"max_new_tokens": 24, "do_sample": False, "eos_token_id": None, "pad_token_id": 0}
+        theirs = model.generate(torch.tensor([prompt]), attention_mask=torch.ones(1, len(prompt)), **settings)
+        assert asyncio.run(ours(prompt)) == theirs[0, len(prompt) :].tolist()
+
+
+def test_deterministic_logits_are_bit_exact_across_batches_orders_and_joins(model: Any) -> None:
+    from z1.engines.slots import Chunk, Forward
+
+    asked = prompts(9)
+    alone = [Forward(model, 1, 128, deterministic=True).last_logits([Chunk(0, 0, ids)])[0] for ids in asked]
+    together = Forward(model, 9, 128, deterministic=True)
+    order = random.Random(1).sample(range(9), 9)
+    found = dict(zip(order, together.last_logits([Chunk(i, 0, asked[i]) for i in order]), strict=True))
+    assert all(torch.equal(found[i], alone[i]) for i in range(9))
+    pieces = Forward(model, 9, 128, deterministic=True)
+    for i in order:  # the same contexts, id by id, each beside another
+        for at in range(len(asked[i]) - 1):
+            pieces.last_logits([Chunk(i, at, asked[i][at : at + 1])])
+    last = pieces.last_logits([Chunk(i, len(asked[i]) - 1, asked[i][-1:]) for i in range(9)])
+    assert all(torch.equal(last[i], alone[i]) for i in range(9))
+
+
+def test_two_slots_serve_many_sessions_and_none_changes_another(model: Any) -> None:
+    async def all_at_once(local: LocalEngine) -> list[list[int]]:
+        window = Window(9, 4, (5, 6, 7), frozenset())
+        return await asyncio.gather(
+            *(conformance.ids_of(local, ids, window, Drive(chunk=1 + n % 3)) for n, ids in enumerate(prompts(12)))
+        )
+
+    scarce, ample = engine(model, slots=2), engine(model, slots=12)
+    assert asyncio.run(all_at_once(scarce)) == asyncio.run(all_at_once(ample))
+    assert scarce.idle
+    assert ample.idle
+
+
+def test_random_sessions_leak_no_slot(model: Any) -> None:
+    """Sessions join, fork, are cut, interrupted and cancelled at random; every slot comes back and every ledger adds up."""
+    local = engine(model, slots=4, deterministic=False)
+    rng = random.Random(3)
+
+    async def live(ids: list[int]) -> None:
+        session = await local.open(ids, Sampling(stops=frozenset({rng.randrange(VOCABULARY)})))
+        flow = Flow(Window(rng.randint(0, 9), rng.randint(1, 4), (5, 6), frozenset()), session.room)
+        task = asyncio.create_task(drive(flow, session, Drive(chunk=rng.choice((None, 1, 3)))))
+        if rng.random() < 0.3:
+            await asyncio.sleep(0)
+            session.interrupt()
+        if rng.random() < 0.3:
+            await asyncio.sleep(0)
+            task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        assert flow.ledger().completion_tokens == len(flow.ids)
+        fork = await session.fork()
+        await fork.close()
+        await session.close()
+
+    async def many() -> None:
+        await asyncio.gather(*(live(ids) for ids in prompts(120, seed=4)))
+
+    asyncio.run(many())
+    assert local.idle
+    assert sorted(local._free) == [0, 1, 2, 3]
+
+
+def test_forced_ids_enter_in_one_forward_call(model: Any) -> None:
+    async def run() -> int:
+        local = engine(model, deterministic=False)
+        session = await local.open([5, 6, 7], Sampling())
+        await session.sample(4)
+        before = local.forward.calls
+        await session.append(list(range(10, 30)))
+        await session.sample(1)
+        return local.forward.calls - before
+
+    assert asyncio.run(run()) == 1
+
+
+def test_a_model_that_fails_is_an_engines_fault(model: Any) -> None:
+    async def run() -> None:
+        local = engine(model)
+        session = await local.open([5, 6, VOCABULARY + 1], Sampling())
+        await session.sample(1)
+
+    with pytest.raises(EngineFault, match="the model failed"):
+        asyncio.run(run())
+
+
+def test_prompts_that_do_not_fit_are_refused_in_words(model: Any) -> None:
+    for ids, words in (([], "no ids"), ([5] * 128, "128 ids")):
+        with pytest.raises(UserError, match=words):
+            asyncio.run(engine(model).open(ids, Sampling()))
+
+
+def test_a_draw_depends_on_seed_and_sample_and_on_nothing_else(model: Any) -> None:
+    async def draw(seed: int, sample: int, crowd: int) -> list[int]:
+        local = engine(model)
+        sessions = [await local.open(ids, Sampling(temperature=1.0, seed=9)) for ids in prompts(crowd)]
+        mine = await local.open([5, 6, 7], Sampling(temperature=1.0, seed=seed, sample=sample))
+        found = await asyncio.gather(mine.sample(12), *(session.sample(12) for session in sessions))
+        return list(found[0].ids)
+
+    base = asyncio.run(draw(1, 0, 0))
+    assert asyncio.run(draw(1, 0, 5)) == base
+    assert asyncio.run(draw(2, 0, 0)) != base
+    assert asyncio.run(draw(1, 1, 0)) != base

@@ -1,0 +1,41 @@
+"""Does the scripted engine keep every law, and say what its script says?"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from hashlib import blake2b
+
+import pytest
+
+from tests.engines import conformance
+from z1.engines import Sampling
+from z1.engines.scripted import Characters, Script, ScriptedEngine
+from z1.errors import EngineFault, UserError
+
+
+def keyed(context: Sequence[int]) -> int:
+    return 4 + blake2b(repr(list(context)).encode()).digest()[0]
+
+
+@pytest.mark.parametrize("law", conformance.LAWS, ids=lambda law: law.__name__)
+def test_law_holds(law: conformance.Law) -> None:
+    asyncio.run(law(ScriptedEngine(keyed, length=200), [10, 11, 12, 13]))  # type: ignore[arg-type]
+
+
+def test_a_script_replays_its_reply_and_answers_its_hint() -> None:
+    engine = ScriptedEngine(Script({"why?": "because"}, {"why?": "so"}, " now: "))
+
+    async def say(prompt: str) -> str:
+        session = await engine.open(Characters().encode(prompt), Sampling(stops=frozenset({3})))
+        return Characters().decode(list((await session.sample(20)).ids), skip_special_tokens=True)
+
+    assert asyncio.run(say("why?")) == "because"
+    assert asyncio.run(say("why?bec now: ")) == "so"
+    with pytest.raises(EngineFault, match="no reply"):
+        asyncio.run(say("who?"))
+
+
+def test_a_prompt_that_does_not_fit_is_refused() -> None:
+    with pytest.raises(UserError, match="4 ids"):
+        asyncio.run(ScriptedEngine(keyed, length=4).open([1, 2, 3, 4], Sampling()))

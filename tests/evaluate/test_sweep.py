@@ -1,0 +1,113 @@
+"""Is a sweep what one run a window would have given?"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+
+import pytest
+
+from z1 import chat
+from z1.benchmarks import Benchmark, benchmark
+from z1.chat import Profile
+from z1.engines import Drive, Sampling, drive
+from z1.engines.scripted import Script, ScriptedEngine
+from z1.errors import EngineFault
+from z1.evaluate.sweep import Sweep, sweep
+from z1.records import Problem
+from z1.think import Flow
+
+HINT = "".join((chat.PROFILES["z1-tiny"].hint, chat.PROFILES["z1-tiny"].prefix))
+REPLY = "a = 3\nb = 4\n\nThe final answer is \\boxed{4}."
+PROBLEM = Problem("p1", "what?", "4", "test", "", 2)
+WINDOWS = (0, 1, 5, 12, 13, 14, 25, 31, 32, 33, 60)
+
+
+def engine(reply: str = REPLY, answer: str = "9}.") -> ScriptedEngine:
+    return ScriptedEngine(Script({"what?": reply}, {"what?": answer}, "The final answer is \\boxed{"))
+
+
+def setting(made: ScriptedEngine, answer: int = 40) -> Sweep:
+    return Sweep(made, benchmark("world"), WINDOWS, answer, "t0")
+
+
+async def alone(made: ScriptedEngine, thinking: int | None, answer: int) -> Flow:
+    profile, tokens = chat.profile("z1-tiny"), made.tokenizer
+    session = await made.open(tokens.encode("what?"), Sampling(chat.stop_ids(tokens, profile)))
+    window = chat.window(tokens, profile, thinking, answer)
+    return await drive(Flow(window, session.room, detects=True), session, Drive(chat.detector(tokens, profile)))
+
+
+class Hinted:
+    """Answers a hint with 9 and otherwise replays; the natural reply holds the hint's prefix, so the script tells apart."""
+
+    def __call__(self, context: list[int]) -> int:
+        text = "".join(map(chr, context)).removeprefix("what?")
+        forced = not REPLY.startswith(text)
+        tail = text.rpartition("\\boxed{")[2] if forced else text
+        whole = "9}." if forced else REPLY
+        return ord(whole[len(tail)]) if len(tail) < len(whole) else 3
+
+
+@pytest.mark.parametrize("answer", [40, 9, 3])
+def test_every_row_is_that_of_a_run_of_its_own(answer: int) -> None:
+    made = ScriptedEngine(Hinted())  # type: ignore[arg-type]
+    rows = asyncio.run(sweep(setting(made, answer), PROBLEM))
+    assert [row.window for row in rows] == [*WINDOWS, None]
+    for row in rows:
+        flow = asyncio.run(alone(ScriptedEngine(Hinted()), row.window, answer))  # type: ignore[arg-type]
+        assert row.ids == flow.ids, row.window
+        assert (row.end, row.shift) == (flow.end, flow.shifted), row.window
+        assert row.ledger["thought"] == flow.ledger().thought
+        assert row.ledger["answer"] == flow.ledger().answer
+
+
+def test_a_forced_answer_is_graded_with_the_prefix_that_was_forced() -> None:
+    rows = {row.window: row for row in asyncio.run(sweep(setting(ScriptedEngine(Hinted())), PROBLEM))}  # type: ignore[arg-type]
+    assert rows[5].texts[-3:] == [HINT, "9}.", "\x03"]
+    assert (rows[5].verdict, rows[5].shift) == ("wrong", "budget")
+    assert (rows[None].verdict, rows[None].shift) == ("right", "natural")
+
+
+def test_an_answer_that_is_cut_is_cut_and_not_wrong() -> None:
+    rows = asyncio.run(sweep(setting(ScriptedEngine(Hinted()), 1), PROBLEM))  # type: ignore[arg-type]
+    assert {row.verdict for row in rows} == {"cut"}
+
+
+def test_a_reply_without_an_answer_is_unparsed() -> None:
+    free = asyncio.run(sweep(setting(engine(reply="I do not know.")), PROBLEM))[-1]
+    assert (free.verdict, free.end) == ("unparsed", "stop")
+    assert free.ledger["answer"] is None
+
+
+def test_an_engines_fault_is_missing_under_every_window() -> None:
+    def broken(_: object) -> int:
+        raise EngineFault("the power went")
+
+    rows = asyncio.run(sweep(setting(ScriptedEngine(broken)), PROBLEM))
+    assert {(row.verdict, row.fault) for row in rows} == {("missing", "the power went")}
+    assert [row.window for row in rows] == [*WINDOWS, None]
+
+
+def test_a_fenced_model_closes_its_own_thought(monkeypatch: pytest.MonkeyPatch) -> None:
+    fenced = Profile("fenced", close="</t>", hint="</t>", hint_at_once="</t>", stops=())
+    monkeypatch.setitem(chat.PROFILES, "fenced", fenced)
+    made = ScriptedEngine(Script({"what?": "hm</t>\\boxed{4}"}, {}, ""), profile="fenced")
+    rows = asyncio.run(sweep(replace(setting(made), windows=(4, 8)), PROBLEM))
+    assert [row.shift for row in rows] == ["budget", "natural", "natural"]
+    assert rows[-1].ledger["close"] == 4
+    assert rows[-1].verdict == "right"
+
+
+def test_the_grader_is_the_benchmarks() -> None:
+    asked: list[str] = []
+    world = benchmark("world")
+
+    def grade(text: str, problem: Problem, cut: bool) -> object:
+        asked.append(text)
+        return world.grade(text, problem, cut)
+
+    spying = Benchmark("spy", world.load, grade, "", "")  # type: ignore[arg-type]
+    made = ScriptedEngine(Hinted())  # type: ignore[arg-type]
+    asyncio.run(sweep(replace(setting(made), benchmark=spying, windows=()), PROBLEM))
+    assert asked == ["The final answer is \\boxed{4}."]

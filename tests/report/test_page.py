@@ -1,0 +1,87 @@
+"""`page`: one file, every number, nothing from outside."""
+
+import re
+from dataclasses import replace
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+
+from z1.report import page, words
+from z1.report.read import Evaluation, read
+from z1.report.style import DARK, NAMES
+
+SVG = """<?xml version="1.0"?>
+<!DOCTYPE svg PUBLIC "x" "http://www.w3.org/x.dtd">
+<svg xmlns:xlink="http://www.w3.org/1999/xlink" width="576pt" height="300pt" viewBox="0 0 576 300" xmlns="http://x">
+ <metadata>http://purl.org</metadata><defs><path id="a"/></defs><use xlink:href="#a" style="fill: #0072b2"/>
+ <g clip-path="url(#a)"/></svg>"""
+
+
+class Reader(HTMLParser):
+    """Collects ids and everything that would be loaded; checks that elements close in order."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.ids: list[str] = []
+        self.loads: list[tuple[str, str]] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        if tag not in {"meta", "br"}:
+            self.open.append(tag)
+        for name, value in attrs:
+            self.ids += [value or ""] * (name == "id")
+            if name in {"src", "href", "xlink:href", "data", "srcset"} and not (value or "").startswith("#"):
+                self.loads.append((tag, value or ""))
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+
+def render(evaluations: tuple[Evaluation, ...], transcripts: int = 8) -> str:
+    return page.render(evaluations, dict.fromkeys(("difficulty", "curve", "cutoff"), SVG), "A <title>", transcripts)
+
+
+def test_the_page_stands_alone(folder: Path, other: Path) -> None:
+    text = render(read([folder, other]))
+    reader = Reader()
+    reader.feed(text)
+    assert reader.open == [] and len(set(reader.ids)) == len(reader.ids) == 3
+    assert reader.loads == [("a", "https://arxiv.org/abs/2501.19393")]
+    assert re.findall(r"https?://[^\"<]*", text) == ["https://arxiv.org/abs/2501.19393"]
+    assert "<script" not in text and "@import" not in text and "url(http" not in text
+    assert 'href="#curve-a" style="fill: var(--model-0)"' in text and 'clip-path="url(#curve-a)"' in text
+    assert "A &lt;title&gt;" in text and "other &lt;model&gt;" in text and "<model>" not in text
+
+
+def test_every_number_of_the_table(evaluations: tuple[Evaluation, ...]) -> None:
+    text = render(evaluations)
+    for point in evaluations[0].points:
+        row = [words.window(point.window), f"{point.n:,}"]
+        row += [f"{words.share(point.accuracy.value)}<small>{words.bracket(point.accuracy, 'share')}</small>"]
+        row += [f"{words.tokens(one.value)}<small>{words.bracket(one)}</small>" for one in (point.thought, point.paid)]
+        row += [words.tokens(point.phase_one), *map(words.share, (point.shifted, point.cut, point.unparsed))]
+        assert "".join(f"<td>{cell}</td>" for cell in [*row, f"{point.missing:,}"]) in text
+    for number in ("98.7", "\u221212.3", "65.4", "[1,234,\u00a03,456]", "[20.1,\u00a040.1]"):
+        assert number in text
+
+
+def test_the_order_of_the_page(evaluations: tuple[Evaluation, ...]) -> None:
+    text = render(evaluations)
+    marks = ("headline", "difficulty-a", "curve-a", "cutoff-a", "All numbers", "Control", "Replies to read", "<footer>")
+    places = [text.index(mark, text.index("<body>")) for mark in marks]
+    assert places == sorted(places)
+    assert "run-of-tiny evaluate-1a2b" in text[places[-1] :] and page.WORLD in text[places[-1] :]
+
+
+def test_what_is_not_there_is_not_shown(other: Path) -> None:
+    evaluations = tuple(replace(one, benchmark="gpqa") for one in read([other]))
+    text = page.render(evaluations, {"curve": SVG}, "", 0)
+    assert "carry no difficulty" in text and "cut off?" not in text
+    assert page.WORLD not in text and "Replies to read" not in text
+
+
+@pytest.mark.parametrize("colour", NAMES)
+def test_every_colour_has_a_dark_twin(colour: str) -> None:
+    assert DARK[colour] != colour and re.fullmatch("#[0-9a-f]{6}", DARK[colour])

@@ -1,0 +1,61 @@
+"""`write`: a whole report, twice the same, whole or not at all."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from z1 import report
+from z1.errors import UserError
+from z1.report import page
+
+
+def test_a_report_is_deterministic_and_replaces_an_older_one(folder: Path, other: Path, tmp_path: Path) -> None:
+    out = tmp_path / "deep" / "report"
+    first = report.write([folder], out, title="Once", transcripts=4)
+    assert first == out / "index.html"
+    before = {path.name: path.read_bytes() for path in out.iterdir()}
+    assert set(before) == {"index.html", *(f"{name}.{kind}" for name in report.PICTURES for kind in ("png", "svg"))}
+    again = report.write([folder], tmp_path / "again", title="Once", transcripts=4).parent
+    assert before == {path.name: path.read_bytes() for path in again.iterdir()}
+
+    (out / "notes.txt").write_text("mine")
+    report.write([other], out, title="Twice", transcripts=0)
+    assert {path.name for path in out.iterdir()} == {"index.html", "curve.png", "curve.svg", "notes.txt"}
+    assert "carry no difficulty" in first.read_text()
+    assert [path.name for path in out.parent.iterdir()] == ["report"]
+
+
+def test_a_failure_leaves_the_older_report(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    out = tmp_path / "report"
+    out.mkdir()
+    (out / "index.html").write_text("older")
+
+    def fail(*_: object) -> str:
+        raise OSError("no room")
+
+    monkeypatch.setattr("z1.report.figures.draw", lambda _: {})
+    monkeypatch.setattr(page, "render", fail)
+    with pytest.raises(OSError, match="no room"):
+        report.write([folder], out, title="", transcripts=1)
+    monkeypatch.setattr(page, "render", lambda *_: "newer")
+    monkeypatch.setattr(Path, "write_bytes", fail)
+    with pytest.raises(OSError, match="no room"):
+        report.write([folder], out, title="", transcripts=1)
+    assert [path.name for path in out.iterdir()] == ["index.html"]
+    assert (out / "index.html").read_text() == "older"
+    assert {path.name for path in tmp_path.iterdir()} == {"report", folder.name}
+
+
+def test_what_cannot_be_asked_for(folder: Path, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="ask for 0 or more"):
+        report.write([folder], tmp_path / "report", title="", transcripts=-1)
+    (tmp_path / "file").touch()
+    with pytest.raises(UserError, match="choose another path"):
+        report.write([folder], tmp_path / "file", title="", transcripts=0)
+
+
+def test_importing_is_light() -> None:
+    code = "import sys, z1.report; sys.exit('matplotlib' in sys.modules or 'numpy' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -1,0 +1,83 @@
+"""The smallest things that can be trained: rows of the world, their tokenizer, and a model of some thousand weights."""
+
+from __future__ import annotations
+
+import json
+from functools import cache
+from pathlib import Path
+
+from transformers import PreTrainedTokenizerFast, Qwen2ForCausalLM
+
+from z1 import chat
+from z1.recipe import ModelSettings, Recipe, TrainSettings
+from z1.records import Row
+from z1.train import model as models
+from z1.train import tokenizer as tokenizers
+from z1.train.rows import Encoder, Rows, encode
+from z1.world import Wanted, collect
+
+PROFILE = chat.profile("z1-tiny")
+SEED = 7
+VOCABULARY = 320
+
+
+@cache
+def rows() -> tuple[Row, ...]:
+    """A few dozen rows of all three levels."""
+    found = []
+    for item in collect(Wanted(32, "train", 1, 4, SEED)):
+        problem = item.problem
+        level = ("direct", "direct", "compact", "full")[(problem.steps or 1) - 1]
+        found.append(Row(problem.id, problem.question, item.thoughts[level], item.answer, level, problem.steps))
+    return tuple(found)
+
+
+@cache
+def tokenizer() -> PreTrainedTokenizerFast:
+    """The tokenizer of these rows."""
+    return tokenizers.build((row.question + "\n" + row.thought + row.answer for row in rows()), VOCABULARY)
+
+
+@cache
+def encoded(hint_share: float = 0.3) -> Rows:
+    """The rows as ids."""
+    return encode(rows(), Encoder(tokenizer(), PROFILE, hint_share, SEED), 128)
+
+
+def model_settings(layers: int = 1) -> ModelSettings:
+    return ModelSettings(
+        vocabulary=VOCABULARY, hidden=32, layers=layers, heads=2, key_value_heads=1, feed_forward=64, context=128
+    )
+
+
+def model(seed: int = SEED, layers: int = 1) -> Qwen2ForCausalLM:
+    """A model over the tokenizer's ids."""
+    return models.build(model_settings(layers), len(tokenizer()), seed, (0, 2))
+
+
+def train_settings(epochs: float = 2.0, **changes: object) -> TrainSettings:
+    settings = TrainSettings(
+        epochs=epochs, batch_tokens=400, matrix_rate=0.02, other_rate=0.01, warmup_steps=3, decay_share=0.5
+    )
+    return settings.model_copy(update=changes)
+
+
+def recipe(epochs: float = 1.0, **changes: object) -> Recipe:
+    """The whole story of these rows; `changes` are of its `[train]`."""
+    return Recipe.model_validate(
+        {
+            "name": "small",
+            "seed": SEED,
+            "curate": {"problems": 32, "direct_up_to": 2, "compact_up_to": 3},
+            "model": model_settings().model_dump(),
+            "train": train_settings(epochs, hint_share=0.3, repeats={"direct": 2}, **changes).model_dump(),
+            "evaluate": {"problems": 1, "windows": (0,), "answer": 8},
+            "report": {"title": "small"},
+        }
+    )
+
+
+def write(path: Path) -> Path:
+    """The rows as the file that `curate` leaves."""
+    path.write_text("".join(json.dumps(row.as_json()) + "\n" for row in rows()), encoding="utf-8")
+    return path
