@@ -10,9 +10,9 @@ import json
 import tomllib
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from z1.errors import UserError
 
@@ -20,7 +20,13 @@ from z1.errors import UserError
 class Settings(BaseModel):
     """A table of a recipe: immutable, no unknown keys, no silent conversions."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
+
+
+def _ordered(steps: tuple[int, int]) -> tuple[int, int]:
+    if not 1 <= steps[0] <= steps[1]:
+        raise ValueError("give the fewest, 1 or more, then the most")
+    return steps
 
 
 class CurateSettings(Settings):
@@ -30,7 +36,7 @@ class CurateSettings(Settings):
     """Distinct programs wanted, spread evenly over the numbers of steps; a level with fewer distinct ones stays
     short.
     """
-    steps: tuple[int, int] = (1, 12)
+    steps: Annotated[tuple[int, int], AfterValidator(_ordered)] = (1, 12)
     """Fewest and most steps of a program, both included."""
     direct_up_to: int = Field(ge=0)
     """Programs of up to so many steps get the `direct` trajectory."""
@@ -80,7 +86,7 @@ class EvaluateSettings(Settings):
 
     benchmark: str = "world"
     problems: int = Field(gt=0)
-    windows: tuple[int, ...]
+    windows: tuple[Annotated[int, Field(ge=0)], ...]
     answer: int = Field(gt=0)
     """Allowance of the answer, in ids."""
     concurrency: int = Field(64, gt=0)
@@ -120,7 +126,7 @@ def load(path: Path) -> Recipe:
 
 
 def _one_line(path: Path, error: ValidationError) -> UserError:
-    fault = error.errors()[0]
+    fault = min(error.errors(), key=lambda each: each["type"] != "extra_forbidden")  # a misspelt key is also missing
     key = ".".join(str(part) for part in fault["loc"])
     if fault["type"] == "extra_forbidden":
         near = get_close_matches(str(fault["loc"][-1]), _known(fault["loc"][:-1]), 1)
@@ -129,7 +135,8 @@ def _one_line(path: Path, error: ValidationError) -> UserError:
         )
     if fault["type"] == "missing":
         return UserError(f"recipe {path}", f"no key {key}", "add it")
-    return UserError(f"recipe {path}, key {key}", repr(fault["input"]), fault["msg"][0].lower() + fault["msg"][1:])
+    message = fault["msg"].removeprefix("Value error, ")
+    return UserError(f"recipe {path}, key {key}", repr(fault["input"]), message[0].lower() + message[1:])
 
 
 def _known(table: tuple[int | str, ...]) -> list[str]:

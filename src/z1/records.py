@@ -24,12 +24,15 @@ class Record:
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> Self:
         """The record in `value`; names the key that is missing or unknown."""
-        names = {field.name for field in fields(cls)}
-        if wrong := names ^ set(value):
-            raise UserError(
-                f"a line of {cls.__name__} records", f"key {min(wrong)!r} missing or unknown", "check the file"
-            )
+        _check_keys(cls, value)
         return cls(**value)
+
+
+def _check_keys(kind: type[Record], value: Mapping[str, Any]) -> None:
+    names = {field.name for field in fields(kind)}
+    if wrong := names ^ set(value):
+        what, got = f"a line of {kind.__name__} records", f"key {min(wrong)!r} missing or unknown"
+        raise UserError(what, got, "check the file")
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +60,7 @@ class Trajectories(Record):
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> Self:
         """As `Record.from_json`, with the problem inside."""
+        _check_keys(cls, value)
         return cls(**{**value, "problem": Problem.from_json(value["problem"])})
 
 

@@ -12,7 +12,6 @@ import json
 import os
 import platform
 import shutil
-import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -21,6 +20,7 @@ from hashlib import sha256
 from importlib.metadata import PackageNotFoundError, version
 from io import FileIO
 from pathlib import Path
+from secrets import token_hex
 from typing import Any, TypeVar
 
 from filelock import FileLock, Timeout
@@ -79,7 +79,8 @@ def hash_file(path: Path) -> str:
     digest = sha256()
     try:
         for part in sorted(p for p in path.rglob("*") if p.is_file()) if path.is_dir() else [path]:
-            digest.update(part.relative_to(path).as_posix().encode() if path.is_dir() else b"")
+            if path.is_dir():  # names and sizes, so that no two folders read as the same run of bytes
+                digest.update(f"{part.relative_to(path).as_posix()}\0{part.stat().st_size}\0".encode())
             with part.open("rb") as file:
                 while block := file.read(1 << 20):
                     digest.update(block)
@@ -90,11 +91,13 @@ def hash_file(path: Path) -> str:
 
 @contextmanager
 def whole_file(path: Path) -> Iterator[Path]:
-    """A temporary path to write to; becomes `path` at the end, or vanishes if anything goes wrong."""
+    """A temporary path to write to; becomes `path` at the end, or vanishes if anything goes wrong.
+
+    It has the permissions that a new file gets, which `tempfile`'s do not.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-    os.close(handle)
-    temporary = Path(name)
+    temporary = path.with_name(f".{path.name}.{token_hex(4)}")
+    temporary.touch(exist_ok=False)
     try:
         yield temporary
         _to_disk(temporary)
@@ -107,23 +110,32 @@ def whole_file(path: Path) -> Iterator[Path]:
 def whole_folder(path: Path) -> Iterator[Path]:
     """A temporary folder to fill; becomes `path` at the end (an older one is replaced), or vanishes."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
+    temporary = path.with_name(f".{path.name}.{token_hex(4)}")
+    temporary.mkdir()
     try:
         yield temporary
         for part in temporary.rglob("*"):
             if part.is_file():
                 _to_disk(part)
-        temporary.chmod(0o755)
-        if path.exists():
-            older = path.with_name(f".{path.name}.older")
-            shutil.rmtree(older, ignore_errors=True)
-            path.replace(older)
-            temporary.replace(path)
-            shutil.rmtree(older, ignore_errors=True)
-        else:
-            temporary.replace(path)
+        _swap(temporary, path)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _swap(temporary: Path, path: Path) -> None:
+    """`temporary` in the place of `path`; where that fails the older folder stays."""
+    if not path.exists():
+        temporary.replace(path)
+        return
+    older = path.with_name(f".{path.name}.older")
+    shutil.rmtree(older, ignore_errors=True)
+    path.replace(older)
+    try:
+        temporary.replace(path)
+    except OSError:
+        older.replace(path)
+        raise
+    shutil.rmtree(older, ignore_errors=True)
 
 
 def _to_disk(path: Path) -> None:
@@ -137,10 +149,9 @@ def write_json(path: Path, value: Any) -> None:
 
 
 def write_text(path: Path, text: str) -> None:
-    """`text` in UTF-8, whole or not at all, with the permissions that a new file gets."""
+    """`text` in UTF-8, whole or not at all."""
     with whole_file(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
-        temporary.chmod(0o644)
 
 
 def read_json(path: Path) -> Any:
@@ -164,6 +175,8 @@ def read_lines(path: Path, parse: Callable[[Mapping[str, Any]], T]) -> list[T]:
 def _parse(path: Path, number: int, line: bytes, parse: Callable[[Mapping[str, Any]], T]) -> T:
     try:
         return parse(json.loads(line))
+    except UserError as error:
+        raise UserError(f"file {path}, line {number}, {error.what}", error.got, "repair or delete it") from None
     except (ValueError, TypeError, KeyError):
         raise UserError(
             f"file {path}, line {number}", line[:60].decode(errors="replace"), "repair or delete it"
@@ -183,8 +196,12 @@ class Log:
             self._lock.acquire()
         except Timeout:
             raise UserError(f"log {self.path}", "another process that writes it", "wait for it or end it") from None
-        _drop_torn_line(self.path)
-        self._file = FileIO(self.path, "ab")
+        try:
+            _drop_torn_line(self.path)
+            self._file = FileIO(self.path, "ab")
+        except OSError:
+            self._lock.release()
+            raise
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -1,7 +1,7 @@
 """What must hold for every engine?
 
-Each law is an async function of an engine and a prompt (ids); a test file an engine runs them all. `PLAIN` has no stop ids, so
-that every sample runs to its limit whatever the weights.
+Each law is an async function of an engine and a prompt (ids); a test file an engine runs them all. `PLAIN` has no stop
+ids, so that every sample runs to its limit whatever the weights.
 """
 
 from __future__ import annotations

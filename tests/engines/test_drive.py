@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -105,12 +106,8 @@ def test_an_engine_that_gives_nothing_is_a_fault_and_not_an_endless_loop() -> No
     async def run() -> None:
         await drive(Flow(Window(5, 5, HINT, STOPS), 50), Mute())  # type: ignore[arg-type]
 
-    try:
+    with pytest.raises(EngineFault, match="without an id"):
         asyncio.run(run())
-    except EngineFault as fault:
-        assert "without an id" in str(fault)
-    else:
-        raise AssertionError("no fault")
 
 
 def test_the_shipped_profile_finds_the_answer_where_it_begins() -> None:

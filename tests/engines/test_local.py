@@ -91,7 +91,9 @@ def test_two_slots_serve_many_sessions_and_none_changes_another(model: Any) -> N
 
 
 def test_random_sessions_leak_no_slot(model: Any) -> None:
-    """Sessions join, fork, are cut, interrupted and cancelled at random; every slot comes back and every ledger adds up."""
+    """Sessions join, fork, are cut, interrupted and cancelled at random; every slot comes back and every ledger adds
+    up.
+    """
     local = engine(model, slots=4, deterministic=False)
     rng = random.Random(3)
 

@@ -52,7 +52,9 @@ R1_GPQA = [(512, 0.182), (1011, 0.192), (1971, 0.263), (3607, 0.354)]
 
 
 def test_s1s_scaling_of_the_papers_table_6() -> None:
-    """Mean slopes over all pairs of Z1's Table 6, in points per 1,000 tokens: 11.04 for Z1-7B and 5.39 for R1-Distill."""
+    """Mean slopes over all pairs of Z1's Table 6, in points per 1,000 tokens: 11.04 for Z1-7B and 5.39 for
+    R1-Distill.
+    """
     assert statistics.scaling(Z1_GPQA) == pytest.approx(11.04, abs=0.01)
     assert statistics.scaling(R1_GPQA) == pytest.approx(5.39, abs=0.01)
 

@@ -39,7 +39,9 @@ async def alone(made: ScriptedEngine, thinking: int | None, answer: int) -> Flow
 
 
 class Hinted:
-    """Answers a hint with 9 and otherwise replays; the natural reply holds the hint's prefix, so the script tells apart."""
+    """Answers a hint with 9 and otherwise replays; the natural reply holds the hint's prefix, so the script tells
+    apart.
+    """
 
     def __call__(self, context: list[int]) -> int:
         text = "".join(map(chr, context)).removeprefix("what?")

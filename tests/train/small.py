@@ -41,12 +41,12 @@ def tokenizer() -> PreTrainedTokenizerFast:
 @cache
 def encoded(hint_share: float = 0.3) -> Rows:
     """The rows as ids."""
-    return encode(rows(), Encoder(tokenizer(), PROFILE, hint_share, SEED), 128)
+    return encode(rows(), Encoder(tokenizer(), PROFILE, hint_share, SEED), 256)
 
 
 def model_settings(layers: int = 1) -> ModelSettings:
     return ModelSettings(
-        vocabulary=VOCABULARY, hidden=32, layers=layers, heads=2, key_value_heads=1, feed_forward=64, context=128
+        vocabulary=VOCABULARY, hidden=32, layers=layers, heads=2, key_value_heads=1, feed_forward=64, context=256
     )
 
 
@@ -56,10 +56,8 @@ def model(seed: int = SEED, layers: int = 1) -> Qwen2ForCausalLM:
 
 
 def train_settings(epochs: float = 2.0, **changes: object) -> TrainSettings:
-    settings = TrainSettings(
-        epochs=epochs, batch_tokens=400, matrix_rate=0.02, other_rate=0.01, warmup_steps=3, decay_share=0.5
-    )
-    return settings.model_copy(update=changes)
+    rates = {"matrix_rate": 0.02, "other_rate": 0.01, "warmup_steps": 3, "decay_share": 0.5}
+    return TrainSettings.model_validate({"epochs": epochs, "batch_tokens": 400, **rates}).model_copy(update=changes)
 
 
 def recipe(epochs: float = 1.0, **changes: object) -> Recipe:

@@ -71,7 +71,7 @@ def test_embeddings_are_tied() -> None:
 def test_the_config_is_what_was_asked_for() -> None:
     config = small.model(layers=2).config
     shape = config.vocab_size, config.hidden_size, config.num_hidden_layers, config.max_position_embeddings
-    assert shape == (len(small.tokenizer()), 32, 2, 128)
+    assert shape == (len(small.tokenizer()), 32, 2, 256)
     assert (config.pad_token_id, config.eos_token_id, config.tie_word_embeddings) == (0, 2, True)
 
 

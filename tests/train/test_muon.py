@@ -89,7 +89,7 @@ def test_matrices_of_one_shape_together_move_as_one_at_a_time() -> None:
     batched, singly = Muon(together, 0.05), [Muon([matrix], 0.05) for matrix in alone]
     for step in range(3):
         for number, (one, other) in enumerate(zip(together, alone, strict=True)):
-            one.grad = matrices(1, *one.shape, seed=10 * step + number)[0]
+            one.grad = matrices(1, one.size(0), one.size(1), 10 * step + number)[0]
             other.grad = one.grad.clone()
         batched.step()
         for optimizer in singly:

@@ -29,7 +29,8 @@ def encoder(hint_share: float, profile: Profile = small.PROFILE, seed: int = sma
 
 
 def ids(text: str) -> list[int]:
-    return small.tokenizer().encode(text, add_special_tokens=False)
+    found: list[int] = small.tokenizer().encode(text, add_special_tokens=False)
+    return found
 
 
 def prompt(row: Row) -> list[int]:

@@ -23,7 +23,7 @@ ALONE = re.compile(r"\d|[A-Z](?![a-z_]{2})|(?<![A-Za-z_])[a-z](?![a-z_])")
 def pieces(text: str) -> list[str]:
     """The tokens of an ASCII text, as the text that each stands for."""
     tokenizer = small.tokenizer()
-    return [tokenizer.decode([token]) for token in tokenizer.encode(text, add_special_tokens=False)]
+    return [str(tokenizer.decode([token])) for token in tokenizer.encode(text, add_special_tokens=False)]
 
 
 def test_the_rows_reach_every_kind_of_token() -> None:
@@ -118,3 +118,13 @@ def test_a_saved_tokenizer_gives_the_same_ids(tmp_path: Path) -> None:
         text = row.question + "\n" + row.thought + row.answer + "<|im_end|> é"
         assert loaded.encode(text) == tokenizer.encode(text)
         assert loaded.decode(loaded.encode(text)) == text
+
+
+def test_no_corpus_tempts_digits_capitals_or_one_letter_names_to_merge() -> None:
+    tokenizer = build(["1234 1234 ABCD ABCD a = b a = b (a) (a) 99 = a 99 = a x1 x1"] * 50, 5000)
+    for text in ("1234", "ABCD", "x1", "a9B"):
+        assert tokenizer.tokenize(text) == list(text)
+    for text in ("(a)", "[12, 34]", "a = b", "99 = a", '"AB"'):
+        assert [token for token in tokenizer.tokenize(text) if token.isalnum() and token.isascii()] == [
+            letter for letter in text if letter.isalnum()
+        ]

@@ -6,24 +6,22 @@ where there is none. Departs from LIMO's extraction in that an open box is no an
 
 from __future__ import annotations
 
+import re
+
 OPENING = "\\boxed{"
+
+BRACES = re.compile(r"[{}]")
 
 
 def boxed(text: str) -> str | None:
-    """The content of the last complete box in `text`."""
-    start = text.rfind(OPENING)
-    while start >= 0:
-        content = _matched(text, start + len(OPENING))
-        if content is not None:
-            return content
-        start = text.rfind(OPENING, 0, start)
-    return None
-
-
-def _matched(text: str, start: int) -> str | None:
-    depth = 1
-    for at in range(start, len(text)):
-        depth += {"{": 1, "}": -1}.get(text[at], 0)
-        if depth == 0:
-            return text[start:at]
-    return None
+    """The content of the last complete box in `text`; one pass, since a model that loops opens thousands of boxes."""
+    begun: list[int] = []
+    last: tuple[int, int] | None = None
+    for brace in BRACES.finditer(text):
+        if brace[0] == "{":
+            begun.append(brace.end())
+        elif begun:
+            first = begun.pop()
+            if text.startswith(OPENING, max(0, first - len(OPENING))) and (last is None or first > last[0]):
+                last = first, brace.start()
+    return text[slice(*last)] if last else None

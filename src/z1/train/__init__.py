@@ -16,6 +16,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import torch
+from transformers.utils import logging
 
 from z1 import chat
 from z1.recipe import Recipe
@@ -40,6 +41,7 @@ def train(recipe: Recipe, rows: Path, folder: Path, report: Callable[[Progress],
 
     May be killed at any time: started again it ends with the same weights. Raises UserError on an empty corpus.
     """
+    logging.disable_progress_bar()
     corpus = read_lines(rows, Row.from_json)
     profile = chat.profile(recipe.train.profile)
     texts = (row.question + "\n" + row.thought + row.answer + profile.hint for row in corpus[:TOKENIZER_ROWS])

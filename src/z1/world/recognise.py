@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ast
 
+from z1.world.identity import BUILTIN
 from z1.world.teacher import QUESTION, question
 
 ALLOWED = (
@@ -17,7 +18,7 @@ ALLOWED = (
 )
 """Everything that a program of this world is written in."""
 
-CALLS = frozenset({"print", "range", "append"})
+METHODS = frozenset({"append"})
 
 
 def recognise(text: str) -> str | None:
@@ -25,11 +26,14 @@ def recognise(text: str) -> str | None:
     source = text.strip().removeprefix(QUESTION).strip()
     try:
         tree = ast.parse(source)
-    except (SyntaxError, ValueError, RecursionError):
+    except (SyntaxError, ValueError, RecursionError, MemoryError):  # the last two: nested too deep
         return None
     nodes = list(ast.walk(tree))
     if not all(isinstance(node, ALLOWED) for node in nodes):
         return None
     calls = [node.func for node in nodes if isinstance(node, ast.Call)]
-    names = [call.attr if isinstance(call, ast.Attribute) else getattr(call, "id", "") for call in calls]
-    return question(source + "\n") if names.count("print") == 1 and set(names) <= CALLS else None
+    names = [call.id for call in calls if isinstance(call, ast.Name)]
+    methods = [call for call in calls if isinstance(call, ast.Attribute) and call.attr in METHODS]
+    attributes = [node for node in nodes if isinstance(node, ast.Attribute)]
+    known = set(names) <= BUILTIN and len(names) + len(methods) == len(calls) and len(methods) == len(attributes)
+    return question(source + "\n") if known and names.count("print") == 1 else None

@@ -20,6 +20,9 @@ TEST_SHARE = 0.1
 DRAWS = 5
 """Candidates of the split looked at for each problem wanted; after that, levels that are not full stay so."""
 
+FEWEST_DRAWS = 5_000
+"""Candidates looked at in any case, so that a small number of problems is still of every length."""
+
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
@@ -40,7 +43,7 @@ class Wanted:
 def collect(wanted: Wanted, have: Iterable[Trajectories] = ()) -> Iterator[Trajectories]:
     """The problems that `wanted` describes, in order, after those that we `have` from the same `wanted` already."""
     share = TEST_SHARE if wanted.split == "test" else 1 - TEST_SHARE
-    most_draws = int(wanted.problems * DRAWS / share)
+    most_draws = max(FEWEST_DRAWS, int(wanted.problems * DRAWS / share))
     seen: set[str] = set()
     levels: Counter[int | None] = Counter()
     first = 0

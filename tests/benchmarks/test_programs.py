@@ -1,0 +1,66 @@
+"""No test problem can ever be a training problem, and any first part of the test is a fair sample."""
+
+from __future__ import annotations
+
+from collections import Counter
+from functools import cache
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from z1 import world
+from z1.benchmarks import benchmark, programs
+from z1.records import Problem
+from z1.world.identity import identity, split
+from z1.world.teacher import QUESTION
+
+LAW = settings(max_examples=4, deadline=None, derandomize=True)
+COUNT = 24
+SEEDS = st.integers(0, 2)
+
+
+@cache
+def held_out(seed: int) -> tuple[Problem, ...]:
+    return tuple(programs.load(COUNT, seed))
+
+
+@cache
+def trained(seed: int) -> tuple[Problem, ...]:
+    return tuple(item.problem for item in world.collect(world.Wanted(COUNT, "train", 1, 12, seed)))
+
+
+@given(test=SEEDS, train=SEEDS)
+@LAW
+def test_no_test_problem_is_a_training_problem_whatever_the_seeds(test: int, train: int) -> None:
+    assert not {problem.id for problem in held_out(test)} & {problem.id for problem in trained(train)}
+    assert not {problem.question for problem in held_out(test)} & {problem.question for problem in trained(train)}
+
+
+@given(seed=SEEDS)
+@LAW
+def test_the_split_of_each_follows_from_its_own_text(seed: int) -> None:
+    """So that it holds for every seed and number of problems, not for those that were tried here."""
+    for problems, side in ((held_out(seed), "test"), (trained(seed), "train")):
+        for problem in problems:
+            assert identity(problem.question.removeprefix(f"{QUESTION}\n")) == problem.id
+            assert split(problem.id, world.TEST_SHARE) == side
+
+
+def test_problems_are_distinct_and_spread_over_all_numbers_of_steps() -> None:
+    found = held_out(0)
+    assert len({problem.id for problem in found}) == len(found) == COUNT
+    assert Counter(problem.steps for problem in found) == dict.fromkeys(range(1, 13), 2)
+
+
+def test_easy_and_hard_ones_take_turns() -> None:
+    steps = [problem.steps for problem in held_out(1)]
+    assert steps == [*range(1, 13), *range(1, 13)]
+
+
+def test_the_same_seed_gives_the_same_test_and_another_seed_another() -> None:
+    assert tuple(programs.load(COUNT, 2)) == held_out(2)
+    assert {problem.id for problem in held_out(2)} != {problem.id for problem in held_out(0)}
+
+
+def test_the_table_loads_these() -> None:
+    assert benchmark("world").load(COUNT, 0) == list(held_out(0))

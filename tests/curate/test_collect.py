@@ -1,0 +1,116 @@
+"""A collection that was stopped ends with the same bytes as one that was not."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from functools import cache
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from z1.curate import LOG, collect
+from z1.errors import UserError
+from z1.recipe import CurateSettings
+from z1.records import Trajectories
+from z1.runs import Log, read_lines
+from z1.world.identity import split
+
+LAW = settings(max_examples=6, deadline=None, derandomize=True)
+SETTINGS = CurateSettings(problems=24, steps=(1, 6), direct_up_to=2, compact_up_to=4)
+SEED = 3
+
+
+def silent(_: int) -> None:
+    """Nobody watches."""
+
+
+@cache
+def undisturbed() -> bytes:
+    with TemporaryDirectory() as folder:
+        return collect(SETTINGS, SEED, Path(folder), silent).read_bytes()
+
+
+COLLECTOR = """
+import sys
+from importlib import import_module
+from pathlib import Path
+from z1.recipe import CurateSettings
+
+collecting = import_module("z1.curate.collect")
+collecting.TOGETHER = 3
+settings = CurateSettings.model_validate_json(sys.argv[1])
+collecting.collect(settings, int(sys.argv[2]), Path(sys.argv[3]), lambda count: print(count, flush=True))
+"""
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="needs SIGKILL")
+def test_a_collection_that_was_killed_goes_on_and_ends_with_the_same_bytes(tmp_path: Path) -> None:
+    arguments = [sys.executable, "-c", COLLECTOR, SETTINGS.model_dump_json(), str(SEED), str(tmp_path)]
+    env = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    with subprocess.Popen(arguments, stdout=subprocess.PIPE, env=env) as collector:
+        assert collector.stdout is not None
+        while int(collector.stdout.readline()) < 6:
+            pass
+        collector.kill()
+    assert collector.returncode == -signal.SIGKILL
+    before = (tmp_path / LOG).read_bytes()
+    assert 0 < len(before) < len(undisturbed())
+    counts: list[int] = []
+    collect(SETTINGS, SEED, tmp_path, counts.append)
+    assert counts[0] >= 6
+    assert (tmp_path / LOG).read_bytes() == undisturbed()
+
+
+@given(share=st.floats(0, 1))
+@LAW
+def test_a_log_cut_at_any_byte_is_completed_to_the_same_bytes(share: float) -> None:
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / LOG
+        path.write_bytes(undisturbed()[: round(share * len(undisturbed()))])
+        assert collect(SETTINGS, SEED, Path(folder), silent) == path
+        assert path.read_bytes() == undisturbed()
+
+
+def test_a_collection_that_is_complete_is_left_as_it_is(tmp_path: Path) -> None:
+    (tmp_path / LOG).write_bytes(undisturbed())
+    counts: list[int] = []
+    collect(SETTINGS, SEED, tmp_path, counts.append)
+    assert counts == [SETTINGS.problems]
+    assert (tmp_path / LOG).read_bytes() == undisturbed()
+
+
+def test_progress_begins_with_what_is_there_and_is_told_after_it_is_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys.modules["z1.curate.collect"], "TOGETHER", 5)
+    lines = undisturbed().splitlines(keepends=True)
+    (tmp_path / LOG).write_bytes(b"".join(lines[:3]))
+    told: list[tuple[int, int]] = []
+    collect(SETTINGS, SEED, tmp_path, lambda n: told.append((n, (tmp_path / LOG).read_bytes().count(b"\n"))))
+    assert told == [(n, n) for n in (3, 8, 13, 18, 23, 24)]
+
+
+def test_what_is_collected_are_training_problems_of_the_wanted_steps(tmp_path: Path) -> None:
+    (tmp_path / LOG).write_bytes(undisturbed())
+    found = read_lines(tmp_path / LOG, Trajectories.from_json)
+    assert len(found) == SETTINGS.problems
+    assert {item.problem.steps for item in found} == set(range(1, 7))
+    assert {split(item.problem.id, 0.1) for item in found} == {"train"}
+
+
+def test_a_world_without_such_a_problem_is_the_users_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("z1.world.source.FEWEST_DRAWS", 0)
+    nowhere = CurateSettings(problems=3, steps=(90, 90), direct_up_to=0, compact_up_to=0)
+    with pytest.raises(UserError, match=r"none of 90 to 90 steps; widen curate\.steps"):
+        collect(nowhere, SEED, tmp_path, silent)
+
+
+def test_two_collections_into_one_folder_are_refused(tmp_path: Path) -> None:
+    with Log(tmp_path / LOG), pytest.raises(UserError, match="another process"):
+        collect(SETTINGS, SEED, tmp_path, silent)

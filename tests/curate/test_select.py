@@ -1,0 +1,91 @@
+"""Length follows difficulty, one row a problem, and a selection is there whole or not at all."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from z1.curate import LOG, ROWS, select
+from z1.curate.select import level
+from z1.errors import UserError
+from z1.recipe import CurateSettings
+from z1.records import Problem, Row, Trajectories
+from z1.runs import Log, read_lines
+from z1.world.teacher import LEVELS
+
+LAW = settings(max_examples=100, deadline=None, derandomize=True)
+
+
+def thresholds(direct: int, compact: int) -> CurateSettings:
+    return CurateSettings(problems=1, direct_up_to=direct, compact_up_to=compact)
+
+
+def trajectories(name: str, steps: int | None) -> Trajectories:
+    problem = Problem(name, f"What is {name}?", "7", "world", "count", steps)
+    return Trajectories(problem, {level: f"{level} {name}\n\n" for level in LEVELS}, "The answer is 7.", 0)
+
+
+def log(folder: Path, steps: list[int | None]) -> None:
+    with Log(folder / LOG) as file:
+        file.add(trajectories(f"p{number}", count).as_json() for number, count in enumerate(steps))
+
+
+@pytest.mark.parametrize(
+    ("steps", "chosen"),
+    [(0, "direct"), (1, "direct"), (2, "direct"), (3, "compact"), (4, "compact"), (5, "full"), (12, "full")],
+)
+def test_a_threshold_belongs_to_the_shorter_level(steps: int, chosen: str) -> None:
+    assert level(thresholds(2, 4), steps) == chosen
+
+
+@given(direct=st.integers(0, 12), compact=st.integers(0, 12), steps=st.integers(0, 12))
+@LAW
+def test_a_longer_program_is_never_thought_about_at_less_length(direct: int, compact: int, steps: int) -> None:
+    chosen = thresholds(direct, compact)
+    assert LEVELS.index(level(chosen, steps)) <= LEVELS.index(level(chosen, steps + 1))
+
+
+def test_each_problem_gives_one_row_with_the_thought_of_its_level(tmp_path: Path) -> None:
+    log(tmp_path, [1, 5, 3, 2, None])
+    counts = select(thresholds(2, 4), tmp_path)
+    rows = read_lines(tmp_path / ROWS, Row.from_json)
+    assert counts == {"compact": 1, "direct": 3, "full": 1}
+    assert rows == [
+        Row("p0", "What is p0?", "direct p0\n\n", "The answer is 7.", "direct", 1),
+        Row("p1", "What is p1?", "full p1\n\n", "The answer is 7.", "full", 5),
+        Row("p2", "What is p2?", "compact p2\n\n", "The answer is 7.", "compact", 3),
+        Row("p3", "What is p3?", "direct p3\n\n", "The answer is 7.", "direct", 2),
+        Row("p4", "What is p4?", "direct p4\n\n", "The answer is 7.", "direct", None),
+    ]
+
+
+def test_columns_are_those_that_the_documents_name(tmp_path: Path) -> None:
+    log(tmp_path, [1])
+    select(thresholds(2, 4), tmp_path)
+    line = json.loads((tmp_path / ROWS).read_text(encoding="utf-8"))
+    assert list(line) == ["id", "question", "thought", "answer", "level", "steps"]
+
+
+def test_selecting_again_gives_the_same_bytes_and_other_thresholds_replace_them(tmp_path: Path) -> None:
+    log(tmp_path, [1, 5])
+    select(thresholds(2, 4), tmp_path)
+    first = (tmp_path / ROWS).read_bytes()
+    select(thresholds(2, 4), tmp_path)
+    assert (tmp_path / ROWS).read_bytes() == first
+    assert select(thresholds(0, 0), tmp_path) == {"full": 2}
+    assert (tmp_path / ROWS).read_bytes() != first
+
+
+def test_a_selection_that_fails_half_way_leaves_the_older_one(tmp_path: Path) -> None:
+    log(tmp_path, [1, 5])
+    select(thresholds(2, 4), tmp_path)
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir() if path.name != LOG}
+    with Log(tmp_path / LOG) as file:
+        file.add([{"no": "problem"}, trajectories("p9", 1).as_json()])
+    with pytest.raises(UserError, match=r"trajectories\.jsonl, line 3"):
+        select(thresholds(2, 4), tmp_path)
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir() if path.name != LOG} == before

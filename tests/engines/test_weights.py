@@ -1,0 +1,60 @@
+"""Is the family told from what the folder says, and a bad folder refused in words?"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from transformers import Qwen2Config, Qwen2ForCausalLM
+
+from z1.ask import shipped
+from z1.engines.weights import family, load_model
+from z1.errors import UserError
+
+
+@pytest.mark.parametrize(
+    ("model_type", "template", "profile"),
+    [
+        ("qwen3", "{{ x }}<think>", "qwen3"),
+        ("qwen3_moe", None, "qwen3"),
+        ("qwen2", "{% assistant %}<think>\n", "r1-distill"),
+        ("llama", "{{ x }}", "plain"),
+        ("llama", None, "plain"),
+    ],
+)
+def test_a_family_is_told_from_configuration_and_template(model_type: str, template: str | None, profile: str) -> None:
+    assert family(model_type, template) == profile
+
+
+def test_the_shipped_folder_says_its_own_name_and_profile() -> None:
+    loaded = load_model(str(shipped()), None)
+    assert (loaded.name, loaded.profile) == ("z1-tiny", "z1-tiny")
+    assert load_model(str(shipped()), "plain").profile == "plain"
+
+
+def test_folders_that_cannot_be_loaded_are_named(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="no folder"):
+        load_model(str(tmp_path / "nowhere"), None)
+    with pytest.raises(UserError, match=r"no config\.json"):
+        load_model(str(tmp_path), None)
+    Qwen2Config(vocab_size=8).save_pretrained(tmp_path)
+    with pytest.raises(UserError, match="no weights"):
+        load_model(str(tmp_path), None)
+    (tmp_path / "model.safetensors").write_bytes(b"torn")
+    with pytest.raises(UserError, match="model "):
+        load_model(str(tmp_path), None)
+
+
+def test_a_hub_id_that_cannot_be_had_is_one_line() -> None:
+    with pytest.raises(UserError) as caught:
+        load_model("nobody/no-such-model", None)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_folder_of_the_hubs_format_without_z1_json_loads(tmp_path: Path) -> None:
+    shape = {"hidden_size": 32, "intermediate_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2}
+    Qwen2ForCausalLM(Qwen2Config(vocab_size=600, num_key_value_heads=1, **shape)).save_pretrained(tmp_path)
+    for name in ("tokenizer.json", "tokenizer_config.json", "chat_template.jinja"):
+        (tmp_path / name).write_bytes((shipped() / name).read_bytes())
+    loaded = load_model(str(tmp_path), None)
+    assert (loaded.name, loaded.profile) == (tmp_path.name, "plain")

@@ -1,0 +1,80 @@
+"""The content of the last complete box; an open box is no answer, and a model that loops costs no time."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from z1.grading import boxed
+
+LAW = settings(max_examples=60, deadline=None, derandomize=True)
+TEXTS = st.lists(st.sampled_from(["\\boxed{", "{", "}", "\\", "boxed{", "7", " "]), max_size=14).map("".join)
+BALANCED = st.recursive(
+    st.text("ab7 \\[],", max_size=4), lambda inner: st.lists(inner, max_size=3).map(lambda p: "{" + "".join(p) + "}")
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "content"),
+    [
+        (r"\boxed{7}", "7"),
+        (r"The final answer is \boxed{[1, 2]}.", "[1, 2]"),
+        (r"\boxed{\frac{1}{2}}", r"\frac{1}{2}"),  # nested braces
+        (r"\boxed{{{7}}}", "{{7}}"),
+        (r"\boxed{1} and \boxed{2}", "2"),  # the last one counts
+        (r"\boxed{1} then \boxed{2", "1"),  # one that was cut does not
+        (r"\boxed{1} then \boxed{\frac{2}{3}", "1"),
+        (r"\boxed{\boxed{7}}", "7"),  # the last that begins
+        (r"\boxed{\boxed{7}", "7"),
+        (r"\boxed{}", ""),
+        (r"\boxed{ 7 }", " 7 "),
+        ("\\boxed{1\n2}", "1\n2"),
+        (r"\boxed{\{1, 2\}}", r"\{1, 2\}"),  # escaped and balanced
+        (r"\boxed{\{1}", None),  # escaped braces count as braces, as in LIMO and MATH
+        (r"}} \boxed{7}", "7"),  # what was closed before does not matter
+        (r"{ \boxed{7}", "7"),
+        (r"\boxed{7", None),
+        (r"\boxed", None),
+        (r"\boxed 7", None),
+        (r"\fbox{7}", None),
+        (r"boxed{7}", None),
+        (r"\boxed {7}", None),
+        ("", None),
+    ],
+)
+def test_the_content_of_the_last_complete_box(text: str, content: str | None) -> None:
+    assert boxed(text) == content
+
+
+def plainly(text: str) -> str | None:
+    """From each opening, the last first: up to where as many braces were closed as opened."""
+    opening = "\\boxed{"
+    for start in range(len(text), -1, -1):
+        if text.startswith(opening, start):
+            content = text[start + len(opening) :]
+            for end in range(len(content)):
+                if content[: end + 1].count("}") > content[: end + 1].count("{"):
+                    return content[:end]
+    return None
+
+
+@given(text=TEXTS)
+@LAW
+def test_it_agrees_with_a_plain_search_from_each_opening(text: str) -> None:
+    assert boxed(text) == plainly(text)
+
+
+@given(content=BALANCED, before=TEXTS)
+@LAW
+def test_what_was_boxed_last_comes_back(content: str, before: str) -> None:
+    assert boxed(f"{before}\\boxed{{{content}}}.") == content
+
+
+@pytest.mark.parametrize("text", ["\\boxed{" * 20_000, "{" * 200_000, "\\boxed{" + "}{" * 100_000], ids=lambda t: t[:9])
+def test_a_model_that_loops_costs_no_time(text: str) -> None:
+    began = time.process_time()
+    boxed(text)
+    assert time.process_time() - began < 2

@@ -1,0 +1,78 @@
+"""Is a reply what came, in its parts, however it was asked for?"""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+import z1
+from z1 import ask
+from z1.ask import Options, Reply
+from z1.engines.scripted import Script, ScriptedEngine
+from z1.errors import UserError
+from z1.think import Bucket
+
+HINT = "\n\nThe final answer is:\n\n"
+SCRIPT = Script({"why?": "because of é and 語."}, {"why?": "so."}, HINT)
+
+
+def engine() -> ScriptedEngine:
+    return ScriptedEngine(SCRIPT, profile="plain")
+
+
+def reply(options: Options, heard: list[tuple[Bucket, str]] | None = None) -> Reply:
+    listen = None if heard is None else lambda bucket, text: heard.append((bucket, text))
+    return asyncio.run(ask.ask(engine(), "why?", options, listen))
+
+
+@pytest.mark.parametrize("window", [None, 0, 1, 7, 60])
+def test_streamed_text_is_the_reply(window: int | None) -> None:
+    heard: list[tuple[Bucket, str]] = []
+    streamed = reply(Options(window=window), heard)
+    assert "".join(text for _, text in heard) == streamed.text
+    for bucket, whole in (
+        (Bucket.THOUGHT, streamed.thought),
+        (Bucket.HINT, streamed.hint),
+        (Bucket.ANSWER, streamed.answer),
+    ):
+        assert "".join(text for b, text in heard if b is bucket) == whole
+    assert reply(Options(window=window)).text == streamed.text
+
+
+def test_a_window_shifts_and_the_ledger_says_so() -> None:
+    found = reply(Options(window=7))
+    assert (found.thought, found.hint, found.answer) == ("because", HINT, "so.")
+    assert (found.ledger.thought, found.ledger.hint, found.ledger.answer) == (7, len(HINT), 3)
+    assert (found.shift, found.end) == ("budget", "stop")
+    assert found.as_json()["ledger"]["thought"] == 7
+
+
+def test_a_reply_without_a_border_has_no_answer_of_its_own() -> None:
+    found = reply(Options())
+    assert (found.answer, found.ledger.answer, found.shift) == ("", None, "natural")
+
+
+def test_an_answer_allowance_cuts() -> None:
+    found = reply(Options(window=3, answer=2))
+    assert (found.answer, found.end) == ("so", "cut")
+
+
+def test_the_shipped_model_refuses_what_it_cannot_know() -> None:
+    tiny = ScriptedEngine(SCRIPT, profile="z1-tiny")
+    with pytest.raises(UserError, match="z1 think --model"):
+        asyncio.run(ask.ask(tiny, "why?", Options()))
+
+
+def test_z1_think_is_the_verb_and_the_package() -> None:
+    found = z1.think("print(3 + 4)", window=64)
+    assert isinstance(found, Reply)
+    assert found.model == "z1-tiny"
+    assert z1.think.Window(1, 1, (1,), frozenset()).thinking == 1
+
+
+def test_z1_think_works_where_a_loop_is_running() -> None:
+    async def notebook() -> Reply:
+        return z1.think("print(3 + 4)", window=0)  # type: ignore[no-any-return, operator]
+
+    assert asyncio.run(notebook()).ledger.thought == 0

@@ -1,0 +1,238 @@
+"""Training and serving say the same ids: one renderer, whatever the family of models."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any
+
+import pytest
+from transformers import PreTrainedTokenizerFast
+
+from z1 import chat
+from z1.chat import CHATML, HINT, PROFILES, Profile
+from z1.errors import UserError
+from z1.records import Row, Trajectories
+from z1.train.rows import Encoder
+from z1.train.tokenizer import build
+from z1.world import Wanted, collect
+from z1.world.teacher import LEVELS
+
+EVERY = pytest.mark.parametrize("profile", PROFILES.values(), ids=PROFILES.keys())
+TINY = PROFILES["z1-tiny"]
+
+
+@cache
+def items() -> tuple[Trajectories, ...]:
+    """Programs of one to twelve steps, whose answers are numbers, words and lists."""
+    return tuple(collect(Wanted(60, "train", 1, 12, 23)))
+
+
+def rows() -> list[Row]:
+    """Every program at every level."""
+    return [
+        Row(item.problem.id, item.problem.question, item.thoughts[level], item.answer, level, item.problem.steps)
+        for item in items()
+        for level in LEVELS
+    ]
+
+
+@pytest.fixture(scope="module")
+def tokenizer() -> PreTrainedTokenizerFast:
+    return build((f"{row.question}\n{row.thought}{row.answer}" for row in rows()), 512)
+
+
+def ids(tokenizer: PreTrainedTokenizerFast, text: str) -> list[int]:
+    found: list[int] = tokenizer.encode(text, add_special_tokens=False)
+    return found
+
+
+# Prompts
+
+
+@EVERY
+def test_prefix_law_what_training_masks_as_prompt_is_what_serving_sends(
+    tokenizer: PreTrainedTokenizerFast, profile: Profile
+) -> None:
+    for row in rows()[::9]:
+        sent = chat.prompt_ids(tokenizer, profile, [{"role": "user", "content": row.question}])
+        tokens, learned = Encoder(tokenizer, profile, 0.0, 0).row(row)
+        assert tokens[: learned.index(True)] == sent
+        assert tokens[len(sent) : -1] == chat.reply_ids(tokenizer, profile, row.thought, row.answer)
+
+
+@EVERY
+def test_a_prompt_is_the_template_and_what_the_profile_opens(
+    tokenizer: PreTrainedTokenizerFast, profile: Profile
+) -> None:
+    prompt = chat.prompt_ids(tokenizer, profile, "What is 1 + 1?")
+    expected = f"<|im_start|>user\nWhat is 1 + 1?<|im_end|>\n<|im_start|>assistant\n{profile.opens}"
+    assert tokenizer.decode(prompt) == expected
+
+
+def test_s1_opens_its_fence_at_the_end_of_every_prompt(tokenizer: PreTrainedTokenizerFast) -> None:
+    prompt = chat.prompt_ids(tokenizer, PROFILES["s1"], "What?")
+    assert tokenizer.decode(prompt).endswith("assistant\n<|im_start|>think\n")
+
+
+def test_a_conversation_keeps_its_turns_and_is_not_changed(tokenizer: PreTrainedTokenizerFast) -> None:
+    turns = [
+        {"role": "user", "content": "One?"},
+        {"role": "assistant", "content": "1."},
+        {"role": "user", "content": "Two?"},
+    ]
+    before = [dict(turn) for turn in turns]
+    profile = Profile("brief", system="Be brief.")
+    text = tokenizer.decode(chat.prompt_ids(tokenizer, profile, turns))
+    parts = ["system\nBe brief.", "user\nOne?", "assistant\n1.", "user\nTwo?", "assistant\n"]
+    assert text == "<|im_end|>\n".join(f"<|im_start|>{part}" for part in parts)
+    assert turns == before
+
+
+def test_a_system_prompt_of_the_callers_own_takes_the_profiles_place(tokenizer: PreTrainedTokenizerFast) -> None:
+    turns = [{"role": "system", "content": "Sing."}, {"role": "user", "content": "One?"}]
+    text = tokenizer.decode(chat.prompt_ids(tokenizer, Profile("brief", system="Be brief."), turns))
+    assert "Sing." in text
+    assert "Be brief." not in text
+
+
+def test_a_base_model_without_a_template_gets_chatml(tokenizer: PreTrainedTokenizerFast) -> None:
+    bare = build(["a"], 300)
+    bare.chat_template = None
+    with_own = build(["a"], 300)
+    assert with_own.chat_template == CHATML
+    question = "What is 1 + 1?"
+    assert chat.prompt_ids(bare, TINY, question) == chat.prompt_ids(with_own, TINY, question)
+    with_own.chat_template = "{{ messages[0]['content'] }} ?"
+    assert with_own.decode(chat.prompt_ids(with_own, TINY, question)) == f"{question} ?"
+
+
+@pytest.mark.parametrize("messages", ["", " \n\t", [], [{"role": "user", "content": " "}]], ids=repr)
+def test_an_empty_prompt_is_refused(tokenizer: PreTrainedTokenizerFast, messages: Any) -> None:
+    with pytest.raises(UserError, match="ask something"):
+        chat.prompt_ids(tokenizer, TINY, messages)
+
+
+def test_an_unknown_profile_is_refused_with_those_there_are() -> None:
+    with pytest.raises(UserError, match="choose one of z1-tiny, z1, plain") as caught:
+        chat.profile("z2")
+    assert "z2" in str(caught.value)
+    assert all(chat.profile(name).name == name for name in PROFILES)
+
+
+# Replies and hints
+
+
+@EVERY
+def test_a_reply_reads_as_thought_and_answer(tokenizer: PreTrainedTokenizerFast, profile: Profile) -> None:
+    for row in rows()[::5]:
+        assert tokenizer.decode(chat.reply_ids(tokenizer, profile, row.thought, row.answer)) == row.thought + row.answer
+
+
+def test_a_natural_answer_and_one_after_a_forced_prefix_are_the_same_ids(tokenizer: PreTrainedTokenizerFast) -> None:
+    """After the hint the model is where it is in training when it has written the prefix by itself."""
+    forced = chat.hint_ids(tokenizer, TINY, at_once=False)
+    at_once = chat.hint_ids(tokenizer, TINY, at_once=True)
+    assert list(forced) == [*ids(tokenizer, HINT), *at_once]
+    for row in rows():
+        natural = chat.reply_ids(tokenizer, TINY, row.thought, row.answer)
+        begin = len(ids(tokenizer, row.thought))
+        assert natural[:begin] == ids(tokenizer, row.thought)
+        assert tuple(natural[begin : begin + len(at_once)]) == at_once
+        assert natural[begin + len(at_once) :] == ids(tokenizer, row.answer.removeprefix(TINY.prefix))
+
+
+def test_encoding_the_answer_in_one_piece_would_give_other_ids(tokenizer: PreTrainedTokenizerFast) -> None:
+    """Else the law above could not fail: the brace of the prefix melts into a list's bracket."""
+    lists = [row.answer for row in rows() if "{[" in row.answer]
+    assert lists
+    assert any(ids(tokenizer, answer) != chat.reply_ids(tokenizer, TINY, "", answer) for answer in lists)
+
+
+def test_an_answer_without_the_prefix_is_kept_as_it_is(tokenizer: PreTrainedTokenizerFast) -> None:
+    assert chat.reply_ids(tokenizer, TINY, "s = 1\n\n", "It is 1.") == ids(tokenizer, "s = 1\n\nIt is 1.")
+    assert chat.reply_ids(tokenizer, TINY, "", "") == []
+
+
+@EVERY
+def test_a_hint_reads_as_the_profile_has_it(tokenizer: PreTrainedTokenizerFast, profile: Profile) -> None:
+    for at_once, hint in ((False, profile.hint), (True, profile.hint_at_once)):
+        found = chat.hint_ids(tokenizer, profile, at_once=at_once)
+        assert tokenizer.decode(list(found)) == hint + profile.prefix
+        assert found  # every family can be told to answer, even before any thought
+
+
+@pytest.mark.parametrize("profile", [row for row in PROFILES.values() if row.close], ids=lambda row: row.name)
+def test_a_fence_that_the_model_closes_is_closed_by_every_hint(profile: Profile) -> None:
+    assert profile.close in profile.hint
+    assert profile.close in profile.hint_at_once
+
+
+def test_the_papers_hint_is_word_for_word() -> None:
+    assert HINT.strip() == "I overthought it, the final answer should be:"
+    assert PROFILES["z1"].hint == HINT
+    assert PROFILES["z1"].close == PROFILES["z1"].opens == ""
+
+
+# Windows and stops
+
+
+@EVERY
+def test_window_0_takes_the_hint_at_once_and_every_other_the_usual_one(
+    tokenizer: PreTrainedTokenizerFast, profile: Profile
+) -> None:
+    for thinking in (0, 1, 64, None):
+        window = chat.window(tokenizer, profile, thinking, 9)
+        assert window.hint == chat.hint_ids(tokenizer, profile, at_once=thinking == 0)
+        assert (window.thinking, window.answer) == (thinking, 9)
+        assert window.stops == chat.stop_ids(tokenizer, profile)
+        assert tokenizer.decode(list(window.close)) == profile.close
+
+
+def test_stops_are_the_tokenizers_end_and_the_profiles_that_are_one_id(tokenizer: PreTrainedTokenizerFast) -> None:
+    assert tokenizer.eos_token_id is not None
+    end, text_end = tokenizer.eos_token_id, ids(tokenizer, "<|endoftext|>")[0]
+    assert chat.stop_ids(tokenizer, TINY) == {end, text_end}
+    assert chat.stop_ids(tokenizer, PROFILES["r1-distill"]) == {end}  # its own is many ids here
+    assert chat.stop_ids(tokenizer, Profile("none", stops=())) == {end}
+
+
+def test_a_tokenizer_without_an_end_still_stops_where_the_profile_says(tokenizer: PreTrainedTokenizerFast) -> None:
+    bare = build(["a"], 300)
+    bare.eos_token = None
+    assert bare.eos_token_id is None
+    assert chat.stop_ids(bare, Profile("one", stops=("<|im_end|>",))) == set(ids(bare, "<|im_end|>"))
+
+
+# The detector
+
+
+def test_the_answer_is_found_exactly_where_it_begins_and_never_inside_a_thought(
+    tokenizer: PreTrainedTokenizerFast,
+) -> None:
+    """Precision and recall 100 %. What is not found in a thought is not found in any beginning of it either."""
+    for row in rows():
+        thought = ids(tokenizer, row.thought)
+        natural = detect(tokenizer, chat.reply_ids(tokenizer, TINY, row.thought, row.answer))
+        assert natural == len(thought)
+        assert detect(tokenizer, thought) is None
+
+
+def test_an_answer_after_a_hint_begins_at_the_prefix(tokenizer: PreTrainedTokenizerFast) -> None:
+    hint = ids(tokenizer, HINT)
+    for row in rows()[::7]:
+        thought = ids(tokenizer, row.thought)[:11]
+        forced = [*thought, *chat.hint_ids(tokenizer, TINY, at_once=False)]
+        assert detect(tokenizer, forced) == len(thought) + len(hint)
+
+
+def detect(tokenizer: PreTrainedTokenizerFast, reply: list[int]) -> int | None:
+    detector = chat.detector(tokenizer, TINY)
+    assert detector is not None
+    return detector.feed(reply)
+
+
+@EVERY
+def test_only_a_family_whose_markers_were_measured_has_a_detector(
+    tokenizer: PreTrainedTokenizerFast, profile: Profile
+) -> None:
+    assert (chat.detector(tokenizer, profile) is not None) == (profile.name == "z1-tiny")

@@ -1,0 +1,40 @@
+"""Does the table show what the numbers are?"""
+
+from __future__ import annotations
+
+import io
+import json
+from pathlib import Path
+
+from rich.console import Console
+
+from z1 import cli_stages
+
+POINT = {"n": 200, "missing": 2, "phase_one": 9.0, "shifted": 0.25, "cut": 0.0, "unparsed": 0.01}
+NUMBERS = {
+    "run": "demo evaluate-1",
+    "model": "m",
+    "benchmark": "world",
+    "problems": 200,
+    "points": [
+        {"window": 16, "accuracy": [0.4, 0.5, 0.6], "thought": [9, 10, 11], "paid": [18, 20, 22], **POINT},
+        {"window": None, "accuracy": [0.8, 0.9, 0.95], "thought": [39, 40, 41], "paid": [48, 50, 52], **POINT},
+    ],
+}
+
+
+def test_every_window_is_a_row_with_its_intervals(tmp_path: Path) -> None:
+    (tmp_path / "curve.json").write_text(json.dumps(NUMBERS))
+    console = Console(width=140, record=True, file=io.StringIO())
+    console.print(cli_stages.table(tmp_path))
+    text = console.export_text()
+    for word in ("16", "free", "50.0% [40.0%, 60.0%]", "10.0 ± 1.0", "50.0 ± 2.0", "25%", "demo evaluate-1"):
+        assert word in text
+
+
+def test_bars_say_one_line_a_stage_where_there_is_no_terminal(capsys: object) -> None:
+    with cli_stages.Bars() as watch:
+        watch.begin("curate", 10)
+        watch.at(5, "half")
+        watch.end("all done")
+    assert "curate    all done" in capsys.readouterr().err  # type: ignore[attr-defined]

@@ -1,0 +1,157 @@
+"""Every fault of a recipe is one line that names the file, the key and what to do."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+
+import pytest
+from pydantic import ValidationError
+
+from z1.errors import UserError
+from z1.recipe import CurateSettings, load
+
+RECIPES = sorted((Path(__file__).parent.parent / "recipes").glob("*.toml"))
+
+TEXT = """
+name = "small"
+seed = 1
+
+[curate]
+problems = 40
+steps = [1, 12]
+direct_up_to = 2
+compact_up_to = 4
+
+[model]
+vocabulary = 512
+hidden = 128
+layers = 4
+heads = 4
+key_value_heads = 2
+feed_forward = 256
+context = 512
+
+[train]
+epochs = 2.0
+batch_tokens = 1500
+matrix_rate = 0.01
+other_rate = 0.003
+warmup_steps = 50
+decay_share = 0.4
+hint_share = 0.06
+repeats = { direct = 3 }
+threads = 1
+
+[evaluate]
+problems = 48
+windows = [0, 8, 16]
+answer = 24
+
+[report]
+title = "small"
+"""
+
+
+def fault(path: Path, text: str) -> str:
+    """The one line with which a recipe of this text is refused."""
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises(UserError) as caught:
+        load(path)
+    line = str(caught.value)
+    assert line == f"{caught.value.what}: got {caught.value.got}; {caught.value.do}"
+    assert "\n" not in line
+    assert str(path) in line
+    return line
+
+
+def test_every_recipe_that_ships_loads() -> None:
+    assert "z1-tiny" in [load(path).name for path in RECIPES]
+
+
+@pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
+def test_what_stands_in_the_file_is_what_is_loaded(path: Path) -> None:
+    loaded = load(path).model_dump(mode="json")
+    said = tomllib.loads(path.read_text(encoding="utf-8"))
+    tables = [name for name, value in said.items() if isinstance(value, dict)]
+    assert len(tables) == 5
+    for table in tables:
+        assert said[table].items() <= loaded[table].items()
+    assert {**said, **{table: loaded[table] for table in tables}}.items() <= loaded.items()
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ("seed = 1", "sed = 1", ["the unknown key sed", "did you mean seed?"]),
+        ("hint_share =", "hint_shar =", ["the unknown key train.hint_shar", "did you mean hint_share?"]),
+        ("[report]", "[reports]", ["the unknown key reports", "did you mean report?"]),
+        ("layers =", "layer =", ["the unknown key model.layer", "did you mean layers?"]),
+        ("threads = 1", "threads = 1\ncolour = 'red'", ["the unknown key train.colour", "leave it out"]),
+        ("problems = 40\n", "", ["no key curate.problems", "add it"]),
+        ("seed = 1", "seed = 'one'", ["key seed", "'one'", "integer"]),
+        ("seed = 1", "seed = '1'", ["key seed", "'1'", "integer"]),
+        ("seed = 1", "seed = true", ["key seed", "True", "integer"]),
+        ("seed = 1", "seed = 1979-05-27", ["key seed", "1979-05-27", "integer"]),
+        ("layers = 4", "layers = 0", ["key model.layers", "0", "greater than 0"]),
+        ("epochs = 2.0", "epochs = inf", ["key train.epochs", "finite"]),
+        ("epochs = 2.0", "epochs = nan", ["key train.epochs", "finite"]),
+        ("direct = 3", "direct = 'three'", ["key train.repeats.direct", "'three'"]),
+        ("[0, 8,", "[0, 8.5,", ["key evaluate.windows.1", "8.5"]),
+        ("[0, 8,", "[0, -8,", ["key evaluate.windows.1", "-8"]),
+        ("[1, 12]", "[1]", ["key curate.steps"]),
+        ("[1, 12]", "[1, 0]", ["key curate.steps", "fewest"]),
+        ("[1, 12]", "[0, 12]", ["key curate.steps", "fewest"]),
+        ('name = "small"', 'name = "../z1"', ["key name", "../z1"]),
+    ],
+    ids=lambda value: repr(value)[:24] if isinstance(value, str) else "",
+)
+def test_a_fault_in_a_recipe_is_one_line_that_names_its_key(
+    tmp_path: Path, old: str, new: str, said: list[str]
+) -> None:
+    assert old in TEXT
+    line = fault(tmp_path / "my.toml", TEXT.replace(old, new, 1))
+    assert [part for part in said if part in line] == said
+
+
+@pytest.mark.parametrize("table", ["curate", "model", "train", "evaluate", "report"])
+def test_a_table_that_is_missing_empty_or_no_table_is_named(tmp_path: Path, table: str) -> None:
+    blocks = TEXT.split("\n[")
+    others = "\n[".join(block for block in blocks if not block.startswith(table))
+    assert f"no key {table};" in fault(tmp_path / "none.toml", others)
+    assert f"no key {table}." in fault(tmp_path / "empty.toml", f"{others}\n[{table}]\n")
+    assert f"key {table}: got 3;" in fault(tmp_path / "number.toml", f"{table} = 3\n{others}")
+
+
+@pytest.mark.parametrize("text", ["name = ", "[curate", "a = 1\na = 2", "\x00"], ids=repr)
+def test_what_is_no_toml_is_said_with_its_place(tmp_path: Path, text: str) -> None:
+    line = fault(tmp_path / "broken.toml", text)
+    assert "no TOML" in line
+    assert "line " in line or "at end of document" in line
+
+
+def test_an_empty_file_lacks_its_first_key(tmp_path: Path) -> None:
+    assert "no key name" in fault(tmp_path / "empty.toml", "")
+
+
+def test_a_file_that_is_no_text_is_no_toml(tmp_path: Path) -> None:
+    (tmp_path / "binary.toml").write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(UserError, match="no TOML"):
+        load(tmp_path / "binary.toml")
+
+
+def test_a_file_that_is_missing_is_named(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"give the path of a \.toml file") as caught:
+        load(tmp_path / "none.toml")
+    assert str(tmp_path / "none.toml") in str(caught.value)
+
+
+def test_settings_cannot_be_changed_after_they_were_checked() -> None:
+    recipe = load(RECIPES[0])
+    with pytest.raises(ValidationError, match="frozen"):
+        recipe.curate.problems = 3  # type: ignore[misc]
+
+
+def test_settings_made_in_python_are_checked_as_those_of_a_file_are() -> None:
+    with pytest.raises(ValidationError, match="fewest"):
+        CurateSettings(problems=1, steps=(3, 2), direct_up_to=0, compact_up_to=0)

@@ -1,0 +1,78 @@
+"""Every record comes back from a line of JSON as it was, and a line of another shape is refused."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import fields
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from z1.errors import UserError
+from z1.records import Attempt, Problem, Record, Row, Trajectories
+
+LAW = settings(max_examples=60, deadline=None, derandomize=True)
+TEXT = st.text(max_size=12)
+COUNT = st.integers(0, 2**40)
+IDS = st.lists(COUNT, max_size=4)
+STEPS = st.none() | COUNT
+
+PROBLEMS = st.builds(Problem, TEXT, TEXT, TEXT, TEXT, TEXT, STEPS)
+TRAJECTORIES = st.builds(Trajectories, PROBLEMS, st.dictionaries(TEXT, TEXT, max_size=3), TEXT, COUNT)
+ROWS = st.builds(Row, TEXT, TEXT, TEXT, TEXT, TEXT, STEPS)
+SPANS = st.lists(st.tuples(TEXT, COUNT, COUNT).map(list), max_size=3)
+ATTEMPTS = st.builds(
+    Attempt, TEXT, STEPS, COUNT, IDS, IDS, SPANS, st.lists(TEXT, max_size=3), st.dictionaries(TEXT, STEPS, max_size=3)
+)  # the other fields are texts, which their types tell
+RECORDS = st.one_of(PROBLEMS, TRAJECTORIES, ROWS, ATTEMPTS)
+
+PROBLEM = Problem("p1", "What?", "7", "world", "count", 3)
+EXAMPLES: list[Record] = [
+    PROBLEM,
+    Trajectories(PROBLEM, {"direct": "", "full": "s = 7\n\n"}, "The final answer is \\boxed{7}.", 12),
+    Row("p1", "What?", "s = 7\n\n", "7", "full", None),
+    Attempt("p1", None, 0, [1], [2, 3], [["thought", 0, 2]], ["s"], {"answer": None}, "stop", "none", "right", "", "t"),
+]
+EACH = pytest.mark.parametrize("record", EXAMPLES, ids=lambda record: type(record).__name__)
+
+
+@given(record=RECORDS)
+@LAW
+def test_a_record_comes_back_from_its_line_as_it_was(record: Record) -> None:
+    line = json.dumps(record.as_json(), ensure_ascii=False)
+    assert type(record).from_json(json.loads(line)) == record
+
+
+@EACH
+def test_names_of_fields_are_names_of_keys(record: Record) -> None:
+    assert list(record.as_json()) == [field.name for field in fields(record)]
+
+
+@EACH
+def test_a_record_cannot_be_changed(record: Record) -> None:
+    with pytest.raises(AttributeError):
+        setattr(record, fields(record)[0].name, "other")
+
+
+@EACH
+def test_each_missing_key_is_refused_by_name(record: Record) -> None:
+    for key in record.as_json():
+        refused(record, {k: v for k, v in record.as_json().items() if k != key}, key)
+
+
+@EACH
+def test_an_unknown_key_is_refused_by_name(record: Record) -> None:
+    refused(record, {**record.as_json(), "tempo": 3}, "tempo")
+
+
+def test_the_problem_inside_is_held_to_the_same() -> None:
+    value = EXAMPLES[1].as_json()
+    refused(EXAMPLES[1], {**value, "problem": {**value["problem"], "tempo": 3}}, "tempo")
+
+
+def refused(record: Record, value: dict[str, Any], key: str) -> None:
+    with pytest.raises(UserError, match=f"'{key}' missing or unknown") as caught:
+        type(record).from_json(value)
+    assert "\n" not in str(caught.value)

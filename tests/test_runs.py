@@ -1,0 +1,411 @@
+"""Nothing finished is lost, nothing half done is seen, and other settings never share a folder."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import signal
+import stat
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from io import FileIO
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from z1 import runs
+from z1.errors import UserError, Z1Error, from_os
+from z1.records import Problem
+from z1.runs import Log, hash_file, read_json, read_lines, stage, whole_file, whole_folder, write_json, write_text
+
+LAW = settings(max_examples=60, deadline=None, derandomize=True)
+VALUES = st.lists(st.dictionaries(st.text(max_size=3), st.text(max_size=6) | st.integers(), max_size=2), max_size=6)
+SETTINGS = st.dictionaries(st.sampled_from("abc"), st.integers(0, 2) | st.text("xy", max_size=2), max_size=3)
+
+
+def as_it_is(value: Any) -> Any:
+    return value
+
+
+@contextmanager
+def umask(mask: int) -> Iterator[None]:
+    earlier = os.umask(mask)
+    try:
+        yield
+    finally:
+        os.umask(earlier)
+
+
+# Logs
+
+
+@given(values=VALUES, data=st.data())
+@LAW
+def test_a_log_cut_anywhere_keeps_its_whole_lines_and_goes_on(
+    values: list[dict[str, Any]], data: st.DataObject
+) -> None:
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "log.jsonl"
+        with Log(path) as log:
+            log.add(values)
+        whole = path.read_bytes()
+        cut = data.draw(st.integers(0, len(whole)))
+        path.write_bytes(whole[:cut])
+        kept = read_lines(path, as_it_is)
+        assert kept == values[: whole[:cut].count(b"\n")]
+        with Log(path) as log:
+            log.add(values[len(kept) :])
+        assert path.read_bytes() == whole
+
+
+def test_a_log_is_only_ever_added_to(tmp_path: Path) -> None:
+    path = tmp_path / "log.jsonl"
+    for number in range(3):
+        with Log(path) as log:
+            before = path.read_bytes()
+            log.add([{"n": number}, {"line": "one\ntwo\u2028three"}])
+            assert path.read_bytes().startswith(before)
+    assert [value.get("n") for value in read_lines(path, as_it_is)] == [0, None, 1, None, 2, None]
+
+
+class Full(FileIO):
+    """A disk with room for half of what is written."""
+
+    full = False
+
+    def write(self, data: Any) -> int:
+        if self.full:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        self.full = True
+        return super().write(bytes(data)[: len(data) // 2])
+
+
+def test_a_write_that_fails_half_way_leaves_the_file_as_it_was_and_names_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "log.jsonl"
+    with Log(path) as log:
+        log.add([{"n": 1}])
+    before = path.read_bytes()
+    monkeypatch.setattr(runs, "FileIO", Full)
+    with Log(path) as log, pytest.raises(OSError, match="No space left") as caught:
+        log.add([{"n": 2}, {"n": 3}])
+    assert path.read_bytes() == before
+    message = str(from_os(caught.value))
+    assert str(path) in message
+    assert "\n" not in message
+
+
+def test_a_log_that_failed_once_goes_on_when_there_is_room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "log.jsonl"
+    monkeypatch.setattr(runs, "FileIO", Full)
+    with Log(path) as log:
+        with pytest.raises(OSError, match="No space left"):
+            log.add([{"n": 1}])
+        assert isinstance(log._file, Full)
+        log._file.full = False
+        with pytest.raises(OSError, match="No space left"):
+            log.add([{"n": 2}])
+    monkeypatch.undo()
+    with Log(path) as log:
+        log.add([{"n": 3}])
+    assert read_lines(path, as_it_is) == [{"n": 3}]
+
+
+def test_a_record_that_cannot_be_written_takes_none_of_its_companions_along(tmp_path: Path) -> None:
+    path = tmp_path / "log.jsonl"
+    with Log(path) as log:
+        with pytest.raises(TypeError):
+            log.add([{"n": 1}, {"n": object()}])
+        log.add([{"n": 2}])
+    assert read_lines(path, as_it_is) == [{"n": 2}]
+
+
+def test_a_second_writer_is_refused_in_one_line_and_changes_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "log.jsonl"
+    path.write_text('{"n": 1}\n{"torn', encoding="utf-8")
+    with Log(path) as log:
+        log.add([{"n": 2}])
+        with pytest.raises(UserError, match="another process that writes it") as caught, Log(path):
+            pass
+        assert str(path) in str(caught.value)
+        assert "\n" not in str(caught.value)
+        log.add([{"n": 3}])
+    with Log(path) as log:
+        log.add([{"n": 4}])
+    assert read_lines(path, as_it_is) == [{"n": n} for n in (1, 2, 3, 4)]
+
+
+def test_a_log_that_cannot_be_opened_does_not_keep_the_next_one_out(tmp_path: Path) -> None:
+    path = tmp_path / "log.jsonl"
+    path.mkdir()
+    broken = Log(path)
+    with pytest.raises(IsADirectoryError), broken:
+        pass
+    path.rmdir()
+    with Log(path) as log:
+        log.add([{"n": 1}])
+    assert read_lines(path, as_it_is) == [{"n": 1}]
+
+
+def test_a_log_that_is_not_open_takes_nothing(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="not open"):
+        Log(tmp_path / "log.jsonl").add([{}])
+
+
+WRITER = """
+import sys
+from pathlib import Path
+from z1.runs import Log
+
+with Log(Path(sys.argv[1])) as log:
+    for first in range(0, 100000, 3):
+        log.add({"n": n, "much": "x" * 300000} for n in range(first, first + 3))
+        print(first + 3, flush=True)
+"""
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="needs SIGKILL")
+@pytest.mark.parametrize("adds", [1, 4])
+def test_a_kill_while_writing_loses_nothing_finished_and_nothing_stands_twice(tmp_path: Path, adds: int) -> None:
+    path = tmp_path / "log.jsonl"
+    env = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    with subprocess.Popen([sys.executable, "-c", WRITER, str(path)], stdout=subprocess.PIPE, env=env) as writer:
+        assert writer.stdout is not None
+        finished = [int(writer.stdout.readline()) for _ in range(adds)][-1]
+        writer.kill()
+        finished = max([finished, *map(int, writer.stdout.read().split())])
+    assert writer.returncode == -signal.SIGKILL
+    kept = [value["n"] for value in read_lines(path, as_it_is)]
+    assert kept == list(range(len(kept)))
+    assert len(kept) >= finished
+    with Log(path) as log:
+        log.add([{"n": len(kept)}])
+    assert [value["n"] for value in read_lines(path, as_it_is)] == list(range(len(kept) + 1))
+
+
+# Reading
+
+
+def test_what_is_not_there_yet_has_no_lines(tmp_path: Path) -> None:
+    assert read_lines(tmp_path / "none.jsonl", as_it_is) == []
+
+
+@pytest.mark.parametrize(
+    "line",
+    [b"{", b"3", b"null", b"[1, 2]", b'"text"', b"\xff\xfe", b'{"id": "p1"}', b"{}", b'["id"]'],
+    ids=repr,
+)
+def test_a_broken_line_is_refused_with_file_and_line(tmp_path: Path, line: bytes) -> None:
+    path = tmp_path / "log.jsonl"
+    good = json.dumps(Problem("p1", "What?", "7", "world").as_json()).encode()
+    path.write_bytes(good + b"\n" + line + b"\n" + good + b"\n")
+    with pytest.raises(UserError, match="line 2") as caught:
+        read_lines(path, Problem.from_json)
+    assert str(path) in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("content", [None, b"", b"{", b"\xff"], ids=["missing", "empty", "torn", "binary"])
+def test_json_that_cannot_be_read_is_named(tmp_path: Path, content: bytes | None) -> None:
+    path = tmp_path / "stage.json"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(UserError, match=r"run the stage that writes it") as caught:
+        read_json(path)
+    assert str(path) in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+@given(value=VALUES)
+@LAW
+def test_json_comes_back_as_it_was_written(value: list[dict[str, Any]]) -> None:
+    with TemporaryDirectory() as folder:
+        write_json(Path(folder) / "deep" / "value.json", value)
+        assert read_json(Path(folder) / "deep" / "value.json") == value
+
+
+# Whole or not at all
+
+
+@pytest.mark.parametrize("older", [None, "older"])
+def test_a_file_that_fails_half_way_is_not_there_and_an_older_one_stays(tmp_path: Path, older: str | None) -> None:
+    path = tmp_path / "curve.json"
+    if older is not None:
+        path.write_text(older, encoding="utf-8")
+    with pytest.raises(ZeroDivisionError), whole_file(path) as temporary:
+        temporary.write_text("half", encoding="utf-8")
+        assert path.exists() == (older is not None)
+        raise ZeroDivisionError
+    assert {p.name: p.read_text(encoding="utf-8") for p in tmp_path.iterdir()} == ({path.name: older} if older else {})
+
+
+def test_a_file_appears_at_the_end_and_leaves_nothing_else(tmp_path: Path) -> None:
+    path = tmp_path / "curve.json"
+    path.write_text("older", encoding="utf-8")
+    with whole_file(path) as temporary:
+        temporary.write_text("newer", encoding="utf-8")
+        assert path.read_text(encoding="utf-8") == "older"
+    assert path.read_text(encoding="utf-8") == "newer"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_text_that_cannot_be_encoded_leaves_the_older_one(tmp_path: Path) -> None:
+    write_text(tmp_path / "rows.jsonl", "older")
+    with pytest.raises(UnicodeEncodeError):
+        write_text(tmp_path / "rows.jsonl", "newer \ud800")
+    assert {p.name: p.read_text(encoding="utf-8") for p in tmp_path.iterdir()} == {"rows.jsonl": "older"}
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such permissions")
+@pytest.mark.parametrize("mask", [0o022, 0o027, 0o077])
+def test_permissions_are_those_that_a_new_file_and_folder_get(tmp_path: Path, mask: int) -> None:
+    with umask(mask):
+        with whole_file(tmp_path / "file") as temporary:
+            temporary.write_text("x", encoding="utf-8")
+        write_text(tmp_path / "text", "x")
+        with whole_folder(tmp_path / "folder"):
+            pass
+        (tmp_path / "usual").touch()
+        (tmp_path / "usual folder").mkdir()
+    modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in tmp_path.iterdir()}
+    assert modes["file"] == modes["text"] == modes["usual"] == 0o666 & ~mask
+    assert modes["folder"] == modes["usual folder"] == 0o777 & ~mask
+
+
+def tree(folder: Path) -> dict[str, str]:
+    files = (path for path in folder.rglob("*") if path.is_file())
+    return {path.relative_to(folder).as_posix(): path.read_text(encoding="utf-8") for path in files}
+
+
+def test_a_folder_takes_the_place_of_an_older_one_altogether(tmp_path: Path) -> None:
+    path = tmp_path / "model"
+    for name in ("first", "second"):
+        with whole_folder(path) as temporary:
+            (temporary / "deep").mkdir()
+            (temporary / "deep" / name).write_text(name, encoding="utf-8")
+            assert f"model/deep/{name}" not in tree(tmp_path)
+        assert tree(tmp_path) == {f"model/deep/{name}": name}
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("older", [False, True])
+def test_a_folder_that_fails_half_way_is_not_there_and_an_older_one_stays(tmp_path: Path, older: bool) -> None:
+    if older:
+        write_text(tmp_path / "model" / "weights", "older")
+    before = tree(tmp_path)
+    with pytest.raises(ZeroDivisionError), whole_folder(tmp_path / "model") as temporary:
+        (temporary / "weights").write_text("half", encoding="utf-8")
+        raise ZeroDivisionError
+    assert tree(tmp_path) == before
+    assert [path.name for path in tmp_path.iterdir()] == ["model"] * older
+
+
+def test_a_folder_that_cannot_be_put_in_its_place_leaves_the_older_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_text(tmp_path / "model" / "weights", "older")
+    replace = Path.replace
+
+    def refusing(self: Path, target: Path) -> Path:
+        if target.name == "model" and not self.name.endswith(".older"):
+            raise PermissionError(errno.EACCES, "Permission denied")
+        return replace(self, target)
+
+    monkeypatch.setattr(Path, "replace", refusing)
+    with pytest.raises(PermissionError), whole_folder(tmp_path / "model") as temporary:
+        (temporary / "weights").write_text("newer", encoding="utf-8")
+    assert tree(tmp_path) == {"model/weights": "older"}
+
+
+# Stages
+
+
+@given(one=SETTINGS, other=SETTINGS)
+@LAW
+def test_a_stage_has_its_own_folder_exactly_where_its_settings_are_its_own(
+    one: dict[str, Any], other: dict[str, Any]
+) -> None:
+    with TemporaryDirectory() as run:
+        folders = [stage(Path(run), "curate", values, {}).folder for values in (one, other)]
+        assert (folders[0] == folders[1]) == (one == other)
+        assert stage(Path(run), "curate", dict(reversed(one.items())), {}).folder == folders[0]
+        assert all(folder.is_dir() for folder in folders)
+
+
+def test_other_content_of_an_input_is_another_folder_and_another_place_is_not(tmp_path: Path) -> None:
+    first, second = tmp_path / "a.jsonl", tmp_path / "b.jsonl"
+    write_text(first, "one")
+    before = stage(tmp_path, "train", {"seed": 1}, {"rows": first})
+    write_text(second, "one")
+    assert stage(tmp_path, "train", {"seed": 1}, {"rows": second}).folder == before.folder
+    assert stage(tmp_path, "train", {"seed": 1}, {"other": first}).folder != before.folder
+    assert stage(tmp_path, "evaluate", {"seed": 1}, {"rows": first}).folder != before.folder
+    write_text(first, "two")
+    assert stage(tmp_path, "train", {"seed": 1}, {"rows": first}).folder != before.folder
+
+
+def test_an_input_that_is_missing_is_named(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="run the stage before it first") as caught:
+        stage(tmp_path, "train", {}, {"rows": tmp_path / "rows.jsonl"})
+    assert str(tmp_path / "rows.jsonl") in str(caught.value)
+
+
+def test_a_stage_is_done_once_it_has_finished_and_not_before(tmp_path: Path) -> None:
+    made = stage(tmp_path, "curate", {"seed": 1}, {})
+    write_text(made.folder / "rows.jsonl", "{}\n")
+    assert not made.done
+    with pytest.raises(Z1Error):
+        made.results()
+    made.finish({"rows": {"full": 3}})
+    again = stage(tmp_path, "curate", {"seed": 1}, {})
+    assert again.done
+    assert again.results() == {"rows": {"full": 3}}
+    assert not stage(tmp_path, "curate", {"seed": 2}, {}).done
+
+
+def test_a_stage_says_what_made_it(tmp_path: Path) -> None:
+    write_text(tmp_path / "rows.jsonl", "one")
+    made = stage(tmp_path, "train", {"seed": 1}, {"rows": tmp_path / "rows.jsonl"})
+    made.finish({})
+    facts = read_json(made.folder / "stage.json")
+    assert facts["settings"] == {"seed": 1}
+    assert facts["inputs"] == {"rows": hash_file(tmp_path / "rows.jsonl")}
+    assert {"z1", "python", "system", "finished"} <= set(facts)
+
+
+FILES = st.dictionaries(st.text("ab1", min_size=1, max_size=3), st.text("ab12", max_size=3), max_size=3)
+
+
+@given(one=FILES, other=FILES)
+@LAW
+def test_two_folders_have_one_hash_exactly_where_names_and_contents_are_the_same(
+    one: dict[str, str], other: dict[str, str]
+) -> None:
+    with TemporaryDirectory() as folder:
+        hashes = []
+        for name, files in (("one", one), ("other", other)):
+            (Path(folder) / name).mkdir()
+            for file, content in files.items():
+                write_text(Path(folder) / name / file, content)
+            hashes.append(hash_file(Path(folder) / name))
+        assert (hashes[0] == hashes[1]) == (one == other)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"), [({"a": "1", "b": "2"}, {"a": "1b2"}), ({"a1": "2"}, {"a": "12"})], ids=["two files", "a border"]
+)
+def test_folders_that_read_as_the_same_bytes_end_to_end_are_told_apart(
+    tmp_path: Path, one: dict[str, str], other: dict[str, str]
+) -> None:
+    for name, files in (("one", one), ("other", other)):
+        for file, content in files.items():
+            write_text(tmp_path / name / file, content)
+    assert hash_file(tmp_path / "one") != hash_file(tmp_path / "other")

@@ -1,0 +1,87 @@
+"""Distinct programs of one split, evenly over the steps, and the same ones however often the work was stopped."""
+
+from __future__ import annotations
+
+from collections import Counter
+from functools import cache
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from z1.records import Trajectories
+from z1.world import TEST_SHARE, Wanted, collect
+from z1.world.identity import identity, split
+from z1.world.steps import run
+from z1.world.teacher import LEVELS, QUESTION
+
+LAW = settings(max_examples=10, deadline=None, derandomize=True)
+SMALL = Wanted(24, "train", 1, 6, 5)
+EACH = pytest.mark.parametrize("wanted", [SMALL, Wanted(12, "test", 2, 5, 5)], ids=["train", "test"])
+
+
+@cache
+def collected(wanted: Wanted) -> tuple[Trajectories, ...]:
+    return tuple(collect(wanted))
+
+
+def source_of(item: Trajectories) -> str:
+    return item.problem.question.removeprefix(f"{QUESTION}\n")
+
+
+@EACH
+def test_every_program_is_another_one_and_of_the_wanted_split(wanted: Wanted) -> None:
+    names = [item.problem.id for item in collected(wanted)]
+    assert len(set(names)) == len(names) == wanted.problems
+    assert [identity(source_of(item)) for item in collected(wanted)] == names
+    assert {split(name, TEST_SHARE) for name in names} == {wanted.split}
+
+
+@EACH
+def test_no_number_of_steps_has_more_than_its_share(wanted: Wanted) -> None:
+    levels = Counter(item.problem.steps for item in collected(wanted))
+    assert set(levels) == set(range(wanted.fewest, wanted.most + 1))
+    assert set(levels.values()) == {wanted.per_level}
+
+
+@EACH
+def test_a_problem_is_told_with_its_true_answer_steps_and_every_level(wanted: Wanted) -> None:
+    for item in collected(wanted):
+        found = run(source_of(item), wanted.most)
+        assert found is not None
+        assert (item.problem.answer, item.problem.steps) == (found.printed, len(found.steps))
+        assert tuple(item.thoughts) == LEVELS
+        assert item.answer == f"The final answer is \\boxed{{{found.printed}}}."
+
+
+def test_draws_go_up_and_are_kept_with_the_problem() -> None:
+    draws = [item.draw for item in collected(SMALL)]
+    assert draws == sorted(set(draws))
+
+
+@given(length=st.integers(0, SMALL.problems))
+@LAW
+def test_going_on_after_any_part_gives_what_was_missing_and_nothing_else(length: int) -> None:
+    everything = collected(SMALL)
+    assert tuple(collect(SMALL, everything[:length])) == everything[length:]
+
+
+def test_another_seed_gives_other_problems_in_another_order() -> None:
+    other = collected(Wanted(24, "train", 1, 6, 6))
+    assert [item.problem.id for item in other] != [item.problem.id for item in collected(SMALL)]
+
+
+@pytest.mark.parametrize(("problems", "most", "per_level"), [(24, 6, 4), (25, 6, 5), (1, 6, 1), (12, 1, 12)])
+def test_a_share_is_rounded_up_so_that_the_levels_together_suffice(problems: int, most: int, per_level: int) -> None:
+    assert Wanted(problems, "train", 1, most, 0).per_level == per_level
+
+
+def test_a_level_that_has_too_few_programs_stays_short_and_nothing_is_repeated(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("z1.world.source.FEWEST_DRAWS", 0)
+    found = list(collect(Wanted(60, "test", 1, 1, 3)))
+    assert 0 < len(found) < 60
+    assert len({item.problem.id for item in found}) == len(found)
+
+
+def test_no_problem_has_no_step() -> None:
+    assert list(collect(Wanted(0, "train", 1, 3, 0))) == []
