@@ -235,15 +235,15 @@ def _only_hands_on(tree: ast.Module) -> bool:
 def tree_of(readme: str, files: Iterable[str]) -> Iterator[str]:
     """Differences between the tree in a README and the repository's files.
 
-    The tree stands in a fence between `<!-- tree -->` and `<!-- /tree -->`. A line is a name, folders with a slash, and
-    what it is for. Names that begin a line stand in the root (`src/z1/` for `src/`; no dot files), indented ones in
-    src/z1. Every entry of both folders has a line.
+    The tree stands in fences between `<!-- tree -->` and `<!-- /tree -->`. A line is a name, folders with a slash, and
+    what it is for. Names that begin a line stand in the root (no dot files), indented ones in src/z1; the line `src/z1/`
+    is a heading and stands for `src/`. Every entry of both folders has a line.
     """
-    found = re.search(r"<!-- tree -->\s*```\w*\n(.*?)```\s*<!-- /tree -->", readme, re.DOTALL)
+    found = re.search(r"<!-- tree -->\n(.*?)<!-- /tree -->", readme, re.DOTALL)
     said: set[str] = set()
-    for line in filter(str.strip, found[1].splitlines() if found else []):
+    for line in re.findall(r"^(?!```).*\S.*$", found[1] if found else "", re.MULTILINE):
         name, _, purpose = line.strip(" │├└─").partition(" ")
-        if not purpose.strip():
+        if not purpose.strip() and name != "src/z1/":
             yield f"README.md, tree: {name} does not say what it is for"
         said.add("src/z1/" + name if line[0] in " │├└" else "src/" if name == "src/z1/" else name)
     real = set()

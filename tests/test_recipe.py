@@ -149,7 +149,7 @@ def test_a_file_that_is_missing_is_named(tmp_path: Path) -> None:
 def test_settings_cannot_be_changed_after_they_were_checked() -> None:
     recipe = load(RECIPES[0])
     with pytest.raises(ValidationError, match="frozen"):
-        recipe.curate.problems = 3  # type: ignore[misc]
+        recipe.curate.problems = 3
 
 
 def test_settings_made_in_python_are_checked_as_those_of_a_file_are() -> None:
