@@ -236,7 +236,7 @@ def tree_of(readme: str, files: Iterable[str]) -> Iterator[str]:
     """Differences between the tree in a README and the repository's files.
 
     The tree stands in fences between `<!-- tree -->` and `<!-- /tree -->`. A line is a name, folders with a slash, and
-    what it is for. Names that begin a line stand in the root (no dot files), indented ones in src/z1; the line `src/z1/`
+    what it is for. Names that begin a line stand in the root (no dot files), indented ones in src/z1; `src/z1/`
     is a heading and stands for `src/`. Every entry of both folders has a line.
     """
     found = re.search(r"<!-- tree -->\n(.*?)<!-- /tree -->", readme, re.DOTALL)

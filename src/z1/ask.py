@@ -139,6 +139,8 @@ class _Pieces:
 
 
 def _of_this_world(prompt: str) -> str:
+    if not prompt.strip():
+        return prompt  # the renderer refuses it in better words
     question = world.recognise(prompt)
     if question is None:
         do = 'ask what a small program prints, or name another model: z1 think --model Qwen/Qwen2.5-7B-Instruct "..."'

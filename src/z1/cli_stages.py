@@ -32,11 +32,10 @@ def stage(name: str, path: Path, folder: Path, model: str | None) -> None:
             story.curate(recipe, run, watch)
         if name in ("train", "run"):
             story.train(recipe, run, watch)
-        chosen = Path(model) if model else None
         if name in ("evaluate", "report", "run"):
-            numbers = story.evaluate(recipe, run, watch, chosen)
+            numbers = story.evaluate(recipe, run, watch, model)
         if name in ("report", "run"):
-            story.report(recipe, run, watch, chosen)
+            story.report(recipe, run, watch, model)
     if name in ("evaluate", "report", "run"):
         Console().print(table(numbers))
 

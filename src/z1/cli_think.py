@@ -35,10 +35,10 @@ def read(prompt: str) -> str:
         named = path.suffix != "" and "\n" not in prompt and " " not in prompt
         if path.is_file():
             return path.read_text(encoding="utf-8")
-    except (OSError, ValueError):
-        return prompt
     except UnicodeDecodeError:
         raise UserError(f"prompt file {prompt}", "bytes that are no UTF-8", "give a text file") from None
+    except (OSError, ValueError):  # too long or too odd to be a path
+        return prompt
     if named and (path.suffix in (".py", ".txt", ".md") or "/" in prompt):
         raise UserError("prompt file", f"no file {prompt}", "check the path, or put the prompt itself in quotes")
     return prompt

@@ -86,19 +86,20 @@ def train(recipe: Recipe, run: Path, watch: Watcher) -> Path:
     return stage.folder / training.MODEL
 
 
-def evaluate(recipe: Recipe, run: Path, watch: Watcher, model: Path | None = None) -> Path:
-    """Put a model through every window: the run's own, or the one given; returns the folder of numbers."""
+def evaluate(recipe: Recipe, run: Path, watch: Watcher, model: str | Path | None = None) -> Path:
+    """Put a model through every window: the run's own, or a folder or hub id; returns the folder of numbers."""
     from z1.engines.local import LocalSettings, load
 
     model = model or train(recipe, run, Silent())
-    chosen = recipe.evaluate
-    stage = runs.stage(run, "evaluate", {"seed": recipe.seed, **chosen.model_dump(mode="json")}, {"model": model})
+    chosen, weights = recipe.evaluate, _weights(Path(model))
+    settings = {"seed": recipe.seed, **chosen.model_dump(mode="json"), **({} if weights else {"model": str(model)})}
+    stage = runs.stage(run, "evaluate", settings, weights)
     watch.begin("evaluate", chosen.problems)
     if not stage.done:
         bench = benchmarks.benchmark(chosen.benchmark)
         problems = bench.load(chosen.problems, recipe.seed)
         engine = load(model, LocalSettings(slots=2 * chosen.concurrency))
-        setting = evaluating.Sweep(engine, bench, chosen.windows, chosen.answer, stage.inputs["model"])
+        setting = evaluating.Sweep(engine, bench, chosen.windows, chosen.answer, stage.inputs.get("tokenizer.json", ""))
         tally = _Tally(watch)
         asyncio.run(evaluating.evaluate(setting, problems, stage.folder, chosen.concurrency, tally.done))
         names = {"run": f"{run.name} {stage.folder.name}", "model": engine.name, "benchmark": bench.name}
@@ -109,7 +110,7 @@ def evaluate(recipe: Recipe, run: Path, watch: Watcher, model: Path | None = Non
     return stage.folder
 
 
-def report(recipe: Recipe, run: Path, watch: Watcher, model: Path | None = None) -> Path:
+def report(recipe: Recipe, run: Path, watch: Watcher, model: str | Path | None = None) -> Path:
     """Draw the run's numbers; returns the page."""
     from z1 import report as reporting
 
@@ -119,6 +120,12 @@ def report(recipe: Recipe, run: Path, watch: Watcher, model: Path | None = None)
     page = reporting.write([folder], run / "report", title=shown.title, transcripts=shown.transcripts)
     watch.end(f"report in {page}")
     return page
+
+
+def _weights(folder: Path) -> dict[str, Path]:
+    """What a model folder computes with: all but what it says about itself. Empty for a hub id."""
+    kept = (".safetensors", ".json", ".jinja")
+    return {path.name: path for path in sorted(folder.glob("*")) if path.suffix in kept and path.name != "z1.json"}
 
 
 class _Tally:

@@ -21,7 +21,7 @@ from z1.records import Trajectories
 from z1.runs import Log, read_lines
 from z1.world.identity import split
 
-LAW = settings(max_examples=6, deadline=None, derandomize=True)
+LAW = settings(max_examples=5, deadline=None, derandomize=True)
 SETTINGS = CurateSettings(problems=24, steps=(1, 6), direct_up_to=2, compact_up_to=4)
 SEED = 3
 

@@ -72,7 +72,7 @@ def make(folder: Path, model: str = "tiny", steps: tuple[int, ...] = (1, 2, 5, 8
         attempt(number, window, *kinds[(number + at) % 5]) for number in range(8) for at, window in enumerate(WINDOWS)
     ]
     for name, records in (("problems", problems), ("attempts", attempts)):
-        text = "".join(json.dumps(one.as_json()) + "\n" for one in records)  # type: ignore[attr-defined]
+        text = "".join(json.dumps(one.as_json()) + "\n" for one in records)
         (folder / f"{name}.jsonl").write_text(text)
     (folder / "curve.json").write_text(json.dumps(curve(model, steps)))
     return folder

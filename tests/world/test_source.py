@@ -15,7 +15,7 @@ from z1.world.identity import identity, split
 from z1.world.steps import run
 from z1.world.teacher import LEVELS, QUESTION
 
-LAW = settings(max_examples=10, deadline=None, derandomize=True)
+LAW = settings(max_examples=7, deadline=None, derandomize=True)
 SMALL = Wanted(24, "train", 1, 6, 5)
 EACH = pytest.mark.parametrize("wanted", [SMALL, Wanted(12, "test", 2, 5, 5)], ids=["train", "test"])
 

@@ -16,7 +16,7 @@ from z1.world import teacher
 from z1.world.programs import draw
 from z1.world.steps import Run, run
 
-LAW = settings(max_examples=150, deadline=None, derandomize=True)
+LAW = settings(max_examples=80, deadline=None, derandomize=True)
 INDICES = st.integers(0, 10**6)
 
 

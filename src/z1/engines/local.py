@@ -2,8 +2,8 @@
 
 Continuous batching: each step takes one id further every session that is sampling, and computes what was forced on one
 or what a new one begins with in one piece. Sessions join and leave at any step. A session owns a slot of the store only
-while it needs one: when all are taken one that is not sampling is given up, and its context is computed again when it goes
-on, so a full store makes sessions wait or compute again, and never fails one.
+while it needs one: when all are taken one that is not sampling is given up, and its context is computed again when it
+goes on, so a full store makes sessions wait or compute again, and never fails one.
 """
 
 from __future__ import annotations

@@ -204,10 +204,10 @@ def _series(panel: Axes, series: Sequence[_Series], names: Sequence[str]) -> Non
     """Draw lines with bars, then label points and models where there is room. The panel's limits are final."""
     taken: list[labels.Box] = []
     spots = []
-    for index, one in enumerate(series):
-        known = [i for i, (x, y) in enumerate(zip(one.x, one.y, strict=True)) if x.known and y.known]
-        x, y = tuple(one.x[i] for i in known), tuple(one.y[i] for i in known)
-        one = _Series(x, y, tuple(one.labels[i] for i in known if one.labels))
+    for index, given in enumerate(series):
+        known = [i for i, (x, y) in enumerate(zip(given.x, given.y, strict=True)) if x.known and y.known]
+        x, y = tuple(given.x[i] for i in known), tuple(given.y[i] for i in known)
+        one = _Series(x, y, tuple(given.labels[i] for i in known if given.labels))
         where = [_spot(panel, a.value, b.value) for a, b in zip(x, y, strict=True)]
         spots.append((one, where))
         _line(panel, one, index)

@@ -34,7 +34,9 @@ def identity(source: str) -> str:
 
 def _dump(tree: ast.AST) -> str:
     """The same text under every version of Python; 3.13 and later leave out what is empty unless told."""
-    return ast.dump(tree, show_empty=True) if sys.version_info >= (3, 13) else ast.dump(tree)
+    if sys.version_info >= (3, 13):
+        return ast.dump(tree, show_empty=True)
+    return ast.dump(tree)
 
 
 def split(identifier: str, test_share: float) -> str:
