@@ -28,7 +28,7 @@ def test_every_window_is_a_row_with_its_intervals(tmp_path: Path) -> None:
     console = Console(width=140, record=True, file=io.StringIO())
     console.print(cli_stages.table(tmp_path))
     text = console.export_text()
-    for word in ("16", "free", "50.0% [40.0%, 60.0%]", "10.0 ± 1.0", "50.0 ± 2.0", "25%", "demo evaluate-1"):
+    for word in ("16", "free", "50.0 [40.0, 60.0]", "10.0 ±1.0", "50.0 ±2.0", "25%", "demo evaluate-1"):
         assert word in text
 
 

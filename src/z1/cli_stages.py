@@ -8,6 +8,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+from rich.box import SIMPLE
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
@@ -16,16 +17,18 @@ from z1 import recipe as recipes
 from z1 import runs, story
 from z1.ask import Options, shipped
 from z1.recipe import EvaluateSettings, Recipe
+from z1.world import steps
 
-DEMO = EvaluateSettings(problems=240, windows=(0, 8, 16, 32, 64, 128, 192), answer=24, concurrency=60)
+DEMO = EvaluateSettings(problems=192, windows=(0, 16, 32, 64, 96, 128, 192), answer=24, concurrency=64)
 
 EASY = "print(3 + 4)\n"
-HARD = "v = [3, 1, 4]\ns = 1\nfor x in v:\n    if x > 2:\n        s = s + x\n    else:\n        s = s - x\nprint(s)\n"
+HARD = "v = [3, 1, 4]\ns = 1\nfor x in v:\n    if x > 2:\n        s = s + x\nprint(s)\n"
 
 
 def stage(name: str, path: Path, folder: Path, model: str | None) -> None:
     """Do the stage `name` of the recipe in `path`, and what it needs, under `folder`; "run" does all."""
     recipe = recipes.load(path)
+    story.check(recipe)
     run = folder / recipe.name
     with Bars() as watch:
         if name in ("curate", "run"):
@@ -48,6 +51,7 @@ def demo(folder: Path) -> None:
     for text, window in ((EASY, None), (HARD, None), (HARD, 40)):
         console.rule(f"window {'free' if window is None else window}", align="left")
         console.print(text, end="", markup=False, highlight=False)
+        console.print(f"(Python prints {_printed(text)}.)", style="cyan")
         cli_think.think(text, None, None, Options(window=window), as_json=False)
     recipe = _demo_recipe()
     with Bars() as watch:
@@ -57,16 +61,21 @@ def demo(folder: Path) -> None:
     console.print(f"report: {page}", soft_wrap=True, highlight=False)
 
 
+def _printed(program: str) -> str:
+    ran = steps.run(program, 100)
+    return ran.printed if ran else "nothing"
+
+
 def table(folder: Path) -> Table:
     """The numbers of an evaluation folder, a row a window."""
     numbers = runs.read_json(folder / "curve.json")
     what = f"{numbers['model']} on {numbers['problems']} problems of {numbers['benchmark']}"
-    shown = Table(title=f"{what} (95 % intervals; run {numbers['run']})")
-    for heading in ("window", "accuracy", "thought ids", "all ids", "shifted", "cut", "unparsed", "missing"):
-        shown.add_column(heading, justify="right")
+    shown = Table(title=what, caption=f"95 % intervals; run {numbers['run']}", box=SIMPLE, padding=(0, 1))
+    for heading in ("window", "accuracy %", "thought", "all ids", "shifted", "cut", "unread", "miss"):
+        shown.add_column(heading, justify="right", no_wrap=True)
     for point in numbers["points"]:
         low, value, high = point["accuracy"]
-        accuracy = f"{value:.1%} [{low:.1%}, {high:.1%}]"
+        accuracy = f"{100 * value:.1f} [{100 * low:.1f}, {100 * high:.1f}]"
         shares = (f"{point[key]:.0%}" for key in ("shifted", "cut", "unparsed"))
         window = "free" if point["window"] is None else str(point["window"])
         shown.add_row(
@@ -76,7 +85,7 @@ def table(folder: Path) -> Table:
 
 
 def _interval(value: list[float]) -> str:
-    return f"{value[1]:.1f} ± {(value[2] - value[0]) / 2:.1f}"
+    return f"{value[1]:.1f} ±{(value[2] - value[0]) / 2:.1f}"
 
 
 def _demo_recipe() -> Recipe:

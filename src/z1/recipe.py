@@ -10,9 +10,9 @@ import json
 import tomllib
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from z1.errors import UserError
 
@@ -55,6 +55,14 @@ class ModelSettings(Settings):
     feed_forward: int = Field(gt=0)
     context: int = Field(gt=0)
     """Most ids of prompt and reply together."""
+
+    @model_validator(mode="after")
+    def _heads_fit(self) -> Self:
+        if self.hidden % (2 * self.heads):
+            raise ValueError("let hidden be a multiple of 2 * heads")
+        if self.heads % self.key_value_heads:
+            raise ValueError("let heads be a multiple of key_value_heads")
+        return self
 
 
 class TrainSettings(Settings):

@@ -13,7 +13,7 @@ import time
 from pathlib import Path
 from typing import Protocol
 
-from z1 import benchmarks, runs
+from z1 import benchmarks, chat, runs
 from z1 import curate as curating
 from z1 import evaluate as evaluating
 from z1.recipe import Recipe
@@ -47,6 +47,12 @@ class Silent:
 
     def end(self, note: str) -> None:
         """Nothing."""
+
+
+def check(recipe: Recipe) -> None:
+    """Refuse now what would otherwise be refused after hours of training: names that stand in no table."""
+    chat.profile(recipe.train.profile)
+    benchmarks.benchmark(recipe.evaluate.benchmark)
 
 
 def curate(recipe: Recipe, run: Path, watch: Watcher) -> Path:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from tokenizers import Tokenizer
 from transformers import Qwen2Config, Qwen2ForCausalLM
 
 from z1.ask import shipped
@@ -30,6 +31,15 @@ def test_the_shipped_folder_says_its_own_name_and_profile() -> None:
     loaded = load_model(str(shipped()), None)
     assert (loaded.name, loaded.profile) == ("z1-tiny", "z1-tiny")
     assert load_model(str(shipped()), "plain").profile == "plain"
+
+
+def test_a_folder_of_ours_keeps_its_own_tokenizer() -> None:
+    """transformers' AutoTokenizer drops the pre-tokenizer of every `qwen2` folder; the model was trained with ours."""
+    tokenizer = load_model(str(shipped()), None).tokenizer
+    saved = Tokenizer.from_file(str(shipped() / "tokenizer.json"))
+    text = "What does this program print?\ns = 12\ns = s - 3 -> 9\n"
+    assert tokenizer.encode(text, add_special_tokens=False) == saved.encode(text, add_special_tokens=False).ids
+    assert " = " in [tokenizer.decode([token]) for token in tokenizer.encode(text, add_special_tokens=False)]
 
 
 def test_folders_that_cannot_be_loaded_are_named(tmp_path: Path) -> None:

@@ -2,7 +2,8 @@
 
 A folder or a hub id in the format of transformers, safetensors only; no code of a model repository is run. A folder
 that z1 made says its profile in `z1.json`; of others the family is told from configuration and chat template, and
-`--profile` overrules both.
+`--profile` overrules both. Such a folder's tokenizer is read as it was saved: for every `qwen2` model transformers'
+AutoTokenizer makes a tokenizer with Qwen's own pre-tokenizer and drops the one in the file, and all ids with it.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError
-from transformers import AutoModelForCausalLM, AutoTokenizer
+from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedTokenizerFast
 from transformers.utils import logging
 
 from z1 import chat
@@ -40,13 +41,13 @@ def load_model(model: str, profile: str | None) -> Loaded:
     logging.disable_progress_bar()
     device = "cuda" if torch.cuda.is_available() else "cpu"
     dtype = torch.float32 if device == "cpu" else "auto"
+    own = json.loads((folder / "z1.json").read_text("utf-8")) if (folder / "z1.json").is_file() else {}
     try:
-        tokenizer = AutoTokenizer.from_pretrained(model)
+        tokenizer = (PreTrainedTokenizerFast if own else AutoTokenizer).from_pretrained(model)
         weights = AutoModelForCausalLM.from_pretrained(model, dtype=dtype, use_safetensors=True)
     except (OSError, ValueError, KeyError, SafetensorError) as error:
         first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise UserError(f"model {model}", first, "give a folder or a hub id in the format of transformers") from None
-    own = json.loads((folder / "z1.json").read_text("utf-8")) if (folder / "z1.json").is_file() else {}
     name = own.get("name") or (folder.name if folder.exists() else model)
     found = chat.profile(
         profile or own.get("profile") or family(weights.config.model_type, tokenizer.chat_template)
