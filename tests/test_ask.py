@@ -58,6 +58,12 @@ def test_an_answer_allowance_cuts() -> None:
     assert (found.answer, found.end) == ("so", "cut")
 
 
+@pytest.mark.parametrize("wrong", [{"window": -1}, {"answer": 0}, {"deadline": -1.0}, {"temperature": -0.1}])
+def test_options_that_make_no_sense_are_refused_before_anything_is_loaded(wrong: dict[str, float]) -> None:
+    with pytest.raises(UserError, match=next(iter(wrong))):
+        Options(**wrong)  # type: ignore[arg-type]
+
+
 def test_the_shipped_model_refuses_what_it_cannot_know() -> None:
     tiny = ScriptedEngine(SCRIPT, profile="z1-tiny")
     with pytest.raises(UserError, match="z1 think --model"):

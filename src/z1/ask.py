@@ -40,6 +40,16 @@ class Options:
     temperature: float = 0.0
     seed: int = 0
 
+    def __post_init__(self) -> None:
+        if self.window is not None and self.window < 0:
+            raise UserError("window", self.window, "give 0 (answer at once) or more, or leave it out to think freely")
+        if self.answer is not None and self.answer < 1:
+            raise UserError("answer allowance", self.answer, "give 1 or more")
+        if self.deadline is not None and self.deadline < 0:
+            raise UserError("deadline", self.deadline, "give seconds, 0 or more")
+        if self.temperature < 0:
+            raise UserError("temperature", self.temperature, "give 0 (greedy) or more")
+
 
 @dataclass(frozen=True, slots=True)
 class Reply:

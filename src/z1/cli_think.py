@@ -30,6 +30,8 @@ def read(prompt: str) -> str:
     """The prompt itself, the text of the file that it names, or standard input for "-"."""
     if prompt == "-":
         return sys.stdin.read()
+    if not prompt.strip():
+        raise UserError("prompt", "nothing", "ask something")
     try:
         path = Path(prompt)
         named = path.suffix != "" and "\n" not in prompt and " " not in prompt
