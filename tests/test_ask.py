@@ -11,7 +11,7 @@ from z1 import ask
 from z1.ask import Options, Reply
 from z1.engines.scripted import Script, ScriptedEngine
 from z1.errors import UserError
-from z1.think import Bucket
+from z1.think import Bucket, Window
 
 HINT = "\n\nThe final answer is:\n\n"
 SCRIPT = Script({"why?": "because of é and 語."}, {"why?": "so."}, HINT)
@@ -71,14 +71,15 @@ def test_the_shipped_model_refuses_what_it_cannot_know() -> None:
 
 
 def test_z1_think_is_the_verb_and_the_package() -> None:
-    found = z1.think("print(3 + 4)", window=64)  # type: ignore[operator]
+    found = z1.think("print(3 + 4)", window=64)
     assert isinstance(found, Reply)
     assert found.model == "z1-tiny"
-    assert z1.think.Window(1, 1, (1,), frozenset()).thinking == 1
+    assert Window(1, 1, (1,), frozenset()).thinking == 1
+    assert vars(z1.think)["Window"] is Window
 
 
 def test_z1_think_works_where_a_loop_is_running() -> None:
     async def notebook() -> Reply:
-        return z1.think("print(3 + 4)", window=0)  # type: ignore[no-any-return, operator]
+        return z1.think("print(3 + 4)", window=0)
 
     assert asyncio.run(notebook()).ledger.thought == 0

@@ -11,9 +11,12 @@ verb: calling it asks a model.
 from __future__ import annotations
 
 from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from z1 import think as think
+if TYPE_CHECKING:
+    from z1.ask import think as think
+else:
+    from z1 import think
 
 
 class _Verb(ModuleType):
@@ -25,6 +28,7 @@ class _Verb(ModuleType):
         return ask_once(*arguments, **options)
 
 
-think.__class__ = _Verb
+if not TYPE_CHECKING:
+    think.__class__ = _Verb
 
 __all__ = ["think"]

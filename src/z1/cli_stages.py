@@ -8,7 +8,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from rich.box import SIMPLE
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
@@ -19,7 +19,7 @@ from z1.ask import Options, shipped
 from z1.recipe import EvaluateSettings, Recipe
 from z1.world import steps
 
-DEMO = EvaluateSettings(problems=192, windows=(0, 16, 32, 64, 96, 128, 192), answer=24, concurrency=64)
+DEMO = EvaluateSettings(problems=240, windows=(0, 16, 32, 64, 96, 128, 192), answer=24, concurrency=64)
 
 EASY = "print(3 + 4)\n"
 HARD = "v = [3, 1, 4]\ns = 1\nfor x in v:\n    if x > 2:\n        s = s + x\nprint(s)\n"
@@ -70,7 +70,7 @@ def table(folder: Path) -> Table:
     """The numbers of an evaluation folder, a row a window."""
     numbers = runs.read_json(folder / "curve.json")
     what = f"{numbers['model']} on {numbers['problems']} problems of {numbers['benchmark']}"
-    shown = Table(title=what, caption=f"95 % intervals; run {numbers['run']}", box=SIMPLE, padding=(0, 1))
+    shown = Table(title=what, caption=f"95 % intervals; run {numbers['run']}", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
     for heading in ("window", "accuracy %", "thought", "all ids", "shifted", "cut", "unread", "miss"):
         shown.add_column(heading, justify="right", no_wrap=True)
     for point in numbers["points"]:

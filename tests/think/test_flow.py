@@ -345,3 +345,15 @@ def test_an_answer_may_begin_at_either_end_of_the_reply(index: int) -> None:
     flow.answer_at(index)
     assert flow.answering
     assert flow.ledger() == Ledger(thought=index, answer=2 - index, phase_one=2)
+
+
+def test_ids_that_may_yet_be_a_fence_or_an_answer_are_unsure() -> None:
+    flow = Flow(Window(50, 10, (1,), frozenset({0}), close=(7, 8, 7)), 100)
+    for token, unsure in ((5, 0), (7, 1), (8, 2), (8, 0), (7, 1), (8, 2), (7, 0)):
+        flow.came((token,))
+        assert flow.unsure == unsure
+    assert flow.answering
+    told = Flow(Window(50, 10, (1,), frozenset({0})), 100, detects=True)
+    told.came((5, 6))
+    told.undecided(2)
+    assert told.unsure == 2

@@ -99,8 +99,7 @@ def _listen(flow: Flow, how: Drive, told: int) -> int:
     """Tell the listener every id whose bucket is sure, from the `told`-th on; returns how many were told in all."""
     if how.listen is None:
         return 0
-    unsure = 0 if flow.end is not None or flow.answering or how.detector is None else how.detector.undecided
-    sure = len(flow.ids) - unsure
+    sure = len(flow.ids) - flow.unsure
     for span in flow.spans():
         first, last = max(span.start, told), min(span.end, sure)
         if first < last:

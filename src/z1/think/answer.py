@@ -17,7 +17,7 @@ class AnswerDetector:
     """
 
     def __init__(self, markers: Iterable[bytes], piece: Callable[[int], bytes]) -> None:
-        self._markers = tuple(markers)
+        self._markers = tuple(marker for marker in markers if marker)
         self._piece = piece
         self._tail = b""
         self._owners: list[int] = []

@@ -131,6 +131,15 @@ class Flow:
         """Whether the answer has begun."""
         return self._answer_start is not None
 
+    @property
+    def unsure(self) -> int:
+        """How many of the last ids may yet turn out to stand in another bucket: a fence half written, or an answer."""
+        if self.end is not None or self._thought_end is not None:
+            return 0
+        close = self.window.close
+        fence = next((n for n in range(len(close) - 1, 0, -1) if tuple(self.ids[-n:]) == close[:n]), 0)
+        return max(fence, self._undecided)
+
     def spans(self) -> tuple[Span, ...]:
         """The reply in order, each id in one bucket; empty spans are left out."""
         size = len(self.ids)

@@ -39,7 +39,8 @@ __all__ = ["MODEL", "Progress", "train"]
 def train(recipe: Recipe, rows: Path, folder: Path, report: Callable[[Progress], None]) -> Path:
     """Train the recipe's model on the rows in a file; returns the model folder, `folder`/model.
 
-    May be killed at any time: started again it ends with the same weights. Raises UserError on an empty corpus.
+    One folder, one recipe: encoded rows and checkpoint in it are taken up as they are. May be killed at any time:
+    started again it ends with the same weights. Raises UserError on an empty corpus.
     """
     logging.disable_progress_bar()
     corpus = read_lines(rows, Row.from_json)

@@ -99,6 +99,8 @@ class Trainer:
             if time.monotonic() - saved > self.settings.checkpoint_seconds:
                 self._save(folder / CHECKPOINT)
                 saved = time.monotonic()
+        if not all(bool(parameter.isfinite().all()) for parameter in self.model.parameters()):
+            raise Fault("the last steps made weights that are no numbers; lower train.matrix_rate or train.other_rate")
         self._save(folder / CHECKPOINT)
 
     def _batches_left(self) -> Iterator[Batch]:

@@ -1,7 +1,7 @@
 """Which tokenizer does a model from scratch get?
 
-A byte-level BPE over the training texts in which digits, capital letters and one-letter names are always tokens of
-their own: a digit is then one value, and a name is the same token wherever it stands. Bases from a hub keep their own
+A byte-level BPE over the training texts in which digits, one-letter names, and capital letters that begin no word are
+tokens of their own: a digit is then one value, and a name is the same token wherever it stands. Bases from a hub keep their own
 tokenizer.
 """
 
