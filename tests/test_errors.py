@@ -56,7 +56,7 @@ def test_a_full_disk_is_for_the_user_to_empty(number: int) -> None:
     assert error.what == "no room to write runs/a/log.jsonl"
     assert error.got == os.strerror(number)
     assert "free some space" in error.do
-    assert str(from_os(made(number))).startswith("no room to write the disk: ")
+    assert str(from_os(made(number))).startswith("no room to write to the disk: ")
 
 
 @pytest.mark.parametrize(

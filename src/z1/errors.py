@@ -42,7 +42,7 @@ class EngineFault(Fault):
 
 def from_os(error: OSError) -> Z1Error:
     """The one border where the operating system's errors become ours."""
-    name = error.filename or "the disk"
+    name = error.filename or "to the disk"
     if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
         do = "free some space and run the same command again; what was finished is kept"
         return UserError(f"no room to write {name}", error.strerror, do)

@@ -99,7 +99,8 @@ def whole_file(path: Path) -> Iterator[Path]:
     temporary = path.with_name(f".{path.name}.{token_hex(4)}")
     temporary.touch(exist_ok=False)
     try:
-        yield temporary
+        with _named(path):
+            yield temporary
         _to_disk(temporary)
         temporary.replace(path)
     finally:
@@ -113,13 +114,25 @@ def whole_folder(path: Path) -> Iterator[Path]:
     temporary = path.with_name(f".{path.name}.{token_hex(4)}")
     temporary.mkdir()
     try:
-        yield temporary
+        with _named(path):
+            yield temporary
         for part in temporary.rglob("*"):
             if part.is_file():
                 _to_disk(part)
         _swap(temporary, path)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+@contextmanager
+def _named(path: Path) -> Iterator[None]:
+    """An error of the system without a name, such as that of a write to a full disk, gets the name of `path`."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno is not None and error.filename is None:
+            error.filename = str(path)
+        raise
 
 
 def _swap(temporary: Path, path: Path) -> None:

@@ -12,7 +12,10 @@ Source: arXiv 2504.00810, section 2.2: no delimiters, loss on the response alone
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from errno import ENOSPC
+from os import strerror
 from pathlib import Path
 
 import torch
@@ -55,10 +58,22 @@ def train(recipe: Recipe, rows: Path, folder: Path, report: Callable[[Progress],
     trainer = Trainer(model, data, recipe.train, recipe.seed)
     trainer.run(folder, report)
     with whole_folder(folder / MODEL) as temporary:
-        model.save_pretrained(temporary)
-        tokenizer.save_pretrained(temporary)
+        with full_disk_is_an_os_error(folder / MODEL):
+            model.save_pretrained(temporary)
+            tokenizer.save_pretrained(temporary)
         write_json(temporary / "z1.json", _manifest(recipe, rows, data, trainer.steps))
     return folder / MODEL
+
+
+@contextmanager
+def full_disk_is_an_os_error(path: Path) -> Iterator[None]:
+    """safetensors and tokenizers write in Rust and name the system's error in their text alone."""
+    try:
+        yield
+    except Exception as error:
+        if f"os error {ENOSPC}" not in str(error):
+            raise
+        raise OSError(ENOSPC, strerror(ENOSPC), str(path)) from error
 
 
 def _manifest(recipe: Recipe, rows: Path, data: Rows, steps: int) -> dict[str, object]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
@@ -138,8 +139,10 @@ class Trainer:
             "model": self.model.state_dict(),
             "optimizers": [o.state_dict() for o in self.optimizers],
         }
+        packed = BytesIO()  # torch's own writer hides a full disk behind a RuntimeError
+        torch.save(state, packed)
         with whole_file(path) as temporary:
-            torch.save(state, temporary)
+            temporary.write_bytes(packed.getbuffer())
 
     def _restore(self, path: Path) -> None:
         if not path.exists():

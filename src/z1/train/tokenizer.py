@@ -1,8 +1,8 @@
 """Which tokenizer does a model from scratch get?
 
 A byte-level BPE over the training texts in which digits, one-letter names, and capital letters that begin no word are
-tokens of their own: a digit is then one value, and a name is the same token wherever it stands. Bases from a hub keep their own
-tokenizer.
+tokens of their own: a digit is then one value, and a name is the same token wherever it stands. Bases from a hub keep
+their own tokenizer.
 """
 
 from __future__ import annotations
