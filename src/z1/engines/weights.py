@@ -22,6 +22,11 @@ from z1 import chat
 from z1.chat import Tokenizer
 from z1.errors import UserError
 
+SMALL = 20_000_000
+"""Models of fewer parameters are computed by one thread on a CPU: their matrices are done before threads have met, and
+where another process holds a core the waiting costs ten times what is computed (measured, see LOG.md).
+"""
+
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
@@ -52,6 +57,8 @@ def load_model(model: str, profile: str | None) -> Loaded:
     found = chat.profile(
         profile or own.get("profile") or family(weights.config.model_type, tokenizer.chat_template)
     ).name
+    if device == "cpu" and weights.num_parameters() < SMALL:
+        torch.set_num_threads(1)
     return Loaded(weights.to(device), tokenizer, name, found)
 
 
