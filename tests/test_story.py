@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,8 @@ import pytest
 from tests import stories
 from z1 import recipe as recipes
 from z1 import runs, story
+from z1.engines.scripted import ScriptedEngine
+from z1.errors import EngineFault
 from z1.evaluate import read_attempts
 from z1.evaluate.running import ATTEMPTS
 from z1.records import Attempt
@@ -76,6 +79,32 @@ def test_a_changed_setting_is_another_folder_and_nothing_is_overwritten(told: Pa
     story.curate(recipes.load(changed), told, story.Silent())
     assert len(list(told.glob("curate-*"))) == 2
     assert {name: hash_ for name, hash_ in digest(told).items() if name in before} == before
+
+
+def test_missing_attempts_leave_the_stage_open_and_are_tried_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    faults = [True]
+
+    def says_seven(context: Sequence[int]) -> int:
+        text = "".join(map(chr, context))
+        if faults and "while" in text:
+            raise EngineFault("the power went")
+        said = text.rpartition("\\boxed{")[2] if "\\boxed{" in text else ""
+        return ord("7}."[len(said)]) if "\\boxed{" in text and len(said) < 3 else 3
+
+    engine = ScriptedEngine(says_seven)
+    monkeypatch.setattr("z1.engines.local.load", lambda *_: engine)
+    recipe, watch = recipes.load(stories.recipe(tmp_path)), Noted()
+    folder = story.evaluate(recipe, tmp_path / "run", watch, "some/model")
+    assert "attempts missing" in watch.notes[-1]
+    assert not (folder / "stage.json").exists()
+    before = sum(point["missing"] for point in runs.read_json(folder / "curve.json")["points"])
+    assert 0 < before < 48
+    faults.clear()
+    assert story.evaluate(recipe, tmp_path / "run", watch, "some/model") == folder
+    assert (folder / "stage.json").is_file()
+    assert {point["missing"] for point in runs.read_json(folder / "curve.json")["points"]} == {0}
 
 
 def test_killed_while_it_evaluates_and_started_again_it_ends_alike(told: Path, tmp_path: Path) -> None:

@@ -111,6 +111,9 @@ def evaluate(recipe: Recipe, run: Path, watch: Watcher, model: str | Path | None
         names = {"run": f"{run.name} {stage.folder.name}", "model": engine.name, "benchmark": bench.name}
         numbers = evaluating.curve(problems, evaluating.read_attempts(stage.folder).values(), names)
         runs.write_json(stage.folder / "curve.json", numbers)
+        if missing := sum(point["missing"] for point in numbers["points"]):
+            watch.end(f"{missing} attempts missing, see their faults in {stage.folder}; run again to try them again")
+            return stage.folder
         stage.finish({"s1": numbers["s1"]})
     watch.end(f"numbers in {stage.folder}")
     return stage.folder
