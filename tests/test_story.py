@@ -50,7 +50,8 @@ def attempts(run: Path) -> dict[tuple[str, int | None], Attempt]:
 def told(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("told")
     run = folder / "runs" / "micro"
-    story.report(recipes.load(stories.recipe(folder)), run, story.Silent())
+    recipe = recipes.load(stories.recipe(folder))
+    story.report(recipe, run, story.Silent(), story.evaluate(recipe, run, story.Silent()))
     return run
 
 
@@ -117,7 +118,8 @@ def test_killed_while_it_evaluates_and_started_again_it_ends_alike(told: Path, t
         os.kill(process.pid, signal.SIGKILL)
     before = sum(p.read_bytes().count(b"\n") for p in run.glob(f"evaluate-*/{ATTEMPTS}"))
     assert 0 < before <= 48
-    story.report(recipes.load(path), run, story.Silent())
+    recipe = recipes.load(path)
+    story.report(recipe, run, story.Silent(), story.evaluate(recipe, run, story.Silent()))
     assert digest(run) == digest_of_plain_run(told)
     assert {key: value.ids for key, value in attempts(run).items()} == {
         key: value.ids for key, value in attempts(told).items()

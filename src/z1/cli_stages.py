@@ -38,7 +38,7 @@ def stage(name: str, path: Path, folder: Path, model: str | None) -> None:
         if name in ("evaluate", "report", "run"):
             numbers = story.evaluate(recipe, run, watch, model)
         if name in ("report", "run"):
-            story.report(recipe, run, watch, model)
+            story.report(recipe, run, watch, numbers)
     if name in ("evaluate", "report", "run"):
         Console().print(table(numbers))
 
@@ -56,7 +56,7 @@ def demo(folder: Path) -> None:
     recipe = _demo_recipe()
     with Bars() as watch:
         numbers = story.evaluate(recipe, folder / "demo", watch, shipped())
-        page = story.report(recipe, folder / "demo", watch, shipped())
+        page = story.report(recipe, folder / "demo", watch, numbers)
     console.print(table(numbers))
     console.print(f"report: {page}", soft_wrap=True, highlight=False)
 

@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass, fields
 from typing import Any, Self
 
 from z1.errors import UserError
+from z1.think import Ledger
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,3 +101,7 @@ class Attempt(Record):
     verdict: str
     fault: str
     tokenizer: str
+
+    def counts(self) -> Ledger:
+        """The ledger as a value. Raises TypeError where its keys are not those of `think.Ledger`."""
+        return Ledger(**self.ledger)  # type: ignore[arg-type]

@@ -167,6 +167,11 @@ def write_text(path: Path, text: str) -> None:
         temporary.write_text(text, encoding="utf-8")
 
 
+def write_lines(path: Path, records: Iterable[Mapping[str, Any]]) -> None:
+    """A JSON object a line, whole or not at all; a file that grows is a `Log`."""
+    write_text(path, "".join(json.dumps(record, ensure_ascii=False) + "\n" for record in records))
+
+
 def read_json(path: Path) -> Any:
     """The JSON value in `path`; a missing or broken file is named."""
     try:

@@ -21,7 +21,7 @@ from z1.records import Attempt
 
 
 class Watcher(Protocol):
-    """Whoever shows a person how far a stage is; `cli.py` draws bars, tests use `Silent`."""
+    """Whoever shows a person how far a stage is; `cli_stages.py` draws bars, tests use `Silent`."""
 
     def begin(self, stage: str, total: int) -> None:
         """A stage of `total` units begins."""
@@ -119,14 +119,13 @@ def evaluate(recipe: Recipe, run: Path, watch: Watcher, model: str | Path | None
     return stage.folder
 
 
-def report(recipe: Recipe, run: Path, watch: Watcher, model: str | Path | None = None) -> Path:
-    """Draw the run's numbers; returns the page."""
+def report(recipe: Recipe, run: Path, watch: Watcher, numbers: Path) -> Path:
+    """Draw the numbers in the folder that `evaluate` gave; returns the page."""
     from z1 import report as reporting
 
-    folder = evaluate(recipe, run, Silent(), model)
     watch.begin("report", 1)
     shown = recipe.report
-    page = reporting.write([folder], run / "report", title=shown.title, transcripts=shown.transcripts)
+    page = reporting.write([numbers], run / "report", title=shown.title, transcripts=shown.transcripts)
     watch.end(f"report in {page}")
     return page
 

@@ -6,14 +6,13 @@ answered at once, some are worked out briefly, many in full. The model is never 
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from pathlib import Path
 
 from z1.curate.collect import LOG
 from z1.recipe import CurateSettings
 from z1.records import Row, Trajectories
-from z1.runs import read_lines, write_text
+from z1.runs import read_lines, write_lines
 
 ROWS = "rows.jsonl"
 
@@ -28,8 +27,7 @@ def level(settings: CurateSettings, steps: int) -> str:
 def select(settings: CurateSettings, folder: Path) -> dict[str, int]:
     """Write `folder`/rows.jsonl from its log, one row a problem; returns how many rows each level has."""
     rows = [_row(settings, item) for item in read_lines(folder / LOG, Trajectories.from_json)]
-    lines = (json.dumps(row.as_json(), ensure_ascii=False) + "\n" for row in rows)
-    write_text(folder / ROWS, "".join(lines))
+    write_lines(folder / ROWS, (row.as_json() for row in rows))
     return dict(sorted(Counter(row.level for row in rows).items()))
 
 

@@ -97,4 +97,4 @@ def _thought(attempt: Attempt) -> float:
 
 
 def _paid(attempt: Attempt) -> float:
-    return float(sum(attempt.ledger[bucket] or 0 for bucket in ("thought", "close", "hint", "answer", "stop", "probe")))
+    return float(attempt.counts().paid_tokens)

@@ -7,7 +7,6 @@ stopped does the rest, and no attempt is written twice; attempts that an engine'
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -15,7 +14,7 @@ from z1.errors import UserError
 from z1.evaluate.sweep import Sweep, sweep
 from z1.grading import Verdict
 from z1.records import Attempt, Problem
-from z1.runs import Log, read_lines, write_text
+from z1.runs import Log, read_lines, write_lines
 
 ATTEMPTS = "attempts.jsonl"
 PROBLEMS = "problems.jsonl"
@@ -33,7 +32,7 @@ async def evaluate(
     """
     if not problems:
         raise UserError("problems to evaluate", "none", "ask for 1 or more")
-    write_text(folder / PROBLEMS, "".join(json.dumps(p.as_json(), ensure_ascii=False) + "\n" for p in problems))
+    write_lines(folder / PROBLEMS, (problem.as_json() for problem in problems))
     gate = asyncio.Semaphore(concurrency)
     with Log(folder / ATTEMPTS) as log:
         done = {key for key, attempt in read_attempts(folder).items() if attempt.verdict != Verdict.MISSING}

@@ -8,7 +8,7 @@ test holds it).
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass
 
 from z1 import chat
 from z1.benchmarks import Benchmark
@@ -97,7 +97,7 @@ def _attempt(setting: Sweep, problem: Problem, window: int | None, prompt: list[
         flow.ids,
         [[span.bucket.value, span.start, span.end] for span in spans],
         texts,
-        ledger_json(flow.ledger()),
+        asdict(flow.ledger()),
         (flow.end or End.ABORTED).value,
         (flow.shifted or Shift.NATURAL).value,
         verdict.value,
@@ -110,14 +110,6 @@ _GRADED = (Bucket.HINT, Bucket.ANSWER)
 
 
 def _missing(setting: Sweep, problem: Problem, window: int | None, prompt: list[int], fault: EngineFault) -> Attempt:
-    empty = Attempt(
-        problem.id, window, 0, prompt, [], [], [], ledger_json(Ledger()), "", "", "", "", setting.tokenizer_hash
-    )
-    return replace(empty, end=End.ABORTED.value, shift="", verdict=Verdict.MISSING.value, fault=str(fault))
-
-
-def ledger_json(ledger: Ledger) -> dict[str, int | None]:
-    """The ledger's buckets by name."""
-    return {
-        name: getattr(ledger, name) for name in ("thought", "close", "hint", "answer", "stop", "probe", "phase_one")
-    }
+    ledger, end = asdict(Ledger()), End.ABORTED.value
+    missing, why, tokenizer = Verdict.MISSING.value, str(fault), setting.tokenizer_hash
+    return Attempt(problem.id, window, 0, prompt, [], [], [], ledger, end, "", missing, why, tokenizer)

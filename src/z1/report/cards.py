@@ -46,7 +46,7 @@ def key() -> str:
 def card(shown: Shown) -> str:
     """One reply as an HTML article."""
     attempt, problem = shown.attempt, shown.problem
-    ledger = Ledger(**attempt.ledger)  # type: ignore[arg-type]
+    ledger = attempt.counts()
     window = "free window" if attempt.window is None else f"window {words.window(attempt.window)}"
     verdict = VERDICTS.get(attempt.verdict, attempt.verdict)
     steps = "" if problem.steps is None else f"<span>{problem.steps:,} step{'s' * (problem.steps != 1)}</span>"

@@ -20,7 +20,6 @@ from typing import Any, TypeVar
 
 from z1.errors import UserError
 from z1.records import Attempt, Problem
-from z1.think.ledger import Ledger
 
 R = TypeVar("R")
 
@@ -193,7 +192,7 @@ def _check_attempt(attempt: Attempt, problems: Mapping[str, Problem], where: str
     if len(attempt.spans) != len(attempt.texts):
         raise UserError(where, f"{len(attempt.spans)} spans and {len(attempt.texts)} texts", AGAIN)
     try:
-        Ledger(**attempt.ledger)  # type: ignore[arg-type]
+        attempt.counts()
     except TypeError as error:
         raise UserError(f"{where}: ledger", attempt.ledger, AGAIN) from error
 
