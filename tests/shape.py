@@ -39,6 +39,9 @@ DRAWERS = frozenset({"base", "common", "helper", "helpers", "misc", "util", "uti
 FOREIGN = frozenset({"accelerate", "datasets", "fastapi", "gradio", "openai", "ray", "trl", "uvicorn", "vllm"})
 """Libraries that z1 may meet and does not pin; constraints.txt names the others."""
 
+VERBS_FIRST = frozenset({"evaluate"})
+"""A library that comes with a peer of the tests and is called like one of z1's verbs; the verb was there first."""
+
 NO_QUESTION = frozenset({"z1", "z1.cli"})
 
 NO_DOCSTRING = {"z1.chat.Tokenizer": "the methods of a foreign class, which transformers documents"}
