@@ -74,6 +74,17 @@ def test_the_same_source_twice_adds_duplicates_alone(tmp_path: Path) -> None:
     assert manifest["rows"] == 4 and manifest["left_out"] == {"tests failed": 4, "duplicate": 4}
 
 
+def test_what_is_nearly_the_same_goes_only_where_the_plan_says_so(tmp_path: Path) -> None:
+    chosen = plan(tmp_path)
+    copied = [{"id": "c", "question": "Q0!", "traces": ["SHORT  0."], "ok": [1], "n": [10]}]
+    (tmp_path / "t2.jsonl").write_text("".join(json.dumps(row) + "\n" for row in copied))
+    both = (*chosen.source, chosen.source[0].model_copy(update={"path": str(tmp_path / "t2.jsonl")}))
+    assert Build(chosen.model_copy(update={"source": both}), tmp_path).make()["rows"] == 5
+    strict = plan(tmp_path, duplicates={"near": 0.9, "shingle": 2}).model_copy(update={"source": both})
+    assert Build(strict, tmp_path).make()["left_out"] == {"tests failed": 2, "near duplicate": 1}
+    assert '"near duplicate: of p0:0, similarity 1.00"' in (tmp_path / DATASET / "left_out.jsonl").read_text()
+
+
 def test_the_same_plan_makes_the_same_bytes_of_data(tmp_path: Path) -> None:
     found = []
     for _ in range(2):

@@ -10,8 +10,9 @@ or not at all.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from typing import Any
 from z1.curate import budget, checks, pairs, sources, tables
 from z1.curate.describe import Description
 from z1.curate.duplicates import Seen
+from z1.curate.near import Near
 from z1.curate.pairs import Entry, Pair
 from z1.curate.plan import Plan
 from z1.curate.replies import Ask, Shelf, asks
@@ -76,11 +78,7 @@ class Build:
 
     def make(self) -> dict[str, Any]:
         """Write the dataset; returns the manifest. Raises UserError where nothing stays."""
-        seen = Seen()
-        entries = [
-            Entry(one.id, one.problem, one.tokens or 0, checks.wrong(one, self._plan.check) or seen.wrong(one))
-            for one in self.candidates()
-        ]
+        entries = self._entries()
         if self._tokens:
             self._tokens.keep()
         found = pairs.keep(entries, self._plan.pair, self._plan.seed)
@@ -97,6 +95,17 @@ class Build:
             write_lines(folder / "left_out.jsonl", ({"id": e.id, "why": e.why} for e in entries if e.why))
             write_text(folder / "README.md", card(self._plan, manifest, description, pairs=bool(found)))
         return manifest
+
+    def _entries(self) -> list[Entry]:
+        """Every candidate, with the first thing that is wrong with it."""
+        plan = self._plan
+        tests: list[Callable[[Candidate], str]] = [partial(checks.wrong, settings=plan.check), Seen().wrong]
+        if plan.duplicates.near is not None:
+            tests.append(Near(plan.duplicates, plan.seed).wrong)
+        return [
+            Entry(one.id, one.problem, one.tokens or 0, next(filter(None, (wrong(one) for wrong in tests)), ""))
+            for one in self.candidates()
+        ]
 
     def _manifest(self, entries: list[Entry], found: list[Pair], taken: int, reasons: Counter[str]) -> dict[str, Any]:
         ratios = sorted(pair.ratio for pair in found)

@@ -1,7 +1,7 @@
 """Has this trajectory been seen before?
 
 The same question with the same response, letter case and white space aside; the first of them stays. A problem's other
-trajectories are no duplicates. Does not find texts that are merely alike.
+trajectories are no duplicates. Does not find texts that are merely alike (`near.py` does).
 """
 
 from __future__ import annotations

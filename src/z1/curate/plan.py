@@ -109,6 +109,20 @@ class CheckSettings(Settings):
     """Its code must have passed its tests, as the source says."""
 
 
+class DuplicateSettings(Settings):
+    """`[duplicates]`: what has been seen before? Equal rows always go; these settings are for rows that are alike."""
+
+    near: float | None = Field(default=None, gt=0, le=1)
+    """Least estimated similarity, 0 to 1, from which a row goes; left out: only equal rows go."""
+    shingle: int = Field(default=5, gt=0)
+    """Words of a run; two texts are as similar as the share of runs that they have in common."""
+    permutations: int = Field(default=128, ge=16, le=1024)
+    """Values of a signature: more give a closer estimate and take more time and memory."""
+    of: Literal["row", "question"] = "row"
+    """What is compared: question and response, or questions alone; a problem's trajectories then go or stay together.
+    """
+
+
 class PairSettings(Settings):
     """`[pair]`: which of a problem's verified trajectories stay?"""
 
@@ -134,6 +148,7 @@ class Plan(Settings):
     teacher: TeacherSettings | None = None
     tokens: TokenSettings = TokenSettings()
     check: CheckSettings = CheckSettings()
+    duplicates: DuplicateSettings = DuplicateSettings()
     pair: PairSettings = PairSettings()
     select: SelectSettings = SelectSettings()
 
