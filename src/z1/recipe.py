@@ -125,6 +125,63 @@ class TrainSettings(Settings):
     threads: int = Field(default=1, gt=0)
 
 
+class FinetuneSettings(Settings):
+    """`[finetune]`: how does a model that exists learn from rows? One loop for a CPU, a GPU, or many."""
+
+    profile: str = "z1"
+    data: str = ""
+    """A dataset: folder, .parquet, .jsonl or .jsonl.gz file, or hub id; the rows of `[curate]` where none is given."""
+    question: str = "question"
+    """The dataset's column of what is asked."""
+    response: str = "response"
+    """Its column of thought and answer; of the answer alone where `thought` names another."""
+    thought: str = ""
+    max_length: int = Field(gt=1)
+    """Most ids of a row, prompt and end included."""
+    over_long: Literal["drop", "truncate", "refuse"] = "drop"
+    """What becomes of longer rows; a truncated one is never taught how to end."""
+    left_out: float = Field(default=0.05, ge=0, le=1)
+    """Refuse to train where a larger share of the rows is dropped or truncated."""
+    held_out: float = Field(default=0.0, ge=0, lt=1)
+    """Share of the questions whose rows are not trained on; their loss is taken on the way."""
+    hint_share: float = Field(default=0.0, ge=0, lt=1)
+    """As in `[train]`."""
+    epochs: float = Field(gt=0)
+    """How often the rows are gone through; each time in whole batches, what is left over staying out."""
+    batch_samples: int | None = Field(default=None, gt=0)
+    """Rows of a global batch, whatever the processes and packs; or say `batch_tokens`."""
+    batch_tokens: int | None = Field(default=None, gt=0)
+    """Most ids of a global batch, prompts included."""
+    micro_tokens: int = Field(gt=0)
+    """Most ids that a process computes at once, padding included; memory depends on it, the result does not."""
+    packing: bool = True
+    """Rows end to end, without attention across them; else padded beside rows of like length."""
+    rate: float = Field(gt=0)
+    """Peak learning rate of AdamW."""
+    warmup_steps: int = Field(default=0, ge=0)
+    schedule: Literal["cosine", "linear", "constant"] = "cosine"
+    weight_decay: float = Field(default=0.0, ge=0)
+    betas: tuple[float, float] = (0.9, 0.999)
+    clip: float = Field(default=1.0, gt=0)
+    """Largest norm of a step's gradient."""
+    precision: Literal["bf16", "float32"] = "bf16"
+    gradient_checkpointing: bool = True
+    lora_rank: int = Field(default=0, ge=0)
+    """0 trains every weight."""
+    lora_alpha: int = Field(default=32, gt=0)
+    checkpoint_seconds: int = Field(default=1800, gt=0)
+    held_out_steps: int = Field(default=100, gt=0)
+    """Steps between two looks at the held-out loss."""
+
+    @model_validator(mode="after")
+    def _counts_once(self) -> Self:
+        if (self.batch_samples is None) == (self.batch_tokens is None):
+            raise ValueError("batch_samples and batch_tokens; give one of them")
+        if self.micro_tokens < self.max_length:
+            raise ValueError(f"micro_tokens below max_length; give {self.max_length} or more, so that every row fits")
+        return self
+
+
 class EvaluateSettings(Settings):
     """`[evaluate]`: what did the thinking buy?"""
 
@@ -171,6 +228,7 @@ class Recipe(Settings):
     model: ModelSettings | None = None
     """Needed without a base, refused with one."""
     train: TrainSettings
+    finetune: FinetuneSettings | None = None
     evaluate: EvaluateSettings
     report: ReportSettings
 
@@ -238,9 +296,9 @@ def _one_line(path: Path, kind: type[Settings], error: ValidationError) -> UserE
     if fault["type"] == "missing":
         return UserError(f"recipe {path}", f"no key {key}", "add it")
     message = fault["msg"].removeprefix("Value error, ")
-    if not fault["loc"]:
+    if "; " in message:
         got, do = message.split("; ")
-        return UserError(f"recipe {path}", got, do)
+        return UserError(f"recipe {path}" + f", table {key}" * bool(key), got, do)
     return UserError(f"recipe {path}, key {key}", repr(fault["input"]), message[0].lower() + message[1:])
 
 

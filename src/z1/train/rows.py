@@ -38,6 +38,11 @@ class Rows:
         """Ids in each row."""
         return np.diff(self.starts)
 
+    @property
+    def supervised(self) -> NDArray[np.int64]:
+        """Learned ids of each row."""
+        return np.add.reduceat(self.learned, self.starts[:-1], dtype=np.int64)
+
 
 @dataclass(frozen=True, slots=True)
 class Encoder:
