@@ -12,8 +12,7 @@ import pytest
 
 from tests import stories
 from tests.curate.scripted_teacher import Teacher, plan, serving
-from z1 import cli_curate
-from z1.curate import tables
+from z1 import cli_curate, tables
 from z1.errors import UserError
 
 

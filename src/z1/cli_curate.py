@@ -11,8 +11,9 @@ from typing import Any
 
 from rich.console import Console
 
+from z1 import tables
 from z1.cli_stages import Bars
-from z1.curate import build, replies, tables, teacher
+from z1.curate import build, replies, teacher
 from z1.curate import plan as plans
 from z1.curate.describe import Description
 from z1.curate.plan import Column, Plan, SourceSettings, TeacherSettings, TokenSettings, is_plan

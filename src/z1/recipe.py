@@ -168,10 +168,14 @@ class FinetuneSettings(Settings):
     gradient_checkpointing: bool = True
     lora_rank: int = Field(default=0, ge=0)
     """0 trains every weight."""
-    lora_alpha: int = Field(default=32, gt=0)
-    checkpoint_seconds: int = Field(default=1800, gt=0)
+    lora_alpha: int = Field(default=16, gt=0)
+    offload: bool = False
+    """Weights and optimizer in the host's memory, for a GPU that is too small."""
+    checkpoint_seconds: int = Field(default=600, gt=0)
     held_out_steps: int = Field(default=100, gt=0)
     """Steps between two looks at the held-out loss."""
+    threads: int = Field(default=1, gt=0)
+    """Of a process that computes on a CPU."""
 
     @model_validator(mode="after")
     def _counts_once(self) -> Self:

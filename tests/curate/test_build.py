@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
+from z1 import tables
 from z1.ask import shipped
-from z1.curate import tables
 from z1.curate.build import DATASET, Build, wanted
 from z1.curate.plan import Plan
 from z1.curate.replies import Replies, Reply

@@ -17,7 +17,8 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from z1.curate import budget, checks, pairs, sources, tables
+from z1 import tables
+from z1.curate import budget, checks, pairs, sources
 from z1.curate.describe import Description
 from z1.curate.duplicates import Seen
 from z1.curate.near import Near

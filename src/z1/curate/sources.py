@@ -15,7 +15,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from z1.curate import tables
+from z1 import tables
 from z1.curate.plan import SourceSettings
 from z1.errors import UserError
 from z1.records import Record

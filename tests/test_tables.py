@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from z1.curate import tables
+from z1 import tables
 from z1.errors import UserError
 
 ROWS: list[dict[str, Any]] = [
