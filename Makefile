@@ -1,7 +1,7 @@
 # Everything that is done with z1 by hand. Works with GNU make from 3.81 on, on Linux and on macOS.
 #
-#     make setup    install z1 and its tools into .venv (again only when pyproject.toml or constraints.txt changed)
-#     make demo     see z1 at work with the model in the package
+#     make setup    install z1, its extras and its tools into .venv (again only when pyproject.toml or constraints.txt changed)
+#     make demo     see z1 at work with the model in the package (installs no more than that needs)
 #     make test     what a change has to pass: lint, format, types, tests
 #     make format   put the source into its form
 #     make bench    our own speed against named peers (BENCH=--quick ends sooner)
@@ -16,7 +16,7 @@ TORCH_INDEX ?=
 BENCH ?=
 
 BIN := .venv/bin
-STAMP := .venv/.installed
+PIP := $(BIN)/python -m pip install --quiet --no-compile $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX)) -c constraints.txt
 STARTED := .venv/.installing
 
 .PHONY: help setup demo test format bench clean
@@ -24,18 +24,22 @@ STARTED := .venv/.installing
 help:
 	@sed -n 's/^# \{0,1\}//p' Makefile
 
-setup: $(STAMP)
+setup: .venv/.tools
 
-# The stamp is written last. A broken or half-made .venv (STARTED is still there) is made anew.
-$(STAMP): pyproject.toml constraints.txt
+# A stamp is written last. A broken or half-made .venv (STARTED is still there) is made anew.
+.venv/.core: pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "z1 needs Python 3.11 or later; say which: make setup PYTHON=python3.12")'
 	@if [ -e $(STARTED) ] || ! $(BIN)/python -m pip --version >/dev/null 2>&1; then $(PYTHON) -m venv --clear .venv; fi
 	@touch $(STARTED)
-	$(BIN)/python -m pip install --quiet $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX)) -c constraints.txt -e ".[dev]"
+	$(PIP) -e .
 	@rm -f $(STARTED)
-	@touch $(STAMP)
+	@touch $@
 
-demo: setup
+.venv/.tools: .venv/.core
+	$(PIP) -e ".[dev]"
+	@touch $@
+
+demo: .venv/.core
 	$(BIN)/z1 demo
 
 test: setup
