@@ -68,3 +68,13 @@ def test_what_cannot_be_described_is_named(tmp_path: Path) -> None:
             cli_curate.describe(tmp_path / "t.parquet", "")
     with pytest.raises(UserError, match="give a folder or a file"):
         cli_curate.describe(tmp_path / "nowhere", "")
+
+
+def test_a_benchmark_that_could_not_be_read_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "t.jsonl").write_text('{"id": "a", "question": "Q", "response": "R", "n": 1}\n')
+    columns = 'columns = { id = "id", question = "question", response = "response", tokens = "n" }\n'
+    tail = '[decontaminate]\nagainst = ["mbpp"]\n'
+    (tmp_path / "plan.toml").write_text(f'name = "x"\n[[source]]\npath = "t.jsonl"\n{columns}{tail}')
+    cli_curate.curate(tmp_path / "plan.toml", tmp_path / "runs", ask=True)
+    said = capsys.readouterr().err
+    assert "1 rows" in said and "not read  mbpp: data of a benchmark" in said

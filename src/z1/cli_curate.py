@@ -35,6 +35,8 @@ def curate(path: Path, runs: Path, *, ask: bool) -> None:
         left = "".join(f"; {count:,} {why}" for why, count in made["left_out"].items())
         counts = f"{made['rows']:,} rows, {made['tokens']:,} tokens, {made['pairs']:,} pairs"
         watch.end(f"{counts} in {folder / build.DATASET}{left}")
+    for name, why in ((made["decontaminated"] or {}).get("not_read") or {}).items():
+        Console(stderr=True, soft_wrap=True, highlight=False).print(f"not read  {name}: {why}", markup=False)
 
 
 def describe(dataset: Path, tokenizer: str) -> None:

@@ -14,7 +14,7 @@ import pytest
 
 from z1 import tables
 from z1.ask import shipped
-from z1.curate.build import DATASET, Build, wanted
+from z1.curate.build import AUDIT, DATASET, Build, wanted
 from z1.curate.plan import Plan
 from z1.curate.replies import Replies, Reply
 from z1.errors import UserError
@@ -83,6 +83,22 @@ def test_what_is_nearly_the_same_goes_only_where_the_plan_says_so(tmp_path: Path
     strict = plan(tmp_path, duplicates={"near": 0.9, "shingle": 2}).model_copy(update={"source": both})
     assert Build(strict, tmp_path).make()["left_out"] == {"tests failed": 2, "near duplicate": 1}
     assert '"near duplicate: of p0:0, similarity 1.00"' in (tmp_path / DATASET / "left_out.jsonl").read_text()
+
+
+def test_what_a_benchmark_asks_goes_with_an_audit_page(tmp_path: Path) -> None:
+    asked = "Q1? Natalia sold clips to 48 of her friends in April, and then she sold half as many in May."
+    chosen = plan(tmp_path, decontaminate={"against": ("gsm8k", "mbpp"), "data": {"gsm8k": str(tmp_path / "g.jsonl")}})
+    (tmp_path / "g.jsonl").write_text(json.dumps({"question": asked, "answer": "#### 72"}) + "\n")
+    lines = (tmp_path / "t.jsonl").read_text().replace("Q1?", asked)
+    (tmp_path / "t.jsonl").write_text(lines)
+    manifest = Build(chosen, tmp_path).make()
+    assert manifest["left_out"] == {"tests failed": 2, "contaminated": 2} and manifest["rows"] == 2
+    facts = manifest["decontaminated"]
+    assert facts["items"] == {"gsm8k": 1} and list(facts["not_read"]) == ["mbpp"]
+    page = (tmp_path / DATASET / AUDIT).read_text()
+    assert "row p1:0, p1:1" in page and "2 rows left out" in page
+    assert Build(plan(tmp_path), tmp_path).make()["decontaminated"] is None
+    assert not (tmp_path / DATASET / AUDIT).exists()
 
 
 def test_the_same_plan_makes_the_same_bytes_of_data(tmp_path: Path) -> None:

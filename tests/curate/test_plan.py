@@ -20,8 +20,9 @@ def read(folder: Path, text: str) -> plans.Plan:
 
 
 def test_paths_are_relative_to_the_plan(tmp_path: Path) -> None:
-    plan = read(tmp_path, SOURCE + TEACHER)
+    plan = read(tmp_path, SOURCE + TEACHER + '[decontaminate.data]\ngsm8k = "g.jsonl"\n')
     assert plan.source[0].path == str(tmp_path / "t.jsonl")
+    assert plan.decontaminate is not None and plan.decontaminate.data == {"gsm8k": str(tmp_path / "g.jsonl")}
     assert plan.teacher is not None and plan.teacher.max_tokens == 8192 and plan.teacher.temperature == 0
 
 

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from z1.world import recognise
+from z1 import world
+from z1.world import held_out, prose, recognise
 from z1.world.programs import draw
 from z1.world.teacher import QUESTION, question
 
@@ -108,3 +109,18 @@ def test_nothing_is_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
     assert recognise(f"open({str(tmp_path / 'made')!r}, 'w')\nprint(1)") is None
     assert not (tmp_path / "made").exists()
     assert ran == []
+
+
+@pytest.mark.parametrize("kind", ["world", "prose"])
+@pytest.mark.parametrize("part", ["train", "test"])
+def test_what_only_tests_may_see_is_told_by_its_identity(kind: str, part: str) -> None:
+    found = list(world.collect(world.Wanted(20, part, 1, 12, 5, kind)))
+    assert len(found) == 20
+    for one in found:
+        expected = (kind, one.problem.id) if part == "test" else None
+        assert held_out(one.problem.question) == held_out(f"\n{one.problem.question}\n ") == expected
+
+
+def test_other_questions_are_not_held_out() -> None:
+    for text in ("", "What is 2 + 2?", QUESTION, f"{QUESTION}\n1| import os", prose.QUESTION + "?"):
+        assert held_out(text) is None

@@ -18,7 +18,8 @@ from pathlib import Path
 from typing import Any
 
 from z1 import tables
-from z1.curate import budget, checks, pairs, sources
+from z1.curate import audit, budget, checks, pairs, sources
+from z1.curate.contamination import Contamination
 from z1.curate.describe import Description
 from z1.curate.duplicates import Seen
 from z1.curate.near import Near
@@ -31,6 +32,8 @@ from z1.errors import UserError
 from z1.runs import provenance, whole_folder, write_json, write_lines, write_text
 
 DATASET = "dataset"
+
+AUDIT = "contamination.html"
 
 
 def wanted(plan: Plan) -> Iterator[Ask]:
@@ -79,7 +82,9 @@ class Build:
 
     def make(self) -> dict[str, Any]:
         """Write the dataset; returns the manifest. Raises UserError where nothing stays."""
-        entries = self._entries()
+        settings = self._plan.decontaminate
+        contamination = Contamination(settings) if settings else None
+        entries = self._entries(contamination)
         if self._tokens:
             self._tokens.keep()
         found = pairs.keep(entries, self._plan.pair, self._plan.seed)
@@ -89,18 +94,24 @@ class Build:
             why = f"{reasons.most_common(1)[0][0]!r} most often" if reasons else "no candidates"
             raise UserError(f"rows of plan {self._plan.name}", f"none; {why}", "loosen its checks or add sources")
         manifest = self._manifest(entries, found, taken, reasons)
+        manifest["decontaminated"] = contamination.facts() if contamination else None
         with whole_folder(self._folder / DATASET) as folder:
             description = Description()
             self._write(folder, entries, found, description)
             write_json(folder / "manifest.json", manifest)
             write_lines(folder / "left_out.jsonl", ({"id": e.id, "why": e.why} for e in entries if e.why))
+            if contamination:
+                write_text(folder / AUDIT, audit.page(self._plan.name, contamination))
             write_text(folder / "README.md", card(self._plan, manifest, description, pairs=bool(found)))
         return manifest
 
-    def _entries(self) -> list[Entry]:
+    def _entries(self, contamination: Contamination | None) -> list[Entry]:
         """Every candidate, with the first thing that is wrong with it."""
         plan = self._plan
-        tests: list[Callable[[Candidate], str]] = [partial(checks.wrong, settings=plan.check), Seen().wrong]
+        tests: list[Callable[[Candidate], str]] = [partial(checks.wrong, settings=plan.check)]
+        if contamination:
+            tests.append(contamination.wrong)
+        tests.append(Seen().wrong)
         if plan.duplicates.near is not None:
             tests.append(Near(plan.duplicates, plan.seed).wrong)
         return [

@@ -123,6 +123,27 @@ class DuplicateSettings(Settings):
     """
 
 
+class DecontaminateSettings(Settings):
+    """`[decontaminate]`: which rows ask what a benchmark asks? `overlap.py` defines it."""
+
+    against: tuple[str, ...] = ()
+    """Names of benchmarks; all that `evaluate` knows, where none are given."""
+    data: dict[str, str] = Field(default_factory=dict)
+    """A local file or folder of a benchmark's own format, by name; the hub is asked for the others."""
+    release: str = ""
+    """Of benchmarks that have several."""
+    words: int = Field(default=8, ge=4)
+    """Words of a run."""
+    share: float = Field(default=0.1, gt=0, le=1)
+    """Least share of an item's words that a row repeats."""
+    least: int = Field(default=13, ge=1)
+    """Fewest words of an item that a row repeats, or all where it has fewer."""
+    common: int = Field(default=3, ge=2)
+    """Items of one benchmark in which a run stands to be boilerplate."""
+    of: Literal["question", "row"] = "question"
+    """What is looked at: the question, or question and response."""
+
+
 class PairSettings(Settings):
     """`[pair]`: which of a problem's verified trajectories stay?"""
 
@@ -148,6 +169,7 @@ class Plan(Settings):
     teacher: TeacherSettings | None = None
     tokens: TokenSettings = TokenSettings()
     check: CheckSettings = CheckSettings()
+    decontaminate: DecontaminateSettings | None = None
     duplicates: DuplicateSettings = DuplicateSettings()
     pair: PairSettings = PairSettings()
     select: SelectSettings = SelectSettings()
@@ -167,4 +189,10 @@ def read(path: Path) -> Plan:
     sources = [one.model_copy(update={"path": str(path.parent / one.path)}) for one in plan.source]
     if missing := [one.path for one in sources if not Path(one.path).exists()]:
         raise UserError("source.path", missing[0], "give the path of a table, relative to the plan")
-    return plan.model_copy(update={"source": tuple(sources)})
+    return plan.model_copy(update={"source": tuple(sources), "decontaminate": _placed(plan.decontaminate, path.parent)})
+
+
+def _placed(settings: DecontaminateSettings | None, folder: Path) -> DecontaminateSettings | None:
+    if settings is None:
+        return None
+    return settings.model_copy(update={"data": {name: str(folder / data) for name, data in settings.data.items()}})

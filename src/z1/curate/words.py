@@ -1,7 +1,7 @@
 """What are the words of a text, when two texts are compared?
 
-Runs of letters and digits in lower case; punctuation, white space, underscores and commands of LaTeX are no words, so
-that "list." is "list" and `$\\texttt{ab}$` is "ab". Does not know what is compared with what.
+Runs of letters and digits in lower case; punctuation, white space, underscores and LaTeX's commands for type are no
+words, so that "list." is "list" and `$\\texttt{ab}$` is "ab". Does not know what is compared with what.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-_WORD = re.compile(r"\\[a-zA-Z]+|[^\W_]+")
+_WORD = re.compile(r"\\(?:text|math)[a-zA-Z]*|[^\W_]+")
 
 
 def spans(text: str) -> Iterator[tuple[str, int, int]]:

@@ -8,7 +8,7 @@ prose.py      the second world: which story comes next, and how is it worked out
 source.py     which programs and stories are problems, and in what order?
 """
 
-from z1.world.recognise import recognise
+from z1.world.recognise import held_out, recognise
 from z1.world.source import TEST_SHARE, Wanted, collect
 
-__all__ = ["TEST_SHARE", "Wanted", "collect", "recognise"]
+__all__ = ["TEST_SHARE", "Wanted", "collect", "held_out", "recognise"]

@@ -7,9 +7,12 @@ program in the statements that the generator writes, with or without the questio
 from __future__ import annotations
 
 import ast
+import re
 
-from z1.world.identity import BUILTIN
-from z1.world.teacher import question, source_of
+from z1.world import prose
+from z1.world.identity import BUILTIN, identity, split
+from z1.world.source import TEST_SHARE
+from z1.world.teacher import QUESTION, question, source_of
 
 ALLOWED = (
     *(ast.Module, ast.Assign, ast.AugAssign, ast.If, ast.For, ast.While, ast.Expr, ast.Call, ast.Attribute),
@@ -37,3 +40,17 @@ def recognise(text: str) -> str | None:
     attributes = [node for node in nodes if isinstance(node, ast.Attribute)]
     known = set(names) <= BUILTIN and len(names) + len(methods) == len(calls) and len(methods) == len(attributes)
     return question(source + "\n") if known and names.count("print") == 1 else None
+
+
+def held_out(text: str) -> tuple[str, str] | None:
+    """World ("world" or "prose") and identity of the problem that `text` asks, where it is one that only tests may
+    see; else None.
+    """
+    if text.strip().startswith(prose.QUESTION):
+        told = re.sub(r"(?m)^\d+\| ", "", text.strip().removeprefix(prose.QUESTION).strip("\n"))
+        world, name = "prose", prose.identity_of(told)
+    elif text.strip().startswith(QUESTION) and recognise(text):
+        world, name = "world", identity(source_of(text))
+    else:
+        return None
+    return (world, name) if split(name, TEST_SHARE) == "test" else None

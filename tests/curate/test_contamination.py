@@ -1,0 +1,88 @@
+"""Every benchmark is looked for or named as not read; what is found is told apart by benchmark and item."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.benchmarks.made import jsonl
+from z1 import world
+from z1.benchmarks import BENCHMARKS
+from z1.curate import sources
+from z1.curate.contamination import Contamination
+from z1.curate.plan import DecontaminateSettings, SourceSettings
+from z1.curate.sources import Candidate
+
+SHARED = Path(__file__).parents[2].parent / "shared" / "data"
+
+ITEM = "Natalia sold clips to 48 of her friends in April, and then she sold half as many clips in May."
+
+
+def contamination(**settings: Any) -> Contamination:
+    return Contamination(DecontaminateSettings.model_validate(settings))
+
+
+def gsm8k(folder: Path) -> str:
+    return str(jsonl(folder / "gsm8k.jsonl", [{"question": ITEM, "answer": "#### 72"}]))
+
+
+def row(question: str, response: str = "R") -> Candidate:
+    return Candidate("r", "p", question, response)
+
+
+def test_all_benchmarks_are_looked_for_or_named(tmp_path: Path) -> None:
+    found = contamination(data={"gsm8k": gsm8k(tmp_path)}).facts()
+    assert {*found["items"], *found["by_identity"], *found["not_read"]} == set(BENCHMARKS)
+    assert found["items"] == {"gsm8k": 1}
+    assert set(found["by_identity"]) == {"world", "world-longer", "prose"}
+    assert "hub does not give it" in found["not_read"]["mbpp"]
+
+
+def test_a_row_that_asks_an_item_is_named_with_it(tmp_path: Path) -> None:
+    found = contamination(against=("gsm8k",), data={"gsm8k": gsm8k(tmp_path)})
+    assert found.wrong(row("Ben sold clips to 48 of his friends in May.")) == ""
+    assert found.wrong(row("Other", ITEM)) == ""
+    assert found.wrong(row(ITEM.upper())) == "contaminated: gsm8k gsm8k/0, 100% of its words"
+    assert [one.row for one in found.findings] == ["r"]
+    assert found.facts()["repeated"] == {"gsm8k": 1}
+    whole = contamination(against=("gsm8k",), data={"gsm8k": gsm8k(tmp_path)}, of="row")
+    assert whole.wrong(row("Other", ITEM)).startswith("contaminated: gsm8k")
+
+
+def test_the_tests_of_the_built_in_worlds_are_told_by_identity() -> None:
+    found = contamination(against=("world", "prose"))
+    wanted = [world.Wanted(1, part, 3, 9, 1, kind) for kind in found.worlds for part in ("train", "test")]
+    asked = [next(world.collect(one)) for one in wanted]
+    reasons = [found.wrong(row(one.problem.question)) for one in asked]
+    assert [reason.split(",")[0] for reason in reasons] == [
+        "",
+        f"contaminated: world {asked[1].problem.id}",
+        "",
+        f"contaminated: prose {asked[3].problem.id}",
+    ]
+    assert found.facts()["by_identity"] == {"world": 1, "prose": 1}
+    assert contamination(against=("prose",)).wrong(row(asked[1].problem.question)) == ""
+
+
+@pytest.mark.skipif(not SHARED.exists(), reason="needs ../shared/data")
+def test_the_problems_that_leetcode_and_livecodebench_share_are_found(tmp_path: Path) -> None:
+    """Which are the same is known from their titles, which are not looked at."""
+    with gzip.open(SHARED / "lcb_v5_o1_mini.json.gz") as file:
+        items = [item for item in json.load(file) if item["platform"] == "leetcode"]
+    with gzip.open(SHARED / "leetcode_train.jsonl.gz") as file:
+        titles = [json.loads(line)["task_id"] for line in file]
+    same = {item["question_id"]: item["question_title"] for item in items if item["question_title"] in titles}
+    assert len(same) == 26
+    data = str(jsonl(tmp_path / "v5.jsonl", items))
+    found = contamination(against=("livecodebench",), data={"livecodebench": data})
+    columns: Any = {"id": "task_id", "question": "query"}
+    rows = list(sources.read(SourceSettings(path=str(SHARED / "leetcode_train.jsonl.gz"), columns=columns)))
+    for one in [*rows[:1200:8], *rows[1200:]]:
+        found.wrong(one)
+    repeated = {(one.overlap.item.name, one.row) for one in found.findings}
+    assert set(same.items()) <= repeated
+    assert len(repeated) < 45
