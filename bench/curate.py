@@ -27,7 +27,7 @@ from typing import Any
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import PreTrainedTokenizerFast
 
-from z1.curate import tables
+from z1 import tables
 from z1.curate.build import Build
 from z1.curate.plan import Plan
 from z1.curate.tokens import Tokens
