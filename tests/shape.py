@@ -27,6 +27,8 @@ THIRD_PARTY: dict[str, frozenset[str]] = {
     **dict.fromkeys([f"z1.engines.{part}" for part in ("choose", "decoder", "general", "weights")], HEAVY),
     "z1.curate.near": frozenset({"datasketch"}),
     "z1.tables": frozenset({"pyarrow"}),
+    "z1.train.store": frozenset({"filelock"}),
+    "z1.train.data": frozenset({"huggingface_hub"}),
     "z1.curate.tokens": frozenset({"numpy", "tokenizers"}),
     "z1.curate.teacher": frozenset({"openai"}),
     "z1.report.figures": frozenset({"matplotlib"}),

@@ -47,6 +47,19 @@ def ids(tokenizer: PreTrainedTokenizerFast, text: str) -> list[int]:
     return found
 
 
+def reply_ids(tokenizer: PreTrainedTokenizerFast, profile: Profile, thought: str, answer: str) -> list[int]:
+    """What follows a prompt of our template."""
+    return [
+        token
+        for text in chat.reply_texts(profile, prompt_end(profile), thought, answer)
+        for token in ids(tokenizer, text)
+    ]
+
+
+def prompt_end(profile: Profile) -> str:
+    return f"<|im_start|>assistant\n{profile.opens}"
+
+
 # Prompts
 
 
@@ -58,7 +71,7 @@ def test_prefix_law_what_training_masks_as_prompt_is_what_serving_sends(
         sent = chat.prompt_ids(tokenizer, profile, [{"role": "user", "content": row.question}])
         tokens, learned = Encoder(tokenizer, profile, 0.0, 0).row(row)
         assert tokens[: learned.index(True)] == sent
-        assert tokens[len(sent) : -1] == chat.reply_ids(tokenizer, profile, row.thought, row.answer)
+        assert tokens[len(sent) : -1] == reply_ids(tokenizer, profile, row.thought, row.answer)
 
 
 @EVERY
@@ -123,11 +136,39 @@ def test_an_unknown_profile_is_refused_with_those_there_are() -> None:
 # Replies and hints
 
 
+@pytest.mark.parametrize(
+    ("profile", "prompt", "thought", "written"),
+    [
+        ("z1", "assistant\n", "so", "so"),
+        ("z1", "assistant\n<think>\n", "<think>so", "<think>so"),
+        ("qwen3", "assistant\n", "so\n", "<think>\nso\n"),
+        ("qwen3", "assistant\n", "<think>\nso\n", "<think>\nso\n"),
+        ("r1-distill", "assistant<think>\n", "so\n", "so\n"),
+        ("r1-distill", "assistant<think>\n", "\n<think>\nso\n", "so\n"),
+        ("s1", "assistant\n<|im_start|>think\n", "<|im_start|>think\nso", "so"),
+        ("s1", "assistant\n<|im_start|>think\n", "  so", "  so"),
+    ],
+)
+def test_a_fence_is_opened_once_by_the_prompt_or_by_the_model(
+    profile: str, prompt: str, thought: str, written: str
+) -> None:
+    """Traces come with and without `<think>`, templates end with it or do not: all four of them read alike."""
+    row = PROFILES[profile]
+    assert chat.fenced(row, prompt, thought) == written
+    assert chat.reply_texts(row, prompt, thought, "a") == [written + row.close + "a"]
+
+
+def test_a_response_in_one_piece_is_parted_at_the_first_fence_that_closes() -> None:
+    assert chat.parted(PROFILES["qwen3"], "<think>\na</think>b</think>c") == ("<think>\na", "b</think>c")
+    assert chat.parted(PROFILES["qwen3"], "b") == ("", "b")
+    assert chat.parted(PROFILES["z1"], "a</think>b") == ("", "a</think>b")
+
+
 @EVERY
 def test_a_reply_reads_as_thought_and_answer(tokenizer: PreTrainedTokenizerFast, profile: Profile) -> None:
     for row in rows()[::5]:
-        assert tokenizer.decode(chat.reply_ids(tokenizer, profile, row.thought, row.answer)) == (
-            row.thought + profile.close + row.answer
+        assert tokenizer.decode(reply_ids(tokenizer, profile, row.thought, row.answer)) == (
+            chat.fenced(profile, prompt_end(profile), row.thought) + profile.close + row.answer
         )
 
 
@@ -137,7 +178,7 @@ def test_a_natural_answer_and_one_after_a_forced_prefix_are_the_same_ids(tokeniz
     at_once = chat.hint_ids(tokenizer, TINY, at_once=True)
     assert list(forced) == [*ids(tokenizer, HINT), *at_once]
     for row in rows():
-        natural = chat.reply_ids(tokenizer, TINY, row.thought, row.answer)
+        natural = reply_ids(tokenizer, TINY, row.thought, row.answer)
         begin = len(ids(tokenizer, row.thought))
         assert natural[:begin] == ids(tokenizer, row.thought)
         assert tuple(natural[begin : begin + len(at_once)]) == at_once
@@ -147,12 +188,12 @@ def test_a_natural_answer_and_one_after_a_forced_prefix_are_the_same_ids(tokeniz
 def test_encoding_the_answer_in_one_piece_would_give_other_ids(tokenizer: PreTrainedTokenizerFast) -> None:
     """Else the law above could not fail: the brace of the prefix melts into a list's bracket."""
     for text in LISTS:
-        assert ids(tokenizer, text) != chat.reply_ids(tokenizer, TINY, "", text)
+        assert ids(tokenizer, text) != reply_ids(tokenizer, TINY, "", text)
 
 
 def test_an_answer_without_the_prefix_is_kept_as_it_is(tokenizer: PreTrainedTokenizerFast) -> None:
-    assert chat.reply_ids(tokenizer, TINY, "s = 1\n\n", "It is 1.") == ids(tokenizer, "s = 1\n\nIt is 1.")
-    assert chat.reply_ids(tokenizer, TINY, "", "") == []
+    assert reply_ids(tokenizer, TINY, "s = 1\n\n", "It is 1.") == ids(tokenizer, "s = 1\n\nIt is 1.")
+    assert reply_ids(tokenizer, TINY, "", "") == []
 
 
 @EVERY
@@ -214,7 +255,7 @@ def test_the_answer_is_found_exactly_where_it_begins_and_never_inside_a_thought(
     """Precision and recall 100 %. What is not found in a thought is not found in any beginning of it either."""
     for row in rows():
         thought = ids(tokenizer, row.thought)
-        natural = detect(tokenizer, chat.reply_ids(tokenizer, TINY, row.thought, row.answer))
+        natural = detect(tokenizer, reply_ids(tokenizer, TINY, row.thought, row.answer))
         assert natural == len(thought)
         assert detect(tokenizer, thought) is None
 

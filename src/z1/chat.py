@@ -1,7 +1,8 @@
 """How does this family of models want to be spoken to, and how is it told to answer?
 
 One row of `PROFILES` a family, and one renderer for training and for serving: `prompt_ids` is the only place where a
-prompt becomes ids, `reply_ids` the only place where a trajectory does. A tokenizer is handed in; none is loaded here.
+prompt becomes ids, `reply_texts` the only
+place where a trajectory is written down. A tokenizer is handed in; none is loaded here.
 Sources: the paper (arXiv 2504.00810, section 2.2 and figure 2) for the hint of z1; the Qwen3 documentation for its
 early stop; simplescaling/s1 for its delimiters; deepseek-ai's card of R1-Distill for the opened `<think>`.
 """
@@ -115,27 +116,59 @@ def profile(name: str) -> Profile:
     return PROFILES[name]
 
 
-def prompt_ids(tokenizer: Tokenizer, profile: Profile, messages: str | Sequence[dict[str, str]]) -> list[int]:
-    """The ids of a prompt, up to where the model begins to think: a question, or a conversation as role and content."""
+def template(tokenizer: Tokenizer) -> str:
+    """The chat template: the tokenizer's own, or for a base model without one ChatML, begun as it begins every text."""
+    if tokenizer.chat_template:
+        return str(tokenizer.chat_template)
+    begins = tokenizer.encode("")  # what a base was trained to see before anything else, such as Llama's <s>
+    begins = begins[:-1] if begins[-1:] == [tokenizer.eos_token_id] else begins
+    return str(tokenizer.decode(begins, skip_special_tokens=False)) + CHATML
+
+
+def prompt_text(tokenizer: Tokenizer, profile: Profile, messages: str | Sequence[dict[str, str]]) -> str:
+    """A prompt up to where the model begins to think: of a question, or of a conversation as role and content."""
     turns = [{"role": "user", "content": messages}] if isinstance(messages, str) else [dict(turn) for turn in messages]
     if not turns or not turns[-1]["content"].strip():
         raise UserError("prompt", "nothing", "ask something")
     if profile.system is not None and turns[0]["role"] != "system":
         turns.insert(0, {"role": "system", "content": profile.system})
-    template = None if tokenizer.chat_template else CHATML
-    text = tokenizer.apply_chat_template(turns, chat_template=template, tokenize=False, add_generation_prompt=True)
-    return list(tokenizer.encode(text + profile.opens, add_special_tokens=False))
+    own = None if tokenizer.chat_template else template(tokenizer)
+    text = tokenizer.apply_chat_template(turns, chat_template=own, tokenize=False, add_generation_prompt=True)
+    return str(text) + profile.opens
 
 
-def reply_ids(tokenizer: Tokenizer, profile: Profile, thought: str, answer: str) -> list[int]:
-    """The ids of a trajectory as training shows it, without the stop id.
+def prompt_ids(tokenizer: Tokenizer, profile: Profile, messages: str | Sequence[dict[str, str]]) -> list[int]:
+    """The ids of `prompt_text`: the template has written what begins a text, so the tokenizer adds nothing."""
+    return list(tokenizer.encode(prompt_text(tokenizer, profile, messages), add_special_tokens=False))
 
-    The answer prefix stands as ids by itself, so that a forced prefix and one that the model wrote are the same ids.
+
+def reply_texts(profile: Profile, prompt: str, thought: str, answer: str) -> list[str]:
+    """A trajectory as training shows it after `prompt`, without the stop, in the pieces that become ids one by one.
+
+    The answer prefix stands by itself, so that a forced prefix and one that the model wrote are the same ids.
     """
     prefix = profile.prefix if answer.startswith(profile.prefix) else ""
-    thought += profile.close
+    thought = fenced(profile, prompt, thought) + profile.close
     parts = (thought, prefix, answer.removeprefix(prefix)) if prefix else (thought + answer,)
-    return [token for part in parts if part for token in tokenizer.encode(part, add_special_tokens=False)]
+    return [part for part in parts if part]
+
+
+def parted(profile: Profile, response: str) -> tuple[str, str]:
+    """Thought and answer of a response in one piece: what stands before and after the first fence that closes.
+
+    Without a fence all of it is answer; families that think without one have no other thought.
+    """
+    thought, closed, answer = response.partition(profile.close) if profile.close else ("", "", "")
+    return (thought, answer) if closed else ("", response)
+
+
+def fenced(profile: Profile, prompt: str, thought: str) -> str:
+    """`thought` with the fence that this family opens, once: at the end of the `prompt`, or by the model itself."""
+    opens = profile.opens.strip() or profile.close.replace("</", "<", 1)
+    if not profile.close or opens == profile.close:
+        return thought
+    bare = thought.lstrip().removeprefix(opens).removeprefix("\n") if thought.lstrip().startswith(opens) else thought
+    return bare if prompt.rstrip().endswith(opens) else f"{opens}\n{bare}"
 
 
 def hint_ids(tokenizer: Tokenizer, profile: Profile, *, at_once: bool) -> tuple[int, ...]:

@@ -13,7 +13,7 @@ from z1.recipe import ModelSettings, Recipe, TrainSettings
 from z1.records import Row
 from z1.train import model as models
 from z1.train import tokenizer as tokenizers
-from z1.train.rows import Encoder, Rows, encode
+from z1.train.rows import Encoder, Limit, Rows, encode, gather
 from z1.world import Wanted, collect
 
 PROFILE = chat.profile("z1-tiny")
@@ -41,7 +41,7 @@ def tokenizer() -> PreTrainedTokenizerFast:
 @cache
 def encoded(hint_share: float = 0.3) -> Rows:
     """The rows as ids."""
-    return encode(rows(), Encoder(tokenizer(), PROFILE, hint_share, SEED), 256)
+    return gather(encode(rows(), Encoder(tokenizer(), PROFILE, hint_share, SEED), Limit(256)))
 
 
 def model_settings(layers: int = 1) -> ModelSettings:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,7 +15,8 @@ from z1 import chat
 from z1.chat import PROFILES, Profile
 from z1.errors import UserError
 from z1.records import Row
-from z1.train.rows import Encoder, Rows, batches, encode, once
+from z1.train import tokenizer as tokenizers
+from z1.train.rows import NO_FENCE, TRUNCATED, Encoded, Encoder, Limit, batches, encode, gather
 
 LAW = settings(max_examples=80, deadline=None, derandomize=True)
 EVERY_ROW = pytest.mark.parametrize("row", small.rows(), ids=lambda row: row.id[:6])
@@ -40,7 +39,7 @@ def prompt(row: Row) -> list[int]:
 @EVERY_ROW
 def test_exactly_the_response_and_its_stop_are_learned(row: Row) -> None:
     tokens, learned = encoder(0.0).row(row)
-    reply = chat.reply_ids(small.tokenizer(), small.PROFILE, row.thought, row.answer)
+    reply = [token for text in chat.reply_texts(small.PROFILE, "", row.thought, row.answer) for token in ids(text)]
     stop = small.tokenizer().eos_token_id
     assert tokens == [*prompt(row), *reply, stop]
     assert learned == [False] * len(prompt(row)) + [True] * (len(reply) + 1)
@@ -55,7 +54,10 @@ def test_every_profile_learns_the_response_alone(profile: Profile) -> None:
     first = learned.index(True)
     assert tokens[:first] == chat.prompt_ids(small.tokenizer(), profile, row.question)
     assert all(learned[first:])
-    assert small.tokenizer().decode(tokens[first:-1]) == row.thought + profile.close + row.answer
+    prompt = chat.prompt_text(small.tokenizer(), profile, row.question)
+    assert small.tokenizer().decode(tokens[first:-1]) == (
+        chat.fenced(profile, prompt, row.thought) + profile.close + row.answer
+    )
 
 
 @EVERY_ROW
@@ -109,61 +111,112 @@ def test_encoded_rows_stand_end_to_end() -> None:
         assert (made.ids[part].tolist(), made.learned[part].tolist()) == encoder(0.3).row(row)
 
 
+def cut(rows: list[Row], most: int, over_long: Any = "refuse") -> list[Encoded]:
+    return list(encode(rows, encoder(0.0), Limit(most, over_long)))
+
+
+def by_length() -> list[Row]:
+    return sorted(small.rows(), key=lambda row: len(encoder(0.0).row(row)[0]))
+
+
 def test_a_row_of_exactly_the_context_fits_and_one_id_more_is_refused_by_name() -> None:
-    shortest, *_others, row = sorted(small.rows(), key=lambda row: len(encoder(0.0).row(row)[0]))
+    shortest, *_others, row = by_length()
     size = len(encoder(0.0).row(row)[0])
-    assert encode([row], encoder(0.0), size).sizes.tolist() == [size]
+    assert [len(made.ids) for made in cut([row], size)] == [size]
     with pytest.raises(
         UserError, match=f"row {row.id}: got {size} ids; raise model.context above {size - 1}"
     ) as caught:
-        encode([shortest, row], encoder(0.0), size - 1)
+        cut([shortest, row], size - 1)
     assert "\n" not in str(caught.value)
+
+
+def test_a_row_that_is_too_long_is_dropped_and_named_and_nothing_else_is() -> None:
+    rows = by_length()
+    size = len(encoder(0.0).row(rows[-1])[0])
+    made = cut(rows, size - 1, "drop")
+    fit = [len(encoder(0.0).row(row)[0]) < size for row in rows]
+    assert [one.note for one in made] == ["" if fits else "too long" for fits in fit]
+    assert [len(one.ids) > 0 for one in made] == fit
+    assert [one.id for one in made] == [row.id for row in rows]
+
+
+def test_only_where_it_is_asked_for_a_row_is_truncated_and_it_is_said() -> None:
+    row = by_length()[-1]
+    tokens, learned = encoder(0.0).row(row)
+    (made,) = cut([row], len(tokens) - 1, "truncate")
+    assert (made.ids.tolist(), made.learned.tolist(), made.note) == (tokens[:-1], learned[:-1], TRUNCATED)
+    (made,) = cut([row], len(prompt(row)) + 1, "truncate")
+    assert made.learned.sum() == 1
+
+
+def test_a_row_that_truncation_leaves_nothing_to_learn_is_left_out() -> None:
+    row = by_length()[-1]
+    (made,) = cut([row], len(prompt(row)), "truncate")
+    assert (len(made.ids), made.note) == (0, "nothing to learn")
+
+
+@pytest.mark.parametrize("change", [{"question": " \n"}, {"answer": ""}], ids=str)
+def test_a_row_without_question_or_answer_is_left_out(change: dict[str, Any]) -> None:
+    before, row, after = small.rows()[:3]
+    made = cut([before, replace(row, **change), after], 256)
+    assert [(one.id, one.note) for one in made] == [(before.id, ""), (row.id, "empty"), (after.id, "")]
+
+
+def test_many_rows_at_once_are_the_rows_one_by_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("z1.train.rows.TOGETHER", 5)
+    made = encode(small.rows(), encoder(0.3), Limit(256))
+    assert [(one.ids.tolist(), one.learned.tolist()) for one in made] == [encoder(0.3).row(row) for row in small.rows()]
 
 
 def test_an_empty_corpus_is_refused_in_one_line() -> None:
     with pytest.raises(UserError) as caught:
-        encode([], encoder(0.0), 128)
+        gather([])
     assert str(caught.value) == "training rows: got none; curate some first"
 
 
-def test_rows_are_encoded_once_and_read_afterwards(tmp_path: Path) -> None:
-    made, calls = small.encoded(), []
-
-    def make() -> Rows:
-        calls.append(1)
-        return made
-
-    path = tmp_path / "deep" / "rows.npz"
-    for kept in (once(path, make), once(path, make), once(path, make)):
-        for name in ("ids", "learned", "starts"):
-            assert np.array_equal(getattr(kept, name), getattr(made, name))
-            assert getattr(kept, name).dtype == getattr(made, name).dtype
-    assert len(calls) == 1
+def test_a_tokenizer_that_cannot_end_a_reply_is_refused() -> None:
+    endless = tokenizers.build(["a"], 300)
+    endless.eos_token = None
+    with pytest.raises(UserError, match="eos_token: got none; set one"):
+        Encoder(endless, small.PROFILE, 0.0, 0).row(small.rows()[0])
 
 
-def fail() -> Rows:
-    raise UserError("training rows", "none", "curate some first")
+# rows of a dataset, in one piece
 
-
-def torn(file: Any, **_arrays: Any) -> None:
-    file.write(b"PK half a file")
-    raise OSError("no space left")
+FENCED = Profile("fenced", close="</think>")
 
 
 @pytest.mark.parametrize(
-    ("make", "write", "error"), [(fail, np.savez, UserError), (small.encoded, torn, OSError)], ids=["make", "write"]
+    ("response", "reply", "note"),
+    [
+        ("<think>\na\n</think>\nb", "<think>\na\n</think>\nb", ""),
+        ("a\n</think>\nb", "<think>\na\n</think>\nb", ""),
+        ("b", "<think>\n</think>b", NO_FENCE),
+    ],
 )
-def test_a_failure_on_the_way_leaves_no_file(
-    make: Callable[[], Rows],
-    write: Callable[..., None],
-    error: type[Exception],
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
+def test_a_response_in_one_piece_is_parted_at_its_fence_which_is_opened_once(
+    response: str, reply: str, note: str
 ) -> None:
-    monkeypatch.setattr(np, "savez", write)
-    with pytest.raises(error):
-        once(tmp_path / "rows.npz", make)
-    assert not list(tmp_path.iterdir())
+    row = Row("r", "q?", "", response, "", None)
+    (made,) = encode([row], encoder(0.0, FENCED), Limit(256))
+    assert small.tokenizer().decode(made.ids[made.learned][:-1]) == reply
+    assert made.note == note
+    (opened,) = encode([row], encoder(0.0, replace(FENCED, opens="<think>\n")), Limit(256))
+    assert small.tokenizer().decode(opened.ids[opened.learned][:-1]) == reply.removeprefix("<think>\n")
+
+
+def test_the_fingerprint_tells_whatever_decides_which_ids_a_row_becomes() -> None:
+    other = tokenizers.build(["a"], 300)
+    other.chat_template = "{{ messages[0]['content'] }}"
+    every = [
+        encoder(0.0),
+        encoder(0.1),
+        encoder(0.1, seed=8),
+        encoder(0.0, FENCED),
+        Encoder(other, small.PROFILE, 0.0, 0),
+    ]
+    assert len({one.fingerprint for one in every}) == len(every)
+    assert encoder(0.0).fingerprint == encoder(0.0, seed=8).fingerprint  # nothing is drawn
 
 
 @given(SIZES, st.integers(1, 200), st.integers(0, 2**32), st.integers(0, 9))

@@ -106,7 +106,7 @@ def test_a_model_that_cannot_be_written_leaves_no_folder(tmp_path: Path, monkeyp
     monkeypatch.setattr(Qwen2ForCausalLM, "save_pretrained", torn)
     with pytest.raises(OSError, match="no space"):
         train(small.recipe(0.1), small.write(tmp_path / "rows.jsonl"), tmp_path / "train", silent)
-    assert sorted(path.name for path in (tmp_path / "train").iterdir()) == ["checkpoint.pt", "rows.npz"]
+    assert sorted(path.name for path in (tmp_path / "train").iterdir()) == [".rows.lock", "checkpoint.pt", "rows"]
 
 
 def test_a_fraction_of_an_epoch_is_that_fraction_of_its_steps(made: Path, tmp_path: Path) -> None:

@@ -3,6 +3,9 @@
     tokenizer.py   which tokenizer does a model from scratch get?
     model.py       which weights does it begin with?
     rows.py        what does it see of a row, and what of it does it learn?
+    store.py       where do encoded rows lie?
+    data.py        which rows of a dataset?
+    batches.py     which rows does each step see, and which process computes them?
     muon.py        how are its matrices updated?
     loop.py        how does it learn, and go on after a kill?
 
@@ -31,10 +34,11 @@ from z1.runs import hash_file, provenance, read_json, read_lines, whole_folder, 
 from z1.train import model as models
 from z1.train import tokenizer as tokenizers
 from z1.train.loop import Progress, Trainer
-from z1.train.rows import Encoder, encode, once
+from z1.train.rows import Encoder, Limit, encode
+from z1.train.store import once
 
 MODEL = "model"
-ROWS = "rows.npz"
+ROWS = "rows"
 
 TOKENIZER_ROWS = 8_000
 """Rows that the tokenizer is made from; more give the same tokens."""
@@ -66,7 +70,8 @@ def train(
     model, tokenizer = _start(recipe, corpus, base)
     encoder = Encoder(tokenizer, profile, recipe.train.hint_share, recipe.seed)
     shown = [row for row in corpus for _ in range(recipe.train.repeats.get(row.level, 1))]
-    data = once(folder / ROWS, lambda: encode(shown, encoder, model.config.max_position_embeddings))
+    limit = Limit(model.config.max_position_embeddings)
+    data = once(folder / ROWS, lambda: encode(shown, encoder, limit)).rows
     trainer = Trainer(model, data, recipe.train, recipe.seed)
     plan(trainer.expected_seconds(folder))
     trainer.run(folder, report)

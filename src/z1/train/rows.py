@@ -1,30 +1,45 @@
 """What does the model see of a row, and what of it does it learn?
 
-A row of curated data becomes ids and a mask: the prompt is seen, the response is learned. A share of rows is cut inside
-its thought and continued with the hint, as the window does it: there the hint is seen and the answer learned. Encoding
-is done once and kept as flat arrays; a row that does not fit the context is refused, never cut short.
+A row of data becomes ids and a mask: the prompt is seen, the response and its end are learned. A share of rows is cut
+inside its thought and continued with the hint, as the window does it: there the hint is seen and the answer learned. A
+row that is too long is refused, left out or truncated, as it was asked for; the first is what happens unasked. Prompt
+and response are encoded apart, so that the ids before the first learned one are those that serving sends.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
-from pathlib import Path
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
+from functools import cached_property
+from hashlib import sha256
+from itertools import islice
 from random import Random
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from z1 import chat
-from z1.chat import Profile, Tokenizer
+from z1.chat import Profile
 from z1.errors import UserError
 from z1.records import Row
-from z1.runs import whole_file
+
+TOGETHER = 1_000
+"""Rows whose texts the tokenizer gets at once; it encodes them on all cores."""
+
+TRUNCATED, NO_FENCE = "truncated", "no fence"
+"""Notes on rows that are kept."""
+
+TOO_LONG, EMPTY, NOTHING = "too long", "empty", "nothing to learn"
+"""Why rows are left out."""
+
+TAUGHT_NOTHING = np.zeros(0, np.int32), np.zeros(0, np.bool_)
 
 
 @dataclass(frozen=True, slots=True)
 class Rows:
-    """All rows end to end: `ids` and `learned` [total ids], and `starts` [rows + 1]."""
+    """All rows end to end: `ids` and `learned` [total ids], and `starts` [rows + 1]. No row's first id is learned."""
 
     ids: NDArray[np.int32]
     learned: NDArray[np.bool_]
@@ -45,59 +60,138 @@ class Rows:
 
 
 @dataclass(frozen=True, slots=True)
-class Encoder:
-    """Turns rows into ids for one tokenizer and profile; `hint_share` of the rows that think are cut."""
+class Encoded:
+    """A row as ids and learned mask [ids]; without any where `note` says why it is left out.
 
-    tokenizer: Tokenizer
+    Of a row that is kept `note` is "", "truncated" where it lost its end, or "no fence" where its family fences
+    thoughts and it has none: the model is taught to close an empty one.
+    """
+
+    id: str
+    ids: NDArray[np.int32]
+    learned: NDArray[np.bool_]
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """Most ids of a row, what becomes of longer ones, and the key of the recipe that says so."""
+
+    most: int
+    over_long: Literal["drop", "truncate", "refuse"] = "refuse"
+    key: str = "model.context"
+
+
+@dataclass(frozen=True)
+class Encoder:
+    """Turns rows into ids for one transformers tokenizer and profile; `hint_share` of the rows that think are cut."""
+
+    tokenizer: Any
     profile: Profile
     hint_share: float
     seed: int
 
+    @cached_property
+    def stop(self) -> int:
+        """The id that ends every row, and every reply. Raises UserError where the tokenizer has none."""
+        if self.tokenizer.eos_token_id is None:
+            raise UserError("the tokenizer's eos_token", "none", "set one in its tokenizer_config.json")
+        return int(self.tokenizer.eos_token_id)
+
     def row(self, row: Row) -> tuple[list[int], list[bool]]:
         """Ids and, for each, whether it is learned."""
-        prompt = chat.prompt_ids(self.tokenizer, self.profile, row.question)
-        stop = [self.tokenizer.eos_token_id or 0]
-        reply = chat.reply_ids(self.tokenizer, self.profile, row.thought, row.answer)
-        rng = Random(f"{self.seed}:{row.id}")
-        if rng.random() >= self.hint_share:
-            return prompt + reply + stop, [False] * len(prompt) + [True] * (len(reply) + len(stop))
-        thought = self.tokenizer.encode(row.thought, add_special_tokens=False) if row.thought else []
-        thought = thought[: rng.randint(0, len(thought))]
-        hint = list(chat.hint_ids(self.tokenizer, self.profile, at_once=not thought))
-        rest = row.answer.removeprefix(self.profile.prefix)
-        answer = self.tokenizer.encode(rest, add_special_tokens=False) + stop
-        learned = [False] * len(prompt) + [True] * len(thought) + [False] * len(hint) + [True] * len(answer)
-        return prompt + thought + hint + answer, learned
+        made = self.rows([row])[0]
+        return made.ids.tolist(), made.learned.tolist()
+
+    def rows(self, rows: Sequence[Row]) -> list[Encoded]:
+        """As `row`, for many at once. One without question or answer is left out."""
+        texts = [self._texts(row) for row in rows]
+        flat = [text for each in texts for text in each]
+        found: list[list[int]] = (
+            self.tokenizer(flat, add_special_tokens=False, return_attention_mask=False)["input_ids"] if flat else []
+        )
+        pieces = iter(found)
+        return [self._joined(row, list(islice(pieces, len(each)))) for row, each in zip(rows, texts, strict=True)]
+
+    def _texts(self, row: Row) -> list[str]:
+        """What of a row is to become ids: prompt, then the pieces of its reply or, if it is cut, thought and answer."""
+        if not row.question.strip() or not row.answer.strip():
+            return []
+        prompt = chat.prompt_text(self.tokenizer, self.profile, row.question)
+        thought, answer = self._parted(row)
+        if self._draws(row).random() < self.hint_share:
+            return [prompt, chat.fenced(self.profile, prompt, thought), answer.removeprefix(self.profile.prefix)]
+        return [prompt, *chat.reply_texts(self.profile, prompt, thought, answer)]
+
+    def _parted(self, row: Row) -> tuple[str, str]:
+        return (row.thought, row.answer) if row.thought else chat.parted(self.profile, row.answer)
+
+    def _joined(self, row: Row, pieces: list[list[int]]) -> Encoded:
+        if not pieces:
+            return Encoded(row.id, *TAUGHT_NOTHING, EMPTY)
+        prompt, *reply = pieces
+        draws = self._draws(row)
+        if draws.random() < self.hint_share:
+            thought, answer = reply
+            thought = thought[: draws.randint(0, len(thought))]
+            hint = self._hints[not thought]
+            parts = [(prompt, False), (thought, True), (hint, False), ([*answer, self.stop], True)]
+        else:
+            parts = [(prompt, False), *((part, True) for part in reply), ([self.stop], True)]
+        ids = [token for part, _learned in parts for token in part]
+        learned = [taught for part, taught in parts for _token in part]
+        note = NO_FENCE if self.profile.close and not self._parted(row)[0] else ""
+        return Encoded(row.id, np.array(ids, np.int32), np.array(learned, np.bool_), note)
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """16 hexadecimal digits of all that decides which ids a row becomes."""
+        backend = getattr(self.tokenizer, "backend_tokenizer", None)
+        words = backend.to_str() if backend else json.dumps(sorted(self.tokenizer.get_vocab().items()))
+        drawn = [self.hint_share, self.seed] if self.hint_share else []
+        facts = [words, chat.template(self.tokenizer), self.stop, asdict(self.profile), drawn]
+        return sha256(json.dumps(facts).encode()).hexdigest()[:16]
+
+    def _draws(self, row: Row) -> Random:
+        return Random(f"{self.seed}:{row.id}")
+
+    @cached_property
+    def _hints(self) -> dict[bool, list[int]]:
+        return {
+            at_once: list(chat.hint_ids(self.tokenizer, self.profile, at_once=at_once)) for at_once in (True, False)
+        }
 
 
-def encode(rows: Iterable[Row], encoder: Encoder, context: int) -> Rows:
-    """All `rows` as arrays; refuses an empty corpus, and by name a row of more than `context` ids."""
-    ids: list[int] = []
-    learned: list[bool] = []
-    starts = [0]
-    for row in rows:
-        tokens, mask = encoder.row(row)
-        if len(tokens) > context:
-            raise UserError(
-                f"row {row.id}", f"{len(tokens)} ids", f"raise model.context above {context} or leave it out"
-            )
-        ids += tokens
-        learned += mask
-        starts.append(len(ids))
-    if len(starts) == 1:
-        raise UserError("training rows", "none", "curate some first")
-    return Rows(np.array(ids, np.int32), np.array(learned, np.bool_), np.array(starts, np.int64))
+def encode(rows: Iterable[Row], encoder: Encoder, limit: Limit) -> Iterator[Encoded]:
+    """All `rows` in their order, none of more than `limit.most` ids."""
+    source = iter(rows)
+    while block := list(islice(source, TOGETHER)):
+        yield from (_within(made, limit) for made in encoder.rows(block))
 
 
-def once(path: Path, make: Callable[[], Rows]) -> Rows:
-    """The rows in `path`, or those that `make` gives, kept there for the next time."""
-    if not path.exists():
-        made = make()
-        with whole_file(path) as temporary, temporary.open("wb") as file:
-            np.savez(file, ids=made.ids, learned=made.learned, starts=made.starts)
+def _within(made: Encoded, limit: Limit) -> Encoded:
+    if len(made.ids) <= limit.most:
         return made
-    with np.load(path, allow_pickle=False) as kept:
-        return Rows(kept["ids"], kept["learned"], kept["starts"])
+    if limit.over_long == "refuse":
+        do = f"raise {limit.key} above {limit.most} or leave it out"
+        raise UserError(f"row {made.id}", f"{len(made.ids)} ids", do)
+    if limit.over_long == "drop":
+        return replace(made, ids=TAUGHT_NOTHING[0], learned=TAUGHT_NOTHING[1], note=TOO_LONG)
+    if not made.learned[: limit.most].any():
+        return replace(made, ids=TAUGHT_NOTHING[0], learned=TAUGHT_NOTHING[1], note=NOTHING)
+    return replace(made, ids=made.ids[: limit.most], learned=made.learned[: limit.most], note=TRUNCATED)
+
+
+def gather(encoded: Iterable[Encoded]) -> Rows:
+    """The rows that are not left out, in memory. Raises UserError where there are none."""
+    kept = [made for made in encoded if len(made.ids)]
+    if not kept:
+        raise UserError("training rows", "none", "curate some first")
+    return Rows(
+        np.concatenate([made.ids for made in kept]),
+        np.concatenate([made.learned for made in kept]),
+        np.cumsum([0, *(len(made.ids) for made in kept)]),
+    )
 
 
 def batches(
