@@ -89,6 +89,19 @@ ROWS: dict[str, str] = {
     "globals of a function": (
         "x = 1\ndef f():\n    global x\n    x += 1\nf()\nprint(x, sorted(k for k in globals() if k[0] != '_'))"
     ),
+    "what the standard files say of themselves": (
+        "import sys\nfor f in (sys.stdin, sys.stdout, sys.stderr, sys.__stdin__):\n"
+        "    print(f.fileno(), f.name, f.mode, f.seekable(), f.isatty(), f.encoding, f.line_buffering)\n"
+        "    print(type(f.buffer).__name__)\n"
+        "try: sys.stdin.seek(0)\nexcept OSError as e: print(e.errno)"
+    ),
+    "locks and threads": (
+        "import threading, queue\nq = queue.Queue()\nlock = threading.RLock()\n"
+        "def f(n):\n    with lock: q.put(n)\n"
+        "ts = [threading.Thread(target=f, args=(n,)) for n in range(4)]\n"
+        "for t in ts: t.start()\nfor t in ts: t.join()\n"
+        "print(sorted(q.queue), threading.main_thread() is threading.current_thread(), threading.active_count())"
+    ),
     "a temporary file": (
         "import tempfile\nwith tempfile.TemporaryFile('w+') as f:\n    f.write('a')\n    f.seek(0)\n    print(f.read())"
     ),

@@ -21,7 +21,6 @@ RAISED = "raised"
 
 def run(job: dict[str, Any]) -> None:
     """Call `job["name"]` of `job["code"]` with each of `job["inputs"]` (lists of arguments, or maps by name)."""
-    program.files()
     module = program.main_module("solution")
     sys.modules["__main__"] = module
     status = program.execute(job["before"], module) or program.execute(job["code"], module)

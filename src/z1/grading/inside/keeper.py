@@ -71,7 +71,7 @@ def _order(leash: socket.socket) -> dict[str, Any]:
 def _once(job: dict[str, Any], leash: socket.socket, given: list[int], become: Become) -> dict[str, Any]:
     began = time.monotonic()
     begun, begins = os.pipe()
-    child = os.fork()
+    child = kernel.fork()
     if child == 0:
         os.setsid()
         allowed = max(1, int(job["cpu"] + 0.999))

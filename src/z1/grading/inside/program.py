@@ -1,8 +1,8 @@
 """How does a forked interpreter run a program as a fresh one would?
 
-The program gets descriptors 0, 1 and 2 with new files over them, so that every idiom of reading input meets a real
-pipe; a `__main__` of its own; and at its end what Python does at an end: threads are joined, `atexit` is honoured,
-files that were left open are flushed, an uncaught exception is printed and gives exit status 1.
+The program gets real pipes as descriptors 0, 1 and 2 below files that nobody has used, so that every idiom of reading
+input works; a `__main__` of its own; and at its end what Python does at an end: threads are joined, `atexit` is
+honoured, files that were left open are flushed, an uncaught exception is printed and gives exit status 1.
 """
 
 from __future__ import annotations
@@ -35,16 +35,24 @@ DIGITS = 50_000
 def run(job: dict[str, Any]) -> None:
     """Run `job["code"]` as `__main__`; ends the process."""
     os.close(3)
-    files()
     leave(execute(job["code"], main_module("__main__")))
 
 
 def files() -> None:
-    """New standard files over descriptors 0, 1 and 2, as an interpreter makes them at its start."""
+    """New standard files over pipes, as an interpreter makes them at its start.
+
+    A server makes them once, and its forks put pipes of their own below them. Nobody uses the pipes made here.
+    """
+    for ends, numbers in ((os.pipe(), (0,)), (os.pipe(), (1, 2))):
+        for number in numbers:
+            os.dup2(ends[number > 0], number)
+        for end in ends:
+            os.close(end)
     for name, number, mode in (("stdin", 0, "r"), ("stdout", 1, "w"), ("stderr", 2, "w")):
         errors = "backslashreplace" if name == "stderr" else "surrogateescape"
         buffering = 1 if number == 2 else -1
         file = open(number, mode, encoding="utf-8", errors=errors, closefd=False, buffering=buffering)  # noqa: SIM115
+        file.buffer.raw.name = f"<{name}>"  # type: ignore[attr-defined]
         setattr(sys, name, file)
         setattr(sys, f"__{name}__", file)
 

@@ -14,6 +14,7 @@ import gc
 import importlib
 import json
 import os
+import random
 import select
 import signal
 import socket
@@ -123,6 +124,7 @@ def _serve(sockets: list[socket.socket], settings: dict[str, Any], layers: dict[
     for name in [name for name in sys.modules if name.split(".")[0] == "z1"]:
         del sys.modules[name]
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    program.files()
     Rooms(layers, kinds, (os.geteuid(), os.getegid()), settings["ready"]).serve(sockets[0])
 
 
@@ -162,7 +164,7 @@ class Rooms:
 
     def _make(self, kind: Kind, control: socket.socket) -> None:
         try:
-            child = kernel.fork_into(kind.flags) if self._layers["isolated"] else os.fork()
+            child = kernel.fork_into(kind.flags) if self._layers["isolated"] else kernel.fork()
         except OSError as error:
             _refuse(kind.jobs, f"no room: {error}")
             os.write(self._take, kind.mark)
@@ -217,6 +219,7 @@ def _become(given: list[int], job: dict[str, Any], begins: int) -> None:
     for target in range(4):
         os.dup2(target + 100, target, inheritable=target < 3)
     os.chdir("/tmp")
+    random.seed()
     os.write(104, keeper.BEGUN)
     os.closerange(4, 256)
     try:

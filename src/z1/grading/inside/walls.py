@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shutil
 import stat
 from collections.abc import Iterable
 
@@ -71,8 +70,8 @@ def _furnish(shown: Iterable[str]) -> None:
         with open(f"{NEW}/etc/{name}", "w") as file:
             file.write(text)
     for path in COPIED:
-        with contextlib.suppress(OSError):
-            shutil.copyfile(OLD + path, NEW + path)
+        with contextlib.suppress(OSError), open(OLD + path, "rb") as file, open(NEW + path, "wb") as copy:
+            copy.write(file.read())  # by hand: what `shutil` loads, every fork would copy
     os.mkdir(NEW + "/proc")
 
 
