@@ -50,7 +50,7 @@ def describe(dataset: Path, tokenizer: str) -> None:
     )
     with TemporaryDirectory() as folder:
         for one in build.Build(plan, Path(folder)).candidates():
-            description.add(one.response, one.tokens or 0)
+            description.add(one.response, one.tokens or 0, one.difficulty)
     Console(soft_wrap=True, highlight=False).print(description.markdown(), markup=False)
 
 
@@ -58,12 +58,15 @@ def _columns(row: dict[str, Any], dataset: Path, *, counted: bool) -> dict[Colum
     """Which columns of a dataset hold the response and, unless it is counted, its tokens."""
     if "response" not in row:
         raise UserError(f"dataset {dataset}", f"columns {', '.join(row)}", "give one with a column response")
+    found: dict[Column, str] = {"question": "response", "response": "response"}
+    if "difficulty" in row:
+        found["difficulty"] = "difficulty"
     if counted:
-        return {"question": "response", "response": "response"}
-    found = next((name for name in row if name.startswith("token") and isinstance(row[name], int)), None)
-    if found is None:
+        return found
+    tokens = next((name for name in row if name.startswith("token") and isinstance(row[name], int)), None)
+    if tokens is None:
         raise UserError(f"dataset {dataset}", "no column of token counts", "give --tokenizer")
-    return {"question": "response", "response": "response", "tokens": found}
+    return {**found, "tokens": tokens}
 
 
 def _ask(plan: Plan, settings: TeacherSettings, folder: Path) -> None:

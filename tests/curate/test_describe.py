@@ -31,7 +31,27 @@ def test_table_3() -> None:
 
 def test_the_classes_of_the_histogram_hold_every_row_once() -> None:
     found = described([0, 1, 2, 3, 4, 7, 8, 40]).histogram()
-    assert found == [(0, 0, 1), (1, 1, 1), (2, 3, 2), (4, 7, 2), (8, 15, 1), (16, 31, 0), (32, 63, 1)]
+    rows = [(0, 0, 1), (1, 1, 1), (2, 3, 2), (4, 7, 2), (8, 15, 1), (16, 31, 0), (32, 63, 1)]
+    assert found == [(low, high, [count]) for low, high, count in rows]
+
+
+def test_the_histogram_has_a_column_for_each_difficulty_from_easy_to_hard() -> None:
+    made = Description()
+    for size, difficulty in ((5, "Hard"), (1, "Easy"), (6, "Easy"), (5, "Medium"), (4, "odd"), (1, "")):
+        made.add("R", size, difficulty)
+    assert made.difficulties() == ["Easy", "Medium", "Hard", "", "odd"]
+    assert made.histogram() == [(1, 1, [2, 1, 0, 0, 1, 0]), (2, 3, [0] * 6), (4, 7, [4, 1, 1, 1, 0, 1])]
+    assert (
+        "| tokens | rows | Easy | Medium | Hard | not said | odd |\n|---|---|---|---|---|---|---|\n" in made.markdown()
+    )
+    assert "| 4 to 7 | 4 | 1 | 1 | 1 | 0 | 1 |" in made.markdown()
+    steps = Description()
+    for number in range(1, 12):
+        steps.add("R", number, str(number))
+    assert steps.difficulties() == [str(number) for number in range(1, 12)]
+    for number in range(20):
+        steps.add("R", 1, f"kind {number}")
+    assert steps.difficulties() == [] and "| tokens | rows |\n" in steps.markdown()
 
 
 def test_the_profile_counts_trigrams_in_lower_case() -> None:

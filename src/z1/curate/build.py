@@ -114,10 +114,11 @@ class Build:
         tests.append(Seen().wrong)
         if plan.duplicates.near is not None:
             tests.append(Near(plan.duplicates, plan.seed).wrong)
-        return [
-            Entry(one.id, one.problem, one.tokens or 0, next(filter(None, (wrong(one) for wrong in tests)), ""))
-            for one in self.candidates()
-        ]
+        entries = []
+        for one in self.candidates():
+            why = next(filter(None, (wrong(one) for wrong in tests)), "")
+            entries.append(Entry(one.id, one.problem, one.tokens or 0, why, one.difficulty))
+        return entries
 
     def _manifest(self, entries: list[Entry], found: list[Pair], taken: int, reasons: Counter[str]) -> dict[str, Any]:
         ratios = sorted(pair.ratio for pair in found)
@@ -142,7 +143,7 @@ class Build:
             for one, entry in zip(self.candidates(), entries, strict=True):
                 open_pairs.meet(entry, one)
                 if not entry.why:
-                    description.add(one.response, entry.tokens)
+                    description.add(one.response, entry.tokens, one.difficulty)
                     fields = one.as_json()
                     yield {name: fields.get(name, entry.tokens) for name in columns}
 

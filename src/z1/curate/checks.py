@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 
+from z1.curate.language import foreign
 from z1.curate.plan import CheckSettings
 from z1.curate.sources import Candidate
 from z1.grading import Verdict, exact
@@ -72,6 +73,8 @@ def wrong(one: Candidate, settings: CheckSettings) -> str:
         return why
     if settings.repetition < 1 and repetition(one.response) > settings.repetition:
         return f"repetition over {settings.repetition:g}"
+    if settings.language < 1 and foreign(one.question, one.response) > settings.language:
+        return "another language"
     for check, wanted in ((has_code, settings.code), (agrees, settings.answer), (passed, settings.passed)):
         if wanted and (why := check(one)):
             return why

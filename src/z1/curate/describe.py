@@ -1,18 +1,25 @@
 """What is in a dataset of trajectories?
 
 The statistics of the paper's Table 3 (rows, tokens, mean, least and most) and its trigram profile (arXiv 2504.00810),
-with quartiles and a histogram of lengths. Trigrams are three words as white space parts them, in lower case, every
-occurrence counted; past a million different ones those seen once are dropped, so that memory stays flat: counts of
-frequent ones are then too low by at most the number of droppings.
+with quartiles and a histogram of lengths, by difficulty where rows have one. Trigrams are three words as white space
+parts them, in lower case, every occurrence counted; past a million different ones those seen once are dropped, so that
+memory stays flat: counts of frequent ones are then too low by at most the number of droppings.
 """
 
 from __future__ import annotations
 
-from collections import Counter
+import math
+from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 from statistics import quantiles
 
 MOST_TRIGRAMS = 1_000_000
+
+MOST_DIFFICULTIES = 12
+"""Columns of the histogram; where there are more kinds of difficulty, none is shown."""
+
+RANKS = {"easy": -3.0, "medium": -2.0, "hard": -1.0}
+"""Words for difficulties, in order."""
 
 
 @dataclass(slots=True)
@@ -21,10 +28,13 @@ class Description:
 
     sizes: list[int] = field(default_factory=list)
     trigrams: Counter[tuple[str, str, str]] = field(default_factory=Counter)
+    by_difficulty: dict[str, Counter[int]] = field(default_factory=lambda: defaultdict(Counter))
+    """Difficulty -> class of the histogram -> rows."""
 
-    def add(self, response: str, tokens: int) -> None:
+    def add(self, response: str, tokens: int, difficulty: str = "") -> None:
         """One more row."""
         self.sizes.append(tokens)
+        self.by_difficulty[difficulty][tokens.bit_length()] += 1
         words = response.lower().split()
         self.trigrams.update(zip(words, words[1:], words[2:], strict=False))
         if len(self.trigrams) > MOST_TRIGRAMS:
@@ -45,11 +55,19 @@ class Description:
             ("most", f"{max(self.sizes):,}"),
         ]
 
-    def histogram(self) -> list[tuple[int, int, int]]:
-        """[from, to, rows] of lengths, each class twice as long as the one before."""
-        counts = Counter(size.bit_length() for size in self.sizes)
-        classes = range(min(counts, default=0), max(counts, default=-1) + 1)
-        return [(1 << bits >> 1, (1 << bits) - 1, counts[bits]) for bits in classes]
+    def histogram(self) -> list[tuple[int, int, list[int]]]:
+        """[from, to, rows in all and of each difficulty] of lengths, each class twice as long as the one before."""
+        counts = [
+            sum(self.by_difficulty.values(), Counter()),
+            *(self.by_difficulty[name] for name in self.difficulties()),
+        ]
+        classes = range(min(counts[0], default=0), max(counts[0], default=-1) + 1)
+        return [(1 << bits >> 1, (1 << bits) - 1, [each[bits] for each in counts]) for bits in classes]
+
+    def difficulties(self) -> list[str]:
+        """Those that rows have, from easy to hard; none where all are the same or they are too many to show."""
+        names = sorted(self.by_difficulty, key=_rank)
+        return names if 1 < len(names) <= MOST_DIFFICULTIES else []
 
     def profile(self, count: int = 10) -> list[tuple[str, int]]:
         """The most frequent trigrams; of equally frequent ones the first by letters."""
@@ -59,9 +77,22 @@ class Description:
     def markdown(self) -> str:
         """All of it as tables."""
         facts = "".join(f"| {name} | {value} |\n" for name, value in self.facts())
-        shown = "".join(f"| {low:,} to {high:,} | {rows:,} |\n" for low, high, rows in self.histogram())
-        profile = "".join(f"| `{words.replace('`', '´').replace('|', '¦')}` | {n:,} |\n" for words, n in self.profile())
-        return (
-            f"| trajectories | |\n|---|---|\n{facts}\n| tokens | rows |\n|---|---|\n{shown}\n"
-            f"| trigram | times |\n|---|---|\n{profile}"
+        names = ["rows", *(_cell(name or "not said") for name in self.difficulties())]
+        head = f"| tokens | {' | '.join(names)} |\n|{'---|' * (len(names) + 1)}\n"
+        shown = "".join(
+            f"| {low:,} to {high:,} | {' | '.join(f'{n:,}' for n in rows)} |\n" for low, high, rows in self.histogram()
         )
+        profile = "".join(f"| `{_cell(words)}` | {n:,} |\n" for words, n in self.profile())
+        return f"| trajectories | |\n|---|---|\n{facts}\n{head}{shown}\n| trigram | times |\n|---|---|\n{profile}"
+
+
+def _rank(difficulty: str) -> tuple[float, str]:
+    """Numbers by size and words by RANKS; others by letters, last."""
+    try:
+        return float(difficulty), ""
+    except ValueError:
+        return RANKS.get(difficulty.lower(), math.inf), difficulty
+
+
+def _cell(text: str) -> str:
+    return text.replace("`", "´").replace("|", "¦")

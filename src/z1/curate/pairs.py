@@ -22,6 +22,7 @@ class Entry:
     problem: str
     tokens: int
     why: str = ""
+    difficulty: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import tomllib
 from pathlib import Path
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -102,6 +102,10 @@ class CheckSettings(Settings):
     """Tokens from which a trajectory whose end is not known counts as cut."""
     repetition: float = Field(default=0.2, ge=0, le=1)
     """Most repetition; 1 allows any. Of 690 real R1 trajectories the most repetitive has 0.116, a loop nears 1."""
+    language: float = Field(default=0.05, ge=0, le=1)
+    """Most letters of a script that its question does not use; 1 allows any. Of the same trajectories the most has
+    0.012.
+    """
     code: bool = False
     answer: bool = False
     """Where a reference answer is known, its box must hold it."""
@@ -158,6 +162,16 @@ class SelectSettings(Settings):
     budget: int | None = Field(default=None, gt=0)
     """Tokens in all, never passed; the paper's ablation has 73,996,112."""
     order: Literal["random", "longest", "shortest"] = "random"
+    stratified: bool = False
+    """Every difficulty gets its share of the budget, as far as it has rows."""
+    shares: dict[str, Annotated[float, Field(gt=0)]] = Field(default_factory=dict)
+    """Share of each difficulty, relative to the others; 1 where nothing is said."""
+
+    @model_validator(mode="after")
+    def _shares_of_strata(self) -> Self:
+        if self.shares and not self.stratified:
+            raise ValueError("set select.stratified, or leave select.shares out")
+        return self
 
 
 class Plan(Settings):
