@@ -8,6 +8,8 @@
     matched.py      tokens at matched accuracy
     curve.py        the numbers of a run: accuracy against tokens, by window and by difficulty
     arms.py         which of two trained arms thinks less for the same answers?
+    calibrate.py    how many ids is each effort worth, for this model and task?
+    replay.py       what would windows have saved on my own traffic?
     leakage.py      after a forced close, does the model answer or go on thinking?
 
 Verbs know the engine protocol only; the door picks the engine.

@@ -3,6 +3,7 @@
     verdict.py     what can be said of a reply
     boxed.py       the last box;  fences.py  the last program
     maths.py  choice.py  stdio.py  functions.py  units.py     graders
+    agree.py       do two answers say the same, where none is known to be right?
     sandbox.py  pipes.py  inside/                             where programs run
 
 Graders are pure functions from text to a verdict, with runs in a sandbox where they need them. A model's failure is

@@ -9,7 +9,7 @@ from z1.grading.boxed import boxed
 
 
 class Verdict(StrEnum):
-    """One word for each reply; shares are taken over all but MISSING."""
+    """One word for each reply; shares are taken over all but MISSING and UNGRADED."""
 
     RIGHT = "right"
     WRONG = "wrong"
@@ -17,6 +17,8 @@ class Verdict(StrEnum):
     """It ended by itself without an answer that can be read."""
     CUT = "cut"
     """Its allowance ended before an answer that can be read."""
+    UNGRADED = "ungraded"
+    """No right answer is known to compare it with."""
     MISSING = "missing"
     """An engine or a sandbox failed; nothing is known."""
 

@@ -1,0 +1,78 @@
+"""Efforts that were measured."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import asdict
+
+import pytest
+
+from z1.errors import UserError
+from z1.evaluate.calibrate import FREE, Calibration, calibrate
+from z1.records import Attempt
+from z1.think import Ledger
+
+NAMES = {"run": "r evaluate-1", "model": "m", "benchmark": "b"}
+NEEDS = [0, 10, 20, 30]
+
+
+def attempts(needs: list[int], windows: tuple[int | None, ...] = (0, 10, 20, None)) -> list[Attempt]:
+    """A model that is right as soon as its window holds what the problem needs."""
+    made = []
+    for number, need in enumerate(needs):
+        for window in windows:
+            right = window is None or window >= need
+            used = need if right else window
+            ledger = asdict(Ledger(thought=used or 0))
+            verdict = "right" if right else "wrong"
+            made.append(Attempt(f"p{number}", window, 0, [], [], [], [], ledger, "stop", "natural", verdict, "", ""))
+    return made
+
+
+def made(needs: list[int], within: float = 0.01) -> Calibration:
+    return calibrate(attempts(needs), within, NAMES)
+
+
+def test_efforts_buy_shares_of_the_gain() -> None:
+    found = made(NEEDS * 25)
+    assert found.efforts == {
+        "none": 0, "minimal": 10, "low": 20, "medium": FREE, "high": FREE, "xhigh": FREE, "max": FREE,
+    }  # fmt: skip
+    assert [row.accuracy[1] for row in found.rows] == [0.25, 0.5, 0.75, 1.0]
+    assert [row.loss[1] for row in found.rows] == [0.75, 0.5, 0.25, 0.0]
+
+
+def test_where_thinking_gains_nothing_no_effort_buys_any() -> None:
+    found = made([0] * 20)
+    assert set(found.efforts.values()) == {0, FREE} and found.efforts["xhigh"] == 0
+    assert found.enough == 0 and found.saved == 0
+
+
+def test_enough_is_sure_and_not_only_seen() -> None:
+    needs = [0] * 97 + [30] * 3
+    assert made(needs, within=0.04).enough == FREE  # 3 % are seen to be lost, up to 7 % may be
+    assert made(needs, within=0.10).enough == 0
+    assert made(needs, within=0.10).saved == 1.0
+
+
+def test_the_choice_is_measured_where_it_was_not_made() -> None:
+    chance = random.Random(3)
+    low, value, high = made([chance.choice(NEEDS) for _ in range(300)], within=0.3).honest_loss
+    assert low <= value <= high and 0.1 < value < 0.35
+
+
+def test_missing_attempts_leave_their_problem_out() -> None:
+    given = attempts(NEEDS * 3)
+    given[0] = Attempt("p0", 0, 0, [], [], [], [], asdict(Ledger()), "aborted", "", "missing", "fault", "")
+    assert calibrate(given, 0.01, NAMES).problems == 11
+
+
+@pytest.mark.parametrize("within", [-0.1, 1.0, float("nan")])
+def test_within_is_a_share(within: float) -> None:
+    with pytest.raises(UserError, match="within"):
+        made(NEEDS, within)
+
+
+def test_there_must_be_something_to_choose_from() -> None:
+    with pytest.raises(UserError, match="1 windows and 4 problems"):
+        calibrate(attempts(NEEDS, (None,)), 0.01, NAMES)

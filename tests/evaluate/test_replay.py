@@ -1,0 +1,92 @@
+"""One's own traffic, under windows."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from z1.chat import HINT, profile
+from z1.engines.scripted import Script, ScriptedEngine
+from z1.errors import Fault, UserError
+from z1.evaluate import Sweep, evaluate, read_attempts
+from z1.evaluate.replay import Saving, requests, savings, traffic
+from z1.records import Attempt
+
+ANSWERS = {"one": ("1", "1"), "two": ("2", "9"), "three": ("3", "3"), "four": ("4", "4")}
+"""What each says after full thinking, and when it is shifted."""
+
+REPLIES = {q: f"it is {full}, I think\n\nThe final answer is \\boxed{{{full}}}." for q, (full, _) in ANSWERS.items()}
+SCRIPT = Script(REPLIES, {q: f"{short}}}." for q, (_, short) in ANSWERS.items()}, HINT + profile("z1-tiny").prefix)
+
+
+def written(folder: Path, lines: list[object]) -> Path:
+    path = folder / "requests.jsonl"
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines), "utf-8")
+    return path
+
+
+def asked(question: str) -> dict[str, object]:
+    return {"model": "m", "messages": [{"role": "system", "content": "s"}, {"role": "user", "content": question}]}
+
+
+def replayed(folder: Path) -> list[Attempt]:
+    path = written(folder, [asked(question) for question in ANSWERS])
+    bench = traffic(path)
+    setting = Sweep(ScriptedEngine(SCRIPT, profile="z1-tiny"), bench, (6, 500), 40)
+    asyncio.run(evaluate(setting, bench.load(9, 0, None), folder, 2, lambda _: None))  # type: ignore[arg-type]
+    return list(read_attempts(folder).values())
+
+
+def test_what_windows_save_and_change(tmp_path: Path) -> None:
+    short, long = savings(replayed(tmp_path), price=10.0)
+    assert (short.window, short.requests, short.missing, short.shifted) == (6, 4, 0, 1.0)
+    assert short.changed[1] == 0.25 and short.changed[0] > 0  # the second one's answer
+    assert short.thought[1] == 6 and 0.6 < short.thought_saved[1] < 0.8
+    assert short.money is not None and short.money[1] == pytest.approx(short.paid_saved[1] / 100)
+    assert (long.changed[1], long.thought_saved[1], long.paid_saved[1], long.shifted) == (0, 0, 0, 0)
+
+
+def test_missing_requests_are_counted_and_left_out(tmp_path: Path) -> None:
+    attempts = replayed(tmp_path)
+    attempts[0] = replace(attempts[0], verdict="missing", ids=[], spans=[], texts=[])
+    rows = {row.window: row for row in savings(attempts)}
+    lost: Saving = rows[6] if attempts[0].window == 6 else rows[500]
+    assert (lost.requests, lost.missing, lost.money) == (3, 1, None)
+    with pytest.raises(Fault, match="every request is missing"):
+        savings([replace(attempt, verdict="missing") for attempt in attempts])
+    with pytest.raises(Fault, match="both freely and under a window"):
+        savings([])
+
+
+def test_both_kinds_of_files(tmp_path: Path) -> None:
+    parts = [{"type": "text", "text": "a"}, {"type": "text", "text": "b"}]
+    batch = {"custom_id": "7", "body": {"messages": [{"role": "user", "content": parts}]}}
+    one, other = requests(written(tmp_path, [asked("q"), batch]))
+    assert json.loads(one.question)[-1] == {"role": "user", "content": "q"}
+    assert json.loads(other.question) == [{"role": "user", "content": "ab"}]
+
+
+@pytest.mark.parametrize(
+    ("line", "complaint"),
+    [
+        ({"prompt": "q"}, "line 2, messages"),
+        ({"messages": []}, "line 2, messages"),
+        ({"messages": [{"role": "user", "content": [{"type": "image_url"}]}]}, "line 2, content"),
+        ({"messages": [{"content": "q"}]}, "line 2"),
+        ([1], "line 2"),
+    ],
+)
+def test_a_line_that_cannot_be_replayed_is_named(tmp_path: Path, line: object, complaint: str) -> None:
+    with pytest.raises(UserError, match=complaint):
+        requests(written(tmp_path, [asked("q"), line]))
+
+
+def test_no_requests(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="no file"):
+        requests(tmp_path / "none.jsonl")
+    with pytest.raises(UserError, match="none"):
+        requests(written(tmp_path, []))
