@@ -29,6 +29,8 @@ THIRD_PARTY: dict[str, frozenset[str]] = {
     "z1.tables": frozenset({"pyarrow"}),
     "z1.train.store": frozenset({"filelock"}),
     "z1.train.data": frozenset({"huggingface_hub"}),
+    **dict.fromkeys(["z1.engines.masks", "z1.engines.vllm_rows"], frozenset({"torch"})),
+    "z1.engines.vllm_window": frozenset({"vllm"}),
     "z1.curate.tokens": frozenset({"numpy", "tokenizers"}),
     "z1.curate.teacher": frozenset({"openai"}),
     "z1.report.figures": frozenset({"matplotlib"}),

@@ -9,6 +9,9 @@
     general.py    how a step of any other decoder is computed, slower
     choose.py     which ids come next
     weights.py    where weights come from, and which family a model is
+    guide.py      which id must come next, where somebody else does the sampling
+    masks.py      how an id is forced by its logits
+    vllm_request.py, vllm_rows.py, vllm_window.py   windows inside a stock vLLM server: asked for, followed, loaded
 
 Verbs know `protocol` and `drive`; only the door picks an engine. Importing this package loads nothing heavy.
 """

@@ -46,9 +46,9 @@ def load_model(model: str, profile: str | None) -> Loaded:
     logging.disable_progress_bar()
     device = "cuda" if torch.cuda.is_available() else "cpu"
     dtype = torch.float32 if device == "cpu" else "auto"
-    own = json.loads((folder / "z1.json").read_text("utf-8")) if (folder / "z1.json").is_file() else {}
+    own = _own(folder)
     try:
-        tokenizer = (PreTrainedTokenizerFast if own else AutoTokenizer).from_pretrained(model)
+        tokenizer = load_tokenizer(model)
         weights = AutoModelForCausalLM.from_pretrained(model, dtype=dtype, use_safetensors=True)
     except (OSError, ValueError, KeyError, SafetensorError) as error:
         first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
@@ -60,6 +60,17 @@ def load_model(model: str, profile: str | None) -> Loaded:
     if device == "cpu" and weights.num_parameters() < SMALL:
         torch.set_num_threads(1)
     return Loaded(weights.to(device), tokenizer, name, found)
+
+
+def load_tokenizer(model: str) -> Any:
+    """The tokenizer of a folder or a hub id, read as it was saved where the folder is z1's own."""
+    return (PreTrainedTokenizerFast if _own(Path(model)) else AutoTokenizer).from_pretrained(model)
+
+
+def _own(folder: Path) -> dict[str, Any]:
+    """What z1 wrote about a model that it made; nothing for others."""
+    path = folder / "z1.json"
+    return dict(json.loads(path.read_text("utf-8"))) if path.is_file() else {}
 
 
 def family(model_type: str, template: str | None) -> str:

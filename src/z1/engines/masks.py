@@ -1,0 +1,26 @@
+"""How is an id forced on a model that somebody else samples?
+
+By its logits: every other id of the row becomes impossible, and its own logit stays, so that no temperature, top-p or
+penalty that comes later can undo it. An id that is impossible already (a grammar forbids it) is not forced, and the row
+stays as it was. Nothing here waits for the device.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+
+def force(logits: Tensor, rows: Sequence[int], ids: Sequence[int]) -> Tensor:
+    """`logits` [rows, V], changed in place: row `rows[i]` allows `ids[i]` alone."""
+    if not rows:
+        return logits
+    at = torch.tensor(rows, device=logits.device)
+    wanted = torch.tensor(ids, device=logits.device).unsqueeze(1)
+    before = logits[at]
+    own = before.gather(1, wanted)
+    alone = torch.full_like(before, float("-inf")).scatter(1, wanted, own)
+    logits[at] = torch.where(own.isneginf(), before, alone)
+    return logits
