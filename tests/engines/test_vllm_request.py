@@ -16,7 +16,7 @@ HINT = (1, 2, 3)
 
 def params(**given: Any) -> SimpleNamespace:
     plain = {"extra_args": {"z1_window": 9}, "max_tokens": 500, "structured_outputs": None, "ignore_eos": False}
-    others = {"stop_token_ids": [], "thinking_token_budget": None, "allowed_token_ids": None}
+    others: dict[str, Any] = {"stop_token_ids": [], "thinking_token_budget": None, "allowed_token_ids": None}
     return SimpleNamespace(**{**plain, **others, **given})
 
 

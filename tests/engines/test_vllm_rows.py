@@ -90,8 +90,10 @@ class FirstRunner:
         self.random, self.processor = random, processor
         self.rows: list[Reply | None] = [None] * 4
 
-    def run(self, waiting: list[Reply]) -> None:
+    def run(self, waiting: list[Reply]) -> list[Reply]:
+        ended: list[Reply] = []
         while waiting or any(self.rows):
+            ended += [reply for reply in self.rows if reply is not None and reply.done]
             self.processor.update_state(self.changes(waiting))
             live = [reply for reply in self.rows if reply is not None]
             if not live:
@@ -99,6 +101,7 @@ class FirstRunner:
             logits = self.processor.apply(torch.stack([reply.logits(reply.ids) for reply in live]))
             for reply, token in zip(live, logits.argmax(-1).tolist(), strict=True):
                 reply.ids.append(token)
+        return ended
 
     def changes(self, waiting: list[Reply]) -> SimpleNamespace | None:
         removed = []
@@ -143,24 +146,9 @@ def test_the_first_runner_gives_everybody_their_own_window(seed: int) -> None:
         seen.append(params)
         return new(params, prompt)
 
-    runner = FirstRunner(Random(seed), ByRow(watched))
-    ended = _collect(runner, waiting)
+    ended = FirstRunner(Random(seed), ByRow(watched)).run(waiting)
     assert sorted(map(finished, ended)) == sorted(reply.wanted() for reply in all_of_them)
     assert len(seen) > len(all_of_them)  # somebody was preempted
-
-
-def _collect(runner: FirstRunner, waiting: list[Reply]) -> list[Reply]:
-    """Run, and catch every reply that ended."""
-    ended: list[Reply] = []
-    changes = runner.changes
-
-    def catching(queue: list[Reply]) -> SimpleNamespace | None:
-        ended.extend(reply for reply in runner.rows if reply is not None and reply.done)
-        return changes(queue)
-
-    runner.changes = catching  # type: ignore[method-assign]
-    runner.run(waiting)
-    return ended
 
 
 def test_a_batch_that_is_greedy_throughout_does_not_skip_it() -> None:
