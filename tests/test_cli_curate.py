@@ -11,9 +11,13 @@ from pathlib import Path
 import pytest
 
 from tests import stories
+from tests.benchmarks.made import jsonl
 from tests.curate.scripted_teacher import Teacher, plan, serving
 from z1 import cli_curate, tables
+from z1.ask import shipped
+from z1.curate.catalogue import CATALOGUE
 from z1.errors import UserError
+from z1.runs import hash_file
 
 
 def write(folder: Path, url: str, count: int) -> None:
@@ -78,3 +82,36 @@ def test_a_benchmark_that_could_not_be_read_is_named(tmp_path: Path, capsys: pyt
     cli_curate.curate(tmp_path / "plan.toml", tmp_path / "runs", ask=True)
     said = capsys.readouterr().err
     assert "1 rows" in said and "not read  mbpp: data of a benchmark" in said
+
+
+def test_fetch_brings_what_a_plan_needs_of_the_hub_and_names_what_cannot_be_had(tmp_path: Path) -> None:
+    known = CATALOGUE["leetcode"].hub
+    cached = tmp_path / f"datasets--{known.id.replace('/', '--')}" / "snapshots" / known.revision
+    jsonl(cached / "LeetCodeDataset-train.jsonl", [{"task_id": "two-sum"}])
+    (tmp_path / "plan.toml").write_text(
+        'name = "x"\n[[source]]\nhub = "leetcode"\n[decontaminate]\nagainst = ["mbpp"]\n'
+    )
+    environment = {**stories.environment(), "HF_HUB_CACHE": str(tmp_path)}
+    done = stories.z1("curate", "plan.toml", "--fetch", cwd=tmp_path, env=environment)
+    assert done.returncode == 0, done.stderr
+    first, second = done.stdout.splitlines()
+    assert first == f"{hash_file(cached / 'LeetCodeDataset-train.jsonl')}  {cached / 'LeetCodeDataset-train.jsonl'}"
+    assert second.startswith("not read  mbpp: data of a benchmark")
+    (cached / "LeetCodeDataset-train.jsonl").unlink()
+    cached.rmdir()
+    done = stories.z1("curate", "plan.toml", "--fetch", cwd=tmp_path, env=environment)
+    assert done.returncode == 2 and done.stderr.count("\n") == 1
+    assert "newfacade/LeetCodeDataset is not here and the hub does not give it" in done.stderr
+
+
+def test_a_built_in_world_becomes_a_dataset(tmp_path: Path) -> None:
+    source = 'world = "world"\nproblems = 12\nlevels = ["direct", "compact", "full"]\n'
+    tokens = f'[tokens]\ntokenizer = "{shipped().as_posix()}"\ncolumn = "tokens"\n'
+    checks = '[check]\nanswer = true\n[decontaminate]\nagainst = ["world"]\n'
+    (tmp_path / "plan.toml").write_text(f'name = "w"\n[[source]]\n{source}{tokens}{checks}')
+    done = stories.z1("curate", "plan.toml", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "36 rows" in done.stderr and "12 pairs" in done.stderr
+    card = (tmp_path / "runs" / "w" / "dataset" / "README.md").read_text()
+    assert "- z1.world, world, licence MIT" in card
+    assert "| tokens | rows | 1 | 2 | 3 | 4 | 5 | 6 | 7 | 8 | 9 | 10 | 11 | 12 |" in card

@@ -79,6 +79,7 @@ def curate(
         Path | None, typer.Option(help="A dataset to describe instead: file or folder.", show_default=False)
     ] = None,
     tokenizer: Annotated[str, typer.Option(help="To describe with; the dataset's own counts if not given.")] = "",
+    fetch: OnlyFetch = False,
 ) -> None:
     """Gather verified problems and choose how long to think about each; by a recipe, or by a plan with its sources."""
     from z1 import cli_curate
@@ -87,6 +88,8 @@ def curate(
         cli_curate.describe(describe, tokenizer)
     elif recipe is None:
         raise UserError("recipe", "nothing", "give a recipe, a plan, or --describe DATASET")
+    elif fetch:
+        cli_curate.fetch(recipe)
     elif cli_curate.is_plan(recipe):
         cli_curate.curate(recipe, runs, ask=ask)
     else:

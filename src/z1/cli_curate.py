@@ -11,20 +11,22 @@ from typing import Any
 
 from rich.console import Console
 
-from z1 import tables
+from z1 import benchmarks, tables
+from z1.benchmarks import BENCHMARKS
 from z1.cli_stages import Bars
-from z1.curate import build, replies, teacher
+from z1.curate import build, catalogue, replies, teacher
 from z1.curate import plan as plans
 from z1.curate.describe import Description
 from z1.curate.plan import Column, Plan, SourceSettings, TeacherSettings, TokenSettings, is_plan
 from z1.errors import UserError
+from z1.runs import hash_file
 
-__all__ = ["bill", "curate", "describe", "is_plan"]
+__all__ = ["bill", "curate", "describe", "fetch", "is_plan"]
 
 
 def curate(path: Path, runs: Path, *, ask: bool) -> None:
     """Carry out the plan in `path` under `runs`; with `ask` off from the replies that are there."""
-    plan = plans.read(path)
+    plan = catalogue.resolved(plans.read(path))
     folder = runs / plan.name
     folder.mkdir(parents=True, exist_ok=True)
     if plan.teacher and ask:
@@ -37,6 +39,27 @@ def curate(path: Path, runs: Path, *, ask: bool) -> None:
         watch.end(f"{counts} in {folder / build.DATASET}{left}")
     for name, why in ((made["decontaminated"] or {}).get("not_read") or {}).items():
         Console(stderr=True, soft_wrap=True, highlight=False).print(f"not read  {name}: {why}", markup=False)
+
+
+def fetch(path: Path) -> None:
+    """Bring what the plan in `path` needs of the hub to this machine, and print a hash and a path for each file.
+
+    A benchmark that it is compared with and that cannot be had (one is gated) is named, and the others are brought.
+    """
+    plan = plans.read(path)
+    for found in catalogue.fetched(plan):
+        _say(f"{hash_file(found)}  {found}")
+    settings = plan.decontaminate
+    for name in (settings.against or tuple(BENCHMARKS)) if settings else ():
+        try:
+            for found in benchmarks.fetch(name, settings.data.get(name, "") if settings else ""):
+                _say(f"{hash_file(found)}  {found}")
+        except UserError as error:
+            _say(f"not read  {name}: {error}")
+
+
+def _say(line: str) -> None:
+    Console(soft_wrap=True, highlight=False).print(line, markup=False)
 
 
 def describe(dataset: Path, tokenizer: str) -> None:

@@ -33,6 +33,9 @@ def _ordered(steps: tuple[int, int]) -> tuple[int, int]:
     return steps
 
 
+Steps = Annotated[tuple[int, int], AfterValidator(_ordered)]
+"""Fewest and most, both included."""
+
 Level = Literal["direct", "compact", "named", "full", "long"]
 Arm = Literal["z1", "long", "full", "named", "compact", "direct", "base"]
 
@@ -47,7 +50,7 @@ class CurateSettings(Settings):
     """Distinct programs wanted, spread evenly over the numbers of steps; a level with fewer distinct ones stays
     short.
     """
-    steps: Annotated[tuple[int, int], AfterValidator(_ordered)] = (1, 12)
+    steps: Steps = (1, 12)
     """Fewest and most steps of a program, both included."""
     prose: int = Field(default=0, ge=0)
     """Distinct stories of the second world wanted besides, spread in the same way."""

@@ -12,9 +12,11 @@ from typing import Any
 
 import pytest
 
+from tests.benchmarks.made import jsonl, parquet
 from z1 import tables
 from z1.ask import shipped
 from z1.curate.build import AUDIT, DATASET, Build, wanted
+from z1.curate.catalogue import resolved
 from z1.curate.plan import Plan
 from z1.curate.replies import Replies, Reply
 from z1.errors import UserError
@@ -72,6 +74,27 @@ def test_the_same_source_twice_adds_duplicates_alone(tmp_path: Path) -> None:
     again = chosen.source[0].model_copy(update={"name": "again"})
     manifest = Build(chosen.model_copy(update={"source": (*chosen.source, again)}), tmp_path).make()
     assert manifest["rows"] == 4 and manifest["left_out"] == {"tests failed": 4, "duplicate": 4}
+
+
+def test_a_set_without_labels_is_paired_with_its_source_by_text(tmp_path: Path) -> None:
+    jsonl(tmp_path / "evol" / "train.jsonl", [{"instruction": f"Task {n}", "output": f"```\n{n}\n```"} for n in (1, 2)])
+    derived = [
+        {"id": str(n), "question": f"TASK  {n}", "response": f"{'why ' * 400}{n}", "token_num_qwen": 500}
+        for n in (2, 3)
+    ]
+    parquet(tmp_path / "z1" / "data" / "train-00000-of-00001.parquet", derived)
+    hubs = [{"hub": "z1-107k", "path": "z1"}, {"hub": "evol-codealpaca-v1", "path": "evol", "level": "direct"}]
+    sources = tuple({**one, "path": str(tmp_path / one["path"])} for one in hubs)
+    tokens = {"tokenizer": str(shipped())}
+    chosen = resolved(
+        Plan.model_validate({"name": "x", "source": sources, "tokens": tokens, "check": {"repetition": 1}})
+    )
+    manifest = Build(chosen, tmp_path).make()
+    assert (manifest["rows"], manifest["pairs"], manifest["joined"]) == (4, 1, 1)
+    assert manifest["origins"]["efficientscaling/Z1-Code-Reasoning-107K"] == {"candidates": 2, "rows": 2}
+    assert [(row["id"], row["level"]) for row in rows(tmp_path)][:2] == [("2", "full"), ("3", "full")]
+    (pair,) = rows(tmp_path, "pairs")
+    assert pair["chosen"] == "```\n2\n```" and pair["rejected"].endswith("why 2")
 
 
 def test_what_is_nearly_the_same_goes_only_where_the_plan_says_so(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from z1.curate.sources import Candidate
 @pytest.mark.parametrize(
     ("question", "response", "share"),
     [
-        ("Q", "Plain 123 text, `code_1` and λ, π, 𝑥ⁿ, ﬁ, ä, 2×3 → ∞ 😀", 0.0),
+        ("Q", "Plain 123 text, `code_1` and λ, π, 𝑥ⁿ, ﬁ, ℝ, ℓ, ä, 2×3 → ∞ 😀", 0.0),
         ("Q", "", 0.0),
         ("Q", "abcd 首先", 2 / 6),
         ("Q", "首先", 1.0),

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from z1.curate import sources
-from z1.curate.plan import SourceSettings
+from z1.curate import checks, sources
+from z1.curate.plan import CheckSettings, SourceSettings
 from z1.errors import UserError
 
 
@@ -56,3 +56,43 @@ def test_a_join_by_text_brings_two_sources_together(tmp_path: Path) -> None:
 def test_a_missing_column_is_named_with_those_there_are(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="columns id, prompt"):
         read(tmp_path, [{"id": "a", "prompt": "Q"}])
+
+
+def test_a_column_may_lead_into_a_list(tmp_path: Path) -> None:
+    row = {"q": "Q", "talk": [{"value": "Q"}, {"value": "R"}]}
+    (one,) = read(tmp_path, [row], columns={"question": "q", "response": "talk.1.value"})
+    assert one.response == "R"
+    with pytest.raises(UserError, match=r"column talk\.2\.value"):
+        read(tmp_path, [row], columns={"question": "q", "response": "talk.2.value"})
+
+
+def test_the_files_of_a_folder_may_be_named(tmp_path: Path) -> None:
+    for name in ("train-1.jsonl", "train-0.jsonl", "test.jsonl"):
+        (tmp_path / name).write_text(json.dumps({"id": name, "question": "Q"}) + "\n")
+    found = sources.read(SourceSettings(path=str(tmp_path), files="train-*.jsonl"))
+    assert [one.id for one in found] == ["train-0.jsonl", "train-1.jsonl"]
+    with pytest.raises(UserError, match="no dev"):
+        list(sources.read(SourceSettings(path=str(tmp_path), files="dev-*.jsonl")))
+
+
+@pytest.mark.parametrize("kind", ["world", "prose"])
+def test_a_built_in_world_is_a_source_whose_teacher_is_the_interpreter(kind: Any) -> None:
+    source = SourceSettings(world=kind, problems=20, steps=(2, 6), levels=("direct", "full"), seed=4)
+    found = list(sources.read(source))
+    assert len(found) == 40 and found == list(sources.read(source))
+    short, long = found[:2]
+    assert (short.problem, short.question, short.difficulty) == (long.problem, long.question, long.difficulty)
+    assert (short.id, long.level, long.end) == (f"{short.problem}:direct", "full", "stop")
+    assert len(short.response) < len(long.response) and long.response.endswith(short.response)
+    settings = CheckSettings(answer=True, passed=True)
+    assert {checks.wrong(one, settings) for one in found} == {""}
+    assert {int(one.difficulty) for one in found} == {2, 3, 4, 5, 6}
+    bare = list(sources.read(source.model_copy(update={"levels": ()})))
+    assert [one.id for one in bare] == [one.problem for one in found[::2]]
+    assert {one.response for one in bare} == {""}
+
+
+def test_a_source_lies_in_one_place() -> None:
+    for settings in ({}, {"path": "t.jsonl", "world": "prose"}, {"hub": "leetcode", "world": "world"}):
+        with pytest.raises(ValueError, match="give a source a path"):
+            SourceSettings.model_validate(settings)

@@ -71,6 +71,16 @@ def _fetched(hub: Hub, name: str) -> Path:
         return Path(hf_hub_download(hub.id, name, repo_type="dataset", revision=hub.revision))
 
 
+def folder(hub: Hub) -> Path:
+    """The folder of a data set for which `hub.files` are patterns, fetched where it is not here yet."""
+    from huggingface_hub import snapshot_download
+
+    do = f"fetch it at revision {hub.revision[:12]} where there is a network, then give its folder as path"
+    with _reached(hub.id, do, "data set of the hub"):
+        patterns = list(hub.files)
+        return Path(snapshot_download(hub.id, repo_type="dataset", revision=hub.revision, allow_patterns=patterns))
+
+
 def weights(model: str) -> Path:
     """The folder of a model of the hub, fetched where it is not here yet."""
     from huggingface_hub import snapshot_download
@@ -80,14 +90,14 @@ def weights(model: str) -> Path:
 
 
 @contextmanager
-def _reached(wanted: str, do: str) -> Iterator[None]:
+def _reached(wanted: str, do: str, what: str = "data of a benchmark") -> Iterator[None]:
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 
     try:
         yield
     except (HfHubHTTPError, LocalEntryNotFoundError, HFValidationError, OSError) as error:
         got = f"{wanted} is not here and the hub does not give it ({type(error).__name__})"
-        raise UserError("data of a benchmark", got, do) from None
+        raise UserError(what, got, do) from None
 
 
 def rows(hub: Hub, data: str) -> list[Row]:

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from z1 import tables
-from z1.curate import audit, budget, checks, pairs, sources
+from z1.curate import audit, budget, checks, joins, pairs, sources
 from z1.curate.contamination import Contamination
 from z1.curate.describe import Description
 from z1.curate.duplicates import Seen
@@ -117,7 +117,7 @@ class Build:
         entries = []
         for one in self.candidates():
             why = next(filter(None, (wrong(one) for wrong in tests)), "")
-            entries.append(Entry(one.id, one.problem, one.tokens or 0, why, one.difficulty))
+            entries.append(Entry(one.id, one.problem, one.tokens or 0, why, one.difficulty, one.origin))
         return entries
 
     def _manifest(self, entries: list[Entry], found: list[Pair], taken: int, reasons: Counter[str]) -> dict[str, Any]:
@@ -129,6 +129,7 @@ class Build:
             "rows": len(entries) - reasons.total(),
             "tokens": taken,
             "left_out": dict(reasons.most_common()),
+            **joins.facts(entries),
             "pairs": len(found),
             "median_ratio": round(ratios[len(ratios) // 2], 3) if ratios else None,
             **provenance(),

@@ -12,7 +12,9 @@ import re
 import unicodedata
 from functools import cache
 
-PLAIN = frozenset({"LATIN", "GREEK", "MATHEMATICAL", "SUPERSCRIPT", "SUBSCRIPT", "MICRO", "FULLWIDTH"})
+PLAIN = frozenset(
+    {"LATIN", "GREEK", "MATHEMATICAL", "DOUBLE-STRUCK", "SCRIPT", "SUPERSCRIPT", "SUBSCRIPT", "MICRO", "FULLWIDTH"}
+)
 """First words of the Unicode names of letters that stand in code, formulas and English text."""
 
 _LETTER = re.compile(r"[^\W\d_]")

@@ -23,6 +23,7 @@ class Entry:
     tokens: int
     why: str = ""
     difficulty: str = ""
+    origin: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ from pydantic import Field, model_validator
 
 from z1 import recipe
 from z1.errors import UserError
-from z1.recipe import Settings
+from z1.recipe import Level, Settings, Steps
 
 DERIVE = (
     "You are an exceptionally intelligent coding assistant that consistently delivers accurate and reliable responses "
@@ -29,9 +29,23 @@ Column = Literal["id", "question", "response", "reference", "difficulty", "level
 
 
 class SourceSettings(Settings):
-    """`[[source]]`: a local table, and which of its columns is what."""
+    """`[[source]]`: a local table, a dataset of the catalogue, or a built-in world; and which column is what."""
 
-    path: str
+    path: str = ""
+    files: str = ""
+    """Pattern of its files within the folder, where not all of them are meant."""
+    hub: str = ""
+    """Name of a row of the catalogue (`catalogue.py`), which then says what is not said here."""
+    world: Literal["", "world", "prose"] = ""
+    """Programs or stories of the built-in world instead, with the interpreter as teacher."""
+    problems: int = Field(default=1000, gt=0)
+    """Of a world: how many distinct ones."""
+    steps: Steps = (1, 12)
+    """Of a world: fewest and most steps."""
+    seed: int = 0
+    """Of a world: draws them."""
+    levels: tuple[Level, ...] = ("direct", "full")
+    """Of a world: the levels at which its teacher writes each problem; none leaves the problems to another teacher."""
     name: str = ""
     """Stands before the ids of its rows."""
     columns: dict[Column, str] = {"id": "id", "question": "question"}  # noqa: RUF012 (pydantic copies it)
@@ -40,9 +54,24 @@ class SourceSettings(Settings):
     """What makes two rows the same problem: the id, or the text of the question."""
     level: str = ""
     """Level of its trajectories, where no column says it."""
+    derive: dict[str, int] = Field(default_factory=dict)
+    """Or told by words outside code: level -> most words; beyond the last, "full"."""
     origin: str = ""
     licence: str = ""
     revision: str = ""
+
+    @model_validator(mode="after")
+    def _lies_somewhere(self) -> Self:
+        if bool(self.path or self.hub) == bool(self.world):
+            raise ValueError("give a source a path, the name of a dataset of the hub, or a world")
+        return self
+
+    def paths(self) -> list[Path]:
+        """Its table: a file or folder, or the files that `files` names. Raises UserError where there are none."""
+        found = sorted(Path(self.path).glob(self.files)) if self.files else [Path(self.path)]
+        if not found or not found[0].exists():
+            raise UserError(f"files of {self.path}", f"no {self.files}", "fetch it again, or correct source.files")
+        return found
 
     @model_validator(mode="after")
     def _has_a_question(self) -> Self:
@@ -200,8 +229,8 @@ def is_plan(path: Path) -> bool:
 def read(path: Path) -> Plan:
     """The plan in `path`; every fault in it is one line that names the key. Paths in it are relative to it."""
     plan = recipe.read(path, Plan)
-    sources = [one.model_copy(update={"path": str(path.parent / one.path)}) for one in plan.source]
-    if missing := [one.path for one in sources if not Path(one.path).exists()]:
+    sources = [one.model_copy(update={"path": str(path.parent / one.path)}) if one.path else one for one in plan.source]
+    if missing := [one.path for one in sources if one.path and not Path(one.path).exists()]:
         raise UserError("source.path", missing[0], "give the path of a table, relative to the plan")
     return plan.model_copy(update={"source": tuple(sources), "decontaminate": _placed(plan.decontaminate, path.parent)})
 

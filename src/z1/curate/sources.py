@@ -3,8 +3,8 @@
 A source is a local table and a mapping of its columns; each row gives a problem to be asked, or a problem with one or
 more trajectories. Origin, licence and revision stay with every row. A row without an id of its own problem is given
 one by the text of its question, which also joins a dataset without labels (the published Z1-Code-Reasoning-107K:
-https://huggingface.co/datasets/efficientscaling/Z1-Code-Reasoning-107K) to its source. Does not download: a dataset of
-the hub is a folder after `hf download --repo-type dataset NAME --local-dir FOLDER`.
+https://huggingface.co/datasets/efficientscaling/Z1-Code-Reasoning-107K) to its source. A built-in world is a source
+with a teacher of its own, the interpreter. Does not download (`catalogue.py` does).
 """
 
 from __future__ import annotations
@@ -12,10 +12,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from hashlib import sha256
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from z1 import tables
+from z1 import tables, world
+from z1.curate.levels import derived
 from z1.curate.plan import SourceSettings
 from z1.errors import UserError
 from z1.records import Record
@@ -57,8 +59,32 @@ def fingerprint(text: str) -> str:
 
 def read(source: SourceSettings) -> Iterator[Candidate]:
     """The candidates of a source, in order. Raises UserError where a mapped column is not there."""
-    for number, row in enumerate(tables.read(Path(source.path)), 1):
+    if source.world:
+        yield from _of_world(source)
+        return
+    for number, row in enumerate(chain.from_iterable(map(tables.read, source.paths())), 1):
         yield from _candidates(source, row, number)
+
+
+def _of_world(source: SourceSettings) -> Iterator[Candidate]:
+    """Problems of a built-in world; at each level what the interpreter wrote, or without levels no response."""
+    wanted = world.Wanted(source.problems, "train", *source.steps, source.seed, source.world)
+    for found in world.collect(wanted):
+        problem = found.problem
+        for level in source.levels or ("",):
+            yield Candidate(
+                id=f"{problem.id}:{level}".rstrip(":"),
+                problem=problem.id,
+                question=problem.question,
+                response=found.thoughts[level] + found.answer if level else "",
+                reference=problem.answer,
+                difficulty=str(problem.steps),
+                level=level,
+                end="stop" if level else "",
+                passed=True if level else None,
+                origin=source.origin,
+                licence=source.licence,
+            )
 
 
 def _candidates(source: SourceSettings, row: Mapping[str, Any], number: int) -> Iterator[Candidate]:
@@ -76,7 +102,7 @@ def _candidates(source: SourceSettings, row: Mapping[str, Any], number: int) -> 
             response=str(response or ""),
             reference=_text(value.get("reference")),
             difficulty=_text(value.get("difficulty")),
-            level=_text(value.get("level")) or source.level,
+            level=_text(value.get("level")) or source.level or derived(str(response or ""), source.derive),
             sample=sample,
             end=_text(_nth(value.get("end"), sample)),
             passed=_truth(_nth(value.get("passed"), sample)),
@@ -90,6 +116,9 @@ def _candidates(source: SourceSettings, row: Mapping[str, Any], number: int) -> 
 def _column(row: Mapping[str, Any], column: str, path: str) -> Any:
     found: Any = row
     for part in column.split("."):
+        if isinstance(found, list) and part.isdecimal():
+            found = dict(enumerate(found)).get(int(part))
+            continue
         if not isinstance(found, Mapping) or part not in found:
             raise UserError(f"column {column} of {path}", f"columns {', '.join(row)}", "correct source.columns")
         found = found[part]
