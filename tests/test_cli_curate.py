@@ -115,3 +115,31 @@ def test_a_built_in_world_becomes_a_dataset(tmp_path: Path) -> None:
     card = (tmp_path / "runs" / "w" / "dataset" / "README.md").read_text()
     assert "- z1.world, world, licence MIT" in card
     assert "| tokens | rows | 1 | 2 | 3 | 4 | 5 | 6 | 7 | 8 | 9 | 10 | 11 | 12 |" in card
+
+
+def test_a_level_is_asked_where_the_levels_before_did_not_solve_the_problem(tmp_path: Path) -> None:
+    def script(prompt: str, times: int) -> str:
+        return "cut" if prompt in ("hard", "never", "think: never") else "ok"
+
+    prompts = 'direct = "{question}"\nstep = "think: {question}"\nlong = "think twice: {question}"\n'
+    levels = f"raise_levels = true\n[teacher.levels]\n{prompts}"
+    with serving(Teacher(script)) as teacher:
+        recipe, rows = plan(teacher.url, ["easy", "hard", "never"], levels)
+        (tmp_path / "plan.toml").write_text(recipe)
+        (tmp_path / "problems.jsonl").write_text(rows)
+        for _ in range(2):
+            cli_curate.curate(tmp_path / "plan.toml", tmp_path / "runs", ask=True)
+    asked = ["easy", "hard", "never", "think: hard", "think: never", "think twice: never"]
+    assert teacher.asked == dict.fromkeys(asked, 1)
+    data = tables.read(tmp_path / "runs" / "asked" / "dataset")
+    assert [(row["problem"], row["level"]) for row in data] == [("p0", "direct"), ("p1", "step"), ("p2", "long")]
+
+
+def test_a_level_whose_replies_are_missing_is_not_passed_over(tmp_path: Path) -> None:
+    levels = 'tries = 1\nraise_levels = true\n[teacher.levels]\ndirect = "{question}"\nlong = "think: {question}"\n'
+    with serving(Teacher(lambda prompt, times: "fail" if prompt == "bad" and not times else "ok")) as teacher:
+        recipe, rows = plan(teacher.url, ["bad", "good"], levels)
+        (tmp_path / "plan.toml").write_text(recipe)
+        (tmp_path / "problems.jsonl").write_text(rows)
+        cli_curate.curate(tmp_path / "plan.toml", tmp_path / "runs", ask=True)
+    assert teacher.asked == {"bad": 2, "good": 1}

@@ -5,6 +5,7 @@ Draws the bar of the asking, and says what was paid and where things lie. Holds 
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -93,15 +94,20 @@ def _columns(row: dict[str, Any], dataset: Path, *, counted: bool) -> dict[Colum
 
 
 def _ask(plan: Plan, settings: TeacherSettings, folder: Path) -> None:
-    """Ask the teacher; what was paid is said whatever ends it, Ctrl-C included."""
+    """Ask the teacher, level by level where it raises them; what was paid is said whatever ends it, Ctrl-C included."""
+    names = list(settings.levels)
     with replies.Replies(folder) as here, Bars() as watch:
-        watch.begin("ask", sum(1 for _ in build.wanted(plan)))
-        missing = None
+        missing, ended = 0, False
         try:
-            missing = teacher.ask_all(build.wanted(plan), settings, here, lambda count: watch.at(count, "replies"))
+            for levels in range(1, len(names) + 1) if settings.raise_levels else [len(names)]:
+                due = build.Build(plan, folder)
+                watch.begin("ask", sum(1 for _ in due.due(levels)))
+                note = f"replies, {names[levels - 1]}" if settings.raise_levels else "replies"
+                missing = teacher.ask_all(due.due(levels), settings, here, partial(watch.at, note=note))
+            ended = True
         finally:
             ledger = here.ledger(settings.prices)
-            rest = "stopped" if missing is None else f"{missing:,} missing" if missing else "none missing"
+            rest = "stopped" if not ended else f"{missing:,} missing" if missing else "none missing"
             watch.end(f"{ledger['replies']:,} replies in {folder / replies.REPLIES}, {rest}")
             Console(stderr=True, soft_wrap=True, highlight=False).print(bill(ledger), markup=False)
 

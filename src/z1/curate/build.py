@@ -58,6 +58,25 @@ class Build:
         while block := list(islice(every, BATCH)):
             yield from self._counted(block)
 
+    def due(self, levels: int) -> Iterator[Ask]:
+        """The replies owed at the first `levels` levels of the teacher; where it raises levels, those of a problem
+        that the levels before did not solve.
+        """
+        if not (teacher := self._plan.teacher):
+            return
+        names = list(teacher.levels)
+        here: Counter[tuple[str, str]] = Counter()
+        solved: set[tuple[str, str]] = set()
+        for one in self.candidates() if teacher.raise_levels and levels > 1 else ():
+            here[one.problem, one.level] += 1
+            if not checks.wrong(one, self._plan.check):
+                solved.add((one.problem, one.level))
+        for ask in wanted(self._plan):
+            before = [(ask.problem.problem, name) for name in names[: names.index(ask.level)]]
+            needed = all(here[at] >= teacher.samples and at not in solved for at in before)
+            if len(before) < levels and (needed or not teacher.raise_levels):
+                yield ask
+
     def _every(self) -> Iterator[Candidate]:
         for source in self._plan.source:
             yield from (one for one in sources.read(source) if one.response)

@@ -88,7 +88,11 @@ class TeacherSettings(Settings):
     key_variable: str = "OPENAI_API_KEY"
     """Name of the environment variable that holds the key; servers of one's own need none."""
     levels: dict[str, str] = Field(default_factory=lambda: {"derive": DERIVE}, min_length=1)
-    """Prompt of each level, with {question} in it."""
+    """Prompt of each level, with {question} in it, from direct to long."""
+    raise_levels: bool = False
+    """Ask a level only where all replies of the levels before are here and none of them passes the plan's checks, so
+    that a problem is thought about as long as it needs. Without, every problem is asked at every level.
+    """
     samples: int = Field(default=1, gt=0)
     """Replies for each problem and level."""
     max_tokens: int = Field(default=8192, gt=0)
