@@ -97,8 +97,20 @@ def curate(
 
 
 @app.command()
-def train(recipe: RecipePath, runs: RunsPath = RUNS) -> None:
+def train(
+    recipe: RecipePath,
+    runs: RunsPath = RUNS,
+    preflight: Annotated[bool, typer.Option("--preflight", help="Only say what fine-tuning would do.")] = False,
+    processes: Annotated[
+        int | None, typer.Option(help="For so many processes.", min=1, show_default="those there are")
+    ] = None,
+) -> None:
     """Train the recipe's model; goes on where it was stopped."""
+    if preflight:
+        from z1 import cli_train
+
+        cli_train.preflight(recipe, runs, processes)
+        return
     _stage("train", recipe, runs)
 
 

@@ -27,6 +27,13 @@ class Settings(BaseModel):
 S = TypeVar("S", bound=Settings)
 
 
+def needed(table: S | None, name: str) -> S:
+    """A table that a stage cannot do without. Raises UserError where the recipe has none."""
+    if table is None:
+        raise UserError(f"the recipe's [{name}]", "none", "add it, or leave this stage out")
+    return table
+
+
 def _ordered(steps: tuple[int, int]) -> tuple[int, int]:
     if not 1 <= steps[0] <= steps[1]:
         raise ValueError("give the fewest, 1 or more, then the most")
@@ -151,6 +158,8 @@ class FinetuneSettings(Settings):
     """As in `[train]`."""
     epochs: float = Field(gt=0)
     """How often the rows are gone through; each time in whole batches, what is left over staying out."""
+    steps: int | None = Field(default=None, gt=0)
+    """The steps that come of it, where the recipe says so: refused where rows and batches give another number."""
     batch_samples: int | None = Field(default=None, gt=0)
     """Rows of a global batch, whatever the processes and packs; or say `batch_tokens`."""
     batch_tokens: int | None = Field(default=None, gt=0)
@@ -229,19 +238,40 @@ class Recipe(Settings):
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9.-]*$")
     seed: int = 0
     base: str | None = None
-    """What fine-tuning begins with: another recipe (`recipes/tiny-base.toml`) or a model folder; from scratch without.
+    """What fine-tuning begins with: another recipe (`recipes/tiny-base.toml`), a model folder or a hub id; from scratch
+    without.
     """
-    curate: CurateSettings
+    curate: CurateSettings | None = None
+    """Needed to train on the built-in world."""
     model: ModelSettings | None = None
     """Needed without a base, refused with one."""
-    train: TrainSettings
+    train: TrainSettings | None = None
+    """For models small enough for a CPU; or say `[finetune]`, or neither to evaluate alone."""
     finetune: FinetuneSettings | None = None
     evaluate: EvaluateSettings
     report: ReportSettings
 
+    @property
+    def profile(self) -> str | None:
+        """How the trained model is spoken to; None where none is trained."""
+        chosen = self.finetune or self.train
+        return chosen.profile if chosen else None
+
+    @model_validator(mode="after")
+    def _trains_one_way(self) -> Self:
+        if self.train and self.finetune:
+            raise ValueError("[train] and [finetune]; leave one of them out")
+        if not self.profile and (self.curate or self.model or self.base):
+            raise ValueError("no key train; add it, or [finetune]")
+        if self.curate is None and (self.train or (self.finetune and not self.finetune.data)):
+            raise ValueError("no key curate; add it, or say where the rows are with finetune.data")
+        return self
+
     @model_validator(mode="after")
     def _begins_somewhere(self) -> Self:
-        if self.base is None and self.model is None:
+        if self.finetune and self.base is None:
+            raise ValueError("no key base; say with which model fine-tuning begins")
+        if self.train and self.base is None and self.model is None:
             raise ValueError("no key model; add it, or say with which base to begin")
         if self.base is not None and self.model is not None:
             raise ValueError("base and [model]; leave one of them out")

@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import time
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from z1 import benchmarks, chat, runs
 from z1 import curate as curating
@@ -19,6 +19,9 @@ from z1 import evaluate as evaluating
 from z1 import recipe as recipes
 from z1.recipe import Recipe
 from z1.records import Attempt
+
+if TYPE_CHECKING:
+    from z1.train.prepare import Prepared
 
 
 class Watcher(Protocol):
@@ -52,19 +55,21 @@ class Silent:
 
 def check(recipe: Recipe) -> None:
     """Refuse now what would otherwise be refused after hours of training: names that stand in no table."""
-    chat.profile(recipe.train.profile)
-    chat.profile(recipe.evaluate.profile or recipe.train.profile)
+    for name in (recipe.profile, recipe.evaluate.profile):
+        if name is not None:
+            chat.profile(name)
     benchmarks.benchmark(recipe.evaluate.benchmark)
 
 
 def curate(recipe: Recipe, run: Path, watch: Watcher) -> Path:
     """Collect and select; returns the rows to train on."""
-    settings = {"seed": recipe.seed, **recipe.curate.model_dump(mode="json", exclude_defaults=True)}
+    chosen = recipes.needed(recipe.curate, "curate")
+    settings = {"seed": recipe.seed, **chosen.model_dump(mode="json", exclude_defaults=True)}
     stage = runs.stage(run, "curate", settings, {})
-    watch.begin("curate", recipe.curate.problems)
+    watch.begin("curate", chosen.problems)
     if not stage.done:
-        curating.collect(recipe.curate, recipe.seed, stage.folder, lambda count: watch.at(count, "problems"))
-        stage.finish({"rows": curating.select(recipe.curate, stage.folder)})
+        curating.collect(chosen, recipe.seed, stage.folder, lambda count: watch.at(count, "problems"))
+        stage.finish({"rows": curating.select(chosen, stage.folder)})
     levels = ", ".join(f"{count:,} {level}" for level, count in stage.results()["rows"].items())
     watch.end(f"{levels} rows in {stage.folder}")
     return stage.folder / curating.ROWS
@@ -97,6 +102,18 @@ def train(recipe: Recipe, run: Path, watch: Watcher) -> Path:
         stage.finish({"loss": last[0].loss, "steps": last[0].steps} if last else {})
     watch.end(f"model in {stage.folder / training.MODEL}")
     return stage.folder / training.MODEL
+
+
+def prepare(recipe: Recipe, run: Path, watch: Watcher, world: int = 1) -> Prepared:
+    """Encode what a recipe with `[finetune]` learns from, and count what `world` processes would do with it."""
+    from z1.train.prepare import prepare as preparing
+
+    curated = curate(recipe, run, watch) if not recipes.needed(recipe.finetune, "finetune").data else None
+    base = str(_base(recipe, run, watch))
+    watch.begin("encode", 1)
+    prepared = preparing(recipe, run, curated, base, world)
+    watch.end(f"{len(prepared.preflight.rows):,} rows in {run}")
+    return prepared
 
 
 def _base(recipe: Recipe, run: Path, watch: Watcher) -> Path | None:

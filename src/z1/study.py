@@ -86,7 +86,7 @@ def _wanted(study: Study, member: Member) -> list[tuple[int, EvaluateSettings]]:
     close a thought is tried on models that were not taught another one.
     """
     first = member.seed == study.arms[member.arm].seeds[0]
-    plain = member.recipe.train.profile == "z1-tiny"
+    plain = member.recipe.profile == "z1-tiny"
     every = [(n, one) for n, one in enumerate(study.evaluate) if one.profile is None or plain]
     return every if first else every[:1]
 
@@ -145,10 +145,11 @@ def by_design(ours: Member, theirs: Member, study: Study) -> Interval:
     from z1.engines.weights import load_model
 
     tokenizer = load_model(str(next(ours.run.glob("train-*/model"))), None).tokenizer
-    asked = list(collect(Wanted(1200, "test", *ours.recipe.curate.steps, study.problem_seed)))
+    asked = list(collect(Wanted(1200, "test", *recipes.needed(ours.recipe.curate, "curate").steps, study.problem_seed)))
 
     def lengths(recipe: Recipe) -> dict[str, float]:
-        chosen = ((i, level(recipe.curate, i.problem.steps or 0, i.operations)) for i in asked)
+        curate = recipes.needed(recipe.curate, "curate")
+        chosen = ((i, level(curate, i.problem.steps or 0, i.operations)) for i in asked)
         texts = {i.problem.id: i.thoughts[name] for i, name in chosen}
         return {p: float(len(tokenizer.encode(text, add_special_tokens=False))) for p, text in texts.items()}
 

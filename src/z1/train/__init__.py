@@ -28,7 +28,7 @@ from transformers.utils import logging
 
 from z1 import chat
 from z1.errors import UserError
-from z1.recipe import Recipe
+from z1.recipe import Recipe, needed
 from z1.records import Row
 from z1.runs import hash_file, provenance, read_json, read_lines, whole_folder, write_json
 from z1.train import model as models
@@ -66,13 +66,13 @@ def train(
     """
     logging.disable_progress_bar()
     corpus = read_lines(rows, Row.from_json)
-    profile = chat.profile(recipe.train.profile)
+    settings = needed(recipe.train, "train")
     model, tokenizer = _start(recipe, corpus, base)
-    encoder = Encoder(tokenizer, profile, recipe.train.hint_share, recipe.seed)
-    shown = [row for row in corpus for _ in range(recipe.train.repeats.get(row.level, 1))]
+    encoder = Encoder(tokenizer, chat.profile(settings.profile), settings.hint_share, recipe.seed)
+    shown = [row for row in corpus for _ in range(settings.repeats.get(row.level, 1))]
     limit = Limit(model.config.max_position_embeddings)
     data = once(folder / ROWS, lambda: encode(shown, encoder, limit)).rows
-    trainer = Trainer(model, data, recipe.train, recipe.seed)
+    trainer = Trainer(model, data, settings, recipe.seed)
     plan(trainer.expected_seconds(folder))
     trainer.run(folder, report)
     with whole_folder(folder / MODEL) as temporary:
@@ -91,7 +91,7 @@ def _start(recipe: Recipe, corpus: Sequence[Row], base: Path | None) -> tuple[Qw
         return model, (PreTrainedTokenizerFast if ours else AutoTokenizer).from_pretrained(base)
     if recipe.model is None:
         raise UserError(f"recipe {recipe.name}", "neither base nor [model]", "add one of them")
-    hint = chat.profile(recipe.train.profile).hint
+    hint = chat.profile(recipe.profile or "").hint
     sample = corpus[:: 1 + len(corpus) // TOKENIZER_ROWS]
     texts = (row.question + "\n" + row.thought + row.answer + hint + FRAME for row in sample)
     tokenizer = tokenizers.build(texts, recipe.model.vocabulary)
@@ -115,7 +115,7 @@ def _manifest(recipe: Recipe, rows: Path, trainer: Trainer, base: Path | None) -
     data = trainer.order.rows
     return {
         "name": recipe.name,
-        "profile": recipe.train.profile,
+        "profile": recipe.profile,
         "recipe": recipe.model_dump(mode="json", exclude_defaults=True),
         "rows": {"sha256": hash_file(rows), "count": len(data), "ids": len(data.ids)},
         "steps": trainer.steps,

@@ -29,7 +29,8 @@ TOGETHER = 1_000
 """Rows whose texts the tokenizer gets at once; it encodes them on all cores."""
 
 TRUNCATED, NO_FENCE = "truncated", "no fence"
-"""Notes on rows that are kept."""
+KEPT = (TRUNCATED, NO_FENCE)
+"""Notes on rows that are learned all the same."""
 
 TOO_LONG, EMPTY, NOTHING = "too long", "empty", "nothing to learn"
 """Why rows are left out."""

@@ -1,8 +1,8 @@
-"""Which tokenizer does a model from scratch get?
+"""Which tokenizer does a model get?
 
-Bytes, and the most frequent pieces of the training texts as tokens of their own, matched before anything else: words,
-signs, line numbers. Digits, one-letter names, and capital letters that begin no word stay single: a digit is then one
-value, and a name is the same token wherever it stands. Bases from a hub keep their own tokenizer.
+From scratch: bytes, and the most frequent pieces of the training texts as tokens of their own, matched before anything
+else: words, signs, line numbers. Digits, one-letter names, and capital letters that begin no word stay single: a digit
+is then one value, and a name is the same token wherever it stands. A base keeps its own, with a template in any case.
 
 There are no merges. transformers' AutoTokenizer (and vLLM with it) gives every folder of type `qwen2` Qwen's own
 pre-tokenizer, whatever the folder says; bytes that never merge are the same ids under any pre-tokenizer.
@@ -13,11 +13,15 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
 
 from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
-from transformers import PreTrainedTokenizerFast
+from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
+from z1 import chat
 from z1.chat import CHATML
+from z1.errors import UserError
 
 PATTERN = re.compile(
     r"</?think>|\n?\d+\| | -> |\d| ?[a-z_]{2,} ?|[A-Z][a-z_]{2,}|[A-Za-z]| ?[^\sA-Za-z0-9]+(?: (?!-> ))?|\s+"
@@ -45,3 +49,18 @@ def build(texts: Iterable[str], size: int) -> PreTrainedTokenizerFast:
         chat_template=CHATML,
         clean_up_tokenization_spaces=False,
     )
+
+
+def of(base: str) -> Any:
+    """The tokenizer of a base, a folder or hub id, with a template in any case. Raises UserError, in one line.
+
+    AutoTokenizer would give the same ids for a folder of ours, and write another file.
+    """
+    ours = (Path(base) / "z1.json").is_file()
+    try:
+        tokenizer = (PreTrainedTokenizerFast if ours else AutoTokenizer).from_pretrained(base)
+    except (OSError, ValueError, KeyError) as error:
+        why = str(error).strip().partition("\n")[0]
+        raise UserError(f"tokenizer of base {base}", why, "give a folder or hub id of a language model") from None
+    tokenizer.chat_template = chat.template(tokenizer)
+    return tokenizer
