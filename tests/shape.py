@@ -25,6 +25,7 @@ THIRD_PARTY: dict[str, frozenset[str]] = {
     **dict.fromkeys(["z1.recipe", "z1.curate.plan"], frozenset({"pydantic"})),
     **dict.fromkeys(["z1.doctor", "z1.train", "z1.train.*", "z1.engines.local*"], HEAVY),
     **dict.fromkeys([f"z1.engines.{part}" for part in ("choose", "decoder", "general", "weights")], HEAVY),
+    "z1.train.start": HEAVY | {"peft"},
     "z1.curate.near": frozenset({"datasketch"}),
     "z1.tables": frozenset({"pyarrow"}),
     "z1.train.store": frozenset({"filelock"}),

@@ -1,10 +1,12 @@
-"""A log is mended in blocks: its torn last line may be longer than one."""
+"""A log is mended in blocks, its torn last line may be longer than one; a full disk is named whoever wrote to it."""
 
 from __future__ import annotations
 
+import errno
 from pathlib import Path
 
 import pytest
+from safetensors import SafetensorError
 
 from z1 import runs
 
@@ -20,3 +22,12 @@ def test_a_torn_line_longer_than_what_is_read_at_a_time_is_dropped(
         with runs.Log(path) as log:
             log.to_disk()
         assert path.read_text() == whole
+
+
+def test_a_full_disk_under_rust_is_an_os_error_with_a_name(tmp_path: Path) -> None:
+    """The texts are those that safetensors and tokenizers give."""
+    with pytest.raises(OSError, match="No space") as caught, runs.full_disk_is_an_os_error(tmp_path):
+        raise SafetensorError("I/O error: No space left on device (os error 28)")
+    assert (caught.value.errno, caught.value.filename) == (errno.ENOSPC, str(tmp_path))
+    with pytest.raises(SafetensorError), runs.full_disk_is_an_os_error(tmp_path):
+        raise SafetensorError("I/O error: (os error 5)")

@@ -12,6 +12,9 @@ from __future__ import annotations
 
 import errno
 
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+"""What the system says where something cannot be written for want of room."""
+
 
 class Z1Error(Exception):
     """Root of every exception that z1 raises on purpose."""
@@ -43,7 +46,7 @@ class EngineFault(Fault):
 def from_os(error: OSError) -> Z1Error:
     """The one border where the operating system's errors become ours."""
     name = error.filename or "to the disk"
-    if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+    if error.errno in NO_ROOM:
         do = "free some space and run the same command again; what was finished is kept"
         return UserError(f"no room to write {name}", error.strerror, do)
     if isinstance(error, FileNotFoundError):

@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import os
 import platform
+import re
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -25,7 +26,7 @@ from typing import Any, TypeVar
 
 from filelock import FileLock, Timeout
 
-from z1.errors import UserError
+from z1.errors import NO_ROOM, UserError
 
 T = TypeVar("T")
 
@@ -104,7 +105,7 @@ def whole_file(path: Path) -> Iterator[Path]:
     try:
         with _named(path):
             yield temporary
-        _to_disk(temporary)
+        to_disk(temporary)
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
@@ -112,7 +113,10 @@ def whole_file(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def whole_folder(path: Path) -> Iterator[Path]:
-    """A temporary folder to fill; becomes `path` at the end (an older one is replaced), or vanishes."""
+    """A temporary folder to fill; becomes `path` at the end (an older one is replaced), or vanishes.
+
+    Its files get the permissions of new ones; safetensors makes files that nobody else may read.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{token_hex(4)}")
     temporary.mkdir()
@@ -121,7 +125,8 @@ def whole_folder(path: Path) -> Iterator[Path]:
             yield temporary
         for part in temporary.rglob("*"):
             if part.is_file():
-                _to_disk(part)
+                part.chmod(temporary.stat().st_mode & 0o666)
+                to_disk(part)
         _swap(temporary, path)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
@@ -154,7 +159,20 @@ def _swap(temporary: Path, path: Path) -> None:
     shutil.rmtree(older, ignore_errors=True)
 
 
-def _to_disk(path: Path) -> None:
+@contextmanager
+def full_disk_is_an_os_error(path: Path) -> Iterator[None]:
+    """safetensors and tokenizers write in Rust and name the system's error in their text alone."""
+    try:
+        yield
+    except Exception as error:
+        found = re.search(r"os error (\d+)", str(error))
+        if isinstance(error, OSError) or found is None or int(found[1]) not in NO_ROOM:
+            raise
+        raise OSError(int(found[1]), os.strerror(int(found[1])), str(path)) from error
+
+
+def to_disk(path: Path) -> None:
+    """Wait until the content of a file is on the disk itself."""
     with path.open("rb") as file, suppress(OSError):
         os.fsync(file.fileno())
 

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import errno
 import json
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from safetensors import SafetensorError
 from transformers import AutoModelForCausalLM, AutoTokenizer, Qwen2ForCausalLM
 
 from tests.train import small
 from z1 import chat
-from z1 import train as training
 from z1.errors import UserError
 from z1.recipe import needed
 from z1.runs import hash_file
@@ -142,12 +139,3 @@ def test_a_row_too_long_for_the_context_is_refused_by_name(tmp_path: Path) -> No
     short = recipe.model_copy(update={"model": recipe.model.model_copy(update={"context": 20})})
     with pytest.raises(UserError, match=r"^row \w+: got \d+ ids; raise model.context above 20"):
         train(short, small.write(tmp_path / "rows.jsonl"), tmp_path / "train", silent)
-
-
-def test_a_full_disk_under_rust_is_an_os_error_with_a_name(tmp_path: Path) -> None:
-    """The texts are those that safetensors and tokenizers give."""
-    with pytest.raises(OSError, match="No space") as caught, training.full_disk_is_an_os_error(tmp_path):
-        raise SafetensorError("I/O error: No space left on device (os error 28)")
-    assert (caught.value.errno, caught.value.filename) == (errno.ENOSPC, str(tmp_path))
-    with pytest.raises(SafetensorError), training.full_disk_is_an_os_error(tmp_path):
-        raise SafetensorError("I/O error: (os error 5)")

@@ -15,10 +15,7 @@ Source: arXiv 2504.00810, section 2.2: no delimiters, loss on the response alone
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from errno import ENOSPC
-from os import strerror
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +27,7 @@ from z1 import chat
 from z1.errors import UserError
 from z1.recipe import Recipe, needed
 from z1.records import Row
-from z1.runs import hash_file, provenance, read_json, read_lines, whole_folder, write_json
+from z1.runs import full_disk_is_an_os_error, hash_file, provenance, read_json, read_lines, whole_folder, write_json
 from z1.train import model as models
 from z1.train import tokenizer as tokenizers
 from z1.train.loop import Progress, Trainer
@@ -97,17 +94,6 @@ def _start(recipe: Recipe, corpus: Sequence[Row], base: Path | None) -> tuple[Qw
     tokenizer = tokenizers.build(texts, recipe.model.vocabulary)
     ends = (tokenizer.pad_token_id or 0, tokenizer.eos_token_id or 0)
     return models.build(recipe.model, len(tokenizer), recipe.seed, ends), tokenizer
-
-
-@contextmanager
-def full_disk_is_an_os_error(path: Path) -> Iterator[None]:
-    """safetensors and tokenizers write in Rust and name the system's error in their text alone."""
-    try:
-        yield
-    except Exception as error:
-        if f"os error {ENOSPC}" not in str(error):
-            raise
-        raise OSError(ENOSPC, strerror(ENOSPC), str(path)) from error
 
 
 def _manifest(recipe: Recipe, rows: Path, trainer: Trainer, base: Path | None) -> dict[str, object]:

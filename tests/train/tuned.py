@@ -1,0 +1,81 @@
+"""The smallest fine-tuning: the small model as a base, and its rows, some of them held out."""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from tests.train import small
+from z1.recipe import FinetuneSettings, Recipe
+from z1.train.batches import pack
+from z1.train.finetune import Corpus
+from z1.train.loss import Lesson
+from z1.train.rows import Rows
+
+LENGTHS = (5, 9, 3, 14)
+
+SHAPE: dict[str, Any] = {
+    "vocab_size": 64,
+    "hidden_size": 32,
+    "intermediate_size": 48,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 2,
+    "head_dim": 8,
+    "max_position_embeddings": 64,
+    "pad_token_id": 0,
+    "bos_token_id": 1,
+    "eos_token_id": 2,
+}
+"""Of a model of some other family."""
+
+
+@cache
+def drawn(lengths: tuple[int, ...] = LENGTHS, seed: int = 0) -> Rows:
+    """Rows of random ids below 64; the first third of each is its prompt."""
+    draw = np.random.Generator(np.random.PCG64(seed))
+    ids = draw.integers(3, SHAPE["vocab_size"], sum(lengths)).astype(np.int32)
+    learned = np.concatenate([np.arange(length) > length // 3 for length in lengths])
+    return Rows(ids, learned, np.cumsum([0, *lengths], dtype=np.int64))
+
+
+def packed(rows: Rows, numbers: list[int]) -> Lesson:
+    """These rows as one pack."""
+    made = pack(rows, np.array(numbers))
+    ids, learned, positions = (torch.from_numpy(each)[None] for each in (made.ids, made.learned, made.positions))
+    return Lesson(ids, learned, positions, torch.from_numpy(made.bounds), made.longest)
+
+
+def settings(**changes: object) -> FinetuneSettings:
+    """Twelve steps of eight rows, in packs of at most 256 ids."""
+    told: dict[str, object] = {"profile": "z1-tiny", "max_length": 256, "micro_tokens": 256, "batch_samples": 8}
+    told |= {"epochs": 4.0, "rate": 3e-3, "warmup_steps": 2, "precision": "float32", "held_out_steps": 5}
+    return FinetuneSettings.model_validate(told | changes)
+
+
+def recipe(**changes: object) -> Recipe:
+    """A recipe with these settings as its `[finetune]`."""
+    changed = {"train": None, "model": None, "base": "base", "finetune": settings(**changes)}
+    return small.recipe().model_copy(update=changed)
+
+
+def base(folder: Path) -> str:
+    """The small model and its tokenizer, as a folder."""
+    small.model().save_pretrained(folder)
+    small.tokenizer().save_pretrained(folder)
+    return str(folder)
+
+
+def corpus(base: str) -> Corpus:
+    """All small rows but the last four, which are held out."""
+    rows = small.encoded()
+    return Corpus(_part(rows, 0, len(rows) - 4), _part(rows, len(rows) - 4, len(rows)), base, {"rows": len(rows) - 4})
+
+
+def _part(rows: Rows, first: int, last: int) -> Rows:
+    starts = rows.starts[first : last + 1]
+    return Rows(rows.ids[starts[0] : starts[-1]], rows.learned[starts[0] : starts[-1]], starts - starts[0])
