@@ -23,6 +23,8 @@ from z1.train import finetune as finetuning
 from z1.train.finetune import finetune, rate_share
 from z1.train.loop import Progress
 
+pytestmark = pytest.mark.timeout(900)  # fifteen processes, on a machine that does other things too
+
 Told = list[Progress]
 
 

@@ -117,7 +117,7 @@ class Finetuning:
         with asked_to_stop() as asked, curves(folder, self.facts["step"], writes=self.team.leads) as draw:
             while self.facts["step"] < self.plan.steps:
                 draw(self.facts["step"], self._held_out_now())
-                draw(self.facts["step"] + 1, self._step())
+                draw(self.facts["step"] + 1, self.advance())
                 late = self.team.leads and time.monotonic() - saved > self.settings.checkpoint_seconds
                 stop, save = self.team.total(asked(), late)
                 if stop or save:
@@ -138,7 +138,7 @@ class Finetuning:
         seconds = time.monotonic() - begun
         return Progress(facts["step"], facts["steps"], facts["loss"], facts["tokens"] - before, seconds)
 
-    def _step(self) -> dict[str, float]:
+    def advance(self) -> dict[str, float]:
         """One update from one global batch, and what there is to draw of it."""
         step, rows = self.facts["step"], self.corpus.rows
         batch = self.plan.batch(step)

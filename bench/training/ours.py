@@ -1,0 +1,41 @@
+"""How does this trainer teach the rows? As `z1 train` does, without its checkpoints, curves and export."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from z1.recipe import FinetuneSettings
+from z1.train.attention import ROWS
+from z1.train.finetune import Corpus, Finetuning
+from z1.train.loss import Learner
+from z1.train.rows import Rows
+from z1.train.team import joined
+
+
+def settings(batch: int, micro_tokens: int, **changes: Any) -> FinetuneSettings:
+    """Global batches of `batch` rows, in packs of at most `micro_tokens` ids."""
+    told: dict[str, Any] = {
+        "max_length": micro_tokens,
+        "micro_tokens": micro_tokens,
+        "batch_samples": batch,
+        "epochs": 1.0,
+    }
+    told |= {"rate": 1e-5, "precision": "float32", "gradient_checkpointing": False}
+    return FinetuneSettings.model_validate(told | changes)
+
+
+class Ours:
+    """A model, its optimizer, and one epoch of rows."""
+
+    def __init__(self, model: Any, rows: Rows, batch: int, micro_tokens: int) -> None:
+        model.set_attn_implementation(ROWS)
+        self._rows, self._settings = rows, settings(batch, micro_tokens)
+        self._learner = Learner(model)
+
+    def epoch(self) -> int:
+        """Teach every row once; the ids that were learned."""
+        with joined(alone_too=False) as team:
+            tuning = Finetuning(self._learner, Corpus(self._rows, None, "", {}), self._settings, 0, team)
+            while tuning.facts["step"] < tuning.plan.steps:
+                tuning.advance()
+        return int(self._rows.supervised.sum())
