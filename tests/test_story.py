@@ -42,7 +42,7 @@ def digest(folder: Path) -> dict[str, str]:
     return {p.relative_to(folder).as_posix(): hashlib.sha256(p.read_bytes()).hexdigest() for p in kept}
 
 
-def attempts(run: Path) -> dict[tuple[str, int | None], Attempt]:
+def attempts(run: Path) -> dict[tuple[str, int | None, int], Attempt]:
     return read_attempts(next(run.glob("evaluate-*")))
 
 

@@ -198,6 +198,16 @@ class FinetuneSettings(Settings):
         return self
 
 
+class DrawSettings(Settings):
+    """`[evaluate.draws]`: several replies to a problem, drawn at random; one greedy reply where this table is not."""
+
+    samples: int = Field(gt=0)
+    """Replies to a problem; pass@k is told for k = 1, 2, 4 ... up to so many."""
+    temperature: float = Field(gt=0)
+    top_p: float = Field(default=1.0, gt=0, le=1)
+    top_k: int = Field(default=0, ge=0)
+
+
 class EvaluateSettings(Settings):
     """`[evaluate]`: what did the thinking buy?"""
 
@@ -219,6 +229,9 @@ class EvaluateSettings(Settings):
     """What the user says, with {question} in it; the benchmark's own where none is given."""
     system: str | None = None
     """What is said before; the benchmark's own where none is given."""
+    draws: DrawSettings | None = None
+    apart: Literal[True] | None = None
+    """Each window thinks for itself, at the price of a thought a window; for engines that cannot fork."""
 
     def source(self) -> dict[str, str]:
         """What a benchmark's loader is told."""

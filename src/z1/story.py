@@ -17,7 +17,8 @@ from z1 import benchmarks, chat, runs
 from z1 import curate as curating
 from z1 import evaluate as evaluating
 from z1 import recipe as recipes
-from z1.recipe import Recipe
+from z1.engines import Sampling
+from z1.recipe import EvaluateSettings, Recipe
 from z1.records import Attempt
 
 if TYPE_CHECKING:
@@ -126,19 +127,22 @@ def _base(recipe: Recipe, run: Path, watch: Watcher) -> Path | None:
 
 def evaluate(recipe: Recipe, run: Path, watch: Watcher, model: str | Path | None = None) -> Path:
     """Put a model through every window: the run's own, or a folder or hub id; returns the folder of numbers."""
-    from z1.engines.local import LocalSettings, load
+    return measure(recipe.evaluate, recipe.seed, run, watch, model or train(recipe, run, Silent()))
 
-    model = model or train(recipe, run, Silent())
-    chosen, weights = recipe.evaluate, _weights(Path(model))
+
+def measure(chosen: EvaluateSettings, seed: int, run: Path, watch: Watcher, model: str | Path) -> Path:
+    """Put `model` through what is `chosen`, in a stage of `run`; returns the folder of numbers."""
+    weights = _weights(Path(model))
     asked = chosen.model_dump(mode="json", exclude_none=True)
-    settings = {"seed": recipe.seed, **asked, **({} if weights else {"model": str(model)})}
+    settings = {"seed": seed, **asked, **({} if weights else {"model": str(model)})}
     stage = runs.stage(run, "evaluate", settings, weights)
-    watch.begin("evaluate", chosen.problems)
+    draws = chosen.draws
+    watch.begin("evaluate", chosen.problems * (draws.samples if draws else 1))
     if not stage.done:
-        bench = benchmarks.benchmark(chosen.benchmark).asking(chosen.prompt, chosen.system)
-        problems = bench.load(chosen.problems, recipe.seed, benchmarks.Options(**chosen.source()))
-        engine = load(model, LocalSettings(slots=2 * chosen.concurrency), chosen.profile)
-        setting = evaluating.Sweep(engine, bench, chosen.windows, chosen.answer, stage.inputs.get("tokenizer.json", ""))
+        problems = benchmarks.benchmark(chosen.benchmark).load(
+            chosen.problems, seed, benchmarks.Options(**chosen.source())
+        )
+        setting = _sweep(chosen, seed, model, stage.inputs.get("tokenizer.json", ""))
         tally = _Tally(watch)
 
         async def run_it() -> None:
@@ -146,7 +150,8 @@ def evaluate(recipe: Recipe, run: Path, watch: Watcher, model: str | Path | None
             await evaluating.evaluate(setting, problems, stage.folder, chosen.concurrency, tally.done)
 
         asyncio.run(run_it())
-        names = {"run": f"{run.name} {stage.folder.name}", "model": engine.name, "benchmark": bench.name}
+        names = {"run": f"{run.name} {stage.folder.name}", "model": setting.engine.name}
+        names["benchmark"] = setting.benchmark.name
         numbers = evaluating.curve(problems, evaluating.read_attempts(stage.folder).values(), names)
         runs.write_json(stage.folder / "curve.json", numbers)
         if missing := sum(point["missing"] for point in numbers["points"]):
@@ -155,6 +160,25 @@ def evaluate(recipe: Recipe, run: Path, watch: Watcher, model: str | Path | None
         stage.finish({"s1": numbers["s1"]})
     watch.end(f"numbers in {stage.folder}")
     return stage.folder
+
+
+def _sweep(chosen: EvaluateSettings, seed: int, model: str | Path, tokenizer_hash: str) -> evaluating.Sweep:
+    from z1.engines.local import LocalSettings, load
+
+    bench = benchmarks.benchmark(chosen.benchmark).asking(chosen.prompt, chosen.system)
+    draws = chosen.draws.model_dump() if chosen.draws else {"samples": 1}
+    samples = draws.pop("samples")
+    engine = load(model, LocalSettings(slots=2 * chosen.concurrency), chosen.profile)
+    return evaluating.Sweep(
+        engine,
+        bench,
+        chosen.windows,
+        chosen.answer,
+        tokenizer_hash,
+        samples,
+        Sampling(seed=seed, **draws),
+        chosen.apart is not None,
+    )
 
 
 def report(recipe: Recipe, run: Path, watch: Watcher, numbers: Path) -> Path:

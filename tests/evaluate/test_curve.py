@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from z1.errors import Fault
@@ -69,3 +71,23 @@ def test_attempts_at_other_problems_do_not_count() -> None:
 def test_nothing_but_missing_attempts_is_a_fault_and_not_a_zero() -> None:
     with pytest.raises(Fault, match="missing"):
         curve(PROBLEMS, [attempt(0, 8, "missing")], NAMES)
+
+
+def test_several_replies_to_a_problem_count_as_one_problem() -> None:
+    """Four times the same replies say nothing new, so no interval narrows; and pass@k is told."""
+    copies = [replace(one, sample=n) for one in ATTEMPTS for n in range(4)]
+    once, often = curve(PROBLEMS, ATTEMPTS, NAMES)["points"], curve(PROBLEMS, copies, NAMES)["points"]
+    for few, many in zip(once, often, strict=True):
+        assert many["n"] == 4 * few["n"]
+        assert many["accuracy"] == pytest.approx(few["accuracy"])
+        assert many["thought"] == pytest.approx(few["thought"])
+        assert "pass_at" not in few
+        assert many["pass_at"] == pytest.approx(dict.fromkeys(("1", "2", "4"), few["accuracy"][1]))
+
+
+def test_pass_at_k_counts_problems_all_of_whose_draws_are_known() -> None:
+    rows = [replace(attempt(0, None, verdict), sample=n) for n, verdict in enumerate(("right", "wrong", "wrong"))]
+    lost = [replace(attempt(1, None, verdict), sample=n) for n, verdict in enumerate(("right", "missing", "right"))]
+    point = curve(PROBLEMS, [*rows, *lost], NAMES)["points"][0]
+    assert point["pass_at"] == pytest.approx({"1": 1 / 3, "2": 2 / 3})
+    assert (point["n"], point["missing"]) == (5, 1)

@@ -52,10 +52,10 @@ def test_a_plan_is_one_line() -> None:
 WHOLE = Capabilities(keeps_cache=True, forks=True, deterministic=True)
 
 
-def able(capabilities: Capabilities) -> ScriptedEngine:
+def able(capabilities: Capabilities) -> Sweep:
     made = engine()
     made.capabilities = capabilities
-    return made
+    return replace(setting(), engine=made)
 
 
 def test_what_cannot_hold_is_refused_by_name() -> None:
@@ -65,12 +65,24 @@ def test_what_cannot_hold_is_refused_by_name() -> None:
         check(whole, minimum=5)
     with pytest.raises(UserError, match=r"a sweep with a deadline: got 2\.0 s"):
         check(whole, deadline=2.0)
-    loose = able(replace(WHOLE, deterministic=False))
-    check(loose)
-    with pytest.raises(UserError, match="scripted draws anew; run each window by itself"):
-        check(loose, temperature=0.7)
-    with pytest.raises(UserError, match="scripted, which cannot fork"):
-        check(able(replace(WHOLE, forks=False)))
+    stiff = able(replace(WHOLE, forks=False))
+    with pytest.raises(UserError, match="scripted, which cannot fork; let each window think for itself"):
+        check(stiff)
+    check(replace(stiff, apart=True), minimum=5, deadline=2.0)
+
+
+def test_windows_apart_pay_a_thought_each_and_no_more_than_was_said() -> None:
+    chosen = replace(setting(), apart=True)
+    rows = asyncio.run(sweep(chosen, Problem("p", "what?", "4", "test")))
+    said = plan(chosen, 1, 195)
+    assert sum(row.ledger["thought"] or 0 for row in rows) <= said.thought == 155 + 0 + 5 + 12 + 60
+
+
+def test_samples_multiply_the_cost_and_are_said() -> None:
+    one, five = (plan(replace(setting(), samples=n), 7, 195) for n in (1, 5))
+    assert (five.thought, five.forced, five.answers) == (5 * one.thought, 5 * one.forced, 5 * one.answers)
+    assert "under 5 windows, 5 times each: at most" in str(five)
+    assert five.visible == one.visible
 
 
 def test_foreseen_with_the_room_of_the_first_problem() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -31,11 +32,11 @@ def run(folder: Path, engine: ScriptedEngine, progress: object = None) -> None:
     asyncio.run(evaluate(setting(engine), PROBLEMS, folder, 3, told))
 
 
-def keys(folder: Path) -> Counter[tuple[str, int | None]]:
-    return Counter((a.problem, a.window) for a in read_lines(folder / ATTEMPTS, Attempt.from_json))
+def keys(folder: Path) -> Counter[tuple[str, int | None, int]]:
+    return Counter((a.problem, a.window, a.sample) for a in read_lines(folder / ATTEMPTS, Attempt.from_json))
 
 
-EVERY = Counter({(p.id, w): 1 for p in PROBLEMS for w in (2, 50, None)})
+EVERY = Counter({(p.id, w, 0): 1 for p in PROBLEMS for w in (2, 50, None)})
 
 
 def test_every_problem_gets_every_window_once(tmp_path: Path) -> None:
@@ -82,6 +83,16 @@ def test_a_missing_attempt_is_tried_again_and_the_last_one_counts(tmp_path: Path
     run(tmp_path, ScriptedEngine(SCRIPT))
     assert {a.verdict for a in read_attempts(tmp_path).values() if a.window is None} == {"right"}
     assert Counter(read_attempts(tmp_path).keys()) == EVERY
+
+
+def test_samples_go_on_where_they_were_and_each_stands_once(tmp_path: Path) -> None:
+    run(tmp_path, ScriptedEngine(SCRIPT))
+    wanted = replace(setting(ScriptedEngine(SCRIPT)), samples=3)
+    told: list[list[Attempt]] = []
+    asyncio.run(evaluate(wanted, PROBLEMS, tmp_path, 3, told.append))
+    assert keys(tmp_path) == Counter({(p, w, n): 1 for p, w, _ in EVERY for n in range(3)})
+    assert [len(attempts) for attempts in told].count(0) == len(PROBLEMS)
+    assert len(told) == 3 * len(PROBLEMS)
 
 
 def test_no_problems_is_refused(tmp_path: Path) -> None:

@@ -47,6 +47,36 @@ def test_a_single_value_has_no_spread() -> None:
     assert statistics.mean([4.0]) == [4.0, 4.0, 4.0]
 
 
+@given(st.lists(st.booleans(), min_size=1))
+def test_clusters_of_one_are_no_clusters(values: list[bool]) -> None:
+    alone = [[value] for value in values]
+    assert statistics.clustered_share([*alone, []]) == pytest.approx(statistics.share(sum(values), len(values)))
+    numbers = [float(value) for value in values]
+    assert statistics.clustered_mean([[n] for n in numbers]) == pytest.approx(statistics.mean(numbers))
+
+
+def test_clustered_intervals_cover_the_truth_where_plain_ones_do_not() -> None:
+    rng = random.Random(1)
+    clustered = plain = 0
+    for _ in range(300):
+        chances = [rng.betavariate(0.6, 0.6) for _ in range(60)]  # problems are mostly always or never solved
+        groups = [[rng.random() < chance for _ in range(8)] for chance in chances]
+        low, _, high = statistics.clustered_share(groups)
+        clustered += low <= 0.5 <= high
+        low, _, high = statistics.share(sum(map(sum, groups)), 480)
+        plain += low <= 0.5 <= high
+    assert 0.91 < clustered / 300 < 0.99
+    assert plain / 300 < 0.8
+
+
+def test_a_clustered_share_that_is_whole_still_has_an_interval() -> None:
+    low, value, high = statistics.clustered_share([[True] * 8 for _ in range(10)])
+    assert (value, high) == (1, 1)
+    assert low == pytest.approx(0.7225, abs=1e-4)
+    with pytest.raises(ValueError, match="nothing"):
+        statistics.clustered_share([[], []])
+
+
 Z1_GPQA = [(256, 0.253), (510, 0.288), (946, 0.333), (1548, 0.419), (2470, 0.475)]
 R1_GPQA = [(512, 0.182), (1011, 0.192), (1971, 0.263), (3607, 0.354)]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import replace
 
 import pytest
@@ -11,7 +12,7 @@ from z1 import chat
 from z1.benchmarks import Benchmark, benchmark
 from z1.chat import Profile
 from z1.engines import Drive, Sampling, drive
-from z1.engines.scripted import Script, ScriptedEngine
+from z1.engines.scripted import Script, ScriptedEngine, ScriptedSession
 from z1.errors import EngineFault
 from z1.evaluate.sweep import Sweep, sweep
 from z1.records import Problem
@@ -113,3 +114,35 @@ def test_the_grader_is_the_benchmarks() -> None:
     made = ScriptedEngine(Hinted())  # type: ignore[arg-type]
     asyncio.run(sweep(replace(setting(made), benchmark=spying, windows=()), PROBLEM))
     assert asked == ["The final answer is \\boxed{4}."]
+
+
+def test_apart_and_at_once_give_the_same_rows() -> None:
+    made = ScriptedEngine(Hinted())  # type: ignore[arg-type]
+    once, apart = (asyncio.run(sweep(replace(setting(made), apart=way), PROBLEM)) for way in (False, True))
+    assert once == apart
+
+
+class Noting(ScriptedEngine):
+    """Keeps how each session was to be sampled."""
+
+    def __init__(self) -> None:
+        super().__init__(Hinted())  # type: ignore[arg-type]
+        self.asked: list[Sampling] = []
+
+    async def open(self, prompt: Sequence[int], sampling: Sampling) -> ScriptedSession:
+        self.asked.append(sampling)
+        return await super().open(prompt, sampling)
+
+
+def test_draws_are_numbered_apart_for_every_problem_and_the_same_again() -> None:
+    made = Noting()
+    heat = Sampling(temperature=0.7, top_p=0.9, seed=5)
+    other = replace(PROBLEM, id="p2")
+    for problem, sample in ((PROBLEM, 0), (PROBLEM, 1), (other, 0), (PROBLEM, 0)):
+        rows = asyncio.run(sweep(replace(setting(made), sampling=heat), problem, sample))
+        assert {row.sample for row in rows} == {sample}
+    assert {(one.temperature, one.top_p, one.seed) for one in made.asked} == {(0.7, 0.9, 5)}
+    first, second, third, again = (one.sample for one in made.asked)
+    assert len({first, second, third}) == 3
+    assert first == again
+    assert all(0 <= one.sample < 2**31 and one.stops for one in made.asked)

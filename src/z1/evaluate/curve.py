@@ -1,22 +1,26 @@
 """What are the numbers of a run?
 
 For each window: accuracy, thought tokens and all tokens paid, each with its interval, and the shares shifted, cut and
-unparsed. Missing attempts are counted and left out of everything else.
+unparsed; pass@k where problems were asked several times, of which intervals know. Missing attempts are counted and left
+out of everything else.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from statistics import fmean
-from typing import Any
+from typing import Any, TypeVar
 
 from z1.errors import Fault
 from z1.evaluate import statistics
+from z1.evaluate.compare import pass_at_k
 from z1.grading import Verdict
 from z1.records import Attempt, Problem
 from z1.think import End, Shift
 
 Numbers = dict[str, Any]
+
+T = TypeVar("T")
 
 
 def curve(problems: Sequence[Problem], attempts: Iterable[Attempt], names: dict[str, str]) -> Numbers:
@@ -51,13 +55,32 @@ def _point(window: int | None, attempts: Sequence[Attempt]) -> Numbers | None:
         "n": n,
         "missing": len(attempts) - n,
         "accuracy": _accuracy(known),
-        "thought": statistics.mean([_thought(a) for a in known]),
-        "paid": statistics.mean([_paid(a) for a in known]),
+        "thought": statistics.clustered_mean(_by_problem(known, _thought)),
+        "paid": statistics.clustered_mean(_by_problem(known, _paid)),
         "phase_one": fmean(a.ledger["phase_one"] or 0 for a in known),
         "shifted": sum(a.shift != Shift.NATURAL for a in known) / n,
         "cut": sum(a.end == End.CUT for a in known) / n,
         "unparsed": sum(a.verdict == Verdict.UNPARSED for a in known) / n,
+        **_passes(attempts),
     }
+
+
+def _passes(attempts: Sequence[Attempt]) -> Numbers:
+    """pass@k for k = 1, 2, 4 ... of the problems all of whose draws are known; nothing where each was asked once."""
+    samples = 1 + max(a.sample for a in attempts)
+    known = _by_problem([a for a in attempts if a.verdict != Verdict.MISSING], _right)
+    whole = [sum(found) for found in known if len(found) == samples]
+    if samples == 1 or not whole:
+        return {}
+    counts = [k for k in (2**n for n in range(samples)) if k <= samples]
+    return {"pass_at": {str(k): pass_at_k(whole, samples, k) for k in counts}}
+
+
+def _by_problem(attempts: Iterable[Attempt], of: Callable[[Attempt], T]) -> list[list[T]]:
+    found: dict[str, list[T]] = {}
+    for attempt in attempts:
+        found.setdefault(attempt.problem, []).append(of(attempt))
+    return list(found.values())
 
 
 def _by_steps(window: int | None, attempts: Sequence[Attempt], problems: dict[str, Problem]) -> list[Numbers]:
@@ -72,7 +95,7 @@ def _by_steps(window: int | None, attempts: Sequence[Attempt], problems: dict[st
             "steps": steps,
             "n": len(group),
             "accuracy": _accuracy(group),
-            "thought": statistics.mean([_thought(a) for a in group]),
+            "thought": statistics.clustered_mean(_by_problem(group, _thought)),
         }
         for steps, group in sorted(groups.items())
     ]
@@ -89,7 +112,11 @@ def _s1(points: Sequence[Numbers]) -> Numbers:
 
 
 def _accuracy(attempts: Sequence[Attempt]) -> statistics.Interval:
-    return statistics.share(sum(a.verdict == Verdict.RIGHT for a in attempts), len(attempts))
+    return statistics.clustered_share(_by_problem(attempts, _right))
+
+
+def _right(attempt: Attempt) -> bool:
+    return attempt.verdict == Verdict.RIGHT
 
 
 def _thought(attempt: Attempt) -> float:

@@ -27,8 +27,8 @@ async def evaluate(
     concurrency: int,
     progress: Callable[[list[Attempt]], None],
 ) -> None:
-    """Put `problems` through `setting` into `folder`; `progress` is told the attempts of each problem when it is
-    done.
+    """Put `problems` through `setting` into `folder`; `progress` is told the attempts of each problem and draw when
+    they are done.
     """
     if not problems:
         raise UserError("problems to evaluate", "none", "ask for 1 or more")
@@ -37,21 +37,22 @@ async def evaluate(
     with Log(folder / ATTEMPTS) as log:
         done = {key for key, attempt in read_attempts(folder).items() if attempt.verdict != Verdict.MISSING}
 
-        async def one(problem: Problem) -> None:
-            wanted = [window for window in setting.every if (problem.id, window) not in done]
+        async def one(problem: Problem, sample: int) -> None:
+            wanted = [window for window in setting.every if (problem.id, window, sample) not in done]
             if wanted:
                 async with gate:
-                    attempts = [a for a in await sweep(setting, problem) if a.window in wanted]
+                    attempts = [a for a in await sweep(setting, problem, sample) if a.window in wanted]
                 log.add(attempt.as_json() for attempt in attempts)
             else:
                 attempts = []
             progress(attempts)
 
         async with asyncio.TaskGroup() as group:
-            for problem in problems:
-                group.create_task(one(problem))
+            for sample in range(setting.samples):
+                for problem in problems:
+                    group.create_task(one(problem, sample))
 
 
-def read_attempts(folder: Path) -> dict[tuple[str, int | None], Attempt]:
-    """The attempts in `folder` by (problem, window); of one that was tried again the last counts."""
-    return {(a.problem, a.window): a for a in read_lines(folder / ATTEMPTS, Attempt.from_json)}
+def read_attempts(folder: Path) -> dict[tuple[str, int | None, int], Attempt]:
+    """The attempts in `folder` by (problem, window, sample); of one that was tried again the last counts."""
+    return {(a.problem, a.window, a.sample): a for a in read_lines(folder / ATTEMPTS, Attempt.from_json)}

@@ -1,13 +1,14 @@
 """How sure are we?
 
 Intervals at 95 %. Shares get Wilson's interval (Wilson 1927, https://doi.org/10.1080/01621459.1927.10502953), which
-stays inside 0 and 1 and is honest at both ends; means get the normal one. The three metrics are those of s1 (arXiv
-2501.19393, section 3.2).
+stays inside 0 and 1 and is honest at both ends; means get the normal one. Several replies to one problem are a cluster:
+means get the cluster-robust error (Liang and Zeger 1986), shares Wilson's interval of as many independent replies as
+have that error (Kish's effective sample size). The three metrics are those of s1 (arXiv 2501.19393, section 3.2).
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from itertools import combinations
 from math import sqrt
 from statistics import fmean, stdev
@@ -23,7 +24,10 @@ def share(hits: int, n: int) -> Interval:
     """`hits` of `n` with Wilson's interval. Raises ValueError where there is nothing to count."""
     if n <= 0:
         raise ValueError("a share of nothing has no value")
-    p = hits / n
+    return _wilson(hits / n, n)
+
+
+def _wilson(p: float, n: float) -> Interval:
     centre = (p + Z * Z / (2 * n)) / (1 + Z * Z / n)
     half = Z / (1 + Z * Z / n) * sqrt(p * (1 - p) / n + Z * Z / (4 * n * n))
     return [min(max(0.0, centre - half), p), p, max(min(1.0, centre + half), p)]
@@ -35,6 +39,30 @@ def mean(values: Sequence[float]) -> Interval:
     """
     middle = fmean(values)
     half = Z * stdev(values) / sqrt(len(values)) if len(values) > 1 else 0.0
+    return [middle - half, middle, middle + half]
+
+
+def clustered_share(groups: Iterable[Sequence[bool]]) -> Interval:
+    """The share of all values that are true, with the interval that clusters leave; `share` where each has one value.
+
+    Raises ValueError where there is nothing to count.
+    """
+    found = [group for group in groups if group]
+    n = sum(map(len, found))
+    if not n:
+        raise ValueError("a share of nothing has no value")
+    p = sum(map(sum, found)) / n
+    error = sum((sum(group) - p * len(group)) ** 2 for group in found) / n**2
+    return _wilson(p, min(n, p * (1 - p) / error) if error else len(found))
+
+
+def clustered_mean(groups: Iterable[Sequence[float]]) -> Interval:
+    """The mean of all values, with the interval that clusters leave; `mean` where each has one value."""
+    found = [group for group in groups if group]
+    n = sum(map(len, found))
+    middle = fmean(value for group in found for value in group)
+    error = sum((sum(group) - middle * len(group)) ** 2 for group in found) / n**2
+    half = Z * sqrt(error * len(found) / (len(found) - 1)) if len(found) > 1 else 0.0
     return [middle - half, middle, middle + half]
 
 

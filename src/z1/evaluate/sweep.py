@@ -4,12 +4,17 @@ Under greedy decoding a thought does not depend on the window until the window e
 freely; at each window's border the session is forked and the fork is shifted to its answer. Windows that the thought,
 or an answer that has begun, ends before share the free reply. The rows are those that one run a window would give (a
 test holds it).
+
+A reply that is drawn at random is forked in the same way: what a window ends is the beginning of one draw, so each row
+is distributed as one of its own, and the rows of a draw are paired. An engine whose draws are keyed gives the same ids
+as well. Where an engine cannot fork, `apart` has each window think for itself.
 """
 
 from __future__ import annotations
 
 import asyncio
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
+from hashlib import blake2b
 
 from z1 import chat
 from z1.benchmarks import Benchmark
@@ -19,16 +24,25 @@ from z1.grading import Verdict
 from z1.records import Attempt, Problem
 from z1.think import AnswerDetector, Bucket, End, Flow, Ledger, Sample, Shift
 
+GREEDY = Sampling()
+
 
 @dataclass(frozen=True, slots=True)
 class Sweep:
-    """What every problem of a run is put through: `windows` in ids, and free thinking besides; `answer` in ids."""
+    """What every problem of a run is put through: `windows` in ids, and free thinking besides; `answer` in ids.
+
+    Each problem is asked `samples` times; `sampling` says how ids are drawn, its stops and its `sample` aside. With
+    `apart` every window thinks for itself.
+    """
 
     engine: Engine
     benchmark: Benchmark
     windows: tuple[int, ...]
     answer: int
     tokenizer_hash: str = ""
+    samples: int = 1
+    sampling: Sampling = GREEDY
+    apart: bool = False
 
     @property
     def every(self) -> tuple[int | None, ...]:
@@ -36,21 +50,47 @@ class Sweep:
         return (*sorted(set(self.windows)), None)
 
 
-async def sweep(setting: Sweep, problem: Problem) -> list[Attempt]:
-    """One attempt a window; all of them missing where the engine fails."""
+async def sweep(setting: Sweep, problem: Problem, sample: int = 0) -> list[Attempt]:
+    """One attempt a window, of the draw number `sample`; all of them missing where the engine fails."""
     profile = chat.profile(setting.engine.profile)
     prompt = chat.prompt_ids(setting.engine.tokenizer, profile, setting.benchmark.messages(problem))
+    stops = chat.stop_ids(setting.engine.tokenizer, profile)
+    sampling = replace(setting.sampling, stops=stops, sample=_draw(problem, sample))
+    think = _think_apart if setting.apart else _think_once
     try:
-        flows = await _think_once(setting, prompt)
+        flows = await think(setting, prompt, sampling)
     except EngineFault as fault:
-        return [_missing(setting, problem, window, prompt, fault) for window in setting.every]
-    return [await _attempt(setting, problem, window, prompt, flow) for window, flow in flows.items()]
+        missing = [_missing(setting, problem, window, prompt, fault) for window in setting.every]
+        return [replace(one, sample=sample) for one in missing]
+    graded = [await _attempt(setting, problem, window, prompt, flow) for window, flow in flows.items()]
+    return [replace(one, sample=sample) for one in graded]
 
 
-async def _think_once(setting: Sweep, prompt: list[int]) -> dict[int | None, Flow]:
+def _draw(problem: Problem, sample: int) -> int:
+    """The number of a draw: another one for every problem, so that no two problems share their chances."""
+    return int.from_bytes(blake2b(f"{problem.id}:{sample}".encode(), digest_size=8).digest()) >> 33
+
+
+async def _think_apart(setting: Sweep, prompt: list[int], sampling: Sampling) -> dict[int | None, Flow]:
+    tokenizer, profile = setting.engine.tokenizer, chat.profile(setting.engine.profile)
+    flows: dict[int | None, Flow] = {}
+    for thinking in setting.every:
+        detector = chat.detector(tokenizer, profile)  # it remembers what it has seen
+        session = await setting.engine.open(prompt, sampling)
+        try:
+            window = chat.window(tokenizer, profile, thinking, setting.answer)
+            flows[thinking] = await drive(
+                Flow(window, session.room, detects=detector is not None), session, Drive(detector)
+            )
+        finally:
+            await session.close()
+    return flows
+
+
+async def _think_once(setting: Sweep, prompt: list[int], sampling: Sampling) -> dict[int | None, Flow]:
     tokenizer, profile = setting.engine.tokenizer, chat.profile(setting.engine.profile)
     detector = chat.detector(tokenizer, profile)
-    session = await setting.engine.open(prompt, Sampling(chat.stop_ids(tokenizer, profile)))
+    session = await setting.engine.open(prompt, sampling)
     room = session.room
     flows: dict[int | None, Flow] = {}
     try:
