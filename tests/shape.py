@@ -6,7 +6,7 @@ The tables that `tests/test_architecture.py` holds the source to. A new library 
 from __future__ import annotations
 
 GROUND = "records runs recipe chat tables"
-DOOR = "doctor ask story study cli z1"  # z1 is the root's __init__; cli also stands for cli_*
+DOOR = "doctor ask story study comparison cli z1"  # z1 is the root's __init__; cli also stands for cli_*
 FLOORS = (
     f"errors <- think <- {GROUND} <- engines grading world <- benchmarks <- curate evaluate serve <- report <- {DOOR}"
 )

@@ -4,6 +4,7 @@
     z1 curate PLAN                    a dataset from any source and teacher; --describe looks at one
     z1 curate | train | evaluate | report RECIPE     one stage of a run, and those before it where they are not done
     z1 run RECIPE                     the whole story, from nothing to the report
+    z1 evaluate COMPARISON            given models side by side; --compare RUN RUN two runs; --needed POINTS
     z1 study STUDY                    several recipes and seeds side by side
     z1 demo                           the shipped model: two thoughts, a curve, a report
     z1 doctor                         what this machine can do
@@ -115,14 +116,36 @@ def train(
 
 
 @app.command()
-def evaluate(recipe: RecipePath, runs: RunsPath = RUNS, model: ModelName = None, fetch: OnlyFetch = False) -> None:
-    """Put the run's model (or another) through every window, and print the numbers."""
-    if fetch:
-        from z1 import cli_stages
+def evaluate(
+    recipe: Annotated[
+        Path | None, typer.Argument(help="A recipe, or a comparison of given models.", show_default=False)
+    ] = None,
+    runs: RunsPath = RUNS,
+    model: ModelName = None,
+    fetch: OnlyFetch = False,
+    compare: Annotated[
+        tuple[Path, Path] | None, typer.Option(help="Two runs of the same problems, ours first.", show_default=False)
+    ] = None,
+    needed: Annotated[
+        float | None, typer.Option(help="How many problems show a difference of so many points?", show_default=False)
+    ] = None,
+) -> None:
+    """Put models through every window and print the numbers; or compare two runs; or say how many problems it takes."""
+    from z1 import cli_evaluate, cli_stages
+    from z1.recipe import is_comparison
 
+    if compare:
+        cli_evaluate.against(*compare)
+    elif needed is not None:
+        cli_evaluate.needed(needed)
+    elif recipe is None:
+        raise UserError("recipe", "nothing", "give a recipe, a comparison, --compare RUN RUN, or --needed POINTS")
+    elif fetch:
         cli_stages.fetch(recipe, model)
-        return
-    _stage("evaluate", recipe, runs, model)
+    elif is_comparison(recipe):
+        cli_evaluate.compare_models(recipe, runs)
+    else:
+        _stage("evaluate", recipe, runs, model)
 
 
 @app.command()

@@ -66,10 +66,19 @@ def study(path: Path, folder: Path) -> None:
 
 
 def fetch(path: Path, model: str | None) -> None:
-    """Bring what the recipe in `path` evaluates with to this machine, and print a hash and a path for each file."""
-    chosen = recipes.load(path).evaluate
-    for found in benchmarks.fetch(chosen.benchmark, chosen.data, model or ""):
-        Console().print(f"{runs.hash_file(found)}  {found}", soft_wrap=True, highlight=False)
+    """Bring what the recipe or comparison in `path` evaluates with to this machine; print a hash and a path for each
+    file.
+    """
+    if recipes.is_comparison(path):
+        compared = recipes.load_comparison(path)
+        asked = dict.fromkeys((one.benchmark, one.data) for one in compared.evaluate)
+        found = [file for name, data in asked for file in benchmarks.fetch(name, data)]
+        found += [benchmarks.weights_of(one.path) for one in compared.models.values()]
+    else:
+        chosen = recipes.load(path).evaluate
+        found = benchmarks.fetch(chosen.benchmark, chosen.data, model or "")
+    for file in found:
+        Console().print(f"{runs.hash_file(file)}  {file}", soft_wrap=True, highlight=False)
 
 
 def demo(folder: Path) -> None:
@@ -100,16 +109,18 @@ def table(folder: Path) -> Table:
     numbers = runs.read_json(folder / "curve.json")
     what = f"{numbers['model']} on {numbers['problems']} problems of {numbers['benchmark']}"
     shown = Table(title=what, caption=f"95 % intervals; run {numbers['run']}", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
-    for heading in ("window", "accuracy %", "thought", "all ids", "shifted", "cut", "unread", "miss"):
+    drawn = max(numbers["points"][0].get("pass_at", ()), key=int, default="")
+    headings = ("window", "accuracy %", "thought", "all ids", "shifted", "cut", "unread", "miss")
+    for heading in (*headings, *([f"pass@{drawn} %"] if drawn else [])):
         shown.add_column(heading, justify="right", no_wrap=True)
     for point in numbers["points"]:
         low, value, high = point["accuracy"]
         accuracy = f"{100 * value:.1f} [{100 * low:.1f}, {100 * high:.1f}]"
         shares = (f"{point[key]:.0%}" for key in ("shifted", "cut", "unparsed"))
         window = "free" if point["window"] is None else str(point["window"])
-        shown.add_row(
-            window, accuracy, _interval(point["thought"]), _interval(point["paid"]), *shares, str(point["missing"])
-        )
+        passes = [f"{100 * point['pass_at'][drawn]:.1f}"] if drawn and "pass_at" in point else []
+        ids = (_interval(point["thought"]), _interval(point["paid"]))
+        shown.add_row(window, accuracy, *ids, *shares, str(point["missing"]), *passes)
     return shown
 
 

@@ -232,6 +232,8 @@ class EvaluateSettings(Settings):
     draws: DrawSettings | None = None
     apart: Literal[True] | None = None
     """Each window thinks for itself, at the price of a thought a window; for engines that cannot fork."""
+    context: int | None = Field(default=None, gt=0)
+    """Most ids of prompt and reply together, as far as the model holds so many; the engine's own number without."""
 
     def source(self) -> dict[str, str]:
         """What a benchmark's loader is told."""
@@ -309,6 +311,41 @@ class Study(Settings):
     """What models are put through: the first of each arm through all of it, those of further seeds through the first
     alone.
     """
+
+
+class GivenModel(Settings):
+    """`[models.NAME]`: a model that exists."""
+
+    path: str
+    """A model folder, or the hub id of one."""
+    profile: str | None = None
+    """How it is spoken to, where that is not its own way."""
+
+
+class Comparison(Settings):
+    """Given models side by side: a recipe that trains nothing."""
+
+    name: str = Field(pattern=r"^[a-z0-9][a-z0-9.-]*$")
+    seed: int = 0
+    models: dict[Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9.-]*$")], GivenModel] = Field(min_length=1)
+    """The first is what the others are compared with."""
+    evaluate: tuple[EvaluateSettings, ...] = Field(min_length=1)
+    """What every model is put through."""
+    transcripts: int = Field(default=12, ge=0)
+    """Replies shown in each report."""
+
+
+def is_comparison(path: Path) -> bool:
+    """Whether the TOML file at `path` is a comparison, by its table `models`; a broken one is not: load says why."""
+    try:
+        return "models" in tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
+
+
+def load_comparison(path: Path) -> Comparison:
+    """The comparison in `path`, read as `load` reads a recipe."""
+    return read(path, Comparison)
 
 
 def load(path: Path) -> Recipe:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
@@ -146,8 +147,9 @@ def measure(chosen: EvaluateSettings, seed: int, run: Path, watch: Watcher, mode
         tally = _Tally(watch)
 
         async def run_it() -> None:
-            watch.at(0, str(await evaluating.foresee(setting, problems)))
-            await evaluating.evaluate(setting, problems, stage.folder, chosen.concurrency, tally.done)
+            async with setting.engine:
+                watch.at(0, str(await evaluating.foresee(setting, problems)))
+                await evaluating.evaluate(setting, problems, stage.folder, chosen.concurrency, tally.done)
 
         asyncio.run(run_it())
         names = {"run": f"{run.name} {stage.folder.name}", "model": setting.engine.name}
@@ -168,7 +170,10 @@ def _sweep(chosen: EvaluateSettings, seed: int, model: str | Path, tokenizer_has
     bench = benchmarks.benchmark(chosen.benchmark).asking(chosen.prompt, chosen.system)
     draws = chosen.draws.model_dump() if chosen.draws else {"samples": 1}
     samples = draws.pop("samples")
-    engine = load(model, LocalSettings(slots=2 * chosen.concurrency), chosen.profile)
+    settings = LocalSettings(slots=2 * chosen.concurrency)
+    if chosen.context is not None:
+        settings = replace(settings, length=chosen.context)
+    engine = load(model, settings, chosen.profile)
     return evaluating.Sweep(
         engine,
         bench,

@@ -88,3 +88,9 @@ def test_samples_multiply_the_cost_and_are_said() -> None:
 def test_foreseen_with_the_room_of_the_first_problem() -> None:
     problems = [Problem("p", "what?", "4", "test")] * 3
     assert asyncio.run(foresee(setting(), problems)) == plan(setting(), 3, 195)
+
+
+def test_a_window_that_the_context_cannot_hold_is_refused() -> None:
+    problems = [Problem("p", "what?", "4", "test")]
+    with pytest.raises(UserError, match=r"the longest window: got 190 ids, where \d+ fit; give a larger context"):
+        asyncio.run(foresee(setting((5, 190)), problems))

@@ -88,7 +88,12 @@ def fetch(name: str, data: str = "", model: str = "") -> list[Path]:
     """The files of benchmark `name`, and the folder of `model` of the hub, brought here where they are not yet."""
     source = benchmark(name).source
     found = paths(source, data) if isinstance(source, Hub) else []
-    return [*found, *([Path(model) if Path(model).exists() else weights(model)] if model else [])]
+    return [*found, *([weights_of(model)] if model else [])]
 
 
-__all__ = ["BENCHMARKS", "Benchmark", "Options", "benchmark", "fetch"]
+def weights_of(model: str) -> Path:
+    """The folder of `model`, brought here from the hub where it is none."""
+    return Path(model) if Path(model).exists() else weights(model)
+
+
+__all__ = ["BENCHMARKS", "Benchmark", "Options", "benchmark", "fetch", "weights_of"]

@@ -6,6 +6,7 @@
     plan.py         what will it cost, and what could it show?
     compare.py      is one run better than another?
     matched.py      tokens at matched accuracy
+    against.py      both of that for two runs, window by window
     curve.py        the numbers of a run: accuracy against tokens, by window and by difficulty
     arms.py         which of two trained arms thinks less for the same answers?
     calibrate.py    how many ids is each effort worth, for this model and task?
@@ -15,6 +16,7 @@
 Verbs know the engine protocol only; the door picks the engine.
 """
 
+from z1.evaluate.against import against
 from z1.evaluate.compare import Difference, difference, pass_at_k, problems_needed
 from z1.evaluate.curve import curve
 from z1.evaluate.matched import ratio, ratio_with_interval
@@ -28,6 +30,7 @@ __all__ = [
     "Difference",
     "Plan",
     "Sweep",
+    "against",
     "curve",
     "difference",
     "evaluate",

@@ -11,14 +11,14 @@ import random
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from math import comb, sqrt
-from statistics import NormalDist, fmean
+from statistics import NormalDist, fmean, stdev
 
 from z1.evaluate.statistics import Interval, middle
 
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """Ours minus theirs, as shares: the interval, pairs that counted, pairs in which one alone was right."""
+    """Ours minus theirs, as shares: the interval, pairs that counted, pairs in which one was right more often."""
 
     interval: Interval
     pairs: int
@@ -29,19 +29,22 @@ class Difference:
 
 
 def difference(
-    ours: Mapping[str, bool],
-    theirs: Mapping[str, bool],
+    ours: Mapping[str, float],
+    theirs: Mapping[str, float],
     clusters: Mapping[str, Hashable] | None = None,
     draws: int = 2000,
     seed: int = 0,
 ) -> Difference:
-    """Compare two runs, verdicts by problem (missing ones left out). Raises ValueError where they share no problem."""
+    """Compare two runs: by problem whether it was right, or in what share of draws; missing ones left out.
+
+    Raises ValueError where they share no problem.
+    """
     names = sorted(ours.keys() & theirs.keys())
     if not names:
         raise ValueError("the two runs have no problem in common")
     gained = {name: ours[name] - theirs[name] for name in names}
-    only = [sum(value == sign for value in gained.values()) for sign in (1, -1)]
-    groups: dict[Hashable, list[int]] = {}
+    only = [sum(value * sign > 0 for value in gained.values()) for sign in (1, -1)]
+    groups: dict[Hashable, list[float]] = {}
     for name in names:
         groups.setdefault(clusters[name] if clusters else name, []).append(gained[name])
     interval = bootstrap(list(groups.values()), draws, seed)
@@ -85,3 +88,13 @@ def problems_needed(gap: float, accuracy: float, agreement: float = 0.0, power: 
     deviation = sqrt(2 * accuracy * (1 - accuracy) * (1 - agreement))
     reach = NormalDist().inv_cdf(0.975) + NormalDist().inv_cdf(power)
     return max(1, -int(-((reach * deviation / gap) ** 2) // 1))
+
+
+def pairs_needed(gained: Sequence[float], power: float = 0.8) -> int | None:
+    """How many problems show a difference as large as the mean of `gained` (ours minus theirs, by problem) at 95 %,
+    with chance `power`; None where there is no difference, or too few problems to tell.
+    """
+    if len(gained) < 2 or not (gap := fmean(gained)):
+        return None
+    reach = NormalDist().inv_cdf(0.975) + NormalDist().inv_cdf(power)
+    return max(2, -int(-((reach * stdev(gained) / gap) ** 2) // 1))

@@ -18,8 +18,8 @@ from z1.evaluate.statistics import Interval, middle
 Curve = Sequence[tuple[float, float]]
 """Points of (mean tokens, accuracy), in any order."""
 
-Results = Mapping[str, Sequence[tuple[float, bool]]]
-"""By problem: (tokens, right) under each window, the windows in the same order everywhere."""
+Results = Mapping[str, Sequence[tuple[float, float]]]
+"""By problem: (tokens, right or its share of draws) under each window, the windows in the same order everywhere."""
 
 
 def tokens_at(curve: Curve, accuracy: float) -> float | None:

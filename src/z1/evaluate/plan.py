@@ -81,12 +81,21 @@ def check(setting: Sweep, *, minimum: int = 0, deadline: float | None = None) ->
 
 
 async def foresee(setting: Sweep, problems: Sequence[Problem]) -> Plan:
-    """The plan for these problems, with the room that the first one's context has. Raises UserError as `check`."""
+    """The plan for these problems, with the room that the first one's context has.
+
+    Raises UserError as `check` does, and where the longest window does not fit into that room.
+    """
     check(setting)
     profile, tokenizer = chat.profile(setting.engine.profile), setting.engine.tokenizer
     prompt = chat.prompt_ids(tokenizer, profile, setting.benchmark.messages(problems[0]))
     session = await setting.engine.open(prompt, Sampling(chat.stop_ids(tokenizer, profile)))
     try:
-        return plan(setting, len(problems), session.room)
+        room = session.room
     finally:
         await session.close()
+    longest = max(setting.windows, default=0)
+    fits = chat.window(tokenizer, profile, longest, setting.answer).allowance(room)
+    if fits < longest:
+        got, do = f"{longest} ids, where {fits} fit", "give a larger context in [evaluate], or a smaller window"
+        raise UserError("the longest window", got, do)
+    return plan(setting, len(problems), room)

@@ -1,0 +1,85 @@
+"""What do given models make of the same problems?
+
+A comparison is a TOML file with a table `models`: folders or hub ids, and nothing is trained. Every model is put
+through every evaluation; each has a run folder of its own, so that what was stopped goes on where it was:
+
+    runs/NAME/MODEL/evaluate-1a2b3c4d/      attempts and numbers, one folder an evaluation
+    runs/NAME/comparison.json               all models side by side, and each against the first
+    runs/NAME/report/1-BENCHMARK/           a page an evaluation
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from z1 import benchmarks, chat, evaluate, report, runs, story
+from z1.errors import Fault
+from z1.evaluate import read_attempts
+from z1.recipe import Comparison, EvaluateSettings
+
+Done = dict[tuple[str, int], Path]
+"""Folders of numbers by model and by number of the evaluation."""
+
+
+def check(comparison: Comparison) -> None:
+    """Refuse now what would otherwise be refused after hours: names that stand in no table."""
+    for settings in comparison.evaluate:
+        benchmarks.benchmark(settings.benchmark)
+        for name in comparison.models:
+            if profile := _asked(comparison, name, settings).profile:
+                chat.profile(profile)
+
+
+def _asked(comparison: Comparison, name: str, settings: EvaluateSettings) -> EvaluateSettings:
+    return settings.model_copy(update={"profile": settings.profile or comparison.models[name].profile})
+
+
+def carry_out(comparison: Comparison, folder: Path, watch: story.Watcher) -> Iterator[Done]:
+    """Evaluate every model, one after the other, under the `folder` of all runs; gives what is done after each."""
+    done: Done = {}
+    for name, model in comparison.models.items():
+        for number, settings in enumerate(comparison.evaluate):
+            run = folder / comparison.name / name
+            asked = _asked(comparison, name, settings)
+            done[name, number] = story.measure(asked, comparison.seed, run, watch, model.path)
+        yield done
+
+
+def numbers(comparison: Comparison, done: Done) -> dict[str, Any]:
+    """All models side by side, and each against the first."""
+    first = next(iter(comparison.models))
+    told = []
+    for number, settings in enumerate(comparison.evaluate):
+        folders = {name: done[name, number] for name in comparison.models}
+        curves = {name: runs.read_json(folder / "curve.json") for name, folder in folders.items()}
+        others = {name: folder for name, folder in folders.items() if name != first}
+        told.append(
+            {
+                "benchmark": settings.benchmark,
+                "models": {name: {"run": curve["run"], "points": curve["points"]} for name, curve in curves.items()},
+                "against": first,
+                "compared": {name: _against(folder, folders[first]) for name, folder in others.items()},
+            }
+        )
+    return {"name": comparison.name, "evaluations": told}
+
+
+def _against(ours: Path, theirs: Path) -> dict[str, Any]:
+    try:
+        return evaluate.against(read_attempts(ours).values(), read_attempts(theirs).values())
+    except Fault as fault:
+        return {"why": str(fault)}
+
+
+def write(comparison: Comparison, folder: Path, done: Done) -> Path:
+    """Write the numbers and a page an evaluation; returns the file of numbers."""
+    path = folder / comparison.name / "comparison.json"
+    runs.write_json(path, numbers(comparison, done))
+    for number, settings in enumerate(comparison.evaluate):
+        page = path.parent / "report" / f"{number + 1}-{settings.benchmark}"
+        title = f"{comparison.name}: {settings.benchmark}"
+        folders = [done[name, number] for name in comparison.models]
+        report.write(folders, page, title=title, transcripts=comparison.transcripts)
+    return path

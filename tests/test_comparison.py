@@ -1,0 +1,93 @@
+"""Are given models put through everything, each in a folder of its own, and resumed where they were?"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from z1 import comparison, story
+from z1 import recipe as recipes
+from z1.ask import shipped
+from z1.errors import UserError
+from z1.evaluate import read_attempts
+from z1.runs import read_json
+
+TEXT = """
+name = "two"
+seed = 3
+[models]
+one = {{ path = "{model}" }}
+bare = {{ path = "{model}", profile = "z1-tiny-bare" }}
+[[evaluate]]
+problems = 4
+windows = [4]
+answer = 8
+[[evaluate]]
+problems = 2
+windows = []
+answer = 8
+benchmark = "prose"
+[evaluate.draws]
+samples = 2
+temperature = 0.8
+"""
+
+PAPER = sorted((Path(__file__).parent.parent / "recipes").glob("paper-*.toml"))
+
+
+def load(folder: Path, text: str = TEXT) -> recipes.Comparison:
+    path = folder / "two.toml"
+    path.write_text(text.format(model=shipped()), encoding="utf-8")
+    assert recipes.is_comparison(path)
+    return recipes.load_comparison(path)
+
+
+def test_every_model_is_put_through_everything_once(tmp_path: Path) -> None:
+    chosen = load(tmp_path)
+    comparison.check(chosen)
+    steps = list(comparison.carry_out(chosen, tmp_path / "runs", story.Silent()))
+    done = steps[-1]
+    assert [len(read_attempts(done[name, 0])) for name in ("one", "bare")] == [8, 8]
+    assert {a.sample for a in read_attempts(done["one", 1]).values()} == {0, 1}
+    assert {path.parent.name for path in done.values()} == {"one", "bare"}
+    assert len(set(done.values())) == 4
+    written = comparison.write(chosen, tmp_path / "runs", done)
+    world, prose = read_json(written)["evaluations"]
+    assert (world["benchmark"], world["against"], list(world["compared"])) == ("world", "one", ["bare"])
+    assert [row["window"] for row in world["compared"]["bare"]["windows"]] == [4, None]
+    assert set(prose["models"]["one"]["points"][0]["pass_at"]) == {"1", "2"}
+    for page in ("1-world", "2-prose"):
+        assert (written.parent / "report" / page / "index.html").is_file()
+    before = {path: (path / "attempts.jsonl").read_bytes() for path in done.values()}
+    assert list(comparison.carry_out(chosen, tmp_path / "runs", story.Silent()))[-1] == done
+    assert before == {path: (path / "attempts.jsonl").read_bytes() for path in done.values()}
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ('"prose"', '"proze"', "benchmark: got proze"),
+        ("z1-tiny-bare", "bear", "profile: got bear"),
+        ("temperature", "temprature", "did you mean temperature"),
+        ("bare =", "Bare =", "Bare"),
+    ],
+)
+def test_a_wrong_name_is_refused_before_anything_runs(tmp_path: Path, old: str, new: str, said: str) -> None:
+    with pytest.raises(UserError, match=said):
+        comparison.check(load(tmp_path, TEXT.replace(old, new)))
+
+
+@pytest.mark.parametrize("path", PAPER, ids=[path.stem for path in PAPER])
+def test_the_papers_tables_can_be_asked_for(path: Path) -> None:
+    chosen = recipes.load_comparison(path)
+    comparison.check(chosen)
+    assert chosen.name == path.stem
+    for settings in chosen.evaluate:
+        assert settings.context is not None
+        assert settings.context > max(settings.windows) + settings.answer
+
+
+def test_there_is_a_recipe_a_table() -> None:
+    assert [path.stem for path in PAPER] == ["paper-table-1", "paper-table-2", "paper-table-6"]
+    assert not recipes.is_comparison(PAPER[0].parent / "tiny.toml")
