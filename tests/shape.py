@@ -22,7 +22,7 @@ HEAVY = frozenset({"torch", "transformers", "tokenizers", "safetensors", "numpy"
 
 THIRD_PARTY: dict[str, frozenset[str]] = {
     "z1.runs": frozenset({"filelock"}),
-    **dict.fromkeys(["z1.recipe", "z1.curate.plan"], frozenset({"pydantic"})),
+    **dict.fromkeys(["z1.recipe", "z1.comparison", "z1.curate.plan"], frozenset({"pydantic"})),
     **dict.fromkeys(["z1.doctor", "z1.train", "z1.train.*", "z1.engines.local*"], HEAVY),
     **dict.fromkeys([f"z1.engines.{part}" for part in ("choose", "decoder", "general", "weights")], HEAVY),
     "z1.train.start": HEAVY | {"peft"},

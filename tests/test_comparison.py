@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 
 from z1 import comparison, story
-from z1 import recipe as recipes
 from z1.ask import shipped
 from z1.errors import UserError
 from z1.evaluate import read_attempts
@@ -36,11 +35,11 @@ temperature = 0.8
 PAPER = sorted((Path(__file__).parent.parent / "recipes").glob("paper-*.toml"))
 
 
-def load(folder: Path, text: str = TEXT) -> recipes.Comparison:
+def load(folder: Path, text: str = TEXT) -> comparison.Comparison:
     path = folder / "two.toml"
     path.write_text(text.format(model=shipped()), encoding="utf-8")
-    assert recipes.is_comparison(path)
-    return recipes.load_comparison(path)
+    assert comparison.is_comparison(path)
+    return comparison.load(path)
 
 
 def test_every_model_is_put_through_everything_once(tmp_path: Path) -> None:
@@ -80,7 +79,7 @@ def test_a_wrong_name_is_refused_before_anything_runs(tmp_path: Path, old: str, 
 
 @pytest.mark.parametrize("path", PAPER, ids=[path.stem for path in PAPER])
 def test_the_papers_tables_can_be_asked_for(path: Path) -> None:
-    chosen = recipes.load_comparison(path)
+    chosen = comparison.load(path)
     comparison.check(chosen)
     assert chosen.name == path.stem
     for settings in chosen.evaluate:
@@ -90,4 +89,4 @@ def test_the_papers_tables_can_be_asked_for(path: Path) -> None:
 
 def test_there_is_a_recipe_a_table() -> None:
     assert [path.stem for path in PAPER] == ["paper-table-1", "paper-table-2", "paper-table-6"]
-    assert not recipes.is_comparison(PAPER[0].parent / "tiny.toml")
+    assert not comparison.is_comparison(PAPER[0].parent / "tiny.toml")

@@ -132,7 +132,7 @@ def evaluate(
 ) -> None:
     """Put models through every window and print the numbers; or compare two runs; or say how many problems it takes."""
     from z1 import cli_evaluate, cli_stages
-    from z1.recipe import is_comparison
+    from z1.comparison import is_comparison
 
     if compare:
         cli_evaluate.against(*compare)

@@ -13,7 +13,6 @@ from rich.console import Console
 from rich.table import Table
 
 from z1 import comparison, evaluate, runs
-from z1 import recipe as recipes
 from z1.cli_stages import Bars, table
 from z1.errors import UserError
 
@@ -23,7 +22,7 @@ AGREEMENTS = (0.0, 0.5, 0.8)
 
 def compare_models(path: Path, folder: Path) -> None:
     """Carry out the comparison in `path` under `folder`, and print every curve and every difference."""
-    chosen = recipes.load_comparison(path)
+    chosen = comparison.load(path)
     comparison.check(chosen)
     console = Console(soft_wrap=True, highlight=False)
     done: comparison.Done = {}

@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 
-from z1 import benchmarks, report, runs, story
+from z1 import benchmarks, comparison, report, runs, story
 from z1 import recipe as recipes
 from z1 import study as studies
 from z1.ask import Options, shipped
@@ -69,8 +69,8 @@ def fetch(path: Path, model: str | None) -> None:
     """Bring what the recipe or comparison in `path` evaluates with to this machine; print a hash and a path for each
     file.
     """
-    if recipes.is_comparison(path):
-        compared = recipes.load_comparison(path)
+    if comparison.is_comparison(path):
+        compared = comparison.load(path)
         asked = dict.fromkeys((one.benchmark, one.data) for one in compared.evaluate)
         found = [file for name, data in asked for file in benchmarks.fetch(name, data)]
         found += [benchmarks.weights_of(one.path) for one in compared.models.values()]

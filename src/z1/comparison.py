@@ -10,17 +10,57 @@ through every evaluation; each has a run folder of its own, so that what was sto
 
 from __future__ import annotations
 
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
+
+from pydantic import Field
 
 from z1 import benchmarks, chat, evaluate, report, runs, story
+from z1 import recipe as recipes
 from z1.errors import Fault
 from z1.evaluate import read_attempts
-from z1.recipe import Comparison, EvaluateSettings
+from z1.recipe import EvaluateSettings, Settings
+
+
+class GivenModel(Settings):
+    """`[models.NAME]`: a model that exists."""
+
+    path: str
+    """A model folder, or the hub id of one."""
+    profile: str | None = None
+    """How it is spoken to, where that is not its own way."""
+
+
+class Comparison(Settings):
+    """Given models side by side: a recipe that trains nothing."""
+
+    name: str = Field(pattern=r"^[a-z0-9][a-z0-9.-]*$")
+    seed: int = 0
+    models: dict[Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9.-]*$")], GivenModel] = Field(min_length=1)
+    """The first is what the others are compared with."""
+    evaluate: tuple[EvaluateSettings, ...] = Field(min_length=1)
+    """What every model is put through."""
+    transcripts: int = Field(default=12, ge=0)
+    """Replies shown in each report."""
+
 
 Done = dict[tuple[str, int], Path]
 """Folders of numbers by model and by number of the evaluation."""
+
+
+def is_comparison(path: Path) -> bool:
+    """Whether the TOML file at `path` is a comparison, by its table `models`; a broken one is not: load says why."""
+    try:
+        return "models" in tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
+
+
+def load(path: Path) -> Comparison:
+    """The comparison in `path`; every fault in it is one line that names the key."""
+    return recipes.read(path, Comparison)
 
 
 def check(comparison: Comparison) -> None:

@@ -313,41 +313,6 @@ class Study(Settings):
     """
 
 
-class GivenModel(Settings):
-    """`[models.NAME]`: a model that exists."""
-
-    path: str
-    """A model folder, or the hub id of one."""
-    profile: str | None = None
-    """How it is spoken to, where that is not its own way."""
-
-
-class Comparison(Settings):
-    """Given models side by side: a recipe that trains nothing."""
-
-    name: str = Field(pattern=r"^[a-z0-9][a-z0-9.-]*$")
-    seed: int = 0
-    models: dict[Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9.-]*$")], GivenModel] = Field(min_length=1)
-    """The first is what the others are compared with."""
-    evaluate: tuple[EvaluateSettings, ...] = Field(min_length=1)
-    """What every model is put through."""
-    transcripts: int = Field(default=12, ge=0)
-    """Replies shown in each report."""
-
-
-def is_comparison(path: Path) -> bool:
-    """Whether the TOML file at `path` is a comparison, by its table `models`; a broken one is not: load says why."""
-    try:
-        return "models" in tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return False
-
-
-def load_comparison(path: Path) -> Comparison:
-    """The comparison in `path`, read as `load` reads a recipe."""
-    return read(path, Comparison)
-
-
 def load(path: Path) -> Recipe:
     """The recipe in `path`; every fault in it is one line that names the key."""
     return read(path, Recipe)
