@@ -7,6 +7,7 @@ import json
 import re
 from pathlib import Path
 
+import pytest
 from rich.console import Console
 
 from tests import stories
@@ -49,3 +50,17 @@ def test_fetch_prints_a_hash_for_each_file(tmp_path: Path) -> None:
     done = stories.z1("evaluate", stories.recipe(tmp_path, text), "--fetch")
     assert done.returncode == 0, done.stderr
     assert re.fullmatch(r"[0-9a-f]{16}  \S+test-00000-of-00001\.parquet\n", done.stdout)
+
+
+def test_fetch_of_a_comparison_brings_all_data_and_weights(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    MADE["humaneval"](tmp_path / "data")
+    (tmp_path / "m").mkdir()
+    (tmp_path / "m" / "model.safetensors").write_bytes(b"weights")
+    path = tmp_path / "two.toml"
+    evaluation = f'[[evaluate]]\nbenchmark = "humaneval"\ndata = "{tmp_path / "data"}"\n'
+    rest = "problems = 1\nwindows = []\nanswer = 8\n"
+    path.write_text(f'name = "two"\n[models]\nm = {{ path = "{tmp_path / "m"}" }}\n' + (evaluation + rest) * 2)
+    cli_stages.fetch(path, None)
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split("/")[-1] for line in lines] == ["test-00000-of-00001.parquet", "m"]
+    assert all(re.match(r"[0-9a-f]{16}  /", line) for line in lines)

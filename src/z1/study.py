@@ -95,7 +95,7 @@ def numbers(study: Study, folder: Path, done: Done) -> dict[str, Any]:
     """What the arms say together; `done` are the folders of numbers by (arm, evaluation), one a seed."""
     every = {member.arm: member for member in reversed(members(study, folder))}
     scored = {
-        arm: compared.scores([read_attempts(path).values() for path in paths])
+        arm: compared.scores([draw for path in paths for draw in compared.draws(read_attempts(path).values())])
         for (arm, number), paths in done.items()
         if number == 0
     }

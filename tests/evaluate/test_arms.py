@@ -47,6 +47,12 @@ def test_several_seeds_count_a_problem_once_with_their_mean() -> None:
     assert found.accuracy()[1] == 0.75
 
 
+def test_draws_of_a_run_are_taken_as_seeds_are() -> None:
+    once = [attempt("a", None, True, 10), attempt("b", None, False, 20)]
+    again = [replace(one, sample=1, verdict="right") for one in once]
+    assert arms.scores(arms.draws([*again, *once])) == arms.scores([once, again])
+
+
 def test_a_problem_that_is_missing_somewhere_is_left_out_everywhere() -> None:
     first = [
         attempt("a", None, True, 10),

@@ -9,7 +9,6 @@ None, and `why` says so. Problems that miss an attempt in either run are left ou
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from itertools import groupby
 from typing import Any
 
 from z1.errors import Fault
@@ -24,7 +23,7 @@ Numbers = dict[str, Any]
 
 def against(ours: Iterable[Attempt], theirs: Iterable[Attempt]) -> Numbers:
     """Ours against theirs, ready for JSON. Raises Fault where they have no whole problem or no window in common."""
-    one, other = (arms.scores(_draws(attempts)) for attempts in (ours, theirs))
+    one, other = (arms.scores(arms.draws(attempts)) for attempts in (ours, theirs))
     problems = sorted(_problems(one) & _problems(other))
     if not problems:
         raise Fault("the two runs have no problem in common")
@@ -36,12 +35,6 @@ def against(ours: Iterable[Attempt], theirs: Iterable[Attempt]) -> Numbers:
         "windows": [_under(window, one, other, problems) for window in windows],
         "matched": _matched(one, other, problems),
     }
-
-
-def _draws(attempts: Iterable[Attempt]) -> list[list[Attempt]]:
-    """The attempts of each draw."""
-    ordered = sorted(attempts, key=lambda a: a.sample)
-    return [list(found) for _, found in groupby(ordered, key=lambda a: a.sample)]
 
 
 def _problems(scores: Scores) -> set[str]:

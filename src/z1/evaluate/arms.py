@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from math import sqrt
 from random import Random
 from statistics import fmean, stdev
@@ -37,6 +38,12 @@ class Scores:
     def accuracy(self) -> Interval:
         """Share right, thinking freely."""
         return mean(list(self.right[None].values()))
+
+
+def draws(attempts: Iterable[Attempt]) -> list[list[Attempt]]:
+    """The attempts of each draw of one run, which `scores` takes as it takes seeds."""
+    ordered = sorted(attempts, key=lambda a: a.sample)
+    return [list(found) for _, found in groupby(ordered, key=lambda a: a.sample)]
 
 
 def scores(seeds: Sequence[Iterable[Attempt]]) -> Scores:

@@ -30,7 +30,10 @@ from z1.errors import Fault, UserError
 from z1.grading.pipes import Pipes
 
 PATIENCE = 10.0
-"""Seconds beyond its limit after which a run's keeper is held to be dead."""
+"""Seconds beyond all its limits after which a run's keeper is held to be dead."""
+
+WAITING = 10
+"""How many times its wall limit a program may wait for a processor that others have; that time is not its own."""
 
 BOOT = """
 import json, socket, sys, types
@@ -74,7 +77,7 @@ class Limits:
     """What a program may use. Seconds are those of a usual machine; `Sandbox` stretches them where this one is slow."""
 
     wall: float = 10.0
-    """Seconds by the clock, for all its processes."""
+    """Seconds by the clock, for all its processes, without those in which it waited for a processor (see `WAITING`)."""
     cpu: float = 10.0
     """Seconds of computing, for each process; rounded up to whole ones."""
     memory: int = 1 << 30
@@ -217,7 +220,8 @@ class Sandbox:
         """
         self.start()
         slowness = self.layers["slowness"]
-        limits = {**asdict(job.limits), "wall": job.limits.wall * slowness, "cpu": job.limits.cpu * slowness}
+        wall, cpu = job.limits.wall * slowness, job.limits.cpu * slowness
+        limits = {**asdict(job.limits), "wall": wall, "cpu": cpu, "waiting": WAITING * wall}
         return Room({**job.extra, **limits, "kind": job.kind, "code": job.code}, self._lease(job.network))
 
     def _lease(self, network: bool) -> socket.socket:
@@ -240,7 +244,7 @@ class Room:
 
     def __init__(self, order: dict[str, Any], leash: socket.socket) -> None:
         self._order: dict[str, Any] | None = order
-        self._patience = order["wall"] + PATIENCE
+        self._patience = order["wall"] + order["waiting"] + PATIENCE
         self._most = order["output"]
         self._leash, self._heard = leash, bytearray()
 

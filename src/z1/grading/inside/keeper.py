@@ -81,7 +81,7 @@ def _once(job: dict[str, Any], leash: socket.socket, given: list[int], become: B
         os._exit(70)  # a program ends by itself; this is never reached
     for number in (*given, begins):
         os.close(number)
-    why = _watch(child, leash, began + job["wall"], job["memory"])
+    why = _watch(child, leash, began, job)
     seconds = time.monotonic() - began
     if why:
         with suppress(ProcessLookupError):
@@ -111,30 +111,47 @@ def _reap(child: int) -> tuple[int, resource.struct_rusage]:
             return status, used
 
 
-def _watch(child: int, leash: socket.socket, until: float, memory: int) -> str:
+def _watch(child: int, leash: socket.socket, began: float, job: dict[str, Any]) -> str:
     """Wait for the end of `child`; "" if it came by itself, else what it is stopped for. A cut leash ends all."""
     exited = os.pidfd_open(child)
     try:
-        return _look(exited, leash, until, memory)
+        return _look(exited, child, leash, began, job)
     finally:
         os.close(exited)
 
 
-def _look(exited: int, leash: socket.socket, until: float, memory: int) -> str:
+def _look(exited: int, child: int, leash: socket.socket, began: float, job: dict[str, Any]) -> str:
     poll = select.poll()
     poll.register(exited, select.POLLIN)
     poll.register(leash, 0)  # the next input may lie there already; only its end is of interest
     while True:
-        left = until - time.monotonic()
-        if left <= 0:
+        spent = time.monotonic() - began
+        if spent >= job["wall"]:
+            spent -= min(_kept_waiting(child), job["waiting"])
+        if spent >= job["wall"]:
             return "time"
-        ready = dict(poll.poll(1000 * min(left, GLANCE) + 1))
+        ready = dict(poll.poll(1000 * min(job["wall"] - spent, GLANCE) + 1))
         if exited in ready:
             return ""
         if ready:
             os._exit(0)
-        if os.getpid() == 1 and _resident() > memory:
+        if os.getpid() == 1 and _resident() > job["memory"]:
             return "memory"
+
+
+def _kept_waiting(child: int) -> float:
+    """Seconds that `child` was ready to compute while others had the processors.
+
+    0 where it has threads or processes of its own, which may have been those others.
+    """
+    alone = os.getpid() != 1 or sum(name.isdigit() for name in os.listdir("/proc")) == 2
+    try:
+        if not alone or len(os.listdir(f"/proc/{child}/task")) > 1:
+            return 0.0
+        with open(f"/proc/{child}/schedstat") as file:
+            return int(file.read().split()[1]) / 1e9
+    except (OSError, IndexError):
+        return 0.0
 
 
 def _resident() -> int:
