@@ -79,7 +79,7 @@ def test_a_benchmark_that_could_not_be_read_is_named(tmp_path: Path, capsys: pyt
     columns = 'columns = { id = "id", question = "question", response = "response", tokens = "n" }\n'
     tail = '[decontaminate]\nagainst = ["mbpp"]\n'
     (tmp_path / "plan.toml").write_text(f'name = "x"\n[[source]]\npath = "t.jsonl"\n{columns}{tail}')
-    cli_curate.curate(tmp_path / "plan.toml", tmp_path / "runs", ask=True)
+    cli_curate.curate(tmp_path / "plan.toml", tmp_path / "runs", cli_curate.How())
     said = capsys.readouterr().err
     assert "1 rows" in said and "not read  mbpp: data of a benchmark" in said
 
@@ -128,7 +128,7 @@ def test_a_level_is_asked_where_the_levels_before_did_not_solve_the_problem(tmp_
         (tmp_path / "plan.toml").write_text(recipe)
         (tmp_path / "problems.jsonl").write_text(rows)
         for _ in range(2):
-            cli_curate.curate(tmp_path / "plan.toml", tmp_path / "runs", ask=True)
+            cli_curate.curate(tmp_path / "plan.toml", tmp_path / "runs", cli_curate.How())
     asked = ["easy", "hard", "never", "think: hard", "think: never", "think twice: never"]
     assert teacher.asked == dict.fromkeys(asked, 1)
     data = tables.read(tmp_path / "runs" / "asked" / "dataset")
@@ -141,5 +141,5 @@ def test_a_level_whose_replies_are_missing_is_not_passed_over(tmp_path: Path) ->
         recipe, rows = plan(teacher.url, ["bad", "good"], levels)
         (tmp_path / "plan.toml").write_text(recipe)
         (tmp_path / "problems.jsonl").write_text(rows)
-        cli_curate.curate(tmp_path / "plan.toml", tmp_path / "runs", ask=True)
+        cli_curate.curate(tmp_path / "plan.toml", tmp_path / "runs", cli_curate.How())
     assert teacher.asked == {"bad": 2, "good": 1}

@@ -81,6 +81,9 @@ def curate(
     ] = None,
     tokenizer: Annotated[str, typer.Option(help="To describe with; the dataset's own counts if not given.")] = "",
     fetch: OnlyFetch = False,
+    ray: Annotated[bool, typer.Option("--ray", help="Measure a plan's candidates on a Ray cluster.")] = False,
+    shard: Annotated[str, typer.Option(help="Measure one part of a plan's candidates alone, such as 1/4.")] = "",
+    merge: Annotated[bool, typer.Option("--merge", help="Build a plan from what its shards measured.")] = False,
 ) -> None:
     """Gather verified problems and choose how long to think about each; by a recipe, or by a plan with its sources."""
     from z1 import cli_curate
@@ -92,7 +95,7 @@ def curate(
     elif fetch:
         cli_curate.fetch(recipe)
     elif cli_curate.is_plan(recipe):
-        cli_curate.curate(recipe, runs, ask=ask)
+        cli_curate.curate(recipe, runs, cli_curate.How(ask, ray, shard, merge))
     else:
         _stage("curate", recipe, runs)
 

@@ -5,6 +5,7 @@ Draws the bar of the asking, and says what was paid and where things lie. Holds 
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -15,26 +16,55 @@ from rich.console import Console
 from z1 import benchmarks, tables
 from z1.benchmarks import BENCHMARKS
 from z1.cli_stages import Bars
-from z1.curate import build, catalogue, replies, teacher
+from z1.curate import build, catalogue, replies, shard, spread, teacher
 from z1.curate import plan as plans
 from z1.curate.describe import Description
-from z1.curate.plan import Column, Plan, SourceSettings, TeacherSettings, TokenSettings, is_plan
+from z1.curate.plan import CheckSettings, Column, Plan, SourceSettings, TeacherSettings, TokenSettings, is_plan
 from z1.errors import UserError
 from z1.runs import hash_file
 
-__all__ = ["bill", "curate", "describe", "fetch", "is_plan"]
+__all__ = ["How", "bill", "curate", "describe", "fetch", "is_plan"]
 
 
-def curate(path: Path, runs: Path, *, ask: bool) -> None:
-    """Carry out the plan in `path` under `runs`; with `ask` off from the replies that are there."""
+@dataclass(frozen=True, slots=True)
+class How:
+    """How a plan is carried out: ask its teacher or take the replies that are there; measure here or on Ray; measure
+    one shard alone, or take what all shards measured.
+    """
+
+    ask: bool = True
+    ray: bool = False
+    shard: str = ""
+    merge: bool = False
+
+
+def curate(path: Path, runs: Path, how: How) -> None:
+    """Carry out the plan in `path` under `runs`."""
     plan = catalogue.resolved(plans.read(path))
     folder = runs / plan.name
     folder.mkdir(parents=True, exist_ok=True)
-    if plan.teacher and ask:
+    built = build.Build(plan, folder, spread.on_ray if how.ray else spread.here)
+    if how.shard:
+        _measure(built, shard.parse(how.shard), folder)
+        return
+    if how.merge and (lacking := built.lacking()):
+        raise UserError(f"{lacking:,} candidates", "not measured by any shard here", "run the shards that are missing")
+    if plan.teacher and how.ask and not how.merge:
         _ask(plan, plan.teacher, folder)
+        built = build.Build(plan, folder, spread.on_ray if how.ray else spread.here)
+    _build(built, folder)
+
+
+def _measure(built: build.Build, part: shard.Shard, folder: Path) -> None:
+    with Bars() as watch:
+        watch.begin(f"shard {part.number}/{part.of}", 1)
+        watch.end(f"{built.shard(part):,} candidates in {folder / part.log}; --merge when all {part.of} are there")
+
+
+def _build(built: build.Build, folder: Path) -> None:
     with Bars() as watch:
         watch.begin("curate", 1)
-        made = build.Build(plan, folder).make()
+        made = built.make()
         left = "".join(f"; {count:,} {why}" for why, count in made["left_out"].items())
         counts = f"{made['rows']:,} rows, {made['tokens']:,} tokens, {made['pairs']:,} pairs"
         watch.end(f"{counts} in {folder / build.DATASET}{left}")
@@ -71,6 +101,7 @@ def describe(dataset: Path, tokenizer: str) -> None:
         name="described",
         source=(SourceSettings(path=str(dataset), columns=_columns(columns, dataset, counted=bool(tokenizer))),),
         tokens=TokenSettings(tokenizer=tokenizer),
+        check=CheckSettings(repetition=1),
     )
     with TemporaryDirectory() as folder:
         for one in build.Build(plan, Path(folder)).candidates():

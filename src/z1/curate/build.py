@@ -22,18 +22,30 @@ from z1.curate import audit, budget, checks, joins, pairs, sources
 from z1.curate.contamination import Contamination
 from z1.curate.describe import Description
 from z1.curate.duplicates import Seen
+from z1.curate.measure import Wanted
+from z1.curate.measured import Measured
 from z1.curate.near import Near
 from z1.curate.pairs import Entry, Pair
 from z1.curate.plan import Plan
 from z1.curate.replies import Ask, Shelf, asks
+from z1.curate.shard import Shard
 from z1.curate.sources import Candidate
-from z1.curate.tokens import BATCH, Tokens
+from z1.curate.spread import Spread, here
 from z1.errors import UserError
 from z1.runs import provenance, whole_folder, write_json, write_lines, write_text
 
 DATASET = "dataset"
 
 AUDIT = "contamination.html"
+
+BATCH = 256
+"""Candidates that are measured together."""
+
+
+def blocks(every: Iterator[Candidate]) -> Iterator[list[Candidate]]:
+    """Candidates in blocks of BATCH."""
+    while block := list(islice(every, BATCH)):
+        yield block
 
 
 def wanted(plan: Plan) -> Iterator[Ask]:
@@ -47,16 +59,29 @@ def wanted(plan: Plan) -> Iterator[Ask]:
 class Build:
     """One dataset of `plan` under `folder`, where the replies lie."""
 
-    def __init__(self, plan: Plan, folder: Path) -> None:
-        self._plan, self._folder = plan, folder
+    def __init__(self, plan: Plan, folder: Path, spread: Spread = here) -> None:
+        self._plan, self._folder, self._spread = plan, folder, spread
         self._shelf = Shelf(folder)
-        self._tokens = Tokens(plan.tokens.tokenizer, folder) if plan.tokens.tokenizer else None
+        self._measured = Measured(Wanted.of(plan), folder)
 
     def candidates(self) -> Iterator[Candidate]:
-        """Trajectories of the sources, then those of the teacher, each with its count of tokens."""
-        every = self._every()
-        while block := list(islice(every, BATCH)):
-            yield from self._counted(block)
+        """Trajectories of the sources, then those of the teacher, each with its measures."""
+        for block in self._measured.fill(blocks(self._every()), self._spread):
+            if without := next((one for one in block if one.tokens is None), None):
+                raise UserError(
+                    f"tokens of {without.id}", "no count", "set tokens.tokenizer, or map a column to tokens"
+                )
+            yield from block
+
+    def lacking(self) -> int:
+        """How many candidates have something left to be measured."""
+        return sum(self._measured.lacks(self._measured.filled(one)) for one in self._every())
+
+    def shard(self, part: Shard) -> int:
+        """Measure every candidate of `part` and keep that in a log of its own; returns how many they are."""
+        log = Measured(Wanted.of(self._plan), self._folder, part.log)
+        mine = islice(self._every(), part.number - 1, None, part.of)
+        return sum(len(block) for block in log.fill(blocks(mine), self._spread))
 
     def due(self, levels: int) -> Iterator[Ask]:
         """The replies owed at the first `levels` levels of the teacher; where it raises levels, those of a problem
@@ -91,21 +116,11 @@ class Build:
                 tokens=reply.completion_tokens,
             )
 
-    def _counted(self, block: list[Candidate]) -> list[Candidate]:
-        if self._tokens:
-            sizes = self._tokens.sizes([one.response for one in block])
-            return [replace(one, tokens=size) for one, size in zip(block, sizes, strict=True)]
-        if without := next((one for one in block if one.tokens is None), None):
-            raise UserError(f"tokens of {without.id}", "no count", "set tokens.tokenizer, or map a column to tokens")
-        return block
-
     def make(self) -> dict[str, Any]:
         """Write the dataset; returns the manifest. Raises UserError where nothing stays."""
         settings = self._plan.decontaminate
         contamination = Contamination(settings) if settings else None
         entries = self._entries(contamination)
-        if self._tokens:
-            self._tokens.keep()
         found = pairs.keep(entries, self._plan.pair, self._plan.seed)
         taken = budget.select(entries, self._plan.select, self._plan.seed)
         reasons = Counter(entry.why.split(":")[0] for entry in entries if entry.why)
@@ -143,7 +158,7 @@ class Build:
         ratios = sorted(pair.ratio for pair in found)
         return {
             "plan": self._plan.model_dump(mode="json"),
-            "tokenizer": self._tokens.hash if self._tokens else "as the sources and the teacher count",
+            "tokenizer": self._measured.tokenizer or "as the sources and the teacher count",
             "candidates": len(entries),
             "rows": len(entries) - reasons.total(),
             "tokens": taken,
@@ -164,8 +179,7 @@ class Build:
                 open_pairs.meet(entry, one)
                 if not entry.why:
                     description.add(one.response, entry.tokens, one.difficulty)
-                    fields = one.as_json()
-                    yield {name: fields.get(name, entry.tokens) for name in columns}
+                    yield {name: getattr(one, name, entry.tokens) for name in columns}
 
         tables.write(folder / "data" / "train-00000-of-00001.parquet", rows(), columns)
         if open_pairs.whole:

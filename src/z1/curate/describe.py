@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 from collections import Counter, defaultdict
 from dataclasses import dataclass, field
+from heapq import nsmallest
 from statistics import quantiles
 
 MOST_TRIGRAMS = 1_000_000
@@ -71,8 +72,8 @@ class Description:
 
     def profile(self, count: int = 10) -> list[tuple[str, int]]:
         """The most frequent trigrams; of equally frequent ones the first by letters."""
-        best = sorted(self.trigrams.items(), key=lambda item: (-item[1], item[0]))
-        return [(" ".join(words), times) for words, times in best[:count]]
+        best = nsmallest(count, self.trigrams.items(), key=lambda item: (-item[1], item[0]))
+        return [(" ".join(words), times) for words, times in best]
 
     def markdown(self) -> str:
         """All of it as tables."""

@@ -30,7 +30,7 @@ def script(letter: str) -> str:
 
 def foreign(question: str, response: str) -> float:
     """Share of the letters of `response`, 0 to 1, in scripts that neither code nor the question is written in."""
-    beyond = _BEYOND_ASCII.findall(response)
+    beyond = [] if response.isascii() else _BEYOND_ASCII.findall(response)
     if not beyond:
         return 0.0
     known = PLAIN | {script(letter) for letter in _BEYOND_ASCII.findall(question)}

@@ -25,8 +25,9 @@ class Near:
 
     def __init__(self, settings: DuplicateSettings, seed: int) -> None:
         self._settings = settings
-        library = _library()
-        self._empty = library.MinHash(settings.permutations, seed % 2**32)
+        library = self._library = _library()
+        self._seed = seed % 2**32
+        self._empty = library.MinHash(settings.permutations, self._seed)
         self._lsh = library.MinHashLSH(settings.near, settings.permutations, weights=WIDE)
         self._kept: list[tuple[str, Any]] = []
         self._problems: dict[str, str] = {}
@@ -41,8 +42,11 @@ class Near:
 
     def signature(self, one: Candidate) -> Any:
         """The MinHash of what is compared: of question and response, or of the question alone. Follows from the
-        candidate and the settings.
+        candidate and the settings, and is not computed where it was measured before.
         """
+        if one.minhash is not None:
+            like = {"permutations": self._empty.permutations, "scheme": self._empty.scheme}
+            return self._library.MinHash(seed=self._seed, hashvalues=one.minhash, **like)
         text = one.question if self._settings.of == "question" else f"{one.question}\n{one.response}"
         said, size = words(text), self._settings.shingle
         runs = zip(*(said[begin:] for begin in range(size)), strict=False) if len(said) > size else [said]

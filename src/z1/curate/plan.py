@@ -24,7 +24,19 @@ DERIVE = (
 """The predecessor's prompt, word for word."""
 
 
-Column = Literal["id", "question", "response", "reference", "difficulty", "level", "end", "passed", "tokens"]
+Column = Literal[
+    "id",
+    "question",
+    "response",
+    "reference",
+    "difficulty",
+    "level",
+    "end",
+    "passed",
+    "tokens",
+    "tests",
+    "entry",
+]
 """What a column may be to us."""
 
 
@@ -144,6 +156,8 @@ class CheckSettings(Settings):
     """Where a reference answer is known, its box must hold it."""
     passed: bool = False
     """Its code must have passed its tests, as the source says."""
+    tests: bool = False
+    """Its program must pass its problem's tests, which are run here."""
 
 
 class DuplicateSettings(Settings):

@@ -9,11 +9,11 @@ with a teacher of its own, the interpreter. Does not download (`catalogue.py` do
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from hashlib import sha256
 from itertools import chain
-from pathlib import Path
+from os.path import basename
 from typing import Any
 
 from z1 import tables, world
@@ -28,7 +28,9 @@ class Candidate(Record):
     """A trajectory that may become a row; without a `response` it is a problem that a teacher is to be asked.
 
     `reference` is the answer that is known to be right ("" where none is), `end` how the reply ended ("" where it is
-    not known), `passed` whether its code passed its tests (None where nobody ran them), `tokens` how long it is.
+    not known), `passed` whether its code passed its tests as the source says (None where it does not), `tests` the
+    source of its problem's tests and `entry` what they call. The last five are measures (`measure.py`), None or ""
+    where they were not taken.
     """
 
     id: str
@@ -41,10 +43,16 @@ class Candidate(Record):
     sample: int = 0
     end: str = ""
     passed: bool | None = None
-    tokens: int | None = None
     origin: str = ""
     licence: str = ""
     revision: str = ""
+    tests: str = ""
+    entry: str = ""
+    tokens: int | None = None
+    repetition: float | None = None
+    verdict: str = ""
+    fault: str = ""
+    minhash: list[int] | None = None
 
 
 def normal(text: str) -> str:
@@ -94,22 +102,22 @@ def _candidates(source: SourceSettings, row: Mapping[str, Any], number: int) -> 
     name = f"{source.name or problem}:{number}" if not value.get("id") else f"{source.name}:{problem}".lstrip(":")
     responses = value.get("response", "")
     several = responses if isinstance(responses, list) else [responses]
+    common = {key: read(value[key]) for key, read in OF_PROBLEM.items() if key in value}
     for sample, response in enumerate(several):
+        text = str(response or "")
+        own = {key: read(_nth(value[key], sample)) for key, read in OF_SAMPLE.items() if key in value}
         yield Candidate(
             id=f"{name}:{sample}" if isinstance(responses, list) else name,
             problem=fingerprint(question) if source.join == "text" else problem,
             question=question,
-            response=str(response or ""),
-            reference=_text(value.get("reference")),
-            difficulty=_text(value.get("difficulty")),
-            level=_text(value.get("level")) or source.level or derived(str(response or ""), source.derive),
+            response=text,
+            level=_text(value.get("level")) or source.level or derived(text, source.derive),
             sample=sample,
-            end=_text(_nth(value.get("end"), sample)),
-            passed=_truth(_nth(value.get("passed"), sample)),
-            tokens=_whole(_nth(value.get("tokens"), sample)),
-            origin=source.origin or Path(source.path).name,
+            origin=source.origin or basename(source.path),
             licence=source.licence,
             revision=source.revision,
+            **common,
+            **own,
         )
 
 
@@ -131,6 +139,12 @@ def _nth(value: Any, sample: int) -> Any:
     return value[sample] if sample < len(value) else None
 
 
+def _only(value: Any) -> str:
+    """The one name in a column; "" where it holds several."""
+    names = value if isinstance(value, list) else [value]
+    return _text(names[0]) if len(names) == 1 else ""
+
+
 def _text(value: Any) -> str:
     return "" if value is None else str(value)
 
@@ -141,3 +155,10 @@ def _truth(value: Any) -> bool | None:
 
 def _whole(value: Any) -> int | None:
     return None if value is None else int(value)
+
+
+OF_PROBLEM: dict[str, Callable[[Any], Any]] = {"reference": _text, "difficulty": _text, "tests": _text, "entry": _only}
+"""Columns that hold for all trajectories of a row, and how each is read."""
+
+OF_SAMPLE: dict[str, Callable[[Any], Any]] = {"end": _text, "passed": _truth, "tokens": _whole}
+"""Columns that may hold a value a trajectory."""

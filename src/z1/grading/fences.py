@@ -1,15 +1,20 @@
 """Which part of this text is the program?
 
-The last complete block between fences that looks like what was asked for: with the wanted name defined in it where one
-is wanted. A block that was cut off is no program. Departs from LiveCodeBench's own extraction, which takes the lines
-between the first two fences (and so the first draft), and from BigCodeBench's, which keeps text outside any fence.
+The last complete block between fences that looks like what was asked for: where a name is wanted, one that defines it,
+or else one that defines anything (examples of use and single lines under discussion often follow the program; what does
+not parse is no program while something else does). A block that was cut off is no program. Departs from LiveCodeBench's
+own extraction, which takes the lines between the first two fences (and so the first draft), and from BigCodeBench's,
+which keeps text outside any fence.
 """
 
 from __future__ import annotations
 
+import ast
 import re
 
 FENCE = re.compile(r"^[ \t]*(`{3,}|~{3,})[^\n`]*$", re.MULTILINE)
+
+DEFINES = re.compile(r"^[ \t]*(?:async[ \t]+def|def|class)[ \t]+\w", re.MULTILINE)
 
 
 def blocks(text: str) -> list[str]:
@@ -31,11 +36,21 @@ def _dedented(block: str, fence: str) -> str:
     return re.sub(rf"^{indent}", "", block, flags=re.MULTILINE) if indent else block
 
 
+def _parses(block: str) -> bool:
+    try:
+        ast.parse(block)
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return False
+    return True
+
+
 def program(text: str, wanted: str = "") -> str | None:
     """The program in `text`, None where there is none. `wanted` is the name of the function or class asked for."""
     found = [block for block in blocks(text) if block.strip()]
     if wanted:
         name = re.escape(wanted)
         defines = re.compile(rf"^[ \t]*(?:async[ \t]+def|def|class)[ \t]+{name}\b|^{name}[ \t]*=", re.MULTILINE)
-        found = [block for block in found if defines.search(block)] or found
+        for kind in (defines, DEFINES):
+            if fitting := [block for block in found if kind.search(block) and _parses(block)]:
+                return fitting[-1]
     return found[-1] if found else None

@@ -31,6 +31,11 @@ def tests() -> Sandbox:
     return _shared(None, TESTING)
 
 
+def pytests() -> Sandbox:
+    """For pytest functions of plain Python."""
+    return _shared(None, (*TESTING, "pytest", "random", "numpy"))
+
+
 def libraries() -> Sandbox:
     """For unit tests of code that uses libraries; see `BIGCODEBENCH_PYTHON`."""
     return _shared(os.environ.get(BIGCODEBENCH_PYTHON), (*TESTING, "numpy", "pandas", "matplotlib.pyplot"))

@@ -1,0 +1,126 @@
+"""What has to be known of a trajectory, and how is it found out?
+
+A measure is a field of a candidate that follows from its content and the plan alone: its tokens, its repetition, the
+verdict of its tests, its MinHash. `measure` is a pure function from a block of candidates to what they lacked, so it
+may run anywhere (`spread.py`) and once (`measured.py`). Cheap measures come first: tests run only on what no other
+check leaves out.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from functools import cache
+from hashlib import blake2b
+from typing import Any, NamedTuple
+
+from z1.curate import checks, verify
+from z1.curate.near import Near
+from z1.curate.plan import CheckSettings, DuplicateSettings, Plan
+from z1.curate.sources import Candidate
+from z1.curate.tokens import Tokens
+
+Values = dict[str, Any]
+"""Values of some fields of a candidate."""
+
+tokens_by = cache(Tokens)
+"""One tokenizer a process."""
+
+near_by = cache(Near)
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What a plan wants to know of every candidate; small, so that it travels to where the candidates are."""
+
+    tokenizer: str
+    check: CheckSettings
+    cheap: CheckSettings
+    """The checks without the tests."""
+    duplicates: DuplicateSettings
+    seed: int
+
+    @classmethod
+    def of(cls, plan: Plan) -> Wanted:
+        """What `plan` wants."""
+        cheap = plan.check.model_copy(update={"tests": False})
+        return cls(plan.tokens.tokenizer, plan.check, cheap, plan.duplicates, plan.seed)
+
+    def names(self) -> dict[str, str]:
+        """Field -> its name where it is kept, which also says by what it was measured."""
+        near = self.duplicates.model_dump(exclude={"near"}) | {"seed": self.seed}
+        by = blake2b(json.dumps(near, sort_keys=True).encode(), digest_size=4).hexdigest()
+        tokens = {"tokens": f"tokens {tokens_by(self.tokenizer).hash}"} if self.tokenizer else {}
+        return {
+            **tokens,
+            "repetition": "repetition",
+            "verdict": "verdict",
+            "fault": "fault",
+            "minhash": f"minhash {by}",
+        }
+
+
+class Step(NamedTuple):
+    """One measure: who lacks it, and how it is taken of a block. What `lacks` asks about was measured before."""
+
+    lacks: Callable[[Wanted, Candidate], bool]
+    take: Callable[[Wanted, Sequence[Candidate]], Iterable[Values]]
+
+
+def _lacks_tokens(wanted: Wanted, one: Candidate) -> bool:
+    return bool(wanted.tokenizer) and one.tokens is None
+
+
+def _tokens(wanted: Wanted, block: Sequence[Candidate]) -> Iterable[Values]:
+    return ({"tokens": size} for size in tokens_by(wanted.tokenizer).sizes([one.response for one in block]))
+
+
+def _lacks_repetition(wanted: Wanted, one: Candidate) -> bool:
+    return wanted.check.repetition < 1 and one.repetition is None
+
+
+def _repetition(_: Wanted, block: Sequence[Candidate]) -> Iterable[Values]:
+    return ({"repetition": checks.repetition(one.response)} for one in block)
+
+
+def _lacks_verdict(wanted: Wanted, one: Candidate) -> bool:
+    return wanted.check.tests and bool(one.tests) and not one.verdict and not checks.wrong(one, wanted.cheap)
+
+
+def _verdict(_: Wanted, block: Sequence[Candidate]) -> Iterable[Values]:
+    return ({"verdict": found.verdict.value, "fault": found.why} for found in verify.grades(block))
+
+
+def _lacks_minhash(wanted: Wanted, one: Candidate) -> bool:
+    return wanted.duplicates.near is not None and one.minhash is None and not checks.wrong(one, wanted.check)
+
+
+def _minhash(wanted: Wanted, block: Sequence[Candidate]) -> Iterable[Values]:
+    near = near_by(wanted.duplicates, wanted.seed)
+    return ({"minhash": near.signature(one).hashvalues.tolist()} for one in block)
+
+
+STEPS = (
+    Step(_lacks_tokens, _tokens),
+    Step(_lacks_repetition, _repetition),
+    Step(_lacks_verdict, _verdict),
+    Step(_lacks_minhash, _minhash),
+)
+
+
+def lacking(wanted: Wanted, one: Candidate) -> bool:
+    """Whether anything has to be measured of `one`."""
+    return any(step.lacks(wanted, one) for step in STEPS)
+
+
+def measure(wanted: Wanted, block: Sequence[Candidate]) -> list[Values]:
+    """What each candidate of `block` lacked."""
+    found: list[Values] = [{} for _ in block]
+    now = list(block)
+    for step in STEPS:
+        due = [at for at, one in enumerate(now) if step.lacks(wanted, one)]
+        for at, values in zip(due, step.take(wanted, [now[at] for at in due]) if due else (), strict=True):
+            found[at] |= values
+            now[at] = replace(now[at], **values)
+    return found
