@@ -33,8 +33,8 @@ OnlyFetch = Annotated[
 
 RUNS = Path("runs")
 
-CTRL_C = 130
-"""The status with which typer ends where somebody interrupts."""
+STOPPED = (130, 143)
+"""With which typer ends where somebody interrupts, and a training that was sent SIGTERM."""
 
 
 @app.callback()
@@ -206,7 +206,7 @@ def main() -> None:
     except OSError as error:
         _refuse(from_os(error))
     except SystemExit as ended:
-        if ended.code == CTRL_C:
+        if ended.code in STOPPED:
             typer.echo("\nstopped; the same command goes on where this one was", err=True)
         raise
 

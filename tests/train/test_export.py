@@ -55,10 +55,11 @@ def test_z1s_own_engine_loads_it_and_knows_how_to_speak_to_it(made: Path) -> Non
     assert reply.ledger.thought <= 4
 
 
+@pytest.mark.timeout(900)
 def test_vllm_loads_it_and_says_what_transformers_says(made: Path, tmp_path: Path) -> None:
-    python = os.environ.get("Z1_VLLM_PYTHON")
+    python = os.environ.get("PYTHON_WITH_VLLM")
     if not python:
-        pytest.skip("Z1_VLLM_PYTHON names no interpreter that has vLLM")
+        pytest.skip("set PYTHON_WITH_VLLM to an interpreter that has vLLM")
     prompt = chat.prompt_ids(small.tokenizer(), small.PROFILE, small.rows()[0].question)
     model = AutoModelForCausalLM.from_pretrained(made, dtype=torch.float32)
     expected = getattr(model, "generate")(torch.tensor([prompt]), max_new_tokens=8, do_sample=False)  # noqa: B009

@@ -179,6 +179,8 @@ def kept(folder: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
 def test_whatever_happened_it_ends_with_the_same_bits(name: str, fates: tuple[dict[str, list[int]], Path]) -> None:
     (whole, facts), (tensors, other_facts) = kept(fates[1] / "whole"), kept(fates[1] / name)
     assert facts == other_facts
+    steps = [line["step"] for line in lines(fates[1] / name) if "loss" in line]
+    assert steps.count(1) == (2 if name == "killed" else 1)  # begun anew only where nothing had been kept
     assert whole.keys() == tensors.keys()
     assert all(torch.equal(whole[key], tensors[key]) for key in whole)
     assert all(torch.equal(one, weights(fates[1] / name)[key]) for key, one in weights(fates[1] / "whole").items())

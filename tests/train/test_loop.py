@@ -312,3 +312,18 @@ def test_checkpoints_come_after_the_asked_seconds(tmp_path: Path, monkeypatch: p
     made = trainer(3.0, checkpoint_seconds=9)
     made.run(tmp_path, silent, every=10**6)
     assert saved == [*range(10, made.steps, 10), made.steps]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGTERM that a process could answer")
+def test_sigterm_saves_after_the_step_and_the_next_run_goes_on_from_there(tmp_path: Path) -> None:
+    def terminate(progress: Progress) -> None:
+        if progress.step == 3:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    with pytest.raises(SystemExit) as ended:
+        trainer().run(tmp_path / "ended", terminate, every=1)
+    assert ended.value.code == 143
+    assert torch.load(tmp_path / "ended" / CHECKPOINT, weights_only=True)["step"] == 3
+    for name in ("ended", "whole"):
+        trainer().run(tmp_path / name, silent)
+    assert same(weights(tmp_path / "ended"), weights(tmp_path / "whole"))

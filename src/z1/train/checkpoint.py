@@ -108,8 +108,7 @@ def _joined(files: list[Any], key: str, like: Tensor, *, same: bool) -> Tensor:
     """The tensor `key` from the parts in `files`, sharded as the parameter `like` if it has its dimensions."""
     pieces = [file.get_tensor(key) for file in files]
     if not isinstance(like, DTensor) or pieces[0].ndim == 0:
-        whole = pieces[0] if same or pieces[0].ndim == 0 else torch.cat(pieces)
-        return whole.to(like.device) if whole.ndim else whole
+        return (pieces[0] if same or pieces[0].ndim == 0 else torch.cat(pieces)).to(like.device)
     mesh, placements = like.device_mesh, like.placements
     if not same:
         return distribute_tensor(torch.cat(pieces).to(like.device), mesh, placements, src_data_rank=None)

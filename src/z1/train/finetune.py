@@ -97,7 +97,8 @@ class Finetuning:
 
     def __init__(self, learner: Learner, corpus: Corpus, settings: FinetuneSettings, seed: int, team: Team) -> None:
         self.learner, self.corpus, self.settings, self.seed, self.team = learner, corpus, settings, seed, team
-        self.plan = Plan(corpus.rows.sizes, settings, seed)
+        self._sizes, self._supervised = corpus.rows.sizes, corpus.rows.supervised  # both are counted when asked for
+        self.plan = Plan(self._sizes, settings, seed)
         self._learning = checkpoint.learning(learner)
         matrices, others = ([p for _, p in self._learning if (p.ndim > 1) == wide] for wide in (True, False))
         decays = [(matrices, settings.weight_decay), (others, 0.0)]
@@ -140,9 +141,9 @@ class Finetuning:
 
     def advance(self) -> dict[str, float]:
         """One update from one global batch, and what there is to draw of it."""
-        step, rows = self.facts["step"], self.corpus.rows
+        step = self.facts["step"]
         batch = self.plan.batch(step)
-        taught, seen = int(rows.supervised[batch].sum()), int(rows.sizes[batch].sum())
+        taught, seen = int(self._supervised[batch].sum()), int(self._sizes[batch].sum())
         rate = self.settings.rate * rate_share(step, self.plan.steps, self.settings)
         for group in self.optimizer.param_groups:
             group["lr"] = rate

@@ -25,6 +25,7 @@ from z1.recipe import TrainSettings
 from z1.runs import whole_file
 from z1.train.muon import Muon
 from z1.train.rows import Rows, batches
+from z1.train.stopping import STATUS, asked_to_stop
 
 CHECKPOINT = "checkpoint.pt"
 
@@ -105,7 +106,14 @@ class Trainer:
         """Processor time of all steps so far, those before a kill included as far as they were saved."""
 
     def run(self, folder: Path, report: Callable[[Progress], None], every: int = 10) -> None:
-        """Train to the end, from the checkpoint in `folder` if there is one; tells `report` each `every` steps."""
+        """Train to the end, from the checkpoint in `folder` if there is one; tells `report` each `every` steps.
+
+        On SIGTERM it saves and ends with status 143.
+        """
+        with asked_to_stop() as asked:
+            self._run(folder, report, every, asked)
+
+    def _run(self, folder: Path, report: Callable[[Progress], None], every: int, asked: Callable[[], bool]) -> None:
         self._restore(folder / CHECKPOINT)
         torch.set_num_threads(self.settings.threads)
         self.model.train()
@@ -121,9 +129,11 @@ class Trainer:
             if self.step % every == 0 or self.step == self.steps:
                 report(Progress(self.step, self.steps, sum(losses) / len(losses), tokens, time.monotonic() - began))
                 losses.clear()
-            if time.monotonic() - saved > self.settings.checkpoint_seconds:
+            if time.monotonic() - saved > self.settings.checkpoint_seconds or asked():
                 self._save(folder / CHECKPOINT)
                 saved = time.monotonic()
+            if asked():
+                raise SystemExit(STATUS)
         if not all(bool(parameter.isfinite().all()) for parameter in self.model.parameters()):
             raise Fault("the last steps made weights that are no numbers; lower train.matrix_rate or train.other_rate")
         self._save(folder / CHECKPOINT)
