@@ -108,6 +108,21 @@ async def interrupt_keeps(engine: Engine, prompt: Sequence[int]) -> None:
     await whole.close()
 
 
+async def coming_is_seen(engine: Engine, prompt: Sequence[int]) -> None:
+    """What came so far of a sample under way is the beginning of it, and nothing before and after."""
+    session = await engine.open(prompt, PLAIN)
+    assert not session.coming
+    task = asyncio.create_task(session.sample(24))
+    seen: list[tuple[int, ...]] = []
+    while not task.done():
+        seen.append(tuple(session.coming))
+        await asyncio.sleep(0)
+    ids = (await task).ids
+    assert all(ids[: len(part)] == part for part in seen)
+    assert not session.coming
+    await session.close()
+
+
 async def stops_end(engine: Engine, prompt: Sequence[int]) -> None:
     """A stop id ends a sample, and is its last id."""
     free = await engine.open(prompt, PLAIN)
@@ -134,4 +149,12 @@ async def limits_hold(engine: Engine, prompt: Sequence[int]) -> None:
     await session.close()
 
 
-LAWS: tuple[Law, ...] = (agreement, forced_ids_count, forks_agree, interrupt_keeps, stops_end, limits_hold)
+LAWS: tuple[Law, ...] = (
+    agreement,
+    forced_ids_count,
+    forks_agree,
+    interrupt_keeps,
+    coming_is_seen,
+    stops_end,
+    limits_hold,
+)

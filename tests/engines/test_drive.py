@@ -50,6 +50,55 @@ def test_what_the_listener_hears_is_the_reply_in_order_bucket_by_bucket(
     assert heard == told
 
 
+@given(
+    st.one_of(st.none(), st.integers(0, 60)),
+    st.lists(st.integers(1, 5), max_size=12),
+    st.booleans(),
+    st.sampled_from([(), ("answer is",), ("7",), ("8",)]),
+)
+def test_looking_at_a_sample_under_way_changes_no_id_and_tells_each_once(
+    thinking: int | None, waits: list[int], detects: bool, stop: tuple[str, ...]
+) -> None:
+    heard: list[tuple[Bucket, int]] = []
+
+    async def run(look: bool) -> Flow:
+        session = await scripted().open(TOKENS.encode(PROMPT), Sampling(STOPS))
+        found = detector() if detects else None
+        flow = Flow(Window(thinking, 40, HINT, STOPS), 90, detects=detects, strings=chat.stop_strings(TOKENS, stop))
+        control = Control(flow, session)
+        listen = (lambda bucket, ids: heard.extend((bucket, i) for i in ids)) if look else None
+        task = asyncio.create_task(drive(flow, session, Drive(found, listen=listen), control))
+        for wait in waits if look else []:
+            for _ in range(wait):
+                await asyncio.sleep(0)
+            control.look()
+        return await task
+
+    plain, looked = asyncio.run(run(False)), asyncio.run(run(True))
+    assert (looked.ids, looked.ledger(), looked.end) == (plain.ids, plain.ledger(), plain.end)
+    assert heard == [(span.bucket, token) for span in looked.spans() for token in looked.ids[span.start : span.end]]
+
+
+def test_a_look_sees_what_came_and_a_control_that_has_ended_sees_nothing() -> None:
+    async def run() -> list[int]:
+        seen: list[int] = []
+        session = await scripted().open(TOKENS.encode(PROMPT), Sampling(STOPS))
+        flow = Flow(Window(None, 40, HINT, STOPS), session.room)
+        control = Control(flow, session)
+        task = asyncio.create_task(drive(flow, session, Drive(listen=lambda _, ids: seen.extend(ids)), control))
+        while len(session.coming) < 5:
+            await asyncio.sleep(0)
+        control.look()
+        early = len(seen)
+        await task
+        control.look()
+        return [early, len(seen), len(flow.ids)]
+
+    early, late, all_of_it = asyncio.run(run())
+    assert early == 5
+    assert late == all_of_it
+
+
 def test_an_answer_that_has_begun_is_not_interrupted() -> None:
     begins = len(THOUGHT) + len("the final answer")
     flow = asyncio.run(replied(begins, Drive(detector())))
@@ -99,6 +148,7 @@ def test_answer_now_before_the_start_thinks_nothing() -> None:
 def test_an_engine_that_gives_nothing_is_a_fault_and_not_an_endless_loop() -> None:
     class Mute:
         room = 50
+        coming = ()
 
         async def sample(self, limit: int) -> Sampled:
             return Sampled((), Reason.LIMIT)

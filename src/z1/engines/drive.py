@@ -1,7 +1,8 @@
 """Who carries the messages between a window and a session?
 
 `drive` joins one `Flow` to one `Session` and returns when the reply has ended. The clock lives here and nowhere deeper:
-a deadline interrupts the session and shifts the flow. `Control` lets somebody else do the same ("answer now").
+a deadline interrupts the session and shifts the flow. `Control` lets somebody else do the same ("answer now"), and
+look at a sample that is under way, which costs the engine nothing.
 """
 
 from __future__ import annotations
@@ -23,6 +24,8 @@ class Control:
     def __init__(self, flow: Flow, session: Session) -> None:
         self._flow, self._session = flow, session
         self._wanted: Shift | None = None
+        self.look: Callable[[], None] = _nothing
+        """Tell flow and listener what came so far of the sample under way, without ending it; `drive` sets it."""
 
     def answer_now(self, why: Shift = Shift.CONTROL) -> bool:
         """Ask for the answer. True if that will change anything; asking twice is the same as asking once."""
@@ -48,7 +51,8 @@ class Drive:
     """How a reply is driven: by at most `chunk` ids a message (None: as many as the flow allows), until `deadline`
     seconds.
 
-    `listen` is told the ids of each bucket in order, as soon as their bucket is sure. None of these changes the ids.
+    `listen` is told the ids of each bucket in order, as soon as their bucket is sure: after each message, and at each
+    `Control.look`. None of these changes the ids.
     """
 
     detector: AnswerDetector | None = None
@@ -60,10 +64,11 @@ class Drive:
 async def drive(flow: Flow, session: Session, how: Drive = Drive(), control: Control | None = None) -> Flow:
     """Run `flow` on `session` to its end, and return it. Raises EngineFault; what came before stands in the flow."""
     control = control or Control(flow, session)
+    teller = _Teller(flow, session, how)
+    control.look = teller.look
     timer = None
     if how.deadline is not None:
         timer = asyncio.get_running_loop().call_later(how.deadline, control.answer_now, Shift.DEADLINE)
-    told = 0
     try:
         while True:
             control.obey()
@@ -73,13 +78,14 @@ async def drive(flow: Flow, session: Session, how: Drive = Drive(), control: Con
             if isinstance(step, Force):
                 await session.append(step.ids)
                 flow.came(step.ids)
+                teller.listen()
             else:
                 sampled = await session.sample(min(step.limit, how.chunk or step.limit))
-                tell(flow, sampled.ids, how.detector)
+                teller.whole(sampled.ids)
                 if not sampled.ids and not control.asked:
                     raise EngineFault("the engine ended a sample without an id")
-            told = _listen(flow, how, told)
     finally:
+        control.look = _nothing
         if timer is not None:
             timer.cancel()
 
@@ -95,13 +101,44 @@ def tell(flow: Flow, ids: tuple[int, ...], detector: AnswerDetector | None) -> N
         flow.undecided(detector.undecided)
 
 
-def _listen(flow: Flow, how: Drive, told: int) -> int:
-    """Tell the listener every id whose bucket is sure, from the `told`-th on; returns how many were told in all."""
-    if how.listen is None:
-        return 0
-    sure = len(flow.ids) - flow.unsure
-    for span in flow.spans():
-        first, last = max(span.start, told), min(span.end, sure)
-        if first < last:
-            how.listen(span.bucket, tuple(flow.ids[first:last]))
-    return max(told, sure)
+class _Teller:
+    """Tells flow and listener every id once, whether it is seen in the middle of a sample or at its end."""
+
+    def __init__(self, flow: Flow, session: Session, how: Drive) -> None:
+        self._flow, self._session, self._how = flow, session, how
+        self._taken = 0
+        self._told = 0
+
+    def look(self) -> None:
+        """What came so far of the sample under way. A reply that this ends needs no more of it."""
+        self._take(tuple(self._session.coming[self._taken :]))
+        if self._flow.end is not None:
+            self._session.interrupt()
+
+    def whole(self, ids: tuple[int, ...]) -> None:
+        """A sample has ended, with these ids in all."""
+        self._take(ids[self._taken :])
+        self._taken = 0
+
+    def listen(self) -> None:
+        """Tell the listener every id whose bucket is sure and that it was not told yet."""
+        if self._how.listen is None:
+            return
+        sure = len(self._flow.ids) - self._flow.unsure
+        if sure <= self._told:
+            return
+        for span in self._flow.spans():
+            first, last = max(span.start, self._told), min(span.end, sure)
+            if first < last:
+                self._how.listen(span.bucket, tuple(self._flow.ids[first:last]))
+        self._told = sure
+
+    def _take(self, ids: tuple[int, ...]) -> None:
+        if ids and self._flow.end is None:  # what was sampled behind a stop string is dropped
+            self._taken += len(ids)
+            tell(self._flow, ids, self._how.detector)
+            self.listen()
+
+
+def _nothing() -> None:
+    """There is no sample to look at."""

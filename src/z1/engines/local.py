@@ -62,6 +62,11 @@ class LocalSession:
         """Ids that still fit."""
         return self._engine.length - len(self.context.ids)
 
+    @property
+    def coming(self) -> Sequence[int]:
+        """What came so far of the sample under way."""
+        return () if self._work is None else self._work.ids
+
     async def sample(self, limit: int) -> Sampled:
         """At least one and at most `limit` ids."""
         if not 1 <= limit <= self.room:

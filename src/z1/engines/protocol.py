@@ -71,6 +71,11 @@ class Session(Protocol):
         """Ids that still fit."""
         ...
 
+    @property
+    def coming(self) -> Sequence[int]:
+        """The ids that came so far of the sample under way, to be read only; () where none is."""
+        ...
+
     async def sample(self, limit: int) -> Sampled:
         """At least one and at most `limit` ids, unless interrupted. Raises EngineFault."""
         ...

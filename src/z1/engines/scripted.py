@@ -65,6 +65,7 @@ class ScriptedSession:
     def __init__(self, engine: ScriptedEngine, context: Sequence[int], sampling: Sampling) -> None:
         self._engine, self._sampling = engine, sampling
         self.context = list(context)
+        self.coming: Sequence[int] = ()
         self._interrupted = False
         self._sampling_now = False
 
@@ -78,7 +79,7 @@ class ScriptedSession:
         if not 1 <= limit <= self.room:
             raise EngineFault(f"{limit} ids were asked for where {self.room} fit")
         ids: list[int] = []
-        self._interrupted, self._sampling_now = False, True
+        self._interrupted, self._sampling_now, self.coming = False, True, ids
         try:
             while len(ids) < limit:
                 await asyncio.sleep(self._engine.pace)
@@ -89,7 +90,7 @@ class ScriptedSession:
                 if ids[-1] in self._sampling.stops:
                     return Sampled(tuple(ids), Reason.STOP)
         finally:
-            self._sampling_now = False
+            self._sampling_now, self.coming = False, ()
         return Sampled(tuple(ids), Reason.LIMIT)
 
     async def append(self, ids: Sequence[int]) -> None:

@@ -78,7 +78,8 @@ class Flow:
             return Finished(self.end)
         if self._thought_end is not None and self._answer_start is None:
             return Force(self._hint_left())
-        return Sample(self._left())
+        left = self._left()
+        return Sample(min(left, STRIDE) if self._strings is not None and self.answering else left)
 
     def came(self, ids: Sequence[int]) -> None:
         """These ids were sampled, or were forced as `next` asked. Raises Fault where they break the last `next`."""
@@ -90,7 +91,7 @@ class Flow:
             self._forced = len(ids)
             self._begin_answer(len(self.ids))
             return
-        limit = step.limit if isinstance(step, Sample) else 0
+        limit = self._left() if isinstance(step, Sample) else 0
         if len(ids) > limit:
             raise Fault(f"{len(ids)} ids came where at most {limit} were asked for")
         for token in ids:
@@ -188,8 +189,7 @@ class Flow:
 
     def _left(self) -> int:
         if self._answer_start is not None:
-            left = self.window.answer - (len(self.ids) - self._answer_start)
-            return left if self._strings is None else min(left, STRIDE)
+            return self.window.answer - (len(self.ids) - self._answer_start)
         left = self._allowance - len(self.ids)
         if not (self._detects or self.window.close):
             return left
