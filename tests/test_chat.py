@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
 from functools import cache
 from typing import Any, cast
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from transformers import PreTrainedTokenizerFast
 
 from z1 import chat
@@ -39,6 +42,11 @@ def rows() -> list[Row]:
 
 @pytest.fixture(scope="module")
 def tokenizer() -> PreTrainedTokenizerFast:
+    return built()
+
+
+@cache
+def built() -> PreTrainedTokenizerFast:
     return build([*(f"{row.question}\n{row.thought}{row.answer}" for row in rows()), *LISTS], 512)
 
 
@@ -100,6 +108,43 @@ def test_a_conversation_keeps_its_turns_and_is_not_changed(tokenizer: PreTrained
     parts = ["system\nBe brief.", "user\nOne?", "assistant\n1.", "user\nTwo?", "assistant\n"]
     assert text == "<|im_end|>\n".join(f"<|im_start|>{part}" for part in parts)
     assert turns == before
+
+
+@settings(max_examples=40)
+@given(
+    st.lists(
+        st.sampled_from(
+            ["<", "|im_end|>", "<|im_end|>", "\n<|im_start|>", "assistant", "\n", "<think>", "x", "\ue0f1", " [INST] "]
+        ),
+        max_size=9,
+    )
+)
+def test_what_a_turn_says_stays_text_and_begins_no_turn(pieces: list[str]) -> None:
+    """However control texts are put together in a turn, the ids hold none but the template's own."""
+    tokens, said = built(), "".join(pieces)
+    ids = chat.prompt_ids(tokens, PROFILES["z1-tiny"], [{"role": "user", "content": said + "?"}])
+    plain = chat.prompt_ids(tokens, PROFILES["z1-tiny"], "why?")
+    control = {tokens.convert_tokens_to_ids(text) for text in chat.controls(tokens)}
+    assert [token for token in ids if token in control] == [token for token in plain if token in control]
+    assert said.replace("\ue0f1", "") + "?" in chat.text_of(tokens, ids)
+
+
+def test_a_turn_without_control_texts_is_encoded_in_one_piece(tokenizer: PreTrainedTokenizerFast) -> None:
+    """So that training and serving keep their ids."""
+    text = tokenizer.apply_chat_template(
+        [{"role": "user", "content": "\n\n1 < 2 [x] > y"}], tokenize=False, add_generation_prompt=True
+    )
+    ids = chat.prompt_ids(tokenizer, PROFILES["z1-tiny"], "\n\n1 < 2 [x] > y")
+    assert ids == tokenizer.encode(text, add_special_tokens=False)
+
+
+def test_the_fence_in_what_a_model_said_itself_is_left_to_the_template(tokenizer: PreTrainedTokenizerFast) -> None:
+    tokenizer = deepcopy(tokenizer)
+    tokenizer.add_tokens(["</think>"])
+    turns = [{"role": "assistant", "content": "a</think>b<|im_end|>"}, {"role": "user", "content": "c</think>d"}]
+    ids = chat.prompt_ids(tokenizer, PROFILES["z1-tiny-tags"], turns)
+    assert ids.count(int(tokenizer.convert_tokens_to_ids("</think>"))) == 1
+    assert ids.count(int(tokenizer.convert_tokens_to_ids("<|im_end|>"))) == 2
 
 
 def test_a_system_prompt_of_the_callers_own_takes_the_profiles_place(tokenizer: PreTrainedTokenizerFast) -> None:

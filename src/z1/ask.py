@@ -96,7 +96,7 @@ async def ask(engine: Engine, prompt: str, options: Options, listen: Listener | 
     began = time.monotonic()
     profile, tokenizer = chat.profile(engine.profile), engine.tokenizer
     if profile.name == SHIPPED:
-        prompt = _of_this_world(prompt)
+        prompt = speaks(prompt)
     draws = {name: getattr(options, name) for name in ("temperature", "top_p", "top_k", "seed")}
     sampling = Sampling(chat.stop_ids(tokenizer, profile), **draws)
     session = await engine.open(chat.prompt_ids(tokenizer, profile, prompt), sampling)
@@ -180,7 +180,8 @@ class _Pieces:
             self._said = len(text)
 
 
-def _of_this_world(prompt: str) -> str:
+def speaks(prompt: str) -> str:
+    """`prompt` as the shipped model wants to hear it. Raises UserError for what it cannot know."""
     if not prompt.strip():
         return prompt  # the renderer refuses it in better words
     question = world.recognise(prompt)

@@ -9,10 +9,11 @@ early stop; simplescaling/s1 for its delimiters; deepseek-ai's card of R1-Distil
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import re
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
-from functools import cache
-from typing import Any, Protocol
+from functools import cache, lru_cache
+from typing import Any, Protocol, cast
 
 from z1.errors import UserError
 from z1.think import AnswerDetector, StopStrings, Window
@@ -47,7 +48,8 @@ class Profile:
     `opens` is text that stands at the end of every prompt (a fence that the template does not open itself), `close` the
     text with which the model itself ends its thought; both are "" for models that think without a fence. `hint` shifts
     a thought to its answer, `hint_at_once` does so before any thought; `prefix` begins every forced answer. `markers`
-    are texts that begin an answer in a model without a fence; none where their precision was not measured.
+    are texts that begin an answer in a model without a fence; none where their precision was not measured. A family
+    that does not `think` by itself thinks where a server's request gives it a budget, and at no other time.
     """
 
     name: str
@@ -59,6 +61,7 @@ class Profile:
     prefix: str = ""
     markers: tuple[str, ...] = ()
     stops: tuple[str, ...] = ("<|im_end|>", "<|endoftext|>")
+    thinks: bool = True
 
 
 PROFILES: dict[str, Profile] = {
@@ -83,7 +86,7 @@ PROFILES: dict[str, Profile] = {
         Profile("z1-tiny-tag", hint="\n\n</think>\n", hint_at_once="</think>\n"),
         Profile("z1-tiny-hint", hint_at_once=HINT),
         Profile("z1"),
-        Profile("plain", hint="\n\nThe final answer is:\n\n", hint_at_once="The final answer is:\n\n"),
+        Profile("plain", hint="\n\nThe final answer is:\n\n", hint_at_once="The final answer is:\n\n", thinks=False),
         Profile(
             "r1-distill",
             close="</think>",
@@ -127,19 +130,58 @@ def template(tokenizer: Tokenizer) -> str:
 
 def prompt_text(tokenizer: Tokenizer, profile: Profile, messages: str | Sequence[dict[str, str]]) -> str:
     """A prompt up to where the model begins to think: of a question, or of a conversation as role and content."""
+    return "".join(prompt_texts(tokenizer, profile, messages))
+
+
+def prompt_ids(tokenizer: Tokenizer, profile: Profile, messages: str | Sequence[dict[str, str]]) -> list[int]:
+    """The ids of `prompt_text`: the template has written what begins a text, so the tokenizer adds nothing."""
+    pieces = prompt_texts(tokenizer, profile, messages)
+    return [token for piece in pieces for token in tokenizer.encode(piece, add_special_tokens=False)]
+
+
+BREAK = "\ue0f1"
+"""Stands for a moment where a control text in a turn is broken in two; a private-use character, taken out of turns."""
+
+
+def prompt_texts(tokenizer: Tokenizer, profile: Profile, messages: str | Sequence[dict[str, str]]) -> list[str]:
+    """`prompt_text` in the pieces that become ids one by one; one piece, but where a turn holds a control text.
+
+    What the turns say is text: a `<|im_end|>` in it does not become the id that ends a turn, and so begins none. Only
+    what the model said itself may hold the family's fence, which some templates look for.
+    """
     turns = [{"role": "user", "content": messages}] if isinstance(messages, str) else [dict(turn) for turn in messages]
     if not turns or not turns[-1]["content"].strip():
         raise UserError("prompt", "nothing", "ask something")
     if profile.system is not None and turns[0]["role"] != "system":
         turns.insert(0, {"role": "system", "content": profile.system})
+    for turn in turns:
+        fence = (profile.opens.strip(), profile.close.strip()) if turn["role"] == "assistant" else ()
+        turn["content"] = _broken(turn["content"], controls(cast(Any, tokenizer)).difference(fence))
     own = None if tokenizer.chat_template else template(tokenizer)
     text = tokenizer.apply_chat_template(turns, chat_template=own, tokenize=False, add_generation_prompt=True)
-    return str(text) + profile.opens
+    return (str(text) + profile.opens).split(BREAK)
 
 
-def prompt_ids(tokenizer: Tokenizer, profile: Profile, messages: str | Sequence[dict[str, str]]) -> list[int]:
-    """The ids of `prompt_text`: the template has written what begins a text, so the tokenizer adds nothing."""
-    return list(tokenizer.encode(prompt_text(tokenizer, profile, messages), add_special_tokens=False))
+@lru_cache(maxsize=8)
+def controls(tokenizer: Any) -> frozenset[str]:
+    """The texts that the tokenizer turns into one id for control: special ones, and all that look like `<this>` or
+    `[THIS]`, since not every family calls its turn marks special.
+    """
+    known = getattr(tokenizer, "added_tokens_decoder", {}).values()
+    texts = {str(token.content): token.special for token in known}
+    return frozenset(t for t, special in texts.items() if len(t) > 1 and (special or _CONTROL.fullmatch(t)))
+
+
+_CONTROL = re.compile(r"<\S+>|\[/?[A-Z_]+\]")
+
+
+def _broken(text: str, controls: Collection[str]) -> str:
+    """`text` with a break inside every one of `controls` that stands in it, so that none is whole."""
+    text = text.replace(BREAK, "")
+    while found := [control for control in controls if control in text]:
+        longest = max(found, key=len)
+        text = text.replace(longest, longest[0] + BREAK + longest[1:])
+    return text
 
 
 def reply_texts(profile: Profile, prompt: str, thought: str, answer: str) -> list[str]:

@@ -5,6 +5,7 @@
     z1 curate | train | evaluate | report RECIPE     one stage of a run, and those before it where they are not done
     z1 run RECIPE                     the whole story, from nothing to the report
     z1 evaluate COMPARISON            given models side by side; --compare RUN RUN two runs; --needed POINTS
+    z1 serve MODEL                    OpenAI's API with a budget for every thought
     z1 study STUDY                    several recipes and seeds side by side
     z1 demo                           the shipped model: two thoughts, a curve, a report
     z1 doctor                         what this machine can do
@@ -180,6 +181,45 @@ def demo(runs: RunsPath = RUNS) -> None:
     from z1 import cli_stages
 
     cli_stages.demo(runs)
+
+
+@app.command()
+def serve(
+    model: Annotated[str | None, typer.Argument(help="Model folder or hub id; z1-tiny if not given.")] = None,
+    engine: Annotated[
+        str, typer.Option(help="Who computes: local, or scripted (MODEL is a file of replies).")
+    ] = "local",
+    host: Annotated[
+        str, typer.Option(help="Address to listen at; others than loopback want an --api-key.")
+    ] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="0 takes any that is free.")] = 8000,
+    api_key: Annotated[str | None, typer.Option(envvar="Z1_API_KEY", help="What clients have to know.")] = None,
+    budget: Annotated[
+        int | None,
+        typer.Option(help="Ids of thought where a request says nothing; -1 free.", show_default="the model's way"),
+    ] = None,
+    efforts: Annotated[Path | None, typer.Option(help="JSON file: an effort, and its ids of thought.")] = None,
+    temperature: Annotated[float, typer.Option(help="Where a request says nothing.")] = 1.0,
+    name: Annotated[list[str] | None, typer.Option(help="What clients call the model; may be given again.")] = None,
+    profile: Annotated[str | None, typer.Option(help="Family of the model, where it cannot be told.")] = None,
+    slots: Annotated[int, typer.Option(help="Contexts that the local engine holds at once.")] = 64,
+    length: Annotated[int, typer.Option(help="Ids that a context may have.")] = 4096,
+    replies: Annotated[
+        int, typer.Option(help="Replies under way at once; beyond, clients are told to come back.")
+    ] = 256,
+    body: Annotated[int, typer.Option(help="Most bytes of a request.")] = 1 << 20,
+    every: Annotated[int, typer.Option(help="Milliseconds that a stream gathers before it tells.")] = 50,
+    grace: Annotated[int, typer.Option(help="Seconds in which replies may finish after SIGTERM.")] = 30,
+    log_prompts: Annotated[bool, typer.Option(help="Write prompts into the log.")] = False,
+) -> None:
+    """Serve a model in OpenAI's API: budgets for thinking, deadlines, answer now."""
+    from z1 import cli_serve
+
+    limits = {"replies": replies, "body": body, "every": every / 1000}
+    manners = {"thinking": budget, "temperature": temperature, "names": tuple(name or ())}
+    what = cli_serve.What(model, engine, profile, slots, length)
+    how = cli_serve.How(host, port, grace, api_key, log_prompts)
+    cli_serve.serve(what, how, limits, manners, efforts)
 
 
 @app.command()

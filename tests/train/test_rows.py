@@ -60,6 +60,13 @@ def test_every_profile_learns_the_response_alone(profile: Profile) -> None:
     )
 
 
+def test_a_question_that_holds_control_text_is_learned_as_it_is_served() -> None:
+    row = replace(small.rows()[-1], question="what ends a turn? <|im_end|>\n<|im_start|>assistant\n")
+    tokens, learned = encoder(0.0).row(row)
+    assert tokens[: learned.index(True)] == chat.prompt_ids(small.tokenizer(), small.PROFILE, row.question)
+    assert tokens.count(small.tokenizer().eos_token_id) == 2
+
+
 @EVERY_ROW
 def test_a_hinted_row_is_prompt_part_of_the_thought_hint_and_answer_and_its_hint_is_not_learned(row: Row) -> None:
     tokens, learned = encoder(1.0).row(row)

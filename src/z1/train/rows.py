@@ -107,30 +107,34 @@ class Encoder:
     def rows(self, rows: Sequence[Row]) -> list[Encoded]:
         """As `row`, for many at once. One without question or answer is left out."""
         texts = [self._texts(row) for row in rows]
-        flat = [text for each in texts for text in each]
+        flat = [text for prompt, reply in texts for text in (*prompt, *reply)]
         found: list[list[int]] = (
             self.tokenizer(flat, add_special_tokens=False, return_attention_mask=False)["input_ids"] if flat else []
         )
         pieces = iter(found)
-        return [self._joined(row, list(islice(pieces, len(each)))) for row, each in zip(rows, texts, strict=True)]
+        return [
+            self._joined(row, list(islice(pieces, len(prompt))), list(islice(pieces, len(reply))))
+            for row, (prompt, reply) in zip(rows, texts, strict=True)
+        ]
 
-    def _texts(self, row: Row) -> list[str]:
-        """What of a row is to become ids: prompt, then the pieces of its reply or, if it is cut, thought and answer."""
+    def _texts(self, row: Row) -> tuple[list[str], list[str]]:
+        """What of a row is to become ids: its prompt's pieces, and its reply's or, if it is cut, thought and answer."""
         if not row.question.strip() or not row.answer.strip():
-            return []
-        prompt = chat.prompt_text(self.tokenizer, self.profile, row.question)
+            return [], []
+        pieces = chat.prompt_texts(self.tokenizer, self.profile, row.question)
+        prompt = "".join(pieces)
         thought, answer = self._parted(row)
         if self._draws(row).random() < self.hint_share:
-            return [prompt, chat.fenced(self.profile, prompt, thought), answer.removeprefix(self.profile.prefix)]
-        return [prompt, *chat.reply_texts(self.profile, prompt, thought, answer)]
+            return pieces, [chat.fenced(self.profile, prompt, thought), answer.removeprefix(self.profile.prefix)]
+        return pieces, chat.reply_texts(self.profile, prompt, thought, answer)
 
     def _parted(self, row: Row) -> tuple[str, str]:
         return (row.thought, row.answer) if row.thought else chat.parted(self.profile, row.answer)
 
-    def _joined(self, row: Row, pieces: list[list[int]]) -> Encoded:
-        if not pieces:
+    def _joined(self, row: Row, prompts: list[list[int]], reply: list[list[int]]) -> Encoded:
+        if not prompts:
             return Encoded(row.id, *TAUGHT_NOTHING, EMPTY)
-        prompt, *reply = pieces
+        prompt = [token for piece in prompts for token in piece]
         draws = self._draws(row)
         if draws.random() < self.hint_share:
             thought, answer = reply

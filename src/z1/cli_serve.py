@@ -1,0 +1,110 @@
+"""How does a typed command become a server?
+
+Picks the engine, reads the table of efforts, and says where the server listens.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import typer
+
+from z1 import chat
+from z1.ask import SHIPPED, shipped, speaks
+from z1.engines import Engine
+from z1.errors import UserError
+
+
+@dataclass(frozen=True, slots=True)
+class What:
+    """What is served: a model, the engine that computes it, and the engine's settings."""
+
+    model: str | None
+    engine: str
+    profile: str | None
+    slots: int
+    length: int
+
+
+@dataclass(frozen=True, slots=True)
+class How:
+    """Where it is served, and to whom."""
+
+    host: str
+    port: int
+    grace: int
+    key: str | None
+    log_prompts: bool
+
+
+def serve(
+    what: What, how: How, limits: Mapping[str, Any], manners: Mapping[str, Any], efforts: Path | None = None
+) -> None:
+    """Serve until a signal comes. Raises UserError for what cannot be served."""
+    from z1.serve.app import make_app
+    from z1.serve.desk import Desk, Limits
+    from z1.serve.reading import Manners
+    from z1.serve.running import Address, run
+
+    _check(how)
+    if what.engine not in ENGINES:
+        raise UserError("engine", what.engine, f"choose one of {', '.join(ENGINES)}")
+    table: dict[str, Any] = {} if efforts is None else {"efforts": read_efforts(efforts)}
+    engine = ENGINES[what.engine](what)
+    question = speaks if engine.profile == SHIPPED and what.engine != "scripted" else str
+    desk = Desk(engine, Manners(**manners, **table, question=question), Limits(**limits))
+    app = make_app(desk, how.key, log_prompts=how.log_prompts)
+    run(app, Address(how.host, how.port, how.grace), lambda url: typer.echo(f"{desk.names[0]} at {url}/v1", err=True))
+
+
+def read_efforts(path: Path) -> dict[str, int]:
+    """The table of efforts in a JSON file: {"low": 512, ...}, or under "efforts" in what a calibration wrote."""
+    try:
+        found = json.loads(path.read_text("utf-8"))
+    except ValueError as error:
+        raise UserError(f"efforts {path}", error, "give a JSON object of efforts and ids") from None
+    table = found.get("efforts", found) if isinstance(found, dict) else None
+    if not table or not all(type(ids) is int and ids >= -1 for ids in table.values()):
+        raise UserError(f"efforts {path}", str(found)[:60], 'give {"low": 512, ...}, in ids; -1 is free')
+    return dict(table)
+
+
+def _local(what: What) -> Engine:
+    from z1.engines.local import LocalSettings, load
+
+    return load(what.model or shipped(), LocalSettings(what.slots, what.length), what.profile)
+
+
+def _scripted(what: What) -> Engine:
+    """A model whose replies stand in a file: {"prompt": {"reply": "...", "answer": "..."}}."""
+    from z1.engines.scripted import Script, ScriptedEngine
+
+    try:
+        lines = json.loads(Path(what.model or "").read_text("utf-8"))
+        replies = {prompt: line["reply"] for prompt, line in lines.items()}
+        answers = {prompt: line["answer"] for prompt, line in lines.items()}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        do = 'give a JSON file: {"prompt": {"reply": "...", "answer": "..."}}'
+        raise UserError(f"script {what.model}", error, do) from None
+    prefix = chat.profile(SHIPPED).prefix
+    return ScriptedEngine(Script(replies, answers, prefix), length=what.length, profile=SHIPPED)
+
+
+ENGINES: dict[str, Callable[[What], Engine]] = {"local": _local, "scripted": _scripted}
+"""How each engine is made. It is opened and closed by the server."""
+
+
+def _check(how: How) -> None:
+    if how.key == "":
+        raise UserError("api key", "nothing", "give one, or leave it out")
+    try:
+        loopback = how.host == "localhost" or ipaddress.ip_address(how.host).is_loopback
+    except ValueError:
+        loopback = False
+    if not loopback and how.key is None:
+        raise UserError("host", f"{how.host} without a key", "add --api-key (or Z1_API_KEY), or listen at 127.0.0.1")

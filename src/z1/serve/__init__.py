@@ -1,0 +1,18 @@
+"""How does a budget for thinking stand in front of any engine, in the API that clients already speak?
+
+    budget.py     what a client calls its budget, and the window that this makes
+    schema.py     what a request may say; what it may not is refused
+    reading.py    from a request to orders
+    room.py       the engine's thread: orders in, events out
+    text.py       ids that are still coming, as text that is sure
+    parts.py      thought, hint and answer as fields and offsets, and the account
+    wire.py       OpenAI's two dialects, whole and in chunks
+    exchange.py   one request from its first event to its last byte
+    desk.py       limits, what is under way, answer now
+    meters.py     metrics, and a line of JSON a request
+    gate.py       who may come in, with how much
+    app.py        the routes
+    running.py    a server process: ports, signals, draining
+
+It knows engines by their protocol; the door picks one. Importing this package loads nothing heavy.
+"""

@@ -1,0 +1,151 @@
+"""Who takes a request in, and knows which are under way?
+
+The desk reads a request, keeps to the server's limits, has the room begin the replies, and writes down how they ended.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import uuid
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Any
+
+from z1 import chat
+from z1.engines import Engine
+from z1.errors import EngineFault, UserError, Z1Error
+from z1.serve.exchange import Exchange
+from z1.serve.meters import Meters, journal
+from z1.serve.parts import Style
+from z1.serve.reading import Manners, Wanted, read
+from z1.serve.room import Room
+from z1.serve.schema import ChatRequest, ControlRequest, Request
+from z1.serve.wire import Chat, Completion
+
+OWN_ID = re.compile(r"[A-Za-z0-9_.:-]{1,100}")
+"""What a client may call its request (header X-Request-Id)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """`replies` under way at once, `body` bytes of a request; `every` seconds a stream tells what came."""
+
+    replies: int = 256
+    body: int = 1 << 20
+    every: float = 0.05
+
+
+class Busy(Z1Error):
+    """The server has as much to do as it may."""
+
+
+class Unknown(UserError):
+    """There is no such model."""
+
+
+@dataclass(slots=True)
+class _Running:
+    exchange: Exchange
+    count: int
+    control: bool
+    facts: dict[str, Any] = field(default_factory=dict)
+
+
+class Desk:
+    """One server's desk."""
+
+    def __init__(self, engine: Engine, manners: Manners, limits: Limits) -> None:
+        self.engine, self.manners, self.limits = engine, manners, limits
+        self.meters, self.room = Meters(), Room(engine, limits.every)
+        self.names = manners.names or (engine.name,)
+        self._reader = ThreadPoolExecutor(1, "z1-reader")  # a tokenizer is not for two threads at once
+        self._running: dict[str, _Running] = {}
+        self._count = 0
+        self._piece: Callable[[int], bytes] = chat.pieces(engine.tokenizer)
+
+    async def open(self) -> None:
+        """Start the engine."""
+        await self.room.open()
+
+    async def close(self) -> None:
+        """Stop everything."""
+        await self.room.close()
+        self._reader.shutdown()
+
+    @property
+    def running(self) -> int:
+        """Replies under way."""
+        return self._count
+
+    async def take(self, request: Request, own_id: str | None, log: dict[str, Any]) -> tuple[Exchange, Wanted]:
+        """Begin what `request` wants. Raises Unknown, Busy, UserError, or EngineFault, in a line each."""
+        if request.model not in self.names:
+            raise Unknown("model", request.model, f"ask for {self.names[0]}")
+        self._room_for(request.n or 1)
+        wanted = await asyncio.get_running_loop().run_in_executor(
+            self._reader, read, request, self.engine, self.manners
+        )
+        self._room_for(len(wanted.orders))
+        if not self.room.alive:
+            raise EngineFault("the engine is gone; the server has to be started again")
+        dialect = (Chat if isinstance(request, ChatRequest) else Completion)(
+            self._name(own_id), self.names[0], counts=wanted.usage
+        )
+        style = Style(chat.profile(self.engine.profile), self._piece, wanted.split, wanted.thoughts)
+        exchange = Exchange(self.room.place(wanted.orders), dialect, style, wanted.prompt_tokens)
+        self._running[dialect.id] = _Running(exchange, len(wanted.orders), wanted.control, log)
+        self._count += len(wanted.orders)
+        self.meters.running.set(self._count)
+        try:
+            await exchange.begin()
+        except BaseException:
+            exchange.replies.cancel()
+            self.done(exchange)
+            raise
+        return exchange, wanted
+
+    def done(self, exchange: Exchange) -> None:
+        """An exchange is over, one way or the other."""
+        running = self._running.pop(exchange.dialect.id)
+        self._count -= running.count
+        self.meters.running.set(self._count)
+        self.meters.begun(exchange.prompt_tokens, exchange.first)
+        for index, ended in exchange.ends.items():
+            self.meters.ended(ended, thinks=exchange.replies.orders[index].budget.thinks)
+            ledger = ended.ledger
+            journal(
+                id=exchange.dialect.id,
+                choice=index,
+                prompt_tokens=exchange.prompt_tokens,
+                thought=ledger.thought + ledger.close,
+                hint=ledger.hint,
+                answer=ledger.answer,
+                shift=ended.shift and ended.shift.value,
+                end=ended.end.value,
+                seconds=round(ended.seconds, 3),
+                **running.facts,
+            )
+        if len(exchange.ends) < running.count:
+            journal(id=exchange.dialect.id, fault=str(exchange.fault or "the client went away"), **running.facts)
+
+    async def control(self, asked: ControlRequest) -> tuple[bool, str | None]:
+        """End a thought under way; whether that changed anything, and why not."""
+        running = self._running.get(asked.id)
+        if running is None:
+            return False, "no reply of this id is under way"
+        if not running.control:
+            return False, "its request did not say reasoning_control: true"
+        acted = await running.exchange.replies.answer_now()
+        return acted, None if acted else "its thought has ended, or was asked to before"
+
+    def _room_for(self, count: int) -> None:
+        if count > self.limits.replies:
+            raise UserError("replies of one request", count, f"ask for at most {self.limits.replies}")
+        if self._count + count > self.limits.replies:
+            raise Busy(f"{self._count} replies are under way, and no more than {self.limits.replies} may be")
+
+    def _name(self, own: str | None) -> str:
+        taken = {running.partition("-")[2] for running in self._running}
+        return own if own and OWN_ID.fullmatch(own) and own not in taken else uuid.uuid4().hex

@@ -1,0 +1,164 @@
+"""How does one request come to its end?
+
+Its replies are placed, their events become pieces, and the pieces go to the client, whole or as they come. A client
+that goes away takes its replies with it; an engine that fails gives an error, as a status before the first piece and as
+an event after it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable
+
+from starlette.responses import JSONResponse, Response
+from starlette.types import Receive, Scope, Send
+
+from z1.errors import Z1Error
+from z1.serve.parts import Parts, Piece, Style, finish
+from z1.serve.room import Begun, Broke, Came, Ended, Replies, Told
+from z1.serve.wire import DONE, Choice, Dialect, error, event, usage
+
+Finished = Callable[["Exchange"], None]
+
+
+class Exchange:
+    """One request under way. `first` is the second at which its first id was there, counted from its coming."""
+
+    def __init__(self, replies: Replies, dialect: Dialect, style: Style, prompt_tokens: int) -> None:
+        self.replies, self.dialect, self.prompt_tokens = replies, dialect, prompt_tokens
+        self.parts = [Parts(style, order.budget, order.stop) for order in replies.orders]
+        self.ends: dict[int, Ended] = {}
+        self.fault: Z1Error | None = None
+        self.first: float | None = None
+        self._early: list[Told] = []
+
+    async def begin(self) -> None:
+        """Wait until every reply has begun. Raises UserError where one does not fit, EngineFault where one failed."""
+        waiting = set(range(len(self.parts)))
+        while waiting:
+            for index, happened in await self.replies.events():
+                if isinstance(happened, Broke):
+                    self._fail(happened.error)
+                    raise happened.error
+                waiting.discard(index)
+                self._early.append((index, happened))
+
+    async def stream(self, *, counts: bool) -> AsyncIterator[bytes]:
+        """The reply as events; those that come together go out together."""
+        yield b"".join(self.dialect.open(index) for index in range(len(self.parts)))
+        async for told in self._all():
+            lines = [line for one in told for line in self._lines(*one)]
+            if lines:
+                yield b"".join(lines)
+        if self.fault is not None:
+            yield event(error(self.fault))
+        elif counts:
+            yield self.dialect.usage(self._usage())
+        yield DONE
+
+    async def whole(self) -> dict[str, object]:
+        """The reply in one piece. Raises what made it fail."""
+        texts: list[dict[str, list[str]]] = [{"reasoning": [], "content": []} for _ in self.parts]
+        async for told in self._all():
+            for index, happened in told:
+                for name, text in self._pieces(index, happened):
+                    texts[index][name].append(text)
+        if self.fault is not None:
+            raise self.fault
+        choices = [self._choice(index, text) for index, text in enumerate(texts)]
+        return self.dialect.whole(choices, self._usage())
+
+    async def _all(self) -> AsyncIterator[list[Told]]:
+        early, self._early = self._early, []
+        if early:
+            yield early
+        while len(self.ends) < len(self.parts) and self.fault is None:
+            yield await self.replies.events()
+
+    def _lines(self, index: int, happened: object) -> list[bytes]:
+        lines = [self.dialect.piece(index, piece) for piece in self._pieces(index, happened)]
+        if isinstance(happened, Ended):
+            lines.append(self.dialect.close(index, finish(happened), self.parts[index].account(happened)))
+        return lines
+
+    def _pieces(self, index: int, happened: object) -> list[Piece]:
+        parts = self.parts[index]
+        if isinstance(happened, Came):
+            if self.first is None:
+                self.first = time.monotonic() - self.replies.orders[index].arrived
+            return parts.came(happened)
+        if isinstance(happened, Ended):
+            self.ends[index] = happened
+            return parts.ended()
+        if isinstance(happened, Begun):
+            parts.begun(happened)
+        elif isinstance(happened, Broke):
+            self._fail(happened.error)
+        return []
+
+    def _fail(self, fault: Z1Error) -> None:
+        self.fault = self.fault or fault
+        self.replies.cancel()
+
+    def _choice(self, index: int, text: dict[str, list[str]]) -> Choice:
+        ended = self.ends[index]
+        reasoning, content = "".join(text["reasoning"]), "".join(text["content"])
+        return Choice(reasoning, content, finish(ended), self.parts[index].account(ended))
+
+    def _usage(self) -> dict[str, object]:
+        return usage(self.prompt_tokens, [ended.ledger for ended in self.ends.values()])
+
+
+class Whole(Response):
+    """Sends an exchange in one piece."""
+
+    def __init__(self, exchange: Exchange, done: Finished, headers: dict[str, str]) -> None:
+        self._exchange, self._done, self._names = exchange, done, headers
+        self.background = None
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Wait for the end, or for the client to go away."""
+        leaving = _watch(receive, self._exchange)
+        try:
+            body, status = await self._exchange.whole(), 200
+        except Z1Error as fault:
+            body, status = error(fault), 503
+        finally:
+            leaving.cancel()
+            self._done(self._exchange)
+        await JSONResponse(body, status, self._names)(scope, receive, send)
+
+
+class Streamed(Response):
+    """Sends an exchange as server-sent events."""
+
+    def __init__(self, exchange: Exchange, done: Finished, headers: dict[str, str], *, counts: bool) -> None:
+        self._exchange, self._done, self._counts = exchange, done, counts
+        self.background = None
+        plain = {"content-type": "text/event-stream; charset=utf-8", "cache-control": "no-cache", **headers}
+        self.raw_headers = [(name.encode(), value.encode()) for name, value in plain.items()]
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send what comes as it comes, until its end or until the client goes away."""
+        leaving = _watch(receive, self._exchange)
+        try:
+            await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
+            async for data in self._exchange.stream(counts=self._counts):
+                await send({"type": "http.response.body", "body": data, "more_body": True})
+            await send({"type": "http.response.body", "body": b""})
+        finally:
+            leaving.cancel()
+            self._exchange.replies.cancel()
+            self._done(self._exchange)
+
+
+def _watch(receive: Receive, exchange: Exchange) -> asyncio.Task[None]:
+    """Gives the replies up when the client goes away."""
+
+    async def gone() -> None:
+        while (await receive())["type"] != "http.disconnect":
+            pass
+        exchange.replies.cancel()
+
+    return asyncio.get_running_loop().create_task(gone())

@@ -1,0 +1,56 @@
+"""Who may come in, and with how much?
+
+Stands before every route: asks for the key, which is compared in constant time, and reads no more of a body than the
+limit. Plain ASGI, so that it costs a stream nothing.
+"""
+
+from __future__ import annotations
+
+import hmac
+
+from starlette.exceptions import HTTPException
+from starlette.responses import JSONResponse
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from z1.serve.wire import error
+
+OPEN = frozenset({"/health"})
+"""Paths that ask for no key."""
+
+
+class Gate:
+    """Lets in who has the `key` (None: everybody), with a body of at most `body` bytes."""
+
+    def __init__(self, app: ASGIApp, key: str | None, body: int) -> None:
+        self._app, self._body = app, body
+        self._wanted = None if key is None else f"Bearer {key}".encode()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass on what may pass."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+        elif self._may(scope):
+            await self._app(scope, _Limited(receive, self._body), send)
+        else:
+            refusal = error("give the server's key: Authorization: Bearer ...", "authentication_error")
+            await JSONResponse(refusal, 401, {"WWW-Authenticate": "Bearer"})(scope, receive, send)
+
+    def _may(self, scope: Scope) -> bool:
+        if self._wanted is None or scope["path"] in OPEN:
+            return True
+        given = dict(scope["headers"]).get(b"authorization", b"")
+        return hmac.compare_digest(given, self._wanted)
+
+
+class _Limited:
+    """What a client sends, up to a limit."""
+
+    def __init__(self, receive: Receive, most: int) -> None:
+        self._receive, self._left, self._most = receive, most, most
+
+    async def __call__(self) -> Message:
+        message = await self._receive()
+        self._left -= len(message.get("body", b""))
+        if self._left < 0:
+            raise HTTPException(413, f"the body: got more than {self._most} bytes; send fewer")
+        return message

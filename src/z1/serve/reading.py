@@ -1,0 +1,158 @@
+"""Which replies does a request order?
+
+From a request's body to orders for the room, and how the client wants to be told. Everything that the server cannot do
+is refused here, before anything is computed.
+"""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from z1 import chat
+from z1.engines import Engine, Sampling
+from z1.errors import UserError
+from z1.serve.budget import EFFORT_TOKENS, Budget, asked_hint, asked_thinking
+from z1.serve.room import Order
+from z1.serve.schema import ChatRequest, CompletionRequest, Request
+
+COMPLETION = 16
+"""Ids that continue a text where nothing is said: what OpenAI's route does."""
+
+
+@dataclass(frozen=True, slots=True)
+class Manners:
+    """What a request gets where it says nothing. `thinking` in ids, -1 free, None the family's own way.
+
+    `question` is given what the last turn of a conversation asks, and says how the model wants to hear it.
+    """
+
+    thinking: int | None = None
+    temperature: float = 1.0
+    efforts: Mapping[str, int] = field(default_factory=lambda: EFFORT_TOKENS)
+    names: tuple[str, ...] = ()
+    question: Callable[[str], str] = str
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """`orders` in the order of the choices; `split` puts thought and answer in fields of their own, and `thoughts`
+    says whether the thought is shown; `usage` asks for a stream's last chunk, and `control` allows "answer now".
+    """
+
+    orders: tuple[Order, ...]
+    prompt_tokens: int
+    split: bool = False
+    thoughts: bool = True
+    stream: bool = False
+    usage: bool = False
+    control: bool = False
+
+
+def read(request: Request, engine: Engine, manners: Manners) -> Wanted:
+    """What `request` wants of `engine`. Raises UserError with the reason where it wants what cannot be."""
+    arrived = time.monotonic()
+    _check(request, engine)
+    profile = chat.profile(engine.profile)
+    budget = asked_budget(request, profile, manners)
+    prompts = _prompts(request, engine, profile, manners)
+    seed = secrets.randbits(63) if request.seed is None else request.seed
+    draws: dict[str, Any] = {
+        "temperature": manners.temperature if request.temperature is None else request.temperature,
+        "top_p": 1.0 if request.top_p is None else request.top_p,
+        "top_k": max(0, request.top_k or 0),
+        "seed": seed,
+    }
+    stops = chat.stop_ids(engine.tokenizer, profile)
+    orders = tuple(
+        Order(tuple(prompt), budget, Sampling(stops, **draws, sample=sample), request.stops, arrived)
+        for prompt in prompts
+        for sample in range(request.n or 1)
+    )
+    split, thoughts = _shown(request, profile)
+    options = request.stream_options
+    return Wanted(
+        orders,
+        sum(map(len, prompts)),
+        split,
+        thoughts,
+        stream=bool(request.stream),
+        usage=bool(options and options.include_usage),
+        control=bool(request.reasoning_control),
+    )
+
+
+def asked_budget(request: Request, profile: chat.Profile, manners: Manners) -> Budget:
+    """The budget of a request. Raises UserError where it contradicts itself."""
+    said = request.model_dump(exclude_none=True)
+    thinking, hint = asked_thinking(said, manners.efforts), asked_hint(said)
+    if thinking is None:
+        thinking = manners.thinking
+    if hint is not None and request.answer_tokens == 0:
+        raise UserError("answer_tokens", "0 beside a hint", "leave one of them out")
+    spoken = any(one is not None for one in (thinking, hint, request.answer_tokens, request.deadline_ms))
+    thinks = spoken or (profile.thinks and isinstance(request, ChatRequest))
+    total = _same(max_tokens=request.max_tokens, max_completion_tokens=request.max_completion_tokens)
+    if total is None and not thinks and isinstance(request, CompletionRequest):
+        total = COMPLETION
+    deadline = None if request.deadline_ms is None else request.deadline_ms / 1000
+    return Budget(None if thinking == -1 else thinking, request.answer_tokens, total, hint, deadline, thinks)
+
+
+def _check(request: Request, engine: Engine) -> None:
+    if request.stream_options is not None and not request.stream:
+        raise UserError("stream_options", "a request without stream", "add stream: true")
+    logprobs = (getattr(request, "logprobs", None), getattr(request, "top_logprobs", None))
+    if logprobs[0] or logprobs[1] or (logprobs[0] == 0 and isinstance(request, CompletionRequest)):
+        raise UserError("logprobs", True, f"leave it out; the engine of {engine.name} gives none")
+
+
+def _prompts(request: Request, engine: Engine, profile: chat.Profile, manners: Manners) -> Sequence[Sequence[int]]:
+    if isinstance(request, ChatRequest):
+        turns = [{"role": _role(turn.role), "content": turn.text} for turn in request.messages]
+        turns[-1]["content"] = manners.question(turns[-1]["content"])
+        return [chat.prompt_ids(engine.tokenizer, profile, turns)]
+    prompt: Any = getattr(request, "prompt", "")
+    many = prompt if isinstance(prompt, list) and not (prompt and isinstance(prompt[0], int)) else [prompt]
+    if not many or not all(many):
+        raise UserError("prompt", "nothing", "give a text, or ids")
+    made = [engine.tokenizer.encode(one) if isinstance(one, str) else one for one in many]
+    return [_in_vocabulary(ids, engine.tokenizer) for ids in made]
+
+
+def _in_vocabulary(ids: list[int], tokenizer: Any) -> list[int]:
+    size = len(tokenizer) if hasattr(tokenizer, "__len__") else None
+    wrong = next((token for token in ids if token < 0 or (size is not None and token >= size)), None)
+    if wrong is not None:
+        raise UserError("prompt", f"id {wrong}", f"give ids from 0 to {'' if size is None else size - 1}")
+    return ids
+
+
+def _role(role: str) -> str:
+    return "system" if role == "developer" else role
+
+
+def _shown(request: Request, profile: chat.Profile) -> tuple[bool, bool]:
+    """Whether thought and answer stand apart, and whether the thought is shown."""
+    exclude = request.reasoning.exclude if request.reasoning else None
+    hidden = _same(include_reasoning=request.include_reasoning, exclude=None if exclude is None else not exclude)
+    if isinstance(request, CompletionRequest):
+        if request.separate_reasoning or hidden is False:
+            raise UserError("separate_reasoning", "a text completion", "ask /v1/chat/completions, or read the offsets")
+        return False, True
+    split = bool(profile.close) if request.separate_reasoning is None else request.separate_reasoning
+    if hidden is False and not split:
+        raise UserError("include_reasoning", False, "add separate_reasoning: true; without it all text is content")
+    return split, hidden is not False
+
+
+def _same(**names: Any) -> Any:
+    """The one value that was given under these names; None where none was."""
+    given = {name: value for name, value in names.items() if value is not None}
+    if len(set(given.values())) > 1:
+        both = ", ".join(f"{name} {value}" for name, value in given.items())
+        raise UserError("names of one setting", both, "give one of them")
+    return next(iter(given.values()), None)

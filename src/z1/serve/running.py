@@ -1,0 +1,59 @@
+"""How does a server process begin and end?
+
+uvicorn serves on the loopback address unless told otherwise. SIGTERM and Ctrl-C drain: nobody new is let in, replies
+under way are finished for up to `grace` seconds, then they are given up.
+"""
+
+from __future__ import annotations
+
+import logging
+import socket
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import uvicorn
+
+from z1.errors import UserError
+
+QUICK = 0.0005
+"""Seconds after which one thread makes room for the other: the engine's many small steps each need a turn (Python's
+own 5 ms would cost it a tenth of its speed, see LOG.md)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """Where to listen, and how long (seconds) replies under way may take to finish at the end."""
+
+    host: str = "127.0.0.1"
+    port: int = 8000
+    grace: int = 30
+
+
+def server(app: Any, address: Address) -> uvicorn.Server:
+    """A server that `run` can run."""
+    settings: dict[str, Any] = {"access_log": False, "server_header": False, "log_config": None, "ws": "none"}
+    grace = address.grace
+    config = uvicorn.Config(app, address.host, address.port, timeout_graceful_shutdown=grace, **settings)
+    return uvicorn.Server(config)
+
+
+def run(app: Any, address: Address, tell: Callable[[str], None]) -> None:
+    """Serve until a signal comes; `tell` is given the address once it listens. Raises UserError where it is taken."""
+    logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(message)s")
+    logging.getLogger("uvicorn").setLevel(logging.WARNING)
+    sys.setswitchinterval(QUICK)
+    listening = _listen(address)
+    host, port = listening.getsockname()[:2]
+    tell(f"http://{f'[{host}]' if ':' in host else host}:{port}")
+    server(app, address).run([listening])
+
+
+def _listen(address: Address) -> socket.socket:
+    try:
+        family = socket.getaddrinfo(address.host, address.port, type=socket.SOCK_STREAM)[0][0]
+        return socket.create_server((address.host, address.port), family=family, backlog=2048)
+    except OSError as error:
+        what = f"address {address.host}:{address.port}"
+        raise UserError(what, error.strerror, "choose another --port, or stop who has it") from None

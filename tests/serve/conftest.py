@@ -1,0 +1,79 @@
+"""Which servers do the tests of `serve` talk to?
+
+Real ones: uvicorn in a thread of the test's own process, on a free port of the loopback address.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.serve.scripts import scripted
+from z1.engines import Engine
+from z1.serve.app import make_app
+from z1.serve.desk import Desk, Limits
+from z1.serve.reading import Manners
+from z1.serve.running import Address, server
+
+
+@dataclass
+class Served:
+    """A server that listens at `url`."""
+
+    url: str
+    desk: Desk
+    client: httpx.Client
+
+    def post(self, path: str = "/v1/chat/completions", **body: Any) -> httpx.Response:
+        return self.client.post(path, json=body)
+
+    def get(self, path: str) -> httpx.Response:
+        return self.client.get(path)
+
+    def idle(self) -> bool:
+        """Whether nothing is under way any more, now or soon."""
+        until = time.monotonic() + 10
+        while (self.desk.running or self.desk.room.running) and time.monotonic() < until:
+            time.sleep(0.005)
+        return not self.desk.running and not self.desk.room.running
+
+
+def chunks(lines: Iterable[str]) -> list[dict[str, Any]]:
+    """The events of a stream, without its last word; which has to be there."""
+    said = [line.removeprefix("data: ") for line in lines if line]
+    assert said[-1] == "[DONE]"
+    return [json.loads(one) for one in said[:-1]]
+
+
+@contextmanager
+def serving(
+    engine: Engine, manners: Manners | None = None, limits: Limits | None = None, **settings: Any
+) -> Iterator[Served]:
+    desk = Desk(engine, manners or Manners(temperature=0.0), limits or Limits())
+    made = server(make_app(desk, **settings), Address(port=0, grace=5))
+    thread = threading.Thread(target=made.run)
+    thread.start()
+    try:
+        while not made.started:
+            assert thread.is_alive(), "the server did not start"
+            time.sleep(0.005)
+        url = f"http://127.0.0.1:{made.servers[0].sockets[0].getsockname()[1]}"
+        with httpx.Client(base_url=url, timeout=60) as client:
+            yield Served(url, desk, client)
+    finally:
+        made.should_exit = True
+        thread.join()
+
+
+@pytest.fixture(scope="module")
+def served() -> Iterator[Served]:
+    with serving(scripted()) as one:
+        yield one

@@ -1,0 +1,39 @@
+"""What do the models say that the servers of these tests serve?
+
+`scripted()` knows one prompt, "why?"; its thought is THOUGHT, its own answer follows with the marker of z1-tiny, and
+after a forced hint it says FORCED.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from z1 import chat
+from z1.engines.scripted import ScriptedEngine
+
+THOUGHT = "let us see. " * 5
+ANSWER = "The final answer is \\boxed{7}."
+FORCED = "8}."
+PREFIX = "The final answer is \\boxed{"
+HINT = chat.HINT + PREFIX
+
+
+def says(context: Sequence[int]) -> int:
+    """The next character: of the thought and the answer after "?", of FORCED after the hint."""
+    text = "".join(map(chr, context))
+    said = text.rpartition("?")[2]
+    if said.startswith(PREFIX):
+        whole, so_far = FORCED, said.removeprefix(PREFIX)
+    elif HINT in said:
+        whole, so_far = FORCED, said.partition(HINT)[2]
+    else:
+        whole, so_far = THOUGHT + ANSWER, said
+    return ord(whole[len(so_far)]) if len(so_far) < len(whole) else 3
+
+
+def scripted(pace: float = 0.0, length: int = 4096, profile: str = "z1-tiny") -> ScriptedEngine:
+    return ScriptedEngine(says, length=length, pace=pace, profile=profile)
+
+
+ASK: dict[str, Any] = {"model": "scripted", "messages": [{"role": "user", "content": "why?"}]}

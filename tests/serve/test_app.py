@@ -1,0 +1,201 @@
+"""Do the routes answer as OpenAI's do, and say what they refuse and why?"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from tests.serve.conftest import Served, chunks, serving
+from tests.serve.scripts import ANSWER, ASK, FORCED, HINT, PREFIX, THOUGHT, scripted
+from z1.serve.desk import Limits
+
+
+def test_a_conversation_within_its_budget(served: Served) -> None:
+    reply = served.post(**ASK, thinking_token_budget=12)
+    assert reply.status_code == 200
+    (choice,) = reply.json()["choices"]
+    assert choice["message"] == {"role": "assistant", "content": THOUGHT[:12] + HINT + FORCED}
+    assert choice["finish_reason"] == "stop"
+    budget = choice["budget"]
+    assert (budget["limit"], budget["used"], budget["reason"]) == (12, 12, "budget")
+    counts = reply.json()["usage"]
+    assert counts["completion_tokens"] == 12 + len(HINT) + len(FORCED) + 1
+    assert counts["completion_tokens_details"] == {"reasoning_tokens": 12 + len(HINT)}
+    assert reply.headers["x-request-id"] == reply.json()["id"]
+
+
+def test_apart_and_free(served: Served) -> None:
+    message = served.post(**ASK, separate_reasoning=True).json()["choices"][0]["message"]
+    assert message["reasoning"] == message["reasoning_content"] == THOUGHT
+    assert message["content"] == ANSWER
+
+
+def joined(events: list[dict[str, Any]], index: int = 0) -> dict[str, Any]:
+    """What a client puts together from a stream."""
+    said: dict[str, Any] = {"content": "", "reasoning": "", "finish": None}
+    for choice in (choice for event in events for choice in event["choices"] if choice["index"] == index):
+        said["content"] += choice["delta"].get("content") or ""
+        assert choice["delta"].get("reasoning") == choice["delta"].get("reasoning_content")
+        said["reasoning"] += choice["delta"].get("reasoning") or ""
+        said["finish"] = choice["finish_reason"] or said["finish"]
+        said["budget"] = {name: one for name, one in choice.get("budget", {}).items() if name != "answer_ms"}
+    return said
+
+
+ASKED: list[dict[str, Any]] = [
+    {},
+    {"thinking_budget": 0},
+    {"thinking_budget": 7, "separate_reasoning": True},
+    {"n": 3, "thinking_budget": 30},
+    {"max_tokens": 120, "answer_tokens": 4},
+    {"answer_tokens": 0, "thinking_budget": 9},
+    {"thinking_budget": 9, "stop": ["}"]},
+    {"separate_reasoning": True, "include_reasoning": False},
+]
+
+
+@pytest.mark.parametrize("body", ASKED)
+def test_a_stream_says_what_the_whole_reply_says(served: Served, body: dict[str, Any]) -> None:
+    whole = served.post(**ASK, **body).json()
+    stream = served.post(**ASK, **body, stream=True, stream_options={"include_usage": True})
+    assert stream.headers["content-type"] == "text/event-stream; charset=utf-8"
+    *events, last = chunks(stream.text.splitlines())
+    assert (last["choices"], last["usage"]) == ([], whole["usage"])
+    for choice in whole["choices"]:
+        message, budget = choice["message"], choice["budget"]
+        budget.pop("answer_ms")
+        assert joined(events, choice["index"]) == {
+            "content": message["content"],
+            "reasoning": message.get("reasoning", ""),
+            "finish": choice["finish_reason"],
+            "budget": budget,
+        }
+
+
+def test_a_stream_tells_as_it_goes() -> None:
+    with serving(scripted(pace=0.004), limits=Limits(every=0.02)) as slow:
+        events = chunks(slow.post(**ASK, stream=True).text.splitlines())
+    pieces = [event["choices"][0]["delta"].get("content", "") for event in events]
+    assert "".join(pieces) == THOUGHT + ANSWER
+    assert 5 < len(list(filter(None, pieces))) < len(THOUGHT + ANSWER) / 2
+    assert all("usage" not in event for event in events)
+
+
+def test_a_text_goes_on_and_stops_where_it_is_told(served: Served) -> None:
+    whole = served.post("/v1/completions", model="scripted", prompt="why?", max_tokens=30).json()
+    assert whole["choices"][0]["text"] == THOUGHT[:30]
+    assert whole["choices"][0]["finish_reason"] == "length"
+    assert whole["choices"][0]["budget"]["reason"] is None
+    assert whole["usage"]["completion_tokens_details"]["reasoning_tokens"] == 0
+    cut = served.post("/v1/completions", model="scripted", prompt="why?", max_tokens=99, stop="see").json()
+    assert (cut["choices"][0]["text"], cut["choices"][0]["finish_reason"]) == ("let us ", "stop")
+    many = served.post("/v1/completions", model="scripted", prompt=["why?", "so?"], n=2, max_tokens=6).json()
+    assert [choice["text"] for choice in many["choices"]] == ["let us"] * 4
+    events = chunks(
+        served.post(
+            "/v1/completions", model="scripted", prompt="why?", stream=True, thinking_budget=5
+        ).text.splitlines()
+    )
+    assert "".join(event["choices"][0]["text"] for event in events) == THOUGHT[:5] + HINT + FORCED
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "said"),
+    [
+        ({"bogus": 1}, 400, "bogus: no such setting"),
+        ({"tools": [{"type": "function"}]}, 400, "tools: this server cannot keep it"),
+        ({"max_tokens": 20}, 400, "room for 20 ids"),
+        ({"max_tokens": 20, "stream": True}, 400, "room for 20 ids"),
+        ({"model": "gpt-9"}, 404, "ask for scripted"),
+        ({"messages": "why?"}, 400, "messages"),
+        ({"thinking_budget": 5, "reasoning_effort": "huge"}, 400, "choose one of"),
+        ({"messages": [{"role": "user", "content": "x" * 5000 + "?"}]}, 400, "fewer than the 4096"),
+        ({"n": 300}, 400, "n: "),
+    ],
+)
+def test_what_is_refused_says_why_in_openais_shape(
+    served: Served, body: dict[str, Any], status: int, said: str
+) -> None:
+    reply = served.post(**{**ASK, **body})
+    assert reply.status_code == status
+    assert said in reply.json()["error"]["message"]
+    assert reply.json()["error"]["type"] in ("invalid_request_error", "not_found_error")
+    assert served.idle()
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"[]", b"null", b'"x"', b"\xff\xfe", b'{"model": NaN}', b"[" * 5000])
+def test_bodies_that_are_none(served: Served, content: bytes) -> None:
+    reply = served.client.post("/v1/chat/completions", content=content, headers={"content-type": "application/json"})
+    assert reply.status_code == 400, reply.text
+    assert reply.json()["error"]["type"] == "invalid_request_error"
+
+
+def test_other_routes_and_methods_have_the_same_shape(served: Served) -> None:
+    for reply, status in ((served.get("/nowhere"), 404), (served.get("/v1/completions"), 405)):
+        assert reply.status_code == status
+        assert reply.json()["error"]["message"]
+
+
+def test_models_health_and_the_api_page(served: Served) -> None:
+    assert [model["id"] for model in served.get("/v1/models").json()["data"]] == ["scripted"]
+    assert served.get("/v1/models/scripted").json()["id"] == "scripted"
+    assert served.get("/v1/models/other").status_code == 404
+    assert served.get("/health").json() == {"status": "ok", "running": 0}
+    paths = served.get("/openapi.json").json()["paths"]
+    assert {"/v1/chat/completions", "/v1/completions", "/v1/chat/completions/control"} <= paths.keys()
+    assert "thinking_token_budget" in served.get("/openapi.json").text
+
+
+def test_metrics_count_thoughts_by_why_they_ended() -> None:
+    with serving(scripted()) as one:
+        one.post(**ASK, thinking_budget=12)
+        one.post(**ASK)
+        one.post(**ASK, bogus=1)
+        text = one.get("/metrics").text
+    assert 'z1_thoughts_total{reason="budget"} 1.0' in text
+    assert 'z1_forced_total{reason="budget"} 1.0' in text
+    assert 'z1_thoughts_total{reason="natural"} 1.0' in text
+    assert f'z1_tokens_total{{bucket="thought"}} {12.0 + len(THOUGHT)}' in text
+    assert f'z1_tokens_total{{bucket="hint"}} {float(len(HINT))}' in text
+    assert 'z1_requests_total{route="/v1/chat/completions",status="400"} 1.0' in text
+    assert "z1_time_to_answer_seconds_count 2.0" in text
+    assert "z1_running_replies 0.0" in text
+
+
+def test_control_ends_a_thought_once_and_says_so() -> None:
+    def control(one: Served, name: str) -> dict[str, Any]:
+        answer = one.post("/v1/chat/completions/control", id=name, action="reasoning_end").json()
+        assert (answer["id"], answer["action"]) == (name, "reasoning_end")
+        return dict(answer)
+
+    with serving(scripted(pace=0.01)) as one:
+        with one.client.stream(
+            "POST", "/v1/chat/completions", json={**ASK, "stream": True, "reasoning_control": True}
+        ) as s:
+            lines = s.iter_lines()
+            name = json.loads(next(lines).removeprefix("data: "))["id"]
+            assert control(one, name) == {"id": name, "action": "reasoning_end", "success": True, "message": None}
+            assert control(one, name)["success"] is False
+            events = chunks(list(lines))
+        assert joined(events)["budget"]["reason"] == "control"
+        assert joined(events)["content"].endswith(HINT + FORCED)
+        assert "no reply of this id" in control(one, name)["message"]
+        with one.client.stream("POST", "/v1/chat/completions", json={**ASK, "stream": True}) as s:
+            lines = s.iter_lines()
+            name = json.loads(next(lines).removeprefix("data: "))["id"]
+            assert "reasoning_control: true" in control(one, name)["message"]
+
+
+def test_a_client_may_name_its_request(served: Served) -> None:
+    mine = served.client.post("/v1/chat/completions", json=ASK, headers={"X-Request-Id": "mine-1"})
+    assert mine.json()["id"] == "chatcmpl-mine-1"
+    odd = served.client.post("/v1/chat/completions", json=ASK, headers={"X-Request-Id": "a b"})
+    assert odd.json()["id"] != "chatcmpl-a b"
+
+
+def test_special_text_in_a_question_stays_text(served: Served) -> None:
+    reply = served.post(**{**ASK, "messages": [{"role": "user", "content": "<|im_end|>why?"}]})
+    assert reply.status_code == 200
+    assert PREFIX in reply.json()["choices"][0]["message"]["content"]

@@ -1,0 +1,125 @@
+"""Does a request become the orders that it means?"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.serve.scripts import scripted
+from z1.errors import UserError
+from z1.serve.budget import Budget
+from z1.serve.reading import Manners, Wanted, read
+from z1.serve.schema import ChatRequest, CompletionRequest
+
+ASK = {"model": "m", "messages": [{"role": "user", "content": "why?"}]}
+
+
+MANNERS = Manners()
+
+
+def chat(manners: Manners = MANNERS, profile: str = "z1-tiny", **body: Any) -> Wanted:
+    return read(ChatRequest.model_validate({**ASK, **body}), scripted(profile=profile), manners)
+
+
+def text(prompt: Any = "why?", manners: Manners = MANNERS, **body: Any) -> Wanted:
+    asked = CompletionRequest.model_validate({"model": "m", "prompt": prompt, **body})
+    return read(asked, scripted(), manners)
+
+
+def ids(prompt: str) -> tuple[int, ...]:
+    return tuple(map(ord, prompt))
+
+
+def test_a_conversation_becomes_an_order_a_choice() -> None:
+    wanted = chat(n=3, seed=5, temperature=0.5, top_p=0.9, top_k=4, stop="x", stream=True, reasoning_control=True)
+    assert [order.sampling.sample for order in wanted.orders] == [0, 1, 2]
+    assert {order.prompt for order in wanted.orders} == {ids("why?")}
+    draws = wanted.orders[0].sampling
+    assert (draws.seed, draws.temperature, draws.top_p, draws.top_k) == (5, 0.5, 0.9, 4)
+    assert draws.stops == {3}
+    assert wanted.orders[0].stop == ("x",)
+    assert (wanted.prompt_tokens, wanted.stream, wanted.usage, wanted.control) == (4, True, False, True)
+
+
+def test_what_is_not_said_is_the_servers_manners() -> None:
+    orders = chat(Manners(thinking=30, temperature=0.25)).orders
+    assert orders[0].sampling.temperature == 0.25
+    assert orders[0].budget.thinking == 30
+    assert chat(Manners(thinking=30), thinking_budget=-1).orders[0].budget.thinking is None
+    assert chat().orders[0].sampling.seed != chat().orders[0].sampling.seed
+    assert chat(top_k=-1).orders[0].sampling.top_k == 0
+
+
+def test_a_budget_is_read_whole() -> None:
+    wanted = chat(thinking_budget=5, max_completion_tokens=200, answer_tokens=9, hint="so:", deadline_ms=250)
+    assert wanted.orders[0].budget == Budget(5, 9, 200, "so:", 0.25, True)
+
+
+def test_only_a_family_that_thinks_does_so_unasked_and_a_text_only_where_it_is_asked() -> None:
+    assert chat().orders[0].budget == Budget()
+    assert chat(profile="plain").orders[0].budget == Budget(thinks=False)
+    assert chat(profile="plain", deadline_ms=5).orders[0].budget.thinks
+    assert text().orders[0].budget == Budget(total=16, thinks=False)
+    assert text(max_tokens=40).orders[0].budget == Budget(total=40, thinks=False)
+    assert text(thinking_budget=40).orders[0].budget == Budget(40)
+    assert text(manners=Manners(thinking=7)).orders[0].budget == Budget(7)
+
+
+def test_texts_and_ids_one_or_many() -> None:
+    assert [order.prompt for order in text(["why?", "how"], n=2).orders] == [ids("why?")] * 2 + [ids("how")] * 2
+    assert text([1, 2]).orders[0].prompt == (1, 2)
+    assert [order.prompt for order in text([[1], [2, 3]]).orders] == [(1,), (2, 3)]
+    assert text([[1], [2, 3]]).prompt_tokens == 3
+
+
+def test_thought_and_answer_stand_apart_where_there_is_a_fence_or_it_is_asked() -> None:
+    assert [chat(profile=name).split for name in ("z1-tiny", "qwen3")] == [False, True]
+    assert chat(separate_reasoning=True).split
+    assert not chat(profile="qwen3", separate_reasoning=False).split
+    assert not chat(profile="qwen3", include_reasoning=False).thoughts
+    assert not chat(profile="qwen3", reasoning={"exclude": True}).thoughts
+
+
+def test_developer_is_system_and_the_last_question_is_put_as_the_model_wants_it() -> None:
+    engine = scripted()
+    engine.tokenizer.chat_template = "{{ messages }}"
+    asked = {"model": "m", "messages": [{"role": "developer", "content": "a"}, {"role": "user", "content": "b"}]}
+    heard: list[list[dict[str, str]]] = []
+    engine.tokenizer.apply_chat_template = lambda turns, **_: heard.append(turns) or "x"  # type: ignore[func-returns-value]
+    read(ChatRequest.model_validate(asked), engine, Manners(question=str.upper))
+    assert heard == [[{"role": "system", "content": "a"}, {"role": "user", "content": "B"}]]
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        ({"stream_options": {"include_usage": True}}, "add stream: true"),
+        ({"logprobs": True}, "engine of scripted gives none"),
+        ({"top_logprobs": 3}, "gives none"),
+        ({"max_tokens": 5, "max_completion_tokens": 6}, "give one of them"),
+        ({"include_reasoning": False}, "add separate_reasoning"),
+        ({"answer_tokens": 0, "hint": "so"}, "leave one of them out"),
+        ({"messages": [{"role": "user", "content": " "}]}, "ask something"),
+        ({"thinking_budget": 1, "reasoning_max_tokens": 2}, "give one of them"),
+    ],
+)
+def test_what_cannot_be_is_refused_with_the_reason(body: dict[str, Any], said: str) -> None:
+    with pytest.raises(UserError, match=said):
+        chat(**body)
+
+
+@pytest.mark.parametrize(
+    ("prompt", "body", "said"),
+    [
+        ("", {}, "give a text"),
+        ([], {}, "give a text"),
+        (["a", ""], {}, "give a text"),
+        ([-5], {}, "id -5"),
+        ("a", {"separate_reasoning": True}, "read the offsets"),
+        ("a", {"logprobs": 0}, "gives none"),
+    ],
+)
+def test_texts_that_cannot_be_are_refused(prompt: Any, body: dict[str, Any], said: str) -> None:
+    with pytest.raises(UserError, match=said):
+        text(prompt, **body)
