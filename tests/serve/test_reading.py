@@ -86,7 +86,7 @@ def test_developer_is_system_and_the_last_question_is_put_as_the_model_wants_it(
     engine.tokenizer.chat_template = "{{ messages }}"
     asked = {"model": "m", "messages": [{"role": "developer", "content": "a"}, {"role": "user", "content": "b"}]}
     heard: list[list[dict[str, str]]] = []
-    engine.tokenizer.apply_chat_template = lambda turns, **_: heard.append(turns) or "x"  # type: ignore[func-returns-value]
+    engine.tokenizer.apply_chat_template = lambda turns, **_: heard.append(turns) or "x"  # type: ignore[func-returns-value, method-assign]
     read(ChatRequest.model_validate(asked), engine, Manners(question=str.upper))
     assert heard == [[{"role": "system", "content": "a"}, {"role": "user", "content": "B"}]]
 
