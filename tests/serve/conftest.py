@@ -40,7 +40,7 @@ class Served:
 
     def idle(self) -> bool:
         """Whether nothing is under way any more, now or soon."""
-        until = time.monotonic() + 10
+        until = time.monotonic() + 30
         while (self.desk.running or self.desk.room.running) and time.monotonic() < until:
             time.sleep(0.005)
         return not self.desk.running and not self.desk.room.running

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import time
 from collections.abc import Sequence
 from typing import Any
 
@@ -19,7 +18,7 @@ from z1.serve.reading import Manners
 
 
 def test_beyond_the_limit_clients_are_told_to_come_back() -> None:
-    with serving(scripted(pace=0.01), limits=Limits(replies=2)) as one:
+    with serving(scripted(pace=0.2), limits=Limits(replies=2)) as one:
         with one.client.stream("POST", "/v1/chat/completions", json={**ASK, "n": 2, "stream": True}) as stream:
             lines = stream.iter_lines()
             next(lines)
@@ -45,9 +44,7 @@ def test_a_client_that_goes_away_frees_its_session_at_once(stream: bool) -> None
         else:
             with pytest.raises(Exception, match="timed out"):
                 one.client.post("/v1/chat/completions", json=body, timeout=0.2)
-        began = time.monotonic()
-        assert one.idle()
-        assert time.monotonic() - began < 5  # its thought alone would take half a minute
+        assert one.idle()  # in less time than its thought would take
 
 
 def breaking(context: Sequence[int]) -> int:
@@ -103,9 +100,10 @@ def test_two_requests_of_one_name_are_two() -> None:
     headers = {"X-Request-Id": "mine"}
 
     def ask(one: Served) -> str:
-        return str(one.client.post("/v1/chat/completions", json=ASK, headers=headers).json()["id"])
+        body = {**ASK, "thinking_budget": 0}
+        return str(one.client.post("/v1/chat/completions", json=body, headers=headers).json()["id"])
 
-    with serving(scripted(pace=0.005)) as one:
+    with serving(scripted(pace=0.2)) as one:
         with one.client.stream("POST", "/v1/chat/completions", json={**ASK, "stream": True}, headers=headers) as first:
             lines = first.iter_lines()
             assert "chatcmpl-mine" in next(lines)

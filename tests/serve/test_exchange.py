@@ -91,8 +91,8 @@ def test_when_the_client_goes_away_it_is_done_once_and_soon(kind: type[Whole] | 
 
         await exchange.begin()
         settings = {"counts": False} if kind is Streamed else {}
-        await asyncio.wait_for(kind(exchange, done.append, {}, **settings)({"type": "http"}, receive, send), 5)
+        await asyncio.wait_for(kind(exchange, done.append, {}, **settings)({"type": "http"}, receive, send), 60)
 
-    with_exchange(act, Budget(), engine=scripted(pace=1))
+    with_exchange(act, Budget(), engine=scripted(pace=2))
     assert len(done) == 1
     assert not done[0].ends

@@ -65,7 +65,7 @@ def test_a_reply_begins_comes_and_ends() -> None:
 
 def test_it_comes_in_many_pieces_where_time_passes_and_the_ids_are_the_same() -> None:
     fast = within(lambda room: story(room.place([order()])), every=60)
-    slow = within(lambda room: story(room.place([order()])), scripted(pace=0.002))
+    slow = within(lambda room: story(room.place([order()])), scripted(pace=0.01))
     assert text(slow) == text(fast) == THOUGHT + ANSWER
     assert sum(isinstance(event, Came) for event in slow) > 10 > sum(isinstance(event, Came) for event in fast)
 
@@ -98,7 +98,7 @@ def test_answer_now_acts_once_and_says_so() -> None:
         events = await story(replies)
         return [*said, await replies.answer_now()], events
 
-    said, events = within(act, scripted(pace=0.01))
+    said, events = within(act, scripted(pace=0.1))
     assert said == [True, False, False]
     assert events[-1].shift is Shift.CONTROL
     assert text(events).endswith(HINT + FORCED)
@@ -127,7 +127,7 @@ def test_answer_now_before_the_thought_has_begun(thinking: int | None, acts: boo
 def test_a_deadline_counts_from_the_asking() -> None:
     events = within(lambda room: story(room.place([order(deadline=0.05)])), Opening(says, pace=0.001))
     assert (events[-1].shift, events[-1].ledger.thought) == (Shift.DEADLINE, 0)
-    events = within(lambda room: story(room.place([order(deadline=0.05)])), scripted(pace=0.01))
+    events = within(lambda room: story(room.place([order(deadline=1.0)])), scripted(pace=0.1))
     assert events[-1].shift is Shift.DEADLINE
     assert 0 < events[-1].ledger.thought < len(THOUGHT)
 
@@ -150,7 +150,7 @@ class Counted(ScriptedEngine):
 
 
 def test_a_reply_that_is_given_up_frees_its_session_at_once() -> None:
-    engine = Counted(pace=0.02)
+    engine = Counted(pace=0.2)
 
     async def act(room: Room) -> tuple[int, int, Event]:
         replies, other = room.place([order(), order()]), room.place([order(thinking=3)])

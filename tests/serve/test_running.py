@@ -7,7 +7,6 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -24,16 +23,16 @@ from z1.serve.app import make_app
 from z1.serve.desk import Desk, Limits
 from z1.serve.reading import Manners
 from z1.serve.running import Address, run
-app = make_app(Desk(scripted(pace=0.01), Manners(), Limits()))
+app = make_app(Desk(scripted(pace={pace}), Manners(), Limits()))
 run(app, Address(port=0, grace={grace}), lambda url: print(url, flush=True))
 """
 
 
 @contextmanager
-def process(grace: int) -> Iterator[tuple[subprocess.Popen[str], str]]:
+def process(grace: int, pace: float) -> Iterator[tuple[subprocess.Popen[str], str]]:
     root = Path(__file__).parents[2]
     path = os.pathsep.join([str(root / "src"), str(root)])
-    command = [sys.executable, "-c", PROGRAM.format(grace=grace)]
+    command = [sys.executable, "-c", PROGRAM.format(grace=grace, pace=pace)]
     made = subprocess.Popen(
         command, env={**os.environ, "PYTHONPATH": path}, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
@@ -49,7 +48,7 @@ ASK = {"model": "scripted", "messages": [{"role": "user", "content": "why?"}], "
 
 
 def test_a_signal_lets_replies_finish_and_lets_nobody_new_in() -> None:
-    with process(grace=20) as (made, url), httpx.Client(base_url=url, timeout=30) as client:
+    with process(grace=60, pace=0.02) as (made, url), httpx.Client(base_url=url, timeout=60) as client:
         with client.stream("POST", "/v1/chat/completions", json=ASK) as stream:
             lines = stream.iter_lines()
             next(lines)
@@ -57,7 +56,7 @@ def test_a_signal_lets_replies_finish_and_lets_nobody_new_in() -> None:
             text = "".join(lines)
         assert text.endswith("data: [DONE]")
         assert '"finish_reason":"stop"' in text
-        assert made.wait(20) in (0, -signal.SIGTERM)
+        assert made.wait(60) in (0, -signal.SIGTERM)
         with pytest.raises(httpx.ConnectError):
             httpx.get(url + "/health")
         _, err = made.communicate()
@@ -65,14 +64,15 @@ def test_a_signal_lets_replies_finish_and_lets_nobody_new_in() -> None:
 
 
 def test_after_the_grace_replies_are_given_up() -> None:
-    with process(grace=0) as (made, url), httpx.Client(base_url=url, timeout=30) as client:
-        began = time.monotonic()
-        with client.stream("POST", "/v1/chat/completions", json=ASK) as stream:
-            lines = stream.iter_lines()
-            next(lines)
-            made.send_signal(signal.SIGTERM)
-            assert made.wait(20) in (0, -signal.SIGTERM)
-        assert time.monotonic() - began < 15
+    with (
+        process(grace=0, pace=5) as (made, url),
+        httpx.Client(base_url=url, timeout=60) as client,
+        client.stream("POST", "/v1/chat/completions", json=ASK) as stream,
+    ):
+        lines = stream.iter_lines()
+        next(lines)
+        made.send_signal(signal.SIGTERM)
+        assert made.wait(60) in (0, -signal.SIGTERM)  # its reply would take minutes
 
 
 def test_an_address_that_is_taken_is_refused_in_a_line() -> None:
