@@ -66,7 +66,10 @@ def test_a_dataset_is_described(tmp_path: Path) -> None:
 
 
 def test_what_cannot_be_described_is_named(tmp_path: Path) -> None:
-    for columns, words in (({"text": "a"}, "columns text"), ({"response": "a"}, "no column of token counts")):
+    for columns, words in (
+        ({"title": "a"}, "columns title; give one with response or output"),
+        ({"response": "a"}, "no column of token counts"),
+    ):
         tables.write(tmp_path / "t.parquet", [columns], dict.fromkeys(columns, str))
         with pytest.raises(UserError, match=words):
             cli_curate.describe(tmp_path / "t.parquet", "")

@@ -25,6 +25,9 @@ from z1.runs import hash_file
 
 __all__ = ["How", "bill", "curate", "describe", "fetch", "is_plan"]
 
+RESPONSES = ("response", "output", "completion", "answer", "text")
+"""Columns that may hold what is described, the likeliest first."""
+
 
 @dataclass(frozen=True, slots=True)
 class How:
@@ -111,9 +114,10 @@ def describe(dataset: Path, tokenizer: str) -> None:
 
 def _columns(row: dict[str, Any], dataset: Path, *, counted: bool) -> dict[Column, str]:
     """Which columns of a dataset hold the response and, unless it is counted, its tokens."""
-    if "response" not in row:
-        raise UserError(f"dataset {dataset}", f"columns {', '.join(row)}", "give one with a column response")
-    found: dict[Column, str] = {"question": "response", "response": "response"}
+    said = next((name for name in RESPONSES if name in row), None)
+    if said is None:
+        raise UserError(f"dataset {dataset}", f"columns {', '.join(row)}", f"give one with {' or '.join(RESPONSES)}")
+    found: dict[Column, str] = {"question": said, "response": said}
     if "difficulty" in row:
         found["difficulty"] = "difficulty"
     if counted:

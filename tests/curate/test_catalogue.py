@@ -16,6 +16,15 @@ from z1.errors import UserError
 
 ASKED, SAID = "Write a *loop*.", "Words.\n```python\nfor _ in []: pass\n```"
 
+TESTS = "from solution import f\n\ndef test_f():\n    assert f() == 1"
+CODED = {
+    "conversation_id": "c1",
+    "question": ASKED,
+    "gpt_difficulty": "easy",
+    "test_code": TESTS,
+    "test_entry_point": "f",
+}
+
 ROWS: dict[str, tuple[str, dict[str, Any]]] = {
     "evol-codealpaca-v1": ("train.jsonl", {"instruction": ASKED, "output": SAID}),
     "magicoder-evol-instruct-110k": (
@@ -24,20 +33,23 @@ ROWS: dict[str, tuple[str, dict[str, Any]]] = {
     ),
     "leetcode": (
         "LeetCodeDataset-train.jsonl",
-        {"task_id": "two-sum", "query": ASKED, "response": SAID, "difficulty": "Easy", "question_id": 1},
+        {
+            "task_id": "two-sum",
+            "query": ASKED,
+            "response": SAID,
+            "difficulty": "Easy",
+            "test": "def check(candidate):\n    assert candidate() == 1",
+            "entry_point": "Solution().f",
+            "question_id": 1,
+        },
     ),
     "kodcode-v1": (
         "data/train-00000-of-00015.parquet",
-        {"conversation_id": "c1", "question": ASKED, "solution": "x", "gpt_difficulty": "easy"},
+        {**CODED, "solution": "x"},
     ),
     "kodcode-v1-r1": (
         "data/train-00000-of-00011.parquet",
-        {
-            "conversation_id": "c1",
-            "question": ASKED,
-            "gpt_difficulty": "easy",
-            "conversations": [{"from": "human", "value": ASKED}, {"from": "gpt", "value": SAID}],
-        },
+        {**CODED, "conversations": [{"from": "human", "value": ASKED}, {"from": "gpt", "value": SAID}]},
     ),
     "z1-107k": (
         "data/train-00000-of-00001.parquet",
@@ -67,6 +79,7 @@ def test_a_known_dataset_is_read_with_its_origin_licence_and_revision(name: str,
     assert one.response == ("" if name == "kodcode-v1" else SAID)
     assert (one.origin, one.licence, one.revision) == (known.hub.id, known.licence, known.hub.revision)
     assert len(known.hub.revision) == 40
+    assert (bool(one.tests), bool(one.entry)) == ("tests" in known.columns,) * 2
     assert one.difficulty.lower() == ("easy" if "difficulty" in known.columns else "")
 
 

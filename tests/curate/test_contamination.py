@@ -16,6 +16,7 @@ from z1.curate import sources
 from z1.curate.contamination import Contamination
 from z1.curate.plan import DecontaminateSettings, SourceSettings
 from z1.curate.sources import Candidate
+from z1.errors import UserError
 
 SHARED = Path(__file__).parents[2].parent / "shared" / "data"
 
@@ -40,6 +41,12 @@ def test_all_benchmarks_are_looked_for_or_named(tmp_path: Path) -> None:
     assert found["items"] == {"gsm8k": 1}
     assert set(found["by_identity"]) == {"world", "world-longer", "prose"}
     assert "hub does not give it" in found["not_read"]["mbpp"]
+
+
+def test_a_misspelt_benchmark_is_refused() -> None:
+    for settings in ({"against": ("gsm9k",)}, {"against": ("gsm8k",), "data": {"human-eval": "x.jsonl"}}):
+        with pytest.raises(UserError, match="choose one of world"):
+            contamination(**settings)
 
 
 def test_a_row_that_asks_an_item_is_named_with_it(tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from z1.curate import describe
-from z1.curate.describe import Description
+from z1.curate.describe import Description, spread_of
 
 
 def described(sizes: list[int], text: str = "I need to go") -> Description:
@@ -67,3 +67,10 @@ def test_memory_stays_flat_and_what_is_frequent_stays(monkeypatch: pytest.Monkey
         made.add(f"we need to {number} {number} {number}", 1)
         assert len(made.trigrams) <= 50
     assert made.profile(1) == [("we need to", 100)]
+
+
+def test_the_spread_of_scores_is_that_of_the_lowest_so_many() -> None:
+    found = spread_of([number / 100 for number in range(100, 0, -1)])
+    assert found == {"50 %": 0.5, "90 %": 0.9, "97 %": 0.97, "99 %": 0.99, "100 %": 1.0}
+    assert set(spread_of([0.25]).values()) == {0.25}
+    assert spread_of([]) == {}

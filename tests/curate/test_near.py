@@ -33,8 +33,8 @@ def near(**settings: object) -> Near:
     return Near(DuplicateSettings.model_validate({"near": 0.8, **settings}), seed=7)
 
 
-def row(name: str, response: str, question: str = "Q", problem: str = "p") -> Candidate:
-    return Candidate(name, problem, question, response)
+def row(name: str, response: str, question: str = "Q", problem: str = "") -> Candidate:
+    return Candidate(name, problem or name, question, response)
 
 
 def test_the_reason_names_the_most_similar_row_that_stayed() -> None:
@@ -67,6 +67,13 @@ def test_the_threshold_the_shingle_and_the_seed_decide() -> None:
     assert found(seed=1) != found(seed=2)
 
 
+@pytest.mark.parametrize("permutations", [16, 128, 1024])
+def test_any_threshold_holds_and_equal_words_reach_the_highest(permutations: int) -> None:
+    seen = near(near=1.0, permutations=permutations)
+    rows = [row("a", text()), row("b", text(changed=60)), row("c", text().upper())]
+    assert [seen.wrong(one) for one in rows] == ["", "", "near duplicate: of a, similarity 1.00"]
+
+
 def test_of_questions_alone_a_problem_goes_or_stays_as_one() -> None:
     seen = near(of="question")
     rows = [
@@ -77,6 +84,13 @@ def test_of_questions_alone_a_problem_goes_or_stays_as_one() -> None:
         row("c0", "short", text(first=100), "c"),
     ]
     assert [bool(seen.wrong(one)) for one in rows] == [False, False, True, True, False]
+
+
+def test_trajectories_of_one_problem_are_no_near_duplicates_of_each_other() -> None:
+    seen = near()
+    ways = [row(level, level, text(), "p") for level in ("direct", "brief", "full")]
+    assert [seen.wrong(one) for one in ways] == ["", "", ""]
+    assert seen.wrong(row("other", "brief", text(), "q")) == "near duplicate: of brief, similarity 1.00"
 
 
 def test_texts_shorter_than_a_run_are_compared_whole() -> None:

@@ -51,6 +51,11 @@ def test_the_share_and_the_words_decide() -> None:
     assert items(words(0, 9)).best(words(0, 8)) is None
 
 
+def test_of_equally_long_runs_the_first_is_shown() -> None:
+    text = f"{words(40, 9)} and {words(10, 9)}"
+    assert found(items(words(0, 60), least=1).best(text), text)[1] == words(40, 9)
+
+
 def test_the_item_with_the_largest_share_is_named_and_of_equals_the_first() -> None:
     overlap = items(words(0, 60), words(0, 30), words(0, 30) + "!", common=4).best(words(0, 30))
     assert overlap is not None and (overlap.item.name, overlap.share) == ("1", 1)

@@ -12,6 +12,7 @@ def test_punctuation_case_and_latex_are_no_words() -> None:
     assert words('The list. "First_name", 10^5\xa0and $\\texttt{ab} \\leq 2$!') == [
         *("the", "list", "first", "name", "10", "5", "and", "ab", "leq", "2"),
     ]
+    assert [word for word, _, _ in spans("\\textbf{ab} \\sin x")] == ["ab", "sin", "x"]
     assert words("ÜBER 素数 \\ _ __") == ["über", "素数"]
 
 

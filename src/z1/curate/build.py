@@ -19,8 +19,9 @@ from typing import Any
 
 from z1 import tables
 from z1.curate import audit, budget, checks, joins, pairs, sources
+from z1.curate.card import card
 from z1.curate.contamination import Contamination
-from z1.curate.describe import Description
+from z1.curate.describe import Description, spread_of
 from z1.curate.duplicates import Seen
 from z1.curate.measure import Wanted
 from z1.curate.measured import Measured
@@ -151,7 +152,7 @@ class Build:
         entries = []
         for one in self.candidates():
             why = next(filter(None, (wrong(one) for wrong in tests)), "")
-            entries.append(Entry(one.id, one.problem, one.tokens or 0, why, one.difficulty, one.origin))
+            entries.append(Entry(one.id, one.problem, one.tokens or 0, why, one.difficulty, one.origin, one.repetition))
         return entries
 
     def _manifest(self, entries: list[Entry], found: list[Pair], taken: int, reasons: Counter[str]) -> dict[str, Any]:
@@ -163,6 +164,7 @@ class Build:
             "rows": len(entries) - reasons.total(),
             "tokens": taken,
             "left_out": dict(reasons.most_common()),
+            "repetition": spread_of([entry.repetition for entry in entries if entry.repetition is not None]),
             **joins.facts(entries),
             "pairs": len(found),
             "median_ratio": round(ratios[len(ratios) // 2], 3) if ratios else None,
@@ -205,25 +207,3 @@ class _OpenPairs:
             chosen, rejected = (self._met.pop(side) for side in sides)
             texts = {"problem": pair.problem, "prompt": one.question, "chosen": chosen, "rejected": rejected}
             self.whole.append({**texts, "ratio": pair.ratio})
-
-
-def card(plan: Plan, manifest: dict[str, Any], description: Description, *, pairs: bool) -> str:
-    """The dataset card: what `load_dataset` needs, where rows come from, the statistics, and what was left out."""
-    configs = ["default: data", *(["pairs: pairs"] if pairs else [])]
-    front = "".join(
-        f"- config_name: {name}\n  data_files: {folder}/*.parquet\n"
-        for name, folder in (line.split(": ") for line in configs)
-    )
-    origins = "".join(
-        f"- {one.origin or Path(one.path).name}, licence {one.licence or 'not said'}, revision "
-        f"{one.revision or 'not said'}\n"
-        for one in plan.source
-    )
-    left = "".join(f"| {why} | {count:,} |\n" for why, count in manifest["left_out"].items())
-    teacher = f"\nTeacher: {plan.teacher.model}, cut at {plan.teacher.max_tokens:,} tokens.\n" if plan.teacher else ""
-    return (
-        f"---\nconfigs:\n{front}---\n# {plan.name}\n\nMade by `z1 curate`. Sources:\n\n{origins}{teacher}\n"
-        f"{manifest['rows']:,} rows of {manifest['candidates']:,} candidates. Tokenizer: {manifest['tokenizer']}. "
-        f"`left_out.jsonl` says why each of the others is not here.\n\n{description.markdown()}\n"
-        f"| left out | candidates |\n|---|---|\n{left}"
-    )

@@ -30,6 +30,14 @@ class Known:
 
 BY_TEXT = {"join": "text"}
 
+KODCODE: dict[Column, str] = {
+    "id": "conversation_id",
+    "question": "question",
+    "difficulty": "gpt_difficulty",
+    "tests": "test_code",
+    "entry": "test_entry_point",
+}
+
 CATALOGUE: dict[str, Known] = {
     "evol-codealpaca-v1": Known(
         Hub("theblackcat102/evol-codealpaca-v1", "c75242318519b5470635e84064baed7c78594020", ("train.jsonl",)),
@@ -49,22 +57,24 @@ CATALOGUE: dict[str, Known] = {
     ),
     "leetcode": Known(
         Hub("newfacade/LeetCodeDataset", "215604aeed660029df7de2fea5a4d7b6ed476a08", ("LeetCodeDataset-train.jsonl",)),
-        {"id": "task_id", "question": "query", "response": "response", "difficulty": "difficulty"},
+        {
+            "id": "task_id",
+            "question": "query",
+            "response": "response",
+            "difficulty": "difficulty",
+            "tests": "test",
+            "entry": "entry_point",
+        },
         "Apache-2.0",
     ),
     "kodcode-v1": Known(
         Hub("KodCode/KodCode-V1", "9e74e1678085dff7f6dcc34b665454d9a8b802e8", ("data/train-*.parquet",)),
-        {"id": "conversation_id", "question": "question", "difficulty": "gpt_difficulty"},
+        KODCODE,
         "CC BY-NC 4.0",
     ),
     "kodcode-v1-r1": Known(
         Hub("KodCode/KodCode-V1-SFT-R1", "1cd720c5fcd5f8393b86cc412a42260274773f8c", ("data/train-*.parquet",)),
-        {
-            "id": "conversation_id",
-            "question": "question",
-            "response": "conversations.1.value",
-            "difficulty": "gpt_difficulty",
-        },
+        {**KODCODE, "response": "conversations.1.value"},
         "CC BY-NC 4.0",
     ),
     "z1-107k": Known(

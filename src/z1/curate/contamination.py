@@ -43,6 +43,8 @@ class Contamination:
         self.findings: list[Finding] = []
         self.by_identity: Counter[str] = Counter()
         """Rows that are in the test split of a built-in world."""
+        for name in settings.data:
+            benchmark(name)  # a misspelt one would not be looked for
         self.worlds = [name for name in self._names() if not isinstance(benchmark(name).source, Hub)]
         self._items = Items(self._read(), settings)
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter, defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from heapq import nsmallest
 from statistics import quantiles
@@ -97,3 +98,10 @@ def _rank(difficulty: str) -> tuple[float, str]:
 
 def _cell(text: str) -> str:
     return text.replace("`", "´").replace("|", "¦")
+
+
+def spread_of(scores: Sequence[float]) -> dict[str, float]:
+    """At most how much the lowest half, 90, 97, 99 and 100 % of `scores` have; nothing where there are none."""
+    ordered = sorted(scores)
+    shares = {"50 %": 0.5, "90 %": 0.9, "97 %": 0.97, "99 %": 0.99, "100 %": 1.0} if ordered else {}
+    return {name: round(ordered[max(0, math.ceil(share * len(ordered)) - 1)], 4) for name, share in shares.items()}

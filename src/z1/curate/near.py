@@ -2,7 +2,8 @@
 
 MinHash over runs of words, looked up by locality-sensitive hashing (`datasketch`: https://ekzhu.com/datasketch), then
 kept to the estimate: a row goes where the estimated Jaccard similarity to a row that stayed is `near` or more. Of
-those the most similar is named, of equally similar ones the first. Holds a signature a row and no text: 3.3 KB at 128
+those the most similar is named, of equally similar ones the first. A problem's own trajectories are no near duplicates
+of each other, however little they differ from question to answer. Holds a signature a row and no text: 3.3 KB at 128
 permutations. Its look-up is wide (of pairs at the threshold itself 87 in 100 are looked at, 0.05 above it 98), since
 the estimate, whose standard error is at most 0.045, is what decides.
 """
@@ -19,6 +20,9 @@ from z1.errors import UserError
 WIDE = (0.1, 0.9)
 """What datasketch is to avoid when it chooses its bands: looking in vain, and missing."""
 
+NEAREST = 0.9
+"""Threshold of the look-up where a higher one is asked for, for which datasketch may find no bands."""
+
 
 class Near:
     """Remembers the signature of every candidate that it let through."""
@@ -28,16 +32,16 @@ class Near:
         library = self._library = _library()
         self._seed = seed % 2**32
         self._empty = library.MinHash(settings.permutations, self._seed)
-        self._lsh = library.MinHashLSH(settings.near, settings.permutations, weights=WIDE)
-        self._kept: list[tuple[str, Any]] = []
+        self._lsh = library.MinHashLSH(min(settings.near or 1, NEAREST), settings.permutations, weights=WIDE)
+        self._kept: list[tuple[str, str, Any]] = []
         self._problems: dict[str, str] = {}
 
     def wrong(self, one: Candidate) -> str:
         """Nothing for the first of its kind, which is remembered; for others, whose near duplicate it is."""
         if self._settings.of == "row":
-            return self._against(one.id, self.signature(one))
+            return self._against(one)
         if one.problem not in self._problems:  # another trajectory of a problem is judged as its first
-            self._problems[one.problem] = self._against(one.id, self.signature(one))
+            self._problems[one.problem] = self._against(one)
         return self._problems[one.problem]
 
     def signature(self, one: Candidate) -> Any:
@@ -54,13 +58,15 @@ class Near:
         made.update_batch({" ".join(run).encode("utf-8", "surrogatepass") for run in runs})
         return made
 
-    def _against(self, name: str, signature: Any) -> str:
-        alike = [(signature.jaccard(self._kept[place][1]), -place) for place in self._lsh.query(signature)]
+    def _against(self, one: Candidate) -> str:
+        signature = self.signature(one)
+        met = [place for place in self._lsh.query(signature) if self._kept[place][1] != one.problem]
+        alike = [(signature.jaccard(self._kept[place][2]), -place) for place in met]
         similarity, place = max(alike, default=(0.0, 0))
         if similarity >= (self._settings.near or 1):
             return f"near duplicate: of {self._kept[-place][0]}, similarity {similarity:.2f}"
         self._lsh.insert(len(self._kept), signature)
-        self._kept.append((name, signature))
+        self._kept.append((one.id, one.problem, signature))
         return ""
 
 

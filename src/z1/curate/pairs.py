@@ -24,6 +24,7 @@ class Entry:
     why: str = ""
     difficulty: str = ""
     origin: str = ""
+    repetition: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
