@@ -120,7 +120,7 @@ def leetcode(step: int, threads: int) -> list[Judged]:
     """The short responses, which were published as right."""
 
     def one(row: dict[str, Any]) -> Judged:
-        text = {"tests": row["test"], "entry": row["entry_point"]}
+        text = {"tests": row["test"], "entry": row["entry_point"], "setup": row["prompt"]}
         return Judged(row["task_id"], True, verify.grade(Candidate("", "", row["query"], row["response"], **text)))
 
     with ThreadPoolExecutor(threads) as workers:

@@ -87,5 +87,5 @@ def test_a_missing_verdict_is_tried_again_by_the_next_run_alone(tmp_path: Path) 
 
 def test_the_key_is_the_content_and_not_the_name() -> None:
     assert digest(BLOCK[0]) == digest(replace(BLOCK[0], id="other", problem="q", passed=True))
-    for field in ("question", "response", "end", "tests", "entry"):
+    for field in ("question", "response", "end", "tests", "entry", "setup"):
         assert digest(BLOCK[0]) != digest(replace(BLOCK[0], **{field: "other"}))  # type: ignore[arg-type]

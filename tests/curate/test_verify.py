@@ -35,6 +35,14 @@ ROWS = {
         one(fenced(LEETCODE), tests=CHECK, entry="Solution().twice"),
         Verdict.RIGHT,
     ),
+    "classes that stand before it": (
+        one(
+            fenced("def twice(x):\n    return Node(x).value\n"),
+            tests=CHECK,
+            setup="class Node:\n    value = 4\n    def __init__(s, x): pass",
+        ),
+        Verdict.RIGHT,
+    ),
     "a program without any words": (one(GOOD), Verdict.RIGHT),
     "words without a program": (one("return"), Verdict.UNPARSED),
     "tests that cannot be read": (one(fenced(GOOD), tests="def test_("), Verdict.MISSING),

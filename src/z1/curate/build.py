@@ -39,8 +39,8 @@ DATASET = "dataset"
 
 AUDIT = "contamination.html"
 
-BATCH = 256
-"""Candidates that are measured together."""
+BATCH = 64
+"""Candidates that are measured together; a kill loses at most so many."""
 
 
 def blocks(every: Iterator[Candidate]) -> Iterator[list[Candidate]]:

@@ -78,5 +78,5 @@ class Measured:
 
 def digest(one: Candidate) -> str:
     """32 hexadecimal digits of the content that measures follow from."""
-    text = "\0".join((one.question, one.response, one.end, one.tests, one.entry))
+    text = "\0".join((one.question, one.response, one.end, one.tests, one.entry, one.setup))
     return blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()

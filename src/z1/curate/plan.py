@@ -36,6 +36,7 @@ Column = Literal[
     "tokens",
     "tests",
     "entry",
+    "setup",
 ]
 """What a column may be to us."""
 

@@ -29,8 +29,8 @@ class Candidate(Record):
 
     `reference` is the answer that is known to be right ("" where none is), `end` how the reply ended ("" where it is
     not known), `passed` whether its code passed its tests as the source says (None where it does not), `tests` the
-    source of its problem's tests and `entry` what they call. The last five are measures (`measure.py`), None or ""
-    where they were not taken.
+    source of its problem's tests, `entry` what they call and `setup` what stands before a program. The last five are
+    measures (`measure.py`), None or "" where they were not taken.
     """
 
     id: str
@@ -48,6 +48,7 @@ class Candidate(Record):
     revision: str = ""
     tests: str = ""
     entry: str = ""
+    setup: str = ""
     tokens: int | None = None
     repetition: float | None = None
     verdict: str = ""
@@ -157,7 +158,13 @@ def _whole(value: Any) -> int | None:
     return None if value is None else int(value)
 
 
-OF_PROBLEM: dict[str, Callable[[Any], Any]] = {"reference": _text, "difficulty": _text, "tests": _text, "entry": _only}
+OF_PROBLEM: dict[str, Callable[[Any], Any]] = {
+    "reference": _text,
+    "difficulty": _text,
+    "tests": _text,
+    "setup": _text,
+    "entry": _only,
+}
 """Columns that hold for all trajectories of a row, and how each is read."""
 
 OF_SAMPLE: dict[str, Callable[[Any], Any]] = {"end": _text, "passed": _truth, "tokens": _whole}

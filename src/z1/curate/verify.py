@@ -2,9 +2,9 @@
 
 The program is the last block of the answer that defines what is asked for (`grading.fences`), or all of an answer that
 is a program; what a model thought between `<think>` tags is no answer. Tests are KodCode's (pytest functions that
-import `solution`) or LeetCodeDataset's (`check(candidate)`, called with the entry point, behind the names that LeetCode
-gives a solution). Programs run in the sandbox of `grading`, many at once. What could not be judged is *missing*: it is
-neither passed nor failed.
+import `solution`) or LeetCodeDataset's (`check(candidate)`, called with the entry point, behind its `setup`: the names
+that LeetCode gives a solution). Programs run in the sandbox of `grading`, many at once. What could not be judged is
+*missing*: it is neither passed nor failed.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ def grade(one: Candidate) -> Grade:
     if not by_call:
         return pytests.grade(pool.pytests(), code, one.tests, name)
     suite = units.asserts(one.tests, "check", f"check({one.entry})")
-    return units.grade(pool.tests(), f"{functions.PRELUDE}\n{code}", suite, pytests.LIMITS)
+    return units.grade(pool.tests(), f"{one.setup or functions.PRELUDE}\n{code}", suite, pytests.LIMITS)
 
 
 def grades(block: Sequence[Candidate]) -> list[Grade]:
