@@ -1,4 +1,4 @@
-"""Any causal model begins, with its own tokenizer, and one without a template gets ChatML's."""
+"""Any causal model begins, in the precision and with the attention that were asked for."""
 
 from __future__ import annotations
 
@@ -8,20 +8,17 @@ import pytest
 import torch
 from transformers import LlamaConfig, LlamaForCausalLM
 
-from tests.train import small, tuned
-from z1.chat import CHATML
+from tests.train import tuned
 from z1.errors import UserError
 from z1.train.attention import ROWS
-from z1.train.start import loaded, model_of, tokenizer_of
+from z1.train.start import loaded, model_of
 
 
 @pytest.fixture(scope="module")
 def llama(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """A base of another family, in half precision, without a template."""
+    """A base of another family, in half precision."""
     folder = tmp_path_factory.mktemp("llama")
     LlamaForCausalLM(LlamaConfig(**tuned.SHAPE)).to(torch.bfloat16).save_pretrained(folder)
-    small.tokenizer().save_pretrained(folder)
-    (folder / "chat_template.jinja").unlink()
     return str(folder)
 
 
@@ -49,18 +46,6 @@ def test_loras_first_weights_are_a_function_of_the_seed(llama: str) -> None:
     assert len(one) == 2 * 7 * 2
     assert all(torch.equal(a, b) for a, b in zip(one, same, strict=True))
     assert not all(torch.equal(a, b) for a, b in zip(one, other, strict=True))
-
-
-def test_a_base_without_a_template_gets_chatml(llama: str) -> None:
-    assert tokenizer_of(llama).chat_template == CHATML
-
-
-def test_a_tokenizer_of_ours_is_read_as_it_was_saved(tmp_path: Path) -> None:
-    small.tokenizer().save_pretrained(tmp_path)
-    before = (tmp_path / "tokenizer.json").read_bytes()
-    (tmp_path / "z1.json").write_text("{}", encoding="utf-8")
-    tokenizer_of(str(tmp_path)).save_pretrained(tmp_path / "again")
-    assert (tmp_path / "again" / "tokenizer.json").read_bytes() == before
 
 
 def test_what_is_no_model_is_refused_in_one_line(tmp_path: Path) -> None:

@@ -17,8 +17,9 @@ from transformers import AutoModelForCausalLM
 
 from z1.recipe import FinetuneSettings, Recipe
 from z1.runs import full_disk_is_an_os_error, provenance, read_json, whole_folder, write_json, write_text
+from z1.train import tokenizer as tokenizers
 from z1.train.loss import Learner
-from z1.train.start import loaded, tokenizer_of, with_lora
+from z1.train.start import loaded, with_lora
 from z1.train.team import Team, gathered
 
 
@@ -30,7 +31,7 @@ def export(learner: Learner, team: Team, recipe: Recipe, facts: Mapping[str, Any
         with whole_folder(folder) as temporary:
             with full_disk_is_an_os_error(folder):
                 model.save_pretrained(temporary)
-                tokenizer_of(facts["base"]).save_pretrained(temporary)
+                tokenizers.of(facts["base"]).save_pretrained(temporary)
             said = manifest(recipe, facts)
             write_json(temporary / "z1.json", said)
             write_text(temporary / "README.md", card(said))

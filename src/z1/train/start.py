@@ -7,13 +7,11 @@ only low-rank additions to the linear layers learn (LoRA, arXiv 2106.09685, by p
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedTokenizerFast
+from transformers import AutoModelForCausalLM
 
-from z1 import chat
 from z1.errors import UserError
 from z1.recipe import FinetuneSettings
 from z1.train.attention import ROWS
@@ -46,14 +44,3 @@ def with_lora(model: Any, settings: FinetuneSettings, seed: int) -> Any:
     rank, alpha = settings.lora_rank, settings.lora_alpha
     config = LoraConfig(TaskType.CAUSAL_LM, r=rank, lora_alpha=alpha, target_modules="all-linear", lora_dropout=0.0)
     return get_peft_model(model, config)
-
-
-def tokenizer_of(base: str) -> Any:
-    """The tokenizer in `base`, with ChatML's template where it has none.
-
-    AutoTokenizer would give the same ids for a folder of ours, and write another file.
-    """
-    ours = (Path(base) / "z1.json").is_file()
-    tokenizer = (PreTrainedTokenizerFast if ours else AutoTokenizer).from_pretrained(base)
-    tokenizer.chat_template = chat.template(tokenizer)
-    return tokenizer
