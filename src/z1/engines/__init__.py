@@ -2,6 +2,7 @@
 
     protocol.py   what z1 asks of an engine: sessions that sample, take forced ids, fork, and can be interrupted
     drive.py      who carries the messages between a window and a session
+    exits.py      what may end a thought early: circles, and an answer that stays the same
     scripted.py   a model whose thoughts are written down, for tests and examples
     local.py      a transformers model in this process, with continuous batching
     slots.py      which context has which place in the store of keys and values
@@ -17,6 +18,22 @@ Verbs know `protocol` and `drive`; only the door picks an engine. Importing this
 """
 
 from z1.engines.drive import Control, Drive, drive, tell
+from z1.engines.exits import Circles, Convergence, Exit, Probe
 from z1.engines.protocol import Capabilities, Engine, Reason, Sampled, Sampling, Session
 
-__all__ = ["Capabilities", "Control", "Drive", "Engine", "Reason", "Sampled", "Sampling", "Session", "drive", "tell"]
+__all__ = [
+    "Capabilities",
+    "Circles",
+    "Control",
+    "Convergence",
+    "Drive",
+    "Engine",
+    "Exit",
+    "Probe",
+    "Reason",
+    "Sampled",
+    "Sampling",
+    "Session",
+    "drive",
+    "tell",
+]

@@ -11,6 +11,7 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from z1.engines.exits import Exit, asked, border
 from z1.engines.protocol import Session
 from z1.errors import EngineFault
 from z1.think import AnswerDetector, Bucket, Finished, Flow, Force, Shift
@@ -59,6 +60,8 @@ class Drive:
     chunk: int | None = None
     deadline: float | None = None
     listen: Listener | None = None
+    exits: tuple[Exit, ...] = ()
+    """What may end the thought early, one of each for this reply alone."""
 
 
 async def drive(flow: Flow, session: Session, how: Drive = Drive(), control: Control | None = None) -> Flow:
@@ -80,10 +83,14 @@ async def drive(flow: Flow, session: Session, how: Drive = Drive(), control: Con
                 flow.came(step.ids)
                 teller.listen()
             else:
-                sampled = await session.sample(min(step.limit, how.chunk or step.limit))
+                exits = () if flow.answering else how.exits
+                limit = min(step.limit, how.chunk or step.limit, border(exits, len(flow.ids)) or step.limit)
+                sampled = await session.sample(limit)
                 teller.whole(sampled.ids)
                 if not sampled.ids and not control.asked:
                     raise EngineFault("the engine ended a sample without an id")
+                if exits and not control.asked and (why := await asked(exits, flow, session)) is not None:
+                    control.answer_now(why)
     finally:
         control.look = _nothing
         if timer is not None:

@@ -4,6 +4,7 @@
     ledger.py   Ledger: what was used, by bucket; End and Shift: how and why
     flow.py     Flow: what must happen next, told what came
     answer.py   AnswerDetector: has the answer begun, in a model without a fence?
+    repetition.py  does the thought go round in circles?
     stop.py     StopStrings: is a stop string complete, in the answer?
 
 Ids and counts only: no text, tensor, clock, engine or async; the standard library and `z1.errors` are all it imports.

@@ -1,0 +1,40 @@
+"""Circles are found, and lines are not circles."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from z1.think.repetition import LEAST, loops
+
+
+@given(
+    st.lists(st.integers(0, 50), max_size=40), st.lists(st.integers(0, 50), min_size=1, max_size=60), st.integers(4, 70)
+)
+def test_a_block_written_often_enough_is_a_loop(before: list[int], block: list[int], times: int) -> None:
+    written = block * times
+    assert loops(before + written) or len(written) < LEAST
+
+
+@given(st.lists(st.integers(0, 1000), min_size=200, max_size=300, unique=True))
+def test_what_never_repeats_is_none(ids: list[int]) -> None:
+    assert not loops(ids)
+
+
+@pytest.mark.parametrize(
+    ("ids", "expected"),
+    [
+        ([], False),
+        ([7] * (LEAST - 1), False),
+        ([7] * LEAST, True),
+        ([*range(30)] * 3, False),
+        ([*range(30)] * 4, True),
+        ([9, *range(1, 30)] + [*range(30)] * 3, False),
+        ([*range(30)] * 4 + [99], False),
+        ([*range(257)] * 4, False),
+        ([*range(256)] * 4, True),
+    ],
+)
+def test_where_the_border_is(ids: list[int], expected: bool) -> None:
+    assert loops(ids) is expected
