@@ -10,6 +10,7 @@
     curve.py        the numbers of a run: accuracy against tokens, by window and by difficulty
     arms.py         which of two trained arms thinks less for the same answers?
     calibrate.py    how many ids is each effort worth, for this model and task?
+    converge.py     what would early exit by convergence have saved?
     replay.py       what would windows have saved on my own traffic?
     leakage.py      after a forced close, does the model answer or go on thinking?
 
