@@ -32,7 +32,7 @@ class Wavering(Script):
         return ord(f"{digits[-1]}}}."[len(answer)]) if len(answer) < 3 else 3
 
 
-THOUGHTS = {"a?": "1 1 2 2 2 2 2 2", "b?": "3 3 3 3 4 4 4 4 4 4", "c?": "1 2 3 4 5 6 7 8 9 1 2 3"}
+THOUGHTS = {"a?": "1 1 2" + " 2" * 12, "b?": "3 3 3 3" + " 4" * 14, "c?": "1 2 3 4 5 6 7 8 9 1 2 3"}
 RIGHT = {"a?": "2", "b?": "4", "c?": "3"}
 PROBLEMS = [Problem(q, q, answer, "test") for q, answer in RIGHT.items()]
 SCRIPT = Wavering(
