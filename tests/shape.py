@@ -38,6 +38,7 @@ THIRD_PARTY: dict[str, frozenset[str]] = {
     "z1.serve.app": frozenset({"fastapi", "starlette"}),
     **dict.fromkeys(["z1.serve.exchange", "z1.serve.gate"], frozenset({"starlette"})),
     "z1.serve.meters": frozenset({"prometheus_client"}),
+    "z1.serve.page": frozenset({"fastapi", "gradio", "openai"}),
     "z1.serve.running": frozenset({"uvicorn"}),
     "z1.serve.schema": frozenset({"pydantic"}),
     "z1.report.figures": frozenset({"matplotlib"}),

@@ -211,6 +211,7 @@ def serve(
     every: Annotated[int, typer.Option(help="Milliseconds that a stream gathers before it tells.")] = 50,
     grace: Annotated[int, typer.Option(help="Seconds in which replies may finish after SIGTERM.")] = 30,
     log_prompts: Annotated[bool, typer.Option(help="Write prompts into the log.")] = False,
+    chat: Annotated[bool, typer.Option(help="A chat page at / as well.")] = False,
 ) -> None:
     """Serve a model in OpenAI's API: budgets for thinking, deadlines, answer now."""
     from z1 import cli_serve
@@ -218,7 +219,7 @@ def serve(
     limits = {"replies": replies, "body": body, "every": every / 1000}
     manners = {"thinking": budget, "temperature": temperature, "names": tuple(name or ())}
     what = cli_serve.What(model, engine, profile, slots, length)
-    how = cli_serve.How(host, port, grace, api_key, log_prompts)
+    how = cli_serve.How(host, port, grace, api_key, log_prompts, chat)
     cli_serve.serve(what, how, limits, manners, efforts)
 
 

@@ -40,6 +40,7 @@ class How:
     grace: int
     key: str | None
     log_prompts: bool
+    chat: bool = False
 
 
 def serve(
@@ -59,7 +60,22 @@ def serve(
     question = speaks if engine.profile == SHIPPED and what.engine != "scripted" else str
     desk = Desk(engine, Manners(**manners, **table, question=question), Limits(**limits))
     app = make_app(desk, how.key, log_prompts=how.log_prompts)
-    run(app, Address(how.host, how.port, how.grace), lambda url: typer.echo(f"{desk.names[0]} at {url}/v1", err=True))
+    if how.chat:
+        app = _page()(app, desk.names[0], desk.count, what.length // 2)
+    page = ", chat at {}/" if how.chat else ""
+    run(
+        app,
+        Address(how.host, how.port, how.grace),
+        lambda url: typer.echo(f"{desk.names[0]} at {url}/v1{page.format(url)}", err=True),
+    )
+
+
+def _page() -> Callable[..., Any]:
+    try:
+        from z1.serve.page import mount
+    except ModuleNotFoundError as error:
+        raise UserError("chat page", f"no module {error.name}", "pip install 'z1[chat]'") from None
+    return mount
 
 
 def read_efforts(path: Path) -> dict[str, int]:
@@ -100,6 +116,8 @@ ENGINES: dict[str, Callable[[What], Engine]] = {"local": _local, "scripted": _sc
 
 
 def _check(how: How) -> None:
+    if how.chat and how.key is not None:
+        raise UserError("chat page", "an api key beside it", "leave one of them out: the page would ask nobody for it")
     if how.key == "":
         raise UserError("api key", "nothing", "give one, or leave it out")
     try:

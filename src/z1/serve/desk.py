@@ -11,6 +11,7 @@ import uuid
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from z1 import chat
@@ -139,6 +140,11 @@ class Desk:
             return False, "its request did not say reasoning_control: true"
         acted = await running.exchange.replies.answer_now()
         return acted, None if acted else "its thought has ended, or was asked to before"
+
+    async def count(self, text: str) -> int:
+        """Tokens of a text."""
+        encode = partial(self.engine.tokenizer.encode, text, add_special_tokens=False)
+        return len(await asyncio.get_running_loop().run_in_executor(self._reader, encode))
 
     def _room_for(self, count: int) -> None:
         if count > self.limits.replies:

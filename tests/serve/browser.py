@@ -1,0 +1,105 @@
+"""A page in a real Chromium without a screen, by its debugging protocol (https://chromedevtools.github.io)."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import json
+import shutil
+import subprocess
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+
+FLAGS = (
+    "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--remote-debugging-port=0",
+    "--no-first-run", "--disable-extensions", "--window-size=1200,1000",
+)  # fmt: skip
+
+PATIENCE = 120.0
+"""Seconds until something that should be on a page is missed."""
+
+
+class Tab:
+    """One tab: what it shows can be asked for, typed into, clicked and photographed."""
+
+    def __init__(self, socket: aiohttp.ClientWebSocketResponse) -> None:
+        self._socket, self._count = socket, 0
+
+    async def call(self, method: str, **params: Any) -> dict[str, Any]:
+        """A method of the protocol, and what it gave."""
+        self._count += 1
+        await self._socket.send_json({"id": self._count, "method": method, "params": params})
+        while True:
+            told = json.loads((await self._socket.receive()).data)
+            if told.get("id") == self._count:
+                assert "error" not in told, told
+                return dict(told["result"])
+
+    async def look(self, script: str) -> Any:
+        """The value of a JavaScript expression."""
+        told = await self.call("Runtime.evaluate", expression=script, returnByValue=True)
+        assert "exceptionDetails" not in told, told
+        return told["result"].get("value")
+
+    async def wait(self, script: str) -> Any:
+        """The value of an expression as soon as it is true."""
+        until = time.monotonic() + PATIENCE
+        while not (found := await self.look(script)):
+            assert time.monotonic() < until, f"{script}: not so on\n{await self.look('document.body.innerText')}"
+            await asyncio.sleep(0.05)
+        return found
+
+    async def type(self, selector: str, text: str) -> None:
+        """Put `text` into a field."""
+        await self.wait(f"!!document.querySelector({selector!r})")
+        kind = "HTMLTextAreaElement" if selector.endswith("textarea") else "HTMLInputElement"
+        await self.look(
+            f"(() => {{ const field = document.querySelector({selector!r});"
+            f"Object.getOwnPropertyDescriptor({kind}.prototype, 'value').set.call(field, {json.dumps(text)});"
+            "field.dispatchEvent(new Event('input', {bubbles: true}));"
+            "field.dispatchEvent(new Event('change', {bubbles: true})); })()"
+        )
+
+    async def click(self, selector: str) -> None:
+        """Click an element."""
+        await self.wait(f"!!document.querySelector({selector!r})")
+        await self.look(f"document.querySelector({selector!r}).click()")
+
+    async def photograph(self, path: Path) -> None:
+        """Save what is seen as PNG."""
+        path.write_bytes(base64.b64decode((await self.call("Page.captureScreenshot", format="png"))["data"]))
+
+
+@asynccontextmanager
+async def tab(url: str, folder: Path) -> AsyncIterator[Tab]:
+    """A tab that shows `url`; the browser's files lie in `folder`."""
+    assert CHROMIUM is not None
+    command = [CHROMIUM, *FLAGS, f"--user-data-dir={folder}", "about:blank"]
+    browser = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        port = await _port(folder / "DevToolsActivePort")
+        async with aiohttp.ClientSession() as session:
+            async with session.get(f"http://127.0.0.1:{port}/json") as told:
+                pages = [page for page in await told.json() if page["type"] == "page"]
+            async with session.ws_connect(pages[0]["webSocketDebuggerUrl"], max_msg_size=0) as socket:
+                made = Tab(socket)
+                await made.call("Page.navigate", url=url)
+                yield made
+    finally:
+        browser.terminate()
+        browser.wait()
+
+
+async def _port(path: Path) -> int:
+    until = time.monotonic() + PATIENCE
+    while not path.exists() or not path.read_text().strip():
+        assert time.monotonic() < until, "the browser did not start"
+        await asyncio.sleep(0.05)
+    return int(path.read_text().split()[0])
