@@ -7,6 +7,7 @@ client like any other and knows nothing that the API does not say; only the live
 
 from __future__ import annotations
 
+import re
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
@@ -58,10 +59,10 @@ class Shown:
         made: list[Turn] = []
         if self.thought:
             thinking = not (self.answer or self.budget or self.fault)
-            title = f"Thought · {self.thought_tokens} tokens"
+            title = f"Thought · {self.budget.get('used', self.thought_tokens)} tokens"
             status = "pending" if thinking else "done"
-            content = f"```text\n{self.thought.strip(chr(10))}\n```"
-            made.append({"role": "assistant", "content": content, "metadata": {"title": title, "status": status}})
+            folded = {"title": title, "status": status}
+            made.append({"role": "assistant", "content": _as_it_is(self.thought), "metadata": folded})
         if self.answer:
             made.append({"role": "assistant", "content": self.answer})
         if self.fault:
@@ -71,13 +72,24 @@ class Shown:
         return made
 
     def counts(self) -> str:
-        """The live line under the chat."""
-        return f"{self.thought_tokens} tokens of thought, {self.answer_tokens} of answer"
+        """The live line under the chat, from which the account takes over."""
+        return "" if self.budget else f"{self.thought_tokens} tokens of thought, {self.answer_tokens} of answer"
 
 
 def turns(talk: Talk) -> list[Turn]:
     """What the page shows."""
-    return [turn for text, shown in talk for turn in ({"role": "user", "content": text}, *shown.turns())]
+    return [turn for text, shown in talk for turn in (_question(text), *shown.turns())]
+
+
+def _question(text: str) -> Turn:
+    return {"role": "user", "content": _as_it_is(text) if "\n" in text.strip() else text}
+
+
+def _as_it_is(text: str) -> str:
+    """With its lines and spaces, whatever Markdown would make of them."""
+    longest = max((len(run) for run in re.findall("`+", text)), default=0)
+    fence = "`" * max(3, longest + 1)
+    return f"{fence}text\n{text.strip(chr(10))}\n{fence}"
 
 
 def conversation(talk: Talk, text: str) -> list[Turn]:
