@@ -3,6 +3,7 @@
     budget.py     what a client calls its budget, and the window that this makes
     schema.py     what a request may say; what it may not is refused
     reading.py    from a request to orders
+    policy.py     when a thought may end early, and what is told of probes
     room.py       the engine's thread: orders in, events out
     text.py       ids that are still coming, as text that is sure
     parts.py      thought, hint and answer as fields and offsets, and the account
@@ -12,6 +13,7 @@
     meters.py     metrics, and a line of JSON a request
     gate.py       who may come in, with how much
     app.py        the routes
+    page.py       a chat page for people
     running.py    a server process: ports, signals, draining
 
 It knows engines by their protocol; the door picks one. Importing this package loads nothing heavy.

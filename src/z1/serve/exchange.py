@@ -14,6 +14,7 @@ from collections.abc import AsyncIterator, Callable
 from starlette.responses import JSONResponse, Response
 from starlette.types import Receive, Scope, Send
 
+from z1.engines import Probe
 from z1.errors import Z1Error
 from z1.serve.parts import Parts, Piece, Style, finish
 from z1.serve.room import Begun, Broke, Came, Ended, Replies, Told
@@ -78,6 +79,8 @@ class Exchange:
 
     def _lines(self, index: int, happened: object) -> list[bytes]:
         lines = [self.dialect.piece(index, piece) for piece in self._pieces(index, happened)]
+        if isinstance(happened, Probe) and self.replies.orders[index].policy.tell:
+            lines.append(self.dialect.probe(index, self.parts[index].probes[-1]))
         if isinstance(happened, Ended):
             lines.append(self.dialect.close(index, finish(happened), self.parts[index].account(happened)))
         return lines
@@ -93,6 +96,8 @@ class Exchange:
             return parts.ended()
         if isinstance(happened, Begun):
             parts.begun(happened)
+        elif isinstance(happened, Probe) and self.replies.orders[index].policy.tell:
+            parts.probed(happened)
         elif isinstance(happened, Broke):
             self._fail(happened.error)
         return []

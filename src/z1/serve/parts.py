@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from z1.chat import Profile
+from z1.engines import Probe
 from z1.serve.budget import Budget
 from z1.serve.room import Begun, Came, Ended
 from z1.serve.text import Text
@@ -42,6 +43,8 @@ class Parts:
         self._length = 0
         self._offsets: dict[str, int | None] = {"hint": None, "answer": None}
         self._begun: Begun | None = None
+        self.probes: list[dict[str, Any]] = []
+        """The answers by the way that were told: after how many ids of thought, and how often in a row the same."""
 
     def begun(self, event: Begun) -> None:
         """The reply has begun."""
@@ -57,6 +60,14 @@ class Parts:
         text = self._text.came(event.ids)
         pieces += self._hint(text) if event.bucket is Bucket.HINT else self._plain(event.bucket, text)
         return self._counted(pieces)
+
+    def probed(self, event: Probe) -> None:
+        """What would be answered by now."""
+        text = Text(self._style.piece)
+        answer = text.came(event.ids) + text.end()
+        hint = self._style.profile.hint if self._budget.hint is None else self._budget.hint
+        behind = answer.rpartition(hint)[2] if hint else answer
+        self.probes.append({"at": event.at, "answer": behind.strip(), "agreement": event.equal})
 
     def ended(self) -> list[Piece]:
         """What was held back."""
@@ -77,6 +88,7 @@ class Parts:
             "answer_tokens": ledger.answer,
             "answer_limit": self._begun.window.answer if self._begun else None,
             "offsets": None if self._style.split else self._offsets,
+            **({"probes": self.probes} if self.probes else {}),
             "answer_ms": None if event.answered is None else round(event.answered * 1000, 1),
         }
 

@@ -16,6 +16,7 @@ from z1 import chat
 from z1.engines import Engine, Sampling
 from z1.errors import UserError
 from z1.serve.budget import EFFORT_TOKENS, Budget, asked_hint, asked_thinking
+from z1.serve.policy import NONE, Policy
 from z1.serve.room import Order
 from z1.serve.schema import ChatRequest, CompletionRequest, Request
 
@@ -66,9 +67,9 @@ def read(request: Request, engine: Engine, manners: Manners) -> Wanted:
         "top_k": max(0, request.top_k or 0),
         "seed": seed,
     }
-    stops = chat.stop_ids(engine.tokenizer, profile)
+    stops, policy = chat.stop_ids(engine.tokenizer, profile), asked_policy(request, engine, budget)
     orders = tuple(
-        Order(tuple(prompt), budget, Sampling(stops, **draws, sample=sample), request.stops, arrived)
+        Order(tuple(prompt), budget, Sampling(stops, **draws, sample=sample), request.stops, arrived, policy)
         for prompt in prompts
         for sample in range(request.n or 1)
     )
@@ -100,6 +101,23 @@ def asked_budget(request: Request, profile: chat.Profile, manners: Manners) -> B
         total = COMPLETION
     deadline = None if request.deadline_ms is None else request.deadline_ms / 1000
     return Budget(None if thinking == -1 else thinking, request.answer_tokens, total, hint, deadline, thinks)
+
+
+def asked_policy(request: Request, engine: Engine, budget: Budget) -> Policy:
+    """When the request lets its thoughts end early. Raises UserError where nothing could."""
+    asked = request.policy
+    if asked is None:
+        return NONE
+    policy = Policy(
+        asked.every, asked.stable, asked.answer_tokens, asked.normalizer, asked.repetition, tell=asked.anytime
+    )
+    if not (policy.probes or policy.repetition):
+        raise UserError("policy", "nothing that ends or tells", "give stable, anytime or repetition")
+    if not budget.thinks or budget.thinking == 0 or budget.answer == 0:
+        raise UserError("policy", "a reply without a thought, or without an answer of its own", "leave one of them out")
+    if policy.probes and not engine.capabilities.forks:
+        raise UserError("policy", f"{engine.name}, which cannot fork", "leave stable and anytime out")
+    return policy
 
 
 def _check(request: Request, engine: Engine) -> None:

@@ -16,9 +16,10 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from z1 import chat
-from z1.engines import Control, Drive, Engine, Sampling, Session, drive
+from z1.engines import Control, Drive, Engine, Probe, Sampling, Session, drive
 from z1.errors import EngineFault, Z1Error
 from z1.serve.budget import Budget, window
+from z1.serve.policy import NONE, Policy, exits
 from z1.think import Bucket, End, Flow, Ledger, Shift, Window
 
 TICK = 0.005
@@ -34,6 +35,7 @@ class Order:
     sampling: Sampling
     stop: tuple[str, ...] = ()
     arrived: float = field(default_factory=time.monotonic)
+    policy: Policy = NONE
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +72,7 @@ class Broke:
     error: Z1Error
 
 
-Event = Begun | Came | Ended | Broke
+Event = Begun | Came | Probe | Ended | Broke
 
 
 Told = tuple[int, Event]
@@ -311,7 +313,8 @@ class _Carried:
         left = order.budget.deadline
         if left is not None:
             left = max(0.0, left - (time.monotonic() - order.arrived))
-        await drive(flow, session, Drive(detector, None, left, self._listen), self._control)
+        leave = exits(order.policy, engine, self._post)
+        await drive(flow, session, Drive(detector, None, left, self._listen, leave), self._control)
         ended = flow.end or End.ABORTED
         return Ended(flow.ledger(), flow.shifted, ended, self._answered, time.monotonic() - order.arrived)
 

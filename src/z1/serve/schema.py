@@ -123,6 +123,17 @@ class TemplateSettings(_Strict):
     reasoning_effort: Words | None = None
 
 
+class EarlyExit(_Strict):
+    """When the thought may end early, and what is told of probes."""
+
+    every: int = Field(64, ge=8, le=100_000, description="Tokens of thought between two probes.")
+    stable: int | None = Field(None, ge=1, le=1000, description="Equal answers in a row that end the thought.")
+    answer_tokens: int = Field(64, ge=1, le=4096, description="Most tokens of a probe's answer.")
+    normalizer: Literal["said", "exact"] = Field("said", description="What makes answers equal.")
+    repetition: bool = Field(False, description="End a thought that goes round in circles.")
+    anytime: bool = Field(False, description="Tell each probe's answer as it comes.")
+
+
 class StreamOptions(_Strict):
     """What a stream brings beside text."""
 
@@ -168,6 +179,7 @@ class Request(_Strict):
     think_stop_sentence: Hint = None
     answer_tokens: int | None = Field(None, ge=0, description="Tokens kept for the answer; 0 is a hard cut.")
     deadline_ms: float | None = Field(None, ge=0, le=1e9, allow_inf_nan=False)
+    policy: EarlyExit | None = None
     separate_reasoning: bool | None = Field(None, description="Thought and answer in fields of their own.")
     include_reasoning: bool | None = Field(None, description="False leaves the thought out of the reply.")
     reasoning_control: bool | None = Field(None, description="Allows to ask for the answer while it thinks.")

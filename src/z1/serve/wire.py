@@ -71,6 +71,10 @@ class Dialect(Protocol):
         """A piece of text."""
         ...
 
+    def probe(self, index: int, probe: Mapping[str, Any]) -> bytes:
+        """What would be answered by now, in a chunk without text."""
+        ...
+
     def close(self, index: int, finish: str, budget: Mapping[str, Any]) -> bytes:
         """What a stream says when a choice has ended."""
         ...
@@ -122,6 +126,11 @@ class Chat(_Frames):
             return self._delta(index, f'{{"content":{text}}}')
         return self._delta(index, f'{{"reasoning_content":{text},"reasoning":{text}}}')
 
+    def probe(self, index: int, probe: Mapping[str, Any]) -> bytes:
+        """What would be answered by now."""
+        empty = '"delta":{},"logprobs":null,"finish_reason":null'
+        return self._chunk(f'{{"index":{index},{empty},"probe":{dumps(probe)}}}')
+
     def close(self, index: int, finish: str, budget: Mapping[str, Any]) -> bytes:
         """Why it ended, and the account."""
         ending = f'"delta":{{}},"logprobs":null,"finish_reason":"{finish}","budget":{dumps(budget)}'
@@ -155,6 +164,10 @@ class Completion(_Frames):
     def piece(self, index: int, piece: Piece) -> bytes:
         """A piece of text."""
         return self._text(index, dumps(piece[1]), '"finish_reason":null')
+
+    def probe(self, index: int, probe: Mapping[str, Any]) -> bytes:
+        """What would be answered by now."""
+        return self._text(index, '""', f'"finish_reason":null,"probe":{dumps(probe)}')
 
     def close(self, index: int, finish: str, budget: Mapping[str, Any]) -> bytes:
         """Why it ended, and the account."""
