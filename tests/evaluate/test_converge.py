@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -24,7 +25,7 @@ HINT = chat.HINT + chat.profile("z1-tiny").prefix
 class Wavering(Script):
     """A model that, asked early, says the last digit of its thought so far."""
 
-    def __call__(self, context: list[int]) -> int:  # type: ignore[override]
+    def __call__(self, context: Sequence[int]) -> int:
         thought, hinted, answer = "".join(map(chr, context)).partition(HINT)
         if not hinted:
             return Script.__call__(self, context)

@@ -11,11 +11,14 @@ import re
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 import gradio
 from fastapi import FastAPI
 from openai import APIError, AsyncOpenAI
+
+if TYPE_CHECKING:
+    from openai.types.chat import ChatCompletionMessageParam
 
 FREE = -1
 
@@ -120,8 +123,9 @@ async def ask(client: AsyncOpenAI, model: str, turns: list[Turn], asked: Asked, 
     """The reply to a conversation, as it comes; a fault of the server is shown in its place."""
     shown = Shown()
     try:
+        said = cast("list[ChatCompletionMessageParam]", turns)
         stream = await client.chat.completions.create(
-            model=model, messages=turns, temperature=0, stream=True, extra_body=asked.body()
+            model=model, messages=said, temperature=0, stream=True, extra_body=asked.body()
         )
         async for chunk in stream:
             for choice in chunk.choices:
@@ -179,7 +183,8 @@ class Page:
 
 def blocks(page: Page, most: int) -> gradio.Blocks:
     """The page; its slider goes up to `most` tokens."""
-    with gradio.Blocks(title="z1") as made:
+    made: gradio.Blocks = gradio.Blocks(title="z1")
+    with made:
         gradio.Markdown("# z1\n" + WELCOME)
         chat = gradio.Chatbot(show_label=False, height=460, group_consecutive_messages=True, elem_id="chat")
         talk = gradio.State([])
@@ -201,11 +206,13 @@ def blocks(page: Page, most: int) -> gradio.Blocks:
 def mount(app: FastAPI, model: str, count: Count, most: int) -> FastAPI:
     """Put the page at "/" of `app`, behind all routes that it has."""
     made = blocks(Page(model, count), most)
-    return gradio.mount_gradio_app(app, made, "/", css=CSS, ssr_mode=False, enable_monitoring=False)
+    page: FastAPI = gradio.mount_gradio_app(app, made, "/", css=CSS, ssr_mode=False, enable_monitoring=False)
+    return page
 
 
 def _client(request: gradio.Request, own_id: str) -> AsyncOpenAI:
     """A client of the server that the page came from, by its own address; `own_id` names the request, "" leaves it."""
-    host, port = request.request.scope["server"]
+    scope: Any = request.request and request.request.scope
+    host, port = scope["server"]
     headers = {"X-Request-Id": own_id} if own_id else None
     return AsyncOpenAI(base_url=f"http://{host}:{port}/v1", api_key="none", max_retries=0, default_headers=headers)
