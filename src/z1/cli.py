@@ -133,15 +133,28 @@ def evaluate(
     needed: Annotated[
         float | None, typer.Option(help="How many problems show a difference of so many points?", show_default=False)
     ] = None,
+    calibrate: Annotated[
+        Path | None, typer.Option(help="A run to read the table of efforts off.", show_default=False)
+    ] = None,
+    within: Annotated[float, typer.Option(help="Points that a calibrated window may lose.")] = 1.0,
+    replay: Annotated[Path | None, typer.Option(help="Your own chat requests, JSONL.", show_default=False)] = None,
+    windows: Annotated[str, typer.Option(help="Windows to replay under.")] = "64,128,256,512,1024,2048",
+    answer: Annotated[int, typer.Option(help="Most ids of a replayed answer.")] = 512,
+    price: Annotated[float | None, typer.Option(help="Of a million ids of output.", show_default=False)] = None,
 ) -> None:
-    """Put models through every window and print the numbers; or compare two runs; or say how many problems it takes."""
-    from z1 import cli_evaluate, cli_stages
+    """Put models through every window and print the numbers; compare two runs; calibrate efforts; replay traffic."""
+    from z1 import cli_evaluate, cli_measure, cli_stages
     from z1.comparison import is_comparison
 
     if compare:
         cli_evaluate.against(*compare)
     elif needed is not None:
         cli_evaluate.needed(needed)
+    elif calibrate:
+        cli_measure.efforts(calibrate, within)
+    elif replay:
+        asked = cli_measure.Replay(model, cli_measure.windows_in(windows), answer, price)
+        cli_measure.replay(replay, asked, runs)
     elif recipe is None:
         raise UserError("recipe", "nothing", "give a recipe, a comparison, --compare RUN RUN, or --needed POINTS")
     elif fetch:

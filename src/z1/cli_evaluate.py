@@ -40,7 +40,7 @@ def compare_models(path: Path, folder: Path) -> None:
 
 def against(ours: Path, theirs: Path) -> None:
     """Print what the run in `ours` says against the one in `theirs`."""
-    folders = [_folder(path) for path in (ours, theirs)]
+    folders = [folder_of(path) for path in (ours, theirs)]
     asked = [runs.read_json(folder / "curve.json")["benchmark"] for folder in folders]
     if asked[0] != asked[1]:
         raise UserError("two runs to compare", f"{asked[0]} and {asked[1]}", "give two runs of the same benchmark")
@@ -49,7 +49,8 @@ def against(ours: Path, theirs: Path) -> None:
     _print(console, f"{folders[0]} less {folders[1]}, {found['problems']} problems of {asked[0]}", found)
 
 
-def _folder(path: Path) -> Path:
+def folder_of(path: Path) -> Path:
+    """The one evaluation in `path`, which may be its own folder. Raises UserError."""
     found = [path] if (path / evaluate.ATTEMPTS).is_file() else sorted(path.glob("evaluate-*"))
     if len(found) != 1:
         got = f"{path} with {len(found)} evaluations" if found else f"{path} without an evaluation"

@@ -133,7 +133,7 @@ def evaluate(recipe: Recipe, run: Path, watch: Watcher, model: str | Path | None
 
 def measure(chosen: EvaluateSettings, seed: int, run: Path, watch: Watcher, model: str | Path) -> Path:
     """Put `model` through what is `chosen`, in a stage of `run`; returns the folder of numbers."""
-    weights = _weights(Path(model))
+    weights = weights_of(Path(model))
     asked = chosen.model_dump(mode="json", exclude_none=True)
     settings = {"seed": seed, **asked, **({} if weights else {"model": str(model)})}
     stage = runs.stage(run, "evaluate", settings, weights)
@@ -197,7 +197,7 @@ def report(recipe: Recipe, run: Path, watch: Watcher, numbers: Path) -> Path:
     return page
 
 
-def _weights(folder: Path) -> dict[str, Path]:
+def weights_of(folder: Path) -> dict[str, Path]:
     """What a model folder computes with: all but what it says about itself. Empty for a hub id."""
     kept = (".safetensors", ".json", ".jinja")
     return {path.name: path for path in sorted(folder.glob("*")) if path.suffix in kept and path.name != "z1.json"}

@@ -67,7 +67,10 @@ def calibrate(attempts: Iterable[Attempt], within: float, names: dict[str, str])
     """
     if not 0 <= within < 1:
         raise UserError("within", within, "give points from 0 to below 100")
-    all_of_it = scores([attempts])
+    draws: dict[int, list[Attempt]] = {}
+    for attempt in attempts:
+        draws.setdefault(attempt.sample, []).append(attempt)
+    all_of_it = scores(list(draws.values()))
     windows = _ascending(all_of_it)
     problems = sorted(all_of_it.right[windows[0]])
     if len(windows) < 2 or len(problems) < 2:
