@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.evaluate.test_calibrate import attempts
-from z1 import cli_measure
+from z1 import evaluate
 from z1.cli_measure import Replay, efforts, replay, windows_in
 from z1.cli_serve import read_efforts
 from z1.errors import UserError
@@ -66,7 +66,7 @@ def test_traffic_is_replayed_once(
     def never(*_: object) -> None:
         raise AssertionError("what was replayed is not replayed again")
 
-    monkeypatch.setattr(cli_measure.evaluate, "evaluate", never)
+    monkeypatch.setattr(evaluate, "evaluate", never)
     replay(path, asked, tmp_path)
     replay(path, replace(asked, price=None), tmp_path)
     assert "per 1,000" not in capsys.readouterr().out.split("numbers:")[1]
