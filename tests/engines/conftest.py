@@ -29,6 +29,7 @@ QUIET = {
     "HF_HUB_OFFLINE": "1",
     "OMP_NUM_THREADS": "1",
     "VLLM_CPU_OMP_THREADS_BIND": "nobind",
+    "VLLM_WORKER_MULTIPROCESSING_METHOD": "spawn",  # forked, its threads were seen to wait for each other for ever
 }
 
 
@@ -57,10 +58,14 @@ def vllm_server(vllm_python: str, tmp_path_factory: pytest.TempPathFactory) -> I
             yield f"http://127.0.0.1:{port}"
         finally:
             server.terminate()
+            try:
+                server.wait(20)
+            except subprocess.TimeoutExpired:
+                server.kill()
 
 
 def _wait(address: str, server: subprocess.Popen[bytes], log: Path) -> None:
-    for _ in range(480):
+    for _ in range(1800):  # with other things on two cores it took minutes
         if server.poll() is not None:
             break
         try:

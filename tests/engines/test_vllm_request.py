@@ -35,6 +35,11 @@ def test_keys_are_read_and_those_of_others_left_alone() -> None:
     assert read(None) is None
 
 
+@pytest.mark.parametrize("asked", [Asked(), Asked(3, 4, 5, (6,), ("a",), ("b", "c")), Asked(0, hint="So:")])
+def test_what_was_written_is_read_again(asked: Asked) -> None:
+    assert read(asked.keys()) == asked
+
+
 @pytest.mark.parametrize(
     ("name", "value"),
     [

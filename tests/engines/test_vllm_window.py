@@ -21,6 +21,8 @@ from z1.engines import Drive, Sampling, drive
 from z1.engines.local import LocalEngine, LocalSettings, load
 from z1.think import End, Flow, Shift, Window
 
+pytestmark = pytest.mark.timeout(1500)  # the first waits for the server
+
 ANSWER, MOST = 24, 300
 
 PROGRAMS = (

@@ -10,6 +10,9 @@
     general.py    how a step of any other decoder is computed, slower
     choose.py     which ids come next
     weights.py    where weights come from, and which family a model is
+    vllm_sessions.py   vLLM in this process, by its resumable requests
+    remote.py     any server that speaks OpenAI's API
+    cutting.py    how something that is being waited for is given up
     guide.py      which id must come next, where somebody else does the sampling
     masks.py      how an id is forced by its logits
     vllm_request.py, vllm_rows.py, vllm_window.py   windows inside a stock vLLM server: asked for, followed, loaded

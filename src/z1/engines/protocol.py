@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from hashlib import blake2b
 from types import TracebackType
 from typing import Protocol, Self
 
@@ -30,6 +31,11 @@ class Sampling:
     top_k: int = 0
     seed: int = 0
     sample: int = 0
+
+    def seed_at(self, position: int) -> int:
+        """A seed of 53 bits for engines that draw by themselves: another one for each place where a sample begins."""
+        digest = blake2b(f"{self.seed}:{self.sample}:{position}".encode(), digest_size=8).digest()
+        return int.from_bytes(digest) >> 11
 
 
 class Reason(StrEnum):
@@ -61,6 +67,8 @@ class Capabilities:
     """A fork shares what was computed."""
     deterministic: bool
     """Greedy ids do not depend on what else runs."""
+    ids: bool = True
+    """Ids are the model's own. Otherwise it speaks text, and ids are what our tokenizer makes of it."""
 
 
 class Session(Protocol):

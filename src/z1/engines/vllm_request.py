@@ -12,7 +12,7 @@ This module reads and checks; it knows neither vLLM nor a tokenizer. Types and l
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 from z1.chat import Profile
@@ -42,6 +42,12 @@ class Asked:
     hint: str | tuple[int, ...] | None = None
     stop: tuple[str, ...] = ()
     markers: tuple[str, ...] = ()
+
+    def keys(self) -> dict[str, Any]:
+        """What to put into `vllm_xargs`; `read` gives it back."""
+        said = {f"z1_{field.name}": getattr(self, field.name) for field in fields(self)}
+        kept = {name: list(value) if isinstance(value, tuple) else value for name, value in said.items()}
+        return {name: value for name, value in kept.items() if value is not None and value != []}
 
     def window_of(self, hint: tuple[int, ...], close: tuple[int, ...], room: int) -> Window:
         """The window, where `room` ids fit in all. Raises UserError where hint and reserve do not.

@@ -15,7 +15,7 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError
-from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedTokenizerFast
+from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, PreTrainedTokenizerFast
 from transformers.utils import logging
 
 from z1 import chat
@@ -46,17 +46,13 @@ def load_model(model: str, profile: str | None) -> Loaded:
     logging.disable_progress_bar()
     device = "cuda" if torch.cuda.is_available() else "cpu"
     dtype = torch.float32 if device == "cpu" else "auto"
-    own = _own(folder)
     try:
         tokenizer = load_tokenizer(model)
         weights = AutoModelForCausalLM.from_pretrained(model, dtype=dtype, use_safetensors=True)
     except (OSError, ValueError, KeyError, SafetensorError) as error:
         first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise UserError(f"model {model}", first, "give a folder or a hub id in the format of transformers") from None
-    name = own.get("name") or (folder.name if folder.exists() else model)
-    found = chat.profile(
-        profile or own.get("profile") or family(weights.config.model_type, tokenizer.chat_template)
-    ).name
+    name, found = _names(model, profile, weights.config.model_type, tokenizer.chat_template)
     if device == "cpu" and weights.num_parameters() < SMALL:
         torch.set_num_threads(1)
     return Loaded(weights.to(device), tokenizer, name, found)
@@ -65,6 +61,19 @@ def load_model(model: str, profile: str | None) -> Loaded:
 def load_tokenizer(model: str) -> Any:
     """The tokenizer of a folder or a hub id, read as it was saved where the folder is z1's own."""
     return (PreTrainedTokenizerFast if _own(Path(model)) else AutoTokenizer).from_pretrained(model)
+
+
+def names(model: str, profile: str | None) -> tuple[str, str]:
+    """What a person calls the model of a folder or a hub id, and its profile, without its weights."""
+    own = _own(Path(model))
+    kind = "" if own else AutoConfig.from_pretrained(model).model_type
+    return _names(model, profile, kind, None if own else load_tokenizer(model).chat_template)
+
+
+def _names(model: str, profile: str | None, kind: str, template: str | None) -> tuple[str, str]:
+    own, folder = _own(Path(model)), Path(model)
+    found = profile or own.get("profile") or family(kind, template)
+    return own.get("name") or (folder.name if folder.exists() else model), chat.profile(found).name
 
 
 def _own(folder: Path) -> dict[str, Any]:

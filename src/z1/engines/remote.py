@@ -1,0 +1,280 @@
+"""How does a server that speaks OpenAI's API hold a session?
+
+By `/v1/completions`, streamed: a sample is a request for so many ids behind the whole context; an interrupted one
+closes its stream, and the next asks with all that came. The upstream's prefix cache makes that cheap where it has one.
+
+Some upstreams take and give ids (vLLM: a prompt of ids, `return_token_ids`); with those nothing is guessed. Others
+speak text only (llama.cpp, SGLang, hosted ones): what comes is encoded again here, so counts are this tokenizer's, and
+`capabilities.ids` says so. Which of the two it is, is asked of the upstream when the engine is entered.
+
+Errors are EngineFaults. Only connecting is tried again: a request that may have begun is never sent twice.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any, Self
+
+import httpx2
+import openai
+
+from z1.chat import Tokenizer, text_of
+from z1.engines.cutting import CUT, unless
+from z1.engines.protocol import Capabilities, Reason, Sampled, Sampling
+from z1.engines.vllm_request import FREE
+from z1.errors import EngineFault, UserError
+
+CONNECTS = 3
+"""How often a connection is tried."""
+
+
+@dataclass(frozen=True, slots=True)
+class Upstream:
+    """A server: its address up to /v1, the model's name there (None: its first), a key where it wants one.
+
+    `length`: ids that a context may have (None: what the upstream says). `ids`: whether it takes and gives ids;
+    `windows`: whether it keeps windows itself (a vLLM with `vllm_window`). None: it is asked. `seconds` without a byte
+    end a request.
+    """
+
+    address: str
+    model: str | None = None
+    key: str | None = None
+    length: int | None = None
+    ids: bool | None = None
+    windows: bool | None = None
+    seconds: float = 600.0
+
+
+@dataclass(frozen=True, slots=True)
+class Passed:
+    """What an upstream answered to a request that was passed on: status, media type, and the body as it comes."""
+
+    status: int
+    kind: str
+    pieces: AsyncIterator[bytes]
+
+
+class RemoteSession:
+    """One context, held here and sent each time; see `protocol.Session`."""
+
+    def __init__(self, engine: RemoteEngine, context: Sequence[int], sampling: Sampling) -> None:
+        self._engine, self._sampling = engine, sampling
+        self.context = list(context)
+        self._cut: asyncio.Future[None] | None = None
+        self._coming: list[int] = []
+
+    @property
+    def room(self) -> int:
+        """Ids that still fit."""
+        return self._engine.length - len(self.context)
+
+    @property
+    def coming(self) -> Sequence[int]:
+        """What came so far of the sample under way; nothing from a text-only upstream, whose text is encoded whole."""
+        return self._coming if self._cut is not None and self._engine.capabilities.ids else ()
+
+    async def sample(self, limit: int) -> Sampled:
+        """At least one and at most `limit` ids."""
+        if not 1 <= limit <= self.room:
+            raise EngineFault(f"{limit} ids were asked for where {self.room} fit")
+        self._cut, self._coming = asyncio.get_running_loop().create_future(), []
+        try:
+            reason = await self._engine.complete(self.context, self._sampling, limit, (self._cut, self._coming))
+        except (openai.OpenAIError, httpx2.HTTPError) as error:
+            raise EngineFault(f"the upstream failed: {error!r}") from error
+        finally:
+            self._cut = None
+        self.context += self._coming
+        return Sampled(tuple(self._coming), reason)
+
+    async def append(self, ids: Sequence[int]) -> None:
+        """Force `ids`; they are sent with the next sample."""
+        if len(ids) > self.room:
+            raise EngineFault(f"{len(ids)} ids are forced where {self.room} fit")
+        self.context += ids
+
+    async def fork(self) -> RemoteSession:
+        """Another session with the same context; it pays for a request of its own."""
+        return RemoteSession(self._engine, self.context, self._sampling)
+
+    def interrupt(self) -> None:
+        """Close the stream of the sample that is under way."""
+        if self._cut is not None and not self._cut.done():
+            self._cut.set_result(None)
+
+    async def close(self) -> None:
+        """Nothing is held between two samples."""
+
+
+class RemoteEngine:
+    """An upstream and the tokenizer of its model; see `protocol.Engine`. What it can do is known once it is entered."""
+
+    def __init__(self, upstream: Upstream, tokenizer: Tokenizer, profile: str) -> None:
+        self._upstream, self.tokenizer, self.profile = upstream, tokenizer, profile
+        self.name = upstream.model or upstream.address
+        self.length = upstream.length or 0
+        self.capabilities = _capabilities(ids=bool(upstream.ids))
+        self.keeps_windows = bool(upstream.windows)
+        """Whether the upstream keeps a window that it is told in `vllm_xargs` (`vllm_request.Asked.keys`)."""
+        self._client: openai.AsyncOpenAI | None = None
+        self._http: httpx2.AsyncClient | None = None
+
+    @asynccontextmanager
+    async def pass_on(self, path: str, body: Mapping[str, Any]) -> AsyncIterator[Passed]:
+        """Send `body` to `path` (behind /v1) as it is, under the upstream's own name of the model.
+
+        For what z1 has no hand in: tools, response formats, whatever an upstream knows. Leaving the context closes the
+        stream. Raises EngineFault where no answer comes; an answer that is an error is an answer.
+        """
+        if self._http is None:
+            raise EngineFault("the upstream is not connected: enter the engine first (async with)")
+        where, key = self._upstream.address.rstrip("/"), self._upstream.key
+        headers = {"authorization": f"Bearer {key}"} if key else {}
+        try:
+            async with self._http.stream(
+                "POST", where + path, json={**body, "model": self.name}, headers=headers
+            ) as said:
+                kind = said.headers.get("content-type", "application/json")
+                yield Passed(said.status_code, kind, said.aiter_bytes())
+        except httpx2.HTTPError as error:
+            raise EngineFault(f"the upstream failed: {error!r}") from error
+
+    async def open(self, prompt: Sequence[int], sampling: Sampling) -> RemoteSession:
+        """A session whose context is `prompt`."""
+        if not prompt:
+            raise UserError("prompt", "no ids", "ask something")
+        if len(prompt) >= self.length:
+            raise UserError("prompt", f"{len(prompt)} ids", f"give fewer than the {self.length} that the context holds")
+        return RemoteSession(self, prompt, sampling)
+
+    async def complete(
+        self, context: Sequence[int], sampling: Sampling, limit: int, under_way: tuple[asyncio.Future[None], list[int]]
+    ) -> Reason:
+        """Ask for up to `limit` ids behind `context`, put them into the list as they come, until the future is done."""
+        cut, ids = under_way
+        with_ids = self.capabilities.ids
+        prompt: Any = list(context) if with_ids else text_of(self.tokenizer, context)
+        asked = parameters(sampling, len(context), with_ids=with_ids)
+        if self._client is None:
+            raise EngineFault("the upstream is not connected: enter the engine first (async with)")
+        request = self._client.completions.create(
+            model=self.name, prompt=prompt, max_tokens=limit, stream=True, **asked
+        )
+        stream: Any = await unless(cut, request)
+        if stream is CUT:
+            return Reason.INTERRUPTED
+        texts: list[str] = []
+        async with stream:
+            ended = await _read(stream, cut, ids, texts)
+        if not with_ids:
+            ids += self.tokenizer.encode("".join(texts), add_special_tokens=False)[:limit]
+        for at, token in enumerate(ids):
+            if token in sampling.stops:  # whatever an upstream sends behind it
+                del ids[at + 1 :]
+                return Reason.STOP
+        return self._reason(ended, ids, sampling, limit)
+
+    def _reason(self, ended: str | None, ids: list[int], sampling: Sampling, limit: int) -> Reason:
+        if ended is None:
+            return Reason.INTERRUPTED
+        if ended == "stop":
+            return self._stopped(ids, sampling, limit)
+        if ended != "length" or not ids or (self.capabilities.ids and len(ids) < limit):
+            raise EngineFault(f"the upstream ended with {ended!r} after {len(ids)} of {limit} ids")
+        return Reason.LIMIT
+
+    def _stopped(self, ids: list[int], sampling: Sampling, limit: int) -> Reason:
+        """Upstreams that speak text do not show the stop id at which they stopped."""
+        if not sampling.stops:
+            raise EngineFault("the upstream ended a reply that was to have no end")
+        own = self.tokenizer.eos_token_id
+        if len(ids) == limit:  # text that is longer here than there; the end comes with the next sample
+            return Reason.LIMIT
+        ids.append(own if own is not None and own in sampling.stops else min(sampling.stops))
+        return Reason.STOP
+
+    async def __aenter__(self) -> Self:
+        transport = httpx2.AsyncHTTPTransport(retries=CONNECTS - 1)
+        http = openai.DefaultAsyncHttpxClient(transport=transport, timeout=httpx2.Timeout(self._upstream.seconds))
+        where, key = self._upstream.address.rstrip("/"), self._upstream.key or "none"
+        self._http = http
+        self._client = openai.AsyncOpenAI(base_url=where, api_key=key, http_client=http, max_retries=0)
+        try:
+            await self._learn(self._client)
+        except (openai.OpenAIError, httpx2.HTTPError, AttributeError, IndexError) as error:
+            await self._client.close()
+            raise EngineFault(f"the upstream {where} does not answer as OpenAI's API does: {error!r}") from error
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._client is not None:
+            await self._client.close()
+            self._client = self._http = None
+
+    async def _learn(self, client: openai.AsyncOpenAI) -> None:
+        """The model's name, its context, whether it speaks ids, and whether it keeps windows."""
+        models = [model async for model in client.models.list()]
+        chosen = next((m for m in models if m.id == self._upstream.model), None) or models[0]
+        self.name = self._upstream.model or chosen.id
+        said = (getattr(chosen, "max_model_len", None), (getattr(chosen, "meta", None) or {}).get("n_ctx_train"))
+        self.length = self._upstream.length or next((n for n in said if n), 4096)
+        if self._upstream.ids is None:
+            prompt = self.tokenizer.encode("a", add_special_tokens=False)
+            tried = await self._tried(client, prompt, {"return_token_ids": True})
+            self.capabilities = _capabilities(ids=getattr(tried, "token_ids", None) is not None)
+        if self._upstream.windows is None:
+            self.keeps_windows = await self._tried(client, "a", {"vllm_xargs": {"z1_window": FREE - 1}}) is None
+
+    async def _tried(self, client: openai.AsyncOpenAI, prompt: Any, extra: dict[str, Any]) -> Any:
+        """The one choice of a request for one id; None where it is refused."""
+        try:
+            made = await client.completions.create(model=self.name, prompt=prompt, max_tokens=1, extra_body=extra)
+        except openai.BadRequestError:
+            return None
+        return made.choices[0]
+
+
+async def _read(stream: AsyncIterator[Any], cut: asyncio.Future[None], ids: list[int], texts: list[str]) -> str | None:
+    """What the chunks hold, until the stream says why it ended; None where it was cut."""
+    while True:
+        try:
+            chunk: Any = await unless(cut, anext(stream))  # type: ignore[arg-type]
+        except StopAsyncIteration:
+            raise EngineFault("the upstream's stream broke off") from None
+        if chunk is CUT:
+            return None
+        for choice in chunk.choices:
+            ids += getattr(choice, "token_ids", None) or ()
+            texts.append(choice.text or "")
+            if choice.finish_reason is not None:
+                return str(choice.finish_reason)
+
+
+def parameters(sampling: Sampling, position: int, *, with_ids: bool) -> dict[str, Any]:
+    """The settings of one request, whose context ends at `position`."""
+    asked: dict[str, Any] = {"temperature": sampling.temperature}
+    extra: dict[str, Any] = {}
+    if sampling.temperature:
+        asked |= {"top_p": sampling.top_p, "seed": sampling.seed_at(position)}
+        extra |= {"top_k": sampling.top_k} if sampling.top_k else {}
+    if with_ids:
+        extra |= {"return_token_ids": True, "ignore_eos": True, "stop_token_ids": sorted(sampling.stops)}
+    return asked | ({"extra_body": extra} if extra else {})
+
+
+def _capabilities(*, ids: bool) -> Capabilities:
+    return Capabilities(keeps_cache=False, forks=False, deterministic=False, ids=ids)
+
+
+def load(upstream: Upstream, model: str, profile: str | None = None) -> RemoteEngine:
+    """The engine for an upstream that serves `model` (folder or hub id), whose tokenizer is read here."""
+    from z1.engines.weights import load_tokenizer, names
+
+    return RemoteEngine(upstream, load_tokenizer(model), names(model, profile)[1])

@@ -1,0 +1,222 @@
+"""Is a server behind HTTP held to the same laws, and is whatever goes wrong there a fault and never an answer?"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import Awaitable, Callable, Sequence
+from hashlib import blake2b
+from typing import Any
+
+import pytest
+
+from tests.engines import conformance
+from tests.engines.upstream import Upstream, serving
+from z1.ask import Options, ask, shipped
+from z1.engines import Reason, Sampling
+from z1.engines import remote as engines
+from z1.engines.remote import RemoteEngine
+from z1.engines.scripted import Characters, Script
+from z1.errors import EngineFault, UserError
+
+PROMPT = [ord(letter) for letter in "what is it?"]
+
+
+def letters(context: Sequence[int]) -> int:
+    """A letter that depends on all before it."""
+    return 97 + blake2b(bytes(context)).digest()[0] % 26
+
+
+def with_engine(upstream: Upstream, act: Callable[[RemoteEngine], Awaitable[Any]], **said: Any) -> Any:
+    async def run() -> Any:
+        async with (
+            serving(upstream) as address,
+            RemoteEngine(engines.Upstream(address, **said), Characters(), "z1-tiny") as engine,
+        ):
+            return await act(engine)
+
+    return asyncio.run(run())
+
+
+@pytest.mark.parametrize("ids", [True, False], ids=["ids", "text"])
+@pytest.mark.parametrize("law", conformance.LAWS, ids=lambda law: law.__name__)
+def test_law_holds(law: conformance.Law, ids: bool) -> None:
+    upstream = Upstream(letters, ids=ids, length=120)
+    with_engine(upstream, lambda engine: law(engine, PROMPT))
+    assert upstream.open == 0
+
+
+def test_what_an_upstream_can_do_is_asked_of_it() -> None:
+    async def seen(engine: RemoteEngine) -> tuple[str, int, bool]:
+        return engine.name, engine.length, engine.capabilities.ids
+
+    assert with_engine(Upstream(letters), seen) == ("made", 400, True)
+    assert with_engine(Upstream(letters, ids=False), seen) == ("made", 400, False)
+    assert with_engine(Upstream(letters), seen, ids=False, length=50, model="made") == ("made", 50, False)
+
+
+@pytest.mark.parametrize("ids", [True, False], ids=["ids", "text"])
+def test_a_reply_ends_where_the_upstream_ends_it(ids: bool) -> None:
+    script = Script({"hi": "well\n\nIt is 4."}, {"hi": "4}."}, "\\boxed{")
+
+    async def asked(engine: RemoteEngine) -> tuple[str, str, int]:
+        engine.profile = "plain"
+        reply = await ask(engine, "hi", Options(answer=20))
+        return reply.text, reply.end, reply.ledger.stop
+
+    assert with_engine(Upstream(script, ids=ids), asked) == ("well\n\nIt is 4.", "stop", 1)
+
+
+@pytest.mark.parametrize("fault", [500, 400, 401, "break", "error"])
+def test_what_goes_wrong_there_is_a_fault_and_is_not_sent_twice(fault: int | str) -> None:
+    upstream = Upstream(letters)
+
+    async def broken(engine: RemoteEngine) -> tuple[int, ...]:
+        session = await engine.open(PROMPT, Sampling())
+        upstream.faults, upstream.asked = [fault], []
+        with pytest.raises(EngineFault, match="upstream"):
+            await session.sample(9)
+        assert len(upstream.asked) == 1
+        assert session.room == 400 - len(PROMPT)
+        return (await session.sample(9)).ids
+
+    context = list(PROMPT)
+    for _ in range(9):
+        context.append(letters(context))
+    assert with_engine(upstream, broken) == tuple(context[len(PROMPT) :])
+
+
+def test_an_upstream_whose_context_is_full_is_a_fault() -> None:
+    class Short(Upstream):
+        async def _stream(self, body: Any, context: Any, writer: Any, fault: Any) -> None:
+            await super()._stream({**body, "max_tokens": 2}, context, writer, fault)
+
+    async def asked(engine: RemoteEngine) -> None:
+        session = await engine.open(PROMPT, Sampling())
+        with pytest.raises(EngineFault, match="2 of 9"):
+            await session.sample(9)
+
+    with_engine(Short(letters), asked)
+
+
+def test_only_connecting_is_tried_again() -> None:
+    async def run() -> None:
+        upstream = Upstream(letters)
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            port = free.getsockname()[1]
+        late: list[asyncio.Server] = []
+
+        async def open_late() -> None:
+            await asyncio.sleep(0.1)
+            late.append(await asyncio.start_server(upstream.serve, "127.0.0.1", port))
+
+        opening = asyncio.create_task(open_late())
+        address = f"http://127.0.0.1:{port}/v1"
+        async with RemoteEngine(engines.Upstream(address), Characters(), "plain") as engine:
+            assert engine.name == "made"
+        await opening
+        late[0].close()
+        with pytest.raises(EngineFault, match="does not answer"):
+            async with RemoteEngine(engines.Upstream(address), Characters(), "plain"):
+                pass
+
+    asyncio.run(run())
+
+
+def test_draws_repeat_and_differ_from_place_to_place() -> None:
+    upstream = Upstream(letters)
+
+    async def drawn(engine: RemoteEngine) -> list[Any]:
+        session = await engine.open(PROMPT, Sampling(temperature=0.7, top_p=0.9, top_k=5, seed=1))
+        await session.sample(2)
+        await session.sample(2)
+        return [(one["seed"], one["temperature"], one["top_p"], one["top_k"]) for one in upstream.asked[-2:]]
+
+    first, second = with_engine(upstream, drawn)
+    assert first[1:] == second[1:] == (0.7, 0.9, 5)
+    assert first[0] != second[0]
+    assert with_engine(upstream, drawn) == [first, second]
+
+
+def test_a_prompt_that_does_not_fit_is_the_askers_fault() -> None:
+    async def asked(engine: RemoteEngine) -> None:
+        for prompt in ([], [5] * 50):
+            with pytest.raises(UserError):
+                await engine.open(prompt, Sampling())
+
+    with_engine(Upstream(letters), asked, length=50)
+
+
+def test_a_cancelled_sample_closes_its_stream() -> None:
+    upstream = Upstream(letters, length=5000)
+
+    async def given_up(engine: RemoteEngine) -> None:
+        session = await engine.open(PROMPT, Sampling())
+        task = asyncio.create_task(session.sample(4000))
+        while not session.coming:
+            await asyncio.sleep(0.001)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        for _ in range(400):
+            if not upstream.open:
+                return
+            await asyncio.sleep(0.005)
+
+    with_engine(upstream, given_up)
+    assert upstream.open == 0
+
+
+def test_what_z1_has_no_hand_in_is_passed_on_unread() -> None:
+    upstream = Upstream(letters)
+    body = {
+        "prompt": [120],
+        "max_tokens": 2,
+        "stream": True,
+        "tools": [{"type": "function"}],
+        "response_format": {"type": "x"},
+    }
+
+    async def passed(engine: RemoteEngine, path: str) -> tuple[int, str, bytes]:
+        async with engine.pass_on(path, body) as answer:
+            return answer.status, answer.kind, b"".join([piece async for piece in answer.pieces])
+
+    status, kind, said = with_engine(upstream, lambda engine: passed(engine, "/completions"), ids=False, windows=False)
+    assert (status, kind) == (200, "text/event-stream")
+    assert said.count(b"data: ") == 3
+    assert upstream.asked[-1] == {**body, "model": "made"}
+    upstream.faults = [422]
+    status, kind, said = with_engine(upstream, lambda engine: passed(engine, "/completions"), ids=False, windows=False)
+    assert (status, kind, b"as told" in said) == (422, "application/json", True)
+
+
+def test_a_budget_is_passed_on_where_the_upstream_keeps_windows() -> None:
+    class Keeps(Upstream):
+        """Refuses a window that makes no sense, as vLLM does with our processor."""
+
+        async def _answer(self, path: str, body: dict[str, Any], writer: asyncio.StreamWriter) -> None:
+            if body.get("vllm_xargs", {}).get("z1_window", 0) < -1:
+                self.faults = [400]
+            await super()._answer(path, body, writer)
+
+    async def keeps(engine: RemoteEngine) -> bool:
+        return engine.keeps_windows
+
+    assert with_engine(Keeps(letters), keeps)
+    assert not with_engine(Upstream(letters), keeps)
+    assert with_engine(Upstream(letters), keeps, windows=True)
+
+
+@pytest.mark.timeout(1500)
+def test_vllm_over_loopback_keeps_every_law(vllm_server: str) -> None:
+    engine = engines.load(engines.Upstream(f"{vllm_server}/v1", "z1-tiny"), str(shipped()))
+
+    async def run() -> bool:
+        async with engine:
+            for law in conformance.LAWS:
+                await law(engine, [5, 6, 7, 20, 33, 41, 9, 11])
+            stopped = await (await engine.open([5, 6], Sampling(frozenset(range(385))))).sample(4)
+            assert (len(stopped.ids), stopped.reason) == (1, Reason.STOP)
+            return engine.capabilities.ids and engine.keeps_windows
+
+    assert asyncio.run(run())
