@@ -28,7 +28,6 @@ THIRD_PARTY: dict[str, frozenset[str]] = {
     "z1.train.start": HEAVY | {"peft"},
     "z1.curate.near": frozenset({"datasketch"}),
     "z1.tables": frozenset({"pyarrow"}),
-    "z1.train.store": frozenset({"filelock"}),
     "z1.train.data": frozenset({"huggingface_hub"}),
     "z1.engines.remote": frozenset({"httpx2", "openai"}),
     **dict.fromkeys(["z1.engines.masks", "z1.engines.vllm_rows"], frozenset({"torch"})),

@@ -9,6 +9,7 @@ from typing import Any, cast
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tokenizers.processors import TemplateProcessing
 from transformers import PreTrainedTokenizerFast
 
 from z1 import chat
@@ -163,6 +164,20 @@ def test_a_base_model_without_a_template_gets_chatml(tokenizer: PreTrainedTokeni
     assert chat.prompt_ids(bare, TINY, question) == chat.prompt_ids(with_own, TINY, question)
     with_own.chat_template = "{{ messages[0]['content'] }} ?"
     assert with_own.decode(chat.prompt_ids(with_own, TINY, question)) == f"{question} ?"
+
+
+def test_a_base_without_a_template_is_spoken_to_as_it_was_trained_to_be_from_the_first_id_on() -> None:
+    """Llama, Gemma and Mistral begin every text with an id of their own; Gemma is lost without it."""
+    bare = build(["a"], 300)
+    bare.chat_template, bare.bos_token = None, "<|endoftext|>"
+    ends = [("<|endoftext|>", 0), ("<|im_end|>", 2)]
+    for single in ("<|endoftext|> $A", "<|endoftext|> $A <|im_end|>"):  # some end every text, too
+        bare.backend_tokenizer.post_processor = TemplateProcessing(single=single, special_tokens=ends)
+        assert bare.encode("a")[0] == 0
+        assert chat.template(bare) == f"<|endoftext|>{CHATML}"
+        assert bare.decode(chat.prompt_ids(bare, TINY, "a?")) == (
+            "<|endoftext|><|im_start|>user\na?<|im_end|>\n<|im_start|>assistant\n"
+        )
 
 
 @pytest.mark.parametrize("messages", ["", " \n\t", [], [{"role": "user", "content": " "}]], ids=repr)

@@ -15,13 +15,16 @@ from pathlib import Path
 import pytest
 
 from tests import stories
+from tests.train import small
 from z1 import recipe as recipes
 from z1 import runs, story
 from z1.engines.scripted import ScriptedEngine
-from z1.errors import EngineFault
+from z1.errors import EngineFault, UserError
 from z1.evaluate import read_attempts
 from z1.evaluate.running import ATTEMPTS
+from z1.recipe import Recipe
 from z1.records import Attempt
+from z1.train.prepare import Prepared
 
 
 class Noted(story.Silent):
@@ -80,6 +83,67 @@ def test_a_changed_setting_is_another_folder_and_nothing_is_overwritten(told: Pa
     story.curate(recipes.load(changed), told, story.Silent())
     assert len(list(told.glob("curate-*"))) == 2
     assert {name: hash_ for name, hash_ in digest(told).items() if name in before} == before
+
+
+FINETUNE = """
+name = "tuned"
+base = "{base}"
+[finetune]
+profile = "z1-tiny"
+data = "{data}"
+max_length = 256
+epochs = 1.0
+batch_samples = 8
+micro_tokens = {micro}
+rate = 1e-3
+held_out = 0.1
+precision = "float32"
+left_out = {left_out}
+[evaluate]
+problems = 4
+windows = [4]
+answer = 8
+[report]
+title = "tuned"
+"""
+
+
+def tuned(folder: Path, micro: int = 512, left_out: float = 0.05) -> Recipe:
+    """A recipe that fine-tunes a model of random weights on a dataset of two columns."""
+    if not (folder / "base").exists():
+        small.model().save_pretrained(folder / "base")
+        small.tokenizer().save_pretrained(folder / "base")
+        rows = ({"question": row.question, "response": row.thought + row.answer} for row in small.rows())
+        runs.write_lines(folder / "rows.jsonl", rows)
+    names = {"base": (folder / "base").as_posix(), "data": (folder / "rows.jsonl").as_posix()}
+    path = folder / "tuned.toml"
+    path.write_text(FINETUNE.format(**names, micro=micro, left_out=left_out), encoding="utf-8")
+    return recipes.load(path)
+
+
+def test_a_dataset_and_a_base_become_a_model_that_says_how_it_is_spoken_to(tmp_path: Path) -> None:
+    run, shown = tmp_path / "runs" / "tuned", list[Prepared]()
+    model = story.train(tuned(tmp_path), run, story.Silent(), shown.append)
+    said = runs.read_json(model / "z1.json")
+    assert (said["name"], said["profile"], said["base"]) == ("tuned", "z1-tiny", (tmp_path / "base").as_posix())
+    assert said["data"] == shown[0].about
+    assert said["steps"] == shown[0].preflight.plan.steps == len(shown[0].preflight.rows) // 8
+    weights = hashlib.sha256((model / "model.safetensors").read_bytes()).hexdigest()
+    watch = Noted()
+    # another amount at once is the same training; it is done, and nothing more is shown
+    assert story.train(tuned(tmp_path, micro=300, left_out=0.5), run, watch, shown.append) == model
+    assert len(shown) == 1
+    assert hashlib.sha256((model / "model.safetensors").read_bytes()).hexdigest() == weights
+    assert not [note for note in watch.notes if "loss" in note]
+
+
+def test_what_the_preflight_refuses_is_shown_and_never_trained(tmp_path: Path) -> None:
+    recipe, shown = tuned(tmp_path), list[Prepared]()
+    finetune = recipes.needed(recipe.finetune, "finetune").model_copy(update={"steps": 77})
+    with pytest.raises(UserError, match=r"the steps: got \d from .* not the 77 of the recipe"):
+        story.train(recipe.model_copy(update={"finetune": finetune}), tmp_path / "run", story.Silent(), shown.append)
+    assert len(shown) == 1
+    assert not list((tmp_path / "run").glob("train-*/*"))
 
 
 def test_missing_attempts_leave_the_stage_open_and_are_tried_again(

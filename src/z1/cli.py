@@ -112,9 +112,9 @@ def train(
 ) -> None:
     """Train the recipe's model; goes on where it was stopped."""
     if preflight:
-        from z1 import cli_train
+        from z1 import cli_stages
 
-        cli_train.preflight(recipe, runs, processes)
+        cli_stages.preflight(recipe, runs, processes)
         return
     _stage("train", recipe, runs)
 

@@ -6,6 +6,7 @@ Draws the bars that `story.py` asks for, prints the table of a curve, and tells 
 from __future__ import annotations
 
 import sys
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
 from rich.box import SIMPLE_HEAD
@@ -13,7 +14,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 
-from z1 import benchmarks, comparison, report, runs, story
+from z1 import benchmarks, cli_train, comparison, report, runs, story
 from z1 import recipe as recipes
 from z1 import study as studies
 from z1.ask import Options, shipped
@@ -34,17 +35,32 @@ def stage(name: str, path: Path, folder: Path, model: str | None) -> None:
     recipe = recipes.load(path)
     story.check(recipe)
     run = folder / recipe.name
-    with Bars() as watch:
-        if name in ("curate", "run"):
+    with watching() as watch:
+        if name == "curate" or (name == "run" and recipe.curate):
             story.curate(recipe, run, watch)
         if name in ("train", "run"):
-            story.train(recipe, run, watch)
+            story.train(recipe, run, watch, lambda prepared: cli_train.show(prepared, recipe))
         if name in ("evaluate", "report", "run"):
             numbers = story.evaluate(recipe, run, watch, model)
         if name in ("report", "run"):
             story.report(recipe, run, watch, numbers)
     if name in ("evaluate", "report", "run"):
         Console().print(table(numbers))
+
+
+def preflight(path: Path, folder: Path, processes: int | None) -> None:
+    """Encode what the recipe in `path` learns from under `folder`, print the pre-flight, and refuse what it refuses."""
+    recipe = recipes.load(path)
+    story.check(recipe)
+    with watching() as watch:
+        prepared = story.prepare(recipe, folder / recipe.name, watch, processes or story.place()[1])
+    cli_train.show(prepared, recipe)
+    prepared.preflight.refuse()
+
+
+def watching() -> AbstractContextManager[story.Watcher]:
+    """Bars in the process that speaks, silence in others that train beside it."""
+    return nullcontext(story.Silent()) if story.place()[0] else Bars()
 
 
 def study(path: Path, folder: Path) -> None:

@@ -6,8 +6,6 @@ and the id that ends a row stands out.
 
 from __future__ import annotations
 
-import os
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rich.console import Console
@@ -15,8 +13,6 @@ from rich.table import Table
 from rich.text import Text
 
 from z1 import benchmarks, chat, story
-from z1 import recipe as recipes
-from z1.cli_stages import Bars
 from z1.recipe import Recipe
 
 if TYPE_CHECKING:
@@ -26,29 +22,9 @@ SHOWN = 400
 """Ids of each end of a long part that are shown."""
 
 
-def world() -> int:
-    """How many processes train together, as torchrun tells each of them."""
-    return int(os.environ.get("WORLD_SIZE", "1"))
-
-
-def leads() -> bool:
-    """Whether this is the one process that speaks."""
-    return os.environ.get("RANK", "0") == "0"
-
-
-def preflight(path: Path, folder: Path, processes: int | None) -> None:
-    """Encode what the recipe in `path` learns from under `folder`, print the pre-flight, and refuse what it refuses."""
-    recipe = recipes.load(path)
-    story.check(recipe)
-    with Bars() as watch:
-        prepared = story.prepare(recipe, folder / recipe.name, watch, processes or world())
-    show(prepared, recipe)
-    prepared.preflight.refuse()
-
-
 def show(prepared: Prepared, recipe: Recipe) -> None:
-    """Print the pre-flight, before anything of it is refused; only one of several processes does."""
-    if not leads():
+    """Print the pre-flight; of several processes only the first does."""
+    if story.place()[0]:
         return
     console = Console(soft_wrap=True, highlight=False)
     table = Table.grid(padding=(0, 2))

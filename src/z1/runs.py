@@ -94,6 +94,14 @@ def hash_file(path: Path) -> str:
 
 
 @contextmanager
+def one_at_a_time(name: Path) -> Iterator[None]:
+    """Wait until no other process is here with this `name`, a file that is left behind."""
+    name.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(name):
+        yield
+
+
+@contextmanager
 def whole_file(path: Path) -> Iterator[Path]:
     """A temporary path to write to; becomes `path` at the end, or vanishes if anything goes wrong.
 

@@ -9,7 +9,9 @@ goes on, and a changed setting redoes that stage and those after it.
 from __future__ import annotations
 
 import asyncio
+import os
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
@@ -24,6 +26,13 @@ from z1.records import Attempt
 
 if TYPE_CHECKING:
     from z1.train.prepare import Prepared
+
+
+HOW = {"micro_tokens", "gradient_checkpointing", "offload", "threads", "checkpoint_seconds", "held_out_steps"}
+"""Settings of how a fine-tuning is computed: training goes on under changed ones."""
+
+CHECKED = {"data", "steps", "left_out"}
+"""Settings of what is checked before; what `data` holds counts, and not where it lies."""
 
 
 class Watcher(Protocol):
@@ -77,10 +86,15 @@ def curate(recipe: Recipe, run: Path, watch: Watcher) -> Path:
     return stage.folder / curating.ROWS
 
 
-def train(recipe: Recipe, run: Path, watch: Watcher) -> Path:
-    """Train on the run's rows; returns the model folder."""
+def train(recipe: Recipe, run: Path, watch: Watcher, show: Callable[[Prepared], None] = lambda _prepared: None) -> Path:
+    """Train on the run's rows, or as `[finetune]` says; returns the model folder.
+
+    Before a fine-tuning begins `show` is given what it is about to do.
+    """
     from z1 import train as training
 
+    if recipe.finetune:
+        return _finetune(recipe, run, watch, show)
     rows, base = curate(recipe, run, Silent()), _base(recipe, run, watch)
     own = recipe.model_dump(mode="json", include={"model", "train"}, exclude_defaults=True)
     settings = {"seed": recipe.seed, "name": recipe.name, **own}
@@ -110,12 +124,48 @@ def prepare(recipe: Recipe, run: Path, watch: Watcher, world: int = 1) -> Prepar
     """Encode what a recipe with `[finetune]` learns from, and count what `world` processes would do with it."""
     from z1.train.prepare import prepare as preparing
 
-    curated = curate(recipe, run, watch) if not recipes.needed(recipe.finetune, "finetune").data else None
-    base = str(_base(recipe, run, watch))
-    watch.begin("encode", 1)
-    prepared = preparing(recipe, run, curated, base, world)
+    chosen = recipes.needed(recipe.finetune, "finetune")
+    with runs.one_at_a_time(run / ".prepare.lock"):  # what one process has made the others find
+        curated = None if chosen.data else curate(recipe, run, watch)
+        base = str(_base(recipe, run, watch))
+        watch.begin("encode", 1)
+        prepared = preparing(recipe, run, curated, base, world)
     watch.end(f"{len(prepared.preflight.rows):,} rows in {run}")
     return prepared
+
+
+def _finetune(recipe: Recipe, run: Path, watch: Watcher, show: Callable[[Prepared], None]) -> Path:
+    from z1.train.finetune import MODEL, Corpus, finetune
+    from z1.train.loop import Progress
+
+    rank, world = place()
+    prepared = prepare(recipe, run, watch, world)
+    preflight, base = prepared.preflight, Path(prepared.base)
+    own = preflight.settings.model_dump(mode="json", exclude=HOW | CHECKED, exclude_defaults=True)
+    settings = {"seed": recipe.seed, "name": recipe.name, "base": recipe.base, "rows": prepared.about, **own}
+    stage = runs.stage(run, "train", settings, {"base": base} if base.exists() else {})
+    if not stage.done:
+        show(prepared)
+        preflight.refuse()
+        watch.begin("train", preflight.plan.steps)
+        last: list[Progress] = []
+
+        def report(progress: Progress) -> None:
+            last[:] = [progress]
+            rate = progress.tokens / max(progress.seconds, 1e-9)
+            watch.at(progress.step, f"loss {progress.loss:.4f}, {rate:,.0f} tokens/s")
+
+        corpus = Corpus(preflight.rows, preflight.held_out, prepared.base, prepared.about)
+        finetune(recipe, corpus, stage.folder, report)
+        if rank == 0:
+            stage.finish({"loss": last[-1].loss if last else None, "steps": preflight.plan.steps})
+    watch.end(f"model in {stage.folder / MODEL}")
+    return stage.folder / MODEL
+
+
+def place() -> tuple[int, int]:
+    """Which of how many processes this one is, as torchrun tells each of those that train together."""
+    return int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
 
 
 def _base(recipe: Recipe, run: Path, watch: Watcher) -> Path | None:

@@ -26,9 +26,10 @@ from z1.train.store import Stored, once
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """Counted rows, the tokenizer that made them, and what they say about themselves."""
+    """Counted rows, who is to learn them (folder or hub id), its tokenizer, and what they say about themselves."""
 
     preflight: Preflight
+    base: str
     tokenizer: Any
     about: dict[str, Any]
 
@@ -54,7 +55,7 @@ def prepare(recipe: Recipe, run: Path, curated: Path | None, base: str, world: i
     held = part("held_out", held_out=True).rows if chosen.held_out else None
     plan = Plan(stored.rows.sizes, chosen, recipe.seed)
     preflight = Preflight(stored, held, plan, encoder.stop, estimate.shape(base, chosen), world)
-    return Prepared(preflight, tokenizer, _about(chosen, preflight, stage))
+    return Prepared(preflight, base, tokenizer, _about(chosen, preflight, stage))
 
 
 def _stage(recipe: Recipe, run: Path, encoder: Encoder, files: Sequence[Path]) -> runs.Stage:

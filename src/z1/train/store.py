@@ -14,11 +14,10 @@ from pathlib import Path
 from typing import Self
 
 import numpy as np
-from filelock import FileLock
 
 from z1.errors import UserError
 from z1.records import Record
-from z1.runs import read_lines, whole_folder, write_lines
+from z1.runs import one_at_a_time, read_lines, whole_folder, write_lines
 from z1.train.rows import Encoded, Rows
 
 
@@ -51,8 +50,7 @@ class Stored:
 
 def once(folder: Path, make: Callable[[], Iterable[Encoded]]) -> Stored:
     """The rows in `folder`, or those that `make` gives, kept there for the next time."""
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(folder.with_name(f".{folder.name}.lock")):
+    with one_at_a_time(folder.with_name(f".{folder.name}.lock")):
         if not folder.is_dir():
             with whole_folder(folder) as temporary:
                 _write(temporary, make())
