@@ -6,8 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from tests.serve.conftest import serving
 from z1 import comparison, story
 from z1.ask import shipped
+from z1.engines.local import LocalSettings
+from z1.engines.local import load as load_engine
 from z1.errors import UserError
 from z1.evaluate import read_attempts
 from z1.runs import read_json
@@ -90,3 +93,43 @@ def test_the_papers_tables_can_be_asked_for(path: Path) -> None:
 def test_there_is_a_recipe_a_table() -> None:
     assert [path.stem for path in PAPER] == ["paper-table-1", "paper-table-2", "paper-table-6"]
     assert not comparison.is_comparison(PAPER[0].parent / "tiny.toml")
+
+
+ELSEWHERE = """
+name = "elsewhere"
+[models]
+here = {{ path = "{model}" }}
+there = {{ path = "{model}", address = "{address}" }}
+[[evaluate]]
+problems = 4
+windows = [0, 8]
+answer = 12
+apart = true
+concurrency = 2
+"""
+
+
+def test_a_model_behind_an_address_says_what_it_says_here(tmp_path: Path) -> None:
+    with serving(load_engine(shipped(), LocalSettings(slots=4, length=1024))) as served:
+        path = tmp_path / "elsewhere.toml"
+        path.write_text(ELSEWHERE.format(model=shipped(), address=f"{served.url}/v1"), encoding="utf-8")
+        chosen = comparison.load(path)
+        comparison.check(chosen)
+        *_, done = comparison.carry_out(chosen, tmp_path / "runs", story.Silent())
+    here, there = (read_attempts(done[name, 0]) for name in ("here", "there"))
+    assert here.keys() == there.keys() and len(here) == 12
+    assert [a.prompt for a in here.values()] == [there[key].prompt for key in here]
+    same = sum(a.texts == there[key].texts and a.ledger == there[key].ledger for key, a in here.items())
+    assert same >= 10  # outside deterministic mode a near tie may fall either way
+
+
+def test_a_key_that_is_not_set_is_refused_before_anything_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("SOME_KEY", raising=False)
+    path = tmp_path / "elsewhere.toml"
+    text = ELSEWHERE.replace('"{address}"', '"http://127.0.0.1:1/v1", key = "SOME_KEY"')
+    path.write_text(text.format(model=shipped()), encoding="utf-8")
+    with pytest.raises(UserError, match="no environment variable SOME_KEY"):
+        comparison.check(comparison.load(path))
+    monkeypatch.setenv("SOME_KEY", "k")
+    upstream = comparison.load(path).models["there"].upstream()
+    assert upstream is not None and upstream.key == "k"

@@ -10,18 +10,22 @@ through every evaluation; each has a run folder of its own, so that what was sto
 
 from __future__ import annotations
 
+import os
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import Field
 
 from z1 import benchmarks, chat, evaluate, report, runs, story
 from z1 import recipe as recipes
-from z1.errors import Fault
+from z1.errors import Fault, UserError
 from z1.evaluate import read_attempts
 from z1.recipe import EvaluateSettings, Settings
+
+if TYPE_CHECKING:
+    from z1.engines.remote import Upstream
 
 
 class GivenModel(Settings):
@@ -31,6 +35,22 @@ class GivenModel(Settings):
     """A model folder, or the hub id of one."""
     profile: str | None = None
     """How it is spoken to, where that is not its own way."""
+    address: str = ""
+    """Of a server that speaks OpenAI's API and has the model, up to /v1; then only the tokenizer of `path` is read."""
+    served: str | None = None
+    """What that server calls the model; the first that it names where nothing is said."""
+    key: str = ""
+    """Name of the environment variable that holds the server's key."""
+
+    def upstream(self) -> Upstream | None:
+        """The server; None for a model that is computed here. Raises UserError for a key that is not set."""
+        from z1.engines.remote import Upstream
+
+        if not self.address:
+            return None
+        if self.key and not os.environ.get(self.key):
+            raise UserError(f"key of {self.address}", f"no environment variable {self.key}", "set it")
+        return Upstream(self.address, self.served, os.environ[self.key] if self.key else None)
 
 
 class Comparison(Settings):
@@ -67,7 +87,8 @@ def check(comparison: Comparison) -> None:
     """Refuse now what would otherwise be refused after hours: names that stand in no table."""
     for settings in comparison.evaluate:
         benchmarks.benchmark(settings.benchmark)
-        for name in comparison.models:
+        for name, model in comparison.models.items():
+            model.upstream()
             if profile := _asked(comparison, name, settings).profile:
                 chat.profile(profile)
 
@@ -83,7 +104,7 @@ def carry_out(comparison: Comparison, folder: Path, watch: story.Watcher) -> Ite
         for number, settings in enumerate(comparison.evaluate):
             run = folder / comparison.name / name
             asked = _asked(comparison, name, settings)
-            done[name, number] = story.measure(asked, comparison.seed, run, watch, model.path)
+            done[name, number] = story.measure(asked, comparison.seed, run, watch, model.path, model.upstream())
         yield done
 
 

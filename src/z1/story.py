@@ -20,11 +20,12 @@ from z1 import benchmarks, chat, runs
 from z1 import curate as curating
 from z1 import evaluate as evaluating
 from z1 import recipe as recipes
-from z1.engines import Sampling
+from z1.engines import Engine, Sampling
 from z1.recipe import EvaluateSettings, Recipe
 from z1.records import Attempt
 
 if TYPE_CHECKING:
+    from z1.engines.remote import Upstream
     from z1.train.prepare import Prepared
 
 
@@ -181,11 +182,17 @@ def evaluate(recipe: Recipe, run: Path, watch: Watcher, model: str | Path | None
     return measure(recipe.evaluate, recipe.seed, run, watch, model or train(recipe, run, Silent()))
 
 
-def measure(chosen: EvaluateSettings, seed: int, run: Path, watch: Watcher, model: str | Path) -> Path:
-    """Put `model` through what is `chosen`, in a stage of `run`; returns the folder of numbers."""
+def measure(
+    chosen: EvaluateSettings, seed: int, run: Path, watch: Watcher, model: str | Path, upstream: Upstream | None = None
+) -> Path:
+    """Put `model` through what is `chosen`, in a stage of `run`; returns the folder of numbers.
+
+    An `upstream` computes it elsewhere; `model` then names its tokenizer.
+    """
     weights = weights_of(Path(model))
     asked = chosen.model_dump(mode="json", exclude_none=True)
-    settings = {"seed": seed, **asked, **({} if weights else {"model": str(model)})}
+    elsewhere = {"address": upstream.address, "served": upstream.model} if upstream else {}
+    settings = {"seed": seed, **asked, **elsewhere, **({} if weights else {"model": str(model)})}
     stage = runs.stage(run, "evaluate", settings, weights)
     draws = chosen.draws
     watch.begin("evaluate", chosen.problems * (draws.samples if draws else 1))
@@ -193,7 +200,8 @@ def measure(chosen: EvaluateSettings, seed: int, run: Path, watch: Watcher, mode
         problems = benchmarks.benchmark(chosen.benchmark).load(
             chosen.problems, seed, benchmarks.Options(**chosen.source())
         )
-        setting = _sweep(chosen, seed, model, stage.inputs.get("tokenizer.json", ""))
+        engine = _remote(chosen, model, upstream) if upstream else _local(chosen, model)
+        setting = _sweep(chosen, seed, engine, stage.inputs.get("tokenizer.json", ""))
         tally = _Tally(watch)
 
         async def run_it() -> None:
@@ -214,16 +222,25 @@ def measure(chosen: EvaluateSettings, seed: int, run: Path, watch: Watcher, mode
     return stage.folder
 
 
-def _sweep(chosen: EvaluateSettings, seed: int, model: str | Path, tokenizer_hash: str) -> evaluating.Sweep:
+def _remote(chosen: EvaluateSettings, model: str | Path, upstream: Upstream) -> Engine:
+    from z1.engines.remote import load
+
+    return load(replace(upstream, length=chosen.context), str(model), chosen.profile)
+
+
+def _local(chosen: EvaluateSettings, model: str | Path) -> Engine:
     from z1.engines.local import LocalSettings, load
 
-    bench = benchmarks.benchmark(chosen.benchmark).asking(chosen.prompt, chosen.system)
-    draws = chosen.draws.model_dump() if chosen.draws else {"samples": 1}
-    samples = draws.pop("samples")
     settings = LocalSettings(slots=2 * chosen.concurrency)
     if chosen.context is not None:
         settings = replace(settings, length=chosen.context)
-    engine = load(model, settings, chosen.profile)
+    return load(model, settings, chosen.profile)
+
+
+def _sweep(chosen: EvaluateSettings, seed: int, engine: Engine, tokenizer_hash: str) -> evaluating.Sweep:
+    bench = benchmarks.benchmark(chosen.benchmark).asking(chosen.prompt, chosen.system)
+    draws = chosen.draws.model_dump() if chosen.draws else {"samples": 1}
+    samples = draws.pop("samples")
     return evaluating.Sweep(
         engine,
         bench,
