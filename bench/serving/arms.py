@@ -1,0 +1,214 @@
+"""Who takes part, and what does each do with the same requests?
+
+Each arm is called once a round and gives a `Turn`. The engine alone drives 256 windows to their ends; the servers are
+asked over HTTP by the same client for replies of the same length. vLLM is asked for as many ids in plain completions,
+and so is our server where the two are compared.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from bench.serving.client import Stream, many
+from bench.serving.model import LENGTH, SHAPE, engine, save, tokenizer
+from bench.thinking.workloads import Request, Sizes, uniform
+from z1 import chat
+from z1.engines import Sampling, drive
+from z1.think import Flow, Window
+
+ANSWER = 24
+PROMPT = 16
+
+ROOT = Path(__file__).parents[2]
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """One arm in one round: chosen ids, wall seconds, CPU seconds of the engine's thread and of the rest of the server,
+    and seconds to the first piece and between pieces of every stream.
+    """
+
+    ids: int
+    seconds: float
+    engine_cpu: float = 0.0
+    server_cpu: float = 0.0
+    first: Sequence[float] = ()
+    gaps: Sequence[float] = ()
+
+    @property
+    def rate(self) -> float:
+        """Chosen ids a second."""
+        return self.ids / self.seconds
+
+
+def requests(count: int, thinking: int) -> list[Request]:
+    """Prompts of drawn ids; none ends by itself."""
+    return uniform(count, thinking, Sizes(PROMPT, 1, ANSWER))
+
+
+class Direct:
+    """The engine alone, in this process."""
+
+    def __init__(self, streams: int, core: int, thinking: int) -> None:
+        self._engine, self._core = engine(streams, None), core
+        self._requests = requests(streams, thinking)
+        self._hint = chat.hint_ids(tokenizer(), chat.profile("plain"), at_once=False)
+
+    def __call__(self) -> Turn:
+        """All windows at once."""
+        before = os.sched_getaffinity(0)
+        os.sched_setaffinity(0, {self._core})
+        try:
+            wall, cpu = time.perf_counter(), time.thread_time()
+            ids = asyncio.run(self._all())
+            return Turn(ids, time.perf_counter() - wall, time.thread_time() - cpu)
+        finally:
+            os.sched_setaffinity(0, before)
+
+    async def _all(self) -> int:
+        return sum(await asyncio.gather(*map(self._one, self._requests)))
+
+    async def _one(self, request: Request) -> int:
+        session = await self._engine.open(request.prompt, Sampling())
+        try:
+            window = Window(request.thinking, request.answer, self._hint, frozenset())
+            ledger = (await drive(Flow(window, session.room), session)).ledger()
+        finally:
+            await session.close()
+        return ledger.thought + (ledger.answer or 0)
+
+
+class _Process:
+    """A server in a process of its own."""
+
+    command: list[str]
+    url = ""
+
+    def __init__(self, streams: int, thinking: int) -> None:
+        self._requests, self.thinking = requests(streams, thinking), thinking
+
+    def __enter__(self) -> Self:
+        path = os.pathsep.join([str(ROOT / "src"), str(ROOT)])
+        quiet = {"PYTHONPATH": path, "OMP_NUM_THREADS": "1"}
+        self._process = subprocess.Popen(
+            self.command,
+            env={**os.environ, **quiet},
+            cwd=ROOT,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+        )
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._process.terminate()
+        self._process.wait(30)
+
+    def ask(self, bodies: Sequence[dict[str, Any]]) -> tuple[list[Stream], float]:
+        """Everybody at once."""
+        return asyncio.run(many(self.url, bodies))
+
+
+class Served(_Process):
+    """Our server. Its engine's thread is the one that is busiest."""
+
+    def __init__(self, streams: int, core: int, thinking: int, *, milliseconds: int) -> None:
+        super().__init__(streams, thinking)
+        self.command = [sys.executable, "-m", "bench.serving.server", str(streams), str(core), str(milliseconds)]
+
+    def __enter__(self) -> Self:
+        super().__enter__()
+        assert self._process.stdout is not None
+        self.url = self._process.stdout.readline().strip()
+        return self
+
+    def __call__(self) -> Turn:
+        """Windows, as `Direct` has them."""
+        budget = {"thinking_token_budget": self.thinking, "answer_tokens": ANSWER}
+        return self._turn(budget)
+
+    def plain(self) -> Turn:
+        """Plain completions of as many ids."""
+        return self._turn({"max_tokens": self.thinking + ANSWER})
+
+    def _turn(self, settings: dict[str, Any]) -> Turn:
+        before = self._threads()
+        common = {"model": SHAPE.name, "temperature": 0, **settings}
+        streams, seconds = self.ask([{**common, "prompt": list(request.prompt)} for request in self._requests])
+        spent = sorted(cpu - before.get(thread, 0.0) for thread, cpu in self._threads().items())
+        ids = sum(stream.budget["used"] + stream.budget["answer_tokens"] for stream in streams)
+        return Turn(ids, seconds, spent[-1], sum(spent[:-1]), *_times(streams))
+
+    def _threads(self) -> dict[str, float]:
+        """CPU seconds of each of the server's threads."""
+        found = {}
+        for thread in Path(f"/proc/{self._process.pid}/task").iterdir():
+            ticks = (thread / "stat").read_text().rpartition(")")[2].split()[11:13]
+            found[thread.name] = sum(map(int, ticks)) / os.sysconf("SC_CLK_TCK")
+        return found
+
+
+class Peer(_Process):
+    """vLLM's own server on the same weights, kept to the engine's core and the rest as ours is."""
+
+    port = 18177
+
+    def __init__(self, python: str, core: int, streams: int, thinking: int) -> None:
+        super().__init__(streams, thinking)
+        self._folder = tempfile.TemporaryDirectory()
+        save(Path(self._folder.name))
+        serve = ["-m", "vllm.entrypoints.openai.api_server", "--model", self._folder.name, "--host", "127.0.0.1"]
+        limits = ["--port", str(self.port), "--max-model-len", str(LENGTH), "--max-num-seqs", str(streams)]
+        settings = ["VLLM_CPU_KVCACHE_SPACE=1", f"VLLM_CPU_OMP_THREADS_BIND={core}", "VLLM_NO_USAGE_STATS=1"]
+        self.command = [
+            "env",
+            "HF_HUB_OFFLINE=1",
+            *settings,
+            python,
+            *serve,
+            *limits,
+            "--served-model-name",
+            SHAPE.name,
+        ]
+
+    def __enter__(self) -> Self:
+        super().__enter__()
+        self.url = f"http://127.0.0.1:{self.port}"
+        for _ in range(600):
+            if self._process.poll() is not None:
+                raise RuntimeError("vLLM's server ended")
+            try:
+                urllib.request.urlopen(self.url + "/health", timeout=1).close()
+                return self
+            except OSError:
+                time.sleep(0.5)
+        raise RuntimeError("vLLM's server did not come up")
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        super().__exit__(kind, error, trace)
+        self._folder.cleanup()
+
+    def __call__(self) -> Turn:
+        """Plain completions of as many ids."""
+        common = {"model": SHAPE.name, "temperature": 0, "max_tokens": self.thinking + ANSWER, "ignore_eos": True}
+        streams, seconds = self.ask([{**common, "prompt": list(request.prompt)} for request in self._requests])
+        return Turn(sum(stream.usage["completion_tokens"] for stream in streams), seconds, 0.0, 0.0, *_times(streams))
+
+
+def _times(streams: Sequence[Stream]) -> tuple[list[float], list[float]]:
+    return [stream.times[0] for stream in streams], [gap for stream in streams for gap in stream.gaps]

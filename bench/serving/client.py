@@ -1,0 +1,84 @@
+"""How long do many clients wait, and how much do they get?
+
+All streams are opened, then all requests are sent at once. The client does next to nothing with what comes: it notes
+the time of each piece, and reads the last usage. Pieces that arrive together count once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import urlsplit
+
+
+@dataclass(slots=True)
+class Stream:
+    """One reply as its client saw it; times in seconds from when it was sent."""
+
+    times: list[float] = field(default_factory=list)
+    usage: dict[str, Any] = field(default_factory=dict)
+    budget: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def gaps(self) -> list[float]:
+        """Seconds between pieces."""
+        return [after - before for before, after in zip(self.times, self.times[1:], strict=False)]
+
+
+class _Reader(asyncio.Protocol):
+    def __init__(self) -> None:
+        self.stream = Stream()
+        self.sent = 0.0
+        self.done = asyncio.get_running_loop().create_future()
+        self._tail = b""
+
+    def data_received(self, data: bytes) -> None:
+        now = time.perf_counter()
+        if b'"text":"' in data or b'"text": "' in data:
+            self.stream.times.append(now - self.sent)
+        self._tail = (self._tail + data)[-8000:]
+        if b"[DONE]" in data and not self.done.done():
+            self._end()
+
+    def connection_lost(self, error: Exception | None) -> None:
+        if not self.done.done():
+            self.done.set_exception(ConnectionError(self._tail[-500:].decode(errors="replace")))
+
+    def _end(self) -> None:
+        for line in self._tail.decode(errors="replace").splitlines():
+            if line.startswith("data: {"):
+                try:
+                    said = json.loads(line[6:])
+                except ValueError:  # its beginning was cut away
+                    continue
+                self.stream.usage = said.get("usage") or self.stream.usage
+                for choice in said.get("choices", ()):
+                    self.stream.budget = choice.get("budget") or self.stream.budget
+        self.done.set_result(None)
+
+
+async def many(url: str, bodies: Sequence[dict[str, Any]]) -> tuple[list[Stream], float]:
+    """Every request at once; the streams, and the seconds until the last had ended."""
+    place = urlsplit(url)
+    loop = asyncio.get_running_loop()
+    pairs = [await loop.create_connection(_Reader, place.hostname or "", place.port or 80) for _ in bodies]
+    sends = [_request(place.hostname or "", body) for body in bodies]
+    began = time.perf_counter()
+    for (transport, reader), data in zip(pairs, sends, strict=True):
+        reader.sent = time.perf_counter()
+        transport.write(data)
+    await asyncio.gather(*(reader.done for _, reader in pairs))
+    seconds = time.perf_counter() - began
+    for transport, _ in pairs:
+        transport.close()
+    return [reader.stream for _, reader in pairs], seconds
+
+
+def _request(host: str, body: dict[str, Any]) -> bytes:
+    data = json.dumps({**body, "stream": True, "stream_options": {"include_usage": True}}).encode()
+    head = f"POST /v1/completions HTTP/1.1\r\nHost: {host}\r\nContent-Type: application/json\r\n"
+    return f"{head}Content-Length: {len(data)}\r\n\r\n".encode() + data

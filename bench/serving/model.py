@@ -1,0 +1,49 @@
+"""Which model is served, and how is its engine kept to one core?
+
+`bench-2m` of `bench/thinking`, whose ids end no reply, with a tokenizer of its own. The engine pins the thread that it
+is entered in, which computes; whatever else the process does may run elsewhere.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any, Self
+
+from transformers import PreTrainedTokenizerFast
+
+from bench.thinking.models import SHAPES, make_model, make_tokenizer
+from z1.engines.local import LocalEngine, LocalSettings
+
+SHAPE = SHAPES["bench-2m"]
+LENGTH = 512
+
+
+class Pinned(LocalEngine):
+    """A local engine whose thread stays on one core."""
+
+    core: int | None = None
+
+    async def __aenter__(self) -> Self:
+        if self.core is not None:
+            os.sched_setaffinity(0, {self.core})
+        return self
+
+
+def tokenizer() -> Any:
+    """The tokenizer, as transformers wants it."""
+    return PreTrainedTokenizerFast(tokenizer_object=make_tokenizer(SHAPE.vocabulary))
+
+
+def engine(slots: int, core: int | None) -> Pinned:
+    """The engine over a new copy of the weights."""
+    settings = LocalSettings(slots=slots, length=LENGTH)
+    made = Pinned(make_model(SHAPE, "cpu", LENGTH), tokenizer(), (SHAPE.name, "plain"), settings)
+    made.core = core
+    return made
+
+
+def save(folder: Path) -> None:
+    """Write the model where another server can read it."""
+    make_model(SHAPE, "cpu", LENGTH).save_pretrained(folder)
+    tokenizer().save_pretrained(folder)

@@ -1,0 +1,30 @@
+"""How does our server run in a process of its own?
+
+    python -m bench.serving.server SLOTS CORE MILLISECONDS
+
+Says its address on standard output, and serves until it is told to stop.
+"""
+
+from __future__ import annotations
+
+import sys
+
+import torch
+
+from bench.serving.model import engine
+from z1.serve.app import make_app
+from z1.serve.desk import Desk, Limits
+from z1.serve.reading import Manners
+from z1.serve.running import Address, run
+
+
+def main(slots: int, core: int, milliseconds: int) -> None:
+    """Serve."""
+    torch.set_num_threads(1)
+    limits = Limits(replies=4 * slots, every=milliseconds / 1000)
+    app = make_app(Desk(engine(slots, core), Manners(temperature=0.0), limits))
+    run(app, Address(port=0, grace=1), lambda url: print(url, flush=True))
+
+
+if __name__ == "__main__":
+    main(*map(int, sys.argv[1:]))

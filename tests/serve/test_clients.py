@@ -1,0 +1,199 @@
+"""Do the clients that people have work against the server, unchanged?
+
+The openai package talks to the shipped model; litellm and lm-evaluation-harness, which are heavy and warn, run in
+processes of their own against a scripted one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import openai
+import pytest
+
+from tests.serve.conftest import Served, serving
+from tests.serve.scripts import FORCED, PREFIX, THOUGHT
+from z1 import chat
+from z1.ask import shipped, speaks
+from z1.engines.local import LocalSettings, load
+from z1.serve.reading import Manners
+
+PROGRAM: Any = {"role": "user", "content": "a = 3\nb = a + 4\nprint(b)"}
+
+
+@pytest.fixture(scope="module")
+def tiny() -> Iterator[Served]:
+    with serving(load(shipped(), LocalSettings(slots=8)), Manners(temperature=0.0, question=speaks)) as one:
+        yield one
+
+
+@pytest.fixture(scope="module")
+def client(tiny: Served) -> Iterator[openai.OpenAI]:
+    with openai.OpenAI(base_url=tiny.url + "/v1", api_key="none", max_retries=0) as one:
+        yield one
+
+
+def test_openai_asks_the_shipped_model_within_a_budget(client: openai.OpenAI) -> None:
+    free: Any = client.chat.completions.create(model="z1-tiny", messages=[PROGRAM])
+    (choice,) = free.choices
+    assert choice.message.content.endswith("The final answer is \\boxed{7}.")
+    assert choice.budget["reason"] == "natural"
+    border = choice.budget["offsets"]["answer"]
+    assert choice.message.content[border:].startswith("The final answer")
+    assert 0 < free.usage.completion_tokens_details.reasoning_tokens < free.usage.completion_tokens
+    cut: Any = client.chat.completions.create(
+        model="z1-tiny",
+        messages=[PROGRAM],
+        extra_body={"thinking_token_budget": 5},
+    )
+    assert cut.choices[0].budget["used"] == 5
+    assert chat.HINT + PREFIX in cut.choices[0].message.content
+
+
+def test_openai_streams_what_it_says_whole(client: openai.OpenAI) -> None:
+    asked: dict[str, Any] = {"model": "z1-tiny", "messages": [PROGRAM], "max_completion_tokens": 300, "n": 2, "seed": 4}
+    asked |= {"temperature": 0.7, "extra_body": {"separate_reasoning": True}}
+    whole = client.chat.completions.create(**asked)
+    text: dict[int, dict[str, str]] = {0: {"content": "", "reasoning": ""}, 1: {"content": "", "reasoning": ""}}
+    usage = None
+    for chunk in client.chat.completions.create(**asked, stream=True, stream_options={"include_usage": True}):
+        usage = chunk.usage or usage
+        for choice in chunk.choices:
+            text[choice.index]["content"] += choice.delta.content or ""
+            text[choice.index]["reasoning"] += getattr(choice.delta, "reasoning_content", None) or ""
+    for choice in whole.choices:
+        assert text[choice.index]["content"] == choice.message.content
+        assert text[choice.index]["reasoning"] == getattr(choice.message, "reasoning_content", "")
+    assert usage == whole.usage
+
+
+def test_openai_completes_texts_and_lists_models(client: openai.OpenAI) -> None:
+    assert [model.id for model in client.models.list()] == ["z1-tiny"]
+    assert client.models.retrieve("z1-tiny").owned_by == "z1"
+    done: Any = client.completions.create(model="z1-tiny", prompt=["print(1)", "print(2)"], max_tokens=5, n=2)
+    assert [choice.index for choice in done.choices] == [0, 1, 2, 3]
+    assert done.usage.completion_tokens <= 20
+
+
+def test_openai_is_told_what_is_wrong(client: openai.OpenAI, tiny: Served) -> None:
+    with pytest.raises(openai.BadRequestError, match="no such setting") as caught:
+        client.chat.completions.create(model="z1-tiny", messages=[PROGRAM], extra_body={"budget": 3})
+    assert caught.value.param == "budget"
+    with pytest.raises(openai.BadRequestError, match="tools: this server cannot keep it"):
+        client.chat.completions.create(
+            model="z1-tiny",
+            messages=[PROGRAM],
+            tools=[{"type": "function", "function": {"name": "f"}}],
+        )
+    with pytest.raises(openai.BadRequestError, match="knows small Python programs only"):
+        client.chat.completions.create(model="z1-tiny", messages=[{"role": "user", "content": "why is the sky blue"}])
+    with pytest.raises(openai.NotFoundError, match="ask for z1-tiny"):
+        client.chat.completions.create(model="gpt-9", messages=[PROGRAM])
+    assert tiny.idle()
+
+
+def test_openai_asks_many_at_once_and_each_gets_its_own(tiny: Served) -> None:
+    async def ask(client: openai.AsyncOpenAI, budget: int) -> tuple[int, int]:
+        stream: Any = await client.chat.completions.create(
+            model="z1-tiny",
+            messages=[PROGRAM],
+            stream=True,
+            extra_body={"thinking_budget": budget},
+        )
+        last: Any = [chunk async for chunk in stream][-1]
+        return budget, last.choices[0].budget["used"]
+
+    async def run() -> list[tuple[int, int]]:
+        async with openai.AsyncOpenAI(base_url=tiny.url + "/v1", api_key="none", max_retries=0) as client:
+            return await asyncio.gather(*(ask(client, budget) for budget in range(12)))
+
+    assert all(used == budget for budget, used in asyncio.run(run()))
+    assert tiny.idle()
+
+
+LITELLM = """
+import json, litellm, sys
+ask = {"model": "openai/scripted", "api_base": sys.argv[1], "api_key": "x"}
+ask["messages"] = [{"role": "user", "content": "why?"}]
+whole = litellm.completion(**ask, extra_body={"thinking_token_budget": 12, "separate_reasoning": True})
+live = {"stream": True, "stream_options": {"include_usage": True}}
+chunks = list(litellm.completion(**ask, **live, extra_body={"thinking_budget": 12}))
+effort = litellm.completion(**{**ask, "model": "hosted_vllm/scripted"}, reasoning_effort="none")
+print(json.dumps({
+    "content": whole.choices[0].message.content,
+    "reasoning": whole.choices[0].message.reasoning_content,
+    "tokens": whole.usage.completion_tokens_details.reasoning_tokens,
+    "stream": "".join(chunk.choices[0].delta.content or "" for chunk in chunks),
+    "usage": chunks[-1].usage.completion_tokens,
+    "effort": effort.choices[0].message.content,
+}))
+"""
+
+
+def client_says(program: str, *arguments: str) -> Any:
+    quiet = {"LITELLM_LOCAL_MODEL_COST_MAP": "True", "HF_HUB_OFFLINE": "1", "HF_DATASETS_OFFLINE": "1"}
+    done = subprocess.run(
+        [sys.executable, "-c", program, *arguments],
+        env={**os.environ, **quiet},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+@pytest.mark.skipif(find_spec("litellm") is None, reason="needs litellm")
+def test_litellm(served: Served) -> None:
+    said = client_says(LITELLM, served.url + "/v1")
+    assert said["content"] == PREFIX + FORCED
+    assert said["reasoning"] == THOUGHT[:12] + chat.HINT
+    assert said["tokens"] == 12 + len(chat.HINT + PREFIX)
+    assert said["stream"] == THOUGHT[:12] + chat.HINT + PREFIX + FORCED
+    assert said["usage"] == said["tokens"] + len(FORCED) + 1
+    assert said["effort"] == PREFIX + FORCED
+
+
+LM_EVAL = """
+import json, sys
+from lm_eval import simple_evaluate
+from lm_eval.tasks import TaskManager
+url, rows = sys.argv[1:]
+task = {
+    "task": "ask", "dataset_path": "json", "dataset_kwargs": {"data_files": {"test": rows}}, "test_split": "test",
+    "output_type": "generate_until", "doc_to_text": "{{q}}", "doc_to_target": "{{a}}",
+    "generation_kwargs": {"until": ["}"], "max_gen_toks": 400},
+    "filter_list": [
+        {"name": "boxed", "filter": [
+            {"function": "regex", "regex_pattern": "boxed.([0-9]+)"}, {"function": "take_first"},
+        ]},
+    ],
+    "metric_list": [{"metric": "exact_match", "aggregation": "mean", "higher_is_better": True}],
+}
+found = {}
+for model, route in (("local-completions", "completions"), ("local-chat-completions", "chat/completions")):
+    args = f"model=scripted,base_url={url}/{route},tokenizer_backend=None,tokenized_requests=False,max_retries=1"
+    how = {"apply_chat_template": "chat" in model, "task_manager": TaskManager(include_defaults=False)}
+    done = simple_evaluate(model=model, model_args=args, tasks=[task], bootstrap_iters=0, **how)
+    found[model] = done["results"]["ask"]["exact_match,boxed"]
+print(json.dumps(found))
+"""
+
+
+@pytest.mark.skipif(find_spec("lm_eval") is None, reason="needs lm-evaluation-harness")
+def test_lm_evaluation_harness(served: Served, tmp_path: Path) -> None:
+    rows = tmp_path / "rows.jsonl"
+    rows.write_text(
+        "".join(json.dumps({"q": question, "a": answer}) + "\n" for question, answer in [("why?", "7"), ("so?", "9")])
+    )
+    said = client_says(LM_EVAL, served.url + "/v1", str(rows))
+    assert said == {"local-completions": 0.5, "local-chat-completions": 0.5}
+    assert served.idle()
