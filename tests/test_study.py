@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -114,6 +115,55 @@ def test_the_plan_says_what_is_left_by_what_is_done(
     assert studies.plan(study, tmp_path) == "3 models, 1 trained; the other 2 take about 8 core-minutes to train"
 
 
+def test_what_is_done_is_found_without_beginning_anything(
+    told: tuple[recipes.Study, Path, studies.Done], tmp_path: Path
+) -> None:
+    study, every, done = told
+    assert studies.found(study, every) == (done, [])
+    nothing, left = studies.found(study, tmp_path)
+    assert nothing == {}
+    assert len(left) == 7
+    assert left[:2] == ["z1, seed 3: world", "z1, seed 3: prose"]
+    assert "z1, seed 4: world" in left
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_arms_with_the_most_seeds_come_first_and_of_them_the_first_seeds(tmp_path: Path) -> None:
+    path = write(tmp_path)
+    path.write_text(path.read_text(encoding="utf-8").replace("full = {", "long = {", 1), encoding="utf-8")
+    arms = '[arms]\nfull = { recipe = "z1.toml" }\n'.replace("z1.toml", str(tmp_path / "z1.toml"))
+    study = recipes.load_study(path)
+    path.write_text(path.read_text(encoding="utf-8").replace("[arms]\n", arms), encoding="utf-8")
+    study = recipes.load_study(path)
+    assert [(one.arm, one.seed) for one in studies.members(study, tmp_path)] == [
+        *(("z1", 3), ("z1", 4)),
+        *(("full", 1), ("long", 3)),
+    ]
+
+
+def test_a_study_is_written_beside_others_with_page_pictures_and_manifests(
+    told: tuple[recipes.Study, Path, studies.Done], tmp_path: Path
+) -> None:
+    study, every, done = told
+    runs.write_json(tmp_path / "results.json", {"other": 1})
+    picture = every / study.name / "report" / "curve.png"
+    picture.parent.mkdir(parents=True)
+    picture.write_bytes(b"picture")
+    numbers = {"command": "z1 study", **studies.numbers(study, every, done), "not_run": ["x, seed 1: world"]}
+    try:
+        path = studies.write(study, every, numbers, tmp_path)
+    finally:
+        shutil.rmtree(every / study.name)
+    found = runs.read_json(path)
+    assert found["other"] == 1
+    assert found["few"]["accuracy_z1"] == numbers["accuracy_z1"]
+    assert "- x, seed 1: world" in (tmp_path / "results.md").read_text(encoding="utf-8")
+    assert (tmp_path / "curve.png").read_bytes() == b"picture"
+    kept = {path.relative_to(tmp_path / "runs").parts[0] for path in (tmp_path / "runs").rglob("z1.json")}
+    assert kept == {"z1-arm", "z1-arm-seed4", "full-arm"}
+    assert {path.name for path in (tmp_path / "runs").rglob("*.*")} == {"z1.json", "stage.json"}
+
+
 def test_the_numbers_name_the_runs_that_made_them(told: tuple[recipes.Study, Path, studies.Done]) -> None:
     study, every, done = told
     found = studies.numbers(study, every, done)
@@ -123,5 +173,5 @@ def test_the_numbers_name_the_runs_that_made_them(told: tuple[recipes.Study, Pat
     assert len(found["seeds"]["z1"]) == 2
     assert {one["runs"][0].split(" ")[0] for one in found["evaluations"]} == {"z1-arm", "full-arm"}
     assert all(minutes >= 0 for minutes in found["core_minutes"].values())
-    low, value, high = found["z1_against_full"]["thinking_ratio_by_design"]
+    low, value, high = found["z1_against"]["full"]["thinking_ratio_by_design"]
     assert 0 < low <= value <= high < 1

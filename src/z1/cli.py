@@ -181,11 +181,15 @@ def run(recipe: RecipePath, runs: RunsPath = RUNS) -> None:
 def study(
     recipe: Annotated[Path, typer.Argument(help="A study, such as recipes/tiny-study.toml.", show_default=False)],
     runs: RunsPath = RUNS,
+    done: Annotated[bool, typer.Option("--done", help="Train nothing; compare what is there.")] = False,
+    into: Annotated[
+        Path | None, typer.Option(help="Put page, pictures, numbers and manifests here as well.", show_default=False)
+    ] = None,
 ) -> None:
     """Several recipes and seeds side by side; goes on where it was stopped."""
     from z1 import cli_stages
 
-    cli_stages.study(recipe, runs)
+    cli_stages.study(recipe, runs, done=done, into=into)
 
 
 @app.command()

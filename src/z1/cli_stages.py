@@ -23,8 +23,8 @@ from z1.world import steps
 
 DEMO = EvaluateSettings(problems=240, windows=(0, 16, 32, 64, 96, 128, 192), answer=24, concurrency=64)
 
-TRANSCRIPTS = 12
-"""Replies shown in the report of a study."""
+TRANSCRIPTS, DRAWN = 12, 4
+"""Replies shown, and arms drawn, in the report of a study."""
 
 EASY = "print(3 + 4)\n"
 HARD = "v = [3, 1, 4]\ns = 1\nfor x in v:\n    if x > 2:\n        s = s + x\nprint(s)\n"
@@ -63,22 +63,27 @@ def watching() -> AbstractContextManager[story.Watcher]:
     return nullcontext(story.Silent()) if story.place()[0] else Bars()
 
 
-def study(path: Path, folder: Path) -> None:
-    """Carry out the study in `path` under `folder`: say what it takes, then train, evaluate and compare."""
+def study(path: Path, folder: Path, *, done: bool = False, into: Path | None = None) -> None:
+    """Carry out the study in `path` under `folder`: say what it takes, then train, evaluate and compare.
+
+    With `done` only what is there already is compared. Numbers, page, pictures and manifests go `into` a folder, the
+    study's own if none is given.
+    """
     chosen = recipes.load_study(path)
     run = folder / chosen.name
     console = Console(soft_wrap=True, highlight=False)
     console.print(studies.plan(chosen, folder), markup=False)
-    done: studies.Done = {}
-    with Bars() as watch:
-        for so_far in studies.carry_out(chosen, folder, watch):
-            done = so_far
-            console.print(studies.plan(chosen, folder), markup=False)
-    numbers = run / "study.json"
-    runs.write_json(numbers, studies.numbers(chosen, folder, done))
-    heads = [paths[0] for (_, number), paths in done.items() if number == 0]
+    if not done:
+        with Bars() as watch:
+            for _ in studies.carry_out(chosen, folder, watch):
+                console.print(studies.plan(chosen, folder), markup=False)
+    found, left = studies.found(chosen, folder)
+    command = f"z1 study {path}"
+    numbers = {"command": command, **studies.numbers(chosen, folder, found), "not_run": left}
+    heads = [paths[0] for (_, number), paths in found.items() if number == 0][:DRAWN]
     page = report.write(heads, run / "report", title=chosen.name, transcripts=TRANSCRIPTS)
-    console.print(f"numbers: {numbers}\nreport: {page}", markup=False)
+    written = studies.write(chosen, folder, numbers, into or run)
+    console.print(f"numbers: {written}\nreport: {page}", markup=False)
 
 
 def fetch(path: Path, model: str | None) -> None:

@@ -44,6 +44,7 @@ Steps = Annotated[tuple[int, int], AfterValidator(_ordered)]
 """Fewest and most, both included."""
 
 Level = Literal["direct", "compact", "named", "full", "long"]
+Kind = Literal["expression", "words", "letters", "straight", "branch", "count", "items", "until", "text"]
 Arm = Literal["z1", "long", "full", "named", "compact", "direct", "base"]
 
 Date = Annotated[str, Field(pattern=r"^(\d{4}-\d\d-\d\d)?$")]
@@ -61,6 +62,8 @@ class CurateSettings(Settings):
     """Fewest and most steps of a program, both included."""
     prose: int = Field(default=0, ge=0)
     """Distinct stories of the second world wanted besides, spread in the same way."""
+    kinds: tuple[Kind, ...] = ()
+    """Programs for practice instead of the world's: their kinds, one of which is drawn for each."""
     arm: Arm = "z1"
     """Which trajectory is trained on: "z1" lets length follow difficulty, the names of levels are one level for all,
     "base" teaches every level and how to ask for it.

@@ -7,6 +7,7 @@ change the data and their order, never the base or the problems of the evaluatio
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,12 +16,14 @@ from typing import Any
 from z1 import recipe as recipes
 from z1 import runs, story
 from z1.curate.select import level
+from z1.evaluate import PROBLEMS, read_attempts
 from z1.evaluate import arms as compared
-from z1.evaluate import read_attempts
 from z1.evaluate.arms import Scores
 from z1.evaluate.leakage import leakage
 from z1.evaluate.statistics import Interval
-from z1.recipe import EvaluateSettings, Recipe, Study
+from z1.recipe import EvaluateSettings, Recipe, Study, StudyArm
+from z1.records import Problem
+from z1.report import findings
 from z1.world import Wanted, collect
 
 Done = dict[tuple[str, int], list[Path]]
@@ -28,6 +31,9 @@ Done = dict[tuple[str, int], list[Path]]
 
 REFERENCE = "z1"
 """The arm that the others are compared with."""
+
+RATIOS = {"long": "thinking_ratio", "full": "thinking_ratio_full"}
+"""Under which name the ratio of thought ids at matched accuracy stands among the results, by arm."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,17 +47,22 @@ class Member:
 
 
 def members(study: Study, folder: Path) -> list[Member]:
-    """All runs of a study, first seeds first, under the `folder` of all runs; a recipe's own seed is its own run."""
-    loaded = {name: recipes.load(Path(arm.recipe)) for name, arm in study.arms.items()}
-    found = []
-    for round_ in range(max(len(arm.seeds) for arm in study.arms.values())):
-        for name, arm in study.arms.items():
-            if round_ < len(arm.seeds):
-                seed = arm.seeds[round_]
-                recipe = loaded[name].model_copy(update={"seed": seed})
-                run = recipe.name if seed == loaded[name].seed else f"{recipe.name}-seed{seed}"
-                found.append(Member(name, seed, recipe, folder / run))
-    return found
+    """All runs of a study under the `folder` of all runs; a recipe's own seed is its own run.
+
+    First come the arms with the most seeds, which are what the study is about, and of them the first seeds.
+    """
+    order = [
+        (-len(arm.seeds), round_, place, name)
+        for place, (name, arm) in enumerate(study.arms.items())
+        for round_ in range(len(arm.seeds))
+    ]
+    return [_member(name, study.arms[name], round_, folder) for _, round_, _, name in sorted(order)]
+
+
+def _member(name: str, arm: StudyArm, round_: int, folder: Path) -> Member:
+    recipe, seed = recipes.load(Path(arm.recipe)), arm.seeds[round_]
+    run = recipe.name if seed == recipe.seed else f"{recipe.name}-seed{seed}"
+    return Member(name, seed, recipe.model_copy(update={"seed": seed}), folder / run)
 
 
 def plan(study: Study, folder: Path) -> str:
@@ -71,14 +82,18 @@ def _minutes(run: Path) -> float | None:
 
 
 def carry_out(study: Study, folder: Path, watch: story.Watcher) -> Iterator[Done]:
-    """Train and evaluate every member, one after the other; gives what is done so far after each."""
+    """Train and evaluate every member, then put the first of each arm through the rest; gives what is done so far after
+    each.
+    """
     done: Done = {}
-    for member in members(study, folder):
-        model = story.train(member.recipe, member.run, watch)
-        for number, settings in _wanted(study, member):
-            asked = member.recipe.model_copy(update={"seed": study.problem_seed, "evaluate": settings})
-            done.setdefault((member.arm, number), []).append(story.evaluate(asked, member.run, watch, model))
-        yield done
+    every = members(study, folder)
+    for rest in (False, True):
+        for member in every:
+            for number, settings in _wanted(study, member)[1:] if rest else _wanted(study, member)[:1]:
+                model = story.train(member.recipe, member.run, watch)
+                asked = member.recipe.model_copy(update={"seed": study.problem_seed, "evaluate": settings})
+                done.setdefault((member.arm, number), []).append(story.evaluate(asked, member.run, watch, model))
+                yield done
 
 
 def _wanted(study: Study, member: Member) -> list[tuple[int, EvaluateSettings]]:
@@ -91,26 +106,74 @@ def _wanted(study: Study, member: Member) -> list[tuple[int, EvaluateSettings]]:
     return every if first else every[:1]
 
 
+def found(study: Study, folder: Path) -> tuple[Done, list[str]]:
+    """What is done already, and in words what is not; nothing is begun."""
+    done: Done = {}
+    left = []
+    for member in members(study, folder):
+        for number, settings in _wanted(study, member):
+            asked = {"seed": study.problem_seed, **settings.model_dump(mode="json", exclude_none=True)}
+            ends = [path for path in sorted(member.run.glob("evaluate-*/stage.json")) if _asked(path) == asked]
+            if ends:
+                done.setdefault((member.arm, number), []).append(ends[-1].parent)
+            else:
+                how = f" ({settings.profile})" if settings.profile else ""
+                left.append(f"{member.arm}, seed {member.seed}: {settings.benchmark}{how}")
+    return done, left
+
+
+def _asked(stage: Path) -> Any:
+    return runs.read_json(stage)["settings"]
+
+
 def numbers(study: Study, folder: Path, done: Done) -> dict[str, Any]:
     """What the arms say together; `done` are the folders of numbers by (arm, evaluation), one a seed."""
     every = {member.arm: member for member in reversed(members(study, folder))}
+    paths = {arm: found for (arm, number), found in done.items() if number == 0}
     scored = {
-        arm: compared.scores([draw for path in paths for draw in compared.draws(read_attempts(path).values())])
-        for (arm, number), paths in done.items()
-        if number == 0
+        arm: compared.scores([draw for path in found for draw in compared.draws(read_attempts(path).values())])
+        for arm, found in paths.items()
     }
     result: dict[str, Any] = {f"accuracy_{arm}": one.accuracy() for arm, one in scored.items()}
-    result["seeds"] = {arm: [_free(path)["accuracy"] for path in done[arm, 0]] for arm in scored}
     if REFERENCE in scored:
-        others = {arm: one for arm, one in scored.items() if arm != REFERENCE and any(one.free()[1].values())}
-        for arm, other in others.items():
-            result[f"{REFERENCE}_against_{arm}"] = {
+        against = {
+            arm: {
                 **_against(scored[REFERENCE], other),
-                "thinking_ratio_by_design": by_design(every[REFERENCE], every[arm], study),
+                **_by_design(every[REFERENCE], every[arm], study),
             }
+            for arm, other in scored.items()
+            if arm != REFERENCE and any(other.free()[1].values())
+        }
+        result |= {name: against[arm]["thinking_ratio_on_curves"] for arm, name in RATIOS.items() if arm in against}
+        result[f"{REFERENCE}_against"] = against
     result["core_minutes"] = {arm: _all_minutes(every[arm].run) for arm in scored}
-    result["evaluations"] = [_told(study, key, paths) for key, paths in done.items()]
+    result["seeds"] = {arm: [_free(path)["accuracy"] for path in found] for arm, found in paths.items()}
+    result["by_difficulty"] = {arm: compared.by_steps(one, _steps(paths[arm][0])) for arm, one in scored.items()}
+    result["curves"] = {arm: compared.points(one) for arm, one in scored.items()}
+    result["evaluations"] = [_told(study, key, found) for key, found in done.items()]
     return result
+
+
+def _steps(folder: Path) -> dict[str, int | None]:
+    return {one.id: one.steps for one in runs.read_lines(folder / PROBLEMS, Problem.from_json)}
+
+
+def write(study: Study, folder: Path, numbers: dict[str, Any], place: Path) -> Path:
+    """The study in `place`: its numbers beside those of others in results.json, its page, its pictures, and what each
+    of its runs (under `folder`) says about itself. Returns the file of numbers.
+    """
+    path = place / "results.json"
+    others = runs.read_json(path) if path.exists() else {}
+    runs.write_json(path, {**others, study.name: numbers})
+    runs.write_text(place / "results.md", findings.page(study.name, numbers))
+    copied = {picture: place / picture.name for picture in (folder / study.name / "report").glob("*.png")}
+    for run in {member.run for member in members(study, folder)}:
+        said = (*run.glob("*-*/stage.json"), *run.glob("train-*/model/z1.json"))
+        copied |= {path: place / "runs" / path.relative_to(folder) for path in said}
+    for source, target in copied.items():
+        with runs.whole_file(target) as temporary:
+            shutil.copyfile(source, temporary)
+    return path
 
 
 def _told(study: Study, key: tuple[str, int], paths: Sequence[Path]) -> dict[str, Any]:
@@ -138,6 +201,11 @@ def _against(ours: Scores, theirs: Scores) -> dict[str, Any]:
 def _free(folder: Path) -> dict[str, Any]:
     point: dict[str, Any] = runs.read_json(folder / "curve.json")["points"][-1]
     return point
+
+
+def _by_design(ours: Member, theirs: Member, study: Study) -> dict[str, Interval]:
+    """`by_design`, but for a base, whose teacher writes at every level."""
+    return {} if theirs.recipe.curate.arm == "base" else {"thinking_ratio_by_design": by_design(ours, theirs, study)}
 
 
 def by_design(ours: Member, theirs: Member, study: Study) -> Interval:

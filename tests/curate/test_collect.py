@@ -9,6 +9,7 @@ import sys
 from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import get_args
 
 import pytest
 from hypothesis import given, settings
@@ -16,10 +17,11 @@ from hypothesis import strategies as st
 
 from z1.curate import LOG, collect
 from z1.errors import UserError
-from z1.recipe import CurateSettings
+from z1.recipe import CurateSettings, Kind
 from z1.records import Trajectories
 from z1.runs import Log, read_lines
 from z1.world.identity import split
+from z1.world.programs import DRILLS
 
 LAW = settings(max_examples=5, deadline=None, derandomize=True)
 SETTINGS = CurateSettings(problems=24, steps=(1, 6), direct_up_to=2, compact_up_to=4)
@@ -47,6 +49,13 @@ collecting.TOGETHER = 3
 settings = CurateSettings.model_validate_json(sys.argv[1])
 collecting.collect(settings, int(sys.argv[2]), Path(sys.argv[3]), lambda count: print(count, flush=True))
 """
+
+
+def test_programs_for_practice_are_of_the_kinds_named(tmp_path: Path) -> None:
+    settings = CurateSettings(problems=12, steps=(3, 6), kinds=("letters", "words"))
+    found = read_lines(collect(settings, SEED, tmp_path, silent), Trajectories.from_json)
+    assert {item.problem.kind for item in found} == {"letters", "words"}
+    assert set(get_args(Kind)) == set(DRILLS)
 
 
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="needs SIGKILL")

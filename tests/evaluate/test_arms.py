@@ -53,6 +53,21 @@ def test_draws_of_a_run_are_taken_as_seeds_are() -> None:
     assert arms.scores(arms.draws([*again, *once])) == arms.scores([once, again])
 
 
+def test_a_curve_has_all_windows_in_order_and_all_ids_paid_for() -> None:
+    paid = replace(attempt("a", None, True, 10), ledger={**LEDGER, "thought": 10, "hint": 3, "answer": 4})
+    found = arms.points(arms.scores([[paid, attempt("a", 8, False, 8), attempt("a", 2, False, 2)]]))
+    assert [one["window"] for one in found] == [2, 8, None]
+    assert found[-1] == {"window": None, "accuracy": [1.0] * 3, "thought": [10.0] * 3, "paid": [17.0] * 3}
+
+
+def test_difficulty_is_counted_by_steps_with_honest_ends() -> None:
+    one = arms.scores([[attempt("a", None, True, 10), attempt("b", None, True, 20), attempt("c", None, False, 40)]])
+    easy, hard = arms.by_steps(one, {"a": 2, "b": 2, "c": 11})
+    assert (easy["steps"], easy["n"], easy["thought"][1]) == (2, 2, 15.0)
+    assert easy["accuracy"][0] < 0.5 < easy["accuracy"][1] == 1.0
+    assert (hard["steps"], hard["n"], hard["accuracy"][1]) == (11, 1, 0.0)
+
+
 def test_a_problem_that_is_missing_somewhere_is_left_out_everywhere() -> None:
     first = [
         attempt("a", None, True, 10),

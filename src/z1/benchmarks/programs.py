@@ -8,6 +8,7 @@ them is a fair sample. 1 to 12 steps are those of training; 13 to 16 are longer 
 from __future__ import annotations
 
 from collections import defaultdict
+from functools import lru_cache
 from itertools import chain, zip_longest
 
 from z1 import world
@@ -19,22 +20,23 @@ FEWEST, MOST, LONGEST = 1, 12, 16
 
 def load(count: int, seed: int, options: Options = ANY) -> list[Problem]:
     """`count` programs of 1 to 12 steps, or as many as the draws of `seed` give."""
-    return _in_turns(world.Wanted(count, "test", FEWEST, MOST, seed))
+    return list(_in_turns(world.Wanted(count, "test", FEWEST, MOST, seed)))
 
 
 def load_longer(count: int, seed: int, options: Options = ANY) -> list[Problem]:
     """`count` programs of 13 to 16 steps."""
-    return _in_turns(world.Wanted(count, "test", MOST + 1, LONGEST, seed))
+    return list(_in_turns(world.Wanted(count, "test", MOST + 1, LONGEST, seed)))
 
 
 def load_stories(count: int, seed: int, options: Options = ANY) -> list[Problem]:
     """`count` stories of 1 to 12 sentences."""
-    return _in_turns(world.Wanted(count, "test", FEWEST, MOST, seed, "prose"))
+    return list(_in_turns(world.Wanted(count, "test", FEWEST, MOST, seed, "prose")))
 
 
-def _in_turns(wanted: world.Wanted) -> list[Problem]:
+@lru_cache(maxsize=8)  # a study asks for the same problems for every model
+def _in_turns(wanted: world.Wanted) -> tuple[Problem, ...]:
     by_steps: dict[int, list[Problem]] = defaultdict(list)
     for found in world.collect(wanted):
         by_steps[found.problem.steps or 0].append(found.problem)
     turns = zip_longest(*(by_steps[steps] for steps in sorted(by_steps)))
-    return [problem for problem in chain.from_iterable(turns) if problem is not None]
+    return tuple(problem for problem in chain.from_iterable(turns) if problem is not None)

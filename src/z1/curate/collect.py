@@ -29,7 +29,7 @@ def collect(settings: CurateSettings, seed: int, folder: Path, progress: Callabl
     """
     path = folder / LOG
     fewest, most = settings.steps
-    wanted = [world.Wanted(settings.problems, "train", fewest, most, seed)]
+    wanted = [world.Wanted(settings.problems, "train", fewest, most, seed, kinds=settings.kinds)]
     if settings.prose:
         wanted.append(world.Wanted(settings.prose, "train", fewest, most, seed, "prose"))
     with Log(path) as log:

@@ -8,15 +8,16 @@ linearised ratio (the delta method), differences the normal one, what is read of
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import groupby
 from math import sqrt
 from random import Random
 from statistics import fmean, stdev
+from typing import Any
 
 from z1.errors import Fault
 from z1.evaluate import matched
-from z1.evaluate.statistics import Interval, Z, mean, middle
+from z1.evaluate.statistics import Interval, Z, mean, middle, share
 from z1.grading import Verdict
 from z1.records import Attempt
 
@@ -26,10 +27,11 @@ RESAMPLES = 400
 
 @dataclass(frozen=True, slots=True)
 class Scores:
-    """One model's means over its seeds: right (0 to 1) and thought (ids) by window, then by problem."""
+    """One model's means over its seeds: right (0 to 1), thought and all ids paid for, by window, then by problem."""
 
     right: Mapping[int | None, Mapping[str, float]]
     thought: Mapping[int | None, Mapping[str, float]]
+    paid: Mapping[int | None, Mapping[str, float]] = field(default_factory=dict)
 
     def free(self) -> tuple[Mapping[str, float], Mapping[str, float]]:
         """Right and thought of the free window."""
@@ -59,7 +61,32 @@ def scores(seeds: Sequence[Iterable[Attempt]]) -> Scores:
         raise Fault("no problem was attempted under every window and by every seed")
     right = {w: {p: fmean(a.verdict == Verdict.RIGHT for a in cell[p]) for p in kept} for w, cell in cells.items()}
     thought = {w: {p: fmean(a.ledger["thought"] or 0 for a in cell[p]) for p in kept} for w, cell in cells.items()}
-    return Scores(right, thought)
+    paid = {w: {p: fmean(a.counts().paid_tokens for a in cell[p]) for p in kept} for w, cell in cells.items()}
+    return Scores(right, thought, paid)
+
+
+def points(one: Scores) -> list[dict[str, Any]]:
+    """A model's curve: accuracy, thought and all ids under each window, free last, each with its interval."""
+    windows = sorted(one.right, key=lambda w: float("inf") if w is None else w)
+    kinds = {"accuracy": one.right, "thought": one.thought, "paid": one.paid}
+    return [{"window": w, **{name: mean(list(kind[w].values())) for name, kind in kinds.items()}} for w in windows]
+
+
+def by_steps(one: Scores, steps: Mapping[str, int | None]) -> list[dict[str, Any]]:
+    """Accuracy and thought of free thinking by the `steps` of each problem, fewest first."""
+    groups: dict[int, list[str]] = {}
+    right, thought = one.free()
+    for problem in right:
+        groups.setdefault(steps.get(problem) or 0, []).append(problem)
+    return [
+        {
+            "steps": number,
+            "n": len(group),
+            "accuracy": share(sum(right[p] for p in group), len(group)),
+            "thought": mean([thought[p] for p in group]),
+        }
+        for number, group in sorted(groups.items())
+    ]
 
 
 def difference(ours: Scores, theirs: Scores) -> Interval:

@@ -20,8 +20,10 @@ Interval = list[float]
 """[low, value, high]"""
 
 
-def share(hits: int, n: int) -> Interval:
-    """`hits` of `n` with Wilson's interval. Raises ValueError where there is nothing to count."""
+def share(hits: float, n: int) -> Interval:
+    """`hits` of `n` with Wilson's interval; a mean over seeds may be no whole number. Raises ValueError where there is
+    nothing to count.
+    """
     if n <= 0:
         raise ValueError("a share of nothing has no value")
     return _wilson(hits / n, n)

@@ -10,7 +10,8 @@ Source: this project. The paper (arXiv 2504.00810) has no such world; it makes a
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
 from random import Random
 
 LARGEST = 9
@@ -19,15 +20,15 @@ LARGEST = 9
 LETTERS = "ABCDE"
 
 
-def draw(seed: int, index: int) -> tuple[str, str]:
-    """The `index`-th candidate program of `seed`, as (kind, source).
+def draw(seed: int, index: int, kinds: Sequence[str] = ()) -> tuple[str, str]:
+    """The `index`-th candidate program of `seed`, as (kind, source); one of those of `DRILLS` where `kinds` are named.
 
     A candidate may leave the range of values when it runs; `steps.run` tells. The same (seed, index) gives the same
     program on every machine and Python version that keeps `random.Random`'s sequence.
     """
     rng = Random(f"{seed}:{index}")
-    kind = rng.choice(tuple(KINDS))
-    return kind, "\n".join(KINDS[kind](rng)) + "\n"
+    kind = rng.choice(tuple(kinds or KINDS))
+    return kind, "\n".join((DRILLS if kinds else KINDS)[kind](rng)) + "\n"
 
 
 def _digit(rng: Random, low: int = 0) -> str:
@@ -53,8 +54,21 @@ def _update(rng: Random, target: str, other: str | None = None) -> str:
     return f"{target} = {target} {operator} {operand}"
 
 
-def _condition(rng: Random, name: str) -> str:
-    return f"{name} {rng.choice(('>', '<', '==', '!=', '>', '<'))} {rng.randint(1, 8)}"
+def _condition(rng: Random, name: str, at_hand: Sequence[int] = ()) -> str:
+    """A test of `name`; for equality half the time with one of the values `at_hand`, so that it is often met."""
+    sign, number = rng.choice(("==", "!=", ">", "<", ">", "<")), rng.randint(1, 8)
+    if at_hand and sign in "==!=" and rng.random() < 0.5:
+        number = rng.choice(at_hand)
+    return f"{name} {sign} {number}"
+
+
+def _letter(rng: Random, at_hand: str) -> str:
+    """A letter, half the time one of those `at_hand` where there are any."""
+    return rng.choice(at_hand if at_hand and rng.random() < 0.5 else LETTERS)
+
+
+def _word(rng: Random, longest: int) -> str:
+    return "".join(rng.choice(LETTERS) for _ in range(rng.randint(1, longest)))
 
 
 def _expression(rng: Random) -> list[str]:
@@ -83,56 +97,88 @@ def _straight(rng: Random) -> list[str]:
 
 
 def _words(rng: Random) -> list[str]:
-    first = "".join(rng.choice(LETTERS) for _ in range(rng.randint(1, 3)))
-    more = "".join(rng.choice(LETTERS) for _ in range(rng.randint(1, 2)))
-    length = rng.randint(1, 3)
+    return _joining(rng, rng.randint(1, 3), last=0.0)
+
+
+def _chain(rng: Random) -> list[str]:
+    return _joining(rng, rng.randint(1, 5), last=0.3)
+
+
+def _joining(rng: Random, length: int, last: float) -> list[str]:
+    """Words joined in `length` lines; in the `print` too with the chance `last`."""
     if length == 1:
-        return [f'print("{first}" + "{more}")']
-    joined = rng.choice((f'w + "{more}"', f'"{more}" + w'))
-    if length == 2:
-        return [f'w = "{first}"', f"print({joined})"]
-    return [f'w = "{first}"', f"t = {joined}", "print(t)"]
+        return [f'print("{_word(rng, 3)}" + "{_word(rng, 2)}")']
+    name, names = "w", rng.sample("tuvw", 4)
+    lines = [f'{name} = "{_word(rng, 3 if length < 4 else 2)}"']
+    for _ in range(length - 2):
+        target = rng.choice(names)
+        lines.append(f"{target} = {_joined(rng, name)}")
+        name = target
+    return [*lines, f"print({_joined(rng, name) if length == 2 or rng.random() < last else name})"]
 
 
-def _branch(rng: Random) -> list[str]:
+def _joined(rng: Random, name: str) -> str:
+    more = _word(rng, 2)
+    return rng.choice((f'{name} + "{more}"', f'"{more}" + {name}'))
+
+
+def _letters(rng: Random) -> list[str]:
+    name, target = rng.choice("cdw"), rng.choice("nst")
+    letter = rng.choice(LETTERS)
+    lines = [f'{name} = "{letter}"', f"{target} = {_digit(rng)}"]
+    for _ in range(rng.randint(1, 3)):
+        test = f'if {name} {rng.choice(("==", "!="))} "{_letter(rng, letter)}":'
+        lines += [test, f"    {_update(rng, target)}"]
+        if rng.random() < 0.4:
+            lines += ["else:", f"    {_update(rng, target)}"]
+    return [*lines, f"print({target})"]
+
+
+def _branch(rng: Random, *, drill: bool = False) -> list[str]:
     a, b = rng.sample("abcd", 2)
-    lines = [f"{a} = {_digit(rng)}", f"{b} = {_digit(rng)}"]
+    values = {a: rng.randint(0, LARGEST), b: rng.randint(0, LARGEST)}
+    lines = [f"{name} = {value}" for name, value in values.items()]
     for _ in range(rng.randint(1, 4)):
         tested, changed = rng.sample((a, b), 2)
-        lines += [f"if {_condition(rng, tested)}:", f"    {_update(rng, changed, tested)}"]
+        lines += [
+            f"if {_condition(rng, tested, [values[tested]] if drill else [])}:",
+            f"    {_update(rng, changed, tested)}",
+        ]
         if rng.random() < 0.5:
             lines += ["else:", f"    {_update(rng, changed, tested)}"]
     return [*lines, f"print({rng.choice((a, b))})"]
 
 
-def _loop_body(rng: Random, target: str, item: str) -> list[str]:
+def _loop_body(rng: Random, target: str, item: str, at_hand: Sequence[int]) -> list[str]:
     plain = f"    {_update(rng, target, item)}"
     if rng.random() < 0.6:
         return [plain]
     tested = item if rng.random() < 0.7 else target
-    lines = [f"    if {_condition(rng, tested)}:", f"        {_update(rng, target, item)}"]
+    lines = [f"    if {_condition(rng, tested, at_hand)}:", f"        {_update(rng, target, item)}"]
     return lines if rng.random() < 0.6 else [*lines, "    else:", f"        {_update(rng, target, item)}"]
 
 
-def _count(rng: Random) -> list[str]:
+def _count(rng: Random, *, drill: bool = False) -> list[str]:
     target, item = rng.choice("st"), rng.choice("ij")
-    loop = [f"for {item} in range({rng.randint(1, 6)}):", *_loop_body(rng, target, item)]
+    turns = rng.randint(1, 6)
+    loop = [f"for {item} in range({turns}):", *_loop_body(rng, target, item, range(turns * drill))]
     return [f"{target} = {_digit(rng)}", *loop, f"print({target})"]
 
 
-def _items(rng: Random) -> list[str]:
+def _items(rng: Random, *, drill: bool = False) -> list[str]:
     items = [rng.randint(0, 5) for _ in range(rng.randint(1, 5))]
+    met = items if drill else []
     if rng.random() < 0.25:
         body = [f"    u.append({_operation(rng, 'x') if rng.random() < 0.7 else 'x'})"]
         if rng.random() < 0.4:
-            body = [f"    if {_condition(rng, 'x')}:", f"    {body[0]}"]
+            body = [f"    if {_condition(rng, 'x', met)}:", f"    {body[0]}"]
         return [f"v = {items}", "u = []", "for x in v:", *body, "print(u)"]
     target = rng.choice("st")
     return [
         f"v = {items}",
         f"{target} = {_digit(rng)}",
         "for x in v:",
-        *_loop_body(rng, target, "x"),
+        *_loop_body(rng, target, "x", met),
         f"print({target})",
     ]
 
@@ -150,11 +196,11 @@ def _until(rng: Random) -> list[str]:
     return [f"{name} = {start}", f"t = {rng.randint(0, 4)}", head, f"    {_update(rng, 't', name)}", move, "print(t)"]
 
 
-def _text(rng: Random) -> list[str]:
-    word = "".join(rng.choice(LETTERS) for _ in range(rng.randint(1, 5)))
+def _text(rng: Random, *, drill: bool = False) -> list[str]:
+    word = _word(rng, 5)
     if rng.random() < 0.5:
         return [f'w = "{word}"', 't = ""', "for c in w:", f"    t = {rng.choice(('t + c', 'c + t'))}", "print(t)"]
-    body = [f'    if c {rng.choice(("==", "!="))} "{rng.choice(LETTERS)}":', f"        {_update(rng, 'n')}"]
+    body = [f'    if c {rng.choice(("==", "!="))} "{_letter(rng, word * drill)}":', f"        {_update(rng, 'n')}"]
     return [f'w = "{word}"', f"n = {rng.randint(0, 5)}", "for c in w:", *body, "print(n)"]
 
 
@@ -169,3 +215,11 @@ KINDS: dict[str, Callable[[Random], list[str]]] = {
     "text": _text,
 }
 """The kinds of program, each a function from a random source to lines."""
+
+DRILLS: dict[str, Callable[[Random], list[str]]] = {
+    **KINDS,
+    "words": _chain,
+    "letters": _letters,
+    **{kind: partial(KINDS[kind], drill=True) for kind in ("branch", "count", "items", "text")},
+}
+"""The kinds for practice: words are joined more than once, and what is compared for equality often is equal."""

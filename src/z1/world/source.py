@@ -27,7 +27,7 @@ FEWEST_DRAWS = 5_000
 @dataclass(frozen=True, slots=True)
 class Wanted:
     """`problems` distinct ones of `split` ("train" or "test"), of `fewest` to `most` steps, from `seed`; those of
-    `world` "world" are programs, those of "prose" stories.
+    `world` "world" are programs (of `kinds` for practice, where they are named), those of "prose" stories.
     """
 
     problems: int
@@ -36,6 +36,7 @@ class Wanted:
     most: int
     seed: int
     world: str = "world"
+    kinds: tuple[str, ...] = ()
 
     @property
     def per_level(self) -> int:
@@ -72,7 +73,7 @@ def _candidate(wanted: Wanted, index: int, seen: set[str], levels: Counter[int |
 
 
 def _program(wanted: Wanted, index: int) -> Trajectories | None:
-    kind, source = programs.draw(wanted.seed, index)
+    kind, source = programs.draw(wanted.seed, index, wanted.kinds)
     name = identity.identity(source)
     if identity.split(name, TEST_SHARE) != wanted.split:
         return None
