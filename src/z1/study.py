@@ -205,7 +205,9 @@ def _free(folder: Path) -> dict[str, Any]:
 
 def _by_design(ours: Member, theirs: Member, study: Study) -> dict[str, Interval]:
     """`by_design`, but for a base, whose teacher writes at every level."""
-    return {} if theirs.recipe.curate.arm == "base" else {"thinking_ratio_by_design": by_design(ours, theirs, study)}
+    if recipes.needed(theirs.recipe.curate, "curate").arm == "base":
+        return {}
+    return {"thinking_ratio_by_design": by_design(ours, theirs, study)}
 
 
 def by_design(ours: Member, theirs: Member, study: Study) -> Interval:

@@ -220,6 +220,9 @@ DRILLS: dict[str, Callable[[Random], list[str]]] = {
     **KINDS,
     "words": _chain,
     "letters": _letters,
-    **{kind: partial(KINDS[kind], drill=True) for kind in ("branch", "count", "items", "text")},
+    "branch": partial(_branch, drill=True),
+    "count": partial(_count, drill=True),
+    "items": partial(_items, drill=True),
+    "text": partial(_text, drill=True),
 }
 """The kinds for practice: words are joined more than once, and what is compared for equality often is equal."""
