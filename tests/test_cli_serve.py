@@ -12,8 +12,10 @@ from typing import Any
 
 import httpx
 import pytest
+from typer.testing import CliRunner
 
 from z1 import cli_serve
+from z1.cli import app
 from z1.cli_serve import How, What, read_efforts
 from z1.errors import UserError
 
@@ -52,6 +54,7 @@ def test_a_scripted_model_is_served_from_a_file_until_a_signal_comes(script: Pat
     ("what", "how", "said"),
     [
         (What(None, "abacus", None, 1, 9), LOCAL, "engine: got abacus; choose one of local"),
+        (What(None, "remote", None, 1, 9), LOCAL, "engine remote: got no upstream"),
         (What("nowhere.json", "scripted", None, 1, 9), LOCAL, 'give a JSON file: {"prompt"'),
         (What(None, "local", None, 1, 9), How("0.0.0.0", 0, 1, None, False), "add --api-key"),
         (What(None, "local", None, 1, 9), How("myhost", 0, 1, None, False), "add --api-key"),
@@ -62,6 +65,19 @@ def test_what_cannot_be_served_is_refused(what: What, how: How, said: str) -> No
     with pytest.raises(UserError) as caught:
         cli_serve.serve(what, how, {}, {})
     assert said in str(caught.value)
+
+
+def test_the_flags_of_a_stock_vllm_server_are_printed_and_nothing_is_served(capsys: pytest.CaptureFixture[str]) -> None:
+    cli_serve.print_vllm_flags(What("models/my own", "local", "qwen3", 1, 9))
+    path = "z1.engines.vllm_window:qwen3"
+    assert capsys.readouterr().out == f"vllm serve 'models/my own' --logits-processors {path}\n"
+    found = CliRunner().invoke(app, ["serve", "--print-vllm-flags"])
+    assert found.output.strip().endswith("z1.engines.vllm_window:z1-tiny")
+
+
+def test_a_remote_engine_has_the_tokenizer_and_profile_of_the_model_here() -> None:
+    made = cli_serve.ENGINES["remote"](What(None, "remote", None, 1, 9, "http://127.0.0.1:9/v1"))
+    assert (made.name, made.profile) == ("z1-tiny", "z1-tiny")
 
 
 def test_the_table_of_efforts_is_checked(tmp_path: Path) -> None:

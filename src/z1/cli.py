@@ -204,8 +204,13 @@ def demo(runs: RunsPath = RUNS) -> None:
 def serve(
     model: Annotated[str | None, typer.Argument(help="Model folder or hub id; z1-tiny if not given.")] = None,
     engine: Annotated[
-        str, typer.Option(help="Who computes: local, or scripted (MODEL is a file of replies).")
+        str,
+        typer.Option(help="Who computes: local, vllm, remote (--upstream), or scripted (MODEL is a file of replies)."),
     ] = "local",
+    upstream: Annotated[str | None, typer.Option(help="Address up to /v1 of a server that has the model.")] = None,
+    print_vllm_flags: Annotated[
+        bool, typer.Option("--print-vllm-flags", help="Say how a stock vLLM server keeps windows, and end.")
+    ] = False,
     host: Annotated[
         str, typer.Option(help="Address to listen at; others than loopback want an --api-key.")
     ] = "127.0.0.1",
@@ -235,7 +240,9 @@ def serve(
 
     limits = {"replies": replies, "body": body, "every": every / 1000}
     manners = {"thinking": budget, "temperature": temperature, "names": tuple(name or ())}
-    what = cli_serve.What(model, engine, profile, slots, length)
+    what = cli_serve.What(model, engine, profile, slots, length, upstream)
+    if print_vllm_flags:
+        return cli_serve.print_vllm_flags(what)
     how = cli_serve.How(host, port, grace, api_key, log_prompts, chat)
     cli_serve.serve(what, how, limits, manners, efforts)
 

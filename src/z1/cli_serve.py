@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import ipaddress
 import json
+import os
+import shlex
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,6 +31,7 @@ class What:
     profile: str | None
     slots: int
     length: int
+    upstream: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,8 +114,39 @@ def _scripted(what: What) -> Engine:
     return ScriptedEngine(Script(replies, answers, prefix), length=what.length, profile=SHIPPED)
 
 
-ENGINES: dict[str, Callable[[What], Engine]] = {"local": _local, "scripted": _scripted}
+def _vllm(what: What) -> Engine:
+    from z1.engines.vllm_sessions import VllmSettings, load
+
+    settings = VllmSettings(what.length, (("max_num_seqs", what.slots),))
+    return load(what.model or shipped(), settings, what.profile)
+
+
+def _remote(what: What) -> Engine:
+    """A model that an upstream has; its tokenizer is read here. OPENAI_API_KEY is what the upstream has to be told."""
+    from z1.engines.remote import Upstream, load
+
+    if what.upstream is None:
+        raise UserError("engine remote", "no upstream", "add --upstream http://127.0.0.1:8000/v1")
+    upstream = Upstream(what.upstream, key=os.environ.get("OPENAI_API_KEY"))
+    return load(upstream, str(what.model or shipped()), what.profile)
+
+
+ENGINES: dict[str, Callable[[What], Engine]] = {
+    "local": _local,
+    "vllm": _vllm,
+    "remote": _remote,
+    "scripted": _scripted,
+}
 """How each engine is made. It is opened and closed by the server."""
+
+
+def print_vllm_flags(what: What) -> None:
+    """Show the command of a stock vLLM server that keeps windows of the model's profile."""
+    from z1.engines.vllm_request import flags
+    from z1.engines.weights import names
+
+    model = str(what.model or shipped())
+    typer.echo(shlex.join(["vllm", "serve", model, *flags(names(model, what.profile)[1])]))
 
 
 def _check(how: How) -> None:

@@ -31,7 +31,7 @@ def with_engine(upstream: Upstream, act: Callable[[RemoteEngine], Awaitable[Any]
     async def run() -> Any:
         async with (
             serving(upstream) as address,
-            RemoteEngine(engines.Upstream(address, **said), Characters(), "z1-tiny") as engine,
+            RemoteEngine(engines.Upstream(address, **said), Characters(), ("made up", "z1-tiny")) as engine,
         ):
             return await act(engine)
 
@@ -48,7 +48,7 @@ def test_law_holds(law: conformance.Law, ids: bool) -> None:
 
 def test_what_an_upstream_can_do_is_asked_of_it() -> None:
     async def seen(engine: RemoteEngine) -> tuple[str, int, bool]:
-        return engine.name, engine.length, engine.capabilities.ids
+        return engine.there, engine.length, engine.capabilities.ids
 
     assert with_engine(Upstream(letters), seen) == ("made", 400, True)
     assert with_engine(Upstream(letters, ids=False), seen) == ("made", 400, False)
@@ -113,12 +113,12 @@ def test_only_connecting_is_tried_again() -> None:
 
         opening = asyncio.create_task(open_late())
         address = f"http://127.0.0.1:{port}/v1"
-        async with RemoteEngine(engines.Upstream(address), Characters(), "plain") as engine:
-            assert engine.name == "made"
+        async with RemoteEngine(engines.Upstream(address), Characters(), ("made up", "plain")) as engine:
+            assert engine.there == "made"
         await opening
         late[0].close()
         with pytest.raises(EngineFault, match="does not answer"):
-            async with RemoteEngine(engines.Upstream(address), Characters(), "plain"):
+            async with RemoteEngine(engines.Upstream(address), Characters(), ("made up", "plain")):
                 pass
 
     asyncio.run(run())

@@ -9,7 +9,7 @@ from tokenizers import Tokenizer
 from transformers import Qwen2Config, Qwen2ForCausalLM
 
 from z1.ask import shipped
-from z1.engines.weights import family, load_model
+from z1.engines.weights import family, load_model, names
 from z1.errors import UserError
 
 
@@ -68,3 +68,10 @@ def test_a_folder_of_the_hubs_format_without_z1_json_loads(tmp_path: Path) -> No
         (tmp_path / name).write_bytes((shipped() / name).read_bytes())
     loaded = load_model(str(tmp_path), None)
     assert (loaded.name, loaded.profile) == (tmp_path.name, "plain")
+
+
+def test_names_of_a_model_need_no_weights(tmp_path: Path) -> None:
+    assert names(str(shipped()), None) == ("z1-tiny", "z1-tiny")
+    assert names("some/model", "qwen3") == ("some/model", "qwen3")
+    with pytest.raises(UserError, match="format of transformers"):
+        names(str(tmp_path), None)

@@ -114,9 +114,11 @@ class RemoteSession:
 class RemoteEngine:
     """An upstream and the tokenizer of its model; see `protocol.Engine`. What it can do is known once it is entered."""
 
-    def __init__(self, upstream: Upstream, tokenizer: Tokenizer, profile: str) -> None:
-        self._upstream, self.tokenizer, self.profile = upstream, tokenizer, profile
-        self.name = upstream.model or upstream.address
+    def __init__(self, upstream: Upstream, tokenizer: Tokenizer, names: tuple[str, str]) -> None:
+        self._upstream, self.tokenizer = upstream, tokenizer
+        self.name, self.profile = names
+        self.there = upstream.model or ""
+        """What the upstream calls the model."""
         self.length = upstream.length or 0
         self.capabilities = _capabilities(ids=bool(upstream.ids))
         self.keeps_windows = bool(upstream.windows)
@@ -137,7 +139,7 @@ class RemoteEngine:
         headers = {"authorization": f"Bearer {key}"} if key else {}
         try:
             async with self._http.stream(
-                "POST", where + path, json={**body, "model": self.name}, headers=headers
+                "POST", where + path, json={**body, "model": self.there}, headers=headers
             ) as said:
                 kind = said.headers.get("content-type", "application/json")
                 yield Passed(said.status_code, kind, said.aiter_bytes())
@@ -163,7 +165,7 @@ class RemoteEngine:
         if self._client is None:
             raise EngineFault("the upstream is not connected: enter the engine first (async with)")
         request = self._client.completions.create(
-            model=self.name, prompt=prompt, max_tokens=limit, stream=True, **asked
+            model=self.there, prompt=prompt, max_tokens=limit, stream=True, **asked
         )
         stream: Any = await unless(cut, request)
         if stream is CUT:
@@ -222,7 +224,7 @@ class RemoteEngine:
         """The model's name, its context, whether it speaks ids, and whether it keeps windows."""
         models = [model async for model in client.models.list()]
         chosen = next((m for m in models if m.id == self._upstream.model), None) or models[0]
-        self.name = self._upstream.model or chosen.id
+        self.there = self._upstream.model or chosen.id
         said = (getattr(chosen, "max_model_len", None), (getattr(chosen, "meta", None) or {}).get("n_ctx_train"))
         self.length = self._upstream.length or next((n for n in said if n), 4096)
         if self._upstream.ids is None:
@@ -235,7 +237,7 @@ class RemoteEngine:
     async def _tried(self, client: openai.AsyncOpenAI, prompt: Any, extra: dict[str, Any]) -> Any:
         """The one choice of a request for one id; None where it is refused."""
         try:
-            made = await client.completions.create(model=self.name, prompt=prompt, max_tokens=1, extra_body=extra)
+            made = await client.completions.create(model=self.there, prompt=prompt, max_tokens=1, extra_body=extra)
         except openai.BadRequestError:
             return None
         return made.choices[0]
@@ -277,4 +279,4 @@ def load(upstream: Upstream, model: str, profile: str | None = None) -> RemoteEn
     """The engine for an upstream that serves `model` (folder or hub id), whose tokenizer is read here."""
     from z1.engines.weights import load_tokenizer, names
 
-    return RemoteEngine(upstream, load_tokenizer(model), names(model, profile)[1])
+    return RemoteEngine(upstream, load_tokenizer(model), names(model, profile))

@@ -50,8 +50,7 @@ def load_model(model: str, profile: str | None) -> Loaded:
         tokenizer = load_tokenizer(model)
         weights = AutoModelForCausalLM.from_pretrained(model, dtype=dtype, use_safetensors=True)
     except (OSError, ValueError, KeyError, SafetensorError) as error:
-        first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise UserError(f"model {model}", first, "give a folder or a hub id in the format of transformers") from None
+        raise _unreadable(model, error) from None
     name, found = _names(model, profile, weights.config.model_type, tokenizer.chat_template)
     if device == "cpu" and weights.num_parameters() < SMALL:
         torch.set_num_threads(1)
@@ -64,10 +63,18 @@ def load_tokenizer(model: str) -> Any:
 
 
 def names(model: str, profile: str | None) -> tuple[str, str]:
-    """What a person calls the model of a folder or a hub id, and its profile, without its weights."""
-    own = _own(Path(model))
-    kind = "" if own else AutoConfig.from_pretrained(model).model_type
-    return _names(model, profile, kind, None if own else load_tokenizer(model).chat_template)
+    """What a person calls the model of a folder or a hub id, and its profile, without its weights. Raises UserError."""
+    if profile or _own(Path(model)):
+        return _names(model, profile, "", None)
+    try:
+        return _names(model, None, AutoConfig.from_pretrained(model).model_type, load_tokenizer(model).chat_template)
+    except (OSError, ValueError, KeyError) as error:
+        raise _unreadable(model, error) from None
+
+
+def _unreadable(model: str, error: Exception) -> UserError:
+    first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+    return UserError(f"model {model}", first, "give a folder or a hub id in the format of transformers")
 
 
 def _names(model: str, profile: str | None, kind: str, template: str | None) -> tuple[str, str]:
