@@ -36,7 +36,7 @@ THIRD_PARTY: dict[str, frozenset[str]] = {
     "z1.curate.spread": frozenset({"ray"}),
     "z1.curate.teacher": frozenset({"openai"}),
     "z1.serve.app": frozenset({"fastapi", "starlette"}),
-    **dict.fromkeys(["z1.serve.exchange", "z1.serve.gate"], frozenset({"starlette"})),
+    **dict.fromkeys(["z1.serve.exchange", "z1.serve.gate", "z1.serve.passing"], frozenset({"starlette"})),
     "z1.serve.meters": frozenset({"prometheus_client"}),
     "z1.serve.page": frozenset({"fastapi", "gradio", "openai"}),
     "z1.serve.running": frozenset({"uvicorn"}),

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
 
 from tests.serve.conftest import Served, chunks, serving
 from tests.serve.scripts import ANSWER, ASK, FORCED, HINT, PREFIX, THOUGHT, scripted
+from z1.engines.scripted import ScriptedEngine
 from z1.serve.desk import Limits
 
 
@@ -193,6 +195,38 @@ def test_a_client_may_name_its_request(served: Served) -> None:
     assert mine.json()["id"] == "chatcmpl-mine-1"
     odd = served.client.post("/v1/chat/completions", json=ASK, headers={"X-Request-Id": "a b"})
     assert odd.json()["id"] != "chatcmpl-a b"
+
+
+def test_a_hint_in_the_history_counts_for_nothing(served: Served) -> None:
+    """The budget is the new thought's own."""
+    old = THOUGHT[:5] + HINT + FORCED
+    turns = [
+        {"role": "user", "content": "so?"},
+        {"role": "assistant", "content": old, "reasoning": "hm"},
+        *ASK["messages"],
+    ]
+    reply = served.post(**{**ASK, "messages": turns}, thinking_budget=9).json()
+    assert reply["choices"][0]["budget"]["used"] == 9
+    assert reply["choices"][0]["message"]["content"] == THOUGHT[:9] + HINT + FORCED
+
+
+def again(context: Sequence[int]) -> int:
+    """Closes its fence, answers, and begins to think again."""
+    said = "".join(map(chr, context)).rpartition("?")[2]
+    whole = "hm</think>7<think>no</think>8"
+    return ord(whole[len(said)]) if len(said) < len(whole) else 3
+
+
+@pytest.mark.parametrize("stream", [True, False])
+def test_a_second_thought_behind_the_answer_is_answer(stream: bool) -> None:
+    """Reasoning never comes after content has begun."""
+    with serving(ScriptedEngine(again, profile="qwen3")) as one:
+        reply = one.post(**ASK, stream=stream)
+        events = chunks(reply.text.splitlines()) if stream else []
+        said = joined(events) if stream else reply.json()["choices"][0]["message"]
+    assert (said["reasoning"], said["content"]) == ("hm", "7<think>no</think>8")
+    fields = [name for event in events for name in event["choices"][0]["delta"] if name in ("reasoning", "content")]
+    assert "reasoning" not in fields[fields.index("content", 1) :] if stream else not fields
 
 
 def test_special_text_in_a_question_stays_text(served: Served) -> None:

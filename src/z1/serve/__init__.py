@@ -11,6 +11,7 @@
     exchange.py   one request from its first event to its last byte
     desk.py       limits, what is under way, answer now
     meters.py     metrics, and a line of JSON a request
+    passing.py    what an upstream answers by itself
     gate.py       who may come in, with how much
     app.py        the routes
     page.py       a chat page for people

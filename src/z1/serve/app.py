@@ -25,6 +25,7 @@ from z1.errors import EngineFault, UserError, Z1Error
 from z1.serve.desk import Busy, Desk, Unknown
 from z1.serve.exchange import Streamed, Whole
 from z1.serve.gate import Gate
+from z1.serve.passing import upstream
 from z1.serve.schema import ChatRequest, CompletionRequest, ControlRequest, Request
 from z1.serve.wire import error
 
@@ -64,7 +65,9 @@ def make_app(desk: Desk, key: str | None = None, *, log_prompts: bool = False) -
 
 
 def _add_routes(app: FastAPI, desk: Desk, *, log_prompts: bool) -> None:
-    async def answer(request: Request, own_id: str | None) -> Response:
+    async def answer(http: HttpRequest, request: Request, own_id: str | None) -> Response:
+        if (relayed := await _lent(http, desk, refused=False)) is not None:
+            return relayed
         facts = {"prompt": request.model_dump(include={"messages", "prompt"})} if log_prompts else {}
         exchange, wanted = await desk.take(request, own_id, facts)
         route = "chat" if isinstance(request, ChatRequest) else "completions"
@@ -75,14 +78,14 @@ def _add_routes(app: FastAPI, desk: Desk, *, log_prompts: bool) -> None:
         return Whole(exchange, desk.done, headers)
 
     @app.post("/v1/chat/completions", response_model=None)
-    async def chat_completions(request: ChatRequest, x_request_id: RequestId = None) -> Response:
+    async def chat_completions(http: HttpRequest, request: ChatRequest, x_request_id: RequestId = None) -> Response:
         """Answer a conversation."""
-        return await answer(request, x_request_id)
+        return await answer(http, request, x_request_id)
 
     @app.post("/v1/completions", response_model=None)
-    async def completions(request: CompletionRequest, x_request_id: RequestId = None) -> Response:
+    async def completions(http: HttpRequest, request: CompletionRequest, x_request_id: RequestId = None) -> Response:
         """Continue a text."""
-        return await answer(request, x_request_id)
+        return await answer(http, request, x_request_id)
 
     @app.post("/v1/chat/completions/control")
     async def control(request: ControlRequest) -> dict[str, Any]:
@@ -119,6 +122,14 @@ def _model(name: str) -> dict[str, Any]:
     return {"id": name, "object": "model", "created": 0, "owned_by": "z1"}
 
 
+async def _lent(http: HttpRequest, desk: Desk, *, refused: bool) -> Response | None:
+    """The answer of the engine's upstream, where z1 has no hand in the request."""
+    path = http.url.path.removeprefix("/v1")
+    if upstream(desk.engine) is None or path not in ("/chat/completions", "/completions"):
+        return None
+    return desk.lend(path, await http.json(), refused=refused)
+
+
 def _handle_errors(app: FastAPI, desk: Desk) -> None:
     def told(request: HttpRequest, status: int, body: dict[str, Any]) -> JSONResponse:
         route = request.scope.get("route")
@@ -126,13 +137,17 @@ def _handle_errors(app: FastAPI, desk: Desk) -> None:
         return JSONResponse(body, status, {"Retry-After": "1"} if status == 429 else None)
 
     @app.exception_handler(Z1Error)
-    async def ours(request: HttpRequest, fault: Z1Error) -> JSONResponse:
+    async def ours(request: HttpRequest, fault: Z1Error) -> Response:
+        if type(fault) is UserError and (relayed := await _lent(request, desk, refused=True)) is not None:
+            return relayed
         status, kind = next((status, kind) for row, status, kind in STATUS if isinstance(fault, row))
         param = fault.what if isinstance(fault, UserError) else None
         return told(request, status, error(fault, kind, param))
 
     @app.exception_handler(RequestValidationError)
-    async def malformed(request: HttpRequest, fault: RequestValidationError) -> JSONResponse:
+    async def malformed(request: HttpRequest, fault: RequestValidationError) -> Response:
+        if isinstance(fault.body, dict) and (relayed := await _lent(request, desk, refused=True)) is not None:
+            return relayed
         first = fault.errors()[0]
         where = ".".join(str(part) for part in first["loc"][1:])
         said = first["msg"].removeprefix("Value error, ")

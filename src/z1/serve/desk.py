@@ -20,6 +20,7 @@ from z1.errors import EngineFault, UserError, Z1Error
 from z1.serve.exchange import Exchange
 from z1.serve.meters import Meters, journal
 from z1.serve.parts import Style
+from z1.serve.passing import Relayed, asks_for_thinking, upstream
 from z1.serve.reading import Manners, Wanted, read
 from z1.serve.room import Room
 from z1.serve.schema import ChatRequest, ControlRequest, Request
@@ -106,6 +107,25 @@ class Desk:
             self.done(exchange)
             raise
         return exchange, wanted
+
+    def lend(self, path: str, body: Any, *, refused: bool) -> Relayed | None:
+        """Hand a request on to the engine's upstream, where it has one and z1 has no hand in it; None elsewhere.
+
+        `refused`: z1 cannot keep what it says. Where every thought has a budget by default nothing is handed on.
+        """
+        other = upstream(self.engine)
+        if other is None or self.manners.thinking is not None or not isinstance(body, dict):
+            return None
+        thinks = path.startswith("/chat") and chat.profile(self.engine.profile).thinks
+        if body.get("model") not in self.names or asks_for_thinking(body) or not (refused or not thinks):
+            return None
+        self._room_for(1)
+        self._count += 1
+        return Relayed(self.room, other, (path, body), self._returned)
+
+    def _returned(self) -> None:
+        self._count -= 1
+        journal(passed_on=True)
 
     def done(self, exchange: Exchange) -> None:
         """An exchange is over, one way or the other."""

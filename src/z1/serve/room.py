@@ -11,9 +11,11 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass, field
 from functools import partial
+from typing import Any
 
 from z1 import chat
 from z1.engines import Control, Drive, Engine, Probe, Sampling, Session, drive
@@ -154,6 +156,13 @@ class Room:
     def cancel(self, replies: Replies) -> None:
         """Give replies up."""
         self._to_engine(self._drop, replies)
+
+    def spawn(self, work: Coroutine[Any, Any, None]) -> Future[None]:
+        """Run `work` in the engine's loop, beside the replies. Raises EngineFault where there is none."""
+        if not self.alive:
+            work.close()
+            raise EngineFault("the engine is gone")
+        return asyncio.run_coroutine_threadsafe(work, self._loop)
 
     async def ask(self, replies: Replies) -> bool:
         """Ask for the answers now; whether that changes anything."""

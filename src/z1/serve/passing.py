@@ -1,0 +1,125 @@
+"""Which requests does an upstream answer by itself, and how does its answer come back?
+
+An engine that stands for another server can hand a request on as it is. That is done where a request asks for no
+thinking and either wants what z1 has no hand in (tools, response formats, log-probabilities, whatever the upstream
+knows), or talks to a family that does not think by itself. Nothing of it is changed, and the answer is the upstream's
+to the byte. The engine speaks in its own thread; what it reads crosses over piece by piece.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import AbstractAsyncContextManager
+from typing import Any, Protocol, cast
+
+from starlette.responses import JSONResponse, Response
+from starlette.types import Receive, Scope, Send
+
+from z1.engines import Engine
+from z1.errors import EngineFault
+from z1.serve.budget import EFFORTS, HINTS, SWITCHES, TOKENS, found
+from z1.serve.room import Room
+from z1.serve.wire import DONE, error, event
+
+OURS = (*TOKENS, *EFFORTS, *HINTS, *SWITCHES, "answer_tokens", "deadline_ms", "policy", "reasoning_control")
+"""Names that ask for something that z1 does, and an upstream would not."""
+
+
+class Answer(Protocol):
+    """An upstream's answer: status, media type, and the body as it comes."""
+
+    @property
+    def status(self) -> int:
+        """HTTP's."""
+        ...
+
+    @property
+    def kind(self) -> str:
+        """The media type."""
+        ...
+
+    @property
+    def pieces(self) -> AsyncIterator[bytes]:
+        """The body."""
+        ...
+
+
+class PassesOn(Protocol):
+    """An engine that can hand a request on."""
+
+    def pass_on(self, path: str, body: Mapping[str, Any]) -> AbstractAsyncContextManager[Answer]:
+        """Send `body` to `path` behind /v1. Raises EngineFault where no answer comes."""
+        ...
+
+
+def upstream(engine: Engine) -> PassesOn | None:
+    """The engine, where it can hand requests on."""
+    return cast(PassesOn, engine) if hasattr(engine, "pass_on") else None
+
+
+def asks_for_thinking(body: Mapping[str, Any]) -> bool:
+    """Whether a request says anything about thinking, under any name."""
+    return bool(found(body, OURS))
+
+
+class Relayed(Response):
+    """Hands a request on, and its answer back. `done` is called once, whatever happens."""
+
+    def __init__(self, room: Room, engine: PassesOn, request: tuple[str, Mapping[str, Any]], done: Callable[[], None]):
+        self._room, self._engine, self._request, self._done = room, engine, request, done
+        self._heard: asyncio.Queue[tuple[int, str] | bytes | Exception | None] = asyncio.Queue()
+        self._server = asyncio.get_running_loop()
+        self.background = None
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send what comes as it comes; a client that goes away closes the upstream's stream."""
+        fetching = self._room.spawn(self._fetch())
+        leaving = self._server.create_task(_gone(receive, fetching.cancel))
+        try:
+            await self._answer(scope, receive, send)
+        finally:
+            leaving.cancel()
+            fetching.cancel()
+            self._done()
+
+    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
+        head = await self._heard.get()
+        if not isinstance(head, tuple):
+            body = error(head if isinstance(head, EngineFault) else "the upstream gave no answer", "engine_error")
+            await JSONResponse(body, 503)(scope, receive, send)
+            return
+        status, kind = head
+        headers = [(b"content-type", kind.encode("latin-1"))]
+        await send({"type": "http.response.start", "status": status, "headers": headers})
+        while isinstance(piece := await self._heard.get(), bytes):
+            await send({"type": "http.response.body", "body": piece, "more_body": True})
+        if isinstance(piece, Exception) and kind.startswith("text/event-stream"):
+            broke = event(error(str(piece), "engine_error")) + DONE
+            await send({"type": "http.response.body", "body": broke, "more_body": True})
+        elif isinstance(piece, Exception):
+            raise piece  # half a body of JSON: the connection is all that can say so
+        await send({"type": "http.response.body", "body": b""})
+
+    async def _fetch(self) -> None:
+        """In the engine's thread."""
+        try:
+            async with self._engine.pass_on(*self._request) as answer:
+                self._hear((answer.status, answer.kind))
+                async for piece in answer.pieces:
+                    self._hear(piece)
+            self._hear(None)
+        except Exception as fault:  # an engine's code is not ours: whatever it raises is its fault
+            self._hear(fault)
+        except BaseException:
+            self._hear(None)
+            raise
+
+    def _hear(self, what: tuple[int, str] | bytes | Exception | None) -> None:
+        self._server.call_soon_threadsafe(self._heard.put_nowait, what)
+
+
+async def _gone(receive: Receive, stop: Callable[[], object]) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
+    stop()
