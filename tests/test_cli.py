@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests import stories
+from z1 import cli
 from z1.ask import shipped
 
 
@@ -83,6 +84,31 @@ def test_a_full_disk_is_one_line_and_nothing_is_half_written(tmp_path: Path) -> 
     assert again.returncode == 0, again.stderr
     assert log.read_bytes().startswith(kept)
     assert not [p for p in log.parent.iterdir() if p.name.startswith(".") and p.suffix != ".lock"]
+
+
+@pytest.mark.parametrize(("name", "extra"), [("gradio.routes", "chat"), ("ray", "ray"), ("uvicorn", "serve")])
+def test_a_library_that_is_not_there_is_named_with_its_extra(
+    name: str, extra: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def missing() -> None:
+        raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+
+    monkeypatch.setattr(cli, "app", missing)
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    assert (ended.value.code, capsys.readouterr().err) == (
+        2,
+        f"z1: library: got no {name}; pip install 'z1[{extra}]'\n",
+    )
+
+
+def test_a_library_that_no_extra_brings_is_a_bug_and_stays_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    def missing() -> None:
+        raise ModuleNotFoundError("No module named 'z1.nowhere'", name="z1.nowhere")
+
+    monkeypatch.setattr(cli, "app", missing)
+    with pytest.raises(ModuleNotFoundError):
+        cli.main()
 
 
 def test_help_names_every_verb() -> None:

@@ -34,6 +34,16 @@ OnlyFetch = Annotated[
 
 RUNS = Path("runs")
 
+EXTRAS = {
+    **dict.fromkeys(["fastapi", "starlette", "uvicorn", "prometheus_client"], "serve"),
+    **dict.fromkeys(["accelerate", "peft", "tensorboard"], "train"),
+    **dict.fromkeys(["huggingface_hub", "math_verify"], "evaluate"),
+    "datasketch": "curate",
+    "gradio": "chat",
+    "ray": "ray",
+}
+"""Which extra of z1 brings a library that is not always there."""
+
 STOPPED = (130, 143)
 """With which typer ends where somebody interrupts, and a training that was sent SIGTERM."""
 
@@ -268,6 +278,10 @@ def main() -> None:
         app()
     except Z1Error as error:
         _refuse(error)
+    except ModuleNotFoundError as error:
+        if (extra := EXTRAS.get((error.name or "").partition(".")[0])) is None:
+            raise
+        _refuse(UserError("library", f"no {error.name}", f"pip install 'z1[{extra}]'"))
     except OSError as error:
         _refuse(from_os(error))
     except SystemExit as ended:

@@ -64,21 +64,15 @@ def serve(
     desk = Desk(engine, Manners(**manners, **table, question=question), Limits(**limits))
     app = make_app(desk, how.key, log_prompts=how.log_prompts)
     if how.chat:
-        app = _page()(app, desk.names[0], desk.count, what.length // 2)
+        from z1.serve.page import mount
+
+        app = mount(app, desk.names[0], desk.count, what.length // 2)
     page = ", chat at {}/" if how.chat else ""
     run(
         app,
         Address(how.host, how.port, how.grace),
         lambda url: typer.echo(f"{desk.names[0]} at {url}/v1{page.format(url)}", err=True),
     )
-
-
-def _page() -> Callable[..., Any]:
-    try:
-        from z1.serve.page import mount
-    except ModuleNotFoundError as error:
-        raise UserError("chat page", f"no module {error.name}", "pip install 'z1[chat]'") from None
-    return mount
 
 
 def read_efforts(path: Path) -> dict[str, int]:
