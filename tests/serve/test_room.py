@@ -160,6 +160,8 @@ def test_a_reply_that_is_given_up_frees_its_session_at_once() -> None:
         events = await story(replies)
         replies.cancel()
         await story(other)
+        while room.running:
+            await asyncio.sleep(0.01)
         return before, room.running, events[-1]
 
     before, running, last = within(act, engine)

@@ -52,13 +52,9 @@ class Exchange:
         """The reply as events; those that come together go out together."""
         yield b"".join(self.dialect.open(index) for index in range(len(self.parts)))
         async for told in self._all():
-            if lines := self._lines(told):
+            lines = self._lines(told) + (self._last(counts=counts) if self._over else [])
+            if lines:
                 yield b"".join(lines)
-        if self.fault is not None:
-            yield event(error(self.fault))
-        elif counts:
-            yield self.dialect.usage(self._usage())
-        yield DONE
 
     async def whole(self) -> dict[str, object]:
         """The reply in one piece. Raises what made it fail."""
@@ -76,8 +72,18 @@ class Exchange:
         early, self._early = self._early, []
         if early:
             yield early
-        while len(self.ends) < len(self.parts) and self.fault is None:
+        while not self._over:
             yield await self.replies.events()
+
+    @property
+    def _over(self) -> bool:
+        return self.fault is not None or len(self.ends) == len(self.parts)
+
+    def _last(self, *, counts: bool) -> list[bytes]:
+        """What a stream says at its end."""
+        if self.fault is not None:
+            return [event(error(self.fault)), DONE]
+        return [self.dialect.usage(self._usage()), DONE] if counts else [DONE]
 
     def _lines(self, told: list[Told]) -> list[bytes]:
         """What a round says on the wire: pieces that follow each other in one field go out as one."""

@@ -15,7 +15,7 @@ from collections.abc import Callable, Coroutine, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 from z1 import chat
 from z1.engines import Control, Drive, Engine, Probe, Sampling, Session, drive
@@ -48,8 +48,7 @@ class Begun:
     total: int
 
 
-@dataclass(frozen=True, slots=True)
-class Came:
+class Came(NamedTuple):
     """These ids came, and stand in this bucket."""
 
     bucket: Bucket

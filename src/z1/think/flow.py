@@ -13,7 +13,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 
 from z1.errors import Fault
 from z1.think.ledger import Bucket, End, Ledger, Shift, Span
@@ -154,9 +153,14 @@ class Flow:
         thought_end = stop if self._thought_end is None else self._thought_end
         answer_start = stop if self._answer_start is None else self._answer_start
         middle = Bucket.HINT if self._forced else Bucket.CLOSE
-        borders = (0, min(thought_end, stop), min(answer_start, stop), stop, size)
-        buckets = (Bucket.THOUGHT, middle, Bucket.ANSWER, Bucket.STOP)
-        return tuple(Span(b, i, j) for b, (i, j) in zip(buckets, pairwise(borders), strict=True) if i < j)
+        first, second = min(thought_end, stop), min(answer_start, stop)
+        every = (
+            (Bucket.THOUGHT, 0, first),
+            (middle, first, second),
+            (Bucket.ANSWER, second, stop),
+            (Bucket.STOP, stop, size),
+        )
+        return tuple([Span(bucket, start, end) for bucket, start, end in every if start < end])
 
     def ledger(self) -> Ledger:
         """What was used so far."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import NamedTuple
 
 
 class Bucket(StrEnum):
@@ -56,8 +57,7 @@ class End(StrEnum):
     """The caller gave up before it ended."""
 
 
-@dataclass(frozen=True, slots=True)
-class Span:
+class Span(NamedTuple):
     """Ids `start` to `end` (exclusive) of the reply stand in `bucket`."""
 
     bucket: Bucket
