@@ -1,0 +1,140 @@
+"""What do three ways to keep a thinking budget inside vLLM give, and what do they cost?
+
+z1-tiny on held-out programs, greedy, under several windows, in one vLLM process (CPU, float32, eager): our logits
+processor, vLLM's own budget bent to a model without tags, and the two-pass reference (`bench/thinking/inside.py` says
+how). Accuracy with an interval; ids paid; answers that were already being written when the hint was forced on them;
+ids a second of CPU time (medians and quartiles of turns taken in rotation). The last line is JSON.
+
+    bench/budgets.py --vllm-python PYTHON                          writes bench/results/budgets.json
+    bench/budgets.py --vllm-python PYTHON --programs 24 --rounds 1 --dry    a look; writes nothing
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+from collections import defaultdict
+from pathlib import Path
+from statistics import mean, median
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).parent.parent))
+
+from bench.thinking.full import surroundings
+from bench.thinking.resident import SETTINGS
+from bench.thinking.turns import spread
+from z1 import chat
+from z1.ask import shipped
+from z1.benchmarks.programs import load
+from z1.engines.weights import load_tokenizer
+from z1.evaluate.statistics import share
+from z1.grading.boxed import boxed
+
+RESULTS = Path(__file__).parent / "results" / "budgets.json"
+ARMS = ("window", "trick", "two_passes")
+WINDOWS = (8, 32, 64)
+TINY = chat.profile("z1-tiny")
+
+
+class Peer:
+    """The process that has vLLM."""
+
+    def __init__(self, python: str, hint: list[int]) -> None:
+        env = {**os.environ, **SETTINGS, "VLLM_CPU_OMP_THREADS_BIND": "nobind"}
+        worker = Path(__file__).parent / "thinking" / "inside.py"
+        self._process = subprocess.Popen(
+            [python, str(worker)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=env
+        )
+        model = {"model": str(shipped()), "hint": hint, "hint_text": TINY.hint + TINY.prefix}
+        self.version = str(self.ask(model)["ready"])
+
+    def ask(self, said: dict[str, Any]) -> dict[str, Any]:
+        """One line there, one line back."""
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        print(json.dumps(said), file=self._process.stdin, flush=True)
+        line = self._process.stdout.readline()
+        if not line:
+            sys.exit(f"vLLM's process ended with status {self._process.wait()}; its last words stand above")
+        found: dict[str, Any] = json.loads(line)
+        return found
+
+    def close(self) -> None:
+        """End the process."""
+        self._process.communicate(timeout=120)
+
+
+def seen(tokenizer: Any, ids: list[int], hint: tuple[int, ...], answer: str) -> dict[str, Any]:
+    """What one reply came to. `late`: ids of answer that stood there when the hint came."""
+    text = chat.text_of(tokenizer, ids)
+    at = next((n for n in range(len(ids)) if tuple(ids[n : n + len(hint)]) == hint), None)
+    watch = chat.detector(tokenizer, TINY)
+    begins = watch.feed(ids[:at]) if watch is not None else None
+    interrupted = at is not None and begins is not None and begins < at
+    thought = min(one for one in (at, begins, len(ids)) if one is not None)
+    right = boxed(text.removesuffix("<|im_end|>")) == answer
+    return {"right": right, "forced": at is not None, "interrupted": interrupted, "thought": thought, "paid": len(ids)}
+
+
+def told(replies: list[dict[str, Any]], turns: list[dict[str, Any]]) -> dict[str, Any]:
+    """One arm under one window."""
+    return {
+        "accuracy": share(sum(one["right"] for one in replies), len(replies)),
+        "forced": sum(one["forced"] for one in replies),
+        "interrupted": sum(one["interrupted"] for one in replies),
+        "most_thought": max(one["thought"] for one in replies),
+        "thought": round(mean(one["thought"] for one in replies), 2),
+        "paid": round(mean(one["paid"] for one in replies), 2),
+        "ids_per_cpu_second": spread([turn["paid"] / turn["cpu"] for turn in turns]),
+    }
+
+
+def measure(python: str, count: int, rounds: int) -> dict[str, Any]:
+    """All arms under all windows, `rounds` times in turns."""
+    tokenizer = load_tokenizer(str(shipped()))
+    problems = load(count, seed=11)
+    prompts = [chat.prompt_ids(tokenizer, TINY, problem.question) for problem in problems]
+    hint = chat.hint_ids(tokenizer, TINY, at_once=False)
+    peer = Peer(python, list(hint))
+    turns: dict[tuple[int, str], list[dict[str, Any]]] = defaultdict(list)
+    for arm in ARMS:
+        peer.ask({"arm": arm, "window": 8, "prompts": prompts[:8]})
+    for number in range(rounds):
+        for window in WINDOWS:
+            for arm in ARMS[number % 3 :] + ARMS[: number % 3]:
+                turns[window, arm].append(peer.ask({"arm": arm, "window": window, "prompts": prompts}))
+    peer.close()
+    found: dict[str, Any] = {}
+    for (window, arm), took in turns.items():
+        ids = took[0]["ids"]
+        assert all(turn["ids"] == ids for turn in took), "greedy replies differ from round to round"
+        replies = [seen(tokenizer, one, hint, p.answer) for one, p in zip(ids, problems, strict=True)]
+        found.setdefault(str(window), {})[arm] = told(replies, took)
+        print(window, arm, found[str(window)][arm], flush=True)
+    same = {str(w): turns[w, "window"][0]["ids"] == turns[w, "two_passes"][0]["ids"] for w in WINDOWS}
+    speed = {arm: median(found[str(w)][arm]["ids_per_cpu_second"][1] for w in WINDOWS) for arm in ARMS}
+    over = {f"over_{arm}": round(speed["window"] / speed[arm], 3) for arm in ARMS[1:]}
+    interrupted = {arm: sum(found[str(w)][arm]["interrupted"] for w in WINDOWS) for arm in ARMS}
+    headline = {"programs": len(problems), "rounds": rounds, **over, "interrupted": interrupted}
+    return {**surroundings(peer.version), "headline": headline, "same_ids_as_two_passes": same, "windows": found}
+
+
+def main() -> None:
+    """Measure, and end with one line of JSON."""
+    parser = argparse.ArgumentParser(description="Three ways to keep a budget inside vLLM.")
+    parser.add_argument("--vllm-python", metavar="PYTHON", required=True, help="an interpreter that has vllm-cpu")
+    parser.add_argument("--programs", type=int, default=240)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--dry", action="store_true", help="write nothing")
+    given = parser.parse_args()
+    result = {"bench": "budgets", **measure(given.vllm_python, given.programs, given.rounds)}
+    if not given.dry:
+        RESULTS.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+    print(json.dumps(result))
+
+
+if __name__ == "__main__":
+    main()
