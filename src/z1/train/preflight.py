@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -49,6 +50,11 @@ class Preflight:
         """The rows to be learned."""
         return self.stored.rows
 
+    @cached_property
+    def learned(self) -> NDArray[np.int64]:
+        """Learned ids of each row; counted once, over all ids of the dataset."""
+        return self.rows.supervised
+
     @property
     def settings(self) -> FinetuneSettings:
         """The recipe's `[finetune]`."""
@@ -66,8 +72,8 @@ class Preflight:
 
     def refuse(self) -> None:
         """Raise UserError where this would train on nothing, on less than was meant, or in other steps."""
-        if nothing := int((self.rows.supervised == 0).sum()):
-            row = int(np.argmin(self.rows.supervised))
+        if nothing := int((self.learned == 0).sum()):
+            row = int(np.argmin(self.learned))
             raise UserError("rows with nothing to learn", f"{nothing}, the first at place {row}", "correct the dataset")
         lost = [note for note in self.stored.notes if note.note != NO_FENCE]
         every = len(self.rows) + sum(note.note not in KEPT for note in lost)
@@ -84,7 +90,7 @@ class Preflight:
         yield "rows", self._counts()
         if notes := self.stored.notes:
             yield "left out", f"{_counted(notes)}; all of them by name in notes.jsonl"
-        yield "learned", f"{_spread(self.rows.supervised)} ids a row; {self._share():.1%} of all ids"
+        yield "learned", f"{_spread(self.learned)} ids a row; {self._share():.1%} of all ids"
         yield "length", f"{_spread(self.rows.sizes)} ids a row"
         yield "ends", f"{self.endless():,} rows lose theirs, {self.ends_within():,} hold another one in their text"
         yield "steps", self._steps()
@@ -98,7 +104,7 @@ class Preflight:
         return f"{len(self.rows):,} to learn from, {len(self.rows.ids):,} ids{held}"
 
     def _share(self) -> float:
-        return float(self.rows.supervised.sum() / len(self.rows.ids))
+        return float(self.learned.sum() / len(self.rows.ids))
 
     def _steps(self) -> str:
         chosen, steps = self.settings, self.plan.steps
@@ -117,7 +123,7 @@ class Preflight:
         seen = [self.plan.batch(step) for step in self._sample()]
         samples, ids, learned = (
             np.mean([measure(batch) for batch in seen])
-            for measure in (len, lambda b: self.rows.sizes[b].sum(), lambda b: self.rows.supervised[b].sum())
+            for measure in (len, lambda b: self.rows.sizes[b].sum(), lambda b: self.learned[b].sum())
         )
         return f"{samples:,.0f} samples, about {ids:,.0f} ids, {learned:,.0f} of them learned"
 
@@ -148,7 +154,7 @@ class Preflight:
         )
 
     def _operations(self, batch: NDArray[np.int64]) -> float:
-        learned = int(self.rows.supervised[batch].sum())
+        learned = int(self.learned[batch].sum())
         return estimate.operations(self.shape, self.settings, self.rows.sizes[batch], learned)
 
 
