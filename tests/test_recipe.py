@@ -9,12 +9,14 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
+from z1.comparison import is_comparison
 from z1.errors import UserError
 from z1.recipe import CurateSettings, load, load_study
 
 EVERY = sorted((Path(__file__).parent.parent / "recipes").glob("*.toml"))
 STUDIES = [path for path in EVERY if path.stem.endswith("-study")]
-RECIPES = [path for path in EVERY if path not in STUDIES]
+COMPARISONS = [path for path in EVERY if is_comparison(path)]
+RECIPES = [path for path in EVERY if path not in (*STUDIES, *COMPARISONS)]
 
 TEXT = """
 name = "small"

@@ -33,4 +33,4 @@ def test_one_verdict_for_each_reply(text: str, expected: str, cut: bool, verdict
 
 
 def test_verdicts_are_the_words_that_records_and_reports_keep() -> None:
-    assert {str(verdict) for verdict in Verdict} == {"right", "wrong", "unparsed", "cut", "missing"}
+    assert {str(verdict) for verdict in Verdict} == {"right", "wrong", "unparsed", "cut", "ungraded", "missing"}
