@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import socket
 import subprocess
 import sys
 import tempfile
@@ -164,14 +165,15 @@ class Served(_Process):
 class Peer(_Process):
     """vLLM's own server on the same weights, kept to the engine's core and the rest as ours is."""
 
-    port = 18177
-
     def __init__(self, python: str, core: int, streams: int, thinking: int) -> None:
         super().__init__(streams, thinking)
         self._folder = tempfile.TemporaryDirectory()
         save(Path(self._folder.name))
         serve = ["-m", "vllm.entrypoints.openai.api_server", "--model", self._folder.name, "--host", "127.0.0.1"]
-        limits = ["--port", str(self.port), "--max-model-len", str(LENGTH), "--max-num-seqs", str(streams)]
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            port = str(free.getsockname()[1])
+        self.url = f"http://127.0.0.1:{port}"
+        limits = ["--port", port, "--max-model-len", str(LENGTH), "--max-num-seqs", str(streams)]
         settings = ["VLLM_CPU_KVCACHE_SPACE=1", f"VLLM_CPU_OMP_THREADS_BIND={core}", "VLLM_NO_USAGE_STATS=1"]
         self.command = [
             "env",
@@ -186,7 +188,6 @@ class Peer(_Process):
 
     def __enter__(self) -> Self:
         super().__enter__()
-        self.url = f"http://127.0.0.1:{self.port}"
         for _ in range(600):
             if self._process.poll() is not None:
                 raise RuntimeError("vLLM's server ended")
