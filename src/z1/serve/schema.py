@@ -189,7 +189,7 @@ class Request(_Strict):
     def _neutral(cls, said: Any) -> Any:
         if not isinstance(said, Mapping):
             return said
-        for name in NEUTRAL.keys() & said.keys():
+        for name in (name for name in NEUTRAL if name in said):
             if name not in cls.model_fields and said[name] is not None and not NEUTRAL[name](said[name]):
                 raise ValueError(f"{name}: this server cannot keep it; leave it out")
         passed = LABELS | {name for name in NEUTRAL if name not in cls.model_fields}
