@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
 from hashlib import blake2b
 from typing import Any
 
@@ -12,11 +13,12 @@ import pytest
 
 from tests.engines import conformance
 from tests.engines.upstream import Upstream, serving
+from tests.serve import conftest as second
 from z1.ask import Options, ask, shipped
-from z1.engines import Reason, Sampling
+from z1.engines import Engine, Reason, Sampling, local
 from z1.engines import remote as engines
 from z1.engines.remote import RemoteEngine
-from z1.engines.scripted import Characters, Script
+from z1.engines.scripted import Characters, Script, ScriptedEngine
 from z1.errors import EngineFault, UserError
 
 PROMPT = [ord(letter) for letter in "what is it?"]
@@ -205,6 +207,33 @@ def test_a_budget_is_passed_on_where_the_upstream_keeps_windows() -> None:
     assert with_engine(Keeps(letters), keeps)
     assert not with_engine(Upstream(letters), keeps)
     assert with_engine(Upstream(letters), keeps, windows=True)
+
+
+@pytest.mark.parametrize("law", conformance.LAWS, ids=lambda law: law.__name__)
+def test_law_holds_in_front_of_a_second_z1(law: conformance.Law) -> None:
+    async def held(url: str) -> tuple[int, bool, bool]:
+        upstream = engines.Upstream(f"{url}/v1")
+        async with RemoteEngine(upstream, Characters(), ("made up", "z1-tiny")) as engine:
+            await law(engine, PROMPT)
+            return engine.length, engine.capabilities.ids, engine.keeps_windows
+
+    with second.serving(ScriptedEngine(letters, length=120)) as there:
+        assert asyncio.run(held(there.url)) == (120, True, False)
+        assert there.idle()
+
+
+def test_a_window_through_a_second_z1_is_that_of_the_model_behind_it() -> None:
+    """Its own end and its markers are the first z1's business; the second gives ids."""
+    here = local.load(shipped(), local.LocalSettings(slots=2, length=512, deterministic=True))
+    asked = [Options(window=window, answer=24) for window in (0, 9, 200)]
+
+    async def replies(engine: Engine) -> list[Any]:
+        async with engine:
+            return [replace(await ask(engine, "print(3 + 4)", options), seconds=0) for options in asked]
+
+    with second.serving(local.load(shipped(), local.LocalSettings(slots=2, length=512, deterministic=True))) as there:
+        remote = engines.load(engines.Upstream(f"{there.url}/v1"), str(shipped()))
+        assert asyncio.run(replies(remote)) == asyncio.run(replies(here))
 
 
 @pytest.mark.timeout(1500)

@@ -141,6 +141,8 @@ def test_without_vllm_it_says_what_to_do() -> None:
 
 @needs_vllm
 @pytest.mark.timeout(1500)
+@pytest.mark.filterwarnings("ignore:`torch.jit.script_method` is deprecated:DeprecationWarning")  # torch's own
+@pytest.mark.filterwarnings("ignore:Unclosed context <zmq.Context:ResourceWarning")  # vLLM's own
 def test_every_law_holds_and_replies_are_those_of_the_local_engine() -> None:
     os.environ.update(QUIET)
     arguments = (("dtype", "float32"), ("enforce_eager", True), ("max_num_seqs", 16))

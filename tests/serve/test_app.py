@@ -76,6 +76,32 @@ def test_a_stream_says_what_the_whole_reply_says(served: Served, body: dict[str,
         }
 
 
+@pytest.mark.parametrize("path", ["/v1/chat/completions", "/v1/completions"])
+def test_ids_come_beside_the_text_where_they_are_asked_for(served: Served, path: str) -> None:
+    ask = ASK if "chat" in path else {"model": "scripted", "prompt": list(map(ord, "why?"))}
+    body = {**ask, "thinking_budget": 7, "return_token_ids": True}
+    (choice,) = served.post(path, **body).json()["choices"]
+    assert choice["token_ids"] == [*map(ord, THOUGHT[:7] + HINT + FORCED), 3]
+    events = chunks(served.post(path, **body, stream=True).text.splitlines())
+    assert [token for e in events for token in e["choices"][0].get("token_ids", [])] == choice["token_ids"]
+    assert "token_ids" not in served.post(path, **{**body, "return_token_ids": False}).text
+
+
+def test_what_ends_a_reply_is_the_models_own_end_and_what_a_request_adds(served: Served) -> None:
+    def said(**body: Any) -> tuple[str, str]:
+        reply = served.post("/v1/completions", model="scripted", prompt="why?", **body)
+        assert reply.status_code == 200, reply.text
+        (choice,) = reply.json()["choices"]
+        return choice["text"], choice["finish_reason"]
+
+    assert said(max_tokens=200) == (THOUGHT + ANSWER, "stop")
+    assert said(max_tokens=200, stop_token_ids=[ord("e")]) == ("l", "stop")
+    whole = len(THOUGHT + ANSWER)
+    assert said(max_tokens=whole + 2, ignore_eos=True) == (THOUGHT + ANSWER + 2 * "\x03", "length")
+    assert said(max_tokens=200, ignore_eos=True, stop_token_ids=[ord("7")]) == (THOUGHT + PREFIX, "stop")
+    assert "stop_token_ids: got id -1" in served.post(**ASK, stop_token_ids=[-1]).text
+
+
 def test_a_stream_tells_as_it_goes() -> None:
     with serving(scripted(pace=0.004), limits=Limits(every=0.02)) as slow:
         events = chunks(slow.post(**ASK, stream=True).text.splitlines())

@@ -55,11 +55,12 @@ def test_chat_chunks_are_openais(counts: bool) -> None:
 
 
 def test_a_whole_chat_is_openais_and_has_no_reasoning_where_there_is_none() -> None:
-    choices = [Choice("hm", "7", "stop", {"used": 1}), Choice("", "8", "length", {})]
+    choices = [Choice("hm", "7", "stop", {"budget": {"used": 1}}), Choice("", "8", "length", {})]
     whole = ChatCompletion.model_validate(Chat("x", "m").whole(choices, COUNTS), strict=True)
     first, second = whole.choices
     assert (first.message.content, first.finish_reason) == ("7", "stop")
     assert first.message.model_extra == {"reasoning_content": "hm", "reasoning": "hm"}
+    assert (first.model_extra, second.model_extra) == ({"budget": {"used": 1}}, {})
     assert (second.index, second.message.model_extra, second.finish_reason) == (1, {}, "length")
     assert whole.usage is not None
 

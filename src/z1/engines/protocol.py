@@ -128,6 +128,11 @@ class Engine(Protocol):
         """What this engine can do."""
         ...
 
+    @property
+    def length(self) -> int:
+        """Ids that a context may have; known once the engine is entered."""
+        ...
+
     async def open(self, prompt: Sequence[int], sampling: Sampling) -> Session:
         """A session whose context is `prompt`. Raises UserError where it does not fit."""
         ...

@@ -232,7 +232,8 @@ class RemoteEngine:
             tried = await self._tried(client, prompt, {"return_token_ids": True})
             self.capabilities = _capabilities(ids=getattr(tried, "token_ids", None) is not None)
         if self._upstream.windows is None:
-            self.keeps_windows = await self._tried(client, "a", {"vllm_xargs": {"z1_window": FREE - 1}}) is None
+            kept, refused = [await self._tried(client, "a", {"vllm_xargs": {"z1_window": n}}) for n in (FREE, FREE - 1)]
+            self.keeps_windows = kept is not None and refused is None
 
     async def _tried(self, client: openai.AsyncOpenAI, prompt: Any, extra: dict[str, Any]) -> Any:
         """The one choice of a request for one id; None where it is refused."""

@@ -96,14 +96,14 @@ def _add_routes(app: FastAPI, desk: Desk, *, log_prompts: bool) -> None:
     @app.get("/v1/models")
     async def models() -> dict[str, Any]:
         """What can be asked."""
-        return {"object": "list", "data": [_model(name) for name in desk.names]}
+        return {"object": "list", "data": [_model(name, desk) for name in desk.names]}
 
     @app.get("/v1/models/{name:path}", response_model=None)
     async def model(name: str) -> dict[str, Any]:
         """One of them."""
         if name not in desk.names:
             raise Unknown("model", name, f"ask for {desk.names[0]}")
-        return _model(name)
+        return _model(name, desk)
 
     @app.get("/health", response_model=None)
     async def health() -> JSONResponse:
@@ -118,8 +118,8 @@ def _add_routes(app: FastAPI, desk: Desk, *, log_prompts: bool) -> None:
         return Response(desk.meters.text(), media_type="text/plain; version=0.0.4; charset=utf-8")
 
 
-def _model(name: str) -> dict[str, Any]:
-    return {"id": name, "object": "model", "created": 0, "owned_by": "z1"}
+def _model(name: str, desk: Desk) -> dict[str, Any]:
+    return {"id": name, "object": "model", "created": 0, "owned_by": "z1", "max_model_len": desk.engine.length}
 
 
 async def _lent(http: HttpRequest, desk: Desk, *, refused: bool) -> Response | None:

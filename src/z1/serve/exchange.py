@@ -21,6 +21,7 @@ from z1.engines import Probe
 from z1.errors import Z1Error
 from z1.serve.parts import Field, Parts, Piece, Style, finish
 from z1.serve.room import Begun, Broke, Came, Ended, Replies, Told
+from z1.serve.tokens import Tokens
 from z1.serve.wire import DONE, Choice, Dialect, error, event, usage
 
 Finished = Callable[["Exchange"], None]
@@ -32,6 +33,7 @@ class Exchange:
     def __init__(self, replies: Replies, dialect: Dialect, style: Style, prompt_tokens: int) -> None:
         self.replies, self.dialect, self.prompt_tokens = replies, dialect, prompt_tokens
         self.parts = [Parts(style, order.budget, order.stop) for order in replies.orders]
+        self.tokens = [Tokens() for _ in replies.orders] if style.ids else []
         self.ends: dict[int, Ended] = {}
         self.fault: Z1Error | None = None
         self.first: float | None = None
@@ -95,19 +97,26 @@ class Exchange:
         for key, run in groupby(said, itemgetter(0)):
             found = [one for _, one in run]
             lines += [self.dialect.piece(key[0], (key[1], "".join(found)))] if key else found
-        return lines
+        return lines + [line for index in range(len(self.tokens)) for line in self._tokens(index)]
 
     def _marks(self, index: int, happened: object) -> list[bytes]:
         """What a round says beside text."""
         if isinstance(happened, Probe) and self.replies.orders[index].policy.tell:
             return [self.dialect.probe(index, self.parts[index].probes[-1])]
         if isinstance(happened, Ended):
-            return [self.dialect.close(index, finish(happened), self.parts[index].account(happened))]
+            last = [self.dialect.close(index, finish(happened), self.parts[index].account(happened))]
+            return self._tokens(index) + last
         return []
+
+    def _tokens(self, index: int) -> list[bytes]:
+        fields = self.tokens[index].take() if self.tokens else {}
+        return [self.dialect.tokens(index, fields)] if fields else []
 
     def _pieces(self, index: int, happened: object) -> list[Piece]:
         parts = self.parts[index]
         if isinstance(happened, Came):
+            if self.tokens:
+                self.tokens[index].came(happened)
             if self.first is None:
                 self.first = time.monotonic() - self.replies.orders[index].arrived
             return parts.came(happened)
@@ -129,7 +138,8 @@ class Exchange:
     def _choice(self, index: int, text: dict[str, list[str]]) -> Choice:
         ended = self.ends[index]
         reasoning, content = "".join(text["reasoning"]), "".join(text["content"])
-        return Choice(reasoning, content, finish(ended), self.parts[index].account(ended))
+        tokens = self.tokens[index].take() if self.tokens else {}
+        return Choice(reasoning, content, finish(ended), {"budget": self.parts[index].account(ended), **tokens})
 
     def _usage(self) -> dict[str, object]:
         return usage(self.prompt_tokens, [ended.ledger for ended in self.ends.values()])

@@ -25,12 +25,13 @@ Piece = tuple[Field, str]
 
 @dataclass(frozen=True, slots=True)
 class Style:
-    """How a reply is shown. `piece` gives the bytes of an id."""
+    """How a reply is shown. `piece` gives the bytes of an id; `ids`: whether they are shown too."""
 
     profile: Profile
     piece: Callable[[int], bytes]
     split: bool = False
     thoughts: bool = True
+    ids: bool = False
 
 
 class Parts:

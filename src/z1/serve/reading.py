@@ -41,7 +41,8 @@ class Manners:
 @dataclass(frozen=True, slots=True)
 class Wanted:
     """`orders` in the order of the choices; `split` puts thought and answer in fields of their own, and `thoughts`
-    says whether the thought is shown; `usage` asks for a stream's last chunk, and `control` allows "answer now".
+    says whether the thought is shown; `usage` asks for a stream's last chunk, and `control` allows "answer now";
+    `ids` asks for the reply's ids.
     """
 
     orders: tuple[Order, ...]
@@ -51,6 +52,7 @@ class Wanted:
     stream: bool = False
     usage: bool = False
     control: bool = False
+    ids: bool = False
 
 
 def read(request: Request, engine: Engine, manners: Manners) -> Wanted:
@@ -67,7 +69,7 @@ def read(request: Request, engine: Engine, manners: Manners) -> Wanted:
         "top_k": max(0, request.top_k or 0),
         "seed": seed,
     }
-    stops, policy = chat.stop_ids(engine.tokenizer, profile), asked_policy(request, engine, budget)
+    stops, policy = _stops(request, engine, profile), asked_policy(request, engine, budget)
     orders = tuple(
         Order(tuple(prompt), budget, Sampling(stops, **draws, sample=sample), request.stops, arrived, policy)
         for prompt in prompts
@@ -83,6 +85,7 @@ def read(request: Request, engine: Engine, manners: Manners) -> Wanted:
         stream=bool(request.stream),
         usage=bool(options and options.include_usage),
         control=bool(request.reasoning_control),
+        ids=bool(request.return_token_ids),
     )
 
 
@@ -128,6 +131,12 @@ def _check(request: Request, engine: Engine) -> None:
         raise UserError("logprobs", True, f"leave it out; the engine of {engine.name} gives none")
 
 
+def _stops(request: Request, engine: Engine, profile: chat.Profile) -> frozenset[int]:
+    """The ids that end the reply: the model's own unless they are ignored, and the request's."""
+    own = frozenset[int]() if request.ignore_eos else chat.stop_ids(engine.tokenizer, profile)
+    return own | frozenset(_in_vocabulary("stop_token_ids", request.stop_token_ids or [], engine.tokenizer))
+
+
 def _prompts(request: Request, engine: Engine, profile: chat.Profile, manners: Manners) -> Sequence[Sequence[int]]:
     if isinstance(request, ChatRequest):
         turns = [{"role": _role(turn.role), "content": turn.text} for turn in request.messages]
@@ -138,14 +147,14 @@ def _prompts(request: Request, engine: Engine, profile: chat.Profile, manners: M
     if not many or not all(many):
         raise UserError("prompt", "nothing", "give a text, or ids")
     made = [engine.tokenizer.encode(one) if isinstance(one, str) else one for one in many]
-    return [_in_vocabulary(ids, engine.tokenizer) for ids in made]
+    return [_in_vocabulary("prompt", ids, engine.tokenizer) for ids in made]
 
 
-def _in_vocabulary(ids: list[int], tokenizer: Any) -> list[int]:
+def _in_vocabulary(name: str, ids: list[int], tokenizer: Any) -> list[int]:
     size = len(tokenizer) if hasattr(tokenizer, "__len__") else None
     wrong = next((token for token in ids if token < 0 or (size is not None and token >= size)), None)
     if wrong is not None:
-        raise UserError("prompt", f"id {wrong}", f"give ids from 0 to {'' if size is None else size - 1}")
+        raise UserError(name, f"id {wrong}", f"give ids from 0 to {'' if size is None else size - 1}")
     return ids
 
 

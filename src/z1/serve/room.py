@@ -13,7 +13,7 @@ import threading
 import time
 from collections.abc import Callable, Coroutine, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -311,6 +311,7 @@ class _Carried:
     async def _drive(self, engine: Engine, session: Session) -> Ended:
         order, profile = self._order, chat.profile(engine.profile)
         made, total = window(engine.tokenizer, profile, order.budget, session.room)
+        made = replace(made, stops=order.sampling.stops)
         detector = chat.detector(engine.tokenizer, profile) if order.budget.thinks else None
         strings = chat.stop_strings(engine.tokenizer, order.stop)
         flow = Flow(made, total, detects=detector is not None, strings=strings)

@@ -27,7 +27,7 @@ NEUTRAL: dict[str, Callable[[Any], bool]] = {
     **dict.fromkeys(["frequency_penalty", "presence_penalty", "min_p", "min_tokens", "min_thinking_tokens"], _is(0)),
     **dict.fromkeys(["repetition_penalty", "best_of", "length_penalty"], _is(1)),
     **dict.fromkeys(["logit_bias", "functions", "tools", "bad_words"], lambda value: not value),
-    **dict.fromkeys(["echo", "ignore_eos", "use_beam_search", "prompt_logprobs"], lambda value: not value),
+    **dict.fromkeys(["echo", "use_beam_search", "prompt_logprobs"], lambda value: not value),
     "tool_choice": _is("none", "auto"),
     "parallel_tool_calls": _is(True, False),
     "response_format": lambda value: value == {"type": "text"},
@@ -183,6 +183,9 @@ class Request(_Strict):
     separate_reasoning: bool | None = Field(None, description="Thought and answer in fields of their own.")
     include_reasoning: bool | None = Field(None, description="False leaves the thought out of the reply.")
     reasoning_control: bool | None = Field(None, description="Allows to ask for the answer while it thinks.")
+    stop_token_ids: list[int] | None = Field(None, max_length=1000, description="Ids that end the reply, too.")
+    ignore_eos: bool | None = Field(None, description="The model's own ids for an end end nothing.")
+    return_token_ids: bool | None = Field(None, description="The reply's ids beside its text.")
 
     @model_validator(mode="before")
     @classmethod

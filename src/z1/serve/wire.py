@@ -23,12 +23,12 @@ DONE = b"data: [DONE]\n\n"
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """A reply that has ended: its text by field, how it ended, and its account."""
+    """A reply that has ended: its text by field, how it ended, and what else its choice says."""
 
     reasoning: str
     content: str
     finish: str
-    budget: Mapping[str, Any]
+    said: Mapping[str, Any]
 
 
 dumps = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
@@ -73,6 +73,10 @@ class Dialect(Protocol):
 
     def probe(self, index: int, probe: Mapping[str, Any]) -> bytes:
         """What would be answered by now, in a chunk without text."""
+        ...
+
+    def tokens(self, index: int, fields: Mapping[str, Any]) -> bytes:
+        """What is known of tokens, in a chunk without text."""
         ...
 
     def close(self, index: int, finish: str, budget: Mapping[str, Any]) -> bytes:
@@ -128,8 +132,11 @@ class Chat(_Frames):
 
     def probe(self, index: int, probe: Mapping[str, Any]) -> bytes:
         """What would be answered by now."""
-        empty = '"delta":{},"logprobs":null,"finish_reason":null'
-        return self._chunk(f'{{"index":{index},{empty},"probe":{dumps(probe)}}}')
+        return self._beside(index, {"probe": probe})
+
+    def tokens(self, index: int, fields: Mapping[str, Any]) -> bytes:
+        """What is known of tokens."""
+        return self._beside(index, fields)
 
     def close(self, index: int, finish: str, budget: Mapping[str, Any]) -> bytes:
         """Why it ended, and the account."""
@@ -141,6 +148,9 @@ class Chat(_Frames):
         said = [{"index": index, **self._message(choice)} for index, choice in enumerate(choices)]
         return self._whole(said, counts)
 
+    def _beside(self, index: int, fields: Mapping[str, Any]) -> bytes:
+        return self._chunk(dumps({"index": index, "delta": {}, "logprobs": None, "finish_reason": None, **fields}))
+
     def _delta(self, index: int, delta: str) -> bytes:
         return self._chunk(f'{{"index":{index},"delta":{delta},"logprobs":null,"finish_reason":null}}')
 
@@ -148,8 +158,7 @@ class Chat(_Frames):
         message: dict[str, Any] = {"role": "assistant", "content": choice.content}
         if choice.reasoning:
             message |= {"reasoning_content": choice.reasoning, "reasoning": choice.reasoning}
-        ending = {"logprobs": None, "finish_reason": choice.finish, "budget": choice.budget}
-        return {"message": message, **ending}
+        return {"message": message, "logprobs": None, "finish_reason": choice.finish, **choice.said}
 
 
 class Completion(_Frames):
@@ -167,7 +176,11 @@ class Completion(_Frames):
 
     def probe(self, index: int, probe: Mapping[str, Any]) -> bytes:
         """What would be answered by now."""
-        return self._text(index, '""', f'"finish_reason":null,"probe":{dumps(probe)}')
+        return self._beside(index, {"probe": probe})
+
+    def tokens(self, index: int, fields: Mapping[str, Any]) -> bytes:
+        """What is known of tokens."""
+        return self._beside(index, fields)
 
     def close(self, index: int, finish: str, budget: Mapping[str, Any]) -> bytes:
         """Why it ended, and the account."""
@@ -175,9 +188,14 @@ class Completion(_Frames):
 
     def whole(self, choices: Sequence[Choice], counts: Mapping[str, Any]) -> dict[str, Any]:
         """A text completion."""
-        ends = ({"logprobs": None, "finish_reason": c.finish, "budget": c.budget} for c in choices)
-        said = [{"index": i, "text": c.content, **end} for i, (c, end) in enumerate(zip(choices, ends, strict=True))]
+        said = [
+            {"index": index, "text": choice.content, "logprobs": None, "finish_reason": choice.finish, **choice.said}
+            for index, choice in enumerate(choices)
+        ]
         return self._whole(said, counts)
+
+    def _beside(self, index: int, fields: Mapping[str, Any]) -> bytes:
+        return self._chunk(dumps({"index": index, "text": "", "logprobs": None, "finish_reason": None, **fields}))
 
     def _text(self, index: int, text: str, ending: str) -> bytes:
         return self._chunk(f'{{"index":{index},"text":{text},"logprobs":null,{ending}}}')
