@@ -7,6 +7,7 @@
     room.py       the engine's thread: orders in, events out
     text.py       ids that are still coming, as text that is sure
     parts.py      thought, hint and answer as fields and offsets, and the account
+    tokens.py     the ids of a reply beside its text
     wire.py       OpenAI's two dialects, whole and in chunks
     exchange.py   one request from its first event to its last byte
     desk.py       limits, what is under way, answer now
