@@ -1,8 +1,8 @@
 """What does the server cost, beside the engine that it serves and beside vLLM's own server?
 
 256 clients at once on `bench-2m`, whose ids end no reply, in turns within one run: the engine driven directly, served
-with events gathered for 50 ms, and served with every event at once. The engine's thread is pinned to one core in all of
-them (Linux); clients and server share what is left. Ratios are of ids that the model chose, a second; above 1 the
+with events gathered for 50 ms, and served with every event at once. The engine is pinned to one core in all of them
+(Linux); clients and server share what is left. Ratios are of ids that the model chose, a second; above 1 the
 server is faster. The last line is JSON.
 
     bench/serve.py --quick                        ends under 50 s; vLLM: from the last full run
@@ -86,7 +86,7 @@ def measure(python: str | None, thinking: int, most: int, seconds: float) -> dic
     said: dict[str, Any] = {"over_engine_256": over(found, "served", "direct")[1], **waits(found, "served")}
     said["over_engine_256_quartiles"] = over(found, "served", "direct")
     said["per_token"] = {"over_engine_256": over(found, "per_token", "direct")[1], **waits(found, "per_token")}
-    said["engine_thread_cpu_over_direct"] = spread([t["served"].engine_cpu / t["direct"].engine_cpu for t in found])
+    said["engine_cpu_over_direct"] = spread([t["served"].engine_cpu / t["direct"].engine_cpu for t in found])
     said["server_cpu_ms_a_request"] = round(1000 * median(t["served"].server_cpu for t in found) / STREAMS, 2)
     said["ids_per_second"] = {name: round(median(turns[name].rate for turns in found)) for name in found[0]}
     if python:

@@ -36,7 +36,7 @@ ROOT = Path(__file__).parents[2]
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """One arm in one round: chosen ids, wall seconds, CPU seconds of the engine's thread and of the rest of the server,
+    """One arm in one round: chosen ids, wall seconds, CPU seconds of the engine and of the rest of the server,
     and seconds to the first piece and between pieces of every stream.
     """
 
@@ -96,8 +96,8 @@ class _Process:
     command: list[str]
     url = ""
 
-    def __init__(self, streams: int, thinking: int) -> None:
-        self._requests, self.thinking = requests(streams, thinking), thinking
+    def __init__(self, streams: int, core: int, thinking: int) -> None:
+        self._requests, self.core, self.thinking = requests(streams, thinking), core, thinking
 
     def __enter__(self) -> Self:
         path = os.pathsep.join([str(ROOT / "src"), str(ROOT)])
@@ -119,15 +119,20 @@ class _Process:
         self._process.wait(30)
 
     def ask(self, bodies: Sequence[dict[str, Any]]) -> tuple[list[Stream], float]:
-        """Everybody at once."""
-        return asyncio.run(many(self.url, bodies))
+        """Everybody at once, from the cores that the engine has not."""
+        before = os.sched_getaffinity(0)
+        os.sched_setaffinity(0, before - {self.core})
+        try:
+            return asyncio.run(many(self.url, bodies))
+        finally:
+            os.sched_setaffinity(0, before)
 
 
 class Served(_Process):
-    """Our server. Its engine's thread is the one that is busiest."""
+    """Our server, kept off the engine's core as the clients are."""
 
     def __init__(self, streams: int, core: int, thinking: int, *, milliseconds: int) -> None:
-        super().__init__(streams, thinking)
+        super().__init__(streams, core, thinking)
         self.command = [sys.executable, "-m", "bench.serving.server", str(streams), str(core), str(milliseconds)]
 
     def __enter__(self) -> Self:
@@ -146,27 +151,25 @@ class Served(_Process):
         return self._turn({"max_tokens": self.thinking + ANSWER})
 
     def _turn(self, settings: dict[str, Any]) -> Turn:
-        before = self._threads()
+        before = self._spent()
         common = {"model": SHAPE.name, "temperature": 0, **settings}
         streams, seconds = self.ask([{**common, "prompt": list(request.prompt)} for request in self._requests])
-        spent = sorted(cpu - before.get(thread, 0.0) for thread, cpu in self._threads().items())
+        server, engine = (after - start for after, start in zip(self._spent(), before, strict=True))
         ids = sum(stream.budget["used"] + stream.budget["answer_tokens"] for stream in streams)
-        return Turn(ids, seconds, spent[-1], sum(spent[:-1]), *_times(streams))
+        return Turn(ids, seconds, engine, server, *_times(streams))
 
-    def _threads(self) -> dict[str, float]:
-        """CPU seconds of each of the server's threads."""
-        found = {}
-        for thread in Path(f"/proc/{self._process.pid}/task").iterdir():
-            ticks = (thread / "stat").read_text().rpartition(")")[2].split()[11:13]
-            found[thread.name] = sum(map(int, ticks)) / os.sysconf("SC_CLK_TCK")
-        return found
+    def _spent(self) -> tuple[float, float]:
+        """CPU seconds of the server's process, and of its engine's."""
+        own = self._process.pid
+        children = Path(f"/proc/{own}/task/{own}/children").read_text().split()
+        return _cpu(own), sum(map(_cpu, children))
 
 
 class Peer(_Process):
     """vLLM's own server on the same weights, kept to the engine's core and the rest as ours is."""
 
     def __init__(self, python: str, core: int, streams: int, thinking: int) -> None:
-        super().__init__(streams, thinking)
+        super().__init__(streams, core, thinking)
         self._folder = tempfile.TemporaryDirectory()
         save(Path(self._folder.name))
         serve = ["-m", "vllm.entrypoints.openai.api_server", "--model", self._folder.name, "--host", "127.0.0.1"]
@@ -209,6 +212,11 @@ class Peer(_Process):
         common = {"model": SHAPE.name, "temperature": 0, "max_tokens": self.thinking + ANSWER, "ignore_eos": True}
         streams, seconds = self.ask([{**common, "prompt": list(request.prompt)} for request in self._requests])
         return Turn(sum(stream.usage["completion_tokens"] for stream in streams), seconds, 0.0, 0.0, *_times(streams))
+
+
+def _cpu(pid: int | str) -> float:
+    ticks = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[11:13]
+    return sum(map(int, ticks)) / os.sysconf("SC_CLK_TCK")
 
 
 def _times(streams: Sequence[Stream]) -> tuple[list[float], list[float]]:

@@ -10,6 +10,7 @@ import os
 from pathlib import Path
 from typing import Any, Self
 
+import torch
 from transformers import PreTrainedTokenizerFast
 
 from bench.thinking.models import SHAPES, make_model, make_tokenizer
@@ -37,6 +38,7 @@ def tokenizer() -> Any:
 
 def engine(slots: int, core: int | None) -> Pinned:
     """The engine over a new copy of the weights."""
+    torch.set_num_threads(1)
     settings = LocalSettings(slots=slots, length=LENGTH)
     made = Pinned(make_model(SHAPE, "cpu", LENGTH), tokenizer(), (SHAPE.name, "plain"), settings)
     made.core = core

@@ -7,11 +7,12 @@ Says its address on standard output, and serves until it is told to stop.
 
 from __future__ import annotations
 
+import os
 import sys
-
-import torch
+from functools import partial
 
 from bench.serving.model import engine
+from z1.engines.apart import Apart
 from z1.serve.app import make_app
 from z1.serve.desk import Desk, Limits
 from z1.serve.reading import Manners
@@ -20,9 +21,9 @@ from z1.serve.running import Address, run
 
 def main(slots: int, core: int, milliseconds: int) -> None:
     """Serve."""
-    torch.set_num_threads(1)
+    os.sched_setaffinity(0, os.sched_getaffinity(0) - {core})
     limits = Limits(replies=4 * slots, every=milliseconds / 1000)
-    app = make_app(Desk(engine(slots, core), Manners(temperature=0.0), limits))
+    app = make_app(Desk(Apart(partial(engine, slots, core)), Manners(temperature=0.0), limits))
     run(app, Address(port=0, grace=1), lambda url: print(url, flush=True))
 
 

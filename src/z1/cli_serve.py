@@ -11,6 +11,7 @@ import os
 import shlex
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -88,6 +89,13 @@ def read_efforts(path: Path) -> dict[str, int]:
 
 
 def _local(what: What) -> Engine:
+    from z1.engines.apart import Apart
+
+    return Apart(partial(_computed, what))
+
+
+def _computed(what: What) -> Engine:
+    """In the process that computes."""
     from z1.engines.local import LocalSettings, load
 
     return load(what.model or shipped(), LocalSettings(what.slots, what.length), what.profile)

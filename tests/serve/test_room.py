@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import threading
+import os
+import signal
 from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 from types import TracebackType
 from typing import Any
 
@@ -12,6 +14,7 @@ import pytest
 
 from tests.serve.scripts import ANSWER, FORCED, HINT, THOUGHT, says, scripted
 from z1.engines import Engine, Sampling
+from z1.engines.apart import Apart
 from z1.engines.scripted import ScriptedEngine, ScriptedSession
 from z1.errors import EngineFault, UserError
 from z1.serve.budget import Budget
@@ -94,9 +97,9 @@ def test_answer_now_acts_once_and_says_so() -> None:
     async def act(room: Room) -> tuple[list[bool], list[Event]]:
         replies = room.place([order()])
         await begun(replies)
-        said = [await replies.answer_now(), await replies.answer_now()]
+        said = [replies.answer_now(), replies.answer_now()]
         events = await story(replies)
-        return [*said, await replies.answer_now()], events
+        return [*said, replies.answer_now()], events
 
     said, events = within(act, scripted(pace=0.1))
     assert said == [True, False, False]
@@ -116,7 +119,7 @@ class Opening(ScriptedEngine):
 def test_answer_now_before_the_thought_has_begun(thinking: int | None, acts: bool) -> None:
     async def act(room: Room) -> tuple[list[bool], list[Event]]:
         replies = room.place([order(thinking=thinking)])
-        return [await replies.answer_now(), await replies.answer_now()], await story(replies)
+        return [replies.answer_now(), replies.answer_now()], await story(replies)
 
     said, events = within(act, Opening(says))
     assert said == [acts, False]
@@ -232,7 +235,22 @@ def test_a_room_that_is_closed_gives_up_what_is_under_way_and_takes_no_more() ->
     assert isinstance(late, Broke)
     assert not alive
     assert engine.ended
-    assert not [thread for thread in threading.enumerate() if thread.name == "z1-engine"]
+
+
+def test_an_engine_whose_process_dies_breaks_what_is_under_way_and_is_known_to_be_gone() -> None:
+    async def act(room: Room) -> tuple[Event, bool, list[Event]]:
+        replies = room.place([order()])
+        await begun(replies)
+        os.kill(room.engine._process.pid, signal.SIGKILL)  # type: ignore[attr-defined]
+        last = (await story(replies))[-1]
+        return last, room.alive, await story(room.place([order()]))
+
+    last, alive, (late,) = within(act, Apart(partial(scripted, pace=0.05)))
+    assert isinstance(last, Broke)
+    assert "process has ended" in str(last.error)
+    assert isinstance(last.error, EngineFault)
+    assert isinstance(late, Broke)
+    assert not alive
 
 
 def test_a_room_without_replies_sleeps() -> None:

@@ -5,6 +5,7 @@
     exits.py      what may end a thought early: circles, and an answer that stays the same
     scripted.py   a model whose thoughts are written down, for tests and examples
     local.py      a transformers model in this process, with continuous batching
+    apart.py      any of them in a process of its own
     slots.py      which context has which place in the store of keys and values
     decoder.py    how a step of a Qwen2, Qwen3 or Llama is computed
     general.py    how a step of any other decoder is computed, slower

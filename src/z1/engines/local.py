@@ -21,7 +21,7 @@ from z1.chat import Tokenizer
 from z1.engines.choose import choose
 from z1.engines.decoder import FAMILIES, Chunk, Decoder, supports
 from z1.engines.general import General, refuse_partial_attention
-from z1.engines.protocol import Capabilities, Reason, Sampled, Sampling
+from z1.engines.protocol import Capabilities, Reason, Sampled, Sampling, refuse_unfit
 from z1.engines.slots import Context, Slots, shared_soon
 from z1.engines.weights import load_model
 from z1.errors import EngineFault, UserError
@@ -115,10 +115,7 @@ class LocalEngine:
 
     async def open(self, prompt: Sequence[int], sampling: Sampling) -> LocalSession:
         """A session whose context is `prompt`."""
-        if not prompt:
-            raise UserError("prompt", "no ids", "ask something")
-        if len(prompt) >= self.length:
-            raise UserError("prompt", f"{len(prompt)} ids", f"give fewer than the {self.length} that the context holds")
+        refuse_unfit(prompt, self.length)
         return LocalSession(self, Context(list(prompt)), sampling)
 
     async def __aenter__(self) -> Self:

@@ -15,6 +15,7 @@ from types import TracebackType
 from typing import Protocol, Self
 
 from z1.chat import Tokenizer
+from z1.errors import UserError
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,3 +143,11 @@ class Engine(Protocol):
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None: ...
+
+
+def refuse_unfit(prompt: Sequence[int], length: int) -> None:
+    """Raises UserError where a context of `length` ids cannot begin with `prompt`."""
+    if not prompt:
+        raise UserError("prompt", "no ids", "ask something")
+    if len(prompt) >= length:
+        raise UserError("prompt", f"{len(prompt)} ids", f"give fewer than the {length} that the context holds")

@@ -24,9 +24,9 @@ import openai
 
 from z1.chat import Tokenizer, text_of
 from z1.engines.cutting import CUT, unless
-from z1.engines.protocol import Capabilities, Reason, Sampled, Sampling
+from z1.engines.protocol import Capabilities, Reason, Sampled, Sampling, refuse_unfit
 from z1.engines.vllm_request import FREE
-from z1.errors import EngineFault, UserError
+from z1.errors import EngineFault
 
 CONNECTS = 3
 """How often a connection is tried."""
@@ -148,10 +148,7 @@ class RemoteEngine:
 
     async def open(self, prompt: Sequence[int], sampling: Sampling) -> RemoteSession:
         """A session whose context is `prompt`."""
-        if not prompt:
-            raise UserError("prompt", "no ids", "ask something")
-        if len(prompt) >= self.length:
-            raise UserError("prompt", f"{len(prompt)} ids", f"give fewer than the {self.length} that the context holds")
+        refuse_unfit(prompt, self.length)
         return RemoteSession(self, prompt, sampling)
 
     async def complete(

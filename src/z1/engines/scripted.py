@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self
 
-from z1.engines.protocol import Capabilities, Reason, Sampled, Sampling
-from z1.errors import EngineFault, UserError
+from z1.engines.protocol import Capabilities, Reason, Sampled, Sampling, refuse_unfit
+from z1.errors import EngineFault
 
 Next = Callable[[Sequence[int]], int]
 """The next id, from the whole context."""
@@ -126,8 +126,7 @@ class ScriptedEngine:
 
     async def open(self, prompt: Sequence[int], sampling: Sampling) -> ScriptedSession:
         """A session whose context is `prompt`."""
-        if len(prompt) >= self.length:
-            raise UserError("prompt", f"{len(prompt)} ids", f"give fewer than the {self.length} that the context holds")
+        refuse_unfit(prompt, self.length)
         return ScriptedSession(self, prompt, sampling)
 
     async def __aenter__(self) -> Self:

@@ -21,7 +21,7 @@ from typing import Any, Self
 
 from z1.chat import Tokenizer
 from z1.engines.cutting import CUT, unless
-from z1.engines.protocol import Capabilities, Reason, Sampled, Sampling
+from z1.engines.protocol import Capabilities, Reason, Sampled, Sampling, refuse_unfit
 from z1.engines.weights import load_tokenizer, names
 from z1.errors import EngineFault, UserError
 
@@ -191,10 +191,7 @@ class VllmEngine:
 
     async def open(self, prompt: Sequence[int], sampling: Sampling) -> VllmSession:
         """A session whose context is `prompt`."""
-        if not prompt:
-            raise UserError("prompt", "no ids", "ask something")
-        if len(prompt) >= self.length:
-            raise UserError("prompt", f"{len(prompt)} ids", f"give fewer than the {self.length} that the context holds")
+        refuse_unfit(prompt, self.length)
         return VllmSession(self, prompt, sampling)
 
     def request(self) -> _Request:

@@ -4,7 +4,7 @@
     schema.py     what a request may say; what it may not is refused
     reading.py    from a request to orders
     policy.py     when a thought may end early, and what is told of probes
-    room.py       the engine's thread: orders in, events out
+    room.py       replies under way: orders in, events out
     text.py       ids that are still coming, as text that is sure
     parts.py      thought, hint and answer as fields and offsets, and the account
     tokens.py     the ids of a reply beside its text

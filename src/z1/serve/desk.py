@@ -159,7 +159,7 @@ class Desk:
             return False, "no reply of this id is under way"
         if not running.control:
             return False, "its request did not say reasoning_control: true"
-        acted = await running.exchange.replies.answer_now()
+        acted = running.exchange.replies.answer_now()
         return acted, None if acted else "its thought has ended, or was asked to before"
 
     async def count(self, text: str) -> int:

@@ -3,7 +3,7 @@
 An engine that stands for another server can hand a request on as it is. That is done where a request asks for no
 thinking and either wants what z1 has no hand in (tools, response formats, log-probabilities, whatever the upstream
 knows), or talks to a family that does not think by itself. Nothing of it is changed, and the answer is the upstream's
-to the byte. The engine speaks in its own thread; what it reads crosses over piece by piece.
+to the byte.
 """
 
 from __future__ import annotations
@@ -69,13 +69,12 @@ class Relayed(Response):
     def __init__(self, room: Room, engine: PassesOn, request: tuple[str, Mapping[str, Any]], done: Callable[[], None]):
         self._room, self._engine, self._request, self._done = room, engine, request, done
         self._heard: asyncio.Queue[tuple[int, str] | bytes | Exception | None] = asyncio.Queue()
-        self._server = asyncio.get_running_loop()
         self.background = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send what comes as it comes; a client that goes away closes the upstream's stream."""
         fetching = self._room.spawn(self._fetch())
-        leaving = self._server.create_task(_gone(receive, fetching.cancel))
+        leaving = asyncio.create_task(_gone(receive, fetching.cancel))
         try:
             await self._answer(scope, receive, send)
         finally:
@@ -102,7 +101,7 @@ class Relayed(Response):
         await send({"type": "http.response.body", "body": b""})
 
     async def _fetch(self) -> None:
-        """In the engine's thread."""
+        """Beside the engine's replies, so that it ends when they do."""
         try:
             async with self._engine.pass_on(*self._request) as answer:
                 self._hear((answer.status, answer.kind))
@@ -116,7 +115,7 @@ class Relayed(Response):
             raise
 
     def _hear(self, what: tuple[int, str] | bytes | Exception | None) -> None:
-        self._server.call_soon_threadsafe(self._heard.put_nowait, what)
+        self._heard.put_nowait(what)
 
 
 async def _gone(receive: Receive, stop: Callable[[], object]) -> None:

@@ -1,18 +1,16 @@
-"""Where do replies come about while the server talks to its clients?
+"""Where do replies come about?
 
-The engine and all windows live in a thread with an event loop of its own, so that a step of the model never waits for a
-client, nor a client for a step. Orders go in, events come out: what came since the last look at each reply, at most
-every `every` seconds a reply, all in one wake-up of the server's loop. What ends, ends here: a reply whose client went
-away gives back its session at once.
+Windows are driven here, in the server's loop, beside an engine that computes elsewhere (one that computes in this
+process holds up everybody for as long as a step takes). Orders go in, events come out: what came since the last look
+at each reply, at most every `every` seconds a reply. What ends, ends here: a reply whose client went away gives back
+its session at once.
 """
 
 from __future__ import annotations
 
 import asyncio
-import threading
 import time
 from collections.abc import Callable, Coroutine, Sequence
-from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, NamedTuple
@@ -81,11 +79,12 @@ Told = tuple[int, Event]
 
 
 class Replies:
-    """One request's replies under way, as the server's loop sees them."""
+    """One request's replies under way."""
 
-    def __init__(self, room: Room, orders: Sequence[Order]) -> None:
+    def __init__(self, orders: Sequence[Order]) -> None:
         self.orders = tuple(orders)
-        self._room = room
+        self.carried: dict[int, _Carried] = {}
+        """Those that have not ended, as the room knows them."""
         self._events: list[Told] = []
         self._waiting: asyncio.Future[None] | None = None
 
@@ -97,48 +96,52 @@ class Replies:
         events, self._events = self._events, []
         return events
 
-    async def answer_now(self) -> bool:
+    def answer_now(self) -> bool:
         """Stop the thoughts; whether that changed anything."""
-        return await self._room.ask(self)
+        acted = [carried.answer_now() for carried in self.carried.values()]
+        return any(acted)
 
     def cancel(self) -> None:
         """Give them up; their sessions are freed at once. No effect on what has ended."""
-        self._room.cancel(self)
+        for carried in self.carried.values():
+            carried.task.cancel()
 
-    def tell(self, told: Told) -> None:
-        """An event has come (the room calls this in the server's loop)."""
-        self._events.append(told)
+    def tell(self, index: int, event: Event) -> None:
+        """Something has happened to one of them."""
+        self._events.append((index, event))
         if self._waiting is not None and not self._waiting.done():
             self._waiting.set_result(None)
 
 
 class Room:
-    """The engine's thread. Made in the server's loop; `open` before the first order, `close` after the last."""
+    """Where replies come about. `open` before the first order, `close` after the last."""
 
     def __init__(self, engine: Engine, every: float = 0.05) -> None:
         self.engine, self._every = engine, every
-        self._running: dict[Replies, dict[int, _Carried]] = {}
-        self._out: list[tuple[Replies, Told]] = []
-        self._failure: BaseException | None = None
+        self._running: dict[Replies, None] = {}
+        self._beside: set[asyncio.Task[None]] = set()
+        self._work, self._open = asyncio.Event(), False
         self.rounds = 0
 
     async def open(self) -> None:
-        """Start the thread and the engine. Raises what the engine raises."""
-        self._server = asyncio.get_running_loop()
-        self._ready: asyncio.Future[None] = self._server.create_future()
-        self._thread = threading.Thread(target=lambda: asyncio.run(self._live()), name="z1-engine", daemon=True)
-        self._thread.start()
-        await self._ready
+        """Start the engine. Raises what the engine raises."""
+        await self.engine.__aenter__()
+        self._open = True
+        self._looking = asyncio.create_task(self._rounds())
 
     async def close(self) -> None:
-        """Give up what is under way, close the engine, and end the thread."""
-        self._to_engine(self._finish)
-        await asyncio.to_thread(self._thread.join)
+        """Give up what is under way, and close the engine."""
+        self._open = False
+        tasks = [carried.task for carried in self._all()] + [*self._beside, self._looking]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await self.engine.__aexit__(None, None, None)
 
     @property
     def alive(self) -> bool:
         """Whether orders can be taken."""
-        return self._failure is None and self._thread.is_alive()
+        return self._open and getattr(self.engine, "alive", True)
 
     @property
     def running(self) -> int:
@@ -147,51 +150,31 @@ class Room:
 
     def place(self, orders: Sequence[Order]) -> Replies:
         """Begin the replies of a request."""
-        replies = Replies(self, orders)
-        if not self._to_engine(self._begin, replies):
-            replies.tell((0, Broke(EngineFault("the engine is gone"))))
+        replies = Replies(orders)
+        if not self.alive:
+            replies.tell(0, Broke(EngineFault("the engine is gone")))
+            return replies
+        self._running[replies] = None
+        for index, order in enumerate(replies.orders):
+            carried = replies.carried[index] = _Carried(order, partial(replies.tell, index))
+            carried.task = asyncio.create_task(carried.run(self.engine))
+            carried.task.add_done_callback(partial(self._gone, replies, index))
+        self._work.set()
         return replies
 
-    def cancel(self, replies: Replies) -> None:
-        """Give replies up."""
-        self._to_engine(self._drop, replies)
-
-    def spawn(self, work: Coroutine[Any, Any, None]) -> Future[None]:
-        """Run `work` in the engine's loop, beside the replies. Raises EngineFault where there is none."""
+    def spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        """Run `work` beside the replies. Raises EngineFault where there is no engine."""
         if not self.alive:
             work.close()
             raise EngineFault("the engine is gone")
-        return asyncio.run_coroutine_threadsafe(work, self._loop)
-
-    async def ask(self, replies: Replies) -> bool:
-        """Ask for the answers now; whether that changes anything."""
-        said: asyncio.Future[bool] = self._server.create_future()
-        if not self._to_engine(self._answer_now, replies, said):
-            return False
-        return await said
-
-    # What follows runs in the engine's thread.
-
-    async def _live(self) -> None:
-        self._loop = asyncio.get_running_loop()
-        self._work, self._over = asyncio.Event(), False
-        try:
-            async with self.engine:
-                self._to_server(self._settle, None)
-                await self._rounds()
-        except BaseException as error:
-            self._failure = error
-            self._to_server(self._settle, error)
-        finally:
-            tasks = [carried.task for carried in self._all()]
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
-            self._flush()
+        task = asyncio.create_task(work)
+        self._beside.add(task)
+        task.add_done_callback(self._beside.discard)
+        return task
 
     async def _rounds(self) -> None:
         """Look at every reply whose turn it is; one that has said nothing yet is looked at every time."""
-        while not self._over:
+        while True:
             if not self._running:
                 self._work.clear()
                 await self._work.wait()
@@ -202,73 +185,17 @@ class Room:
                     carried.look(now + self._every)
             await asyncio.sleep(TICK)
 
-    def _finish(self) -> None:
-        self._over = True
-        self._work.set()
-
     def _all(self) -> list[_Carried]:
-        return [carried for group in self._running.values() for carried in group.values()]
-
-    def _begin(self, replies: Replies) -> None:
-        group = self._running[replies] = {}
-        for index, order in enumerate(replies.orders):
-            carried = group[index] = _Carried(order, partial(self._post, replies, index))
-            carried.task = self._loop.create_task(carried.run(self.engine))
-            carried.task.add_done_callback(partial(self._gone, replies, index))
-        self._work.set()
+        return [carried for replies in self._running for carried in replies.carried.values()]
 
     def _gone(self, replies: Replies, index: int, _: asyncio.Task[None]) -> None:
-        group = self._running[replies]
-        del group[index]
-        if not group:
+        del replies.carried[index]
+        if not replies.carried:
             del self._running[replies]
-
-    def _drop(self, replies: Replies) -> None:
-        for carried in self._running.get(replies, {}).values():
-            carried.task.cancel()
-
-    def _answer_now(self, replies: Replies, said: asyncio.Future[bool]) -> None:
-        acted = [carried.answer_now() for carried in self._running.get(replies, {}).values()]
-        self._to_server(lambda: None if said.done() else said.set_result(any(acted)))
-
-    def _post(self, replies: Replies, index: int, event: Event) -> None:
-        if not self._out:
-            self._loop.call_soon(self._flush)
-        self._out.append((replies, (index, event)))
-
-    def _flush(self) -> None:
-        batch, self._out = self._out, []
-        self._to_server(_deliver, batch)
-
-    # Between the two threads.
-
-    def _settle(self, error: BaseException | None) -> None:
-        if self._ready.done():
-            return
-        if error is None:
-            self._ready.set_result(None)
-        else:
-            self._ready.set_exception(error)
-
-    def _to_server(self, call: Callable[..., None], *arguments: object) -> None:
-        if not self._server.is_closed():
-            self._server.call_soon_threadsafe(call, *arguments)
-
-    def _to_engine(self, call: Callable[..., None], *arguments: object) -> bool:
-        try:
-            self._loop.call_soon_threadsafe(call, *arguments)
-        except RuntimeError:  # its loop is closed
-            return False
-        return True
-
-
-def _deliver(batch: list[tuple[Replies, Told]]) -> None:
-    for replies, told in batch:
-        replies.tell(told)
 
 
 class _Carried:
-    """One reply on its way, in the engine's thread."""
+    """One reply on its way."""
 
     task: asyncio.Task[None]
 

@@ -17,10 +17,6 @@ import uvicorn
 
 from z1.errors import UserError
 
-QUICK = 0.0001
-"""Seconds after which one thread makes room for the other: the engine's many small steps each need a turn (Python's
-own 5 ms would cost it a tenth of its speed, see LOG.md)."""
-
 
 @dataclass(frozen=True, slots=True)
 class Address:
@@ -43,7 +39,6 @@ def run(app: Any, address: Address, tell: Callable[[str], None]) -> None:
     """Serve until a signal comes; `tell` is given the address once it listens. Raises UserError where it is taken."""
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(message)s")
     logging.getLogger("uvicorn").setLevel(logging.WARNING)
-    sys.setswitchinterval(QUICK)
     listening = _listen(address)
     host, port = listening.getsockname()[:2]
     tell(f"http://{f'[{host}]' if ':' in host else host}:{port}")
