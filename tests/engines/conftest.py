@@ -50,6 +50,7 @@ def vllm_server(vllm_python: str, tmp_path_factory: pytest.TempPathFactory) -> I
     command += ["--served-model-name", "z1-tiny", "--host", "127.0.0.1", "--port", str(port), "--dtype", "float32"]
     command += ["--enforce-eager", "--max-model-len", "512", "--max-num-seqs", "16", "--async-scheduling"]
     command += ["--block-size", "32", "--num-gpu-blocks-override", "24"]
+    command += ["--enable-auto-tool-choice", "--tool-call-parser", "hermes"]
     env = {**os.environ, **QUIET, "PYTHONPATH": str(Path(z1.__file__).parent.parent)}
     log = tmp_path_factory.mktemp("vllm") / "log"
     with log.open("w") as lines, subprocess.Popen(command, stdout=lines, stderr=lines, env=env) as server:

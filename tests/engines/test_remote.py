@@ -9,11 +9,13 @@ from dataclasses import replace
 from hashlib import blake2b
 from typing import Any
 
+import openai
 import pytest
 
 from tests.engines import conformance
 from tests.engines.upstream import Upstream, serving
 from tests.serve import conftest as second
+from z1 import world
 from z1.ask import Options, ask, shipped
 from z1.engines import Engine, Reason, Sampling, local
 from z1.engines import remote as engines
@@ -208,6 +210,15 @@ def test_a_budget_is_passed_on_where_the_upstream_keeps_windows() -> None:
     assert not with_engine(Upstream(letters), keeps)
     assert with_engine(Upstream(letters), keeps, windows=True)
 
+    async def told(engine: RemoteEngine) -> list[Any]:
+        body = {"tools": [], "vllm_xargs": {"z1_markers": ["<tool_call>"]}}
+        return [engine.window(body, None, None, None), engine.window(body, 5, 9, "so:")]
+
+    assert with_engine(Upstream(letters), told, windows=False) == [None, None]
+    free, given = with_engine(Upstream(letters), told, windows=True)
+    assert free == {"tools": [], "vllm_xargs": {"z1_markers": ["<tool_call>"], "z1_window": -1}}
+    assert given["vllm_xargs"] == {"z1_markers": ["<tool_call>"], "z1_window": 5, "z1_answer": 9, "z1_hint": "so:"}
+
 
 @pytest.mark.parametrize("law", conformance.LAWS, ids=lambda law: law.__name__)
 def test_law_holds_in_front_of_a_second_z1(law: conformance.Law) -> None:
@@ -249,3 +260,43 @@ def test_vllm_over_loopback_keeps_every_law(vllm_server: str) -> None:
             return engine.capabilities.ids and engine.keeps_windows
 
     assert asyncio.run(run())
+
+
+NAMED = {"type": "function", "function": {"name": "add"}}
+ONE = {"type": "object", "properties": {"a": {"type": "integer"}}, "required": ["a"], "additionalProperties": False}
+TOOLS: list[Any] = [{**NAMED, "function": {"name": "add", "parameters": ONE}}]
+YES: Any = {"type": "json_schema", "json_schema": {"name": "yes", "schema": {"enum": ["yes", "no"]}}}
+
+
+@pytest.mark.timeout(1500)
+@pytest.mark.parametrize("stream", [False, True])
+def test_tools_and_schemas_are_vllms_through_z1_with_a_budget_beside_them_where_vllm_keeps_it(
+    vllm_server: str, stream: bool
+) -> None:
+    question = world.recognise("s = 0\nfor i in range(9):\n    s = s + i * 2\nprint(s)") or ""
+
+    def said(url: str, **body: Any) -> tuple[str, str, str, str]:
+        """Content, the calls' names and arguments, and how it ended, as the official client puts them together."""
+        with openai.OpenAI(base_url=f"{url}/v1", api_key="none", max_retries=0) as client:
+            ask: Any = {"model": "z1-tiny", "messages": [{"role": "user", "content": question}], "temperature": 0}
+            made: Any = client.chat.completions.create(**ask, max_tokens=150, stream=stream, **body)
+            choices = [c for chunk in made for c in chunk.choices] if stream else made.choices
+        turns = [choice.delta if stream else choice.message for choice in choices]
+        calls = [call.function for turn in turns for call in turn.tool_calls or ()]
+        texts = [[turn.content for turn in turns], [call.name for call in calls], [call.arguments for call in calls]]
+        content, names, arguments = ("".join(filter(None, each)) for each in texts)
+        return content, names, arguments, choices[-1].finish_reason
+
+    with second.serving(engines.load(engines.Upstream(f"{vllm_server}/v1"), str(shipped()))) as there:
+        for body in ({"response_format": YES}, {"tools": TOOLS, "tool_choice": NAMED}, {"tools": TOOLS}):
+            assert said(there.url, **body) == said(vllm_server, **body)
+        assert said(there.url, response_format=YES)[0] in ('"yes"', '"no"')
+        assert not stream or said(there.url, tools=TOOLS, tool_choice=NAMED)[1] == "add"
+        budget = {"thinking_budget": 9, "answer_tokens": 24}
+        kept = said(there.url, tools=TOOLS, extra_body=budget)
+        assert kept == said(there.url, extra_body=budget)
+        assert "I overthought it" in kept[0]
+        with pytest.raises(openai.APIError, match="structured outputs"):
+            said(there.url, response_format=YES, extra_body=budget)
+        with pytest.raises(openai.BadRequestError, match="tools: this server cannot keep it"):
+            said(there.url, tools=TOOLS, extra_body={"deadline_ms": 9})

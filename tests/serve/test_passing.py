@@ -30,10 +30,14 @@ class Said:
 class Proxy(ScriptedEngine):
     """Stands for another server, which answers what it was sent."""
 
-    def __init__(self, profile: str = "z1-tiny") -> None:
+    def __init__(self, profile: str = "z1-tiny", *, windows: bool = False) -> None:
         super().__init__(says, profile=profile)
+        self.windows = windows
         self.heard: list[tuple[str, Any]] = []
         self.left = asyncio.Event()
+
+    def window(self, body: Mapping[str, Any], *asked: Any) -> Mapping[str, Any] | None:
+        return {**body, "window": list(asked)} if self.windows else None
 
     @asynccontextmanager
     async def pass_on(self, path: str, body: Mapping[str, Any]) -> AsyncIterator[Said]:
@@ -75,6 +79,43 @@ def test_a_budget_beside_it_is_refused_since_nobody_would_keep_it() -> None:
         assert one.post(**{**ASK, **TOOLS, "model": "other"}).status_code == 400
     with serving(engine, Manners(thinking=5)) as one:
         assert one.post(**{**ASK, **TOOLS}).status_code == 400
+    assert not engine.heard
+
+
+@pytest.mark.parametrize(
+    ("asked", "window"),
+    [
+        ({"thinking_budget": 5}, [5, None, None]),
+        ({"thinking": {"type": "enabled", "budget_tokens": 5}, "answer_tokens": 9}, [5, 9, None]),
+        ({"reasoning_effort": "low", "hint": "so:"}, [1024, None, "so:</think>"]),
+        ({"chat_template_kwargs": {"enable_thinking": False}}, [0, None, None]),
+        ({"answer_tokens": 9}, [77, 9, None]),
+        ({"thinking_budget": -1}, [None, None, None]),
+        ({}, [77, None, None]),
+    ],
+)
+def test_an_upstream_that_keeps_windows_is_told_the_budget(asked: dict[str, Any], window: list[Any]) -> None:
+    engine = Proxy("qwen3", windows=True)
+    with serving(engine, Manners(thinking=77)) as one:
+        assert one.post(**ASK, **TOOLS, **asked).status_code == 418
+        assert one.post(**ASK, **asked, max_tokens=900).status_code == 200
+    assert engine.heard == [("/chat/completions", {**ASK, **TOOLS, "window": window})]
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        {"deadline_ms": 5},
+        {"thinking_budget": 5, "policy": {"stable": 2}},
+        {"thinking_budget": 5, "reasoning": {"exclude": True}},
+        {"thinking_budget": "5"},
+        {"thinking_budget": 5, "max_thinking_tokens": 6},
+    ],
+)
+def test_what_even_such_an_upstream_does_not_keep_is_refused(asked: dict[str, Any]) -> None:
+    engine = Proxy("qwen3", windows=True)
+    with serving(engine) as one:
+        assert one.post(**ASK, **TOOLS, **asked).status_code == 400
     assert not engine.heard
 
 

@@ -25,7 +25,7 @@ import openai
 from z1.chat import Tokenizer, text_of
 from z1.engines.cutting import CUT, unless
 from z1.engines.protocol import Capabilities, Reason, Sampled, Sampling, refuse_unfit
-from z1.engines.vllm_request import FREE
+from z1.engines.vllm_request import FREE, Asked
 from z1.errors import EngineFault
 
 CONNECTS = 3
@@ -146,6 +146,15 @@ class RemoteEngine:
         except httpx2.HTTPError as error:
             raise EngineFault(f"the upstream failed: {error!r}") from error
 
+    def window(
+        self, body: Mapping[str, Any], thinking: int | None, answer: int | None, hint: str | None
+    ) -> Mapping[str, Any] | None:
+        """`body` asking the upstream to keep a window (None: free, no cap, its own hint); None where it cannot."""
+        if not self.keeps_windows:
+            return None
+        asked = Asked(FREE if thinking is None else thinking, answer, hint=hint)
+        return {**body, "vllm_xargs": {**(body.get("vllm_xargs") or {}), **asked.keys()}}
+
     async def open(self, prompt: Sequence[int], sampling: Sampling) -> RemoteSession:
         """A session whose context is `prompt`."""
         refuse_unfit(prompt, self.length)
@@ -229,13 +238,14 @@ class RemoteEngine:
             tried = await self._tried(client, prompt, {"return_token_ids": True})
             self.capabilities = _capabilities(ids=getattr(tried, "token_ids", None) is not None)
         if self._upstream.windows is None:
-            kept, refused = [await self._tried(client, "a", {"vllm_xargs": {"z1_window": n}}) for n in (FREE, FREE - 1)]
+            asked = [{"vllm_xargs": {"z1_window": window, "z1_hint": [0]}} for window in (FREE, FREE - 1)]
+            kept, refused = [await self._tried(client, "a", extra) for extra in asked]
             self.keeps_windows = kept is not None and refused is None
 
     async def _tried(self, client: openai.AsyncOpenAI, prompt: Any, extra: dict[str, Any]) -> Any:
-        """The one choice of a request for one id; None where it is refused."""
+        """The one choice of a request for two ids; None where it is refused."""
         try:
-            made = await client.completions.create(model=self.there, prompt=prompt, max_tokens=1, extra_body=extra)
+            made = await client.completions.create(model=self.there, prompt=prompt, max_tokens=2, extra_body=extra)
         except openai.BadRequestError:
             return None
         return made.choices[0]

@@ -118,7 +118,8 @@ def window(tokenizer: chat.Tokenizer, profile: chat.Profile, budget: Budget, roo
         return Window(0, total, (), chat.stop_ids(tokenizer, profile)), total
     least = max(1, min(RESERVE, total // 4)) if budget.answer is None else budget.answer
     made = chat.window(tokenizer, profile, budget.thinking, max(1, least))
-    hint = made.hint if budget.hint is None else _hint_ids(tokenizer, profile, budget.hint)
+    own = own_hint(profile, budget)
+    hint = made.hint if own is None else tuple(tokenizer.encode(own, add_special_tokens=False)) if own else ()
     answer = least
     if budget.answer is None and budget.thinking is not None:
         answer = max(least, total - len(hint) - budget.thinking)
@@ -129,11 +130,10 @@ def window(tokenizer: chat.Tokenizer, profile: chat.Profile, budget: Budget, roo
     return made, total
 
 
-def _hint_ids(tokenizer: chat.Tokenizer, profile: chat.Profile, text: str) -> tuple[int, ...]:
-    """The ids of a request's own hint; where a family fences its thoughts it ends with the fence."""
-    if profile.close and profile.close not in text:
-        text += profile.close
-    return tuple(tokenizer.encode(text, add_special_tokens=False)) if text else ()
+def own_hint(profile: chat.Profile, budget: Budget) -> str | None:
+    """The text of a request's own hint, if it has one; where a family fences its thoughts it ends with the fence."""
+    text = budget.hint
+    return text if text is None or profile.close in text else text + profile.close
 
 
 def _tokens_of(name: str, level: Any, efforts: Mapping[str, int]) -> int:

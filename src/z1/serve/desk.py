@@ -20,7 +20,7 @@ from z1.errors import EngineFault, UserError, Z1Error
 from z1.serve.exchange import Exchange
 from z1.serve.meters import Meters, journal
 from z1.serve.parts import Style
-from z1.serve.passing import Relayed, asks_for_thinking, upstream
+from z1.serve.passing import Relayed, asks_for_thinking, upstream, windowed
 from z1.serve.reading import Manners, Wanted, read
 from z1.serve.room import Room
 from z1.serve.schema import ChatRequest, ControlRequest, Request
@@ -111,13 +111,16 @@ class Desk:
     def lend(self, path: str, body: Any, *, refused: bool) -> Relayed | None:
         """Hand a request on to the engine's upstream, where it has one and z1 has no hand in it; None elsewhere.
 
-        `refused`: z1 cannot keep what it says. Where every thought has a budget by default nothing is handed on.
+        `refused`: z1 cannot keep what it says. What has a budget all the same is the upstream's to keep, if it can.
         """
         other = upstream(self.engine)
-        if other is None or self.manners.thinking is not None or not isinstance(body, dict):
+        if other is None or not isinstance(body, dict) or body.get("model") not in self.names:
             return None
-        thinks = path.startswith("/chat") and chat.profile(self.engine.profile).thinks
-        if body.get("model") not in self.names or asks_for_thinking(body) or not (refused or not thinks):
+        budget = self.manners.thinking is not None or asks_for_thinking(body)
+        thinks = budget or (path.startswith("/chat") and chat.profile(self.engine.profile).thinks)
+        if thinks and not refused:
+            return None
+        if budget and (body := windowed(body, self.engine, self.manners)) is None:
             return None
         self._room_for(1)
         self._count += 1

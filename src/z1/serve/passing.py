@@ -3,7 +3,8 @@
 An engine that stands for another server can hand a request on as it is. That is done where a request asks for no
 thinking and either wants what z1 has no hand in (tools, response formats, log-probabilities, whatever the upstream
 knows), or talks to a family that does not think by itself. Nothing of it is changed, and the answer is the upstream's
-to the byte.
+to the byte. A budget beside such a wish is said in the upstream's own words where it keeps windows itself (vLLM with
+`vllm_window`); elsewhere the request is refused, since nobody would keep it.
 """
 
 from __future__ import annotations
@@ -16,14 +17,20 @@ from typing import Any, Protocol, cast
 from starlette.responses import JSONResponse, Response
 from starlette.types import Receive, Scope, Send
 
+from z1 import chat
 from z1.engines import Engine
-from z1.errors import EngineFault
-from z1.serve.budget import EFFORTS, HINTS, SWITCHES, TOKENS, found
+from z1.errors import EngineFault, UserError
+from z1.serve.budget import EFFORTS, HINTS, SWITCHES, TOKENS, found, own_hint
+from z1.serve.reading import Manners, asked_budget
 from z1.serve.room import Room
+from z1.serve.schema import ChatRequest
 from z1.serve.wire import DONE, error, event
 
-OURS = (*TOKENS, *EFFORTS, *HINTS, *SWITCHES, "answer_tokens", "deadline_ms", "policy", "reasoning_control")
-"""Names that ask for something that z1 does, and an upstream would not."""
+WINDOW = (*TOKENS, *EFFORTS, *HINTS, *SWITCHES, "answer_tokens")
+"""Names that ask for a window, which some upstreams keep themselves."""
+
+OURS = ("deadline_ms", "policy", "reasoning_control", "reasoning.exclude")
+"""Names that ask for what only z1 does."""
 
 
 class Answer(Protocol):
@@ -52,6 +59,12 @@ class PassesOn(Protocol):
         """Send `body` to `path` behind /v1. Raises EngineFault where no answer comes."""
         ...
 
+    def window(
+        self, body: Mapping[str, Any], thinking: int | None, answer: int | None, hint: str | None
+    ) -> Mapping[str, Any] | None:
+        """`body` asking the upstream to keep a window itself; None where it cannot."""
+        ...
+
 
 def upstream(engine: Engine) -> PassesOn | None:
     """The engine, where it can hand requests on."""
@@ -60,7 +73,22 @@ def upstream(engine: Engine) -> PassesOn | None:
 
 def asks_for_thinking(body: Mapping[str, Any]) -> bool:
     """Whether a request says anything about thinking, under any name."""
-    return bool(found(body, OURS))
+    return bool(found(body, (*WINDOW, *OURS)))
+
+
+def windowed(body: Mapping[str, Any], engine: Engine, manners: Manners) -> Mapping[str, Any] | None:
+    """`body` with its budget, or the server's, in the upstream's own words; None where nobody would keep it."""
+    other, profile = upstream(engine), chat.profile(engine.profile)
+    names = {name.partition(".")[0] for name in WINDOW}
+    said = {"model": "", "messages": [{"role": "user"}], **{name: body[name] for name in names & body.keys()}}
+    if other is None or found(body, OURS):
+        return None
+    try:
+        budget = asked_budget(ChatRequest.model_validate(said), profile, manners)
+    except (ValueError, UserError):  # what is wrong with it has been said
+        return None
+    rest = {name: value for name, value in body.items() if name not in names}
+    return other.window(rest, budget.thinking, budget.answer, own_hint(profile, budget))
 
 
 class Relayed(Response):
