@@ -23,7 +23,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
-from bench.thinking.full import surroundings
+from bench.record import keep, surroundings
 from bench.thinking.resident import SETTINGS
 from bench.thinking.turns import spread
 from z1 import chat
@@ -33,7 +33,6 @@ from z1.engines.weights import load_tokenizer
 from z1.evaluate.statistics import share
 from z1.grading.boxed import boxed
 
-RESULTS = Path(__file__).parent / "results" / "budgets.json"
 ARMS = ("window", "trick", "two_passes")
 WINDOWS = (8, 32, 64)
 TINY = chat.profile("z1-tiny")
@@ -119,7 +118,7 @@ def measure(python: str, count: int, rounds: int) -> dict[str, Any]:
     over = {f"over_{arm}": round(speed["window"] / speed[arm], 3) for arm in ARMS[1:]}
     interrupted = {arm: sum(found[str(w)][arm]["interrupted"] for w in WINDOWS) for arm in ARMS}
     headline = {"programs": len(problems), "rounds": rounds, **over, "interrupted": interrupted}
-    return {**surroundings(peer.version), "headline": headline, "same_ids_as_two_passes": same, "windows": found}
+    return {**surroundings(vllm=peer.version), "headline": headline, "same_ids_as_two_passes": same, "windows": found}
 
 
 def main() -> None:
@@ -132,7 +131,7 @@ def main() -> None:
     given = parser.parse_args()
     result = {"bench": "budgets", **measure(given.vllm_python, given.programs, given.rounds)}
     if not given.dry:
-        RESULTS.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+        keep("budgets", result)
     print(json.dumps(result))
 
 

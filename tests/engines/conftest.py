@@ -17,17 +17,12 @@ from pathlib import Path
 import pytest
 
 import z1
+from bench.thinking.resident import SETTINGS
 from z1.ask import shipped
 from z1.engines.vllm_request import flags
 
 QUIET = {
-    "VLLM_CPU_KVCACHE_SPACE": "1",
-    "VLLM_ENABLE_V1_MULTIPROCESSING": "0",
-    "VLLM_LOGGING_LEVEL": "ERROR",
-    "VLLM_NO_USAGE_STATS": "1",
-    "DO_NOT_TRACK": "1",
-    "HF_HUB_OFFLINE": "1",
-    "OMP_NUM_THREADS": "1",
+    **SETTINGS,
     "VLLM_CPU_OMP_THREADS_BIND": "nobind",
     "VLLM_WORKER_MULTIPROCESSING_METHOD": "spawn",  # forked, its threads were seen to wait for each other for ever
 }
