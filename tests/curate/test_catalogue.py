@@ -40,6 +40,7 @@ ROWS: dict[str, tuple[str, dict[str, Any]]] = {
             "difficulty": "Easy",
             "test": "def check(candidate):\n    assert candidate() == 1",
             "entry_point": "Solution().f",
+            "prompt": "from typing import *\n",
             "question_id": 1,
         },
     ),
@@ -80,6 +81,7 @@ def test_a_known_dataset_is_read_with_its_origin_licence_and_revision(name: str,
     assert (one.origin, one.licence, one.revision) == (known.hub.id, known.licence, known.hub.revision)
     assert len(known.hub.revision) == 40
     assert (bool(one.tests), bool(one.entry)) == ("tests" in known.columns,) * 2
+    assert bool(one.setup) == (name == "leetcode")
     assert one.difficulty.lower() == ("easy" if "difficulty" in known.columns else "")
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
+from dataclasses import replace
 
 import pytest
 
@@ -35,6 +36,14 @@ def near(**settings: object) -> Near:
 
 def row(name: str, response: str, question: str = "Q", problem: str = "") -> Candidate:
     return Candidate(name, problem or name, question, response)
+
+
+def test_a_signature_that_was_kept_is_as_good_as_a_new_one() -> None:
+    pytest.importorskip("datasketch")
+    kept, new = near(), near()
+    for name, changed in (("a", 0), ("b", 3), ("c", 40)):
+        one = row(name, text(changed))
+        assert kept.wrong(replace(one, response="", minhash=new.packed(one))) == new.wrong(one)
 
 
 def test_the_reason_names_the_most_similar_row_that_stayed() -> None:

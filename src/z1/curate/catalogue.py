@@ -64,6 +64,7 @@ CATALOGUE: dict[str, Known] = {
             "difficulty": "difficulty",
             "tests": "test",
             "entry": "entry_point",
+            "setup": "prompt",
         },
         "Apache-2.0",
     ),

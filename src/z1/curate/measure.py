@@ -57,7 +57,7 @@ class Wanted:
             "repetition": "repetition",
             "verdict": "verdict",
             "fault": "fault",
-            "minhash": f"minhash {by}",
+            "minhash": f"packed minhash {by}",
         }
 
 
@@ -93,12 +93,12 @@ def _verdict(_: Wanted, block: Sequence[Candidate]) -> Iterable[Values]:
 
 
 def _lacks_minhash(wanted: Wanted, one: Candidate) -> bool:
-    return wanted.duplicates.near is not None and one.minhash is None and not checks.wrong(one, wanted.check)
+    return wanted.duplicates.near is not None and not one.minhash and not checks.wrong(one, wanted.check)
 
 
 def _minhash(wanted: Wanted, block: Sequence[Candidate]) -> Iterable[Values]:
     near = near_by(wanted.duplicates, wanted.seed)
-    return ({"minhash": near.signature(one).hashvalues.tolist()} for one in block)
+    return ({"minhash": near.packed(one)} for one in block)
 
 
 STEPS = (

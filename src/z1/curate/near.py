@@ -10,7 +10,10 @@ the estimate, whose standard error is at most 0.045, is what decides.
 
 from __future__ import annotations
 
+from base64 import b64decode, b64encode
 from typing import Any
+
+import numpy as np
 
 from z1.curate.plan import DuplicateSettings
 from z1.curate.sources import Candidate
@@ -48,15 +51,21 @@ class Near:
         """The MinHash of what is compared: of question and response, or of the question alone. Follows from the
         candidate and the settings, and is not computed where it was measured before.
         """
-        if one.minhash is not None:
+        if one.minhash:
+            values = np.frombuffer(b64decode(one.minhash), self._empty.hashvalues.dtype.newbyteorder("<"))
             like = {"permutations": self._empty.permutations, "scheme": self._empty.scheme}
-            return self._library.MinHash(seed=self._seed, hashvalues=one.minhash, **like)
+            return self._library.MinHash(seed=self._seed, hashvalues=values, **like)
         text = one.question if self._settings.of == "question" else f"{one.question}\n{one.response}"
         said, size = words(text), self._settings.shingle
         runs = zip(*(said[begin:] for begin in range(size)), strict=False) if len(said) > size else [said]
         made = self._empty.copy()
         made.update_batch({" ".join(run).encode("utf-8", "surrogatepass") for run in runs})
         return made
+
+    def packed(self, one: Candidate) -> str:
+        """The signature as it is kept and travels: base64 of its values, least byte first."""
+        values = self.signature(one).hashvalues
+        return b64encode(values.astype(values.dtype.newbyteorder("<")).tobytes()).decode()
 
     def _against(self, one: Candidate) -> str:
         signature = self.signature(one)

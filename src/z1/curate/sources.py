@@ -53,7 +53,7 @@ class Candidate(Record):
     repetition: float | None = None
     verdict: str = ""
     fault: str = ""
-    minhash: list[int] | None = None
+    minhash: str = ""
 
 
 def normal(text: str) -> str:
