@@ -56,6 +56,14 @@ def test_by_steps_tells_difficulties_apart_under_every_window() -> None:
     assert rows[None, 2]["thought"][1] == 22.5
 
 
+def test_the_window_off_is_the_free_reply_cut_where_it_stands() -> None:
+    free = [attempt(i, None, "right" if i else "wrong", 20 + i) for i in range(4)]  # 30 to 33 ids in all
+    points = curve(PROBLEMS, [attempt(0, window, "right") for window in (30, 31, 40)] + free, NAMES)["points"]
+    assert [point["off"][1] for point in points[:-1]] == [0, 0.25, 0.75]
+    assert "off" not in points[-1]
+    assert "off" not in curve(PROBLEMS, ATTEMPTS[:3], NAMES)["points"][0]
+
+
 def test_s1s_metrics_are_those_of_the_points() -> None:
     s1 = curve(PROBLEMS, ATTEMPTS, NAMES)["s1"]
     assert s1["performance"] == 0.75

@@ -44,6 +44,7 @@ def curve(model: str, steps: tuple[int, ...]) -> dict[str, Any]:
             "shifted": 0.631 - at / 10,
             "cut": 0.012 + at / 100,
             "unparsed": 0.023 + at / 100,
+            **({"off": [0.011, 0.022 + at / 10, 0.333]} if window else {}),
         }
         for at, window in enumerate(WINDOWS)
     ]

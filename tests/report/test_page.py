@@ -60,6 +60,8 @@ def test_every_number_of_the_table(evaluations: tuple[Evaluation, ...]) -> None:
     for point in evaluations[0].points:
         row = [words.window(point.window), f"{point.n:,}"]
         row += [f"{words.share(point.accuracy.value)}<small>{words.bracket(point.accuracy, 'share')}</small>"]
+        both = point.off and f"{words.share(point.off.value)}<small>{words.bracket(point.off, 'share')}</small>"
+        row += [both or words.NONE]
         row += [f"{words.tokens(one.value)}<small>{words.bracket(one)}</small>" for one in (point.thought, point.paid)]
         row += [words.tokens(point.phase_one), *map(words.share, (point.shifted, point.cut, point.unparsed))]
         assert "".join(f"<td>{cell}</td>" for cell in [*row, f"{point.missing:,}"]) in text

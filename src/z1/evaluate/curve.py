@@ -2,7 +2,8 @@
 
 For each window: accuracy, thought tokens and all tokens paid, each with its interval, and the shares shifted, cut and
 unparsed; pass@k where problems were asked several times, of which intervals know. Missing attempts are counted and left
-out of everything else.
+out of everything else. Where free replies are known, each window also says what the same allowance gives
+without it: free replies are cut where they stand, and count if they were right by then.
 """
 
 from __future__ import annotations
@@ -33,7 +34,8 @@ def curve(problems: Sequence[Problem], attempts: Iterable[Attempt], names: dict[
         if attempt.problem in known:
             by_window.setdefault(attempt.window, []).append(attempt)
     windows = sorted(by_window, key=lambda w: float("inf") if w is None else w)
-    points = [point for w in windows if (point := _point(w, by_window[w]))]
+    free = by_window.get(None, [])
+    points = [point for w in windows if (point := _point(w, by_window[w], free))]
     if not points:
         raise Fault("every attempt is missing; see the faults in attempts.jsonl")
     return {
@@ -45,7 +47,7 @@ def curve(problems: Sequence[Problem], attempts: Iterable[Attempt], names: dict[
     }
 
 
-def _point(window: int | None, attempts: Sequence[Attempt]) -> Numbers | None:
+def _point(window: int | None, attempts: Sequence[Attempt], free: Sequence[Attempt]) -> Numbers | None:
     known = [a for a in attempts if a.verdict != Verdict.MISSING]
     if not known:
         return None
@@ -55,6 +57,7 @@ def _point(window: int | None, attempts: Sequence[Attempt]) -> Numbers | None:
         "n": n,
         "missing": len(attempts) - n,
         "accuracy": _accuracy(known),
+        **_off(window, free),
         "thought": statistics.clustered_mean(_by_problem(known, _thought)),
         "paid": statistics.clustered_mean(_by_problem(known, _paid)),
         "phase_one": fmean(a.ledger["phase_one"] or 0 for a in known),
@@ -63,6 +66,14 @@ def _point(window: int | None, attempts: Sequence[Attempt]) -> Numbers | None:
         "unparsed": sum(a.verdict == Verdict.UNPARSED for a in known) / n,
         **_passes(attempts),
     }
+
+
+def _off(window: int | None, free: Sequence[Attempt]) -> Numbers:
+    """The share right of free replies that are cut after `window` ids, whatever they are about to say."""
+    known = [a for a in free if a.verdict != Verdict.MISSING]
+    if window is None or not known:
+        return {}
+    return {"off": statistics.clustered_share(_by_problem(known, lambda a: _right(a) and _paid(a) <= window))}
 
 
 def _passes(attempts: Sequence[Attempt]) -> Numbers:

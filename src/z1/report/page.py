@@ -125,18 +125,20 @@ def _cutoff(svg: str | None) -> str:
 
 def _table(evaluations: Sequence[Evaluation]) -> str:
     head = (
-        '<th>window asked for</th><th title="replies graded">n</th><th>accuracy, %</th><th>thinking tokens</th>'
+        '<th>window asked for</th><th title="replies graded">n</th><th>accuracy, %</th>'
+        "<th>window off, %</th><th>thinking tokens</th>"
         "<th>all tokens paid</th><th>paper\u2019s phase one</th><th>shifted, %</th><th>cut, %</th><th>unparsed, %</th>"
         "<th>missing</th>"
     )
     bodies = []
     for index, one in enumerate(evaluations):
-        name = f'<tr class="model"><th colspan="10" scope="rowgroup">{_swatch(index)}{escape(one.label)}</th></tr>'
+        name = f'<tr class="model"><th colspan="11" scope="rowgroup">{_swatch(index)}{escape(one.label)}</th></tr>'
         bodies.append(f"<tbody>{name * (len(evaluations) > 1)}{''.join(map(_row, one.points))}</tbody>")
     return (
         "<h2>All numbers</h2><p>Means over the graded replies (n), with 95&nbsp;% intervals. A reply that an engine or "
         "a sandbox failed to give is missing: neither wrong nor counted in n. The paper\u2019s phase one counts "
-        'everything before the hint, and the whole reply where none was forced.</p><div class="wide"><table>'
+        "everything before the hint, and the whole reply where none was forced. Window off: free replies, cut after "
+        'as many tokens as the window has.</p><div class="wide"><table>'
         f"<thead><tr>{head}</tr></thead>{''.join(bodies)}</table></div>"
     )
 
@@ -146,6 +148,7 @@ def _row(point: Point) -> str:
         words.window(point.window),
         f"{point.n:,}",
         _both(point.accuracy, "share"),
+        _both(point.off, "share") if point.off else words.NONE,
         _both(point.thought),
         _both(point.paid),
         words.tokens(point.phase_one),

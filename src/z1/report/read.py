@@ -44,7 +44,8 @@ class Interval:
 class Point:
     """All replies under one window: `n` were graded, `missing` are not among them.
 
-    `accuracy`, `shifted`, `cut` and `unparsed` are shares of 0 to 1; `thought`, `paid` and `phase_one` are tokens.
+    `accuracy`, `off`, `shifted`, `cut` and `unparsed` are shares of 0 to 1; `thought`, `paid` and `phase_one` are
+    tokens. `off` is the accuracy of free replies that are cut after `window` tokens, None where it is not known.
     """
 
     window: int | None
@@ -57,6 +58,7 @@ class Point:
     shifted: float
     cut: float
     unparsed: float
+    off: Interval | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,6 +164,7 @@ def _point(row: _Table) -> Point:
         row.number("shifted", 1.0),
         row.number("cut", 1.0),
         row.number("unparsed", 1.0),
+        row.interval("off", 1.0) if "off" in row.values else None,
     )
 
 
