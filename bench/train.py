@@ -7,7 +7,7 @@ others use the machine); above 1 this trainer is faster. `matmul_share` is the l
 this machine's matrix product would do in their time. The last line is JSON.
 
     bench/train.py --quick          ends under 50 s: lengths and model shrunk
-    bench/train.py --full           writes bench/results/train.json
+    bench/train.py --full           a quarter of the lengths, all of TRL's ways; writes bench/results/train.json
     bench/train.py --device cuda    tokens a second and model FLOPs utilisation of the 7B shape; never run yet
 """
 
@@ -111,9 +111,13 @@ def quick(begun: float) -> dict[str, Any]:
 
 
 def full() -> dict[str, Any]:
-    """The lengths themselves, a larger model, TRL in all ways, those apart in which rows hear each other."""
-    rows = workload.rows(64, 1, MIDDLE.vocabulary)
-    made, heard = arms(MIDDLE, rows, workload.CUT, list(WAYS))
+    """A quarter of the lengths, a larger model, TRL in all ways, those apart in which rows hear each other.
+
+    The model is a ninth as wide as the 7B, so that attention would weigh far more than there at the lengths themselves
+    (and a padded batch of 16 would hold 21 GB).
+    """
+    rows = workload.rows(64, 4, MIDDLE.vocabulary)
+    made, heard = arms(MIDDLE, rows, workload.CUT // 4, list(WAYS))
     return {**surroundings(["trl"]), **measured(MIDDLE, rows, rounds(made, 3, 3600), heard)}
 
 
