@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
+import atexit
+import json
 import os
+import socket
 import subprocess
 import sys
+import tempfile
+from contextlib import ExitStack
+from functools import cache
 from pathlib import Path
+
+SOURCE = Path(__file__).parent.parent / "src"
 
 MICRO = """
 name = "micro"
@@ -50,12 +58,40 @@ def recipe(folder: Path, text: str = MICRO) -> Path:
 
 
 def environment() -> dict[str, str]:
-    source = Path(__file__).parent.parent / "src"
-    return {**os.environ, "PYTHONPATH": str(source), "OMP_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1"}
+    return {**os.environ, "PYTHONPATH": str(SOURCE), "OMP_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1"}
 
 
-def z1(*arguments: str | Path, **options: object) -> subprocess.CompletedProcess[str]:
-    """Run the command line in a process of its own."""
+def z1_alone(*arguments: str | Path, **options: object) -> subprocess.CompletedProcess[str]:
+    """Run the command line in an interpreter of its own."""
     command = [sys.executable, "-m", "z1.cli", *map(str, arguments)]
     settings = {"capture_output": True, "text": True, "timeout": 110, "env": environment(), **options}
     return subprocess.run(command, check=False, **settings)  # type: ignore[call-overload,no-any-return]
+
+
+def z1(*arguments: str | Path, cwd: Path | str = ".", input: str = "") -> subprocess.CompletedProcess[str]:
+    """Run the command line in a process of its own, which begins as a fork of one that has z1 loaded."""
+    order = {"arguments": list(map(str, arguments)), "folder": str(Path(cwd).absolute())}
+    with ExitStack() as stack:
+        given, out, error = (stack.enter_context(tempfile.TemporaryFile("w+", encoding="utf-8")) for _ in range(3))
+        given.write(input)
+        given.seek(0)
+        door = _door()
+        socket.send_fds(door, [json.dumps(order).encode()], [file.fileno() for file in (given, out, error)])
+        status = json.loads(door.recv(64))
+        for file in (out, error):
+            file.seek(0)
+        return subprocess.CompletedProcess(order["arguments"], status, out.read(), error.read())
+
+
+@cache
+def _door() -> socket.socket:
+    """It ends when its socket is closed, as it is when this process ends."""
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    ours.settimeout(110)
+    command = [sys.executable, "-m", "tests.door", str(theirs.fileno())]
+    settings = {**environment(), "PYTHONPATH": os.pathsep.join(map(str, (SOURCE, SOURCE.parent)))}
+    with theirs:
+        process = subprocess.Popen(command, env=settings, pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL)
+    atexit.register(process.wait)
+    atexit.register(ours.close)
+    return ours

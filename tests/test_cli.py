@@ -74,7 +74,7 @@ def test_a_full_disk_is_one_line_and_nothing_is_half_written(tmp_path: Path) -> 
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
         resource.setrlimit(resource.RLIMIT_FSIZE, (60_000, resource.RLIM_INFINITY))
 
-    line = one_line(stories.z1("curate", path, cwd=tmp_path, preexec_fn=small_disk))
+    line = one_line(stories.z1_alone("curate", path, cwd=tmp_path, preexec_fn=small_disk))
     assert "no room to write" in line
     log = next((tmp_path / "runs").rglob("trajectories.jsonl"))
     kept = log.read_bytes()
@@ -112,7 +112,7 @@ def test_a_library_that_no_extra_brings_is_a_bug_and_stays_one(monkeypatch: pyte
 
 
 def test_help_names_every_verb() -> None:
-    text = stories.z1("--help").stdout
+    text = stories.z1_alone("--help").stdout
     assert all(verb in text for verb in ("think", "curate", "train", "evaluate", "report", "run", "demo", "doctor"))
 
 

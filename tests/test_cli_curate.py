@@ -95,14 +95,14 @@ def test_fetch_brings_what_a_plan_needs_of_the_hub_and_names_what_cannot_be_had(
         'name = "x"\n[[source]]\nhub = "leetcode"\n[decontaminate]\nagainst = ["mbpp"]\n'
     )
     environment = {**stories.environment(), "HF_HUB_CACHE": str(tmp_path)}
-    done = stories.z1("curate", "plan.toml", "--fetch", cwd=tmp_path, env=environment)
+    done = stories.z1_alone("curate", "plan.toml", "--fetch", cwd=tmp_path, env=environment)
     assert done.returncode == 0, done.stderr
     first, second = done.stdout.splitlines()
     assert first == f"{hash_file(cached / 'LeetCodeDataset-train.jsonl')}  {cached / 'LeetCodeDataset-train.jsonl'}"
     assert second.startswith("not read  mbpp: data of a benchmark")
     (cached / "LeetCodeDataset-train.jsonl").unlink()
     cached.rmdir()
-    done = stories.z1("curate", "plan.toml", "--fetch", cwd=tmp_path, env=environment)
+    done = stories.z1_alone("curate", "plan.toml", "--fetch", cwd=tmp_path, env=environment)
     assert done.returncode == 2 and done.stderr.count("\n") == 1
     assert "newfacade/LeetCodeDataset is not here and the hub does not give it" in done.stderr
 

@@ -1,0 +1,47 @@
+"""A process that has z1 loaded and forks for each command, since loading takes seconds: `python -m tests.door SOCKET`.
+
+Over the socket come the arguments, the folder, and descriptors of standard files; back goes how the command ended.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import sys
+
+import transformers.models.auto  # noqa: F401
+
+import z1.curate.build
+import z1.engines.local
+import z1.report.figures
+import z1.story  # noqa: F401
+from z1 import cli
+
+
+def main(number: int) -> None:
+    with socket.socket(fileno=number) as asked:
+        while request := socket.recv_fds(asked, 1 << 20, 3)[:2]:
+            text, files = request
+            if not text:
+                return
+            child = os.fork()
+            if child == 0:
+                become(json.loads(text), files)
+                break
+            for file in files:
+                os.close(file)
+            asked.sendall(json.dumps(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])).encode())
+    cli.main()
+
+
+def become(order: dict[str, str | list[str]], files: list[int]) -> None:
+    for target, file in enumerate(files):
+        os.dup2(file, target)
+        os.close(file)
+    os.chdir(str(order["folder"]))
+    sys.argv = ["z1", *order["arguments"]]
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]))
