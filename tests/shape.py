@@ -26,7 +26,7 @@ THIRD_PARTY: dict[str, frozenset[str]] = {
     **dict.fromkeys(["z1.doctor", "z1.train", "z1.train.*", "z1.engines.local*"], HEAVY),
     **dict.fromkeys([f"z1.engines.{part}" for part in ("choose", "decoder", "general", "weights")], HEAVY),
     "z1.train.start": HEAVY | {"peft"},
-    "z1.curate.near": frozenset({"datasketch"}),
+    "z1.curate.near": frozenset({"datasketch", "numpy"}),
     "z1.tables": frozenset({"pyarrow"}),
     "z1.train.data": frozenset({"huggingface_hub"}),
     "z1.engines.remote": frozenset({"httpx2", "openai"}),

@@ -71,6 +71,12 @@ def write(folder: Path) -> Path:
     return path
 
 
+@pytest.fixture
+def few_programs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the data's design gives is not looked at closely."""
+    monkeypatch.setattr(studies, "PROGRAMS", 60)
+
+
 @pytest.fixture(scope="module")
 def told(tmp_path_factory: pytest.TempPathFactory) -> tuple[recipes.Study, Path, studies.Done]:
     folder = tmp_path_factory.mktemp("study")
@@ -142,7 +148,7 @@ def test_the_arms_with_the_most_seeds_come_first_and_of_them_the_first_seeds(tmp
 
 
 def test_a_study_is_written_beside_others_with_page_pictures_and_manifests(
-    told: tuple[recipes.Study, Path, studies.Done], tmp_path: Path
+    told: tuple[recipes.Study, Path, studies.Done], tmp_path: Path, few_programs: None
 ) -> None:
     study, every, done = told
     runs.write_json(tmp_path / "results.json", {"other": 1})
@@ -164,7 +170,9 @@ def test_a_study_is_written_beside_others_with_page_pictures_and_manifests(
     assert {path.name for path in (tmp_path / "runs").rglob("*.*")} == {"z1.json", "stage.json"}
 
 
-def test_the_numbers_name_the_runs_that_made_them(told: tuple[recipes.Study, Path, studies.Done]) -> None:
+def test_the_numbers_name_the_runs_that_made_them(
+    told: tuple[recipes.Study, Path, studies.Done], few_programs: None
+) -> None:
     study, every, done = told
     found = studies.numbers(study, every, done)
     for key in ("accuracy_z1", "accuracy_full"):

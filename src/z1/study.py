@@ -35,6 +35,9 @@ REFERENCE = "z1"
 RATIOS = {"long": "thinking_ratio", "full": "thinking_ratio_full"}
 """Under which name the ratio of thought ids at matched accuracy stands among the results, by arm."""
 
+PROGRAMS = 1200
+"""Of the test, whose thoughts the teacher writes for both arms, to say what ratio the data has by design."""
+
 
 @dataclass(frozen=True, slots=True)
 class Member:
@@ -215,7 +218,9 @@ def by_design(ours: Member, theirs: Member, study: Study) -> Interval:
     from z1.engines.weights import load_model
 
     tokenizer = load_model(str(next(ours.run.glob("train-*/model"))), None).tokenizer
-    asked = list(collect(Wanted(1200, "test", *recipes.needed(ours.recipe.curate, "curate").steps, study.problem_seed)))
+    asked = list(
+        collect(Wanted(PROGRAMS, "test", *recipes.needed(ours.recipe.curate, "curate").steps, study.problem_seed))
+    )
 
     def lengths(recipe: Recipe) -> dict[str, float]:
         curate = recipes.needed(recipe.curate, "curate")
