@@ -172,7 +172,7 @@ class Sandbox:
         command = [self.python, "-I", "-c", BOOT, source, json.dumps(numbers), json.dumps(settings)]
         quiet = subprocess.DEVNULL
         server = subprocess.Popen(
-            command, pass_fds=numbers, env=_ENV, stdin=quiet, stdout=quiet, stderr=subprocess.PIPE
+            command, pass_fds=numbers, env=_ENV | _FIXED, stdin=quiet, stdout=quiet, stderr=subprocess.PIPE
         )
         for one in theirs:
             one.close()
@@ -306,6 +306,8 @@ def _outcome(pipes: Pipes, why: str) -> Outcome:
 
 
 _ENV = {"PATH": "/usr/bin:/bin", "LANG": "C.UTF-8", "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+_FIXED = {"LD_BIND_NOW": "1"}
+"""Names are looked up once, before the first fork: each fork that looks one up copies pages."""
 
 _ADVICE = (
     "allow user namespaces (sysctl user.max_user_namespaces=15000; on Ubuntu 24.04 "

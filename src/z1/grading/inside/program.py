@@ -97,9 +97,13 @@ def _without_ours(error: BaseException) -> Any:
 
 
 def leave(status: int) -> NoReturn:
-    """End as an interpreter ends: threads, `atexit`, files left open, buffers."""
+    """End as an interpreter ends: threads, `atexit`, files left open, buffers.
+
+    Threads only where there are any: each page that is touched is a page copied.
+    """
     try:
-        threading._shutdown()  # type: ignore[attr-defined]
+        if len(threading._active) > 1:  # type: ignore[attr-defined]
+            threading._shutdown()  # type: ignore[attr-defined]
         atexit._run_exitfuncs()
         if (module := sys.modules.get("__main__")) is not None:
             module.__dict__.clear()

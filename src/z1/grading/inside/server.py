@@ -219,7 +219,8 @@ def _become(given: list[int], job: dict[str, Any], begins: int) -> None:
     for target in range(4):
         os.dup2(target + 100, target, inheritable=target < 3)
     os.chdir("/tmp")
-    random.seed()
+    if "random" in job["code"]:
+        random.seed()
     os.write(104, keeper.BEGUN)
     os.closerange(4, 256)
     try:
