@@ -38,7 +38,7 @@ def test_what_was_paid_is_said(tmp_path: Path) -> None:
 
 
 def test_ctrl_c_ends_at_once_and_says_how_to_go_on(tmp_path: Path) -> None:
-    with serving(Teacher(lambda *_: "hang", hang_s=19)) as teacher:
+    with serving(Teacher(lambda *_: "hang", hang_s=150)) as teacher:
         write(tmp_path, teacher.url, 5)
         command = [sys.executable, "-m", "z1.cli", "curate", "plan.toml"]
         with subprocess.Popen(
