@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import gzip
 import json
+import threading
 from pathlib import Path
 
 import pytest
+from huggingface_hub.errors import LocalEntryNotFoundError
 
 from tests.benchmarks.made import jsonl, parquet
+from z1.benchmarks import hub as hubs
 from z1.benchmarks.hub import Hub, Options, column, lines, paths, read, rows
 from z1.errors import UserError
 
@@ -66,3 +69,18 @@ def test_the_place_of_a_line_leads_back_to_it(tmp_path: Path) -> None:
 
 def test_nothing_is_chosen_where_nothing_is_said() -> None:
     assert Options() == Options("", "", "", "")
+
+
+def test_a_hub_that_cannot_be_reached_is_tried_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[bool] = []
+
+    def unreachable(*_: str, local_files_only: bool, **more: str) -> str:
+        asked.append(local_files_only)
+        raise LocalEntryNotFoundError("no network")
+
+    monkeypatch.setattr("huggingface_hub.hf_hub_download", unreachable)
+    monkeypatch.setattr(hubs, "_AWAY", threading.Event())
+    for _ in range(2):
+        with pytest.raises(UserError, match=r"who/what is not here and the hub does not give it"):
+            paths(Hub("who/what", "0" * 40, ("one.jsonl",)), "")
+    assert asked == [False, True]

@@ -10,9 +10,11 @@ import csv
 import gzip
 import io
 import json
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +52,10 @@ class Hub:
         return f"https://huggingface.co/datasets/{self.id} at {self.revision}"
 
 
+_AWAY = threading.Event()
+"""The hub could not be reached; it is not tried again, since every try takes half a minute."""
+
+
 def paths(hub: Hub, data: str) -> list[Path]:
     """The files of `hub`, from `data` where it is given. Raises UserError where one cannot be had."""
     if not data:
@@ -67,8 +73,10 @@ def paths(hub: Hub, data: str) -> list[Path]:
 def _fetched(hub: Hub, name: str) -> Path:
     from huggingface_hub import hf_hub_download
 
-    with _reached(f"{hub.id}", f"fetch {name} at revision {hub.revision[:12]} where there is a network, then set data"):
-        return Path(hf_hub_download(hub.id, name, repo_type="dataset", revision=hub.revision))
+    with _reached(
+        f"{hub.id}", f"fetch {name} at revision {hub.revision[:12]} where there is a network, then set data"
+    ) as near:
+        return Path(hf_hub_download(hub.id, name, repo_type="dataset", revision=hub.revision, local_files_only=near))
 
 
 def folder(hub: Hub) -> Path:
@@ -76,26 +84,29 @@ def folder(hub: Hub) -> Path:
     from huggingface_hub import snapshot_download
 
     do = f"fetch it at revision {hub.revision[:12]} where there is a network, then give its folder as path"
-    with _reached(hub.id, do, "data set of the hub"):
-        patterns = list(hub.files)
-        return Path(snapshot_download(hub.id, repo_type="dataset", revision=hub.revision, allow_patterns=patterns))
+    with _reached(hub.id, do, "data set of the hub") as near:
+        wanted = partial(snapshot_download, hub.id, repo_type="dataset", revision=hub.revision)
+        return Path(wanted(allow_patterns=list(hub.files), local_files_only=near))
 
 
 def weights(model: str) -> Path:
     """The folder of a model of the hub, fetched where it is not here yet."""
     from huggingface_hub import snapshot_download
 
-    with _reached(model, "fetch it where there is a network, then give its folder as --model"):
-        return Path(snapshot_download(model))
+    with _reached(model, "fetch it where there is a network, then give its folder as --model") as near:
+        return Path(snapshot_download(model, local_files_only=near))
 
 
 @contextmanager
-def _reached(wanted: str, do: str, what: str = "data of a benchmark") -> Iterator[None]:
+def _reached(wanted: str, do: str, what: str = "data of a benchmark") -> Iterator[bool]:
+    """Whether to look on this machine alone."""
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 
     try:
-        yield
+        yield _AWAY.is_set()
     except (HfHubHTTPError, LocalEntryNotFoundError, HFValidationError, OSError) as error:
+        if isinstance(error, LocalEntryNotFoundError):
+            _AWAY.set()
         got = f"{wanted} is not here and the hub does not give it ({type(error).__name__})"
         raise UserError(what, got, do) from None
 
