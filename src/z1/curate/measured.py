@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import replace
 from functools import partial
 from hashlib import blake2b
 from pathlib import Path
@@ -43,7 +42,7 @@ class Measured:
     def filled(self, one: Candidate) -> Candidate:
         """The candidate with all that is known of it; a tokenizer's count replaces a source's."""
         before: Values = {"tokens": None} if self._wanted.tokenizer else {}
-        return replace(one, **(before | self._known.get(digest(one), {})))
+        return one.having(before | self._known.get(digest(one), {}))
 
     def lacks(self, one: Candidate) -> bool:
         """Whether anything has to be measured of a candidate that is filled."""

@@ -10,9 +10,10 @@ with a teacher of its own, the interpreter. Does not download (`catalogue.py` do
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from hashlib import sha256
 from itertools import chain
+from operator import attrgetter
 from os.path import basename
 from typing import Any
 
@@ -54,6 +55,14 @@ class Candidate(Record):
     verdict: str = ""
     fault: str = ""
     minhash: str = ""
+
+    def having(self, values: Mapping[str, Any]) -> Candidate:
+        """The candidate with other values of some fields; what `dataclasses.replace` does, in a third of its time."""
+        return Candidate(**(dict(zip(_FIELDS, _values(self), strict=True)) | dict(values)))
+
+
+_FIELDS = tuple(field.name for field in fields(Candidate))
+_values = attrgetter(*_FIELDS)
 
 
 def normal(text: str) -> str:
@@ -123,6 +132,8 @@ def _candidates(source: SourceSettings, row: Mapping[str, Any], number: int) -> 
 
 
 def _column(row: Mapping[str, Any], column: str, path: str) -> Any:
+    if column in row:
+        return row[column]
     found: Any = row
     for part in column.split("."):
         if isinstance(found, list) and part.isdecimal():
