@@ -228,7 +228,7 @@ def iterate_lines(path: Path, parse: Callable[[Mapping[str, Any]], T]) -> Iterat
 
 def _parse(path: Path, number: int, line: bytes, parse: Callable[[Mapping[str, Any]], T]) -> T:
     try:
-        return parse(json.loads(line))
+        return parse(json.loads(line.decode()))
     except UserError as error:
         raise UserError(f"file {path}, line {number}, {error.what}", error.got, "repair or delete it") from None
     except (ValueError, TypeError, KeyError):

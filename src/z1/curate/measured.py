@@ -37,7 +37,8 @@ class Measured:
 
     def _learn(self, key: str, record: Values) -> None:
         values = {field: record[name] for field, name in self._names.items() if name in record}
-        self._known.setdefault(key, {}).update(values)
+        if (known := self._known.setdefault(key, values)) is not values:
+            known.update(values)
 
     def filled(self, one: Candidate) -> Candidate:
         """The candidate with all that is known of it; a tokenizer's count replaces a source's."""

@@ -9,7 +9,7 @@ with a teacher of its own, the interpreter. Does not download (`catalogue.py` do
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, fields
 from hashlib import sha256
 from itertools import chain
@@ -58,11 +58,14 @@ class Candidate(Record):
 
     def having(self, values: Mapping[str, Any]) -> Candidate:
         """The candidate with other values of some fields; what `dataclasses.replace` does, in a third of its time."""
-        return Candidate(**(dict(zip(_FIELDS, _values(self), strict=True)) | dict(values)))
+        given = list(_values(self))
+        for name, value in values.items():
+            given[_PLACES[name]] = value
+        return Candidate(*given)
 
 
-_FIELDS = tuple(field.name for field in fields(Candidate))
-_values = attrgetter(*_FIELDS)
+_PLACES = {field.name: place for place, field in enumerate(fields(Candidate))}
+_values = attrgetter(*_PLACES)
 
 
 def normal(text: str) -> str:
@@ -80,8 +83,7 @@ def read(source: SourceSettings) -> Iterator[Candidate]:
     if source.world:
         yield from _of_world(source)
         return
-    for number, row in enumerate(chain.from_iterable(map(tables.read, source.paths())), 1):
-        yield from _candidates(source, row, number)
+    yield from _of_rows(source, chain.from_iterable(map(tables.read, source.paths())))
 
 
 def _of_world(source: SourceSettings) -> Iterator[Candidate]:
@@ -105,30 +107,36 @@ def _of_world(source: SourceSettings) -> Iterator[Candidate]:
             )
 
 
-def _candidates(source: SourceSettings, row: Mapping[str, Any], number: int) -> Iterator[Candidate]:
-    value = {name: _column(row, column, source.path) for name, column in source.columns.items()}
-    question = str(value["question"])
-    problem = str(value.get("id") or fingerprint(question))
-    name = f"{source.name or problem}:{number}" if not value.get("id") else f"{source.name}:{problem}".lstrip(":")
-    responses = value.get("response", "")
-    several = responses if isinstance(responses, list) else [responses]
-    common = {key: read(value[key]) for key, read in OF_PROBLEM.items() if key in value}
-    for sample, response in enumerate(several):
-        text = str(response or "")
-        own = {key: read(_nth(value[key], sample)) for key, read in OF_SAMPLE.items() if key in value}
-        yield Candidate(
-            id=f"{name}:{sample}" if isinstance(responses, list) else name,
-            problem=fingerprint(question) if source.join == "text" else problem,
-            question=question,
-            response=text,
-            level=_text(value.get("level")) or source.level or derived(text, source.derive),
-            sample=sample,
-            origin=source.origin or basename(source.path),
-            licence=source.licence,
-            revision=source.revision,
-            **common,
-            **own,
-        )
+def _of_rows(source: SourceSettings, rows: Iterable[Mapping[str, Any]]) -> Iterator[Candidate]:
+    of_problem = [(key, read) for key, read in OF_PROBLEM.items() if key in source.columns]
+    of_sample = [(key, read) for key, read in OF_SAMPLE.items() if key in source.columns]
+    facts: dict[str, Any] = {
+        "origin": source.origin or basename(source.path),
+        "licence": source.licence,
+        "revision": source.revision,
+    }
+    columns, own_name, by_text = tuple(source.columns.items()), source.name, source.join == "text"
+    for number, row in enumerate(rows, 1):
+        value = {name: _column(row, column, source.path) for name, column in columns}
+        question = str(value["question"])
+        problem = str(value.get("id") or fingerprint(question))
+        name = f"{own_name or problem}:{number}" if not value.get("id") else f"{own_name}:{problem}".lstrip(":")
+        responses = value.get("response", "")
+        several = responses if isinstance(responses, list) else [responses]
+        common = {key: read(value[key]) for key, read in of_problem}
+        for sample, response in enumerate(several):
+            text = str(response or "")
+            yield Candidate(
+                id=f"{name}:{sample}" if isinstance(responses, list) else name,
+                problem=fingerprint(question) if by_text else problem,
+                question=question,
+                response=text,
+                level=_text(value.get("level")) or source.level or derived(text, source.derive),
+                sample=sample,
+                **facts,
+                **common,
+                **{key: read(_nth(value[key], sample)) for key, read in of_sample},
+            )
 
 
 def _column(row: Mapping[str, Any], column: str, path: str) -> Any:
