@@ -10,6 +10,7 @@ from __future__ import annotations
 import gzip
 import json
 from collections.abc import Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from itertools import count, islice
 from pathlib import Path
 from typing import Any
@@ -48,8 +49,11 @@ def read(path: Path) -> Iterator[dict[str, Any]]:
 
 def _parquet(path: Path) -> Iterator[dict[str, Any]]:
     try:
-        with pq.ParquetFile(path) as file:
-            for batch in file.iter_batches(TOGETHER):
+        with pq.ParquetFile(path) as file, ThreadPoolExecutor(1) as ahead:
+            batches = file.iter_batches(TOGETHER)
+            coming = ahead.submit(next, batches, None)
+            while (batch := coming.result()) is not None:
+                coming = ahead.submit(next, batches, None)  # is unpacked while these rows are looked at
                 yield from batch.to_pylist()
     except pa.ArrowInvalid as error:
         raise UserError(f"file {path}", f"no Parquet ({error})", "give a whole file") from None
