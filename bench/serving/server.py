@@ -11,12 +11,19 @@ import os
 import sys
 from functools import partial
 
-from bench.serving.model import engine
+from z1.engines import Engine
 from z1.engines.apart import Apart
 from z1.serve.app import make_app
 from z1.serve.desk import Desk, Limits
 from z1.serve.reading import Manners
 from z1.serve.running import Address, run
+
+
+def engine(slots: int, core: int) -> Engine:
+    """The engine, in the process that computes; this one has no need of its libraries."""
+    from bench.serving import model
+
+    return model.engine(slots, core)
 
 
 def main(slots: int, core: int, milliseconds: int) -> None:
@@ -28,4 +35,6 @@ def main(slots: int, core: int, milliseconds: int) -> None:
 
 
 if __name__ == "__main__":
+    from bench.serving.server import main  # by its name, under which the engine's process finds `engine` too
+
     main(*map(int, sys.argv[1:]))

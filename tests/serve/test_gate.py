@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from tests.serve.conftest import serving
 from tests.serve.scripts import ASK, scripted
 from z1.serve.desk import Limits
+from z1.serve.gate import Turns
 
 
 def test_a_key_is_asked_for_everywhere_but_at_health() -> None:
@@ -29,3 +32,39 @@ def test_bodies_have_a_limit() -> None:
             "/v1/chat/completions", content=iter([b"x" * 600] * 3), headers={"content-type": "application/json"}
         )
         assert sent.status_code == 413
+
+
+def passed(most: int, count: int, gone: int | None = None) -> list[int]:
+    """At which turn of the loop each of `count` passes who come at once, in the order of passing; one gives up."""
+
+    async def run() -> list[tuple[int, int]]:
+        turns, order = Turns(most), []
+        turn = 0
+
+        async def one(number: int) -> None:
+            await turns.wait()
+            order.append((number, turn))
+
+        tasks = [asyncio.create_task(one(number)) for number in range(count)]
+        while not all(task.done() for task in tasks):
+            await asyncio.sleep(0)
+            turn += 1
+            if turn == 1 and gone is not None:
+                tasks[gone].cancel()
+        return order
+
+    order = asyncio.run(run())
+    assert [number for number, _ in order] == [number for number in range(count) if number != gone]
+    return [turn for _, turn in order]
+
+
+def test_of_many_who_come_at_once_a_few_pass_at_each_turn_in_their_order() -> None:
+    turns = passed(3, 10)
+    assert turns[:3] == [0, 0, 0]
+    assert [turns.count(turn) for turn in sorted(set(turns))] == [3, 3, 3, 1]
+
+
+def test_few_pass_at_once_and_who_gave_up_takes_nobodys_turn() -> None:
+    assert passed(3, 3) == [0, 0, 0]
+    turns = passed(2, 7, gone=3)
+    assert [turns.count(turn) for turn in sorted(set(turns))] == [2, 2, 2]

@@ -17,6 +17,7 @@ from z1.engines import Engine, Sampling
 from z1.engines.apart import Apart
 from z1.engines.scripted import ScriptedEngine, ScriptedSession
 from z1.errors import EngineFault, UserError
+from z1.serve import room as room_module
 from z1.serve.budget import Budget
 from z1.serve.room import Begun, Broke, Came, Ended, Event, Order, Replies, Room
 from z1.think import Bucket, End, Shift
@@ -71,6 +72,17 @@ def test_it_comes_in_many_pieces_where_time_passes_and_the_ids_are_the_same() ->
     slow = within(lambda room: story(room.place([order()])), scripted(pace=0.01))
     assert text(slow) == text(fast) == THOUGHT + ANSWER
     assert sum(isinstance(event, Came) for event in slow) > 10 > sum(isinstance(event, Came) for event in fast)
+
+
+def test_the_more_replies_there_are_the_less_often_all_are_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(room_module, "LOOK", 60.0)
+
+    async def act(room: Room) -> tuple[list[Event], int]:
+        return await story(room.place([order()])), room.rounds
+
+    events, rounds = within(act, scripted(pace=0.001))
+    assert text(events) == THOUGHT + ANSWER
+    assert rounds == 1
 
 
 def test_many_replies_of_many_requests_run_at_once() -> None:

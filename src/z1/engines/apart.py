@@ -11,6 +11,7 @@ process's business. A child that ends by itself makes an EngineFault of all that
 from __future__ import annotations
 
 import asyncio
+import gc
 import itertools
 import os
 import pickle
@@ -234,6 +235,7 @@ async def _host(end: socket.socket) -> None:
         writer.write(_packed(facts))
         try:
             hosted = _Host(engine, writer)
+            gc.freeze()  # what is there now stays: looking through all of it again would hold up every session
             while True:
                 await hosted.obey(await _receive(reader))
         finally:

@@ -124,8 +124,10 @@ def _model(name: str, desk: Desk) -> dict[str, Any]:
 
 async def _lent(http: HttpRequest, desk: Desk, *, refused: bool) -> Response | None:
     """The answer of the engine's upstream, where z1 has no hand in the request."""
+    if upstream(desk.engine) is None:
+        return None
     path = http.url.path.removeprefix("/v1")
-    if upstream(desk.engine) is None or path not in ("/chat/completions", "/completions"):
+    if path not in ("/chat/completions", "/completions"):
         return None
     return desk.lend(path, await http.json(), refused=refused)
 

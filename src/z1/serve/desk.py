@@ -177,5 +177,5 @@ class Desk:
             raise Busy(f"{self._count} replies are under way, and no more than {self.limits.replies} may be")
 
     def _name(self, own: str | None) -> str:
-        taken = {running.partition("-")[2] for running in self._running}
-        return own if own and OWN_ID.fullmatch(own) and own not in taken else uuid.uuid4().hex
+        taken = any(f"{dialect.prefix}-{own}" in self._running for dialect in (Chat, Completion))
+        return own if own and OWN_ID.fullmatch(own) and not taken else uuid.uuid4().hex

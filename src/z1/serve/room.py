@@ -25,6 +25,9 @@ from z1.think import Bucket, End, Flow, Ledger, Shift, Window
 TICK = 0.005
 """Seconds between two rounds in which it is asked whose turn it is to be looked at."""
 
+LOOK = 0.0001
+"""Seconds that a round lets pass for each request under way; a look costs a thirtieth of it."""
+
 
 @dataclass(frozen=True, slots=True)
 class Order:
@@ -183,7 +186,7 @@ class Room:
             for carried in self._all():
                 if now >= carried.due:
                     carried.look(now + self._every)
-            await asyncio.sleep(TICK)
+            await asyncio.sleep(max(TICK, LOOK * len(self._running)))
 
     def _all(self) -> list[_Carried]:
         return [carried for replies in self._running for carried in replies.carried.values()]

@@ -6,6 +6,7 @@ under way are finished for up to `grace` seconds, then they are given up.
 
 from __future__ import annotations
 
+import gc
 import logging
 import socket
 import sys
@@ -40,6 +41,8 @@ def run(app: Any, address: Address, tell: Callable[[str], None]) -> None:
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(message)s")
     logging.getLogger("uvicorn").setLevel(logging.WARNING)
     listening = _listen(address)
+    gc.collect()
+    gc.freeze()  # what is there now stays: looking through all of it again would hold up every stream
     host, port = listening.getsockname()[:2]
     tell(f"http://{f'[{host}]' if ':' in host else host}:{port}")
     server(app, address).run([listening])
