@@ -114,7 +114,7 @@ def main() -> None:
         found = {**facts, **measure(given.vllm_python, 7, 210, full=True)}
         keep("serve", found)
     else:
-        found = measure(None, 2, 30, full=False)
+        found = measure(None, 2, 22, full=False)
         last = kept("serve") or {}
         found |= {name: last.get(name) for name in ("over_vllm_serve", "per_token")}
     print(json.dumps(found))
