@@ -242,11 +242,11 @@ def window(tokenizer: Tokenizer, profile: Profile, thinking: int | None, answer:
     )
 
 
-def detector(tokenizer: Tokenizer, profile: Profile) -> AnswerDetector | None:
-    """Tells where an answer begins; None for a family whose markers were not measured."""
+def detector(tokenizer: Tokenizer, profile: Profile, start: int = 0) -> AnswerDetector | None:
+    """Tells where an answer begins behind `start` ids; None for a family whose markers were not measured."""
     if not profile.markers:
         return None
-    return AnswerDetector((marker.encode() for marker in profile.markers), pieces(tokenizer))
+    return AnswerDetector((marker.encode() for marker in profile.markers), pieces(tokenizer), start)
 
 
 def stop_strings(tokenizer: Tokenizer, strings: Sequence[str]) -> StopStrings | None:

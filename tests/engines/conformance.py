@@ -136,6 +136,28 @@ async def stops_end(engine: Engine, prompt: Sequence[int]) -> None:
     await session.close()
 
 
+async def never_holds(engine: Engine, prompt: Sequence[int]) -> None:
+    """What may not come does not come, and is free again in the next sample; sequences where the engine can."""
+    if not engine.capabilities.forbids:
+        return
+    session = await engine.open(prompt, PLAIN)
+    ids = (await session.sample(8)).ids
+    never = tuple((token,) for token in sorted(set(ids[:2])))
+    stops = Sampling(frozenset(never[0]))
+    bound = await engine.open(prompt, stops)
+    kept = await bound.sample(8, never)
+    assert (len(kept.ids), kept.reason) == (8, Reason.LIMIT)
+    assert not {token for (token,) in never} & set(kept.ids)
+    again = await engine.open([*prompt, *kept.ids], stops)
+    assert await bound.sample(3) == await again.sample(3)
+    pair = await engine.open(prompt, PLAIN)
+    if engine.capabilities.forbids > 1:
+        first, second = (await pair.sample(2, (ids[:2],))).ids
+        assert first == ids[0] and second != ids[1]
+    for one in (session, bound, again, pair):
+        await one.close()
+
+
 async def limits_hold(engine: Engine, prompt: Sequence[int]) -> None:
     """Never more ids than fit, and closing twice is no fault."""
     session = await engine.open(prompt, PLAIN)
@@ -156,5 +178,6 @@ LAWS: tuple[Law, ...] = (
     interrupt_keeps,
     coming_is_seen,
     stops_end,
+    never_holds,
     limits_hold,
 )

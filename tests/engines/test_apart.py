@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from tests.engines import conformance
-from z1.engines import Drive, Engine, Reason, Sampling, drive
+from z1.engines import Drive, Engine, Never, Reason, Sampled, Sampling, drive
 from z1.engines.apart import Apart
 from z1.engines.scripted import ScriptedEngine, ScriptedSession
 from z1.errors import EngineFault, UserError
@@ -86,6 +86,29 @@ def gone(pid: int) -> bool:
             return True
         time.sleep(0.01)
     return False
+
+
+class Told(ScriptedSession):
+    """Says what it was told never to say."""
+
+    async def sample(self, limit: int, never: Never = ()) -> Sampled:
+        return Sampled(tuple(end[-1] for end in never), Reason.LIMIT)
+
+
+class Listening(ScriptedEngine):
+    async def open(self, prompt: Sequence[int], sampling: Sampling) -> ScriptedSession:
+        return Told(self, prompt, sampling)
+
+
+def listening() -> Engine:
+    return Listening(keyed)
+
+
+def test_what_may_never_come_is_told_to_the_child() -> None:
+    async def act(engine: Apart) -> tuple[int, ...]:
+        return (await (await engine.open(PROMPT, Sampling())).sample(5, ((7,), (8, 9)))).ids
+
+    assert within(act, listening) == (7, 9)
 
 
 def test_every_law_holds() -> None:

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from z1 import chat
-from z1.engines import Control, Drive, Reason, Sampled, Sampling, drive
+from z1.engines import Control, Drive, Never, Reason, Sampled, Sampling, drive
 from z1.engines.scripted import Characters, Script, ScriptedEngine
 from z1.errors import EngineFault
 from z1.think import AnswerDetector, Bucket, End, Flow, Shift, Window
@@ -150,7 +150,7 @@ def test_an_engine_that_gives_nothing_is_a_fault_and_not_an_endless_loop() -> No
         room = 50
         coming = ()
 
-        async def sample(self, limit: int) -> Sampled:
+        async def sample(self, limit: int, never: Never = ()) -> Sampled:
             return Sampled((), Reason.LIMIT)
 
     async def run() -> None:

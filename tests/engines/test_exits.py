@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from z1.engines import Circles, Convergence, Drive, Exit, Probe, Sampled, Sampling, drive
+from z1.engines import Circles, Convergence, Drive, Exit, Never, Probe, Sampled, Sampling, drive
 from z1.engines.scripted import Characters, ScriptedEngine, ScriptedSession
 from z1.errors import EngineFault, UserError
 from z1.think import End, Flow, Shift, Window
@@ -105,7 +105,7 @@ def test_a_fork_that_fails_half_way_is_paid_for_and_closed() -> None:
     closed: list[bool] = []
 
     class Half(ScriptedSession):
-        async def sample(self, limit: int) -> Sampled:
+        async def sample(self, limit: int, never: Never = ()) -> Sampled:
             raise EngineFault("gone")
 
         async def close(self) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from z1.engines.masks import force
+from z1.engines.masks import completing, forbid, force
 
 IMPOSSIBLE = float("-inf")
 
@@ -38,3 +38,20 @@ def test_a_large_penalty_afterwards_changes_nothing() -> None:
     forced = force(logits(), [3], [1])
     forced[3, 1] -= 1e6
     assert int(forced[3].argmax()) == 1
+
+
+def test_what_is_forbidden_is_never_drawn_and_all_else_stays() -> None:
+    before = logits()
+    after = forbid(before.clone(), [2, 2, 0], [7, 1, 3])
+    assert [int(row.isneginf().sum()) for row in after] == [1, 0, 2, 0]
+    assert torch.equal(after[~after.isneginf()], before[~after.isneginf()])
+    assert torch.equal(forbid(before.clone(), [], []), before)
+
+
+def test_what_completes_a_sequence_depends_on_what_stands_before() -> None:
+    never = ((3,), (5, 6), (5, 5, 6), (1, 2, 3, 4))
+    assert completing([], never) == [3]
+    assert completing([9, 5], never) == [3, 6]
+    assert completing([5, 5], never) == [3, 6, 6]
+    assert completing([2, 3], never) == [3]
+    assert completing([0, 1, 2, 3], never) == [3, 4]

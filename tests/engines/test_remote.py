@@ -242,9 +242,16 @@ def test_a_window_through_a_second_z1_is_that_of_the_model_behind_it() -> None:
         async with engine:
             return [replace(await ask(engine, "print(3 + 4)", options), seconds=0) for options in asked]
 
+    async def bound(engine: Engine) -> None:
+        async with engine:
+            await conformance.never_holds(engine, [5, 6, 7, 20])
+
     with second.serving(local.load(shipped(), local.LocalSettings(slots=2, length=512, deterministic=True))) as there:
-        remote = engines.load(engines.Upstream(f"{there.url}/v1"), str(shipped()))
-        assert asyncio.run(replies(remote)) == asyncio.run(replies(here))
+        upstream = engines.Upstream(f"{there.url}/v1")
+        assert asyncio.run(replies(engines.load(upstream, str(shipped())))) == asyncio.run(replies(here))
+        remote = engines.load(upstream, str(shipped()))
+        asyncio.run(bound(remote))
+        assert remote.capabilities.forbids == 1
 
 
 @pytest.mark.timeout(1500)
@@ -257,7 +264,7 @@ def test_vllm_over_loopback_keeps_every_law(vllm_server: str) -> None:
                 await law(engine, [5, 6, 7, 20, 33, 41, 9, 11])
             stopped = await (await engine.open([5, 6], Sampling(frozenset(range(385))))).sample(4)
             assert (len(stopped.ids), stopped.reason) == (1, Reason.STOP)
-            return engine.capabilities.ids and engine.keeps_windows
+            return engine.capabilities.ids and engine.keeps_windows and engine.capabilities.forbids == 1
 
     assert asyncio.run(run())
 

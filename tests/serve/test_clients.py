@@ -58,6 +58,21 @@ def test_openai_asks_the_shipped_model_within_a_budget(client: openai.OpenAI) ->
     assert chat.HINT + PREFIX in cut.choices[0].message.content
 
 
+def test_a_thought_is_not_over_before_its_minimum_but_for_a_shift_from_outside(client: openai.OpenAI) -> None:
+    def budget(**asked: Any) -> Any:
+        made: Any = client.chat.completions.create(model="z1-tiny", messages=[PROGRAM], extra_body=asked)
+        return made.choices[0].budget
+
+    free = budget()["used"]
+    longer = budget(min_thinking_tokens=free + 20, max_tokens=400)
+    assert longer["used"] >= free + 20
+    kept = budget(min_thinking_tokens=free + 20, thinking_budget=free + 20)
+    assert (kept["used"], kept["reason"]) == (free + 20, "budget")
+    assert budget(min_thinking_tokens=free + 20, deadline_ms=0)["reason"] == "deadline"
+    with pytest.raises(openai.BadRequestError, match="minimum"):
+        budget(min_thinking_tokens=6, thinking_budget=5)
+
+
 def test_openai_streams_what_it_says_whole(client: openai.OpenAI) -> None:
     asked: dict[str, Any] = {"model": "z1-tiny", "messages": [PROGRAM], "max_completion_tokens": 300, "n": 2, "seed": 4}
     asked |= {"temperature": 0.7, "extra_body": {"separate_reasoning": True}}

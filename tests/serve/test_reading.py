@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from tests.serve.scripts import scripted
+from z1.engines import Engine
+from z1.engines.scripted import ScriptedEngine
 from z1.errors import UserError
 from z1.serve.budget import Budget
 from z1.serve.reading import Manners, Wanted, read
-from z1.serve.schema import ChatRequest, CompletionRequest
+from z1.serve.schema import ChatRequest, CompletionRequest, Request
 
 ASK = {"model": "m", "messages": [{"role": "user", "content": "why?"}]}
 
@@ -123,3 +126,27 @@ def test_what_cannot_be_is_refused_with_the_reason(body: dict[str, Any], said: s
 def test_texts_that_cannot_be_are_refused(prompt: Any, body: dict[str, Any], said: str) -> None:
     with pytest.raises(UserError, match=said):
         text(prompt, **body)
+
+
+def test_a_minimum_is_of_the_thought_where_there_is_one_and_of_the_reply_elsewhere() -> None:
+    def able(profile: str = "z1-tiny") -> Engine:
+        made = ScriptedEngine(lambda context: 3, profile=profile)
+        made.capabilities = replace(made.capabilities, forbids=1)
+        return made
+
+    def least(kind: type[Request], engine: Engine | None = None, **body: Any) -> int:
+        rest = {"prompt": "why?"} if kind is CompletionRequest else {"messages": ASK["messages"]}
+        asked: Any = kind.model_validate({"model": "m", **rest, **body})
+        return read(asked, engine or able(), MANNERS).orders[0].budget.least
+
+    assert least(ChatRequest, min_thinking_tokens=5) == 5
+    assert least(ChatRequest, min_thinking_tokens=0, min_tokens=0) == 0
+    assert least(CompletionRequest, min_tokens=5) == 5
+    assert least(CompletionRequest, min_thinking_tokens=5) == 5
+    with pytest.raises(UserError, match="or let it think"):
+        least(ChatRequest, min_thinking_tokens=5, thinking_budget=0)
+    with pytest.raises(UserError, match="give min_thinking_tokens"):
+        least(ChatRequest, min_tokens=5)
+    for engine in (scripted(), able("qwen3")):  # whose fence is eight ids here
+        with pytest.raises(UserError, match="cannot be kept from ending"):
+            least(ChatRequest, engine, min_thinking_tokens=5)

@@ -70,7 +70,7 @@ def test_what_cannot_be_kept_is_taken_where_it_asks_for_nothing_and_refused_wher
         ({"messages": [{"role": "user", "content": "\ud800"}]}, "half of a character"),
         ({"hint": "\udfff"}, "half of a character"),
         ({"stop": ["\ud800"]}, "half of a character"),
-        ({"min_thinking_tokens": 4}, "cannot keep"),
+        ({"min_thinking_tokens": -1}, "greater than or equal to 0"),
     ],
 )
 def test_what_makes_no_sense_is_refused(body: dict[str, Any], said: str) -> None:

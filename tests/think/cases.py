@@ -8,7 +8,7 @@ reference: sample the thought; where it did not end, append the hint; sample the
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import blake2b
 from itertools import cycle
 from random import Random
@@ -38,7 +38,7 @@ class Case:
         return blake2b(bytes(ids), key=self.key.to_bytes(4)).digest()[0] % self.letters
 
     def detector(self) -> AnswerDetector | None:
-        return AnswerDetector(self.markers, PIECES.__getitem__) if self.markers else None
+        return AnswerDetector(self.markers, PIECES.__getitem__, self.window.least) if self.markers else None
 
     @property
     def most_thought(self) -> int:
@@ -60,13 +60,16 @@ def case_of(random: Random, fence: bool | None, markers: bool | None) -> Case:
     def some(yes: bool | None) -> bool:
         return random.random() < 0.5 if yes is None else yes
 
-    answer = random.randint(0, 6)
+    answer, more = random.randint(0, 6), random.randint(0, 16)
+    thinking = random.choice((None, *range(13)))
+    most = answer if thinking == 0 else min(more if thinking is None else thinking, more)
     window = Window(
-        thinking=random.choice((None, *range(13))),
+        thinking=thinking,
         answer=answer,
         hint=ids(0, 4) if answer else (),
         stops=frozenset(ids(0, 1)),
         close=ids(1, 3) if some(fence) else (),
+        least=random.randint(0, most) if letters > 2 and random.random() < 0.3 else 0,  # there is another id to take
     )
 
     def texts() -> tuple[bytes, ...]:
@@ -74,7 +77,7 @@ def case_of(random: Random, fence: bool | None, markers: bool | None) -> Case:
 
     return Case(
         window,
-        room=window.after + random.randint(0, 16),
+        room=window.after + more,
         key=random.getrandbits(32),
         letters=letters,
         markers=texts() if some(markers) else (),
@@ -86,12 +89,19 @@ def case_of(random: Random, fence: bool | None, markers: bool | None) -> Case:
 SIZES = st.integers(0, 2**16).map(lambda seed: Random(seed).choices(range(1, 6), k=4))
 
 
-def sample(model: Model, context: Sequence[int], most: int, stops: frozenset[int]) -> list[int]:
-    """Ids from the model: at most `most`, and none after a stop id."""
+def sample(model: Model, context: Sequence[int], step: Sample, stops: frozenset[int], letters: int) -> list[int]:
+    """Ids from the model: at most `step.limit`, none after a stop id; the next letter where one completes a `never`."""
     ids: list[int] = []
-    while len(ids) < most and not (ids and ids[-1] in stops):
-        ids.append(model([*context, *ids]))
+    while len(ids) < step.limit and not (ids and ids[-1] in stops):
+        token = model([*context, *ids])
+        while any(ends([*context, *ids, token], never) for never in step.never):
+            token = (token + 1) % letters
+        ids.append(token)
     return ids
+
+
+def ends(ids: Sequence[int], end: Sequence[int]) -> bool:
+    return list(ids[max(0, len(ids) - len(end)) :]) == list(end)
 
 
 def rounds(case: Case, flow: Flow, sizes: Sequence[int] = (WHOLE,), model: Model | None = None) -> Iterator[Step]:
@@ -111,7 +121,7 @@ def rounds(case: Case, flow: Flow, sizes: Sequence[int] = (WHOLE,), model: Model
             most = min(step.limit, next(size))
             if case.shift_at is not None and before < case.shift_at:
                 most = min(most, case.shift_at - before)
-            flow.came(sample(model or case.model, flow.ids, most, case.window.stops))
+            flow.came(sample(model or case.model, flow.ids, replace(step, limit=most), case.window.stops, case.letters))
         assert len(flow.ids) > before or flow.end is End.STRING, "a round without progress would go on for ever"
         if watch is not None:
             tell(flow, watch, flow.ids[before:])
@@ -158,12 +168,12 @@ def begun(text: Sequence[int], hint: Sequence[int]) -> int:
 
 def two_pass(case: Case) -> tuple[list[int], Ledger]:
     """The plain reference. It shares no code with the flow, and keeps the whole text and the whole reply in hand."""
-    window, model = case.window, case.model
+    window = case.window
     most = case.most_thought if case.shift_at is None else min(case.most_thought, case.shift_at)
     ids: list[int] = []
     close, border, forced = 0, None, 0
     while border is None and len(ids) < most:
-        ids.append(model(ids))
+        ids.append(goes_on(case, ids))
         if ids[-1] in window.stops:
             border = answer_begins(case, ids)
             break
@@ -179,9 +189,9 @@ def two_pass(case: Case) -> tuple[list[int], Ledger]:
         ids += rest
         forced, border = len(rest), len(ids)
     if not ended and border is not None:
-        rest_of_answer = sample(model, ids, window.answer - (len(ids) - border), window.stops)
-        ids += rest_of_answer
-        ended = bool(rest_of_answer) and rest_of_answer[-1] in window.stops
+        while len(ids) - border < window.answer and not ended:
+            ids.append(goes_on(case, ids) if window.thinking == 0 else case.model(ids))
+            ended = ids[-1] in window.stops
     end = len(ids) - ended
     if border is not None and (cut := string_ends(case, ids[border:end])) is not None:
         ids, end, ended = ids[: border + cut], border + cut, False
@@ -190,13 +200,24 @@ def two_pass(case: Case) -> tuple[list[int], Ledger]:
     return ids, Ledger(thought, close, forced, answer, int(ended), 0, len(ids) if phase_one is None else phase_one)
 
 
+def goes_on(case: Case, ids: Sequence[int]) -> int:
+    """The model's next id; the letter after it, and so on, where that would end too early what it has to think."""
+    token, close = case.model(ids), case.window.close
+    bound = case.window.least > 0 and len(ids) < case.window.least + max(1, len(close)) - 1
+    while bound and (token in case.window.stops or (close and ends([*ids, token], close))):
+        token = (token + 1) % case.letters
+    return token
+
+
 def answer_begins(case: Case, ids: Sequence[int]) -> int | None:
     """The id with the first byte of a marker; later where the answer, found late, has outgrown its allowance."""
-    text = b"".join(PIECES[token] for token in ids)
+    least = case.window.least
+    pieces = [PIECES[token] if at >= least else b"" for at, token in enumerate(ids)]
+    text = b"".join(pieces)
     found = [text.index(marker) for marker in case.markers if marker in text]
     if not found or case.window.close or not case.window.answer:
         return None
-    first = next(n for n in range(len(ids)) if len(b"".join(PIECES[token] for token in ids[: n + 1])) > min(found))
+    first = next(n for n in range(len(ids)) if len(b"".join(pieces[: n + 1])) > min(found))
     return max(first, len(ids) - case.window.answer)
 
 

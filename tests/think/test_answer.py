@@ -148,3 +148,11 @@ def test_without_markers_nothing_is_found_and_nothing_is_undecided() -> None:
     watch = detector()
     assert watch.feed([0, 1, 2, 3]) is None
     assert watch.undecided == 0
+
+
+@given(ids=IDS, markers=MARKERS, start=st.integers(0, 25))
+@LAW
+def test_what_stands_before_the_start_is_not_looked_at(ids: list[int], markers: list[bytes], start: int) -> None:
+    found = AnswerDetector(markers, piece, start).feed(ids)
+    behind = plain_search(ids[start:], [marker for marker in markers if marker])
+    assert found == (None if behind is None else start + behind)

@@ -357,3 +357,37 @@ def test_ids_that_may_yet_be_a_fence_or_an_answer_are_unsure() -> None:
     told.came((5, 6))
     told.undecided(2)
     assert told.unsure == 2
+
+
+def test_a_minimum_says_what_may_not_come_and_until_when() -> None:
+    flow = Flow(Window(9, 4, (7,), frozenset({3}), close=(5, 6), least=2), 100)
+    assert flow.next() == Sample(3, ((3,), (5, 6)))  # a fence may begin in the minimum, and end behind it
+    flow.came([1, 5, 1])
+    assert flow.next() == Sample(4)
+    flow.came([5, 6])
+    assert (flow.shifted, flow.ledger().thought) == (Shift.NATURAL, 3)
+
+
+def test_an_engine_that_ends_what_was_to_go_on_is_a_fault() -> None:
+    for ids in ([3], [1, 5, 6]):
+        with pytest.raises(Fault, match="to go on"):
+            Flow(Window(9, 4, (7,), frozenset({3}), close=(5, 6), least=2), 100).came(ids)
+
+
+def test_an_answer_is_not_seen_in_what_has_to_be_thought_and_a_shift_from_outside_is_not_held_up() -> None:
+    flow = Flow(Window(9, 4, (7,), frozenset({3}), least=4), 100, detects=True)
+    flow.came([1, 1, 1])
+    flow.answer_at(1)
+    assert flow.shifted is None
+    assert flow.shift(Shift.CONTROL)
+    flow.came([7])
+    assert flow.next() == Sample(4)
+    flow.came([3])
+    assert flow.end is End.STOP
+
+
+def test_where_nothing_is_thought_the_minimum_is_of_the_reply() -> None:
+    flow = Flow(Window(0, 9, (), frozenset({3}), least=2), 100)
+    assert flow.next() == Sample(2, ((3,),))
+    flow.came([1, 1])
+    assert flow.next() == Sample(7)

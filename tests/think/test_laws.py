@@ -34,7 +34,9 @@ def test_agreement_with_a_plain_two_pass_reference(case: Case) -> None:
 @LAW
 def test_agreement_an_interruption_by_shift_is_a_smaller_window(case: Case) -> None:
     at = 3 if case.shift_at is None else case.shift_at
-    smaller = replace(case, shift_at=None, window=replace(case.window, thinking=min(at, case.most_thought)))
+    thinking = min(at, case.most_thought)
+    least = case.window.least if case.window.thinking == 0 else min(case.window.least, thinking)
+    smaller = replace(case, shift_at=None, window=replace(case.window, thinking=thinking, least=least))
     shifted, plain = drive(replace(case, shift_at=at)), drive(smaller)
     assert (shifted.ids, shifted.spans(), shifted.end) == (plain.ids, plain.spans(), plain.end)
 
@@ -91,7 +93,25 @@ def test_progress_every_round_adds_an_id_and_it_ends(case: Case, sizes: list[int
 def test_progress_without_fence_or_detector_a_reply_takes_two_samples_and_one_hint(case: Case) -> None:
     case = replace(case, shift_at=None, strings=())
     steps = list(rounds(case, begin(case)))
-    assert [type(step) for step in steps] in ([], [Sample], [Force, Sample], [Sample] * 2, [Sample, Force, Sample])
+    kinds = [type(step) for step in steps]
+    at_the_minimum = next((n for n, step in enumerate(steps) if isinstance(step, Sample) and step.never), None)
+    if at_the_minimum is not None and kinds[at_the_minimum + 1 :][:1] == [Sample]:
+        del kinds[at_the_minimum]
+    assert kinds in ([], [Sample], [Force, Sample], [Sample] * 2, [Sample, Force, Sample])
+
+
+@given(case=cases(), sizes=SIZES)
+@HARD_LAW
+def test_minimum_no_thought_ends_by_itself_before_it_has_been_thought(case: Case, sizes: list[int]) -> None:
+    """Nor does a reply without a thought. A shift from outside is not held up by it."""
+    least, flow = case.window.least, drive(case, sizes)
+    event(f"{least > 0}, shifted by {flow.shifted}")
+    if case.window.thinking == 0:
+        assert len(flow.ids) > least or flow.end is not End.STOP
+    elif flow.shifted is Shift.NATURAL:
+        assert flow.ledger().thought >= least
+    elif flow.shifted is Shift.CONTROL:
+        assert flow.ledger().thought <= (case.shift_at or 0)
 
 
 @given(case=cases(), stop_after=st.integers(0, 12), peek=st.booleans(), why=st.sampled_from(list(Shift)[3:]))

@@ -42,6 +42,16 @@ def test_room_for_exactly_hint_and_answer_leaves_no_thought() -> None:
     assert Window(3, 5, (1, 2), STOPS).allowance(7) == 0
 
 
+def test_a_minimum_that_nothing_could_keep_is_refused() -> None:
+    for wrong in ({"thinking": 5, "least": 6}, {"thinking": 0, "least": 6}, {"thinking": None, "least": -1}):
+        with pytest.raises(UserError, match="minimum"):
+            Window(answer=5, hint=(), stops=STOPS, **wrong)
+    assert Window(None, 5, (), STOPS, least=4).allowance(9) == 4
+    with pytest.raises(UserError, match=r"got 3 ids for 4"):
+        Window(None, 5, (), STOPS, least=4).allowance(8)
+    assert Window(0, 5, (), STOPS, least=4).allowance(5) == 0
+
+
 def test_what_can_follow_the_thought_is_hint_and_answer() -> None:
     assert Window(100, 5, (1, 2), STOPS).after == 7
     assert Window(100, 0, (), STOPS).after == 0

@@ -25,7 +25,7 @@ from contextlib import suppress
 from types import TracebackType
 from typing import Any, Self
 
-from z1.engines.protocol import Engine, Reason, Sampled, Sampling, Session, refuse_unfit
+from z1.engines.protocol import Engine, Never, Reason, Sampled, Sampling, Session, refuse_unfit
 from z1.errors import EngineFault, Z1Error
 
 TICK = 0.005
@@ -62,11 +62,11 @@ class ApartSession:
         """What came so far of the sample under way."""
         return () if self._done is None else self._coming
 
-    async def sample(self, limit: int) -> Sampled:
-        """At least one and at most `limit` ids."""
+    async def sample(self, limit: int, never: Never = ()) -> Sampled:
+        """At least one and at most `limit` ids, none of `never` completed."""
         if self._fault is not None:
             raise self._fault
-        self._engine.order("sample", self._number, limit)
+        self._engine.order("sample", self._number, (limit, never))
         self._done = asyncio.get_running_loop().create_future()
         try:
             return await self._done
@@ -273,12 +273,12 @@ class _Host:
         """Force ids."""
         await self._sessions[number].append(ids)
 
-    async def sample(self, number: int, limit: int) -> None:
+    async def sample(self, number: int, asked: tuple[int, Never]) -> None:
         """Begin a sample; what comes is looked at while there are any."""
         if not self._samples:
             self._loop.call_later(TICK, self._look)
         self._seen[number] = 0
-        self._samples[number] = self._loop.create_task(self._sample(number, limit))
+        self._samples[number] = self._loop.create_task(self._sample(number, asked))
 
     async def interrupt(self, number: int, _: None) -> None:
         """End a sample; one that was asked for just before has begun by then."""
@@ -293,10 +293,10 @@ class _Host:
         if (session := self._sessions.pop(number, None)) is not None:
             await session.close()
 
-    async def _sample(self, number: int, limit: int) -> None:
+    async def _sample(self, number: int, asked: tuple[int, Never]) -> None:
         end: Reason | str
         try:
-            sampled = await self._sessions[number].sample(limit)
+            sampled = await self._sessions[number].sample(*asked)
             ids, end = sampled.ids[self._seen[number] :], sampled.reason
         except Exception as error:  # as in `obey`
             ids, end = (), _said(error)

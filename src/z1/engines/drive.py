@@ -85,7 +85,7 @@ async def drive(flow: Flow, session: Session, how: Drive = Drive(), control: Con
             else:
                 exits = () if flow.answering else how.exits
                 limit = min(step.limit, how.chunk or step.limit, border(exits, len(flow.ids)) or step.limit)
-                sampled = await session.sample(limit)
+                sampled = await session.sample(limit, step.never)
                 teller.whole(sampled.ids)
                 if not sampled.ids and not control.asked:
                     raise EngineFault("the engine ended a sample without an id")

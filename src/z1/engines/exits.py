@@ -89,7 +89,7 @@ class Convergence:
     async def _answer_of(self, flow: Flow, session: Session) -> tuple[int, ...]:
         """What a fork says from its hint on, without its stop id; it is paid for, whether it ends well or not."""
         tail = flow.ids[-len(flow.window.hint) :] if flow.window.hint else []  # what of the hint has been said
-        window = replace(flow.window, thinking=len(tail), answer=min(self.answer, flow.window.answer))
+        window = replace(flow.window, least=0, thinking=len(tail), answer=min(self.answer, flow.window.answer))
         fork = await session.fork()
         probe = Flow(window, fork.room + len(tail))
         try:
@@ -120,8 +120,8 @@ def border(exits: Sequence[Exit], thought: int) -> int | None:
 
 
 async def asked(exits: Sequence[Exit], flow: Flow, session: Session) -> Shift | None:
-    """What the first of `exits` that is due here and ends the thought says."""
-    if flow.end is not None or flow.shifted is not None or not flow.ids:
+    """What the first of `exits` that is due here and ends the thought says; none is, before the thought's minimum."""
+    if flow.end is not None or flow.shifted is not None or len(flow.ids) < max(1, flow.window.least):
         return None
     for exit_ in exits:
         if len(flow.ids) % exit_.every == 0 and (why := await exit_.ask(flow, session)) is not None:

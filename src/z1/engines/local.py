@@ -21,7 +21,8 @@ from z1.chat import Tokenizer
 from z1.engines.choose import choose
 from z1.engines.decoder import FAMILIES, Chunk, Decoder, supports
 from z1.engines.general import General, refuse_partial_attention
-from z1.engines.protocol import Capabilities, Reason, Sampled, Sampling, refuse_unfit
+from z1.engines.masks import completing, forbid
+from z1.engines.protocol import ANY, Capabilities, Never, Reason, Sampled, Sampling, refuse_unfit
 from z1.engines.slots import Context, Slots, shared_soon
 from z1.engines.weights import load_model
 from z1.errors import EngineFault, UserError
@@ -48,6 +49,7 @@ class _Work:
     limit: int
     done: asyncio.Future[Sampled]
     ids: list[int]
+    never: Never
 
 
 class LocalSession:
@@ -67,11 +69,11 @@ class LocalSession:
         """What came so far of the sample under way."""
         return () if self._work is None else self._work.ids
 
-    async def sample(self, limit: int) -> Sampled:
-        """At least one and at most `limit` ids."""
+    async def sample(self, limit: int, never: Never = ()) -> Sampled:
+        """At least one and at most `limit` ids, none of `never` completed."""
         if not 1 <= limit <= self.room:
             raise EngineFault(f"{limit} ids were asked for where {self.room} fit")
-        self._work = _Work(self, limit, asyncio.get_running_loop().create_future(), [])
+        self._work = _Work(self, limit, asyncio.get_running_loop().create_future(), [], never)
         self._engine.begin(self._work)
         try:
             return await self._work.done
@@ -107,7 +109,9 @@ class LocalEngine:
         self.tokenizer, self._rows = tokenizer, max(settings.rows, settings.slots)
         self.length = min(settings.length, getattr(model.config, "max_position_embeddings", settings.length))
         self.forward = forward(model, settings, self.length)
-        self.capabilities = Capabilities(keeps_cache=True, forks=True, deterministic=settings.deterministic)
+        self.capabilities = Capabilities(
+            keeps_cache=True, forks=True, deterministic=settings.deterministic, forbids=ANY
+        )
         self._slots = Slots(settings.slots, self.forward.copy)
         self._work: dict[_Work, None] = {}
         self._steps = 0
@@ -200,6 +204,7 @@ class LocalEngine:
         last = works[len(chunks) - 1].session.context
         done = works[: len(chunks) - (last.computed < len(last.ids))]  # only the last may be cut short
         samplings = [work.session.sampling for work in done]
+        _forbid(logits, done)
         tokens = choose(logits[: len(done)], samplings, [len(work.session.context.ids) for work in done])
         for work, token in zip(done, tokens, strict=True):
             self._came(work, token)
@@ -218,6 +223,14 @@ class LocalEngine:
             if not work.done.done():
                 work.done.set_exception(EngineFault(f"the model failed: {error!r}"))
             self._work.pop(work, None)
+
+
+@torch.inference_mode()
+def _forbid(logits: torch.Tensor, works: Sequence[_Work]) -> None:
+    """Take away what may not come in a few of `works`; logits [works or more, V]."""
+    bound = [(row, work) for row, work in enumerate(works) if work.never]
+    taken = [(row, token) for row, work in bound for token in completing(work.session.context.ids, work.never)]
+    forbid(logits, [row for row, _ in taken], [token for _, token in taken])
 
 
 def forward(model: Any, settings: LocalSettings, length: int) -> Decoder | General:

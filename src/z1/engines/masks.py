@@ -1,4 +1,4 @@
-"""How is an id forced on a model that somebody else samples?
+"""How is an id forced on a model that somebody else samples, or kept from it?
 
 By its logits: every other id of the row becomes impossible, and its own logit stays, so that no temperature, top-p or
 penalty that comes later can undo it. An id that is impossible already (a grammar forbids it) is not forced, and the row
@@ -7,7 +7,7 @@ stays as it was. Nothing here waits for the device.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import torch
 from torch import Tensor
@@ -24,3 +24,16 @@ def force(logits: Tensor, rows: Sequence[int], ids: Sequence[int]) -> Tensor:
     alone = torch.full_like(before, float("-inf")).scatter(1, wanted, own)
     logits[at] = torch.where(own.isneginf(), before, alone)
     return logits
+
+
+def forbid(logits: Tensor, rows: Sequence[int], ids: Sequence[int]) -> Tensor:
+    """`logits` [rows, V], changed in place: row `rows[i]` does not allow `ids[i]`."""
+    if rows:
+        logits[torch.tensor(rows, device=logits.device), torch.tensor(ids, device=logits.device)] = float("-inf")
+    return logits
+
+
+def completing(context: Sequence[int], never: Iterable[tuple[int, ...]]) -> list[int]:
+    """The ids that would complete one of `never` behind `context`."""
+    size = len(context)
+    return [end[-1] for end in never if tuple(context[max(0, size - len(end) + 1) : size]) == end[:-1]]

@@ -70,6 +70,15 @@ class Capabilities:
     """Greedy ids do not depend on what else runs."""
     ids: bool = True
     """Ids are the model's own. Otherwise it speaks text, and ids are what our tokenizer makes of it."""
+    forbids: int = 0
+    """Ids of the longest sequence that a sample can be kept from completing (`Session.sample`); 0: it cannot be."""
+
+
+ANY = 1 << 30
+"""Longer than any sequence of ids."""
+
+Never = Sequence[tuple[int, ...]]
+"""Sequences of ids that may not be completed, whatever stands before."""
 
 
 class Session(Protocol):
@@ -85,8 +94,11 @@ class Session(Protocol):
         """The ids that came so far of the sample under way, to be read only; () where none is."""
         ...
 
-    async def sample(self, limit: int) -> Sampled:
-        """At least one and at most `limit` ids, unless interrupted. Raises EngineFault."""
+    async def sample(self, limit: int, never: Never = ()) -> Sampled:
+        """At least one and at most `limit` ids, unless interrupted; none of `never` is completed. Raises EngineFault.
+
+        `never` holds sequences of up to `Capabilities.forbids` ids; where there are any, all stop ids are among them.
+        """
         ...
 
     async def append(self, ids: Sequence[int]) -> None:

@@ -24,7 +24,7 @@ import openai
 
 from z1.chat import Tokenizer, text_of
 from z1.engines.cutting import CUT, unless
-from z1.engines.protocol import Capabilities, Reason, Sampled, Sampling, refuse_unfit
+from z1.engines.protocol import Capabilities, Never, Reason, Sampled, Sampling, refuse_unfit
 from z1.engines.vllm_request import FREE, Asked
 from z1.errors import EngineFault
 
@@ -78,13 +78,14 @@ class RemoteSession:
         """What came so far of the sample under way; nothing from a text-only upstream, whose text is encoded whole."""
         return self._coming if self._cut is not None and self._engine.capabilities.ids else ()
 
-    async def sample(self, limit: int) -> Sampled:
-        """At least one and at most `limit` ids."""
+    async def sample(self, limit: int, never: Never = ()) -> Sampled:
+        """At least one and at most `limit` ids, none of `never` (single ids) among them."""
         if not 1 <= limit <= self.room:
             raise EngineFault(f"{limit} ids were asked for where {self.room} fit")
         self._cut, self._coming = asyncio.get_running_loop().create_future(), []
         try:
-            reason = await self._engine.complete(self.context, self._sampling, limit, (self._cut, self._coming))
+            under_way = (self._cut, self._coming)
+            reason = await self._engine.complete(self.context, self._sampling, limit, under_way, never)
         except (openai.OpenAIError, httpx2.HTTPError) as error:
             raise EngineFault(f"the upstream failed: {error!r}") from error
         finally:
@@ -120,7 +121,7 @@ class RemoteEngine:
         self.there = upstream.model or ""
         """What the upstream calls the model."""
         self.length = upstream.length or 0
-        self.capabilities = _capabilities(ids=bool(upstream.ids))
+        self.capabilities = _capabilities(ids=bool(upstream.ids), least=False)
         self.keeps_windows = bool(upstream.windows)
         """Whether the upstream keeps a window that it is told in `vllm_xargs` (`vllm_request.Asked.keys`)."""
         self._client: openai.AsyncOpenAI | None = None
@@ -161,13 +162,18 @@ class RemoteEngine:
         return RemoteSession(self, prompt, sampling)
 
     async def complete(
-        self, context: Sequence[int], sampling: Sampling, limit: int, under_way: tuple[asyncio.Future[None], list[int]]
+        self,
+        context: Sequence[int],
+        sampling: Sampling,
+        limit: int,
+        under_way: tuple[asyncio.Future[None], list[int]],
+        never: Never = (),
     ) -> Reason:
         """Ask for up to `limit` ids behind `context`, put them into the list as they come, until the future is done."""
         cut, ids = under_way
         with_ids = self.capabilities.ids
         prompt: Any = list(context) if with_ids else text_of(self.tokenizer, context)
-        asked = parameters(sampling, len(context), with_ids=with_ids)
+        asked = parameters(sampling, len(context), limit, never, with_ids=with_ids)
         if self._client is None:
             raise EngineFault("the upstream is not connected: enter the engine first (async with)")
         request = self._client.completions.create(
@@ -235,8 +241,11 @@ class RemoteEngine:
         self.length = self._upstream.length or next((n for n in said if n), 4096)
         if self._upstream.ids is None:
             prompt = self.tokenizer.encode("a", add_special_tokens=False)
-            tried = await self._tried(client, prompt, {"return_token_ids": True})
-            self.capabilities = _capabilities(ids=getattr(tried, "token_ids", None) is not None)
+            plain = {"return_token_ids": True}
+            bound = await self._tried(client, prompt, {**plain, "min_tokens": 1})
+            tried = bound or await self._tried(client, prompt, plain)
+            ids = getattr(tried, "token_ids", None) is not None
+            self.capabilities = _capabilities(ids=ids, least=ids and bound is not None)
         if self._upstream.windows is None:
             asked = [{"vllm_xargs": {"z1_window": window, "z1_hint": [0]}} for window in (FREE, FREE - 1)]
             kept, refused = [await self._tried(client, "a", extra) for extra in asked]
@@ -267,20 +276,24 @@ async def _read(stream: AsyncIterator[Any], cut: asyncio.Future[None], ids: list
                 return str(choice.finish_reason)
 
 
-def parameters(sampling: Sampling, position: int, *, with_ids: bool) -> dict[str, Any]:
-    """The settings of one request, whose context ends at `position`."""
+def parameters(sampling: Sampling, position: int, limit: int, never: Never, *, with_ids: bool) -> dict[str, Any]:
+    """The settings of one request of `limit` ids, whose context ends at `position`.
+
+    What an upstream can keep from coming is a stop id before so many ids, so ids that may `never` come are stop ids.
+    """
     asked: dict[str, Any] = {"temperature": sampling.temperature}
     extra: dict[str, Any] = {}
     if sampling.temperature:
         asked |= {"top_p": sampling.top_p, "seed": sampling.seed_at(position)}
         extra |= {"top_k": sampling.top_k} if sampling.top_k else {}
     if with_ids:
-        extra |= {"return_token_ids": True, "ignore_eos": True, "stop_token_ids": sorted(sampling.stops)}
+        extra |= {"return_token_ids": True, "ignore_eos": True, "stop_token_ids": sorted(sampling.stops.union(*never))}
+        extra |= {"min_tokens": limit} if never else {}
     return asked | ({"extra_body": extra} if extra else {})
 
 
-def _capabilities(*, ids: bool) -> Capabilities:
-    return Capabilities(keeps_cache=False, forks=False, deterministic=False, ids=ids)
+def _capabilities(*, ids: bool, least: bool) -> Capabilities:
+    return Capabilities(keeps_cache=False, forks=False, deterministic=False, ids=ids, forbids=int(least))
 
 
 def load(upstream: Upstream, model: str, profile: str | None = None) -> RemoteEngine:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self
 
-from z1.engines.protocol import Capabilities, Reason, Sampled, Sampling, refuse_unfit
+from z1.engines.protocol import Capabilities, Never, Reason, Sampled, Sampling, refuse_unfit
 from z1.errors import EngineFault
 
 Next = Callable[[Sequence[int]], int]
@@ -77,8 +77,8 @@ class ScriptedSession:
         """Ids that still fit."""
         return self._engine.length - len(self.context)
 
-    async def sample(self, limit: int) -> Sampled:
-        """At least one and at most `limit` ids, giving way to others after each."""
+    async def sample(self, limit: int, never: Never = ()) -> Sampled:
+        """At least one and at most `limit` ids, giving way to others after each. A script says what it says."""
         if not 1 <= limit <= self.room:
             raise EngineFault(f"{limit} ids were asked for where {self.room} fit")
         ids: list[int] = []

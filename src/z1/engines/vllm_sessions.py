@@ -21,7 +21,7 @@ from typing import Any, Self
 
 from z1.chat import Tokenizer
 from z1.engines.cutting import CUT, unless
-from z1.engines.protocol import Capabilities, Reason, Sampled, Sampling, refuse_unfit
+from z1.engines.protocol import Capabilities, Never, Reason, Sampled, Sampling, refuse_unfit
 from z1.engines.weights import load_tokenizer, names
 from z1.errors import EngineFault, UserError
 
@@ -54,13 +54,13 @@ class VllmSession:
         """What came so far of the sample under way."""
         return self._coming if self._cut is not None else ()
 
-    async def sample(self, limit: int) -> Sampled:
-        """At least one and at most `limit` ids."""
+    async def sample(self, limit: int, never: Never = ()) -> Sampled:
+        """At least one and at most `limit` ids, none of `never` (single ids) among them."""
         if not 1 <= limit <= self.room:
             raise EngineFault(f"{limit} ids were asked for where {self.room} fit")
         self._cut, self._coming = asyncio.get_running_loop().create_future(), []
         request, self._request = self._request or self._engine.request(), None
-        request.ask(self.context, limit, self._sampling)
+        request.ask(self.context, limit, self._sampling, never)
         try:
             while True:
                 ids, reason = await self._next(request)
@@ -115,9 +115,9 @@ class _Request:
         self._held = 0
         self._outputs: AsyncGenerator[Any, None] | None = None
 
-    def ask(self, context: Sequence[int], limit: int, sampling: Sampling) -> None:
+    def ask(self, context: Sequence[int], limit: int, sampling: Sampling, never: Never) -> None:
         """Sample up to `limit` ids behind `context`, of which this request holds the beginning."""
-        params = parameters(limit, sampling, len(context))
+        params = parameters(limit, sampling, len(context), never)
         self._pieces.put_nowait(piece(context[self._held :], params))
         self._size = len(context)
         if self._outputs is None:
@@ -159,18 +159,23 @@ def piece(ids: Sequence[int], params: Any) -> Any:
     return StreamingInput(prompt={"prompt_token_ids": list(ids)}, sampling_params=params)
 
 
-def parameters(limit: int, sampling: Sampling, position: int) -> Any:
-    """vLLM's sampling parameters for one piece that begins at `position` of the context."""
+def parameters(limit: int, sampling: Sampling, position: int, never: Never = ()) -> Any:
+    """vLLM's sampling parameters for one piece that begins at `position` of the context.
+
+    What vLLM can keep from coming is a stop id before so many ids, so ids that may `never` come are stop ids, and the
+    piece has to be as long as it may be.
+    """
     from vllm import SamplingParams
     from vllm.sampling_params import RequestOutputKind
 
     return SamplingParams(
         max_tokens=limit,
+        min_tokens=limit if never else 0,
         temperature=sampling.temperature,
         top_p=sampling.top_p,
         top_k=sampling.top_k,
         seed=sampling.seed_at(position) if sampling.temperature else None,
-        stop_token_ids=sorted(sampling.stops),
+        stop_token_ids=sorted(sampling.stops.union(*never)),
         ignore_eos=True,
         detokenize=False,
         output_kind=RequestOutputKind.DELTA,
@@ -180,7 +185,7 @@ def parameters(limit: int, sampling: Sampling, position: int) -> Any:
 class VllmEngine:
     """vLLM in this process; see `protocol.Engine`. Made by `load`; its model is loaded when it is entered."""
 
-    capabilities = Capabilities(keeps_cache=True, forks=True, deterministic=False)
+    capabilities = Capabilities(keeps_cache=True, forks=True, deterministic=False, forbids=1)
 
     def __init__(self, model: str, tokenizer: Tokenizer, named: tuple[str, str], settings: VllmSettings) -> None:
         self.name, self.profile = named

@@ -68,6 +68,7 @@ class Budget:
 
     `answer` 0 is a hard cut: no hint and no answer of its own. `hint` is text in place of the family's, `deadline`
     seconds until the thought is shifted. Where `thinks` is False nothing is a thought and all that comes is answer.
+    Before `least` ids the model may not end its thought by itself, or what is no thought.
     """
 
     thinking: int | None = None
@@ -76,6 +77,7 @@ class Budget:
     hint: str | None = None
     deadline: float | None = None
     thinks: bool = True
+    least: int = 0
 
 
 def found(said: Mapping[str, Any], names: Mapping[str, Any] | tuple[str, ...]) -> dict[str, Any]:
@@ -115,7 +117,7 @@ def window(tokenizer: chat.Tokenizer, profile: chat.Profile, budget: Budget, roo
     """
     total = room if budget.total is None else min(budget.total, room)
     if not budget.thinks:
-        return Window(0, total, (), chat.stop_ids(tokenizer, profile)), total
+        return Window(0, total, (), chat.stop_ids(tokenizer, profile), least=budget.least), total
     least = max(1, min(RESERVE, total // 4)) if budget.answer is None else budget.answer
     made = chat.window(tokenizer, profile, budget.thinking, max(1, least))
     own = own_hint(profile, budget)
@@ -123,7 +125,7 @@ def window(tokenizer: chat.Tokenizer, profile: chat.Profile, budget: Budget, roo
     answer = least
     if budget.answer is None and budget.thinking is not None:
         answer = max(least, total - len(hint) - budget.thinking)
-    made = replace(made, answer=answer, hint=hint if answer else ())
+    made = replace(made, answer=answer, hint=hint if answer else (), least=budget.least)
     if total < made.after:
         need = f"give at least {made.after}, or a smaller answer_tokens (0: a hard cut without hint and answer)"
         raise UserError("max_tokens", f"room for {total} ids, hint and answer take {made.after}", need)

@@ -29,7 +29,7 @@ from z1.serve.wire import DONE, error, event
 WINDOW = (*TOKENS, *EFFORTS, *HINTS, *SWITCHES, "answer_tokens")
 """Names that ask for a window, which some upstreams keep themselves."""
 
-OURS = ("deadline_ms", "policy", "reasoning_control", "reasoning.exclude")
+OURS = ("deadline_ms", "min_thinking_tokens", "policy", "reasoning_control", "reasoning.exclude")
 """Names that ask for what only z1 does."""
 
 

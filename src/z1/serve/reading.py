@@ -61,6 +61,7 @@ def read(request: Request, engine: Engine, manners: Manners) -> Wanted:
     _check(request, engine)
     profile = chat.profile(engine.profile)
     budget = asked_budget(request, profile, manners)
+    _check_least(budget, engine, profile)
     prompts = _prompts(request, engine, profile, manners)
     seed = secrets.randbits(63) if request.seed is None else request.seed
     draws: dict[str, Any] = {
@@ -97,13 +98,21 @@ def asked_budget(request: Request, profile: chat.Profile, manners: Manners) -> B
         thinking = manners.thinking
     if hint is not None and request.answer_tokens == 0:
         raise UserError("answer_tokens", "0 beside a hint", "leave one of them out")
-    spoken = any(one is not None for one in (thinking, hint, request.answer_tokens, request.deadline_ms))
+    least = request.min_thinking_tokens or 0
+    spoken = bool(least) or any(one is not None for one in (thinking, hint, request.answer_tokens, request.deadline_ms))
     thinks = spoken or (profile.thinks and isinstance(request, ChatRequest))
     total = _same(max_tokens=request.max_tokens, max_completion_tokens=request.max_completion_tokens)
     if total is None and not thinks and isinstance(request, CompletionRequest):
         total = COMPLETION
+    if thinking == 0 and least:
+        raise UserError("min_thinking_tokens", least, "leave it out, or let it think")
+    if thinks and request.min_tokens:
+        raise UserError("min_tokens", request.min_tokens, "for a reply that thinks give min_thinking_tokens")
     deadline = None if request.deadline_ms is None else request.deadline_ms / 1000
-    return Budget(None if thinking == -1 else thinking, request.answer_tokens, total, hint, deadline, thinks)
+    limit = None if thinking == -1 else thinking
+    return Budget(
+        limit, request.answer_tokens, total, hint, deadline, thinks, least if thinks else request.min_tokens or 0
+    )
 
 
 def asked_policy(request: Request, engine: Engine, budget: Budget) -> Policy:
@@ -129,6 +138,14 @@ def _check(request: Request, engine: Engine) -> None:
     logprobs = (getattr(request, "logprobs", None), getattr(request, "top_logprobs", None))
     if logprobs[0] or logprobs[1] or (logprobs[0] == 0 and isinstance(request, CompletionRequest)):
         raise UserError("logprobs", True, f"leave it out; the engine of {engine.name} gives none")
+
+
+def _check_least(budget: Budget, engine: Engine, profile: chat.Profile) -> None:
+    """Whether the engine can keep the model from ending: by its stop ids, and by its fence, which may be several."""
+    fence = engine.tokenizer.encode(profile.close, add_special_tokens=False) if budget.thinks and profile.close else ()
+    if budget.least and max(1, len(fence)) > engine.capabilities.forbids:
+        name = "min_thinking_tokens" if budget.thinks else "min_tokens"
+        raise UserError(name, budget.least, f"leave it out; {engine.name} cannot be kept from ending")
 
 
 def _stops(request: Request, engine: Engine, profile: chat.Profile) -> frozenset[int]:

@@ -242,7 +242,7 @@ class _Carried:
         order, profile = self._order, chat.profile(engine.profile)
         made, total = window(engine.tokenizer, profile, order.budget, session.room)
         made = replace(made, stops=order.sampling.stops)
-        detector = chat.detector(engine.tokenizer, profile) if order.budget.thinks else None
+        detector = chat.detector(engine.tokenizer, profile, made.least) if order.budget.thinks else None
         strings = chat.stop_strings(engine.tokenizer, order.stop)
         flow = Flow(made, total, detects=detector is not None, strings=strings)
         self._post(Begun(made, total))

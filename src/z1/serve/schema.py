@@ -24,7 +24,7 @@ def _is(*values: Any) -> Callable[[Any], bool]:
 
 
 NEUTRAL: dict[str, Callable[[Any], bool]] = {
-    **dict.fromkeys(["frequency_penalty", "presence_penalty", "min_p", "min_tokens", "min_thinking_tokens"], _is(0)),
+    **dict.fromkeys(["frequency_penalty", "presence_penalty", "min_p"], _is(0)),
     **dict.fromkeys(["repetition_penalty", "best_of", "length_penalty"], _is(1)),
     **dict.fromkeys(["logit_bias", "functions", "tools", "bad_words"], lambda value: not value),
     **dict.fromkeys(["echo", "use_beam_search", "prompt_logprobs"], lambda value: not value),
@@ -178,6 +178,8 @@ class Request(_Strict):
     reasoning_budget_message: Hint = None
     think_stop_sentence: Hint = None
     answer_tokens: int | None = Field(None, ge=0, description="Tokens kept for the answer; 0 is a hard cut.")
+    min_thinking_tokens: int | None = Field(None, ge=0, description="Tokens before a thought may end by itself.")
+    min_tokens: int | None = Field(None, ge=0, description="Tokens before a reply without a thought may end.")
     deadline_ms: float | None = Field(None, ge=0, le=1e9, allow_inf_nan=False)
     policy: EarlyExit | None = None
     separate_reasoning: bool | None = Field(None, description="Thought and answer in fields of their own.")

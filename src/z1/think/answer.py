@@ -14,12 +14,13 @@ from typing import AnyStr
 class AnswerDetector:
     """Told each id once, in order; says where the answer begins.
 
-    `piece(id)` gives the bytes of an id. Feeding ids one by one or many at once gives the same index (*chunks*).
+    `piece(id)` gives the bytes of an id. The first `start` ids are not looked at. Feeding ids one by one or many at
+    once gives the same index (*chunks*).
     """
 
-    def __init__(self, markers: Iterable[bytes], piece: Callable[[int], bytes]) -> None:
+    def __init__(self, markers: Iterable[bytes], piece: Callable[[int], bytes], start: int = 0) -> None:
         self._markers = tuple(marker for marker in markers if marker)
-        self._piece = piece
+        self._piece, self._start = piece, start
         self._tail = b""
         self._owners: list[int] = []
         self._count = 0
@@ -40,7 +41,7 @@ class AnswerDetector:
         return self._count - self._owners[0]
 
     def _push(self, token: int) -> None:
-        data = self._piece(token)
+        data = self._piece(token) if self._count >= self._start else b""
         self._tail += data
         self._owners += [self._count] * len(data)
         self._count += 1

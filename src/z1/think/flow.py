@@ -25,9 +25,13 @@ STRIDE = 8
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """Let the model produce at least one and at most `limit` ids; stop at a stop id."""
+    """Let the model produce at least one and at most `limit` ids; stop at a stop id.
+
+    None of the sequences in `never` may be completed, whatever stands before; a stop id may be one.
+    """
 
     limit: int
+    never: tuple[tuple[int, ...], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +72,8 @@ class Flow:
         self._probes = 0
         self._undecided = 0
         self._strings = strings
+        self._ends = (*((stop,) for stop in sorted(window.stops)), *((window.close,) if window.close else ()))
+        self._bound = window.least + max(0, len(window.close) - 1) if window.least and self._ends else 0
 
     def next(self) -> Sample | Force | Finished:
         """What must happen now. Asking again without telling anything gives the same again."""
@@ -78,7 +84,9 @@ class Flow:
         if self._thought_end is not None and self._answer_start is None:
             return Force(self._hint_left())
         left = self._left()
-        return Sample(min(left, STRIDE) if self._strings is not None and self.answering else left)
+        if self._strings is not None and self.answering:
+            left = min(left, STRIDE)
+        return Sample(min(left, self._bound - len(self.ids)), self._ends) if self._is_bound else Sample(left)
 
     def came(self, ids: Sequence[int]) -> None:
         """These ids were sampled, or were forced as `next` asked. Raises Fault where they break the last `next`."""
@@ -108,13 +116,13 @@ class Flow:
     def answer_at(self, index: int) -> None:
         """The model began its answer at `index` of the reply, by itself. No effect once the thought has ended.
 
-        No effect either where the model fences its thought (the fence says it) or a hard cut leaves no answer to begin.
-        An answer that could only be found when it had outgrown its allowance (its marker is longer) begins so much
-        later.
+        No effect either where the model fences its thought (the fence says it), where a hard cut leaves no answer to
+        begin, and where the model has to think longer. An answer that could only be found when it had outgrown its
+        allowance (its marker is longer) begins so much later.
         """
         if not 0 <= index <= len(self.ids):
             raise Fault(f"an answer cannot begin at {index} of {len(self.ids)} ids")
-        if self._thought_end is None and self._may_begin:
+        if self._thought_end is None and self._may_begin and index >= self.window.least:
             index = max(index, len(self.ids) - self.window.answer)
             self._thought_end, self.shifted = index, Shift.NATURAL
             self._begin_answer(index)
@@ -175,7 +183,10 @@ class Flow:
             return
         if self.end is not None:
             raise Fault("ids came after a stop id")
+        bound = self._is_bound
         self.ids.append(token)
+        if bound and (token in self.window.stops or self._closes()):
+            raise Fault(f"the model ended after {len(self.ids)} ids what it was to go on with")
         if token in self.window.stops:
             self.end = End.STOP
             self.shifted = self.shifted or Shift.NATURAL
@@ -186,6 +197,11 @@ class Flow:
         elif self._answer_start is not None:
             self._check_strings([token])
             self._check_answer()
+
+    @property
+    def _is_bound(self) -> bool:
+        """Whether the model may not end by itself: until it has thought enough, or was made to answer."""
+        return len(self.ids) < self._bound and (self.shifted is None or self.window.thinking == 0)
 
     def _closes(self) -> bool:
         close = list(self.window.close)
