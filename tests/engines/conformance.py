@@ -7,6 +7,7 @@ ids, so that every sample runs to its limit whatever the weights.
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Awaitable, Callable, Sequence
 
 import pytest
@@ -158,6 +159,33 @@ async def never_holds(engine: Engine, prompt: Sequence[int]) -> None:
         await one.close()
 
 
+async def scores_are_told(engine: Engine, prompt: Sequence[int]) -> None:
+    """A score for each id where they are asked for, its own among the best where it is one of them; nowhere else."""
+    if not engine.capabilities.logprobs:
+        return
+    plain = await engine.open(prompt, PLAIN)
+    ids = (await plain.sample(6)).ids
+    assert not plain.scores
+    session = await engine.open(prompt, Sampling(logprobs=3))
+    seen = [*(await session.sample(4)).ids]
+    await session.append(prompt[:1])
+    assert tuple(seen) == ids[:4]
+    seen += (await session.sample(2)).ids
+    fork = await session.fork()
+    await fork.sample(1)
+    assert (len(session.scores), len(fork.scores)) == (6, 1)
+    for token, score in zip(seen, session.scores, strict=True):
+        best = [logprob for _, logprob in score.top]
+        assert len(best) <= 3 and best == sorted(best, reverse=True)
+        assert score.logprob == best[0] and token in [one for one, logprob in score.top if logprob == best[0]]
+        assert sum(map(math.exp, best)) <= 1 + 1e-5
+    only = await engine.open(prompt, Sampling(logprobs=0))
+    await only.sample(1)
+    assert only.scores[0].top == () and only.scores[0].logprob == pytest.approx(session.scores[0].logprob, abs=1e-5)
+    for one in (plain, session, fork, only):
+        await one.close()
+
+
 async def limits_hold(engine: Engine, prompt: Sequence[int]) -> None:
     """Never more ids than fit, and closing twice is no fault."""
     session = await engine.open(prompt, PLAIN)
@@ -179,5 +207,6 @@ LAWS: tuple[Law, ...] = (
     coming_is_seen,
     stops_end,
     never_holds,
+    scores_are_told,
     limits_hold,
 )

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from z1.engines import Sampling
 from z1.engines import choose as module
-from z1.engines.choose import choose, uniform
+from z1.engines.choose import choose, scores, uniform
 
 LOGITS = torch.tensor([0.0, 3.0, 1.0, 3.0, 2.0])
 
@@ -80,3 +80,13 @@ def test_a_draw_does_not_depend_on_its_neighbours() -> None:
     together = choose(logits, SETTINGS, range(len(SETTINGS)))
     alone = [choose(logits[i : i + 1], [sampling], [i])[0] for i, sampling in enumerate(SETTINGS)]
     assert together == alone
+
+
+def test_a_score_is_the_logarithm_of_the_share_and_the_best_stand_first() -> None:
+    chances = LOGITS[None].repeat(3, 1).log_softmax(-1)
+    shares = LOGITS.softmax(-1).log().tolist()
+    for count, (token, score) in zip((0, 1, 3), enumerate(scores(chances, [0, 1, 2], [0, 1, 3])), strict=True):
+        assert score.logprob == pytest.approx(shares[token])
+        assert [logprob for _, logprob in score.top] == pytest.approx(sorted(shares, reverse=True)[:count])
+        assert all(shares[one] == pytest.approx(logprob) for one, logprob in score.top)
+    assert scores(chances[:1], [4], [0])[0].top == ()

@@ -51,7 +51,9 @@ class Fake:
                     await asyncio.sleep(0)
                     held.append(len(held))
                     ended = "length" if count == limit else None
-                    yield SimpleNamespace(outputs=[SimpleNamespace(token_ids=[held[-1]], finish_reason=ended)])
+                    yield SimpleNamespace(
+                        outputs=[SimpleNamespace(token_ids=[held[-1]], logprobs=None, finish_reason=ended)]
+                    )
         finally:
             self.given_up += 1
 

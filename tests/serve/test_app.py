@@ -87,6 +87,29 @@ def test_ids_come_beside_the_text_where_they_are_asked_for(served: Served, path:
     assert "token_ids" not in served.post(path, **{**body, "return_token_ids": False}).text
 
 
+@pytest.mark.parametrize("split", [False, True])
+def test_logprobs_are_of_what_is_content_and_was_drawn_streamed_and_whole(served: Served, split: bool) -> None:
+    body = {**ASK, "thinking_budget": 7, "logprobs": True, "top_logprobs": 2, "separate_reasoning": split}
+    (choice,) = served.post(**body).json()["choices"]
+    told = choice["logprobs"]["content"]
+    assert "".join(one["token"] for one in told) == ("" if split else THOUGHT[:7]) + FORCED
+    assert {one["logprob"] for one in told} == {0.0}
+    assert all([best["token"] for best in one["top_logprobs"]] == [one["token"]] for one in told)
+    events = chunks(served.post(**body, stream=True).text.splitlines())
+    parts = [event["choices"][0]["logprobs"] for event in events]
+    assert [one for part in parts if part for one in part["content"]] == told
+
+
+def test_logprobs_of_a_text_say_where_each_token_begins(served: Served) -> None:
+    body = {"model": "scripted", "prompt": "why?", "thinking_budget": 7, "logprobs": 0}
+    (choice,) = served.post("/v1/completions", **body).json()["choices"]
+    told = choice["logprobs"]
+    assert [choice["text"][at] for at in told["text_offset"]] == told["tokens"] == [*THOUGHT[:7], *FORCED]
+    events = chunks(served.post("/v1/completions", **body, stream=True).text.splitlines())
+    parts = [event["choices"][0]["logprobs"] for event in events]
+    assert [at for part in parts if part for at in part["text_offset"]] == told["text_offset"]
+
+
 def test_what_ends_a_reply_is_the_models_own_end_and_what_a_request_adds(served: Served) -> None:
     def said(**body: Any) -> tuple[str, str]:
         reply = served.post("/v1/completions", model="scripted", prompt="why?", **body)

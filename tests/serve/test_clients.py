@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import math
 import os
 import subprocess
 import sys
@@ -71,6 +72,22 @@ def test_a_thought_is_not_over_before_its_minimum_but_for_a_shift_from_outside(c
     assert budget(min_thinking_tokens=free + 20, deadline_ms=0)["reason"] == "deadline"
     with pytest.raises(openai.BadRequestError, match="minimum"):
         budget(min_thinking_tokens=6, thinking_budget=5)
+
+
+def test_openai_reads_logprobs(client: openai.OpenAI) -> None:
+    asked: dict[str, Any] = {"model": "z1-tiny", "messages": [PROGRAM], "logprobs": True, "top_logprobs": 3}
+    (choice,) = client.chat.completions.create(**asked).choices
+    assert choice.logprobs is not None and choice.logprobs.content is not None
+    told = choice.logprobs.content
+    assert "".join(one.token for one in told) == choice.message.content
+    assert all(one.token == one.top_logprobs[0].token and len(one.top_logprobs) == 3 for one in told)  # greedy
+    assert all(sum(math.exp(best.logprob) for best in one.top_logprobs) <= 1 + 1e-5 for one in told)
+    parts = [chunk.choices[0].logprobs for chunk in client.chat.completions.create(**asked, stream=True)]
+    streamed = [one for part in parts if part for one in part.content or ()]
+    assert [one.token for one in streamed] == [one.token for one in told]
+    assert [one.logprob for one in streamed] == pytest.approx([one.logprob for one in told], abs=1e-4)
+    text = client.completions.create(model="z1-tiny", prompt="x", max_tokens=4, logprobs=2).choices[0]
+    assert text.logprobs is not None and len(text.logprobs.tokens or ()) == 4
 
 
 def test_openai_streams_what_it_says_whole(client: openai.OpenAI) -> None:

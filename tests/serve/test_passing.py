@@ -6,7 +6,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pytest
@@ -29,6 +29,8 @@ class Said:
 
 class Proxy(ScriptedEngine):
     """Stands for another server, which answers what it was sent."""
+
+    capabilities = replace(ScriptedEngine.capabilities, logprobs=False)
 
     def __init__(self, profile: str = "z1-tiny", *, windows: bool = False) -> None:
         super().__init__(says, profile=profile)

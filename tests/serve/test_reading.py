@@ -98,8 +98,7 @@ def test_developer_is_system_and_the_last_question_is_put_as_the_model_wants_it(
     ("body", "said"),
     [
         ({"stream_options": {"include_usage": True}}, "add stream: true"),
-        ({"logprobs": True}, "engine of scripted gives none"),
-        ({"top_logprobs": 3}, "gives none"),
+        ({"top_logprobs": 3}, "add logprobs: true"),
         ({"max_tokens": 5, "max_completion_tokens": 6}, "give one of them"),
         ({"include_reasoning": False}, "add separate_reasoning"),
         ({"answer_tokens": 0, "hint": "so"}, "leave one of them out"),
@@ -120,7 +119,6 @@ def test_what_cannot_be_is_refused_with_the_reason(body: dict[str, Any], said: s
         (["a", ""], {}, "give a text"),
         ([-5], {}, "id -5"),
         ("a", {"separate_reasoning": True}, "read the offsets"),
-        ("a", {"logprobs": 0}, "gives none"),
     ],
 )
 def test_texts_that_cannot_be_are_refused(prompt: Any, body: dict[str, Any], said: str) -> None:
@@ -150,3 +148,15 @@ def test_a_minimum_is_of_the_thought_where_there_is_one_and_of_the_reply_elsewhe
     for engine in (scripted(), able("qwen3")):  # whose fence is eight ids here
         with pytest.raises(UserError, match="cannot be kept from ending"):
             least(ChatRequest, engine, min_thinking_tokens=5)
+
+
+def test_logprobs_are_asked_for_in_two_ways_and_refused_by_an_engine_that_has_none() -> None:
+    assert chat().orders[0].sampling.logprobs is chat(logprobs=False).orders[0].sampling.logprobs is None
+    assert chat(logprobs=True).orders[0].sampling.logprobs == 0
+    assert chat(logprobs=True, top_logprobs=4).orders[0].sampling.logprobs == 4
+    assert text(logprobs=0).orders[0].sampling.logprobs == 0
+    assert text(logprobs=0).logprobs and not text().logprobs
+    engine = scripted()
+    engine.capabilities = replace(engine.capabilities, logprobs=False)
+    with pytest.raises(UserError, match="engine of scripted gives none"):
+        read(ChatRequest.model_validate({**ASK, "logprobs": True}), engine, MANNERS)

@@ -1,18 +1,84 @@
-"""Is every token told once, and in its order?"""
+"""Is every token told once, in its order, and where it stands?"""
 
 from __future__ import annotations
 
+import math
+from itertools import accumulate
+from typing import Any
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from z1 import chat
+from z1.engines import Score
+from z1.serve.parts import Style
 from z1.serve.room import Came
-from z1.serve.tokens import Tokens
+from z1.serve.tokens import Tokens, of_chat, of_text
 from z1.think import Bucket
+
+PIECES = (b"so ", b"it", b" is", "\u00e9".encode()[:1], "\u00e9".encode()[1:], b"\xff", "\U0001f642".encode())
+PROFILE = chat.profile("z1-tiny")
+
+
+def style(**said: Any) -> Style:
+    return Style(PROFILE, PIECES.__getitem__, **said)
+
+
+def came(bucket: Bucket, *ids: int) -> Came:
+    return Came(bucket, ids, () if bucket is Bucket.HINT else tuple(Score(-float(one), ((one, -1.0),)) for one in ids))
+
+
+RUN = [came(Bucket.THOUGHT, 0, 3), came(Bucket.HINT, 1, 2), came(Bucket.ANSWER, 4, 6), came(Bucket.STOP, 5)]
 
 
 def test_ids_are_handed_out_once_hint_and_stop_included() -> None:
-    tokens = Tokens()
+    tokens = Tokens(style(ids=True), of_text)
     assert tokens.take() == {}
-    for bucket, ids in ((Bucket.THOUGHT, (5, 6)), (Bucket.HINT, (7,))):
-        tokens.came(Came(bucket, ids))
-    assert tokens.take() == {"token_ids": [5, 6, 7]}
-    tokens.came(Came(Bucket.STOP, (3,)))
-    assert tokens.take() == {"token_ids": [3]}
+    for event in RUN[:2]:
+        tokens.came(event)
+    assert tokens.take() == {"token_ids": [0, 3, 1, 2]}
+    for event in RUN[2:]:
+        tokens.came(event)
+    assert tokens.take() == {"token_ids": [4, 6, 5]}
     assert tokens.take() == {}
+
+
+def told(shape: Any = of_text, split: bool = False) -> Any:
+    tokens = Tokens(style(logprobs=True, split=split), shape)
+    for event in RUN:
+        tokens.came(event)
+    return tokens.take()["logprobs"]
+
+
+def test_what_was_drawn_and_is_content_has_a_logprob_and_nothing_else_has() -> None:
+    assert told() == {
+        "tokens": ["so ", "\ufffd", "\ufffd", "\U0001f642"],
+        "token_logprobs": [0.0, -3.0, -4.0, -6.0],
+        "top_logprobs": [{"so ": -1.0}, {"\ufffd": -1.0}, {"\ufffd": -1.0}, {"\U0001f642": -1.0}],
+        "text_offset": [0, 3, 9, 10],
+    }
+    assert told(split=True)["tokens"] == ["\ufffd", "\U0001f642"]
+    last = told(of_chat)["content"][-1]
+    assert last == {
+        "token": "\U0001f642", "logprob": -6.0, "bytes": list("\U0001f642".encode()),
+        "top_logprobs": [{"token": "\U0001f642", "logprob": -1.0, "bytes": list("\U0001f642".encode())}],
+    }  # fmt: skip
+
+
+def test_json_has_no_infinity() -> None:
+    tokens = Tokens(style(logprobs=True), of_text)
+    tokens.came(Came(Bucket.ANSWER, (0,), (Score(-math.inf),)))
+    assert tokens.take()["logprobs"]["token_logprobs"] == [-9999.0]
+
+
+@given(st.lists(st.integers(0, len(PIECES) - 1), max_size=12), st.integers(1, 5))
+def test_however_ids_are_split_a_token_stands_where_its_text_begins(ids: list[int], size: int) -> None:
+    whole, cut = (Tokens(style(logprobs=True), of_text) for _ in range(2))
+    whole.came(came(Bucket.ANSWER, *ids))
+    for at in range(0, len(ids), size):
+        cut.came(came(Bucket.ANSWER, *ids[at : at + size]))
+    first = whole.take()
+    assert cut.take() == first
+    if set(ids) <= {0, 1, 2, 6}:
+        starts = [0, *accumulate(len(PIECES[one].decode()) for one in ids)][:-1]
+        assert first.get("logprobs", {"text_offset": []})["text_offset"] == starts

@@ -23,7 +23,7 @@ Verbs know `protocol` and `drive`; only the door picks an engine. Importing this
 
 from z1.engines.drive import Control, Drive, drive, tell
 from z1.engines.exits import Circles, Convergence, Exit, Probe
-from z1.engines.protocol import Capabilities, Engine, Never, Reason, Sampled, Sampling, Session
+from z1.engines.protocol import Capabilities, Engine, Never, Reason, Sampled, Sampling, Score, Session
 
 __all__ = [
     "Capabilities",
@@ -38,6 +38,7 @@ __all__ = [
     "Reason",
     "Sampled",
     "Sampling",
+    "Score",
     "Session",
     "drive",
     "tell",

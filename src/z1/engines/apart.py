@@ -25,7 +25,7 @@ from contextlib import suppress
 from types import TracebackType
 from typing import Any, Self
 
-from z1.engines.protocol import Engine, Never, Reason, Sampled, Sampling, Session, refuse_unfit
+from z1.engines.protocol import Engine, Never, Reason, Sampled, Sampling, Score, Session, refuse_unfit
 from z1.errors import EngineFault, Z1Error
 
 TICK = 0.005
@@ -37,8 +37,9 @@ PATIENCE = 10
 Order = tuple[str, int, Any]
 """A method of `_Host`, the session's number, and what else it takes."""
 
-Told = tuple[int, Sequence[int], Reason | str | None]
-"""A session's number, the ids that came, and how the sample ended: a text is a fault, None says that it goes on."""
+Told = tuple[int, Sequence[int], Sequence[Score], Reason | str | None]
+"""A session's number, the ids that came and their scores, and how the sample ended: a text is a fault, None says that
+it goes on."""
 
 _SIZE = struct.Struct("!Q")
 
@@ -51,6 +52,7 @@ class ApartSession:
         self._coming: list[int] = []
         self._done: asyncio.Future[Sampled] | None = None
         self._fault: EngineFault | None = None
+        self.scores: list[Score] = []
 
     @property
     def room(self) -> int:
@@ -94,9 +96,10 @@ class ApartSession:
         """Free what the child holds for it."""
         self._engine.forget(self._number)
 
-    def came(self, ids: Sequence[int], end: Reason | str | None) -> None:
+    def came(self, ids: Sequence[int], scores: Sequence[Score], end: Reason | str | None) -> None:
         """The child tells of the sample under way (the engine calls this)."""
         self._coming += ids
+        self.scores += scores
         if isinstance(end, Reason):
             if self._done is not None and not self._done.done():
                 self._done.set_result(Sampled(tuple(self._coming), end))
@@ -174,12 +177,12 @@ class Apart:
         with suppress(asyncio.IncompleteReadError, ConnectionError):
             while True:
                 told: list[Told] = await _receive(reader)
-                for number, ids, end in told:
+                for number, ids, scores, end in told:
                     if (session := self._sessions.get(number)) is not None:
-                        session.came(ids, end)
+                        session.came(ids, scores, end)
         self.alive = False
         for session in self._sessions.values():
-            session.came((), "the engine's process has ended")
+            session.came((), (), "the engine's process has ended")
 
 
 def _spawn(theirs: socket.socket) -> subprocess.Popen[bytes]:
@@ -251,6 +254,7 @@ class _Host:
         self._sessions: dict[int, Session] = {}
         self._samples: dict[int, asyncio.Task[None]] = {}
         self._seen: dict[int, int] = {}
+        self._scored: dict[int, int] = {}
         self._out: list[Told] = []
 
     async def obey(self, order: Order) -> None:
@@ -290,6 +294,7 @@ class _Host:
         if (task := self._samples.pop(number, None)) is not None:
             task.cancel()
             await asyncio.wait({task})
+        self._scored.pop(number, None)
         if (session := self._sessions.pop(number, None)) is not None:
             await session.close()
 
@@ -316,7 +321,10 @@ class _Host:
     def _tell(self, number: int, ids: Sequence[int], end: Reason | str | None) -> None:
         if not self._out:
             self._loop.call_soon(self._flush)
-        self._out.append((number, ids, end))
+        session, told = self._sessions.get(number), self._scored.get(number, 0)
+        scores = () if session is None else tuple(session.scores[told : told + len(ids)])
+        self._scored[number] = told + len(scores)
+        self._out.append((number, ids, scores, end))
 
     def _flush(self) -> None:
         out, self._out = self._out, []

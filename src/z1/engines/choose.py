@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from z1.engines.protocol import Sampling
+from z1.engines.protocol import Sampling, Score
 
 HEAD = 1024
 """How many of the most likely ids are looked at first."""
@@ -38,6 +38,14 @@ def choose(logits: Tensor, samplings: Sequence[Sampling], positions: Sequence[in
                 found = _draw((order[0], shares[0]), scaled.shape[1], samplings[row], point)
             ids[row] = int(order[0][-1]) if found is None else found
     return ids
+
+
+def scores(chances: Tensor, ids: Sequence[int], counts: Sequence[int]) -> list[Score]:
+    """The score of each of `ids` in its row, with so many of the row's best; chances [rows, V] are logarithms."""
+    best, order = chances.topk(max(counts)) if max(counts, default=0) else (chances[:, :0], chances[:, :0])
+    own = chances.gather(1, torch.tensor(ids, device=chances.device).unsqueeze(1))[:, 0].tolist()
+    tops = [tuple(zip(map(int, i), v, strict=True)) for i, v in zip(order.tolist(), best.tolist(), strict=True)]
+    return [Score(chance, top[:count]) for chance, top, count in zip(own, tops, counts, strict=True)]
 
 
 def _largest(logits: Tensor) -> list[int]:

@@ -18,11 +18,11 @@ from typing import Any, Self
 import torch
 
 from z1.chat import Tokenizer
-from z1.engines.choose import choose
+from z1.engines.choose import choose, scores
 from z1.engines.decoder import FAMILIES, Chunk, Decoder, supports
 from z1.engines.general import General, refuse_partial_attention
 from z1.engines.masks import completing, forbid
-from z1.engines.protocol import ANY, Capabilities, Never, Reason, Sampled, Sampling, refuse_unfit
+from z1.engines.protocol import ANY, Capabilities, Never, Reason, Sampled, Sampling, Score, refuse_unfit
 from z1.engines.slots import Context, Slots, shared_soon
 from z1.engines.weights import load_model
 from z1.errors import EngineFault, UserError
@@ -58,6 +58,7 @@ class LocalSession:
     def __init__(self, engine: LocalEngine, context: Context, sampling: Sampling) -> None:
         self._engine, self.context, self.sampling = engine, context, sampling
         self._work: _Work | None = None
+        self.scores: list[Score] = []
 
     @property
     def room(self) -> int:
@@ -109,9 +110,8 @@ class LocalEngine:
         self.tokenizer, self._rows = tokenizer, max(settings.rows, settings.slots)
         self.length = min(settings.length, getattr(model.config, "max_position_embeddings", settings.length))
         self.forward = forward(model, settings, self.length)
-        self.capabilities = Capabilities(
-            keeps_cache=True, forks=True, deterministic=settings.deterministic, forbids=ANY
-        )
+        exact = settings.deterministic
+        self.capabilities = Capabilities(keeps_cache=True, forks=True, deterministic=exact, forbids=ANY, logprobs=True)
         self._slots = Slots(settings.slots, self.forward.copy)
         self._work: dict[_Work, None] = {}
         self._steps = 0
@@ -204,8 +204,14 @@ class LocalEngine:
         last = works[len(chunks) - 1].session.context
         done = works[: len(chunks) - (last.computed < len(last.ids))]  # only the last may be cut short
         samplings = [work.session.sampling for work in done]
+        asked = [row for row, sampling in enumerate(samplings) if sampling.logprobs is not None]
+        chances = logits[asked].float().log_softmax(-1) if asked else logits
         _forbid(logits, done)
         tokens = choose(logits[: len(done)], samplings, [len(work.session.context.ids) for work in done])
+        if asked:
+            told = scores(chances, [tokens[row] for row in asked], [samplings[row].logprobs or 0 for row in asked])
+            for row, score in zip(asked, told, strict=True):
+                done[row].session.scores.append(score)
         for work, token in zip(done, tokens, strict=True):
             self._came(work, token)
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from hashlib import blake2b
 from types import TracebackType
-from typing import Protocol, Self
+from typing import NamedTuple, Protocol, Self
 
 from z1.chat import Tokenizer
 from z1.errors import UserError
@@ -23,7 +23,8 @@ class Sampling:
     """How ids are chosen. `temperature` 0 is greedy; `top_k` 0 and `top_p` 1 leave every id in.
 
     A draw is keyed by (`seed`, `sample`, position in the context), so that it does not depend on what else runs.
-    `stops` end a sample with the stop id as its last.
+    `stops` end a sample with the stop id as its last. `logprobs` asks for a `Score` of each id, with so many of the
+    most likely ids at its place; None asks for none.
     """
 
     stops: frozenset[int] = frozenset()
@@ -32,11 +33,22 @@ class Sampling:
     top_k: int = 0
     seed: int = 0
     sample: int = 0
+    logprobs: int | None = None
 
     def seed_at(self, position: int) -> int:
         """A seed of 53 bits for engines that draw by themselves: another one for each place where a sample begins."""
         digest = blake2b(f"{self.seed}:{self.sample}:{position}".encode(), digest_size=8).digest()
         return int.from_bytes(digest) >> 11
+
+
+class Score(NamedTuple):
+    """How likely an id was where it was drawn (natural logarithm), and the most likely ids there, with theirs.
+
+    The model's own distribution: before temperature, top-k and top-p, and before ids are taken away.
+    """
+
+    logprob: float
+    top: tuple[tuple[int, float], ...] = ()
 
 
 class Reason(StrEnum):
@@ -72,6 +84,8 @@ class Capabilities:
     """Ids are the model's own. Otherwise it speaks text, and ids are what our tokenizer makes of it."""
     forbids: int = 0
     """Ids of the longest sequence that a sample can be kept from completing (`Session.sample`); 0: it cannot be."""
+    logprobs: bool = False
+    """Sessions have scores."""
 
 
 ANY = 1 << 30
@@ -92,6 +106,11 @@ class Session(Protocol):
     @property
     def coming(self) -> Sequence[int]:
         """The ids that came so far of the sample under way, to be read only; () where none is."""
+        ...
+
+    @property
+    def scores(self) -> Sequence[Score]:
+        """Of each id sampled since the session was opened, and of those coming, where `Sampling.logprobs` asks."""
         ...
 
     async def sample(self, limit: int, never: Never = ()) -> Sampled:

@@ -24,7 +24,7 @@ import openai
 
 from z1.chat import Tokenizer, text_of
 from z1.engines.cutting import CUT, unless
-from z1.engines.protocol import Capabilities, Never, Reason, Sampled, Sampling, refuse_unfit
+from z1.engines.protocol import Capabilities, Never, Reason, Sampled, Sampling, Score, refuse_unfit
 from z1.engines.vllm_request import FREE, Asked
 from z1.errors import EngineFault
 
@@ -67,6 +67,7 @@ class RemoteSession:
         self.context = list(context)
         self._cut: asyncio.Future[None] | None = None
         self._coming: list[int] = []
+        self.scores: Sequence[Score] = ()
 
     @property
     def room(self) -> int:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self
 
-from z1.engines.protocol import Capabilities, Never, Reason, Sampled, Sampling, refuse_unfit
+from z1.engines.protocol import Capabilities, Never, Reason, Sampled, Sampling, Score, refuse_unfit
 from z1.errors import EngineFault
 
 Next = Callable[[Sequence[int]], int]
@@ -69,6 +69,7 @@ class ScriptedSession:
         self._engine, self._sampling = engine, sampling
         self.context = list(context)
         self.coming: Sequence[int] = ()
+        self.scores: list[Score] = []
         self._interrupted = False
         self._sampling_now = False
 
@@ -90,6 +91,8 @@ class ScriptedSession:
                     return Sampled(tuple(ids), Reason.INTERRUPTED)
                 ids.append(self._engine.next_id(self.context))
                 self.context.append(ids[-1])
+                if (count := self._sampling.logprobs) is not None:  # there is no doubt in a script
+                    self.scores.append(Score(0.0, ((ids[-1], 0.0),)[:count]))
                 if ids[-1] in self._sampling.stops:
                     return Sampled(tuple(ids), Reason.STOP)
         finally:
@@ -118,7 +121,7 @@ class ScriptedEngine:
     """An engine whose next id is `next_id` of the context; see `protocol.Engine`. `pace` is seconds an id."""
 
     name = "scripted"
-    capabilities = Capabilities(keeps_cache=True, forks=True, deterministic=True)
+    capabilities = Capabilities(keeps_cache=True, forks=True, deterministic=True, logprobs=True)
 
     def __init__(self, next_id: Next, *, length: int = 4096, pace: float = 0.0, profile: str = "z1-tiny") -> None:
         self.next_id, self.length, self.pace, self.profile = next_id, length, pace, profile

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -21,7 +21,7 @@ from typing import Any, Self
 
 from z1.chat import Tokenizer
 from z1.engines.cutting import CUT, unless
-from z1.engines.protocol import Capabilities, Never, Reason, Sampled, Sampling, refuse_unfit
+from z1.engines.protocol import Capabilities, Never, Reason, Sampled, Sampling, Score, refuse_unfit
 from z1.engines.weights import load_tokenizer, names
 from z1.errors import EngineFault, UserError
 
@@ -43,6 +43,7 @@ class VllmSession:
         self._request: _Request | None = None
         self._cut: asyncio.Future[None] | None = None
         self._coming: list[int] = []
+        self.scores: list[Score] = []
 
     @property
     def room(self) -> int:
@@ -63,9 +64,10 @@ class VllmSession:
         request.ask(self.context, limit, self._sampling, never)
         try:
             while True:
-                ids, reason = await self._next(request)
+                ids, scores, reason = await self._next(request)
                 self._coming += ids
                 self.context += ids
+                self.scores += scores
                 if reason is not None:
                     break
         except BaseException:
@@ -100,10 +102,10 @@ class VllmSession:
         if request is not None:
             await request.close()
 
-    async def _next(self, request: _Request) -> tuple[list[int], Reason | None]:
+    async def _next(self, request: _Request) -> tuple[list[int], list[Score], Reason | None]:
         assert self._cut is not None
         came: Any = await unless(self._cut, request.next())
-        return ([], Reason.INTERRUPTED) if came is CUT else came
+        return ([], [], Reason.INTERRUPTED) if came is CUT else came
 
 
 class _Request:
@@ -119,25 +121,28 @@ class _Request:
         """Sample up to `limit` ids behind `context`, of which this request holds the beginning."""
         params = parameters(limit, sampling, len(context), never)
         self._pieces.put_nowait(piece(context[self._held :], params))
-        self._size = len(context)
+        self._size, self._best = len(context), sampling.logprobs or 0
         if self._outputs is None:
             self._outputs = self._llm.generate(self._inputs(), params, self._name)
 
-    async def next(self) -> tuple[list[int], Reason | None]:
-        """The ids that came, and why the piece ended, once it has."""
+    async def next(self) -> tuple[list[int], list[Score], Reason | None]:
+        """The ids that came, their scores, and why the piece ended, once it has."""
         assert self._outputs is not None
         try:
             output = (await anext(self._outputs)).outputs[0]
         except Exception as error:  # vLLM's code is not ours: whatever it raises is an engine's fault
             raise EngineFault(f"vLLM failed: {error!r}") from error
         ids = list(output.token_ids)
+        scores = [
+            _score(token, chances, self._best) for token, chances in zip(ids, output.logprobs or (), strict=False)
+        ]
         self._size += len(ids)
         if output.finish_reason is None:
-            return ids, None
+            return ids, scores, None
         self._held = self._size - 1
         if output.finish_reason not in _REASONS:
             raise EngineFault(f"vLLM ended a sample with {output.finish_reason}")
-        return ids, _REASONS[output.finish_reason]
+        return ids, scores, _REASONS[output.finish_reason]
 
     async def close(self) -> None:
         """Give it up; vLLM frees what it held."""
@@ -147,6 +152,12 @@ class _Request:
     async def _inputs(self) -> AsyncGenerator[Any, None]:
         while True:
             yield await self._pieces.get()
+
+
+def _score(token: int, chances: Mapping[int, Any], count: int) -> Score:
+    """Of vLLM's logprobs at one place, which hold the drawn id besides the best."""
+    best = sorted(chances.items(), key=lambda chance: chance[1].rank)[:count]
+    return Score(chances[token].logprob, tuple((one, chance.logprob) for one, chance in best))
 
 
 _REASONS = {"stop": Reason.STOP, "length": Reason.LIMIT}
@@ -178,6 +189,7 @@ def parameters(limit: int, sampling: Sampling, position: int, never: Never = ())
         stop_token_ids=sorted(sampling.stops.union(*never)),
         ignore_eos=True,
         detokenize=False,
+        logprobs=sampling.logprobs,
         output_kind=RequestOutputKind.DELTA,
     )
 
@@ -185,7 +197,7 @@ def parameters(limit: int, sampling: Sampling, position: int, never: Never = ())
 class VllmEngine:
     """vLLM in this process; see `protocol.Engine`. Made by `load`; its model is loaded when it is entered."""
 
-    capabilities = Capabilities(keeps_cache=True, forks=True, deterministic=False, forbids=1)
+    capabilities = Capabilities(keeps_cache=True, forks=True, deterministic=False, forbids=1, logprobs=True)
 
     def __init__(self, model: str, tokenizer: Tokenizer, named: tuple[str, str], settings: VllmSettings) -> None:
         self.name, self.profile = named

@@ -95,7 +95,8 @@ class Desk:
         dialect = (Chat if isinstance(request, ChatRequest) else Completion)(
             self._name(own_id), self.names[0], counts=wanted.usage
         )
-        style = Style(chat.profile(self.engine.profile), self._piece, wanted.split, wanted.thoughts, wanted.ids)
+        shown = (wanted.split, wanted.thoughts, wanted.ids, wanted.logprobs)
+        style = Style(chat.profile(self.engine.profile), self._piece, *shown)
         exchange = Exchange(self.room.place(wanted.orders), dialect, style, wanted.prompt_tokens)
         self._running[dialect.id] = _Running(exchange, len(wanted.orders), wanted.control, log)
         self._count += len(wanted.orders)

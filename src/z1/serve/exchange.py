@@ -33,7 +33,8 @@ class Exchange:
     def __init__(self, replies: Replies, dialect: Dialect, style: Style, prompt_tokens: int) -> None:
         self.replies, self.dialect, self.prompt_tokens = replies, dialect, prompt_tokens
         self.parts = [Parts(style, order.budget, order.stop) for order in replies.orders]
-        self.tokens = [Tokens() for _ in replies.orders] if style.ids else []
+        told = style.ids or style.logprobs
+        self.tokens = [Tokens(style, dialect.logprobs) for _ in replies.orders] if told else []
         self.ends: dict[int, Ended] = {}
         self.fault: Z1Error | None = None
         self.first: float | None = None

@@ -25,13 +25,14 @@ Piece = tuple[Field, str]
 
 @dataclass(frozen=True, slots=True)
 class Style:
-    """How a reply is shown. `piece` gives the bytes of an id; `ids`: whether they are shown too."""
+    """How a reply is shown. `piece` gives the bytes of an id; `ids`: whether they are shown too, and `logprobs`."""
 
     profile: Profile
     piece: Callable[[int], bytes]
     split: bool = False
     thoughts: bool = True
     ids: bool = False
+    logprobs: bool = False
 
 
 class Parts:

@@ -42,7 +42,7 @@ class Manners:
 class Wanted:
     """`orders` in the order of the choices; `split` puts thought and answer in fields of their own, and `thoughts`
     says whether the thought is shown; `usage` asks for a stream's last chunk, and `control` allows "answer now";
-    `ids` asks for the reply's ids.
+    `ids` asks for the reply's ids, `logprobs` for theirs.
     """
 
     orders: tuple[Order, ...]
@@ -53,12 +53,12 @@ class Wanted:
     usage: bool = False
     control: bool = False
     ids: bool = False
+    logprobs: bool = False
 
 
 def read(request: Request, engine: Engine, manners: Manners) -> Wanted:
     """What `request` wants of `engine`. Raises UserError with the reason where it wants what cannot be."""
     arrived = time.monotonic()
-    _check(request, engine)
     profile = chat.profile(engine.profile)
     budget = asked_budget(request, profile, manners)
     _check_least(budget, engine, profile)
@@ -69,6 +69,7 @@ def read(request: Request, engine: Engine, manners: Manners) -> Wanted:
         "top_p": 1.0 if request.top_p is None else request.top_p,
         "top_k": max(0, request.top_k or 0),
         "seed": seed,
+        "logprobs": _logprobs(request, engine),
     }
     stops, policy = _stops(request, engine, profile), asked_policy(request, engine, budget)
     orders = tuple(
@@ -78,6 +79,8 @@ def read(request: Request, engine: Engine, manners: Manners) -> Wanted:
     )
     split, thoughts = _shown(request, profile)
     options = request.stream_options
+    if options is not None and not request.stream:
+        raise UserError("stream_options", "a request without stream", "add stream: true")
     return Wanted(
         orders,
         sum(map(len, prompts)),
@@ -87,6 +90,7 @@ def read(request: Request, engine: Engine, manners: Manners) -> Wanted:
         usage=bool(options and options.include_usage),
         control=bool(request.reasoning_control),
         ids=bool(request.return_token_ids),
+        logprobs=draws["logprobs"] is not None,
     )
 
 
@@ -132,20 +136,24 @@ def asked_policy(request: Request, engine: Engine, budget: Budget) -> Policy:
     return policy
 
 
-def _check(request: Request, engine: Engine) -> None:
-    if request.stream_options is not None and not request.stream:
-        raise UserError("stream_options", "a request without stream", "add stream: true")
-    logprobs = (getattr(request, "logprobs", None), getattr(request, "top_logprobs", None))
-    if logprobs[0] or logprobs[1] or (logprobs[0] == 0 and isinstance(request, CompletionRequest)):
-        raise UserError("logprobs", True, f"leave it out; the engine of {engine.name} gives none")
-
-
 def _check_least(budget: Budget, engine: Engine, profile: chat.Profile) -> None:
     """Whether the engine can keep the model from ending: by its stop ids, and by its fence, which may be several."""
     fence = engine.tokenizer.encode(profile.close, add_special_tokens=False) if budget.thinks and profile.close else ()
     if budget.least and max(1, len(fence)) > engine.capabilities.forbids:
         name = "min_thinking_tokens" if budget.thinks else "min_tokens"
         raise UserError(name, budget.least, f"leave it out; {engine.name} cannot be kept from ending")
+
+
+def _logprobs(request: Request, engine: Engine) -> int | None:
+    """How many of the best are told beside each token; None where nothing is asked for."""
+    count: int | None = getattr(request, "logprobs", None)
+    if isinstance(request, ChatRequest):
+        if request.top_logprobs is not None and not request.logprobs:
+            raise UserError("top_logprobs", "a request without logprobs", "add logprobs: true")
+        count = request.top_logprobs or 0 if request.logprobs else None
+    if count is not None and not engine.capabilities.logprobs:
+        raise UserError("logprobs", count, f"leave it out; the engine of {engine.name} gives none")
+    return count
 
 
 def _stops(request: Request, engine: Engine, profile: chat.Profile) -> frozenset[int]:

@@ -16,7 +16,7 @@ from functools import partial
 from typing import Any, NamedTuple
 
 from z1 import chat
-from z1.engines import Control, Drive, Engine, Probe, Sampling, Session, drive
+from z1.engines import Control, Drive, Engine, Probe, Sampling, Score, Session, drive
 from z1.errors import EngineFault, Z1Error
 from z1.serve.budget import Budget, window
 from z1.serve.policy import NONE, Policy, exits
@@ -50,10 +50,11 @@ class Begun:
 
 
 class Came(NamedTuple):
-    """These ids came, and stand in this bucket."""
+    """These ids came, and stand in this bucket; each with its score where they are asked for and it was sampled."""
 
     bucket: Bucket
     ids: tuple[int, ...]
+    scores: tuple[Score, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,6 +208,7 @@ class _Carried:
         self._control: Control | None = None
         self._asked = False
         self._answered: float | None = None
+        self._scored = 0
         self._next = 0.0
         self.due = 0.0
 
@@ -252,6 +254,7 @@ class _Carried:
         left = order.budget.deadline
         if left is not None:
             left = max(0.0, left - (time.monotonic() - order.arrived))
+        self._scores = session.scores
         leave = exits(order.policy, engine, self._post)
         await drive(flow, session, Drive(detector, None, left, self._listen, leave), self._control)
         ended = flow.end or End.ABORTED
@@ -261,4 +264,7 @@ class _Carried:
         self.due = self._next
         if bucket is Bucket.ANSWER and self._answered is None:
             self._answered = time.monotonic() - self._order.arrived
-        self._post(Came(bucket, ids))
+        first = self._scored
+        if bucket is not Bucket.HINT:
+            self._scored += len(ids)
+        self._post(Came(bucket, ids, tuple(self._scores[first : self._scored])))

@@ -16,6 +16,7 @@ from typing import Any, Protocol
 
 from z1.errors import UserError, Z1Error
 from z1.serve.parts import Piece
+from z1.serve.tokens import Shape, of_chat, of_text
 from z1.think import Ledger
 
 DONE = b"data: [DONE]\n\n"
@@ -62,6 +63,11 @@ class Dialect(Protocol):
     """One way to say it. `index` is a choice's place, `id` the reply's name."""
 
     id: str
+
+    @property
+    def logprobs(self) -> Shape:
+        """The shape of log-probabilities."""
+        ...
 
     def open(self, index: int) -> bytes:
         """What a stream says before the first piece."""
@@ -118,6 +124,7 @@ class Chat(_Frames):
     """/v1/chat/completions."""
 
     prefix, whole_kind, chunk_kind = "chatcmpl", "chat.completion", "chat.completion.chunk"
+    logprobs = staticmethod(of_chat)
 
     def open(self, index: int) -> bytes:
         """The role."""
@@ -165,6 +172,7 @@ class Completion(_Frames):
     """/v1/completions."""
 
     prefix, whole_kind, chunk_kind = "cmpl", "text_completion", "text_completion"
+    logprobs = staticmethod(of_text)
 
     def open(self, index: int) -> bytes:
         """Nothing is said before the first piece."""
