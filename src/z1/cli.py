@@ -241,6 +241,9 @@ def serve(
     ] = 256,
     body: Annotated[int, typer.Option(help="Most bytes of a request.")] = 1 << 20,
     every: Annotated[int, typer.Option(help="Milliseconds that a stream gathers before it tells.")] = 50,
+    shadow: Annotated[
+        list[int] | None, typer.Option(help="Window to follow replies under, where room is free; may be given again.")
+    ] = None,
     grace: Annotated[int, typer.Option(help="Seconds in which replies may finish after SIGTERM.")] = 30,
     log_prompts: Annotated[bool, typer.Option(help="Write prompts into the log.")] = False,
     chat: Annotated[bool, typer.Option(help="A chat page at / as well.")] = False,
@@ -248,7 +251,7 @@ def serve(
     """Serve a model in OpenAI's API: budgets for thinking, deadlines, answer now."""
     from z1 import cli_serve
 
-    limits = {"replies": replies, "body": body, "every": every / 1000}
+    limits = {"replies": replies, "body": body, "every": every / 1000, "shadow": tuple(shadow or ())}
     manners = {"thinking": budget, "temperature": temperature, "names": tuple(name or ())}
     what = cli_serve.What(model, engine, profile, slots, length, upstream)
     if print_vllm_flags:

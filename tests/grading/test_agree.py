@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from z1.grading.agree import said
+from z1.grading.agree import answering, said
 
 SAME = [
     ("The final answer is \\boxed{12}.", "Hence it must be $\\boxed{ 12 }$"),
@@ -55,3 +55,10 @@ def test_any_text_says_something_or_nothing(text: str) -> None:
 def test_huge_numbers_are_texts() -> None:
     assert said("\\boxed{1e999999999}") == "box 1e999999999"
     assert said("[" * 100_000) == "line " + "[" * 100_000
+
+
+def test_a_reply_answers_from_its_hint_on_or_in_all_of_it_where_no_answer_was_seen() -> None:
+    told = [("thought", "so "), ("hint", "thus: "), ("answer", "7"), ("stop", "<end>")]
+    assert answering(told) == ["thus: ", "7"]
+    assert answering([told[0], told[3]]) == ["so "]
+    assert answering([told[0], ("close", "</t>"), told[2]]) == ["7"]

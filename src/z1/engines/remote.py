@@ -234,19 +234,19 @@ class RemoteEngine:
             self._client = self._http = None
 
     async def _learn(self, client: openai.AsyncOpenAI) -> None:
-        """The model's name, its context, whether it speaks ids, and whether it keeps windows."""
+        """The model's name, its context, whether it speaks ids, keeps them from coming, and keeps windows."""
         models = [model async for model in client.models.list()]
         chosen = next((m for m in models if m.id == self._upstream.model), None) or models[0]
         self.there = self._upstream.model or chosen.id
         said = (getattr(chosen, "max_model_len", None), (getattr(chosen, "meta", None) or {}).get("n_ctx_train"))
         self.length = self._upstream.length or next((n for n in said if n), 4096)
         if self._upstream.ids is None:
-            prompt = self.tokenizer.encode("a", add_special_tokens=False)
-            plain = {"return_token_ids": True}
-            bound = await self._tried(client, prompt, {**plain, "min_tokens": 1})
-            tried = bound or await self._tried(client, prompt, plain)
-            ids = getattr(tried, "token_ids", None) is not None
-            self.capabilities = _capabilities(ids=ids, least=ids and bound is not None)
+            prompt, plain = self.tokenizer.encode("a", add_special_tokens=False), {"return_token_ids": True}
+            ids: list[int] = getattr(await self._tried(client, prompt, plain), "token_ids", None) or []
+            bound = {**plain, "ignore_eos": True, "min_tokens": 2, "stop_token_ids": ids[:1]}
+            other = getattr(await self._tried(client, prompt, bound), "token_ids", None) if ids else None
+            kept = other is not None and len(other) == 2 and ids[0] not in other
+            self.capabilities = _capabilities(ids=bool(ids), least=kept)
         if self._upstream.windows is None:
             asked = [{"vllm_xargs": {"z1_window": window, "z1_hint": [0]}} for window in (FREE, FREE - 1)]
             kept, refused = [await self._tried(client, "a", extra) for extra in asked]
@@ -255,7 +255,9 @@ class RemoteEngine:
     async def _tried(self, client: openai.AsyncOpenAI, prompt: Any, extra: dict[str, Any]) -> Any:
         """The one choice of a request for two ids; None where it is refused."""
         try:
-            made = await client.completions.create(model=self.there, prompt=prompt, max_tokens=2, extra_body=extra)
+            made = await client.completions.create(
+                model=self.there, prompt=prompt, max_tokens=2, temperature=0, extra_body=extra
+            )
         except openai.BadRequestError:
             return None
         return made.choices[0]

@@ -23,10 +23,9 @@ from z1.evaluate import statistics
 from z1.evaluate.compare import bootstrap
 from z1.evaluate.statistics import Interval
 from z1.grading import Grade, Verdict
-from z1.grading.agree import said
+from z1.grading.agree import answering, said
 from z1.records import Attempt, Problem
 from z1.runs import read_lines
-from z1.think import Bucket
 
 ORIGIN = "traffic"
 
@@ -151,6 +150,4 @@ def _thought(attempt: Attempt) -> float:
 
 def _says(attempt: Attempt) -> str:
     """What the reply says from its hint on, or all of it where it has no answer of its own."""
-    parts = list(zip(attempt.spans, attempt.texts, strict=True))
-    answered = [text for span, text in parts if span[0] in (Bucket.HINT, Bucket.ANSWER)]
-    return said("".join(answered or [text for span, text in parts if span[0] != Bucket.STOP]))
+    return said("".join(answering((span[0], text) for span, text in zip(attempt.spans, attempt.texts, strict=True))))

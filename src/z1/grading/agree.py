@@ -11,17 +11,29 @@ from __future__ import annotations
 import ast
 import json
 import re
+from collections.abc import Iterable
 from fractions import Fraction
+from typing import TypeVar
 
 from z1.grading.boxed import boxed
 from z1.grading.choice import chosen
 from z1.grading.fences import program
+from z1.think import Bucket
 
 DRESS = re.compile(r"\\(?:text|textbf|mathrm|mathbf|boldsymbol)\s*\{([^{}]*)\}|\\[,!;:() ]|[$*`]")
 IDLE = re.compile(r"(?<!\w) | (?!\w)")
 LEAD = re.compile(r"^.*\b(?:answer|result)\b[^.\n]{0,40}?(?:\bis\b|\bbe\b|:)\s*:?\s*", re.IGNORECASE)
 THOUSANDS = re.compile(r"(?<=\d),(?=\d{3}\b)")
 LONGEST_NUMBER = 60
+
+Part = TypeVar("Part")
+
+
+def answering(parts: Iterable[tuple[str, Part]]) -> list[Part]:
+    """Of a reply's parts by bucket those that answer: from its hint on, or all where no answer of its own was seen."""
+    told = [(bucket, part) for bucket, part in parts if bucket != Bucket.STOP]
+    answers = [part for bucket, part in told if bucket in (Bucket.HINT, Bucket.ANSWER)]
+    return answers or [part for _, part in told]
 
 
 def said(text: str) -> str:

@@ -7,10 +7,11 @@
     room.py       replies under way: orders in, events out
     text.py       ids that are still coming, as text that is sure
     parts.py      thought, hint and answer as fields and offsets, and the account
-    tokens.py     the ids of a reply beside its text
+    tokens.py     ids and log-probabilities beside the text
     wire.py       OpenAI's two dialects, whole and in chunks
     exchange.py   one request from its first event to its last byte
     desk.py       limits, what is under way, answer now
+    shadow.py     what a shorter window would have made of it
     meters.py     metrics, and a line of JSON a request
     passing.py    what an upstream answers by itself
     gate.py       who may come in, with how much

@@ -24,6 +24,7 @@ from z1.serve.passing import Relayed, asks_for_thinking, upstream, windowed
 from z1.serve.reading import Manners, Wanted, read
 from z1.serve.room import Room
 from z1.serve.schema import ChatRequest, ControlRequest, Request
+from z1.serve.shadow import Seen, Shadow
 from z1.serve.wire import Chat, Completion
 
 OWN_ID = re.compile(r"[A-Za-z0-9_.:-]{1,100}")
@@ -32,11 +33,15 @@ OWN_ID = re.compile(r"[A-Za-z0-9_.:-]{1,100}")
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """`replies` under way at once, `body` bytes of a request; `every` seconds a stream tells what came."""
+    """`replies` under way at once, `body` bytes of a request; `every` seconds a stream tells what came.
+
+    `shadow` are windows under which replies are followed while fewer than a quarter of `replies` are under way.
+    """
 
     replies: int = 256
     body: int = 1 << 20
     every: float = 0.05
+    shadow: tuple[int, ...] = ()
 
 
 class Busy(Z1Error):
@@ -66,10 +71,12 @@ class Desk:
         self._running: dict[str, _Running] = {}
         self._count = 0
         self._piece: Callable[[int], bytes] = chat.pieces(engine.tokenizer)
+        self._shadow = Shadow(limits.shadow, self.room, self._piece, self._has_room, self._shadowed)
 
     async def open(self) -> None:
         """Start the engine."""
         await self.room.open()
+        self.room.spawn(self._shadow.run())
 
     async def close(self) -> None:
         """Stop everything."""
@@ -153,8 +160,17 @@ class Desk:
                 seconds=round(ended.seconds, 3),
                 **running.facts,
             )
+            self._shadow.ended(exchange.dialect.id, exchange.replies.orders[index], exchange.came[index], ended.end)
         if len(exchange.ends) < running.count:
             journal(id=exchange.dialect.id, fault=str(exchange.fault or "the client went away"), **running.facts)
+
+    def _has_room(self) -> bool:
+        return self._count < self.limits.replies / 4
+
+    def _shadowed(self, name: str, seen: Seen) -> None:
+        self.meters.shadowed(seen)
+        facts = {"outcome": seen.outcome, "thought": seen.thought, "saved": seen.saved, "paid": seen.paid}
+        journal(id=name, shadow=seen.window, **facts)
 
     async def control(self, asked: ControlRequest) -> tuple[bool, str | None]:
         """End a thought under way; whether that changed anything, and why not."""

@@ -35,6 +35,7 @@ class Exchange:
         self.parts = [Parts(style, order.budget, order.stop) for order in replies.orders]
         told = style.ids or style.logprobs
         self.tokens = [Tokens(style, dialect.logprobs) for _ in replies.orders] if told else []
+        self.came: list[list[Came]] = [[] for _ in replies.orders]
         self.ends: dict[int, Ended] = {}
         self.fault: Z1Error | None = None
         self.first: float | None = None
@@ -116,6 +117,7 @@ class Exchange:
     def _pieces(self, index: int, happened: object) -> list[Piece]:
         parts = self.parts[index]
         if isinstance(happened, Came):
+            self.came[index].append(happened)
             if self.tokens:
                 self.tokens[index].came(happened)
             if self.first is None:

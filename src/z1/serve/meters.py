@@ -15,6 +15,7 @@ from typing import Any
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
 from z1.serve.room import Ended
+from z1.serve.shadow import Seen
 from z1.think import Shift
 
 SECONDS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 25, 60, 120, 300)
@@ -36,6 +37,18 @@ class Meters:
         self._first = Histogram("z1_time_to_first_token_seconds", "Until the first id.", buckets=SECONDS, registry=at)
         self._answer = Histogram("z1_time_to_answer_seconds", "Until the answer began.", buckets=SECONDS, registry=at)
         self._whole = Histogram("z1_reply_seconds", "Until the reply ended.", buckets=SECONDS, registry=at)
+        self._shadow = Counter(
+            "z1_shadow_replies",
+            "Replies under a shadow window: whole, or answered the same, changed or missing.",
+            ["window", "outcome"],
+            registry=at,
+        )
+        self._shadow_tokens = Counter(
+            "z1_shadow_tokens",
+            "Ids of thoughts under a shadow window: thought, saved by it, and paid to know it.",
+            ["window", "kind"],
+            registry=at,
+        )
         self.running = Gauge("z1_running_replies", "Replies under way.", registry=at)
 
     def request(self, route: str, status: int) -> None:
@@ -61,6 +74,13 @@ class Meters:
             self._thoughts.labels(ended.shift.value).inc()
             if ended.shift is not Shift.NATURAL:
                 self._forced.labels(ended.shift.value).inc()
+
+    def shadowed(self, seen: Seen) -> None:
+        """A reply was followed under a shadow window."""
+        window = str(seen.window)
+        self._shadow.labels(window, seen.outcome).inc()
+        for kind in ("thought", "saved", "paid"):
+            self._shadow_tokens.labels(window, kind).inc(getattr(seen, kind))
 
     def text(self) -> bytes:
         """All of it, as Prometheus reads it."""

@@ -31,7 +31,9 @@ LOOK = 0.0001
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """One reply that is wanted. `stop` are strings that end the answer; `arrived` is when it was asked for."""
+    """One reply that is wanted. `stop` are strings that end the answer; `arrived` is when it was asked for; `begun` is
+    a thought that the reply goes on from.
+    """
 
     prompt: tuple[int, ...]
     budget: Budget
@@ -39,6 +41,7 @@ class Order:
     stop: tuple[str, ...] = ()
     arrived: float = field(default_factory=time.monotonic)
     policy: Policy = NONE
+    begun: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,7 +218,7 @@ class _Carried:
     async def run(self, engine: Engine) -> None:
         """From the order to its end; every failure becomes an event."""
         try:
-            session = await engine.open(self._order.prompt, self._order.sampling)
+            session = await engine.open(self._order.prompt + self._order.begun, self._order.sampling)
             try:
                 self._post(await self._drive(engine, session))
             finally:
@@ -242,11 +245,13 @@ class _Carried:
 
     async def _drive(self, engine: Engine, session: Session) -> Ended:
         order, profile = self._order, chat.profile(engine.profile)
-        made, total = window(engine.tokenizer, profile, order.budget, session.room)
+        made, total = window(engine.tokenizer, profile, order.budget, session.room + len(order.begun))
         made = replace(made, stops=order.sampling.stops)
         detector = chat.detector(engine.tokenizer, profile, made.least) if order.budget.thinks else None
         strings = chat.stop_strings(engine.tokenizer, order.stop)
         flow = Flow(made, total, detects=detector is not None, strings=strings)
+        for token in order.begun:
+            flow.came((token,))
         self._post(Begun(made, total))
         self._control = Control(flow, session)
         if self._asked:

@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from z1.errors import UserError
-from z1.grading.agree import answers
+from z1.grading.agree import answering, said
 from z1.serve.policy import NONE
 from z1.serve.room import Broke, Came, Ended, Order, Room
 from z1.think import Bucket, End
@@ -91,13 +91,13 @@ class Shadow:
 
     async def _follow(self, reply: _Reply) -> None:
         thought = [token for event in reply.came if event.bucket is Bucket.THOUGHT for token in event.ids]
-        said = await asyncio.to_thread(self._says, reply.came)
+        full = await asyncio.to_thread(self._says, reply.came)
         for window in self._windows:
             if len(thought) <= window:
                 self._tell(reply.name, Seen(window, "whole", len(thought), 0, 0))
                 continue
             forced, paid = await self._forced(reply.order, tuple(thought[:window]))
-            same = None if forced is None else await asyncio.to_thread(self._says, forced) == said
+            same = None if forced is None else await asyncio.to_thread(self._says, forced) == full
             outcome: Outcome = "missing" if same is None else "same" if same else "changed"
             saved = 0 if same is None else len(thought) - window
             self._tell(reply.name, Seen(window, outcome, len(thought), saved, paid))
@@ -105,7 +105,9 @@ class Shadow:
     async def _forced(self, order: Order, thought: tuple[int, ...]) -> tuple[list[Came] | None, int]:
         """What is said where the thought is cut there, None where it cannot be known; and the ids that were sampled."""
         budget = replace(order.budget, thinking=len(thought), deadline=None, least=0)
-        short = replace(order, budget=budget, policy=NONE, sampling=replace(order.sampling, logprobs=None), begun=thought)
+        short = replace(
+            order, budget=budget, policy=NONE, sampling=replace(order.sampling, logprobs=None), begun=thought
+        )
         replies = self._room.place([short])
         came: list[Came] = []
         try:
@@ -121,4 +123,5 @@ class Shadow:
             replies.cancel()
 
     def _says(self, came: Sequence[Came]) -> str:
-        return answers((event.bucket, b"".join(map(self._piece, event.ids)).decode("utf-8", "replace")) for event in came)
+        parts = answering((event.bucket, b"".join(map(self._piece, event.ids))) for event in came)
+        return said(b"".join(parts).decode("utf-8", "replace"))
