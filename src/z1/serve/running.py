@@ -38,8 +38,8 @@ def server(app: Any, address: Address) -> uvicorn.Server:
 
 def run(app: Any, address: Address, tell: Callable[[str], None]) -> None:
     """Serve until a signal comes; `tell` is given the address once it listens. Raises UserError where it is taken."""
-    logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(message)s")
-    logging.getLogger("uvicorn").setLevel(logging.WARNING)
+    logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="%(message)s")
+    logging.getLogger("z1").setLevel(logging.INFO)  # what a library says of its own requests is no line of JSON
     listening = _listen(address)
     gc.collect()
     gc.freeze()  # what is there now stays: looking through all of it again would hold up every stream
