@@ -8,7 +8,7 @@ from dataclasses import replace
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.think.cases import PIECES, Case, cases, drive
+from tests.think.cases import PIECES, Case, cases, drive, may_end
 from z1.engines.guide import NEVER, Guide
 from z1.think import End, Flow, StopStrings, Window
 
@@ -43,7 +43,7 @@ def kept(ids: list[int], wanted: Flow) -> list[int]:
 
 
 @LAW
-@given(cases(), st.lists(st.booleans(), min_size=1, max_size=5))
+@given(cases().map(may_end), st.lists(st.booleans(), min_size=1, max_size=5))
 def test_a_server_gives_the_ids_of_the_driver_whatever_it_forgets(case: Case, forgets: list[bool]) -> None:
     calm = replace(case, shift_at=None)
     assert served(calm) == served(calm, forgets)
@@ -51,7 +51,7 @@ def test_a_server_gives_the_ids_of_the_driver_whatever_it_forgets(case: Case, fo
 
 
 @LAW
-@given(cases())
+@given(cases().map(may_end))
 def test_before_it_is_due_nothing_is_forced(case: Case) -> None:
     ids: list[int] = []
     lazy = guide(case)

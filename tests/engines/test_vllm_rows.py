@@ -20,7 +20,7 @@ import pytest
 import torch
 
 from tests.engines.test_guide import END, guide, kept
-from tests.think.cases import Case, case_of, drive
+from tests.think.cases import Case, case_of, drive, may_end
 from z1.engines.guide import Guide
 from z1.engines.vllm_rows import ByRow, BySlot, guarded
 from z1.errors import UserError
@@ -36,7 +36,7 @@ class Direction(Enum):
 
 def asked(count: int, seed: int) -> list[Case]:
     random = Random(seed)
-    return [replace(case_of(random, None, None), shift_at=None) for _ in range(count)]
+    return [replace(may_end(case_of(random, None, None)), shift_at=None) for _ in range(count)]
 
 
 def new(params: Case | None, prompt: int | None) -> Guide | None:

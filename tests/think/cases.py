@@ -86,6 +86,11 @@ def case_of(random: Random, fence: bool | None, markers: bool | None) -> Case:
     )
 
 
+def may_end(case: Case) -> Case:
+    """The same without a minimum of thought, for loops that cannot be told of one."""
+    return replace(case, window=replace(case.window, least=0))
+
+
 SIZES = st.integers(0, 2**16).map(lambda seed: Random(seed).choices(range(1, 6), k=4))
 
 

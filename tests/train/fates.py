@@ -13,13 +13,15 @@ import signal
 import socket
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import torch
 from torch.distributed.tensor import DTensor
 
 from tests.train import tuned
+from tests.train.deaths import at_report, die
 from z1.errors import from_os
 from z1.train import checkpoint, finetune, team
 from z1.train.loop import Progress
@@ -38,24 +40,12 @@ def saves_each_step() -> None:
     setattr(finetune, "time", type("Clock", (), clock))  # noqa: B010
 
 
-def die() -> NoReturn:
-    os.kill(os.getpid(), signal.SIGKILL)
-    raise SystemExit
-
-
 def killed_after(steps: int) -> Life:
     """Dies at that step, which is saved."""
 
     def life(folder: Path) -> None:
         saves_each_step()
-        seen: list[int] = []
-
-        def report(progress: Progress) -> None:
-            seen.append(progress.step)
-            if len(seen) == steps:
-                die()
-
-        live(folder, report)
+        live(folder, at_report(steps, die))
 
     return life
 
@@ -113,15 +103,9 @@ def without_room(steps: int) -> Life:
 
     def life(folder: Path) -> None:
         saves_each_step()
-        seen: list[int] = []
-
-        def report(progress: Progress) -> None:
-            seen.append(progress.step)
-            if len(seen) == steps:
-                resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, resource.RLIM_INFINITY))
-
+        small_disk = partial(resource.setrlimit, resource.RLIMIT_FSIZE, (20_000, resource.RLIM_INFINITY))
         try:
-            live(folder, report)
+            live(folder, at_report(steps, small_disk))
         except OSError as error:
             (folder / "said").write_text(str(from_os(error)), encoding="utf-8")
             raise SystemExit(from_os(error).exit_status) from None

@@ -14,11 +14,12 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from random import Random
-from typing import Any, NoReturn
+from typing import Any
 
 import torch
 
 from tests.train import small
+from tests.train.deaths import at_report, die
 from z1.train.loop import Progress, Trainer
 
 EPOCHS = 6.5
@@ -30,11 +31,6 @@ def trainer(**changes: object) -> Trainer:
     return Trainer(small.model(), small.encoded(), small.train_settings(EPOCHS, **changes), small.SEED)
 
 
-def die() -> NoReturn:
-    os.kill(os.getpid(), signal.SIGKILL)
-    raise SystemExit
-
-
 def live(folder: Path, report: Callable[[Progress], None]) -> None:
     trainer(checkpoint_seconds=0).run(folder, report, every=1)
 
@@ -43,14 +39,7 @@ def dies_after(steps: int) -> Callable[[Path], None]:
     """Dies when a step is made and not yet saved, `steps` after the one it began with."""
 
     def life(folder: Path) -> None:
-        seen: list[int] = []
-
-        def report(progress: Progress) -> None:
-            seen.append(progress.step)
-            if len(seen) == steps:
-                die()
-
-        live(folder, report)
+        live(folder, at_report(steps, die))
 
     return life
 
