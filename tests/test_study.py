@@ -121,6 +121,18 @@ def test_the_plan_says_what_is_left_by_what_is_done(
     assert studies.plan(study, tmp_path) == "3 models, 1 trained; the other 2 take about 8 core-minutes to train"
 
 
+def test_a_model_took_what_all_that_it_began_with_took_too(told: tuple[recipes.Study, Path, studies.Done]) -> None:
+    study, every, done = told
+    path = next(every.glob("full-arm/train-*/model/z1.json"))
+    before = path.read_text(encoding="utf-8")
+    said = {**runs.read_json(path), "core_minutes": 4.0, "base": {"core_minutes": 2.0, "base": {"core_minutes": 1.0}}}
+    runs.write_json(path, said)
+    try:
+        assert studies.numbers(study, every, done)["core_minutes"]["full"] == 7.0
+    finally:
+        path.write_text(before, encoding="utf-8")
+
+
 def test_what_is_done_is_found_without_beginning_anything(
     told: tuple[recipes.Study, Path, studies.Done], tmp_path: Path
 ) -> None:

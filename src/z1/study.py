@@ -232,6 +232,9 @@ def by_design(ours: Member, theirs: Member, study: Study) -> Interval:
 
 
 def _all_minutes(run: Path) -> float:
-    """Core-minutes of a model's steps, those of its base included."""
-    manifest = runs.read_json(next(iter(run.glob("train-*/model/z1.json"))))
-    return float(manifest["core_minutes"]) + float((manifest["base"] or {}).get("core_minutes", 0.0))
+    """Core-minutes of a model's steps, those of all that it began with included."""
+    left: Any = runs.read_json(next(iter(run.glob("train-*/model/z1.json"))))
+    total = 0.0
+    while left:
+        total, left = total + float(left.get("core_minutes", 0.0)), left.get("base")
+    return total
