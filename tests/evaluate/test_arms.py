@@ -60,6 +60,14 @@ def test_a_curve_has_all_windows_in_order_and_all_ids_paid_for() -> None:
     assert found[-1] == {"window": None, "accuracy": [1.0] * 3, "thought": [10.0] * 3, "paid": [17.0] * 3}
 
 
+def test_without_a_window_a_reply_is_right_that_ended_within_as_many_ids() -> None:
+    seeds = [
+        [*(attempt("a", window, False, 1) for window in (9, 10)), attempt("a", None, right, thought)]
+        for right, thought in ((True, 10), (True, 30))
+    ]
+    assert [one["off"][1] for one in arms.points(arms.scores(seeds)) if "off" in one] == [0.0, 0.5]
+
+
 def test_difficulty_is_counted_by_steps_with_honest_ends() -> None:
     one = arms.scores([[attempt("a", None, True, 10), attempt("b", None, True, 20), attempt("c", None, False, 40)]])
     easy, hard = arms.by_steps(one, {"a": 2, "b": 2, "c": 11})

@@ -1,8 +1,10 @@
-"""A plain Qwen2 whose first layer looks back by head, and whose weights only the seed decides."""
+"""A plain Qwen2 whose first layer knows where to look, and whose weights only the seed decides."""
 
 from __future__ import annotations
 
+from itertools import accumulate
 from pathlib import Path
+from random import Random
 
 import pytest
 import torch
@@ -45,6 +47,29 @@ def test_each_head_of_the_first_layer_looks_its_own_number_of_tokens_back(
         back = attention[:, head].diagonal(-(head + 1), 1, 2)
         assert back.mean() > 0.8
         assert back.median() > 0.7
+
+
+def test_the_last_head_looks_for_the_nearest_beginning_of_a_line_and_the_others_do_not() -> None:
+    settings = small.model_settings().model_copy(update={"heads": 4, "key_value_heads": 2, "hidden": 128})
+    lines = [5, 9, 13, 40]
+    model = build(settings, len(small.tokenizer()), 3, (0, 2), lines).eval()
+    model.set_attn_implementation("eager")
+    asked, draw = ids(1, 250), Random(7)
+    asked[torch.isin(asked, torch.tensor(lines))] = 50
+    begins = list(accumulate([0, *(draw.randint(3, 15) for _ in range(15))]))
+    asked[0, begins] = torch.tensor([draw.choice(lines) for _ in begins])
+    with torch.no_grad():
+        (attention,) = model(asked, output_attentions=True).attentions
+    inside = range(20, begins[-1])
+    nearest = [max(begin for begin in begins if begin <= at) for at in inside]
+    assert attention[0, 3, inside, nearest].mean() > 0.85
+    for head in range(3):
+        assert attention[0, head].diagonal(-(head + 1)).mean() > 0.8
+
+
+def test_embeddings_begin_large_enough_for_rare_tokens_to_differ() -> None:
+    weights = small.model().model.embed_tokens.weight[1:]
+    assert 0.09 < weights.std() < 0.11
 
 
 def test_what_a_head_looks_at_depends_on_distance_not_on_place() -> None:

@@ -16,7 +16,7 @@ from transformers import AutoTokenizer
 from tests.train import small
 from z1.chat import CHATML
 from z1.errors import UserError
-from z1.train.tokenizer import SPECIAL, build, of
+from z1.train.tokenizer import SPECIAL, build, line_numbers, of
 from z1.world.programs import draw
 
 LAW = settings(max_examples=60, deadline=None, derandomize=True)
@@ -99,6 +99,11 @@ def test_special_tokens_are_single_ids_wherever_they_stand() -> None:
 
 def test_encoding_adds_no_special_token_unasked() -> None:
     assert small.tokenizer().encode("a = 1") == small.tokenizer().encode("a = 1", add_special_tokens=False)
+
+
+def test_what_begins_a_line_of_a_listing_is_its_number() -> None:
+    tokenizer = build(["1| a\n2| b\n12| c", "say 3| d"], 300)
+    assert [tokenizer.decode([line]) for line in line_numbers(tokenizer)] == ["\n12| ", "\n2| ", "1| ", "3| "]
 
 
 def test_the_template_is_chatml() -> None:

@@ -7,10 +7,11 @@ linearised ratio (the delta method), differences the normal one, what is read of
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import groupby
-from math import sqrt
+from math import inf, sqrt
 from random import Random
 from statistics import fmean, stdev
 from typing import Any
@@ -27,11 +28,14 @@ RESAMPLES = 400
 
 @dataclass(frozen=True, slots=True)
 class Scores:
-    """One model's means over its seeds: right (0 to 1), thought and all ids paid for, by window, then by problem."""
+    """One model's means over its seeds: right (0 to 1), thought and all ids paid for, by window, then by problem; and
+    `off`, right without the window, where a free reply is cut after as many ids.
+    """
 
     right: Mapping[int | None, Mapping[str, float]]
     thought: Mapping[int | None, Mapping[str, float]]
     paid: Mapping[int | None, Mapping[str, float]] = field(default_factory=dict)
+    off: Mapping[int | None, Mapping[str, float]] = field(default_factory=dict)
 
     def free(self) -> tuple[Mapping[str, float], Mapping[str, float]]:
         """Right and thought of the free window."""
@@ -59,17 +63,33 @@ def scores(seeds: Sequence[Iterable[Attempt]]) -> Scores:
     kept = sorted(set.intersection(*known)) if known else []
     if not kept:
         raise Fault("no problem was attempted under every window and by every seed")
-    right = {w: {p: fmean(a.verdict == Verdict.RIGHT for a in cell[p]) for p in kept} for w, cell in cells.items()}
-    thought = {w: {p: fmean(a.ledger["thought"] or 0 for a in cell[p]) for p in kept} for w, cell in cells.items()}
-    paid = {w: {p: fmean(a.counts().paid_tokens for a in cell[p]) for p in kept} for w, cell in cells.items()}
-    return Scores(right, thought, paid)
+
+    def means(of: Callable[[Attempt], float], cell: Mapping[str, list[Attempt]]) -> dict[str, float]:
+        return {p: fmean(map(of, cell[p])) for p in kept}
+
+    right = {w: means(_right, cell) for w, cell in cells.items()}
+    thought = {w: means(lambda a: a.ledger["thought"] or 0, cell) for w, cell in cells.items()}
+    paid = {w: means(lambda a: a.counts().paid_tokens, cell) for w, cell in cells.items()}
+    capped = [w for w in cells if w is not None and None in cells]
+    off: dict[int | None, dict[str, float]] = {w: means(partial(_right, within=w), cells[None]) for w in capped}
+    return Scores(right, thought, paid, off)
+
+
+def _right(attempt: Attempt, within: float = inf) -> float:
+    """1 for a right answer that was whole after so many ids."""
+    return attempt.verdict == Verdict.RIGHT and attempt.counts().paid_tokens <= within
 
 
 def points(one: Scores) -> list[dict[str, Any]]:
-    """A model's curve: accuracy, thought and all ids under each window, free last, each with its interval."""
+    """A model's curve, a point a window, free last: accuracy (with and without the window), thought and all ids, each
+    with its interval.
+    """
     windows = sorted(one.right, key=lambda w: float("inf") if w is None else w)
-    kinds = {"accuracy": one.right, "thought": one.thought, "paid": one.paid}
-    return [{"window": w, **{name: mean(list(kind[w].values())) for name, kind in kinds.items()}} for w in windows]
+    kinds = {"accuracy": one.right, "off": one.off, "thought": one.thought, "paid": one.paid}
+    return [
+        {"window": w, **{name: mean(list(kind[w].values())) for name, kind in kinds.items() if w in kind}}
+        for w in windows
+    ]
 
 
 def by_steps(one: Scores, steps: Mapping[str, int | None]) -> list[dict[str, Any]]:

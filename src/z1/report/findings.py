@@ -22,7 +22,7 @@ PLACES = {"world-longer": "programs of 13 to 16 steps", "prose": "stories, never
 
 READING = """\
 - **Difficulty is built in.** It is the number of executed steps, and trajectories at every level but *direct* have a
-  row a step, so that they grow with it. z1 was taught to answer what takes one step at once and to work out the rest.
+  row a step, so that they grow with it. z1 was taught to answer the simplest at once and to work out the rest.
   That thought grows with difficulty is what it was taught; that it can tell by the question alone how much is needed
   is what it learned.
 - **Most of the ratio is built in.** *long* writes every line in full and everything again as a check, *full* writes
@@ -139,15 +139,20 @@ def _against(numbers: Numbers) -> str:
 def _windows(numbers: Numbers) -> str:
     arms = [arm for arm in ("z1", "long", "full", "short") if arm in numbers["curves"]]
     rows = zip(*(numbers["curves"][arm] for arm in arms), strict=True)
-    heads = [part for arm in arms for part in (f"{arm}: right %", "thought")]
-    return _table(
+    heads = [part for arm in arms for part in (f"{arm}: right %", "off", "thought")]
+    said = "*off*: right without the window, where a free reply is cut after as many ids.\n\n"
+    return said + _table(
         ["window", *heads],
         (
             ["free" if row[0]["window"] is None else row[0]["window"]]
-            + [part for point in row for part in (_share(point["accuracy"]), _ids(point["thought"]))]
+            + [part for p in row for part in (_share(p["accuracy"]), _off(p), _ids(p["thought"]))]
             for row in rows
         ),
     )
+
+
+def _off(point: Numbers) -> str:
+    return _share(point["off"]) if "off" in point else ""
 
 
 def _elsewhere(numbers: Numbers) -> str:

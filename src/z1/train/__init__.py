@@ -93,7 +93,8 @@ def _start(recipe: Recipe, corpus: Sequence[Row], base: Path | None) -> tuple[Qw
     texts = (row.question + "\n" + row.thought + row.answer + hint + FRAME for row in sample)
     tokenizer = tokenizers.build(texts, recipe.model.vocabulary)
     ends = (tokenizer.pad_token_id or 0, tokenizer.eos_token_id or 0)
-    return models.build(recipe.model, len(tokenizer), recipe.seed, ends), tokenizer
+    lines = tokenizers.line_numbers(tokenizer)
+    return models.build(recipe.model, len(tokenizer), recipe.seed, ends, lines), tokenizer
 
 
 def _manifest(recipe: Recipe, rows: Path, trainer: Trainer, base: Path | None) -> dict[str, object]:

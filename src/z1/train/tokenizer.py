@@ -28,6 +28,9 @@ PATTERN = re.compile(
 )
 """What may be a piece; a piece of one byte is that byte."""
 
+LINE = re.compile(r"\n?\d+\| ")
+"""A token that begins a line of a listing: its number."""
+
 SPECIAL = ("<|endoftext|>", "<|im_start|>", "<|im_end|>")
 
 
@@ -49,6 +52,11 @@ def build(texts: Iterable[str], size: int) -> PreTrainedTokenizerFast:
         chat_template=CHATML,
         clean_up_tokenization_spaces=False,
     )
+
+
+def line_numbers(tokenizer: PreTrainedTokenizerFast) -> list[int]:
+    """The ids that begin a line of a listing, in order."""
+    return sorted(token for piece, token in tokenizer.get_added_vocab().items() if LINE.fullmatch(piece))
 
 
 def of(base: str) -> Any:
