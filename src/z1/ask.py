@@ -21,8 +21,8 @@ from z1.errors import UserError
 from z1.think import Bucket, Flow, Ledger
 from z1.think.answer import overlap
 
-SHIPPED = "z1-tiny"
-"""The model that z1 ships."""
+SHIPPED, LONG = "z1-tiny", "long-tiny"
+"""The model that z1 ships, and beside it, to compare with, the one that was taught to think at length."""
 
 ANSWER = 512
 """Ids that an answer may take where nothing is said, or a quarter of the context where that is less."""
@@ -139,9 +139,9 @@ def think(
         return thread.submit(asyncio.run, run()).result()
 
 
-def shipped() -> Path:
-    """The folder of the model that z1 ships."""
-    return Path(str(files("z1") / "models" / SHIPPED))
+def shipped(name: str = SHIPPED) -> Path:
+    """The folder of a model that z1 ships: its own, or `LONG`, which was taught to think at length."""
+    return Path(str(files("z1") / "models" / name))
 
 
 class _Pieces:

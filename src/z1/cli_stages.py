@@ -17,11 +17,11 @@ from rich.table import Table
 from z1 import benchmarks, cli_train, comparison, report, runs, story
 from z1 import recipe as recipes
 from z1 import study as studies
-from z1.ask import Options, shipped
+from z1.ask import LONG, SHIPPED, Options, shipped
 from z1.recipe import EvaluateSettings, Recipe
 from z1.world import steps
 
-DEMO = EvaluateSettings(problems=240, windows=(0, 16, 32, 64, 96, 128, 192), answer=24, concurrency=64)
+DEMO = EvaluateSettings(problems=180, windows=(0, 16, 32, 64, 128, 256), answer=24, concurrency=64)
 
 TRANSCRIPTS, DRAWN = 12, 4
 """Replies shown, and arms drawn, in the report of a study."""
@@ -103,7 +103,9 @@ def fetch(path: Path, model: str | None) -> None:
 
 
 def demo(folder: Path) -> None:
-    """Two thoughts of the shipped model, one of them stopped by a window; then its curve and report."""
+    """Two thoughts of the shipped model, one of them stopped by a window; then its curve beside that of the model that
+    was taught to think at length.
+    """
     from z1 import cli_think
 
     console = Console()
@@ -112,11 +114,12 @@ def demo(folder: Path) -> None:
         console.print(text, end="", markup=False, highlight=False)
         console.print(f"(Python prints {_printed(text)}.)", style="cyan")
         cli_think.think(text, None, None, Options(window=window), as_json=False)
-    recipe = _demo_recipe()
     with Bars() as watch:
-        numbers = story.evaluate(recipe, folder / "demo", watch, shipped())
-        page = story.report(recipe, folder / "demo", watch, numbers)
-    console.print(table(numbers))
+        models = [shipped(name) for name in (SHIPPED, LONG)]
+        numbers = [story.evaluate(_demo_recipe(model), folder / "demo", watch, model) for model in models]
+    for one in numbers:
+        console.print(table(one))
+    page = report.write(numbers, folder / "demo" / "report", title="z1 beside long", transcripts=TRANSCRIPTS)
     console.print(f"report: {page}", soft_wrap=True, highlight=False)
 
 
@@ -149,10 +152,10 @@ def _interval(value: list[float]) -> str:
     return f"{value[1]:.1f} ±{(value[2] - value[0]) / 2:.1f}"
 
 
-def _demo_recipe() -> Recipe:
-    """The shipped model's own recipe, with the demo's smaller evaluation."""
-    own = runs.read_json(shipped() / "z1.json")["recipe"]
-    return Recipe.model_validate({**own, "evaluate": DEMO}, strict=False)
+def _demo_recipe(model: Path) -> Recipe:
+    """A shipped model's own recipe, with the demo's smaller evaluation of problems that are the same for all."""
+    own = runs.read_json(model / "z1.json")["recipe"]
+    return Recipe.model_validate({**own, "seed": 0, "evaluate": DEMO}, strict=False)
 
 
 class Bars:
