@@ -7,7 +7,7 @@
     z1 evaluate COMPARISON            given models side by side; --compare RUN RUN two runs; --needed POINTS
     z1 serve MODEL                    OpenAI's API with a budget for every thought
     z1 study STUDY                    several recipes and seeds side by side
-    z1 demo                           the shipped model: two thoughts, a curve, a report
+    z1 demo                           the shipped model: two thoughts, its curve beside a long thinker's
     z1 doctor                         what this machine can do
 
 Faults of the input end with status 2, faults of z1 with 1, each with one line on standard error.
@@ -204,7 +204,7 @@ def study(
 
 @app.command()
 def demo(runs: RunsPath = RUNS) -> None:
-    """The shipped model thinks about an easy and a hard program, and is measured under a ladder of windows."""
+    """The shipped model thinks about an easy and a hard program, and is measured beside one that was taught to think long."""
     from z1 import cli_stages
 
     cli_stages.demo(runs)

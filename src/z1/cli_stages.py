@@ -132,7 +132,14 @@ def table(folder: Path) -> Table:
     """The numbers of an evaluation folder, a row a window."""
     numbers = runs.read_json(folder / "curve.json")
     what = f"{numbers['model']} on {numbers['problems']} problems of {numbers['benchmark']}"
-    shown = Table(title=what, caption=f"95 % intervals; run {numbers['run']}", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    shown = Table(
+        title=what,
+        caption=f"95 % intervals; run {numbers['run']}",
+        box=SIMPLE_HEAD,
+        padding=(0, 1, 0, 0),
+        show_edge=False,
+        pad_edge=False,
+    )
     drawn = max(numbers["points"][0].get("pass_at", ()), key=int, default="")
     headings = ("window", "accuracy %", "thought", "all ids", "shifted", "cut", "unread", "miss")
     for heading in (*headings, *([f"pass@{drawn} %"] if drawn else [])):

@@ -27,7 +27,7 @@ from z1.ask import shipped, speaks
 from z1.engines.local import LocalSettings, load
 from z1.serve.reading import Manners
 
-PROGRAM: Any = {"role": "user", "content": "a = 3\nb = a + 4\nprint(b)"}
+PROGRAM: Any = {"role": "user", "content": "a = 3\nb = a + 4\na = 1\nb = b + a\nprint(b)"}
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +45,7 @@ def client(tiny: Served) -> Iterator[openai.OpenAI]:
 def test_openai_asks_the_shipped_model_within_a_budget(client: openai.OpenAI) -> None:
     free: Any = client.chat.completions.create(model="z1-tiny", messages=[PROGRAM])
     (choice,) = free.choices
-    assert choice.message.content.endswith("The final answer is \\boxed{7}.")
+    assert choice.message.content.endswith("The final answer is \\boxed{8}.")
     assert choice.budget["reason"] == "natural"
     border = choice.budget["offsets"]["answer"]
     assert choice.message.content[border:].startswith("The final answer")
