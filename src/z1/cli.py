@@ -204,7 +204,7 @@ def study(
 
 @app.command()
 def demo(runs: RunsPath = RUNS) -> None:
-    """The shipped model thinks about an easy and a hard program, and is measured beside one that was taught to think long."""
+    """The shipped model thinks about an easy and a hard program, and is measured beside one taught to think long."""
     from z1 import cli_stages
 
     cli_stages.demo(runs)
