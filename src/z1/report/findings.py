@@ -26,7 +26,7 @@ READING = """\
   That thought grows with difficulty is what it was taught; that it can tell by the question alone how much is needed
   is what it learned.
 - **Most of the ratio is built in.** *long* writes every line in full and everything again as a check, *full* writes
-  it once, z1 writes only what is worked out. The row "by design" below is what the teacher's own texts for the two
+  it once, z1 writes only what is worked out. The column "by design" above is what the teacher's own texts for the two
   arms give, before any model has learned anything. What is found by training is whether a model that was taught the
   short texts is still right.
 - **Intervals** are 95 %, over problems: normal for means, Wilson's by difficulty, the bootstrap where a curve is
@@ -51,6 +51,7 @@ def page(study: str, numbers: Numbers) -> str:
         "## The arms\n\n" + _arms(numbers),
         "## z1 against the others\n\n" + _against(numbers),
         "## Under a window\n\n" + _windows(numbers),
+        "![accuracy by window and steps](cutoff.png)",
         "## Elsewhere\n\n" + _elsewhere(numbers),
         "## After a forced close\n\n" + _closes(numbers),
         "## What is built in, and how to read this\n\n" + READING,
