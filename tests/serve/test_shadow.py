@@ -125,6 +125,21 @@ def test_it_waits_until_there_is_room(log: Log) -> None:
         assert [line["outcome"] for line in followed(one, log, 1)] == ["whole"]
 
 
+def test_what_waits_too_long_is_told_as_forgotten(log: Log, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("z1.serve.shadow.KEPT", 1)
+    slow: Engine = scripted(pace=0.05)
+    stream = {**ASK, "stream": True, "n": 2}
+    with (
+        serving(slow, limits=Limits(replies=5, shadow=(5,))) as one,
+        one.client.stream("POST", "/v1/chat/completions", json=stream) as reply,
+    ):
+        lines = reply.iter_lines()
+        assert next(lines)
+        for thinking in (1, 2, 3):
+            one.post(**ASK, thinking_budget=thinking, answer_tokens=1)
+        assert [(line["outcome"], line["thought"]) for line in log.lines] == [("forgotten", 1), ("forgotten", 2)]
+
+
 def test_a_window_that_is_none_is_refused() -> None:
     with pytest.raises(UserError, match="shadow window"), serving(scripted(), limits=Limits(shadow=(0,))):
         pass

@@ -39,7 +39,7 @@ class Meters:
         self._whole = Histogram("z1_reply_seconds", "Until the reply ended.", buckets=SECONDS, registry=at)
         self._shadow = Counter(
             "z1_shadow_replies",
-            "Replies under a shadow window: whole, or answered the same, changed or missing.",
+            "Replies under a shadow window: whole, answered the same, changed or missing, or forgotten.",
             ["window", "outcome"],
             registry=at,
         )

@@ -26,7 +26,7 @@ KEPT = 64
 PATIENCE = 0.05
 """Seconds between two looks for room."""
 
-Outcome = Literal["whole", "same", "changed", "missing"]
+Outcome = Literal["whole", "same", "changed", "missing", "forgotten"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +35,7 @@ class Seen:
 
     `whole`: the thought had ended before the window. Else the forced answer said the same as the reply, or something
     else, or could not be had; `saved` ids of `thought` would not have been thought, and `paid` were sampled to know it.
+    `forgotten`: too many waited for room, and it was not followed.
     """
 
     window: int
@@ -68,15 +69,17 @@ class Shadow:
         if wrong := [window for window in windows if window < 1]:
             raise UserError("shadow window", wrong[0], "give 1 or more")
         self._windows, self._room, self._piece, self._free, self._tell = windows, room, piece, free, tell
-        self._waiting: deque[_Reply] = deque(maxlen=KEPT)
+        self._waiting: deque[_Reply] = deque()
         self._work = asyncio.Event()
-        self.forgotten = 0
 
     def ended(self, name: str, order: Order, came: Sequence[Came], end: End) -> None:
         """A reply called `name` has ended; if there was a thought in it, it is followed."""
         if self._windows and order.budget.thinks and order.budget.thinking != 0 and end is not End.ABORTED:
-            self.forgotten += len(self._waiting) == KEPT
             self._waiting.append(_Reply(name, order, came))
+            if len(self._waiting) > KEPT:
+                oldest = self._waiting.popleft()
+                for window in self._windows:
+                    self._tell(oldest.name, Seen(window, "forgotten", len(_thought(oldest)), 0, 0))
             self._work.set()
 
     async def run(self) -> None:
@@ -90,7 +93,7 @@ class Shadow:
             self._work.clear()
 
     async def _follow(self, reply: _Reply) -> None:
-        thought = [token for event in reply.came if event.bucket is Bucket.THOUGHT for token in event.ids]
+        thought = _thought(reply)
         full = await asyncio.to_thread(self._says, reply.came)
         for window in self._windows:
             if len(thought) <= window:
@@ -125,3 +128,7 @@ class Shadow:
     def _says(self, came: Sequence[Came]) -> str:
         parts = answering((event.bucket, b"".join(map(self._piece, event.ids))) for event in came)
         return said(b"".join(parts).decode("utf-8", "replace"))
+
+
+def _thought(reply: _Reply) -> list[int]:
+    return [token for event in reply.came if event.bucket is Bucket.THOUGHT for token in event.ids]
