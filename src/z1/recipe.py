@@ -43,9 +43,9 @@ def _ordered(steps: tuple[int, int]) -> tuple[int, int]:
 Steps = Annotated[tuple[int, int], AfterValidator(_ordered)]
 """Fewest and most, both included."""
 
-Level = Literal["direct", "compact", "named", "full", "long"]
+Level = Literal["direct", "compact", "named", "terse", "full", "long"]
 Kind = Literal["expression", "words", "letters", "straight", "branch", "count", "items", "until", "text"]
-Arm = Literal["z1", "long", "full", "named", "compact", "direct", "base"]
+Arm = Literal["z1", "long", "full", "terse", "named", "compact", "direct", "base"]
 
 Date = Annotated[str, Field(pattern=r"^(\d{4}-\d\d-\d\d)?$")]
 """YYYY-MM-DD, or nothing."""
@@ -74,7 +74,7 @@ class CurateSettings(Settings):
     """z1: but only where no more values than that have to be worked out."""
     compact_up_to: int = Field(default=0, ge=0)
     """z1: then up to so many steps `brief`; longer ones get `full`."""
-    brief: Literal["compact", "named"] = "compact"
+    brief: Literal["compact", "named", "terse"] = "compact"
     """z1: the level between."""
     shares: dict[Level, float] = Field(default_factory=dict)
     """base: how often each level is drawn, relative to the others."""

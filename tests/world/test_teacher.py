@@ -150,6 +150,13 @@ def test_names_apart_named_rows_are_compact_ones(index: int) -> None:
     assert results(bare) == results(thoughts["compact"])
 
 
+@given(index=INDICES)
+@LAW
+def test_terse_rows_are_named_ones_without_what_says_that_a_name_has_a_value(index: int) -> None:
+    _, _, thoughts = written(index)
+    assert thoughts["terse"] == re.sub(r"\b([a-z]) = ", r"\1", thoughts["named"])
+
+
 def results(thought: str) -> list[str]:
     """What each row comes to, without its line's number."""
     return [re.sub(r"^\d+\| ", "", row.split(" -> ")[-1]) for row in thought.split("\n")]

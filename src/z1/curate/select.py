@@ -23,6 +23,7 @@ ASKED = {
     "direct": "Answer at once.",
     "compact": "Be brief.",
     "named": "Be brief and say names.",
+    "terse": "Be brief and say names at once.",
     "full": "Work step by step.",
     "long": "Work step by step and check.",
 }

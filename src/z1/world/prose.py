@@ -13,7 +13,7 @@ from hashlib import sha256
 from random import Random
 
 from z1.world.programs import LARGEST
-from z1.world.teacher import numbered, thought
+from z1.world.teacher import BRIEF, numbered, thought
 
 QUESTION = "How does this story end?"
 
@@ -46,7 +46,7 @@ class Story:
     def write(self, level: str) -> str:
         """The thought at `level`, as `teacher.write` writes those of programs."""
         pairs = zip(self.lines, self.said, strict=True)
-        rows = numbered(said if level in ("compact", "named") else f"{line} -> {said}" for line, said in pairs)
+        rows = numbered(said if level in BRIEF else f"{line} -> {said}" for line, said in pairs)
         return "" if level == "direct" else thought(rows, level)
 
 

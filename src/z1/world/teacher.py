@@ -1,11 +1,12 @@
 """How would a patient teacher work this program out: briefly, at length, or twice?
 
-Turns a traced run into a trajectory at one of five levels, the paper's "continuous range of complexity" (arXiv
-2504.00810, section 2.1) in five steps:
+Turns a traced run into a trajectory at one of six levels, the paper's "continuous range of complexity" (arXiv
+2504.00810, section 2.1) in six steps:
 
     direct    no thought: the answer at once
     compact   a row for each step, values only: `3| 6 + 3 -> s = 9`
-    named     compact, each value behind its name: `3| s6 + x3 -> s = 9`
+    named     compact, each value that is read behind its name: `3| s6 + x3 -> s = 9`
+    terse     named, and the results too: `3| s6 + x3 -> s9`, so that a value is always found in the same place
     full      a row for each step, the line first: `3| s = s + x -> 6 + 3 -> s = 9`
     long      full, and then everything once more as a check
 
@@ -25,7 +26,10 @@ from z1.errors import Fault
 from z1.world.programs import LARGEST
 from z1.world.steps import Run, Step
 
-LEVELS = ("direct", "compact", "named", "full", "long")
+LEVELS = ("direct", "compact", "named", "terse", "full", "long")
+
+BRIEF, NAMED = ("compact", "named", "terse"), ("named", "terse")
+"""The levels whose rows leave the line out, and those of them that say names."""
 
 QUESTION = "What does this program print?"
 
@@ -97,39 +101,43 @@ def _own(statement: ast.stmt) -> Iterable[ast.AST]:
 
 
 def _row(step: Step, level: str) -> str:
-    line, said = step.line, _said(step, named=level == "named")
+    line, said = step.line, _said(step, level)
     start = f"{step.node.lineno}| "
-    if level in ("compact", "named"):
+    if level in BRIEF:
         return start + said[0]
     if said[-1] == line:
         return start + line
     return start + line + (" " if line.endswith(":") else " -> ") + said[-1]
 
 
-def _said(step: Step, *, named: bool) -> list[str]:
+def _said(step: Step, level: str) -> list[str]:
     """What a row says by itself, and, where that differs, what it says after its line."""
     node = step.node
     if isinstance(node, ast.If | ast.While):
-        return [_test(node.test, step.before, named=named)]
+        return [_test(node.test, step.before, level)]
     if isinstance(node, ast.For):
-        return _turn(node, step)
+        return _turn(node, step, level)
     if isinstance(node, ast.Expr):
-        return _call(node.value, step, named=named)
+        return _call(node.value, step, level)
     target, value = _assigned(node)
     if isinstance(value, ast.BinOp):
-        return _chains(value, step.before, named=named, ends=(_show(target, step),))
-    source = f"{_told(value, step.before, named=True)} -> " if named and isinstance(value, ast.Name) else ""
-    return [source + _show(target, step)]
+        return _chains(value, step.before, level, (_show(target, step, level),))
+    source = f"{_told(value, step.before, level)} -> " if _name(value, level) else ""
+    return [source + _show(target, step, level)]
 
 
-def _chains(node: ast.BinOp, state: dict[str, Any], *, named: bool, ends: tuple[str, ...]) -> list[str]:
+def _chains(node: ast.BinOp, state: dict[str, Any], level: str, ends: tuple[str, ...]) -> list[str]:
     """The reductions of `node`, `ends` for the last; and again without the first where the line says it."""
-    chain = [*_reductions(node, state, named=named)[:-1], *ends]
+    chain = [*_reductions(node, state, level)[:-1], *ends]
     return [" -> ".join(chain), *([" -> ".join(chain[1:])] if chain[0] == ast.unparse(node) else [])]
 
 
-def _show(name: str, step: Step) -> str:
-    return f"{name} = {_text(step.after[name])}"
+def _show(name: str, step: Step, level: str) -> str:
+    return _is(name, step.after[name], level)
+
+
+def _is(name: str, value: Any, level: str) -> str:
+    return f"{name}{'' if level == 'terse' else ' = '}{_text(value)}"
 
 
 def _text(value: Any) -> str:
@@ -145,31 +153,30 @@ def _assigned(node: ast.stmt) -> tuple[str, ast.expr]:
     raise Fault(f"the teacher has no row for {ast.unparse(node)!r}")
 
 
-def _call(node: ast.expr, step: Step, *, named: bool) -> list[str]:
+def _call(node: ast.expr, step: Step, level: str) -> list[str]:
     """`print(e)` ends in what is printed, `u.append(e)` in the value and then the list."""
     if not isinstance(node, ast.Call):
         raise Fault(f"the teacher has no row for {ast.unparse(node)!r}")
     argument, state = node.args[0], step.before
     appends = isinstance(node.func, ast.Attribute) and isinstance(node.func.value, ast.Name)
-    shown = (_show(node.func.value.id, step),) if appends else ()  # type: ignore[attr-defined]
+    shown = (_show(node.func.value.id, step, level),) if appends else ()  # type: ignore[attr-defined]
     if isinstance(argument, ast.BinOp):
-        value = _reductions(argument, state, named=named)[-1]
-        return _chains(argument, state, named=named, ends=(value, *shown) if shown else (value.strip('"'),))
+        value = _reductions(argument, state, level)[-1]
+        return _chains(argument, state, level, (value, *shown) if shown else (value.strip('"'),))
     if shown:
-        return [" -> ".join((_told(argument, state, named=named), *shown))]
-    return [(argument.id if named and isinstance(argument, ast.Name) else "") + str(_look_up(argument, state))]
+        return [" -> ".join((_told(argument, state, level), *shown))]
+    return [_name(argument, level) + str(_look_up(argument, state))]
 
 
-def _test(test: ast.expr, state: dict[str, Any], *, named: bool) -> str:
+def _test(test: ast.expr, state: dict[str, Any], level: str) -> str:
     if not isinstance(test, ast.Compare):
         raise Fault(f"the teacher has no row for {ast.unparse(test)!r}")
     left, right = _look_up(test.left, state), _look_up(test.comparators[0], state)
-    name = test.left.id if named and isinstance(test.left, ast.Name) else ""
-    text = f"{name}{left} {_SIGNS[type(test.ops[0])]} {right}"
+    text = f"{_name(test.left, level)}{left} {_SIGNS[type(test.ops[0])]} {right}"
     return f"{text} {'yes' if _COMPARE[type(test.ops[0])](left, right) else 'no'}"
 
 
-def _turn(node: ast.For, step: Step) -> list[str]:
+def _turn(node: ast.For, step: Step, level: str) -> list[str]:
     """One visit to a loop header: what is taken, and what is left; or that nothing was left."""
     if not isinstance(node.target, ast.Name):
         raise Fault(f"the teacher has no row for {ast.unparse(node.target)!r}")
@@ -177,19 +184,19 @@ def _turn(node: ast.For, step: Step) -> list[str]:
     if isinstance(node.iter, ast.Call):
         bound = _look_up(node.iter.args[0], step.before)
         going = taken < bound
-        brief = f"{name} = {taken}" if going else "done"
+        brief = _is(name, taken, level) if going else "done"
         return [brief, f"{taken} < {bound} yes -> {brief}" if going else f"{taken} < {bound} no"]
     items = _look_up(node.iter, step.before)
     if taken >= len(items):
         return ["done"]
-    return [f"{name} = {_text(items[taken])} left {_text(items[taken + 1 :])}"]
+    return [f"{_is(name, items[taken], level)} left {_text(items[taken + 1 :])}"]
 
 
-def _reductions(node: ast.expr, state: dict[str, Any], *, named: bool) -> list[str]:
+def _reductions(node: ast.expr, state: dict[str, Any], level: str) -> list[str]:
     """`s + x - 2` with s = 6, x = 3 as ["6 + 3 - 2", "9 - 2", "7"], or with "s6 + x3 - 2" first."""
     operands, operators = _flatten(node)
     values = [_look_up(operand, state) for operand in operands]
-    rows = [_infix([_told(operand, state, named=named) for operand in operands], operators)]
+    rows = [_infix([_told(operand, state, level) for operand in operands], operators)]
     while operators:
         values[:2] = [_apply(operators.pop(0), values[0], values[1])]
         rows.append(_infix([_text(value) for value in values], operators))
@@ -208,9 +215,12 @@ def _infix(texts: list[str], operators: list[ast.operator]) -> str:
     return "".join(text + sign for text, sign in zip(texts, [*signs, ""], strict=True))
 
 
-def _told(node: ast.expr, state: dict[str, Any], *, named: bool) -> str:
-    name = node.id if named and isinstance(node, ast.Name) else ""
-    return name + _text(_look_up(node, state))
+def _told(node: ast.expr, state: dict[str, Any], level: str) -> str:
+    return _name(node, level) + _text(_look_up(node, state))
+
+
+def _name(node: ast.expr, level: str) -> str:
+    return node.id if level in NAMED and isinstance(node, ast.Name) else ""
 
 
 def _apply(operator: ast.operator, left: Any, right: Any) -> Any:
