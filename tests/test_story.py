@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -83,6 +84,46 @@ def test_a_changed_setting_is_another_folder_and_nothing_is_overwritten(told: Pa
     story.curate(recipes.load(changed), told, story.Silent())
     assert len(list(told.glob("curate-*"))) == 2
     assert {name: hash_ for name, hash_ in digest(told).items() if name in before} == before
+
+
+ARM = """
+name = "arm"
+base = "{base}"
+[curate]
+problems = 24
+steps = [1, 6]
+arm = "full"
+[train]
+ids = 4000
+batch_tokens = 1000
+matrix_rate = 0.01
+other_rate = 0.003
+warmup_steps = 1
+decay_share = 1.0
+[evaluate]
+problems = 4
+windows = [4]
+answer = 8
+[report]
+title = "arm"
+"""
+
+
+def test_what_a_model_begins_with_is_shown_first_and_says_what_the_rest_takes(tmp_path: Path) -> None:
+    base = stories.recipe(tmp_path, stories.MICRO.replace("epochs = 1.0", "ids = 2000"))
+    path = tmp_path / "arm.toml"
+    path.write_text(ARM.format(base=base.as_posix()), encoding="utf-8")
+    watch, recipe = Noted(), recipes.load(path)
+    story.train(recipe, tmp_path / "runs" / "arm", watch)
+    said = [note for note in watch.notes if "core-minutes" in note or "rows in" in note or "model in" in note]
+    wanted = [
+        " rows in .*micro",
+        "micro is expected to take 0 core-minutes more; arm after it about 0",
+        "model in .*micro",
+    ]
+    wanted += [" rows in .*arm", "arm is expected to take 0 core-minutes more", "model in .*arm"]
+    assert [bool(re.search(f"{one}[^;]*$", note)) for one, note in zip(wanted, said, strict=True)] == [True] * 6
+    assert story._after(recipes.load(base), [recipe], 600.0) == "; arm after it about 20"
 
 
 FINETUNE = """

@@ -36,7 +36,7 @@ def stage(name: str, path: Path, folder: Path, model: str | None) -> None:
     story.check(recipe)
     run = folder / recipe.name
     with watching() as watch:
-        if name == "curate" or (name == "run" and recipe.curate):
+        if name == "curate":
             story.curate(recipe, run, watch)
         if name in ("train", "run"):
             story.train(recipe, run, watch, lambda prepared: cli_train.show(prepared, recipe))

@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
@@ -87,16 +87,24 @@ def curate(recipe: Recipe, run: Path, watch: Watcher) -> Path:
     return stage.folder / curating.ROWS
 
 
-def train(recipe: Recipe, run: Path, watch: Watcher, show: Callable[[Prepared], None] = lambda _prepared: None) -> Path:
-    """Train on the run's rows, or as `[finetune]` says; returns the model folder.
+def train(
+    recipe: Recipe,
+    run: Path,
+    watch: Watcher,
+    show: Callable[[Prepared], None] = lambda _prepared: None,
+    later: Sequence[Recipe] = (),
+) -> Path:
+    """Train on the run's rows, or as `[finetune]` says, after all that it begins with; returns the model folder.
 
-    Before a fine-tuning begins `show` is given what it is about to do.
+    Before a fine-tuning begins `show` is given what it is about to do. `later` are trained from this one, so that what
+    they are expected to take is said too.
     """
     from z1 import train as training
 
     if recipe.finetune:
         return _finetune(recipe, run, watch, show)
-    rows, base = curate(recipe, run, Silent()), _base(recipe, run, watch)
+    base = _base(recipe, run, watch, (recipe, *later))
+    rows = curate(recipe, run, watch)
     own = recipe.model_dump(mode="json", include={"model", "train"}, exclude_defaults=True)
     settings = {"seed": recipe.seed, "name": recipe.name, **own}
     inputs = {"rows": rows, **({"base": base} if base else {})}
@@ -105,8 +113,10 @@ def train(recipe: Recipe, run: Path, watch: Watcher, show: Callable[[Prepared], 
     if not stage.done:
         last: list[training.Progress] = []
 
-        def plan(seconds: float) -> None:
-            watch.end(f"{recipe.name} is expected to take {seconds / 60:.0f} core-minutes more")
+        def plan(left: float, whole: float) -> None:
+            watch.end(
+                f"{recipe.name} is expected to take {left / 60:.0f} core-minutes more{_after(recipe, later, whole)}"
+            )
 
         def report(progress: training.Progress) -> None:
             last[:] = [progress]
@@ -119,6 +129,15 @@ def train(recipe: Recipe, run: Path, watch: Watcher, show: Callable[[Prepared], 
         stage.finish({"loss": last[0].loss, "steps": last[0].steps} if last else {})
     watch.end(f"model in {stage.folder / training.MODEL}")
     return stage.folder / training.MODEL
+
+
+def _after(recipe: Recipe, later: Sequence[Recipe], seconds: float) -> str:
+    """What models that begin with the one of `recipe`, which takes `seconds`, are expected to take by their ids."""
+    own, *others = (one.train.ids if one.train else None for one in (recipe, *later))
+    if not own or not others or None in others:
+        return ""
+    minutes = seconds / 60 / own * sum(ids for ids in others if ids)
+    return f"; {', '.join(one.name for one in later)} after it about {minutes:.0f}"
 
 
 def prepare(recipe: Recipe, run: Path, watch: Watcher, world: int = 1) -> Prepared:
@@ -169,12 +188,12 @@ def place() -> tuple[int, int]:
     return int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
 
 
-def _base(recipe: Recipe, run: Path, watch: Watcher) -> Path | None:
-    """The model folder that the recipe begins with, made first if it is a recipe's."""
+def _base(recipe: Recipe, run: Path, watch: Watcher, later: Sequence[Recipe] = ()) -> Path | None:
+    """The model folder that the recipe begins with, made first if it is a recipe's; `later` begin with it."""
     if recipe.base is None or not recipe.base.endswith(".toml"):
         return Path(recipe.base) if recipe.base else None
     base = recipes.load(Path(recipe.base))
-    return train(base, run.parent / base.name, watch)
+    return train(base, run.parent / base.name, watch, later=later)
 
 
 def evaluate(recipe: Recipe, run: Path, watch: Watcher, model: str | Path | None = None) -> Path:

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from z1.records import Trajectories
 from z1.world import TEST_SHARE, Wanted, collect, teacher
 from z1.world.identity import identity, split
+from z1.world.programs import draw
 from z1.world.steps import run
 from z1.world.teacher import LEVELS
 
@@ -35,6 +36,28 @@ def test_every_program_is_another_one_and_of_the_wanted_split(wanted: Wanted) ->
     assert len(set(names)) == len(names) == wanted.problems
     assert [identity(source_of(item)) for item in collected(wanted)] == names
     assert {split(name, TEST_SHARE) for name in names} == {wanted.split}
+
+
+def looked_at_in_full(wanted: Wanted) -> list[str]:
+    """Identities of what is kept where every draw is run and written up before anything is refused."""
+    kept: dict[str, int] = {}
+    for index in range(5_000):
+        _, source = draw(wanted.seed, index, wanted.kinds)
+        name, found = identity(source), run(source, wanted.most)
+        if found is None or len(found.steps) < wanted.fewest or split(name, TEST_SHARE) != wanted.split:
+            continue
+        try:
+            _ = [teacher.write(found, level) for level in LEVELS]
+        except teacher.OutOfRange:
+            continue
+        if name not in kept and list(kept.values()).count(len(found.steps)) < wanted.per_level:
+            kept[name] = len(found.steps)
+    return list(kept)[: wanted.problems]
+
+
+@EACH
+def test_what_is_refused_early_would_have_been_refused_in_the_end(wanted: Wanted) -> None:
+    assert looked_at_in_full(wanted) == [item.problem.id for item in collected(wanted)]
 
 
 @EACH

@@ -12,8 +12,8 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from z1.world.programs import draw
-from z1.world.steps import Run, run
+from z1.world.programs import DRILLS, draw
+from z1.world.steps import Run, bounds, run
 
 LAW = settings(max_examples=60, deadline=None, derandomize=True)
 SOURCES = st.integers(0, 10**6).map(lambda index: draw(13, index)[1])
@@ -25,6 +25,18 @@ def lines(source: str) -> list[int]:
     found = run(source, MOST)
     assert found is not None
     return [step.node.lineno for step in found.steps]
+
+
+@given(source=SOURCES | st.integers(0, 10**6).map(lambda index: draw(13, index, tuple(DRILLS))[1]))
+@LAW
+def test_the_lines_alone_say_between_how_many_and_how_many_steps(source: str) -> None:
+    found = run(source, MOST)
+    assume(found is not None)
+    assert found is not None
+    fewest, most = bounds(source, MOST)
+    assert fewest <= len(found.steps) <= most
+    if " " not in {line[0] for line in source.splitlines()}:
+        assert fewest == most
 
 
 @pytest.mark.parametrize(

@@ -52,12 +52,13 @@ def train(
     folder: Path,
     report: Callable[[Progress], None],
     base: Path | None = None,
-    plan: Callable[[float], None] = lambda _seconds: None,
+    plan: Callable[[float, float], None] = lambda _left, _whole: None,
 ) -> Path:
     """Train the recipe's model on the rows in a file, from the model folder `base` or from scratch; returns the model
     folder, `folder`/model.
 
-    Before the first step `plan` is told how many processor seconds training is expected to take.
+    Before the first step `plan` is told how many processor seconds training is expected to take, from here and as a
+    whole.
     One folder, one recipe: encoded rows and checkpoint in it are taken up as they are. May be killed at any time:
     started again it ends with the same weights. Raises UserError on an empty corpus.
     """
@@ -70,7 +71,7 @@ def train(
     limit = Limit(model.config.max_position_embeddings)
     data = once(folder / ROWS, lambda: encode(shown, encoder, limit)).rows
     trainer = Trainer(model, data, settings, recipe.seed)
-    plan(trainer.expected_seconds(folder))
+    plan(*trainer.expected_seconds(folder))
     trainer.run(folder, report)
     with whole_folder(folder / MODEL) as temporary:
         with full_disk_is_an_os_error(folder / MODEL):

@@ -138,9 +138,9 @@ class Trainer:
             raise Fault("the last steps made weights that are no numbers; lower train.matrix_rate or train.other_rate")
         self._save(folder / CHECKPOINT)
 
-    def expected_seconds(self, folder: Path) -> float:
-        """Processor seconds that the steps after the checkpoint in `folder` are expected to take, by a rehearsal: the
-        gradients of a few batches, thrown away.
+    def expected_seconds(self, folder: Path) -> tuple[float, float]:
+        """Processor seconds that the steps after the checkpoint in `folder`, and all steps, are expected to take, by a
+        rehearsal: the gradients of a few batches, thrown away.
         """
         self._restore(folder / CHECKPOINT)
         torch.set_num_threads(self.settings.threads)
@@ -149,7 +149,8 @@ class Trainer:
         for batch in rehearsed:
             response_loss(self.model, *padded(self.order.rows, batch)).backward()
             self.model.zero_grad()
-        return (time.process_time() - began) / len(rehearsed) * OPTIMIZERS * (self.steps - self.step)
+        step = (time.process_time() - began) / len(rehearsed) * OPTIMIZERS
+        return step * (self.steps - self.step), step * self.steps
 
     def _batches_left(self) -> Iterator[Batch]:
         passed, epoch = 0, 0

@@ -44,41 +44,61 @@ class Wanted:
         return -(-self.problems // (self.most - self.fewest + 1))
 
 
+class _Kept:
+    """What is kept so far, and so what need not be looked at any more."""
+
+    def __init__(self, wanted: Wanted) -> None:
+        self.ids: set[str] = set()
+        self._wanted, self._texts = wanted, set[str]()
+        self._levels: Counter[int | None] = Counter()
+
+    def add(self, problem: Problem) -> None:
+        """One more is kept."""
+        self.ids.add(problem.id)
+        self._levels[problem.steps] += 1
+
+    def refuses(self, fewest: int, most: int | None = None) -> bool:
+        """True where no problem of `fewest` to `most` steps (without `most`, of just as many) is wanted any more."""
+        least, last = max(fewest, self._wanted.fewest), min(fewest if most is None else most, self._wanted.most)
+        return all(self._levels[number] >= self._wanted.per_level for number in range(least, last + 1))
+
+    def again(self, text: str) -> bool:
+        """Was this very candidate looked at before? What it was refused for then holds for ever."""
+        known = text in self._texts
+        self._texts.add(text)
+        return known
+
+    def split(self, name: str) -> bool:
+        """True for an identity of the wanted split that is not kept yet."""
+        return name not in self.ids and identity.split(name, TEST_SHARE) == self._wanted.split
+
+
 def collect(wanted: Wanted, have: Iterable[Trajectories] = ()) -> Iterator[Trajectories]:
     """The problems that `wanted` describes, in order, after those that we `have` from the same `wanted` already."""
     share = TEST_SHARE if wanted.split == "test" else 1 - TEST_SHARE
     most_draws = max(FEWEST_DRAWS, int(wanted.problems * DRAWS / share))
-    seen: set[str] = set()
-    levels: Counter[int | None] = Counter()
-    first = 0
-    for kept in have:
-        seen.add(kept.problem.id)
-        levels[kept.problem.steps] += 1
-        first = kept.draw + 1
+    kept, first = _Kept(wanted), 0
+    for one in have:
+        kept.add(one.problem)
+        first = one.draw + 1
+    candidate = _story if wanted.world == "prose" else _program
     for index in range(first, most_draws):
-        if len(seen) >= wanted.problems:
+        if len(kept.ids) >= wanted.problems:
             return
-        found = _candidate(wanted, index, seen, levels)
+        found = candidate(wanted, index, kept)
         if found is not None:
-            seen.add(found.problem.id)
-            levels[found.problem.steps] += 1
+            kept.add(found.problem)
             yield found
 
 
-def _candidate(wanted: Wanted, index: int, seen: set[str], levels: Counter[int | None]) -> Trajectories | None:
-    found = (_story if wanted.world == "prose" else _program)(wanted, index)
-    if found is None or found.problem.id in seen or levels[found.problem.steps] >= wanted.per_level:
-        return None
-    return found
-
-
-def _program(wanted: Wanted, index: int) -> Trajectories | None:
+def _program(wanted: Wanted, index: int, kept: _Kept) -> Trajectories | None:
+    """The program of a draw, or None; what is cheap to see is looked at first, for most draws are refused."""
     kind, source = programs.draw(wanted.seed, index, wanted.kinds)
-    name = identity.identity(source)
-    if identity.split(name, TEST_SHARE) != wanted.split:
+    if kept.refuses(*steps.bounds(source, wanted.most)) or kept.again(source):
         return None
-    run = steps.run(source, wanted.most)
-    if run is None or len(run.steps) < wanted.fewest:
+    name = identity.identity(source)
+    run = steps.run(source, wanted.most) if kept.split(name) else None
+    if run is None or kept.refuses(len(run.steps)):
         return None
     try:
         thoughts = {level: teacher.write(run, level) for level in teacher.LEVELS}
@@ -88,10 +108,10 @@ def _program(wanted: Wanted, index: int) -> Trajectories | None:
     return Trajectories(problem, thoughts, teacher.answer(run.printed), teacher.operations(run), index)
 
 
-def _story(wanted: Wanted, index: int) -> Trajectories | None:
+def _story(wanted: Wanted, index: int, kept: _Kept) -> Trajectories | None:
     story = prose.draw(wanted.seed, index)
     name = prose.identity(story)
-    if identity.split(name, TEST_SHARE) != wanted.split or not wanted.fewest <= len(story.lines) <= wanted.most:
+    if kept.refuses(len(story.lines)) or not kept.split(name):
         return None
     thoughts = {level: story.write(level) for level in teacher.LEVELS}
     problem = Problem(name, prose.question(story), str(story.end), wanted.world, "story", len(story.lines))

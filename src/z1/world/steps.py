@@ -85,6 +85,15 @@ def run(source: str, most_steps: int) -> Run | None:
     return Run(steps, out.getvalue().removesuffix("\n")) if all(_in_range(s.after) for s in steps) else None
 
 
+def bounds(source: str, most_steps: int) -> tuple[int, int]:
+    """Between how many and how many steps (at most `most_steps`) `source` takes, by its lines alone: what stands in no
+    block is a step, and without a loop no line is two.
+    """
+    lines = source.splitlines()
+    loops = any(line.lstrip().startswith(("for ", "while ")) for line in lines)
+    return sum(line[0] != " " and not line.startswith("else") for line in lines), most_steps if loops else len(lines)
+
+
 def _turns(nodes: list[ast.stmt]) -> list[int]:
     """For each step, how often its loop header had been reached before in the same run of that loop."""
     turns, count = [], dict[int, int]()
