@@ -107,3 +107,7 @@ class Attempt(Record):
     def counts(self) -> Ledger:
         """The ledger as a value. Raises TypeError where its keys are not those of `think.Ledger`."""
         return Ledger(**self.ledger)  # type: ignore[arg-type]
+
+    def text(self, *buckets: str) -> str:
+        """What stands in these `think.Bucket`s, such as the thought."""
+        return "".join(text for (bucket, _, _), text in zip(self.spans, self.texts, strict=True) if bucket in buckets)

@@ -20,6 +20,7 @@ from z1.evaluate import PROBLEMS, read_attempts
 from z1.evaluate import arms as compared
 from z1.evaluate.arms import Scores
 from z1.evaluate.leakage import leakage
+from z1.evaluate.second_look import second_look
 from z1.evaluate.statistics import Interval
 from z1.recipe import EvaluateSettings, Recipe, Study, StudyArm
 from z1.records import Problem
@@ -149,6 +150,8 @@ def numbers(study: Study, folder: Path, done: Done) -> dict[str, Any]:
         }
         result |= {name: against[arm]["thinking_ratio_on_curves"] for arm, name in RATIOS.items() if arm in against}
         result[f"{REFERENCE}_against"] = against
+        looks = {arm: _looks(found, scored[REFERENCE]) for arm, found in paths.items()}
+        result["second_look"] = {arm: look for arm, look in looks.items() if look["checked"]}
     result["core_minutes"] = {arm: _all_minutes(every[arm].run) for arm in scored}
     result["seeds"] = {arm: [_free(path)["accuracy"] for path in found] for arm, found in paths.items()}
     result["by_difficulty"] = {arm: compared.by_steps(one, _steps(paths[arm][0])) for arm, one in scored.items()}
@@ -159,6 +162,11 @@ def numbers(study: Study, folder: Path, done: Done) -> dict[str, Any]:
 
 def _steps(folder: Path) -> dict[str, int | None]:
     return {one.id: one.steps for one in runs.read_lines(folder / PROBLEMS, Problem.from_json)}
+
+
+def _looks(paths: Sequence[Path], ours: Scores) -> dict[str, Interval | int]:
+    answers = {one.id: one.answer for one in runs.read_lines(paths[0] / PROBLEMS, Problem.from_json)}
+    return second_look((a for path in paths for a in read_attempts(path).values()), answers, ours.free()[0])
 
 
 def write(study: Study, folder: Path, numbers: dict[str, Any], place: Path) -> Path:

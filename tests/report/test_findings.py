@@ -35,6 +35,17 @@ NUMBERS: dict[str, Any] = {
             "thinking_ratio_on_curves_within_1_point": [0.25, 0.255, 0.26],
         }
     },
+    "second_look": {
+        "long": {
+            "checked": 4099,
+            **{"first": [0.968, 0.9701, 0.972], "last": [0.962, 0.9661, 0.97], "mended": [0.001, 0.0023, 0.004]},
+            **{
+                "harmed": [0.005, 0.0063, 0.008],
+                "gained": [-0.006, -0.0041, -0.002],
+                "above_first": [-0.01, -0.0052, 0],
+            },
+        }
+    },
     "core_minutes": {"z1": 31.25, "long": 32.5},
     "seeds": {"z1": [[0.9, 0.957, 0.97], [0.9, 0.965, 0.97]], "long": [[0.9, 0.966, 0.97]]},
     "by_difficulty": {
@@ -87,6 +98,8 @@ def changed(**changes: Any) -> dict[str, Any]:
             "31.2",
             "random, seed 1: world",
         ),
+        *("4099", "97.0 [96.8, 97.2]", "96.6 [96.2, 97.0]", "0.2 [0.1, 0.4]", "0.6 [0.5, 0.8]", "-0.4 [-0.6, -0.2]"),
+        "-0.5 [-1.0, 0.0]",
     ],
 )
 def test_every_number_is_on_the_page(said: str) -> None:

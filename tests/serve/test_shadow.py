@@ -40,12 +40,18 @@ class Log:
             self.lines.append(facts)
 
 
-def followed(one: Served, log: Log, count: int) -> list[dict[str, Any]]:
+def told(log: Log, count: int) -> list[dict[str, Any]]:
+    """What the log holds once it has `count` lines; a line may come after the reply that it is about."""
     until = time.monotonic() + 30
     while len(log.lines) < count and time.monotonic() < until:
         time.sleep(0.01)
-    assert one.idle()
     return log.lines
+
+
+def followed(one: Served, log: Log, count: int) -> list[dict[str, Any]]:
+    lines = told(log, count)
+    assert one.idle()
+    return lines
 
 
 @pytest.fixture
@@ -137,7 +143,7 @@ def test_what_waits_too_long_is_told_as_forgotten(log: Log, monkeypatch: pytest.
         assert next(lines)
         for thinking in (1, 2, 3):
             one.post(**ASK, thinking_budget=thinking, answer_tokens=1)
-        assert [(line["outcome"], line["thought"]) for line in log.lines] == [("forgotten", 1), ("forgotten", 2)]
+        assert [(line["outcome"], line["thought"]) for line in told(log, 2)] == [("forgotten", 1), ("forgotten", 2)]
 
 
 def test_a_window_that_is_none_is_refused() -> None:

@@ -13,6 +13,7 @@
     converge.py     what would early exit by convergence have saved?
     replay.py       what would windows have saved on my own traffic?
     leakage.py      after a forced close, does the model answer or go on thinking?
+    second_look.py  does going through everything again mend mistakes, or make them?
 
 Verbs know the engine protocol only; the door picks the engine.
 """

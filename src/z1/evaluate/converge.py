@@ -82,7 +82,7 @@ def _end(replies: Mapping[int | None, Attempt], every: int, stable: int) -> tupl
     last, equal, probes, window = "", 0, 0, every
     while window in replies and replies[window].shift == Shift.BUDGET:
         probe = replies[window]
-        answer = said(_from_hint(probe))
+        answer = said(probe.text(Bucket.HINT, Bucket.ANSWER))
         equal = 0 if not answer else equal + 1 if answer == last else 1
         last = answer
         probes += sum(b - a for bucket, a, b in probe.spans if bucket != Bucket.THOUGHT)
@@ -90,11 +90,6 @@ def _end(replies: Mapping[int | None, Attempt], every: int, stable: int) -> tupl
             return probe, probes
         window += every
     return replies[None], probes
-
-
-def _from_hint(attempt: Attempt) -> str:
-    parts = zip(attempt.spans, attempt.texts, strict=True)
-    return "".join(text for (bucket, _, _), text in parts if bucket in (Bucket.HINT, Bucket.ANSWER))
 
 
 def _thought(attempt: Attempt) -> float:

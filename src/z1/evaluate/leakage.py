@@ -19,17 +19,16 @@ ROW = re.compile(r"\d+\| | -> ")
 
 def leakage(attempts: Iterable[Attempt]) -> dict[str, Interval | int]:
     """Shares of the shifted attempts under all windows that leak and that loop, and how many were shifted."""
-    answers = [(_answer(a), a.end == End.CUT) for a in attempts if a.shift not in ("", Shift.NATURAL.value) and a.ids]
+    answers = [
+        (a.text(Bucket.ANSWER), a.end == End.CUT)
+        for a in attempts
+        if a.shift not in ("", Shift.NATURAL.value) and a.ids
+    ]
     if not answers:
         return {"shifted": 0}
     leaks = sum(bool(ROW.search(text)) for text, _ in answers)
     loops = sum(cut and _repeats(text) for text, cut in answers)
     return {"shifted": len(answers), "leaks": share(leaks, len(answers)), "loops": share(loops, len(answers))}
-
-
-def _answer(attempt: Attempt) -> str:
-    pairs = zip(attempt.spans, attempt.texts, strict=True)
-    return "".join(text for (bucket, _, _), text in pairs if bucket == Bucket.ANSWER.value)
 
 
 def _repeats(text: str) -> bool:

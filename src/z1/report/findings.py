@@ -50,6 +50,7 @@ def page(study: str, numbers: Numbers) -> str:
         "![accuracy against tokens](curve.png)",
         "## The arms\n\n" + _arms(numbers),
         "## z1 against the others\n\n" + _against(numbers),
+        "## The second look\n\n" + _second_look(numbers),
         "## Under a window\n\n" + _windows(numbers),
         "![accuracy by window and steps](cutoff.png)",
         "## Elsewhere\n\n" + _elsewhere(numbers),
@@ -135,6 +136,25 @@ def _against(numbers: Numbers) -> str:
         said += [_ratio(found[key]) if key in found else "" for key in list(names)[1:]]
         rows.append([arm, *said])
     return _table(["against", *names.values()], rows)
+
+
+def _second_look(numbers: Numbers) -> str:
+    heads = {
+        "first": "right after the first pass %",
+        "last": "in the end %",
+        "mended": "mended %",
+        "harmed": "harmed %",
+        "gained": "gained, points",
+        "above_first": "z1 less the first pass, points",
+    }
+    looks = numbers.get("second_look", {})
+    said = (
+        "What the check changes in thoughts that hold one. *First pass*: what had been found where the check begins. "
+        "A check that harms more than it mends would make *long* easier to match; the last column matches its first "
+        "pass instead.\n\n"
+    )
+    rows = [[arm, look["checked"], *(_share(look[key]) for key in heads)] for arm, look in looks.items()]
+    return said + _table(["arm", "checked", *heads.values()], rows) if rows else "No arm checks."
 
 
 def _windows(numbers: Numbers) -> str:

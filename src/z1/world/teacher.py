@@ -121,19 +121,15 @@ def _said(step: Step, level: str) -> list[str]:
         return _call(node.value, step, level)
     target, value = _assigned(node)
     if isinstance(value, ast.BinOp):
-        return _chains(value, step.before, level, (_show(target, step, level),))
+        return _chains(value, step.before, level, (_is(target, step.after[target], level),))
     source = f"{_told(value, step.before, level)} -> " if _name(value, level) else ""
-    return [source + _show(target, step, level)]
+    return [source + _is(target, step.after[target], level)]
 
 
 def _chains(node: ast.BinOp, state: dict[str, Any], level: str, ends: tuple[str, ...]) -> list[str]:
     """The reductions of `node`, `ends` for the last; and again without the first where the line says it."""
     chain = [*_reductions(node, state, level)[:-1], *ends]
     return [" -> ".join(chain), *([" -> ".join(chain[1:])] if chain[0] == ast.unparse(node) else [])]
-
-
-def _show(name: str, step: Step, level: str) -> str:
-    return _is(name, step.after[name], level)
 
 
 def _is(name: str, value: Any, level: str) -> str:
@@ -157,9 +153,9 @@ def _call(node: ast.expr, step: Step, level: str) -> list[str]:
     """`print(e)` ends in what is printed, `u.append(e)` in the value and then the list."""
     if not isinstance(node, ast.Call):
         raise Fault(f"the teacher has no row for {ast.unparse(node)!r}")
-    argument, state = node.args[0], step.before
-    appends = isinstance(node.func, ast.Attribute) and isinstance(node.func.value, ast.Name)
-    shown = (_show(node.func.value.id, step, level),) if appends else ()  # type: ignore[attr-defined]
+    argument, state, called = node.args[0], step.before, node.func
+    changed = called.value.id if isinstance(called, ast.Attribute) and isinstance(called.value, ast.Name) else None
+    shown = (_is(changed, step.after[changed], level),) if changed else ()
     if isinstance(argument, ast.BinOp):
         value = _reductions(argument, state, level)[-1]
         return _chains(argument, state, level, (value, *shown) if shown else (value.strip('"'),))
