@@ -8,35 +8,29 @@ test is a function of the identity alone, so no program can be in both.
 from __future__ import annotations
 
 import ast
-import sys
 from hashlib import sha256
 
 BUILTIN = frozenset({"print", "range"})
 """Names that mean something by themselves and are not replaced."""
 
 
-class _Renamer(ast.NodeTransformer):
-    def __init__(self) -> None:
-        self.names: dict[str, str] = {}
-
-    def visit_Name(self, node: ast.Name) -> ast.Name:
-        if node.id in BUILTIN:
-            return node
-        new = self.names.setdefault(node.id, f"n{len(self.names)}")
-        return ast.Name(id=new, ctx=node.ctx)
-
-
 def identity(source: str) -> str:
     """16 hexadecimal digits that two programs share if and only if they differ in names and layout alone."""
-    tree = _Renamer().visit(ast.parse(source))
-    return sha256(_dump(tree).encode()).hexdigest()[:16]
+    return sha256(_dump(ast.parse(source), {}).encode()).hexdigest()[:16]
 
 
-def _dump(tree: ast.AST) -> str:
-    """The same text under every version of Python; 3.13 and later leave out what is empty unless told."""
-    if sys.version_info >= (3, 13):
-        return ast.dump(tree, show_empty=True)
-    return ast.dump(tree)
+def _dump(node: object, names: dict[str, str]) -> str:
+    """`ast.dump` as it is under Python 3.11 (later ones leave out what is empty), names replaced: n0, n1, ..."""
+    if isinstance(node, list):
+        return f"[{', '.join(_dump(one, names) for one in node)}]"
+    if not isinstance(node, ast.AST):
+        return repr(node)
+    if isinstance(node, ast.Name) and node.id not in BUILTIN:
+        return f"Name(id='{names.setdefault(node.id, f'n{len(names)}')}', ctx={type(node.ctx).__name__}())"
+    kind = type(node)
+    parts = ((name, getattr(node, name, None)) for name in node._fields)
+    given = (one for one in parts if one[1] is not None or getattr(kind, one[0], "") is not None)  # not a default
+    return f"{kind.__name__}({', '.join(f'{name}={_dump(value, names)}' for name, value in given)})"
 
 
 def split(identifier: str, test_share: float) -> str:
