@@ -165,6 +165,7 @@ def _steps(folder: Path) -> dict[str, int | None]:
 
 
 def _looks(paths: Sequence[Path], ours: Scores) -> dict[str, Interval | int]:
+    """`second_look` over the seeds of an arm."""
     answers = {one.id: one.answer for one in runs.read_lines(paths[0] / PROBLEMS, Problem.from_json)}
     return second_look((a for path in paths for a in read_attempts(path).values()), answers, ours.free()[0])
 

@@ -124,3 +124,8 @@ def test_what_only_tests_may_see_is_told_by_its_identity(kind: str, part: str) -
 def test_other_questions_are_not_held_out() -> None:
     for text in ("", "What is 2 + 2?", QUESTION, f"{QUESTION}\n1| import os", prose.QUESTION + "?"):
         assert held_out(text) is None
+
+
+@pytest.mark.parametrize("terms", [700, 5_000])
+def test_a_program_that_is_nested_deeper_than_python_goes_is_not_held_out(terms: int) -> None:
+    assert held_out(f"{QUESTION}\n1| print({'+'.join('1' * terms)})") is None

@@ -50,7 +50,10 @@ def held_out(text: str) -> tuple[str, str] | None:
         told = re.sub(r"(?m)^\d+\| ", "", text.strip().removeprefix(prose.QUESTION).strip("\n"))
         world, name = "prose", prose.identity_of(told)
     elif text.strip().startswith(QUESTION) and recognise(text):
-        world, name = "world", identity(source_of(text))
+        try:
+            world, name = "world", identity(source_of(text))
+        except RecursionError:  # nested deeper than any program of this world
+            return None
     else:
         return None
     return (world, name) if split(name, TEST_SHARE) == "test" else None
