@@ -1,13 +1,14 @@
 """What surroundings does every test get?
 
 The same on every machine: no network but the machine's own, no settings from outside, one thread, a plain terminal of
-120 columns, and property tests that draw the same examples each time. A few variables are read when a library is
-imported, so they are set here first and again around each test.
+120 columns, Ctrl-C that is heard, and property tests that draw the same examples each time. A few variables are read
+when a library is imported, so they are set here first and again around each test.
 """
 
 from __future__ import annotations
 
 import os
+import signal
 import socket
 from collections.abc import Iterator
 from typing import Any
@@ -35,6 +36,10 @@ UNSET = (
 )
 
 HERE = {"127.0.0.1", "::1", "localhost"}
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    # a shell has Ctrl-C ignored by what it starts in the background, and so by every process that this one starts
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def scrub() -> None:
