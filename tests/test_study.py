@@ -121,7 +121,9 @@ def test_the_plan_says_what_is_left_by_what_is_done(
     assert studies.plan(study, tmp_path) == "3 models, 1 trained; the other 2 take about 8 core-minutes to train"
 
 
-def test_a_model_took_what_all_that_it_began_with_took_too(told: tuple[recipes.Study, Path, studies.Done]) -> None:
+def test_a_model_took_what_all_that_it_began_with_took_too(
+    told: tuple[recipes.Study, Path, studies.Done], few_programs: None
+) -> None:
     study, every, done = told
     path = next(every.glob("full-arm/train-*/model/z1.json"))
     before = path.read_text(encoding="utf-8")
