@@ -50,6 +50,32 @@ title = "micro"
 transcripts = 4
 """
 
+ARM = """
+name = "{name}"
+seed = 3
+base = "{base}"
+[curate]
+problems = 24
+steps = [1, 6]
+arm = "{arm}"
+direct_up_to = 2
+compact_up_to = 4
+[train]
+ids = 2000
+batch_tokens = 1000
+matrix_rate = 0.01
+other_rate = 0.003
+warmup_steps = 1
+decay_share = 1.0
+[evaluate]
+problems = 4
+windows = [4]
+answer = 8
+[report]
+title = "arm"
+"""
+"""What is trained from a base; to be told its name, base and arm."""
+
 
 def recipe(folder: Path, text: str = MICRO) -> Path:
     path = folder / "micro.toml"

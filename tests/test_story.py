@@ -86,33 +86,10 @@ def test_a_changed_setting_is_another_folder_and_nothing_is_overwritten(told: Pa
     assert {name: hash_ for name, hash_ in digest(told).items() if name in before} == before
 
 
-ARM = """
-name = "arm"
-base = "{base}"
-[curate]
-problems = 24
-steps = [1, 6]
-arm = "full"
-[train]
-ids = 4000
-batch_tokens = 1000
-matrix_rate = 0.01
-other_rate = 0.003
-warmup_steps = 1
-decay_share = 1.0
-[evaluate]
-problems = 4
-windows = [4]
-answer = 8
-[report]
-title = "arm"
-"""
-
-
 def test_what_a_model_begins_with_is_shown_first_and_says_what_the_rest_takes(tmp_path: Path) -> None:
-    base = stories.recipe(tmp_path, stories.MICRO.replace("epochs = 1.0", "ids = 2000"))
+    base = stories.recipe(tmp_path, stories.MICRO.replace("epochs = 1.0", "ids = 1000"))
     path = tmp_path / "arm.toml"
-    path.write_text(ARM.format(base=base.as_posix()), encoding="utf-8")
+    path.write_text(stories.ARM.format(name="arm", base=base.as_posix(), arm="full"), encoding="utf-8")
     watch, recipe = Noted(), recipes.load(path)
     story.train(recipe, tmp_path / "runs" / "arm", watch)
     said = [note for note in watch.notes if "core-minutes" in note or "rows in" in note or "model in" in note]

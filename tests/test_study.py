@@ -12,31 +12,6 @@ from z1 import recipe as recipes
 from z1 import runs, story
 from z1 import study as studies
 
-ARM = """
-name = "{name}"
-seed = 3
-base = "{base}"
-[curate]
-problems = 24
-steps = [1, 6]
-arm = "{arm}"
-direct_up_to = 2
-compact_up_to = 4
-[train]
-ids = 2000
-batch_tokens = 1000
-matrix_rate = 0.01
-other_rate = 0.003
-warmup_steps = 1
-decay_share = 1.0
-[evaluate]
-problems = 4
-windows = [4]
-answer = 8
-[report]
-title = "arm"
-"""
-
 STUDY = """
 name = "few"
 problem_seed = 9
@@ -65,7 +40,7 @@ def write(folder: Path) -> Path:
     paths = {}
     for name in ("z1", "full"):
         paths[name] = folder / f"{name}.toml"
-        paths[name].write_text(ARM.format(name=f"{name}-arm", base=base, arm=name), encoding="utf-8")
+        paths[name].write_text(stories.ARM.format(name=f"{name}-arm", base=base, arm=name), encoding="utf-8")
     path = folder / "few-study.toml"
     path.write_text(STUDY.format(**paths), encoding="utf-8")
     return path

@@ -10,6 +10,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -134,10 +135,16 @@ def numbers(study: Study, folder: Path, done: Done) -> dict[str, Any]:
     """What the arms say together; `done` are the folders of numbers by (arm, evaluation), one a seed."""
     every = {member.arm: member for member in reversed(members(study, folder))}
     paths = {arm: found for (arm, number), found in done.items() if number == 0}
-    scored = {
-        arm: compared.scores([draw for path in found for draw in compared.draws(read_attempts(path).values())])
-        for arm, found in paths.items()
-    }
+    asked = [one for found in paths.values() for one in runs.read_lines(found[0] / PROBLEMS, Problem.from_json)]
+    answers, steps = {one.id: one.answer for one in asked}, {one.id: one.steps for one in asked}
+    scores: dict[str, Scores] = {}
+    looks: dict[str, dict[str, Interval | int]] = {}
+    for arm in sorted(paths, key=lambda name: name != REFERENCE):  # first the one that the others are compared with
+        seeds = [read_attempts(path).values() for path in paths[arm]]
+        scores[arm] = compared.scores([draw for seed in seeds for draw in compared.draws(seed)])
+        if REFERENCE in scores:
+            looks[arm] = second_look(chain.from_iterable(seeds), answers, scores[REFERENCE].free()[0])
+    scored = {arm: scores[arm] for arm in paths}
     result: dict[str, Any] = {f"accuracy_{arm}": one.accuracy() for arm, one in scored.items()}
     if REFERENCE in scored:
         against = {
@@ -150,24 +157,13 @@ def numbers(study: Study, folder: Path, done: Done) -> dict[str, Any]:
         }
         result |= {name: against[arm]["thinking_ratio_on_curves"] for arm, name in RATIOS.items() if arm in against}
         result[f"{REFERENCE}_against"] = against
-        looks = {arm: _looks(found, scored[REFERENCE]) for arm, found in paths.items()}
-        result["second_look"] = {arm: look for arm, look in looks.items() if look["checked"]}
+        result["second_look"] = {arm: looks[arm] for arm in paths if looks[arm]["checked"]}
     result["core_minutes"] = {arm: _all_minutes(every[arm].run) for arm in scored}
     result["seeds"] = {arm: [_free(path)["accuracy"] for path in found] for arm, found in paths.items()}
-    result["by_difficulty"] = {arm: compared.by_steps(one, _steps(paths[arm][0])) for arm, one in scored.items()}
+    result["by_difficulty"] = {arm: compared.by_steps(one, steps) for arm, one in scored.items()}
     result["curves"] = {arm: compared.points(one) for arm, one in scored.items()}
     result["evaluations"] = [_told(study, key, found) for key, found in done.items()]
     return result
-
-
-def _steps(folder: Path) -> dict[str, int | None]:
-    return {one.id: one.steps for one in runs.read_lines(folder / PROBLEMS, Problem.from_json)}
-
-
-def _looks(paths: Sequence[Path], ours: Scores) -> dict[str, Interval | int]:
-    """`second_look` over the seeds of an arm."""
-    answers = {one.id: one.answer for one in runs.read_lines(paths[0] / PROBLEMS, Problem.from_json)}
-    return second_look((a for path in paths for a in read_attempts(path).values()), answers, ours.free()[0])
 
 
 def write(study: Study, folder: Path, numbers: dict[str, Any], place: Path) -> Path:

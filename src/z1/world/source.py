@@ -68,7 +68,7 @@ class _Kept:
         self._texts.add(text)
         return known
 
-    def split(self, name: str) -> bool:
+    def wants(self, name: str) -> bool:
         """True for an identity of the wanted split that is not kept yet."""
         return name not in self.ids and identity.split(name, TEST_SHARE) == self._wanted.split
 
@@ -97,7 +97,7 @@ def _program(wanted: Wanted, index: int, kept: _Kept) -> Trajectories | None:
     if kept.refuses(*steps.bounds(source, wanted.most)) or kept.again(source):
         return None
     name = identity.identity(source)
-    run = steps.run(source, wanted.most) if kept.split(name) else None
+    run = steps.run(source, wanted.most) if kept.wants(name) else None
     if run is None or kept.refuses(len(run.steps)):
         return None
     try:
@@ -111,7 +111,7 @@ def _program(wanted: Wanted, index: int, kept: _Kept) -> Trajectories | None:
 def _story(wanted: Wanted, index: int, kept: _Kept) -> Trajectories | None:
     story = prose.draw(wanted.seed, index)
     name = prose.identity(story)
-    if kept.refuses(len(story.lines)) or not kept.split(name):
+    if kept.refuses(len(story.lines)) or not kept.wants(name):
         return None
     thoughts = {level: story.write(level) for level in teacher.LEVELS}
     problem = Problem(name, prose.question(story), str(story.end), wanted.world, "story", len(story.lines))

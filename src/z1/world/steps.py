@@ -91,7 +91,7 @@ def bounds(source: str, most_steps: int) -> tuple[int, int]:
     """
     lines = source.splitlines()
     loops = any(line.lstrip().startswith(("for ", "while ")) for line in lines)
-    return sum(line[0] != " " and not line.startswith("else") for line in lines), most_steps if loops else len(lines)
+    return sum(not line.startswith((" ", "else")) for line in lines), most_steps if loops else len(lines)
 
 
 def _turns(nodes: list[ast.stmt]) -> list[int]:
