@@ -116,7 +116,9 @@ def test_a_copied_slot_goes_on_like_its_source(deterministic: bool) -> None:
     decoder.last_logits([Chunk(0, 0, [3, 4, 5])])
     decoder.copy(0, 1, 3)
     one, other = decoder.last_logits([Chunk(0, 3, [6]), Chunk(1, 3, [6])])
-    assert torch.equal(one, other)
+    same(one, other)
+    if deterministic:  # elsewhere two rows of one matrix product may differ in their last bits, as on an AMD EPYC
+        assert torch.equal(one, other)
 
 
 def test_a_step_is_one_call_and_one_row_an_id() -> None:
