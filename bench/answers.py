@@ -29,12 +29,13 @@ from statistics import median
 from textwrap import dedent
 from typing import Any
 
-from z1.chat import PROFILES
-from z1.curate import verify
+from z1.curate import verification
 from z1.curate.sources import Candidate
-from z1.evaluate.statistics import Interval, middle, share
-from z1.grading import Verdict, functions, pool
-from z1.think.answer import AnswerDetector
+from z1.evaluate.intervals import Interval, middle, share
+from z1.grading import Verdict, function_tests
+from z1.profiles import PROFILES
+from z1.sandbox import pool
+from z1.think.answer_detector import AnswerDetector
 
 DATA = Path(__file__).parent.parent.parent / "shared" / "data" / "kodcode_demo.jsonl.gz"
 LABELS = Path(__file__).parent / "answer_labels.json"
@@ -205,7 +206,7 @@ def program(found: list[Draft], until: int) -> str:
         if draft.end <= until:
             last.pop(draft.name, None)
             last[draft.name] = draft.source
-    return f"{functions.PRELUDE}\n" + "\n\n".join(last.values())
+    return f"{function_tests.PRELUDE}\n" + "\n\n".join(last.values())
 
 
 @dataclass(frozen=True)
@@ -220,7 +221,7 @@ class Cut:
 
 
 def verdict(one: Candidate) -> Verdict:
-    return verify.grade(one).verdict
+    return verification.grade(one).verdict
 
 
 def cuts(every: list[Reply], threads: int) -> dict[str, list[Cut]]:

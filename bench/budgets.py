@@ -26,16 +26,16 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 from bench.record import keep, surroundings
 from bench.thinking.resident import SETTINGS
 from bench.thinking.turns import spread
-from z1 import chat
-from z1.ask import shipped
-from z1.benchmarks.programs import load
-from z1.engines.weights import load_tokenizer
-from z1.evaluate.statistics import share
+from z1 import profiles
+from z1.benchmarks.builtin import load
+from z1.evaluate.intervals import share
 from z1.grading.boxed import boxed
+from z1.llm import shipped
+from z1.model_files import load_tokenizer
 
 ARMS = ("window", "trick", "two_passes")
 WINDOWS = (8, 32, 64)
-TINY = chat.profile("z1-tiny")
+TINY = profiles.profile("z1-tiny")
 
 
 class Peer:
@@ -47,7 +47,7 @@ class Peer:
         self._process = subprocess.Popen(
             [python, str(worker)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=env
         )
-        model = {"model": str(shipped()), "hint": hint, "hint_text": TINY.hint + TINY.prefix}
+        model = {"model": str(shipped()), "hint": hint, "hint_text": TINY.hint + TINY.answer_prefix}
         self.version = str(self.ask(model)["ready"])
 
     def ask(self, said: dict[str, Any]) -> dict[str, Any]:
@@ -68,9 +68,9 @@ class Peer:
 
 def seen(tokenizer: Any, ids: list[int], hint: tuple[int, ...], answer: str) -> dict[str, Any]:
     """What one reply came to. `late`: ids of answer that stood there when the hint came."""
-    text = chat.text_of(tokenizer, ids)
+    text = profiles.text_of(tokenizer, ids)
     at = next((n for n in range(len(ids)) if tuple(ids[n : n + len(hint)]) == hint), None)
-    watch = chat.detector(tokenizer, TINY)
+    watch = profiles.detector(tokenizer, TINY)
     begins = watch.feed(ids[:at]) if watch is not None else None
     interrupted = at is not None and begins is not None and begins < at
     thought = min(one for one in (at, begins, len(ids)) if one is not None)
@@ -95,8 +95,8 @@ def measure(python: str, count: int, rounds: int) -> dict[str, Any]:
     """All arms under all windows, `rounds` times in turns."""
     tokenizer = load_tokenizer(str(shipped()))
     problems = load(count, seed=11)
-    prompts = [chat.prompt_ids(tokenizer, TINY, problem.question) for problem in problems]
-    hint = chat.hint_ids(tokenizer, TINY, at_once=False)
+    prompts = [profiles.prompt_ids(tokenizer, TINY, problem.question) for problem in problems]
+    hint = profiles.hint_ids(tokenizer, TINY, at_once=False)
     peer = Peer(python, list(hint))
     turns: dict[tuple[int, str], list[dict[str, Any]]] = defaultdict(list)
     for arm in ARMS:

@@ -30,10 +30,10 @@ from typing import Any
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import PreTrainedTokenizerFast
 
-from z1 import tables
-from z1.curate.build import Build
-from z1.curate.encoding import Encoding
-from z1.curate.plan import Plan
+from z1 import dataset_io
+from z1.curate.builder import DatasetBuilder
+from z1.curate.plan import CuratePlan
+from z1.curate.token_counts import WordEncoder
 
 COLUMNS = {"id": str, "question": str, "response": str}
 
@@ -79,7 +79,7 @@ def ours(sample: list[dict[str, str]], tokenizer: Path) -> Spent:
     """To encode question and response of each row once, in batches, beginning without any word."""
     texts = [row[name] for row in sample for name in ("question", "response")]
     plain = Tokenizer.from_file(str(tokenizer))
-    encode = Encoding(plain).encode
+    encode = WordEncoder(plain).encode
     ids: list[list[int]] = []
     with spent() as took:
         for begin in range(0, len(texts), 512):
@@ -118,18 +118,18 @@ def spent() -> Iterator[Spent]:
 def bench(count: int, folder: Path) -> dict[str, Any]:
     lines, tokenizer, table = library(), folder / "tokenizer.json", folder / "t.parquet"
     train(lines, tokenizer)
-    tables.write(table, rows(count, lines), COLUMNS)
+    dataset_io.write(table, rows(count, lines), COLUMNS)
     sample = list(rows(min(count, 2000), lines))
     turns = [(reference(sample, tokenizer), ours(sample, tokenizer)) for _ in range(TURNS)]
     ratios = [slow.wall / quick.wall for slow, quick in turns]
     columns = {"id": "id", "question": "question", "response": "response"}
     facts = {"name": "bench", "source": ({"path": str(table), "columns": columns},)}
     settings = {"tokens": {"tokenizer": str(tokenizer)}, "select": {"budget": count * 690}}
-    plan = Plan.model_validate({**facts, **settings})
+    plan = CuratePlan.model_validate({**facts, **settings})
     with spent() as first:
-        made = Build(plan, folder).make()
+        made = DatasetBuilder(plan, folder).make()
     with spent() as again:
-        cached = sum(one.tokens or 0 for one in Build(plan, folder).candidates())
+        cached = sum(one.tokens or 0 for one in DatasetBuilder(plan, folder).candidates())
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (2**20 if sys.platform == "darwin" else 2**10)
     return {
         "encode_over_reference": round(statistics.median(ratios), 2),

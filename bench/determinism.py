@@ -26,13 +26,13 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 
 from bench.thinking.models import SHAPES, make_model
 from bench.thinking.workloads import Sizes, uniform
-from z1 import chat
-from z1.ask import shipped
-from z1.benchmarks import Options, benchmark
-from z1.engines.local import LocalEngine, LocalSettings
+from z1 import profiles
+from z1.benchmarks import LoadOptions, benchmark
+from z1.engines.local.engine import LocalEngine, LocalSettings
 from z1.engines.protocol import Sampling
 from z1.engines.scripted import Characters
-from z1.engines.weights import load_model
+from z1.llm import shipped
+from z1.model_files import load_model
 
 LENGTH, MOST = 512, 96
 Prompts = Sequence[Sequence[int]]
@@ -42,10 +42,10 @@ Replies = list[tuple[int, ...]]
 def z1_tiny(count: int) -> tuple[Any, Prompts, frozenset[int]]:
     """The shipped model, programs that it has not seen, and its stop ids."""
     loaded = load_model(str(shipped()), None)
-    profile = chat.profile(loaded.profile)
-    problems = benchmark("world").load(count, 1, Options())
-    prompts = [chat.prompt_ids(loaded.tokenizer, profile, problem.question) for problem in problems]
-    return loaded.model, prompts, chat.stop_ids(loaded.tokenizer, profile)
+    profile = profiles.profile(loaded.profile)
+    problems = benchmark("world").load(count, 1, LoadOptions())
+    prompts = [profiles.prompt_ids(loaded.tokenizer, profile, problem.question) for problem in problems]
+    return loaded.model, prompts, profiles.stop_ids(loaded.tokenizer, profile)
 
 
 def random_model(count: int) -> tuple[Any, Prompts, frozenset[int]]:
@@ -62,7 +62,7 @@ def replies(engine: LocalEngine, prompts: Prompts, stops: frozenset[int], togeth
         async with gate:
             session = await engine.open(prompt, Sampling(stops))
             try:
-                return (await session.sample(MOST)).ids
+                return (await session.sample(MOST)).token_ids
             finally:
                 await session.close()
 
@@ -76,7 +76,7 @@ def replies(engine: LocalEngine, prompts: Prompts, stops: frozenset[int], togeth
 
 def compare(model: Any, prompts: Prompts, stops: frozenset[int], turns: int) -> dict[str, Any]:
     """What changes between one at a time and all together, and what deterministic mode costs."""
-    settings = LocalSettings(slots=64, length=LENGTH)
+    settings = LocalSettings(max_num_seqs=64, max_model_len=LENGTH)
     engines = {
         "ordinary": LocalEngine(model, Characters(), ("bench", "plain"), settings),
         "deterministic": LocalEngine(model, Characters(), ("bench", "plain"), replace(settings, deterministic=True)),

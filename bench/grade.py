@@ -24,7 +24,7 @@ from pathlib import Path
 from statistics import median, quantiles
 from typing import Any
 
-from z1.grading.sandbox import Job, Sandbox
+from z1.sandbox import Job, Sandbox
 
 HEAD = "import sys\nimport math\nfrom collections import Counter, defaultdict, deque\nfrom functools import lru_cache\n"
 """How solutions of contests begin."""

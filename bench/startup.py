@@ -22,7 +22,7 @@ CASES: dict[str, list[str]] = {
     "python": [sys.executable, "-c", "pass"],
     "typer_rich": [sys.executable, "-c", "import typer, rich"],
     "import_z1": [sys.executable, "-c", "import z1"],
-    "help": [str(SCRIPT), "--help"] if SCRIPT.exists() else [sys.executable, "-m", "z1.cli", "--help"],
+    "help": [str(SCRIPT), "--help"] if SCRIPT.exists() else [sys.executable, "-m", "z1.cli.main", "--help"],
 }
 
 RATIOS = [("import_z1", "python"), ("import_z1", "typer_rich"), ("help", "python"), ("help", "typer_rich")]

@@ -37,7 +37,7 @@ from bench.training.flops import flops
 from bench.training.ours import Ours
 from bench.training.reference import Reference
 from bench.training.sft import WAYS, Sft
-from z1.train.rows import Rows
+from z1.train.encode import EncodedRows
 
 BATCH = 32
 """Rows of a global batch: what one of the reference's eight processes computes of 256."""
@@ -48,7 +48,9 @@ MIDDLE = Shape("bench-10m", 384, 6, 6, 2, 1024, 4096, spread=0.05)
 HEADLINE = ("over_reference_mb2", "over_reference_mb16", "over_trl")
 
 
-def arms(shape: Shape, rows: Rows, micro_tokens: int, ways: list[str]) -> tuple[dict[str, Arm], dict[str, float]]:
+def arms(
+    shape: Shape, rows: EncodedRows, micro_tokens: int, ways: list[str]
+) -> tuple[dict[str, Arm], dict[str, float]]:
     """Each trainer with a model of its own, and how far rows hear each other in those of TRL."""
 
     def model() -> Any:
@@ -74,7 +76,7 @@ def tokenizer(shape: Shape) -> Any:
     return PreTrainedTokenizerFast(tokenizer_object=plain, pad_token="w0", eos_token="w2")
 
 
-def measured(shape: Shape, rows: Rows, found: list[Round], heard: dict[str, float]) -> dict[str, Any]:
+def measured(shape: Shape, rows: EncodedRows, found: list[Round], heard: dict[str, float]) -> dict[str, Any]:
     """Ratios and shares of these rounds; TRL's is that of its fastest way in which no row hears another."""
     ratios = {name: over(found, "ours", name) for name in found[0] if name != "ours"}
     sound = [name for name, moved in heard.items() if moved < CLOSE]

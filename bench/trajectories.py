@@ -23,9 +23,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from z1.curate import verify
+from z1.curate import verification
 from z1.curate.sources import Candidate
-from z1.grading import Grade, Verdict, pool, pytests
+from z1.grading import Grade, Verdict, pytests
+from z1.sandbox import pool
 
 DATA = Path(__file__).parent.parent.parent / "shared" / "data"
 
@@ -99,7 +100,7 @@ def judge(row: dict[str, Any], number: int, published: bool | None) -> Judged:
     """Grade one trajectory."""
     trace = row["traces"][number]
     one = Candidate(row["id"], row["id"], row["question"], trace, tests=row["tests"], entry=entry(row))
-    found = Judged(f"{row['id']}/{number}", published, verify.grade(one))
+    found = Judged(f"{row['id']}/{number}", published, verification.grade(one))
     if published is None or found.agrees:
         return found
     return Judged(found.name, published, found.ours, cause(row, trace, published))
@@ -121,7 +122,9 @@ def leetcode(step: int, threads: int) -> list[Judged]:
 
     def one(row: dict[str, Any]) -> Judged:
         text = {"tests": row["test"], "entry": row["entry_point"], "setup": row["prompt"]}
-        return Judged(row["task_id"], True, verify.grade(Candidate("", "", row["query"], row["response"], **text)))
+        return Judged(
+            row["task_id"], True, verification.grade(Candidate("", "", row["query"], row["response"], **text))
+        )
 
     with ThreadPoolExecutor(threads) as workers:
         return list(workers.map(one, read(LEETCODE)[::step]))

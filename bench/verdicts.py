@@ -23,9 +23,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from z1.benchmarks import Options, bigcodebench, humaneval, math500
-from z1.grading import Grade, Verdict, functions, pool, stdio, units
+from z1.benchmarks import LoadOptions, bigcodebench, humaneval, math500
+from z1.grading import Grade, Verdict, function_tests, stdio, unit_tests
 from z1.records import Problem
+from z1.sandbox import pool
 
 DATA = Path(__file__).parent.parent.parent / "shared" / "data"
 
@@ -77,7 +78,7 @@ def method(row: dict[str, Any]) -> str:
 def published(row: dict[str, Any], tests: list[tuple[Any, Any]]) -> Grade:
     """The published program of `row` on `tests`."""
     if row["starter_code"]:
-        return functions.grade(pool.programs(), row["code_list"][0], method(row), tests)
+        return function_tests.grade(pool.programs(), row["code_list"][0], method(row), tests)
     return stdio.grade(pool.programs(), row["code_list"][0], tests)
 
 
@@ -115,23 +116,23 @@ def lcb_wrong() -> Iterator[Case]:
 def leetcode() -> Iterator[Case]:
     """LeetCode's reference solutions, on their own tests."""
     for row in read("leetcode_train.jsonl.gz"):
-        tests = units.asserts(row["test"], "check", f"check({row['entry_point']})")
+        tests = unit_tests.asserts(row["test"], "check", f"check({row['entry_point']})")
         code = f"{row['prompt']}\n{row['completion']}"
-        yield Case(row["task_id"], lambda c=code, t=tests: units.grade(pool.tests(), c, t), Verdict.RIGHT)  # type: ignore[misc]
+        yield Case(row["task_id"], lambda c=code, t=tests: unit_tests.grade(pool.tests(), c, t), Verdict.RIGHT)  # type: ignore[misc]
 
 
 def bcb() -> Iterator[Case]:
     """BigCodeBench-Hard's canonical solutions."""
-    problems = bigcodebench.load_instruct(148, 0, Options(str(DATA / "bcb_hard_instruct.json.gz")))
+    problems = bigcodebench.load_instruct(148, 0, LoadOptions(str(DATA / "bcb_hard_instruct.json.gz")))
     for problem, row in zip(problems, read("bcb_hard_instruct.json.gz"), strict=True):
         code = row["code_prompt"] + row["canonical_solution"]
         tests = bigcodebench.tests(problem)
-        yield Case(problem.id, lambda c=code, t=tests: units.grade(pool.libraries(), c, t), Verdict.RIGHT)  # type: ignore[misc]
+        yield Case(problem.id, lambda c=code, t=tests: unit_tests.grade(pool.libraries(), c, t), Verdict.RIGHT)  # type: ignore[misc]
 
 
 def heval() -> Iterator[Case]:
     """HumanEval's canonical solutions."""
-    problems = humaneval.load_humaneval(164, 0, Options(str(DATA / "humaneval.jsonl.gz")))
+    problems = humaneval.load_humaneval(164, 0, LoadOptions(str(DATA / "humaneval.jsonl.gz")))
     for problem, row in zip(problems, read("humaneval.jsonl.gz"), strict=True):
         reply = f"```python\n{row['prompt']}{row['canonical_solution']}\n```"
         yield Case(problem.id, lambda r=reply, p=problem: humaneval.grade(r, p, False), Verdict.RIGHT)  # type: ignore[misc]

@@ -12,11 +12,7 @@ import sys
 
 import transformers.models.auto  # noqa: F401
 
-import z1.curate.build
-import z1.engines.local
-import z1.report.figures
-import z1.story  # noqa: F401
-from z1 import cli
+from z1.cli import main as cli
 
 
 def main(number: int) -> None:

@@ -1,70 +1,73 @@
-"""Which parts has z1, what may each import, and which are excused from a rule?
+"""The architecture as tables: the parts of z1, what each may import, and the exceptions to each rule.
 
-The tables that `tests/test_architecture.py` holds the source to. A new library or module gets its row here.
+`tests/test_architecture.py` checks the source against them. A new library or module gets its row here.
 """
 
 from __future__ import annotations
 
-GROUND = "records runs recipe chat tables"
-DOOR = "doctor ask story study comparison cli z1"  # z1 is the root's __init__; cli also stands for cli_*
-FLOORS = (
-    f"errors <- think <- {GROUND} <- engines grading world <- benchmarks <- curate evaluate serve <- report <- {DOOR}"
+LEVELS = (
+    "errors <- sandbox think runs recipe <- grading records profiles dataset_io <- model_files prompts"
+    " <- engines train report synthetic <- serve benchmarks llm vllm_plugin <- evaluate curate <- pipeline"
+    " <- study comparison results <- cli integrations <- z1"
 )
-"""From the ground up. A module imports from lower floors and from its own part; GROUND and DOOR are of one piece."""
+"""From the bottom up; `z1` is the root's __init__. A module imports from lower levels and from its own package."""
 
-TRAIN = f"errors think {GROUND}".split()
-"""What `train` may import. It meets the others on disk, and only the door imports it."""
+PROTOCOL = frozenset({"z1.engines", "z1.engines.protocol", "z1.engines.driver"})
+"""What these packages may import of the engines; an engine is chosen above them, in `llm`, `pipeline` and `cli`."""
 
-PROTOCOL = frozenset({"z1.engines", "z1.engines.protocol", "z1.engines.drive"})
-"""What everybody may know of the engines; the rest is the door's."""
+ENGINE_AGNOSTIC = frozenset({"benchmarks", "curate", "evaluate", "serve"})
 
 HEAVY = frozenset({"torch", "transformers", "tokenizers", "safetensors", "numpy"})
 
 THIRD_PARTY: dict[str, frozenset[str]] = {
     "z1.runs": frozenset({"filelock"}),
     **dict.fromkeys(["z1.recipe", "z1.comparison", "z1.curate.plan"], frozenset({"pydantic"})),
-    **dict.fromkeys(["z1.doctor", "z1.train", "z1.train.*", "z1.engines.local*"], HEAVY),
-    **dict.fromkeys([f"z1.engines.{part}" for part in ("choose", "decoder", "general", "weights")], HEAVY),
-    "z1.train.start": HEAVY | {"peft"},
-    "z1.curate.near": frozenset({"datasketch", "numpy"}),
-    "z1.tables": frozenset({"pyarrow"}),
-    "z1.train.data": frozenset({"huggingface_hub"}),
+    "z1.cli.doctor": HEAVY | {"typer"},
+    **dict.fromkeys(["z1.train", "z1.train.*", "z1.engines.local.*", "z1.model_files"], HEAVY),
+    "z1.train.sft.load_base": HEAVY | {"peft"},
+    "z1.curate.dedup": frozenset({"datasketch", "numpy"}),
+    "z1.dataset_io": frozenset({"pyarrow"}),
+    "z1.train.sft.dataset": frozenset({"huggingface_hub"}),
     "z1.engines.remote": frozenset({"httpx2", "openai"}),
-    **dict.fromkeys(["z1.engines.masks", "z1.engines.vllm_rows"], frozenset({"torch"})),
-    **dict.fromkeys(["z1.engines.vllm_window", "z1.engines.vllm_sessions"], frozenset({"vllm"})),
-    **dict.fromkeys(["z1.curate.tokens", "z1.curate.encoding"], frozenset({"tokenizers"})),
-    "z1.curate.spread": frozenset({"ray"}),
+    **dict.fromkeys(["z1.engines.logit_mask", "z1.vllm_plugin.batch_state"], frozenset({"torch"})),
+    **dict.fromkeys(["z1.vllm_plugin.logits_processor", "z1.engines.vllm_engine"], frozenset({"vllm"})),
+    **dict.fromkeys(["z1.curate.tokens", "z1.curate.token_counts"], frozenset({"tokenizers"})),
+    "z1.curate.parallel": frozenset({"ray"}),
     "z1.curate.teacher": frozenset({"openai"}),
     "z1.serve.app": frozenset({"fastapi", "starlette"}),
-    **dict.fromkeys(["z1.serve.exchange", "z1.serve.gate", "z1.serve.passing"], frozenset({"starlette"})),
-    "z1.serve.meters": frozenset({"prometheus_client"}),
-    "z1.serve.page": frozenset({"fastapi", "gradio", "openai"}),
-    "z1.serve.running": frozenset({"uvicorn"}),
-    "z1.serve.schema": frozenset({"pydantic"}),
-    "z1.report.figures": frozenset({"matplotlib"}),
+    **dict.fromkeys(
+        ["z1.serve.runtime.response", "z1.serve.middleware", "z1.serve.runtime.proxy"], frozenset({"starlette"})
+    ),
+    "z1.serve.metrics": frozenset({"prometheus_client"}),
+    "z1.serve.chat_ui": frozenset({"fastapi", "gradio", "openai"}),
+    "z1.serve.server": frozenset({"uvicorn"}),
+    "z1.serve.api.schema": frozenset({"pydantic"}),
+    "z1.report.plots": frozenset({"matplotlib"}),
     "z1.benchmarks.hub": frozenset({"huggingface_hub", "pyarrow"}),
-    "z1.cli*": frozenset({"typer", "rich"}),
+    "z1.cli.*": frozenset({"typer", "rich"}),
 }
 """Which modules may import which libraries; every other module only the standard library."""
 
-DRAWERS = frozenset({"base", "common", "helper", "helpers", "misc", "util", "utils"})
+VAGUE = frozenset({"base", "common", "helper", "helpers", "misc", "util", "utils"})
 
 FOREIGN = frozenset({"accelerate", "datasets", "fastapi", "gradio", "openai", "ray", "trl", "uvicorn", "vllm"})
-"""Libraries that z1 may meet and does not pin; constraints.txt names the others."""
+"""Libraries that z1 works with but does not pin; constraints.txt names the others."""
 
-VERBS_FIRST = frozenset({"evaluate"})
-"""A library that comes with a peer of the tests and is called like one of z1's verbs; the verb was there first."""
+SHARED_NAMES = frozenset({"evaluate"})
+"""Libraries of the test environment that share a name with a verb of z1."""
 
-NO_QUESTION = frozenset({"z1", "z1.cli"})
-
-NO_DOCSTRING = {"z1.chat.Tokenizer": "the methods of a foreign class, which transformers documents"}
-"""Classes whose methods need none, and why."""
+NO_DOCSTRING = {"z1.profiles.Tokenizer": "methods of a transformers class, documented there"}
+"""Classes whose methods need no docstring, and why."""
 
 NO_MIRROR = {
-    "z1": "tests/test_imports.py holds what the door may load",
-    "z1.engines.protocol": "values and protocols; tests/engines/conformance.py holds engines to them",
-    **{f"z1.grading.inside.{n}": "grading/test_sandbox.py" for n in ("kernel", "walls", "keeper", "server")},
+    "z1": "tests/test_imports.py",
+    "z1.engines.protocol": "values and protocols; tests/engines/conformance.py checks every engine",
+    **{
+        f"z1.sandbox.inside.{name}": "tests/sandbox/test_sandbox.py"
+        for name in ("syscalls", "namespaces", "supervisor", "forkserver")
+    },
     "z1.report": "tests/report/test_write.py",
+    "z1.vllm_plugin": "tests/vllm_plugin/test_logits_processor.py",
     "z1.report.style": "colours and CSS",
 }
 """Modules without a test file of their own, and why."""

@@ -34,16 +34,16 @@ context = 256
 [train]
 epochs = 1.0
 batch_tokens = 1000
-matrix_rate = 0.01
-other_rate = 0.003
+muon_lr = 0.01
+adamw_lr = 0.003
 warmup_steps = 2
 decay_share = 0.5
 hint_share = 0.1
 checkpoint_seconds = 1
 [evaluate]
 problems = 12
-windows = [0, 4, 16]
-answer = 8
+thinking_budgets = [0, 4, 16]
+max_answer_tokens = 8
 concurrency = 8
 [report]
 title = "micro"
@@ -61,16 +61,16 @@ arm = "{arm}"
 direct_up_to = 2
 compact_up_to = 4
 [train]
-ids = 2000
+train_tokens = 2000
 batch_tokens = 1000
-matrix_rate = 0.01
-other_rate = 0.003
+muon_lr = 0.01
+adamw_lr = 0.003
 warmup_steps = 1
 decay_share = 1.0
 [evaluate]
 problems = 4
-windows = [4]
-answer = 8
+thinking_budgets = [4]
+max_answer_tokens = 8
 [report]
 title = "arm"
 """
@@ -89,7 +89,7 @@ def environment() -> dict[str, str]:
 
 def z1_alone(*arguments: str | Path, **options: object) -> subprocess.CompletedProcess[str]:
     """Run the command line in an interpreter of its own."""
-    command = [sys.executable, "-m", "z1.cli", *map(str, arguments)]
+    command = [sys.executable, "-m", "z1.cli.main", *map(str, arguments)]
     settings = {"capture_output": True, "text": True, "timeout": 110, "env": environment(), **options}
     return subprocess.run(command, check=False, **settings)  # type: ignore[call-overload,no-any-return]
 

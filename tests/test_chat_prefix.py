@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import PreTrainedTokenizerFast
 
-from z1 import chat
-from z1.chat import PROFILES, Profile
-from z1.records import Row
-from z1.train.rows import Encoder
+from z1 import profiles
+from z1.profiles import PROFILES, Profile
+from z1.records import TrainingRow
+from z1.train.encode import Encoder
 
 EVERY = pytest.mark.parametrize("profile", PROFILES.values(), ids=PROFILES.keys())
 
@@ -61,9 +61,9 @@ def test_prefix_law_for_every_profile_and_whatever_a_template_does(
     """The ids that training masks are those that z1 sends, and those that a server makes of the same conversation."""
     tokenizer = merging()
     tokenizer.chat_template = TEMPLATES[template]
-    row = Row("r", question, thought, answer, "", None)
+    row = TrainingRow("r", question, thought, answer, "", None)
     said = [{"role": "user", "content": question}]
-    sent = chat.prompt_ids(tokenizer, profile, said)
+    sent = profiles.prompt_ids(tokenizer, profile, said)
     for hint_share in (0.0, 0.999):
         tokens, learned = Encoder(tokenizer, profile, hint_share, 0).row(row)
         assert tokens[: len(sent)] == sent
@@ -71,16 +71,16 @@ def test_prefix_law_for_every_profile_and_whatever_a_template_does(
         assert learned[-1]
     tokens, learned = Encoder(tokenizer, profile, 0.0, 0).row(row)
     assert all(learned[len(sent) :])
-    tokenizer.chat_template = chat.template(tokenizer)  # what a server is given with the model folder
+    tokenizer.chat_template = profiles.template(tokenizer)  # what a server is given with the model folder
     system = [{"role": "system", "content": profile.system}] if profile.system else []
     text = tokenizer.apply_chat_template(system + said, tokenize=False, add_generation_prompt=True)
-    assert tokenizer.encode(text + profile.opens, add_special_tokens=False) == sent
+    assert tokenizer.encode(text + profile.think_start, add_special_tokens=False) == sent
 
 
 def test_encoding_prompt_and_reply_in_one_piece_would_break_the_law() -> None:
     """Else the law above could not fail, and the reference, which encodes them so, would be right."""
     tokenizer = merging()
     tokenizer.chat_template = TEMPLATES["ends in the middle of a word"]
-    sent = chat.prompt_ids(tokenizer, PROFILES["z1"], "a")
-    whole = tokenizer.encode(chat.prompt_text(tokenizer, PROFILES["z1"], "a") + "ing", add_special_tokens=False)
+    sent = profiles.prompt_ids(tokenizer, PROFILES["z1"], "a")
+    whole = tokenizer.encode(profiles.prompt_text(tokenizer, PROFILES["z1"], "a") + "ing", add_special_tokens=False)
     assert whole[: len(sent)] != sent

@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 
 from tests.serve.conftest import serving
-from z1 import comparison, story
-from z1.ask import shipped
-from z1.engines.local import LocalSettings
-from z1.engines.local import load as load_engine
+from z1 import comparison, pipeline
+from z1.engines.local.engine import LocalSettings
+from z1.engines.local.engine import load as load_engine
 from z1.errors import UserError
 from z1.evaluate import read_attempts
+from z1.llm import shipped
 from z1.runs import read_json
 
 TEXT = """
@@ -23,14 +23,14 @@ one = {{ path = "{model}" }}
 bare = {{ path = "{model}", profile = "z1-tiny-bare" }}
 [[evaluate]]
 problems = 4
-windows = [4]
-answer = 8
+thinking_budgets = [4]
+max_answer_tokens = 8
 [[evaluate]]
 problems = 2
-windows = []
-answer = 8
+thinking_budgets = []
+max_answer_tokens = 8
 benchmark = "prose"
-[evaluate.draws]
+[evaluate.sampling]
 samples = 2
 temperature = 0.8
 """
@@ -48,7 +48,7 @@ def load(folder: Path, text: str = TEXT) -> comparison.Comparison:
 def test_every_model_is_put_through_everything_once(tmp_path: Path) -> None:
     chosen = load(tmp_path)
     comparison.check(chosen)
-    steps = list(comparison.carry_out(chosen, tmp_path / "runs", story.Silent()))
+    steps = list(comparison.carry_out(chosen, tmp_path / "runs", pipeline.Silent()))
     done = steps[-1]
     assert [len(read_attempts(done[name, 0])) for name in ("one", "bare")] == [8, 8]
     assert {a.sample for a in read_attempts(done["one", 1]).values()} == {0, 1}
@@ -62,7 +62,7 @@ def test_every_model_is_put_through_everything_once(tmp_path: Path) -> None:
     for page in ("1-world", "2-prose"):
         assert (written.parent / "report" / page / "index.html").is_file()
     before = {path: (path / "attempts.jsonl").read_bytes() for path in done.values()}
-    assert list(comparison.carry_out(chosen, tmp_path / "runs", story.Silent()))[-1] == done
+    assert list(comparison.carry_out(chosen, tmp_path / "runs", pipeline.Silent()))[-1] == done
     assert before == {path: (path / "attempts.jsonl").read_bytes() for path in done.values()}
 
 
@@ -86,8 +86,8 @@ def test_the_papers_tables_can_be_asked_for(path: Path) -> None:
     comparison.check(chosen)
     assert chosen.name == path.stem
     for settings in chosen.evaluate:
-        assert settings.context is not None
-        assert settings.context > max(settings.windows) + settings.answer
+        assert settings.max_model_len is not None
+        assert settings.max_model_len > max(settings.thinking_budgets) + settings.max_answer_tokens
 
 
 def test_there_is_a_recipe_a_table() -> None:
@@ -102,23 +102,23 @@ here = {{ path = "{model}" }}
 there = {{ path = "{model}", address = "{address}" }}
 [[evaluate]]
 problems = 4
-windows = [0, 8]
-answer = 12
-apart = true
+thinking_budgets = [0, 8]
+max_answer_tokens = 12
+separate_runs = true
 concurrency = 2
 """
 
 
 def test_a_model_behind_an_address_says_what_it_says_here(tmp_path: Path) -> None:
-    with serving(load_engine(shipped(), LocalSettings(slots=4, length=1024))) as served:
+    with serving(load_engine(shipped(), LocalSettings(max_num_seqs=4, max_model_len=1024))) as served:
         path = tmp_path / "elsewhere.toml"
         path.write_text(ELSEWHERE.format(model=shipped(), address=f"{served.url}/v1"), encoding="utf-8")
         chosen = comparison.load(path)
         comparison.check(chosen)
-        *_, done = comparison.carry_out(chosen, tmp_path / "runs", story.Silent())
+        *_, done = comparison.carry_out(chosen, tmp_path / "runs", pipeline.Silent())
     here, there = (read_attempts(done[name, 0]) for name in ("here", "there"))
     assert here.keys() == there.keys() and len(here) == 12
-    assert [a.prompt for a in here.values()] == [there[key].prompt for key in here]
+    assert [a.prompt_token_ids for a in here.values()] == [there[key].prompt_token_ids for key in here]
     same = sum(a.texts == there[key].texts and a.ledger == there[key].ledger for key, a in here.items())
     assert same >= 10  # outside deterministic mode a near tie may fall either way
 

@@ -40,8 +40,8 @@ context = 512
 [train]
 epochs = 2.0
 batch_tokens = 1500
-matrix_rate = 0.01
-other_rate = 0.003
+muon_lr = 0.01
+adamw_lr = 0.003
 warmup_steps = 50
 decay_share = 0.4
 hint_share = 0.06
@@ -50,8 +50,8 @@ threads = 1
 
 [evaluate]
 problems = 48
-windows = [0, 8, 16]
-answer = 24
+thinking_budgets = [0, 8, 16]
+max_answer_tokens = 24
 
 [report]
 title = "small"
@@ -149,8 +149,8 @@ name = "few"
 z1 = { recipe = "recipes/tiny.toml", seeds = [1, 2] }
 [[evaluate]]
 problems = 8
-windows = [0]
-answer = 8
+thinking_budgets = [0]
+max_answer_tokens = 8
 """
 
 

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from z1.errors import UserError
-from z1.records import Attempt, Problem, Record, Row, Trajectories
+from z1.records import Attempt, Problem, Record, TrainingRow, TrajectorySet
 
 LAW = settings(max_examples=60, deadline=None, derandomize=True)
 TEXT = st.text(max_size=12)
@@ -20,8 +20,8 @@ IDS = st.lists(COUNT, max_size=4)
 STEPS = st.none() | COUNT
 
 PROBLEMS = st.builds(Problem, TEXT, TEXT, TEXT, TEXT, TEXT, STEPS)
-TRAJECTORIES = st.builds(Trajectories, PROBLEMS, st.dictionaries(TEXT, TEXT, max_size=3), TEXT, COUNT)
-ROWS = st.builds(Row, TEXT, TEXT, TEXT, TEXT, TEXT, STEPS)
+TRAJECTORIES = st.builds(TrajectorySet, PROBLEMS, st.dictionaries(TEXT, TEXT, max_size=3), TEXT, COUNT)
+ROWS = st.builds(TrainingRow, TEXT, TEXT, TEXT, TEXT, TEXT, STEPS)
 SPANS = st.lists(st.tuples(TEXT, COUNT, COUNT).map(list), max_size=3)
 ATTEMPTS = st.builds(
     Attempt, TEXT, STEPS, COUNT, IDS, IDS, SPANS, st.lists(TEXT, max_size=3), st.dictionaries(TEXT, STEPS, max_size=3)
@@ -31,8 +31,8 @@ RECORDS = st.one_of(PROBLEMS, TRAJECTORIES, ROWS, ATTEMPTS)
 PROBLEM = Problem("p1", "What?", "7", "world", "count", 3)
 EXAMPLES: list[Record] = [
     PROBLEM,
-    Trajectories(PROBLEM, {"direct": "", "full": "s = 7\n\n"}, "The final answer is \\boxed{7}.", 2, 12),
-    Row("p1", "What?", "s = 7\n\n", "7", "full", None),
+    TrajectorySet(PROBLEM, {"direct": "", "full": "s = 7\n\n"}, "The final answer is \\boxed{7}.", 2, 12),
+    TrainingRow("p1", "What?", "s = 7\n\n", "7", "full", None),
     Attempt("p1", None, 0, [1], [2, 3], [["thought", 0, 2]], ["s"], {"answer": None}, "stop", "none", "right", "", "t"),
 ]
 EACH = pytest.mark.parametrize("record", EXAMPLES, ids=lambda record: type(record).__name__)

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from tests import stories
+from z1 import pipeline, runs
 from z1 import recipe as recipes
-from z1 import runs, story
 from z1 import study as studies
 
 STUDY = """
@@ -20,17 +20,17 @@ z1 = {{ recipe = "{z1}", seeds = [3, 4] }}
 full = {{ recipe = "{full}", seeds = [3] }}
 [[evaluate]]
 problems = 6
-windows = [4]
-answer = 8
+thinking_budgets = [4]
+max_answer_tokens = 8
 [[evaluate]]
 benchmark = "prose"
 problems = 3
-windows = []
-answer = 8
+thinking_budgets = []
+max_answer_tokens = 8
 [[evaluate]]
 problems = 3
-windows = [4]
-answer = 8
+thinking_budgets = [4]
+max_answer_tokens = 8
 profile = "z1-tiny-bare"
 """
 
@@ -57,7 +57,7 @@ def told(tmp_path_factory: pytest.TempPathFactory) -> tuple[recipes.Study, Path,
     folder = tmp_path_factory.mktemp("study")
     study, every = recipes.load_study(write(folder)), folder / "runs"
     assert studies.plan(study, every) == "3 models, 0 trained; how long one takes is said when the first is trained"
-    return study, every, list(studies.carry_out(study, every, story.Silent()))[-1]
+    return study, every, list(studies.carry_out(study, every, pipeline.Silent()))[-1]
 
 
 def test_each_arm_and_seed_is_a_run_of_its_own_from_one_base(
@@ -84,7 +84,7 @@ def test_a_study_that_is_done_is_passed_over(told: tuple[recipes.Study, Path, st
     study, every, done = told
     before = {path: path.stat().st_mtime_ns for path in every.rglob("*.safetensors")}
     assert studies.plan(study, every) == "3 models, 3 trained"
-    assert list(studies.carry_out(study, every, story.Silent()))[-1] == done
+    assert list(studies.carry_out(study, every, pipeline.Silent()))[-1] == done
     assert {path: path.stat().st_mtime_ns for path in every.rglob("*.safetensors")} == before
 
 

@@ -14,7 +14,7 @@ import torch
 from transformers import PreTrainedTokenizerFast
 
 from bench.thinking.models import SHAPES, make_model, make_tokenizer
-from z1.engines.local import LocalEngine, LocalSettings
+from z1.engines.local.engine import LocalEngine, LocalSettings
 
 SHAPE = SHAPES["bench-2m"]
 LENGTH = 512
@@ -39,7 +39,7 @@ def tokenizer() -> Any:
 def engine(slots: int, core: int | None) -> Pinned:
     """The engine over a new copy of the weights."""
     torch.set_num_threads(1)
-    settings = LocalSettings(slots=slots, length=LENGTH)
+    settings = LocalSettings(max_num_seqs=slots, max_model_len=LENGTH)
     made = Pinned(make_model(SHAPE, "cpu", LENGTH), tokenizer(), (SHAPE.name, "plain"), settings)
     made.core = core
     return made

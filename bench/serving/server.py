@@ -12,11 +12,11 @@ import sys
 from functools import partial
 
 from z1.engines import Engine
-from z1.engines.apart import Apart
+from z1.engines.local.worker import SubprocessEngine
+from z1.serve.api.request_parser import RequestDefaults
 from z1.serve.app import make_app
-from z1.serve.desk import Desk, Limits
-from z1.serve.reading import Manners
-from z1.serve.running import Address, run
+from z1.serve.runtime.service import ChatService, ServerLimits
+from z1.serve.server import Address, run
 
 
 def engine(slots: int, core: int) -> Engine:
@@ -29,9 +29,11 @@ def engine(slots: int, core: int) -> Engine:
 def main(slots: int, core: int, milliseconds: int) -> None:
     """Serve."""
     os.sched_setaffinity(0, os.sched_getaffinity(0) - {core})
-    limits = Limits(replies=4 * slots, every=milliseconds / 1000)
-    app = make_app(Desk(Apart(partial(engine, slots, core)), Manners(temperature=0.0), limits))
-    run(app, Address(port=0, grace=1), lambda url: print(url, flush=True))
+    limits = ServerLimits(max_concurrent_requests=4 * slots, stream_interval=milliseconds / 1000)
+    app = make_app(
+        ChatService(SubprocessEngine(partial(engine, slots, core)), RequestDefaults(temperature=0.0), limits)
+    )
+    run(app, Address(port=0, shutdown_timeout=1), lambda url: print(url, flush=True))
 
 
 if __name__ == "__main__":

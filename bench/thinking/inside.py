@@ -36,7 +36,7 @@ class Inside:
             enforce_eager=True,
             disable_log_stats=True,
             seed=0,
-            logits_processors=["z1.engines.vllm_window:z1-tiny"],
+            logits_processors=["z1.vllm_plugin.logits_processor:z1-tiny"],
             reasoning_config=ReasoningConfig(
                 reasoning_start_str="<|im_start|>assistant\n", reasoning_end_str=said["hint_text"]
             ),

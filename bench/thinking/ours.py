@@ -16,8 +16,8 @@ from typing import Any
 
 from bench.thinking.turns import Measure, timed
 from bench.thinking.workloads import Request, Requests
-from z1.engines.drive import drive
-from z1.engines.local import LocalEngine, LocalSettings
+from z1.engines.driver import drive
+from z1.engines.local.engine import LocalEngine, LocalSettings
 from z1.engines.protocol import Sampling
 from z1.engines.scripted import Characters
 from z1.think import Flow, Window
@@ -29,7 +29,7 @@ class Ours:
     """A `LocalEngine` of `slots` slots over `model`, and the ways to use it."""
 
     def __init__(self, model: Any, slots: int, length: int, runner: asyncio.Runner) -> None:
-        settings = LocalSettings(slots=slots, length=length, deterministic=False)
+        settings = LocalSettings(max_num_seqs=slots, max_model_len=length, deterministic=False)
         self.engine = LocalEngine(model, Characters(), ("bench", "plain"), settings)
         self._runner = runner
 
@@ -94,7 +94,7 @@ class Ours:
         window = Window(request.thinking, request.answer, request.hint, frozenset())
         session = await self.engine.open(request.prompt, PLAIN)
         try:
-            ledger = (await drive(Flow(window, session.room), session)).ledger()
+            ledger = (await drive(Flow(window, session.free_tokens), session)).ledger()
         finally:
             await session.close()
         return ledger.thought + (ledger.answer or 0)
@@ -105,7 +105,7 @@ class Ours:
     async def _sample(self, prompt: Sequence[int], limit: int) -> tuple[int, ...]:
         session = await self.engine.open(prompt, PLAIN)
         try:
-            return (await session.sample(limit)).ids
+            return (await session.sample(limit)).token_ids
         finally:
             await session.close()
 

@@ -19,10 +19,10 @@ from bench.thinking.roofline import Machine
 from bench.training import workload
 from bench.training.flops import flops
 from bench.training.ours import settings
-from z1.train.attention import ROWS
-from z1.train.finetune import Corpus, Finetuning
-from z1.train.loss import Learner
-from z1.train.team import joined, shard
+from z1.train.distributed import joined, shard
+from z1.train.sft.attention import ROWS
+from z1.train.sft.loss import LossModel
+from z1.train.sft.trainer import FineTuner, TrainingSet
 
 STEPS, BATCH, MICRO_TOKENS = 6, 32, 16_384
 
@@ -44,9 +44,9 @@ def run(shape: Shape, device: str, layers: int) -> dict[str, Any]:
     told = settings(BATCH, MICRO_TOKENS, precision="bf16", gradient_checkpointing=True)
     seconds = []
     with joined(alone_too=True) as team:
-        learner = Learner(model)
+        learner = LossModel(model)
         shard(learner, team, half=True, offload=False)
-        tuning = Finetuning(learner, Corpus(rows, None, "", {}), told, 0, team)
+        tuning = FineTuner(learner, TrainingSet(rows, None, "", {}), told, 0, team)
         for _ in range(STEPS):
             begun = time.perf_counter()
             tuning.advance()

@@ -10,10 +10,10 @@ from __future__ import annotations
 import numpy as np
 
 from bench.thinking.models import Shape
-from z1.train.rows import Rows
+from z1.train.encode import EncodedRows
 
 
-def flops(shape: Shape, rows: Rows) -> float:
+def flops(shape: Shape, rows: EncodedRows) -> float:
     """Of teaching each of these rows once."""
     inner, kv = shape.heads * shape.head, shape.kv_heads * shape.head
     layer = shape.hidden * (2 * inner + 2 * kv + 3 * shape.ffn)

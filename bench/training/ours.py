@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from z1.recipe import FinetuneSettings
-from z1.train.attention import ROWS
-from z1.train.finetune import Corpus, Finetuning
-from z1.train.loss import Learner
-from z1.train.rows import Rows
-from z1.train.team import joined
+from z1.train.distributed import joined
+from z1.train.encode import EncodedRows
+from z1.train.sft.attention import ROWS
+from z1.train.sft.loss import LossModel
+from z1.train.sft.trainer import FineTuner, TrainingSet
 
 
 def settings(batch: int, micro_tokens: int, **changes: Any) -> FinetuneSettings:
@@ -27,15 +27,15 @@ def settings(batch: int, micro_tokens: int, **changes: Any) -> FinetuneSettings:
 class Ours:
     """A model, its optimizer, and one epoch of rows."""
 
-    def __init__(self, model: Any, rows: Rows, batch: int, micro_tokens: int) -> None:
+    def __init__(self, model: Any, rows: EncodedRows, batch: int, micro_tokens: int) -> None:
         model.set_attn_implementation(ROWS)
         self._rows, self._settings = rows, settings(batch, micro_tokens)
-        self._learner = Learner(model)
+        self._learner = LossModel(model)
 
     def epoch(self) -> int:
         """Teach every row once; the ids that were learned."""
         with joined(alone_too=False) as team:
-            tuning = Finetuning(self._learner, Corpus(self._rows, None, "", {}), self._settings, 0, team)
+            tuning = FineTuner(self._learner, TrainingSet(self._rows, None, "", {}), self._settings, 0, team)
             while tuning.facts["step"] < tuning.plan.steps:
                 tuning.advance()
         return int(self._rows.supervised.sum())

@@ -14,8 +14,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from z1.train.batches import padded
-from z1.train.rows import Rows
+from z1.train.encode import EncodedRows
+from z1.train.packing import padded
 
 IGNORED = -100
 
@@ -23,7 +23,7 @@ IGNORED = -100
 class Reference:
     """A model, its optimizer, and one epoch of rows in micro-batches of `micro` rows."""
 
-    def __init__(self, model: Any, rows: Rows, batch: int, micro: int) -> None:
+    def __init__(self, model: Any, rows: EncodedRows, batch: int, micro: int) -> None:
         self._model, self._rows, self._batch, self._micro = model.train(), rows, batch, micro
         self._optimizer = torch.optim.AdamW(model.parameters(), lr=1e-5, weight_decay=0.0)
 

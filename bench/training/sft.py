@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from bench.training.reference import IGNORED
-from z1.train.rows import Rows
+from z1.train.encode import EncodedRows
 
 WAYS: dict[str, dict[str, Any]] = {
     "packed": {"packing": True, "per_device_train_batch_size": 1},
@@ -27,13 +27,13 @@ WAYS: dict[str, dict[str, Any]] = {
 class Sft:
     """A trainer of TRL, and one epoch of rows in one of the `WAYS`."""
 
-    def __init__(self, model: Any, tokenizer: Any, rows: Rows, batch: int, way: str, micro_tokens: int) -> None:
+    def __init__(self, model: Any, tokenizer: Any, rows: EncodedRows, batch: int, way: str, micro_tokens: int) -> None:
         from datasets import Dataset
         from trl.trainer.sft_config import SFTConfig
         from trl.trainer.sft_trainer import SFTTrainer
 
         told = WAYS[way]
-        ids = np.split(rows.ids, rows.starts[1:-1])
+        ids = np.split(rows.token_ids, rows.starts[1:-1])
         learned = np.split(rows.learned, rows.starts[1:-1])
         labels = [np.where(mask, row, IGNORED).tolist() for row, mask in zip(ids, learned, strict=True)]
         data = Dataset.from_dict({"input_ids": [row.tolist() for row in ids], "labels": labels})

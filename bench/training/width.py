@@ -28,8 +28,8 @@ import torch
 from bench.thinking.models import Shape, make_model
 from bench.training import workload
 from z1 import recipe as recipes
-from z1.train.finetune import Corpus, finetune
-from z1.train.loop import Progress
+from z1.train.scratch.trainer import Progress
+from z1.train.sft.trainer import TrainingSet, finetune
 
 RECIPE = Path(__file__).parents[2] / "recipes" / "z1-7b.toml"
 
@@ -57,7 +57,7 @@ def life(folder: Path, last: int, number: signal.Signals | None) -> None:
     small = {"precision": "float32", "max_length": 512, "micro_tokens": 512, "batch_samples": ROWS, "epochs": 1.0}
     changed = told.finetune.model_copy(update={**small, "checkpoint_seconds": 10**6})
     rows = workload.rows(STEPS * ROWS, SHRUNK, SHAPE.vocabulary)
-    corpus = Corpus(rows, None, str(folder / "base"), {"rows": len(rows), "ids": "random"})
+    corpus = TrainingSet(rows, None, str(folder / "base"), {"rows": len(rows), "ids": "random"})
     finetune(told.model_copy(update={"finetune": changed}), corpus, folder / "run", report)
 
 

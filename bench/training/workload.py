@@ -13,14 +13,14 @@ from statistics import NormalDist
 import numpy as np
 from numpy.typing import NDArray
 
-from z1.train.rows import Rows
+from z1.train.encode import EncodedRows
 
 MEAN, SIGMA, SHORTEST, LONGEST = 1159.0, 0.77, 25, 8169
 PROMPT, PROMPT_SIGMA = 150.0, 0.5
 CUT = 8192
 
 
-def rows(count: int, shrunk: int, vocabulary: int, seed: int = 1) -> Rows:
+def rows(count: int, shrunk: int, vocabulary: int, seed: int = 1) -> EncodedRows:
     """`count` rows of random ids whose lengths are the paper's divided by `shrunk`."""
     draw = np.random.Generator(np.random.PCG64(seed))
     prompts = draw.permutation(_quantiles(count, PROMPT, PROMPT_SIGMA, 25, 1000, shrunk))
@@ -29,7 +29,7 @@ def rows(count: int, shrunk: int, vocabulary: int, seed: int = 1) -> Rows:
     sizes = prompts + replies
     starts = np.cumsum([0, *sizes], dtype=np.int64)
     learned = np.concatenate([np.arange(size) >= prompt for size, prompt in zip(sizes, prompts, strict=True)])
-    return Rows(draw.integers(0, vocabulary, int(starts[-1])).astype(np.int32), learned, starts)
+    return EncodedRows(draw.integers(0, vocabulary, int(starts[-1])).astype(np.int32), learned, starts)
 
 
 def _quantiles(count: int, mean: float, sigma: float, least: int, most: int, shrunk: int) -> NDArray[np.int64]:

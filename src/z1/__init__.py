@@ -14,16 +14,16 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from z1.ask import think as think
+    from z1.llm import think as think
 else:
     from z1 import think
 
 
 class _Verb(ModuleType):
-    """The package `z1.think`, callable as the verb: see `z1.ask.think` for its arguments and result."""
+    """The package `z1.think`, callable as the verb: see `z1.llm.think` for its arguments and result."""
 
     def __call__(self, *arguments: Any, **options: Any) -> Any:
-        from z1.ask import think as ask_once
+        from z1.llm import think as ask_once
 
         return ask_once(*arguments, **options)
 

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import Field
 
-from z1 import benchmarks, chat, evaluate, report, runs, story
+from z1 import benchmarks, evaluate, pipeline, profiles, report, runs
 from z1 import recipe as recipes
 from z1.errors import Fault, UserError
 from z1.evaluate import read_attempts
@@ -90,21 +90,21 @@ def check(comparison: Comparison) -> None:
         for name, model in comparison.models.items():
             model.upstream()
             if profile := _asked(comparison, name, settings).profile:
-                chat.profile(profile)
+                profiles.profile(profile)
 
 
 def _asked(comparison: Comparison, name: str, settings: EvaluateSettings) -> EvaluateSettings:
     return settings.model_copy(update={"profile": settings.profile or comparison.models[name].profile})
 
 
-def carry_out(comparison: Comparison, folder: Path, watch: story.Watcher) -> Iterator[Done]:
+def carry_out(comparison: Comparison, folder: Path, watch: pipeline.Watcher) -> Iterator[Done]:
     """Evaluate every model, one after the other, under the `folder` of all runs; gives what is done after each."""
     done: Done = {}
     for name, model in comparison.models.items():
         for number, settings in enumerate(comparison.evaluate):
             run = folder / comparison.name / name
             asked = _asked(comparison, name, settings)
-            done[name, number] = story.measure(asked, comparison.seed, run, watch, model.path, model.upstream())
+            done[name, number] = pipeline.measure(asked, comparison.seed, run, watch, model.path, model.upstream())
         yield done
 
 

@@ -60,7 +60,7 @@ class CurateSettings(Settings):
     """
     steps: Steps = (1, 12)
     """Fewest and most steps of a program, both included."""
-    prose: int = Field(default=0, ge=0)
+    word_problems: int = Field(default=0, ge=0)
     """Distinct stories of the second world wanted besides, spread in the same way."""
     kinds: tuple[Kind, ...] = ()
     """Programs for practice instead of the world's: their kinds, one of which is drawn for each."""
@@ -80,7 +80,7 @@ class CurateSettings(Settings):
     """base: how often each level is drawn, relative to the others."""
     each: int = Field(default=1, gt=0)
     """base: rows of different levels that a problem gives."""
-    untold: float = Field(default=0.0, ge=0, le=1)
+    unlabelled_share: float = Field(default=0.0, ge=0, le=1)
     """base: share of rows whose question does not say which level is wanted."""
     order: Literal["all", "random", "longest", "shortest"] = "all"
     """Which rows are kept where `characters` leaves room for some of them only."""
@@ -114,16 +114,16 @@ class TrainSettings(Settings):
 
     profile: str = "z1-tiny"
     epochs: float | None = Field(default=None, gt=0)
-    """How often the rows are gone through; or say `ids`."""
-    ids: int | None = Field(default=None, gt=0)
+    """How often the rows are gone through; or say `train_tokens`."""
+    train_tokens: int | None = Field(default=None, gt=0)
     """Ids to train on, prompts included: whole batches until so many were seen, however often the rows are gone
     through.
     """
     batch_tokens: int = Field(gt=0)
     """Most ids in a batch, padding included."""
-    matrix_rate: float = Field(gt=0)
+    muon_lr: float = Field(gt=0)
     """Peak learning rate of Muon, for the matrices inside the layers."""
-    other_rate: float = Field(gt=0)
+    adamw_lr: float = Field(gt=0)
     """Peak learning rate of AdamW, for embeddings, norms and biases."""
     warmup_steps: int = Field(ge=0)
     decay_share: float = Field(gt=0, le=1)
@@ -151,9 +151,9 @@ class FinetuneSettings(Settings):
     thought: str = ""
     max_length: int = Field(gt=1)
     """Most ids of a row, prompt and end included."""
-    over_long: Literal["drop", "truncate", "refuse"] = "drop"
+    truncation: Literal["drop", "truncate", "refuse"] = "drop"
     """What becomes of longer rows; a truncated one is never taught how to end."""
-    left_out: float = Field(default=0.05, ge=0, le=1)
+    max_dropped: float = Field(default=0.05, ge=0, le=1)
     """Refuse to train where a larger share of the rows is dropped or truncated."""
     held_out: float = Field(default=0.0, ge=0, lt=1)
     """Share of the questions whose rows are not trained on; their loss is taken on the way."""
@@ -171,13 +171,13 @@ class FinetuneSettings(Settings):
     """Most ids that a process computes at once, padding included; memory depends on it, the result does not."""
     packing: bool = True
     """Rows end to end, without attention across them; else padded beside rows of like length."""
-    rate: float = Field(gt=0)
+    learning_rate: float = Field(gt=0)
     """Peak learning rate of AdamW."""
     warmup_steps: int = Field(default=0, ge=0)
     schedule: Literal["cosine", "linear", "constant"] = "cosine"
     weight_decay: float = Field(default=0.0, ge=0)
     betas: tuple[float, float] = (0.9, 0.999)
-    clip: float = Field(default=1.0, gt=0)
+    max_grad_norm: float = Field(default=1.0, gt=0)
     """Largest norm of a step's gradient."""
     precision: Literal["bf16", "float32"] = "bf16"
     gradient_checkpointing: bool = True
@@ -216,8 +216,8 @@ class EvaluateSettings(Settings):
 
     benchmark: str = "world"
     problems: int = Field(gt=0)
-    windows: tuple[Annotated[int, Field(ge=0)], ...]
-    answer: int = Field(gt=0)
+    thinking_budgets: tuple[Annotated[int, Field(ge=0)], ...]
+    max_answer_tokens: int = Field(gt=0)
     """Allowance of the answer, in ids."""
     concurrency: int = Field(default=64, gt=0)
     profile: str | None = None
@@ -232,10 +232,10 @@ class EvaluateSettings(Settings):
     """What the user says, with {question} in it; the benchmark's own where none is given."""
     system: str | None = None
     """What is said before; the benchmark's own where none is given."""
-    draws: DrawSettings | None = None
-    apart: Literal[True] | None = None
+    sampling: DrawSettings | None = None
+    separate_runs: Literal[True] | None = None
     """Each window thinks for itself, at the price of a thought a window; for engines that cannot fork."""
-    context: int | None = Field(default=None, gt=0)
+    max_model_len: int | None = Field(default=None, gt=0)
     """Most ids of prompt and reply together, as far as the model holds so many; the engine's own number without."""
 
     def source(self) -> dict[str, str]:

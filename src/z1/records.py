@@ -49,7 +49,7 @@ class Problem(Record):
 
 
 @dataclass(frozen=True, slots=True)
-class Trajectories(Record):
+class TrajectorySet(Record):
     """A problem with its verified thoughts, by level, and how the answer is written after any of them."""
 
     problem: Problem
@@ -68,7 +68,7 @@ class Trajectories(Record):
 
 
 @dataclass(frozen=True, slots=True)
-class Row(Record):
+class TrainingRow(Record):
     """One training example: response = thought + answer, as the published Z1-Code-Reasoning-107K has it in one
     column.
     """
@@ -85,16 +85,16 @@ class Row(Record):
 class Attempt(Record):
     """One reply to one problem under one window, with everything that is needed to count and to read it.
 
-    `window` is the thinking allowance that was asked for (None is free). `spans` are [bucket, first, last + 1] over
-    `ids`, and `texts` the text of each span; `ledger` are the counts of `think.Ledger`; `verdict` is one of
+    `thinking_budget` is the thinking allowance that was asked for (None is free). `spans` are [bucket, first, last + 1]
+    over `token_ids`, and `texts` the text of each span; `ledger` are the counts of `think.Ledger`; `verdict` is one of
     `grading`'s. Where an engine failed the verdict is "missing", there are no ids, and `fault` says why.
     """
 
     problem: str
-    window: int | None
+    thinking_budget: int | None
     sample: int
-    prompt: list[int]
-    ids: list[int]
+    prompt_token_ids: list[int]
+    token_ids: list[int]
     spans: list[list[Any]]
     texts: list[str]
     ledger: dict[str, int | None]

@@ -14,19 +14,19 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
+from z1 import pipeline, runs
 from z1 import recipe as recipes
-from z1 import runs, story
 from z1.curate.select import level
 from z1.evaluate import PROBLEMS, read_attempts
-from z1.evaluate import arms as compared
-from z1.evaluate.arms import Scores
+from z1.evaluate import scores as compared
+from z1.evaluate.intervals import Interval
 from z1.evaluate.leakage import leakage
+from z1.evaluate.scores import ModelScores
 from z1.evaluate.second_look import second_look
-from z1.evaluate.statistics import Interval
 from z1.recipe import EvaluateSettings, Recipe, Study, StudyArm
 from z1.records import Problem
-from z1.report import findings
-from z1.world import Wanted, collect
+from z1.report import study_page
+from z1.synthetic import DatasetRequest, collect
 
 Done = dict[tuple[str, int], list[Path]]
 """Folders of numbers by arm and by number of the evaluation, one a seed."""
@@ -86,7 +86,7 @@ def _minutes(run: Path) -> float | None:
     return float(found[0]) if found else None
 
 
-def carry_out(study: Study, folder: Path, watch: story.Watcher) -> Iterator[Done]:
+def carry_out(study: Study, folder: Path, watch: pipeline.Watcher) -> Iterator[Done]:
     """Train and evaluate every member, then put the first of each arm through the rest; gives what is done so far after
     each.
     """
@@ -95,9 +95,9 @@ def carry_out(study: Study, folder: Path, watch: story.Watcher) -> Iterator[Done
     for rest in (False, True):
         for member in every:
             for number, settings in _wanted(study, member)[1:] if rest else _wanted(study, member)[:1]:
-                model = story.train(member.recipe, member.run, watch)
+                model = pipeline.train(member.recipe, member.run, watch)
                 asked = member.recipe.model_copy(update={"seed": study.problem_seed, "evaluate": settings})
-                done.setdefault((member.arm, number), []).append(story.evaluate(asked, member.run, watch, model))
+                done.setdefault((member.arm, number), []).append(pipeline.evaluate(asked, member.run, watch, model))
                 yield done
 
 
@@ -137,7 +137,7 @@ def numbers(study: Study, folder: Path, done: Done) -> dict[str, Any]:
     paths = {arm: found for (arm, number), found in done.items() if number == 0}
     asked = [one for found in paths.values() for one in runs.read_lines(found[0] / PROBLEMS, Problem.from_json)]
     answers, steps = {one.id: one.answer for one in asked}, {one.id: one.steps for one in asked}
-    scores: dict[str, Scores] = {}
+    scores: dict[str, ModelScores] = {}
     looks: dict[str, dict[str, Interval | int]] = {}
     for arm in sorted(paths, key=lambda name: name != REFERENCE):  # first the one that the others are compared with
         seeds = [read_attempts(path).values() for path in paths[arm]]
@@ -173,7 +173,7 @@ def write(study: Study, folder: Path, numbers: dict[str, Any], place: Path) -> P
     path = place / "results.json"
     others = runs.read_json(path) if path.exists() else {}
     runs.write_json(path, {**others, study.name: numbers})
-    runs.write_text(place / "results.md", findings.page(study.name, numbers))
+    runs.write_text(place / "results.md", study_page.page(study.name, numbers))
     copied = {picture: place / picture.name for picture in (folder / study.name / "report").glob("*.png")}
     for run in {member.run for member in members(study, folder)}:
         said = (*run.glob("*-*/stage.json"), *run.glob("train-*/model/z1.json"))
@@ -197,7 +197,7 @@ def _told(study: Study, key: tuple[str, int], paths: Sequence[Path]) -> dict[str
     }
 
 
-def _against(ours: Scores, theirs: Scores) -> dict[str, Any]:
+def _against(ours: ModelScores, theirs: ModelScores) -> dict[str, Any]:
     return {
         "difference": compared.difference(ours, theirs),
         "thinking_ratio": compared.ratio(ours.free()[1], theirs.free()[1]),
@@ -220,11 +220,13 @@ def _by_design(ours: Member, theirs: Member, study: Study) -> dict[str, Interval
 
 def by_design(ours: Member, theirs: Member, study: Study) -> Interval:
     """The ratio of thought ids that the teacher itself writes for the two arms, on programs of the test."""
-    from z1.engines.weights import load_model
+    from z1.model_files import load_model
 
     tokenizer = load_model(str(next(ours.run.glob("train-*/model"))), None).tokenizer
     asked = list(
-        collect(Wanted(PROGRAMS, "test", *recipes.needed(ours.recipe.curate, "curate").steps, study.problem_seed))
+        collect(
+            DatasetRequest(PROGRAMS, "test", *recipes.needed(ours.recipe.curate, "curate").steps, study.problem_seed)
+        )
     )
 
     def lengths(recipe: Recipe) -> dict[str, float]:

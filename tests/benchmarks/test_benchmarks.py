@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.benchmarks.made import MADE
-from z1.benchmarks import BENCHMARKS, Options, benchmark, fetch
+from z1.benchmarks import BENCHMARKS, LoadOptions, benchmark, fetch
 from z1.benchmarks.hub import ANY
 from z1.errors import UserError
 from z1.grading import Verdict
@@ -37,7 +37,7 @@ REPLIES["bigcodebench-hard-complete"] = REPLIES["bigcodebench-hard"]
 def first(name: str, folder: Path) -> Problem:
     MADE[name](folder)
     release = "release_v1" if name == "livecodebench" else ""
-    return benchmark(name).load(9, 1, Options(str(folder), release=release))[0]
+    return benchmark(name).load(9, 1, LoadOptions(str(folder), release=release))[0]
 
 
 def test_an_unknown_benchmark_is_refused_with_those_there_are() -> None:
@@ -74,7 +74,7 @@ def test_a_right_reply_is_right_and_a_wrong_one_wrong(name: str, tmp_path: Path)
 @pytest.mark.parametrize("name", MADE)
 def test_one_file_alone_is_read_as_well(name: str, tmp_path: Path) -> None:
     path = MADE[name](tmp_path)
-    assert benchmark(name).load(9, 1, Options(str(path)))[0].origin == name.removesuffix("-complete")
+    assert benchmark(name).load(9, 1, LoadOptions(str(path)))[0].origin == name.removesuffix("-complete")
 
 
 @pytest.mark.parametrize("name", MADE)
@@ -87,14 +87,14 @@ def test_offline_without_data_is_one_line_that_says_what_to_do(name: str) -> Non
 @pytest.mark.parametrize("name", MADE)
 def test_a_folder_without_the_file_names_it(name: str, tmp_path: Path) -> None:
     with pytest.raises(UserError, match=f"no {tmp_path}"):
-        benchmark(name).load(1, 0, Options(str(tmp_path)))
+        benchmark(name).load(1, 0, LoadOptions(str(tmp_path)))
 
 
 @pytest.mark.parametrize("name", MADE)
 def test_how_many(name: str, tmp_path: Path) -> None:
     MADE[name](tmp_path)
     row = benchmark(name)
-    options = Options(str(tmp_path), release="release_v1" if name == "livecodebench" else "")
+    options = LoadOptions(str(tmp_path), release="release_v1" if name == "livecodebench" else "")
     assert len(row.load(1, 0, options)) == 1
     every = row.load(10**6, 0, options)
     assert len({problem.id for problem in every}) == len(every)

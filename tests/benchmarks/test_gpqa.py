@@ -9,7 +9,7 @@ import pytest
 
 from tests.benchmarks.made import gpqa as made
 from tests.benchmarks.made import jsonl
-from z1.benchmarks import Options, benchmark
+from z1.benchmarks import LoadOptions, benchmark
 from z1.errors import UserError
 
 LOAD = benchmark("gpqa-diamond").load
@@ -17,14 +17,14 @@ LOAD = benchmark("gpqa-diamond").load
 
 def test_options_are_shuffled_by_the_seed(tmp_path: Path) -> None:
     path = str(made(tmp_path / "gpqa_diamond.csv", 400))
-    once, again, other = (LOAD(400, seed, Options(path)) for seed in (1, 1, 2))
+    once, again, other = (LOAD(400, seed, LoadOptions(path)) for seed in (1, 1, 2))
     assert once == again
     assert [p.answer for p in once] != [p.answer for p in other]
     assert all(70 < count < 130 for count in Counter(p.answer for p in once).values())
 
 
 def test_the_answer_is_the_letter_of_the_right_option(tmp_path: Path) -> None:
-    for problem in LOAD(9, 5, Options(str(made(tmp_path / "gpqa_diamond.csv")))):
+    for problem in LOAD(9, 5, LoadOptions(str(made(tmp_path / "gpqa_diamond.csv")))):
         assert f"\n{problem.answer}. right {problem.id.removeprefix('rec')}\n" in problem.question
         assert problem.question.endswith("with \\boxed{} in the end.")
         assert problem.kind == "Physics"
@@ -32,7 +32,7 @@ def test_the_answer_is_the_letter_of_the_right_option(tmp_path: Path) -> None:
 
 def test_the_order_does_not_depend_on_how_many_are_asked_for(tmp_path: Path) -> None:
     path = str(made(tmp_path / "gpqa_diamond.csv"))
-    assert LOAD(3, 1, Options(path)) == LOAD(14, 1, Options(path))[:3]
+    assert LOAD(3, 1, LoadOptions(path)) == LOAD(14, 1, LoadOptions(path))[:3]
 
 
 @pytest.mark.parametrize("letter", "AD")
@@ -40,11 +40,11 @@ def test_the_trap_that_every_right_option_stands_at_one_letter(tmp_path: Path, l
     """As LIMO's gpqa/test.jsonl has it: all 198 at A; and another at D."""
     path = jsonl(tmp_path / "test.jsonl", [{"question": f"q{n}\nA. x", "answer": letter} for n in range(198)])
     with pytest.raises(UserError, match=f"the right option at {letter} in all 198 rows; use the hub's own"):
-        LOAD(198, 1, Options(str(path)))
+        LOAD(198, 1, LoadOptions(str(path)))
     with pytest.raises(UserError, match="all 198 rows"):
-        LOAD(5, 1, Options(str(path)))
+        LOAD(5, 1, LoadOptions(str(path)))
 
 
 def test_letters_that_differ_are_no_trap(tmp_path: Path) -> None:
     path = jsonl(tmp_path / "test.jsonl", [{"question": f"q{n}", "answer": "ABCD"[n % 4]} for n in range(198)])
-    assert len(LOAD(198, 1, Options(str(path)))) == 198
+    assert len(LOAD(198, 1, LoadOptions(str(path)))) == 198

@@ -12,7 +12,7 @@ from huggingface_hub.errors import LocalEntryNotFoundError
 
 from tests.benchmarks.made import jsonl, parquet
 from z1.benchmarks import hub as hubs
-from z1.benchmarks.hub import Hub, Options, column, lines, paths, read, rows
+from z1.benchmarks.hub import Hub, LoadOptions, column, lines, paths, read, rows
 from z1.errors import UserError
 
 ROWS = [{"a": 1, "b": "ö\n\u2028"}, {"a": 2, "b": ""}]
@@ -68,7 +68,7 @@ def test_the_place_of_a_line_leads_back_to_it(tmp_path: Path) -> None:
 
 
 def test_nothing_is_chosen_where_nothing_is_said() -> None:
-    assert Options() == Options("", "", "", "")
+    assert LoadOptions() == LoadOptions("", "", "", "")
 
 
 def test_a_hub_that_cannot_be_reached_is_tried_once(monkeypatch: pytest.MonkeyPatch) -> None:

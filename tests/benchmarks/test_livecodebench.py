@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from tests.benchmarks.made import FUNCTION, STDIN, jsonl, packed
-from z1.benchmarks import Options, benchmark, livecodebench
+from z1.benchmarks import LoadOptions, benchmark, livecodebench
 from z1.errors import UserError
 from z1.grading import Verdict
 from z1.records import Problem
@@ -68,7 +68,7 @@ def test_too_much_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def load(folder: Path, **options: str) -> list[Problem]:
-    return benchmark("livecodebench").load(99, 0, Options(str(folder), **options))
+    return benchmark("livecodebench").load(99, 0, LoadOptions(str(folder), **options))
 
 
 @pytest.mark.parametrize(

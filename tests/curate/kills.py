@@ -60,7 +60,7 @@ def run(folder: Path, kills: int, seed: int = 0) -> dict[str, Any]:
         (folder / "plan.toml").write_text(recipe.replace("timeout_s = 20.0", "timeout_s = 1.0"))
         (folder / "problems.jsonl").write_text(rows)
         log = folder / "runs" / "asked" / "replies.jsonl"
-        command = [sys.executable, "-m", "z1.cli", "curate", "plan.toml"]
+        command = [sys.executable, "-m", "z1.cli.main", "curate", "plan.toml"]
         in_flight = []
         for _ in range(kills):
             begin = len(events(log))

@@ -13,12 +13,12 @@ from pathlib import Path
 import ray
 
 from tests.curate import test_shard
-from z1.curate import build, spread
+from z1.curate import builder, parallel
 from z1.errors import Fault
 
 
 def main(folder: Path) -> None:
-    build.BATCH = 6
+    builder.BATCH = 6
     here, there = folder / "here", folder / "there"
     test_shard.write(here)
     test_shard.write(there)
@@ -27,7 +27,7 @@ def main(folder: Path) -> None:
     test_shard.curate(there, ray=True)
     found = test_shard.made(there)
     try:
-        fault = str(list(spread.on_ray(sorted, [[2, 1], [1, "a"]])))
+        fault = str(list(parallel.on_ray(sorted, [[2, 1], [1, "a"]])))
     except Fault as error:
         fault = str(error)
     same = found == test_shard.made(here)

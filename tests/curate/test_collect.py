@@ -18,10 +18,10 @@ from hypothesis import strategies as st
 from z1.curate import LOG, collect
 from z1.errors import UserError
 from z1.recipe import CurateSettings, Kind
-from z1.records import Trajectories
+from z1.records import TrajectorySet
 from z1.runs import Log, read_lines
-from z1.world.identity import split
-from z1.world.programs import DRILLS
+from z1.synthetic.program_hash import split
+from z1.synthetic.programs import DRILLS
 
 LAW = settings(max_examples=5, deadline=None, derandomize=True)
 SETTINGS = CurateSettings(problems=24, steps=(1, 6), direct_up_to=2, compact_up_to=4)
@@ -53,7 +53,7 @@ collecting.collect(settings, int(sys.argv[2]), Path(sys.argv[3]), lambda count: 
 
 def test_programs_for_practice_are_of_the_kinds_named(tmp_path: Path) -> None:
     settings = CurateSettings(problems=12, steps=(3, 6), kinds=("letters", "words"))
-    found = read_lines(collect(settings, SEED, tmp_path, silent), Trajectories.from_json)
+    found = read_lines(collect(settings, SEED, tmp_path, silent), TrajectorySet.from_json)
     assert {item.problem.kind for item in found} == {"letters", "words"}
     assert set(get_args(Kind)) == set(DRILLS)
 
@@ -107,14 +107,14 @@ def test_progress_begins_with_what_is_there_and_is_told_after_it_is_written(
 
 def test_what_is_collected_are_training_problems_of_the_wanted_steps(tmp_path: Path) -> None:
     (tmp_path / LOG).write_bytes(undisturbed())
-    found = read_lines(tmp_path / LOG, Trajectories.from_json)
+    found = read_lines(tmp_path / LOG, TrajectorySet.from_json)
     assert len(found) == SETTINGS.problems
     assert {item.problem.steps for item in found} == set(range(1, 7))
     assert {split(item.problem.id, 0.1) for item in found} == {"train"}
 
 
 def test_a_world_without_such_a_problem_is_the_users_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("z1.world.source.FEWEST_DRAWS", 0)
+    monkeypatch.setattr("z1.synthetic.dataset.FEWEST_DRAWS", 0)
     nowhere = CurateSettings(problems=3, steps=(90, 90), direct_up_to=0, compact_up_to=0)
     with pytest.raises(UserError, match=r"none of 90 to 90 steps; widen curate\.steps"):
         collect(nowhere, SEED, tmp_path, silent)

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from tests.benchmarks.made import jsonl
-from z1 import world
+from z1 import synthetic
 from z1.benchmarks import BENCHMARKS
 from z1.curate import sources
 from z1.curate.contamination import Contamination
@@ -62,8 +62,8 @@ def test_a_row_that_asks_an_item_is_named_with_it(tmp_path: Path) -> None:
 
 def test_the_tests_of_the_built_in_worlds_are_told_by_identity() -> None:
     found = contamination(against=("world", "prose"))
-    wanted = [world.Wanted(1, part, 3, 9, 1, kind) for kind in found.worlds for part in ("train", "test")]
-    asked = [next(world.collect(one)) for one in wanted]
+    wanted = [synthetic.DatasetRequest(1, part, 3, 9, 1, kind) for kind in found.worlds for part in ("train", "test")]
+    asked = [next(synthetic.collect(one)) for one in wanted]
     reasons = [found.wrong(row(one.problem.question)) for one in asked]
     assert [reason.split(",")[0] for reason in reasons] == [
         "",

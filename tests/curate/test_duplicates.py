@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from z1.curate.duplicates import Seen
+from z1.curate.duplicates import ExactDedup
 from z1.curate.sources import Candidate
 
 
 def test_the_first_stays_and_the_others_name_it() -> None:
-    seen = Seen()
+    seen = ExactDedup()
     candidates = [
         Candidate("a", "p", "Q one?", "R  one."),
         Candidate("b", "p", "q ONE?", "r\none."),

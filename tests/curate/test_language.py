@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from z1.curate import checks
+from z1.curate import filters
 from z1.curate.language import foreign
 from z1.curate.plan import CheckSettings
 from z1.curate.sources import Candidate
@@ -29,6 +29,6 @@ def test_the_share_of_letters_of_other_scripts(question: str, response: str, sha
 
 def test_a_trajectory_over_the_share_goes() -> None:
     one = Candidate("a", "p", "Q", "abcdefghi 首", tokens=1)
-    assert checks.wrong(one, CheckSettings(language=0.09)) == "another language"
-    assert checks.wrong(one, CheckSettings(language=0.1)) == ""
-    assert checks.wrong(Candidate("a", "p", "Q", "首", tokens=1), CheckSettings(language=1)) == ""
+    assert filters.wrong(one, CheckSettings(language=0.09)) == "another language"
+    assert filters.wrong(one, CheckSettings(language=0.1)) == ""
+    assert filters.wrong(Candidate("a", "p", "Q", "首", tokens=1), CheckSettings(language=1)) == ""

@@ -8,17 +8,17 @@ from unittest import mock
 
 import pytest
 
-from z1.ask import shipped
-from z1.curate import measure, verify
-from z1.curate.measure import Wanted, lacking
+from z1.curate import measure, verification
+from z1.curate.measure import MeasureSettings, lacking
 from z1.curate.measure import measure as take
-from z1.curate.plan import Plan
+from z1.curate.plan import CuratePlan
 from z1.curate.sources import Candidate
 from z1.grading import Grade, Verdict
+from z1.llm import shipped
 
 
-def wanted(**tables: Any) -> Wanted:
-    return Wanted.of(Plan.model_validate({"name": "x", "source": ({"path": "t.jsonl"},), **tables}))
+def wanted(**tables: Any) -> MeasureSettings:
+    return MeasureSettings.of(CuratePlan.model_validate({"name": "x", "source": ({"path": "t.jsonl"},), **tables}))
 
 
 def one(response: str, **fields: Any) -> Candidate:
@@ -36,7 +36,7 @@ def test_tests_run_on_what_no_other_check_leaves_out() -> None:
     chosen = wanted(check={"tests": True, "longest": 10, "code": True})
     block = [one("```\na\n```", tests="t"), one("no code", tests="t"), one("```\nb\n```"), one("", tests="t")]
     block.append(one("```\na\n```", tests="t", verdict="wrong", fault="x"))
-    with mock.patch.object(verify, "grades", lambda due: [Grade(Verdict.WRONG, str(len(due)))] * len(due)):
+    with mock.patch.object(verification, "grades", lambda due: [Grade(Verdict.WRONG, str(len(due)))] * len(due)):
         found = take(chosen, block)
     assert [values.get("fault") for values in found] == ["1", None, None, None, None]
     assert [values["repetition"] for values in found] == [0.0] * 5

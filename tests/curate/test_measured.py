@@ -9,21 +9,21 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
-from z1.ask import shipped
-from z1.curate import verify
-from z1.curate.measure import Wanted
-from z1.curate.measured import LOG, Measured, digest
-from z1.curate.plan import Plan
+from z1.curate import verification
+from z1.curate.measure import MeasureSettings
+from z1.curate.measured import LOG, MeasureCache, digest
+from z1.curate.parallel import Function
+from z1.curate.plan import CuratePlan
 from z1.curate.sources import Candidate
-from z1.curate.spread import Function
 from z1.grading import Grade, Verdict
+from z1.llm import shipped
 
 BLOCK = [Candidate(f"c{n}", "p", "?", "x = 1\n" * n) for n in range(1, 5)]
 
 
-def wanted(**tables: Any) -> Wanted:
+def wanted(**tables: Any) -> MeasureSettings:
     tables = {"tokens": {"tokenizer": str(shipped())}, **tables}
-    return Wanted.of(Plan.model_validate({"name": "x", "source": ({"path": "t.jsonl"},), **tables}))
+    return MeasureSettings.of(CuratePlan.model_validate({"name": "x", "source": ({"path": "t.jsonl"},), **tables}))
 
 
 def never(_: Function, blocks: Iterable[list[Any]]) -> Iterator[list[Any]]:
@@ -33,37 +33,37 @@ def never(_: Function, blocks: Iterable[list[Any]]) -> Iterator[list[Any]]:
 
 
 def test_measured_once_whoever_asks(tmp_path: Path) -> None:
-    (first,) = Measured(wanted(), tmp_path).fill([BLOCK])
+    (first,) = MeasureCache(wanted(), tmp_path).fill([BLOCK])
     assert [one.tokens for one in first] == sorted(one.tokens or 0 for one in first) and first[0].repetition == 0
-    (again,) = Measured(wanted(), tmp_path).fill([list(reversed(BLOCK))], never)
+    (again,) = MeasureCache(wanted(), tmp_path).fill([list(reversed(BLOCK))], never)
     assert list(reversed(again)) == first
     assert len((tmp_path / LOG).read_text().splitlines()) == len(BLOCK)
 
 
 def test_logs_of_shards_count_and_a_torn_line_does_not(tmp_path: Path) -> None:
-    list(Measured(wanted(), tmp_path, "measured-1-of-2.jsonl").fill([BLOCK[::2]]))
-    list(Measured(wanted(), tmp_path, "measured-2-of-2.jsonl").fill([BLOCK[1::2]]))
-    list(Measured(wanted(), tmp_path).fill([BLOCK], never))
+    list(MeasureCache(wanted(), tmp_path, "measured-1-of-2.jsonl").fill([BLOCK[::2]]))
+    list(MeasureCache(wanted(), tmp_path, "measured-2-of-2.jsonl").fill([BLOCK[1::2]]))
+    list(MeasureCache(wanted(), tmp_path).fill([BLOCK], never))
     path = tmp_path / "measured-2-of-2.jsonl"
     path.write_bytes(path.read_bytes()[:-5])
-    torn = Measured(wanted(), tmp_path)
+    torn = MeasureCache(wanted(), tmp_path)
     assert [torn.lacks(torn.filled(one)) for one in BLOCK] == [False, False, False, True]
 
 
 def test_another_tokenizer_counts_anew_and_the_rest_stays(tmp_path: Path) -> None:
-    list(Measured(wanted(), tmp_path).fill([BLOCK]))
+    list(MeasureCache(wanted(), tmp_path).fill([BLOCK]))
     other = tmp_path / "other.json"
     facts = json.loads((shipped() / "tokenizer.json").read_text())
     other.write_text(json.dumps({**facts, "normalizer": {"type": "Lowercase"}}))
-    asked = Measured(wanted(tokens={"tokenizer": str(other)}), tmp_path)
+    asked = MeasureCache(wanted(tokens={"tokenizer": str(other)}), tmp_path)
     filled = asked.filled(BLOCK[0])
     assert filled.tokens is None and filled.repetition == 0
 
 
 def test_a_sources_own_count_gives_way_to_the_tokenizers(tmp_path: Path) -> None:
-    (block,) = Measured(wanted(), tmp_path).fill([[replace(BLOCK[0], tokens=99)]])
+    (block,) = MeasureCache(wanted(), tmp_path).fill([[replace(BLOCK[0], tokens=99)]])
     assert block[0].tokens != 99
-    (kept,) = Measured(wanted(tokens={}), tmp_path).fill([[replace(BLOCK[0], tokens=99)]])
+    (kept,) = MeasureCache(wanted(tokens={}), tmp_path).fill([[replace(BLOCK[0], tokens=99)]])
     assert kept[0].tokens == 99
 
 
@@ -76,9 +76,9 @@ def test_a_missing_verdict_is_tried_again_by_the_next_run_alone(tmp_path: Path) 
         return [Grade(Verdict.MISSING, "no sandbox")] * len(block)
 
     block = [replace(one, tests="t") for one in BLOCK]
-    with mock.patch.object(verify, "grades", failing):
+    with mock.patch.object(verification, "grades", failing):
         for _ in range(2):
-            measured = Measured(chosen, tmp_path)
+            measured = MeasureCache(chosen, tmp_path)
             for _ in range(2):
                 (found,) = measured.fill([block])
                 assert {one.fault for one in found} == {"no sandbox"}

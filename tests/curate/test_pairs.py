@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from z1.curate.pairs import Entry, draw, keep
+from z1.curate.pairs import CandidateRow, draw, keep
 from z1.curate.plan import PairSettings
 
 
-def entries() -> list[Entry]:
-    made = [Entry(f"{name}{n}", name, n) for name in ("a", "b") for n in (30, 10, 90, 50)]
-    return [*made, Entry("a1", "a", 1, "tests failed"), Entry("c5", "c", 5)]
+def entries() -> list[CandidateRow]:
+    made = [CandidateRow(f"{name}{n}", name, n) for name in ("a", "b") for n in (30, 10, 90, 50)]
+    return [*made, CandidateRow("a1", "a", 1, "tests failed"), CandidateRow("c5", "c", 5)]
 
 
 @pytest.mark.parametrize(
@@ -31,7 +31,7 @@ def test_what_stays(setting: str, staying: set[str]) -> None:
 
 
 def test_a_mix_keeps_one_a_problem_in_about_the_share_asked_for() -> None:
-    every = [Entry(f"{p}-{n}", str(p), n) for p in range(1000) for n in (1, 2)]
+    every = [CandidateRow(f"{p}-{n}", str(p), n) for p in range(1000) for n in (1, 2)]
     keep(every, PairSettings(keep="mix", long_share=0.3), 7)
     staying = [one for one in every if not one.why]
     assert len({one.problem for one in staying}) == len(staying) == 1000
@@ -39,7 +39,7 @@ def test_a_mix_keeps_one_a_problem_in_about_the_share_asked_for() -> None:
 
 
 def test_two_as_long_are_still_two() -> None:
-    (pair,) = keep([Entry("x", "p", 5), Entry("y", "p", 5)], PairSettings(), 0)
+    (pair,) = keep([CandidateRow("x", "p", 5), CandidateRow("y", "p", 5)], PairSettings(), 0)
     assert (pair.shortest.id, pair.longest.id, pair.ratio) == ("x", "y", 1)
 
 

@@ -13,7 +13,7 @@ SOURCE = 'name = "a"\n[[source]]\npath = "t.jsonl"\n'
 TEACHER = '[teacher]\nurl = "http://x"\nmodel = "m"\n'
 
 
-def read(folder: Path, text: str) -> plans.Plan:
+def read(folder: Path, text: str) -> plans.CuratePlan:
     (folder / "plan.toml").write_text(text)
     (folder / "t.jsonl").touch()
     return plans.read(folder / "plan.toml")

@@ -13,9 +13,9 @@ from z1.curate import LOG, ROWS, select
 from z1.curate.select import ASKED, level
 from z1.errors import UserError
 from z1.recipe import CurateSettings
-from z1.records import Problem, Row, Trajectories
+from z1.records import Problem, TrainingRow, TrajectorySet
 from z1.runs import Log, read_lines
-from z1.world.teacher import LEVELS
+from z1.synthetic.trajectories import LEVELS
 
 LAW = settings(max_examples=100, deadline=None, derandomize=True)
 
@@ -24,9 +24,9 @@ def thresholds(direct: int, compact: int) -> CurateSettings:
     return CurateSettings(problems=1, direct_up_to=direct, compact_up_to=compact)
 
 
-def trajectories(name: str, steps: int | None) -> Trajectories:
+def trajectories(name: str, steps: int | None) -> TrajectorySet:
     problem = Problem(name, f"What is {name}?", "7", "world", "count", steps)
-    return Trajectories(problem, {level: f"{level} {name}\n\n" for level in LEVELS}, "The answer is 7.", 1, 0)
+    return TrajectorySet(problem, {level: f"{level} {name}\n\n" for level in LEVELS}, "The answer is 7.", 1, 0)
 
 
 def log(folder: Path, steps: list[int | None]) -> None:
@@ -62,14 +62,14 @@ def test_a_longer_program_is_never_thought_about_at_less_length(direct: int, com
 def test_each_problem_gives_one_row_with_the_thought_of_its_level(tmp_path: Path) -> None:
     log(tmp_path, [1, 5, 3, 2, None])
     counts = select(thresholds(2, 4), tmp_path)
-    rows = read_lines(tmp_path / ROWS, Row.from_json)
+    rows = read_lines(tmp_path / ROWS, TrainingRow.from_json)
     assert counts == {"compact": 1, "direct": 3, "full": 1}
     assert rows == [
-        Row("p0", "What is p0?", "direct p0\n\n", "The answer is 7.", "direct", 1),
-        Row("p1", "What is p1?", "full p1\n\n", "The answer is 7.", "full", 5),
-        Row("p2", "What is p2?", "compact p2\n\n", "The answer is 7.", "compact", 3),
-        Row("p3", "What is p3?", "direct p3\n\n", "The answer is 7.", "direct", 2),
-        Row("p4", "What is p4?", "direct p4\n\n", "The answer is 7.", "direct", None),
+        TrainingRow("p0", "What is p0?", "direct p0\n\n", "The answer is 7.", "direct", 1),
+        TrainingRow("p1", "What is p1?", "full p1\n\n", "The answer is 7.", "full", 5),
+        TrainingRow("p2", "What is p2?", "compact p2\n\n", "The answer is 7.", "compact", 3),
+        TrainingRow("p3", "What is p3?", "direct p3\n\n", "The answer is 7.", "direct", 2),
+        TrainingRow("p4", "What is p4?", "direct p4\n\n", "The answer is 7.", "direct", None),
     ]
 
 
@@ -112,7 +112,7 @@ def base(**changes: object) -> CurateSettings:
 def test_a_base_is_taught_different_levels_of_a_problem_and_told_which(tmp_path: Path) -> None:
     log(tmp_path, [3] * 200)
     assert set(select(base(), tmp_path)) == set(SHARES)
-    rows = read_lines(tmp_path / ROWS, Row.from_json)
+    rows = read_lines(tmp_path / ROWS, TrainingRow.from_json)
     assert len(rows) == len({(row.id, row.level) for row in rows}) == 400
     assert all(row.question.endswith("\n" + ASKED[row.level]) for row in rows)
 
@@ -120,7 +120,7 @@ def test_a_base_is_taught_different_levels_of_a_problem_and_told_which(tmp_path:
 def test_a_base_never_answers_a_long_program_at_once_and_is_not_always_told(tmp_path: Path) -> None:
     log(tmp_path, [5] * 400)
     assert set(select(base(untold=0.5), tmp_path)) == {"compact", "full", "long"}
-    rows = read_lines(tmp_path / ROWS, Row.from_json)
+    rows = read_lines(tmp_path / ROWS, TrainingRow.from_json)
     told = sum("\n" in row.question for row in rows)
     assert 0.4 * len(rows) < told < 0.6 * len(rows)
 
@@ -130,7 +130,7 @@ def test_what_is_kept_has_at_most_so_many_characters_in_the_wanted_order(tmp_pat
     log(tmp_path, [1, 5, 3, 2, 12, 4])
     settings = thresholds(2, 4).model_copy(update={"order": order, "characters": 120})
     select(settings, tmp_path)
-    rows = read_lines(tmp_path / ROWS, Row.from_json)
+    rows = read_lines(tmp_path / ROWS, TrainingRow.from_json)
     sizes = [len(row.thought) for row in rows]
     assert 0 < sum(size + len("The answer is 7.") for size in sizes) <= 120
     assert len(rows) < 6

@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from z1 import cli_curate
-from z1.ask import shipped
-from z1.curate.build import DATASET
+from z1.cli import curate as cli_curate
+from z1.curate.builder import DATASET
 from z1.curate.shard import Shard, parse
 from z1.errors import UserError
+from z1.llm import shipped
 
 PLAN = f"""
 name = "x"
@@ -49,7 +49,7 @@ def made(folder: Path) -> dict[str, bytes]:
 
 
 def curate(folder: Path, **how: Any) -> None:
-    cli_curate.curate(folder / "plan.toml", folder / "runs", cli_curate.How(**how))
+    cli_curate.curate(folder / "plan.toml", folder / "runs", cli_curate.PlanOptions(**how))
 
 
 def test_merged_shards_are_the_unsharded_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from z1.curate import checks, sources
+from z1.curate import filters, sources
 from z1.curate.plan import CheckSettings, SourceSettings
 from z1.errors import UserError
 
@@ -85,7 +85,7 @@ def test_a_built_in_world_is_a_source_whose_teacher_is_the_interpreter(kind: Any
     assert (short.id, long.level, long.end) == (f"{short.problem}:direct", "full", "stop")
     assert len(short.response) < len(long.response) and long.response.endswith(short.response)
     settings = CheckSettings(answer=True, passed=True)
-    assert {checks.wrong(one, settings) for one in found} == {""}
+    assert {filters.wrong(one, settings) for one in found} == {""}
     assert {int(one.difficulty) for one in found} == {2, 3, 4, 5, 6}
     bare = list(sources.read(source.model_copy(update={"levels": ()})))
     assert [one.id for one in bare] == [one.problem for one in found[::2]]

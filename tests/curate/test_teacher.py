@@ -11,15 +11,15 @@ import pytest
 from tests.curate import kills
 from tests.curate.scripted_teacher import Script, Teacher, serving, text
 from z1.curate.plan import TeacherSettings
-from z1.curate.replies import REPLIES, Replies, asks
 from z1.curate.sources import Candidate
 from z1.curate.teacher import ask_all, parse
+from z1.curate.teacher_log import REPLIES, TeacherReplies, asks
 from z1.errors import EngineFault, UserError
 
 
 def ask(folder: Path, script: Script, count: int = 4, **settings: Any) -> tuple[Teacher, int, dict[str, float]]:
     """Ask `count` questions; the teacher, how many replies are missing, and the ledger."""
-    with serving(Teacher(script, hang_s=6)) as teacher, Replies(folder) as here:
+    with serving(Teacher(script, hang_s=6)) as teacher, TeacherReplies(folder) as here:
         given = {"wait_s": 0.01, "timeout_s": 20.0, "concurrency": 4, "tries": 4, **settings}
         chosen = TeacherSettings(url=teacher.url, model="m", levels={"plain": "{question}"}, **given)
         wanted = [one for n in range(count) for one in asks(Candidate(f"p{n}", f"p{n}", f"question {n}"), chosen)]
@@ -72,21 +72,21 @@ def test_a_refused_key_or_model_ends_it_with_one_line(status: str, tmp_path: Pat
 def test_a_dead_teacher_ends_it_before_every_problem_has_been_tried(tmp_path: Path) -> None:
     with pytest.raises(EngineFault, match="run the same command again"):
         ask(tmp_path, lambda *_: "fail", count=50, tries=2)
-    with Replies(tmp_path) as here:
+    with TeacherReplies(tmp_path) as here:
         assert here.ledger((0, 0))["faults"] < 50
 
 
 def test_nobody_at_the_address_is_a_fault_that_cost_nothing(tmp_path: Path) -> None:
     chosen = TeacherSettings(url="http://127.0.0.1:9/v1", model="m", wait_s=0.0, tries=1, concurrency=1)
     wanted = [one for n in range(3) for one in asks(Candidate(f"p{n}", f"p{n}", f"q{n}"), chosen)]
-    with Replies(tmp_path) as here, pytest.raises(EngineFault, match="connection"):
+    with TeacherReplies(tmp_path) as here, pytest.raises(EngineFault, match="connection"):
         ask_all(wanted, chosen, here, lambda _: None)
-    with Replies(tmp_path) as here:
+    with TeacherReplies(tmp_path) as here:
         assert here.ledger((0, 0))["lost_unknown"] == 0
 
 
 def test_never_more_in_flight_than_the_plan_says_and_the_plan_goes_out_as_it_is(tmp_path: Path) -> None:
-    with serving(Teacher(wait_s=0.02)) as teacher, Replies(tmp_path) as here:
+    with serving(Teacher(wait_s=0.02)) as teacher, TeacherReplies(tmp_path) as here:
         chosen = TeacherSettings(url=teacher.url, model="m", concurrency=3, max_tokens=77, top_p=0.5, temperature=0.7)
         wanted = [one for n in range(12) for one in asks(Candidate(f"p{n}", f"p{n}", f"q{n}"), chosen)]
         assert ask_all(wanted, chosen, here, lambda _: None) == 0
@@ -96,7 +96,7 @@ def test_never_more_in_flight_than_the_plan_says_and_the_plan_goes_out_as_it_is(
 
 
 def test_problems_that_read_the_same_are_asked_once(tmp_path: Path) -> None:
-    with serving(Teacher()) as teacher, Replies(tmp_path) as here:
+    with serving(Teacher()) as teacher, TeacherReplies(tmp_path) as here:
         chosen = TeacherSettings(url=teacher.url, model="m")
         wanted = [one for n in range(3) for one in asks(Candidate(f"p{n}", f"p{n}", "the same"), chosen)]
         assert ask_all(wanted, chosen, here, lambda _: None) == 0

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 from tokenizers import Tokenizer
 
-from z1.ask import shipped
-from z1.curate.tokens import BATCH, Tokens
+from z1.curate.tokens import BATCH, TokenCounter
 from z1.errors import UserError
+from z1.llm import shipped
 
 TEXTS = ["", "print(3 + 4)", "é\ud83d\ude00".encode("utf-16", "surrogatepass").decode("utf-16"), "print(3 + 4)"]
 
@@ -17,16 +17,16 @@ TEXTS = ["", "print(3 + 4)", "é\ud83d\ude00".encode("utf-16", "surrogatepass").
 def test_the_tokenizers_own_counts() -> None:
     plain = Tokenizer.from_file(str(shipped() / "tokenizer.json"))
     texts = [*TEXTS, *(f"s = {n}" for n in range(BATCH + 3))]
-    found = Tokens(str(shipped())).sizes(texts)
+    found = TokenCounter(str(shipped())).sizes(texts)
     assert found == [len(plain.encode(text, add_special_tokens=False).ids) for text in texts]
 
 
 def test_a_tokenizer_is_known_by_what_it_is_and_not_by_where_it_lies(tmp_path: Path) -> None:
     (tmp_path / "tokenizer.json").write_bytes((shipped() / "tokenizer.json").read_bytes())
-    assert Tokens(str(tmp_path)).hash == Tokens(str(shipped() / "tokenizer.json")).hash
+    assert TokenCounter(str(tmp_path)).hash == TokenCounter(str(shipped() / "tokenizer.json")).hash
 
 
 def test_what_is_no_tokenizer_is_named(tmp_path: Path) -> None:
     (tmp_path / "tokenizer.json").write_text("{}")
     with pytest.raises(UserError, match="tokenizer: got"):
-        Tokens(str(tmp_path))
+        TokenCounter(str(tmp_path))

@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable, Sequence
 
 import pytest
 
-from z1.engines import Drive, Engine, Reason, Sampling, drive
+from z1.engines import DriverOptions, Engine, Reason, Sampling, drive
 from z1.errors import EngineFault
 from z1.think import Flow, Window
 
@@ -21,10 +21,10 @@ PLAIN = Sampling()
 Law = Callable[[Engine, Sequence[int]], Awaitable[None]]
 
 
-async def ids_of(engine: Engine, prompt: Sequence[int], window: Window, how: Drive | None = None) -> list[int]:
+async def ids_of(engine: Engine, prompt: Sequence[int], window: Window, how: DriverOptions | None = None) -> list[int]:
     session = await engine.open(prompt, PLAIN)
     try:
-        return (await drive(Flow(window, session.room), session, how or Drive())).ids
+        return (await drive(Flow(window, session.free_tokens), session, how or DriverOptions())).token_ids
     finally:
         await session.close()
 
@@ -36,15 +36,15 @@ def windows(hint: tuple[int, ...]) -> list[Window]:
 async def two_passes(engine: Engine, prompt: Sequence[int], window: Window) -> list[int]:
     """The reference's way: think, throw the context away, read all of it again, answer."""
     thought: tuple[int, ...] = ()
-    if window.thinking:
+    if window.thinking_budget:
         first = await engine.open(prompt, PLAIN)
-        thought = (await first.sample(window.thinking)).ids
+        thought = (await first.sample(window.thinking_budget)).token_ids
         await first.close()
     forced = Flow(window, 10_000)
     forced.came(thought) if thought else None
-    hint = getattr(forced.next(), "ids", ())
+    hint = getattr(forced.next(), "token_ids", ())
     second = await engine.open([*prompt, *thought, *hint], PLAIN)
-    answer = (await second.sample(window.answer)).ids
+    answer = (await second.sample(window.max_answer_tokens)).token_ids
     await second.close()
     return [*thought, *hint, *answer]
 
@@ -53,8 +53,8 @@ async def agreement(engine: Engine, prompt: Sequence[int]) -> None:
     """By call, by token, in a batch and in two passes: the same ids."""
     chosen = windows(tuple(prompt[:3]))
     alone = [await ids_of(engine, prompt, window) for window in chosen]
-    by_token = [await ids_of(engine, prompt, window, Drive(chunk=1)) for window in chosen]
-    batch = await asyncio.gather(*(ids_of(engine, prompt, window, Drive(chunk=3)) for window in chosen * 3))
+    by_token = [await ids_of(engine, prompt, window, DriverOptions(chunk=1)) for window in chosen]
+    batch = await asyncio.gather(*(ids_of(engine, prompt, window, DriverOptions(chunk=3)) for window in chosen * 3))
     assert by_token == alone
     assert batch == alone * 3
     assert [await two_passes(engine, prompt, window) for window in chosen] == alone
@@ -63,12 +63,12 @@ async def agreement(engine: Engine, prompt: Sequence[int]) -> None:
 async def forced_ids_count(engine: Engine, prompt: Sequence[int]) -> None:
     """Ids that are forced are context: what comes after is what would come after a prompt that held them."""
     session = await engine.open(prompt, PLAIN)
-    room = session.room
+    room = session.free_tokens
     await session.append(prompt[:2])
-    assert session.room == room - 2
-    joined = (await session.sample(6)).ids
+    assert session.free_tokens == room - 2
+    joined = (await session.sample(6)).token_ids
     other = await engine.open([*prompt, *prompt[:2]], PLAIN)
-    assert (await other.sample(6)).ids == joined
+    assert (await other.sample(6)).token_ids == joined
     await session.close()
     await other.close()
 
@@ -79,15 +79,15 @@ async def forks_agree(engine: Engine, prompt: Sequence[int]) -> None:
     await origin.sample(4)
     fork = await origin.fork()
     await fork.append(prompt[:1])
-    turned = (await fork.sample(5)).ids
-    straight = (await origin.sample(5)).ids
+    turned = (await fork.sample(5)).token_ids
+    straight = (await origin.sample(5)).token_ids
     again = await engine.open(prompt, PLAIN)
-    assert (await again.sample(9)).ids[4:] == straight
+    assert (await again.sample(9)).token_ids[4:] == straight
     await again.close()
     replay = await engine.open(prompt, PLAIN)
     await replay.sample(4)
     await replay.append(prompt[:1])
-    assert (await replay.sample(5)).ids == turned
+    assert (await replay.sample(5)).token_ids == turned
     for session in (origin, fork, replay):
         await session.close()
 
@@ -102,9 +102,9 @@ async def interrupt_keeps(engine: Engine, prompt: Sequence[int]) -> None:
     session.interrupt()
     first = await task
     assert first.reason in (Reason.INTERRUPTED, Reason.LIMIT)
-    rest = (await session.sample(20 - len(first.ids))).ids if len(first.ids) < 20 else ()
+    rest = (await session.sample(20 - len(first.token_ids))).token_ids if len(first.token_ids) < 20 else ()
     whole = await engine.open(prompt, PLAIN)
-    assert (await whole.sample(20)).ids == first.ids + rest
+    assert (await whole.sample(20)).token_ids == first.token_ids + rest
     await session.close()
     await whole.close()
 
@@ -112,48 +112,48 @@ async def interrupt_keeps(engine: Engine, prompt: Sequence[int]) -> None:
 async def coming_is_seen(engine: Engine, prompt: Sequence[int]) -> None:
     """What came so far of a sample under way is the beginning of it, and nothing before and after."""
     session = await engine.open(prompt, PLAIN)
-    assert not session.coming
+    assert not session.pending_token_ids
     task = asyncio.create_task(session.sample(24))
     seen: list[tuple[int, ...]] = []
     while not task.done():
-        seen.append(tuple(session.coming))
+        seen.append(tuple(session.pending_token_ids))
         await asyncio.sleep(0)
-    ids = (await task).ids
+    ids = (await task).token_ids
     assert all(ids[: len(part)] == part for part in seen)
-    assert not session.coming
+    assert not session.pending_token_ids
     await session.close()
 
 
 async def stops_end(engine: Engine, prompt: Sequence[int]) -> None:
     """A stop id ends a sample, and is its last id."""
     free = await engine.open(prompt, PLAIN)
-    ids = (await free.sample(8)).ids
+    ids = (await free.sample(8)).token_ids
     await free.close()
     stop = ids[5]
-    session = await engine.open(prompt, Sampling(stops=frozenset({stop})))
+    session = await engine.open(prompt, Sampling(stop_token_ids=frozenset({stop})))
     sampled = await session.sample(8)
     assert sampled.reason is Reason.STOP
-    assert sampled.ids == ids[: ids.index(stop) + 1]
+    assert sampled.token_ids == ids[: ids.index(stop) + 1]
     await session.close()
 
 
 async def never_holds(engine: Engine, prompt: Sequence[int]) -> None:
     """What may not come does not come, and is free again in the next sample; sequences where the engine can."""
-    if not engine.capabilities.forbids:
+    if not engine.capabilities.max_forbidden_length:
         return
     session = await engine.open(prompt, PLAIN)
-    ids = (await session.sample(8)).ids
+    ids = (await session.sample(8)).token_ids
     never = tuple((token,) for token in sorted(set(ids[:2])))
     stops = Sampling(frozenset(never[0]))
     bound = await engine.open(prompt, stops)
     kept = await bound.sample(8, never)
-    assert (len(kept.ids), kept.reason) == (8, Reason.LIMIT)
-    assert not {token for (token,) in never} & set(kept.ids)
-    again = await engine.open([*prompt, *kept.ids], stops)
+    assert (len(kept.token_ids), kept.reason) == (8, Reason.LIMIT)
+    assert not {token for (token,) in never} & set(kept.token_ids)
+    again = await engine.open([*prompt, *kept.token_ids], stops)
     assert await bound.sample(3) == await again.sample(3)
     pair = await engine.open(prompt, PLAIN)
-    if engine.capabilities.forbids > 1:
-        first, second = (await pair.sample(2, (ids[:2],))).ids
+    if engine.capabilities.max_forbidden_length > 1:
+        first, second = (await pair.sample(2, (ids[:2],))).token_ids
         assert first == ids[0] and second != ids[1]
     for one in (session, bound, again, pair):
         await one.close()
@@ -161,27 +161,29 @@ async def never_holds(engine: Engine, prompt: Sequence[int]) -> None:
 
 async def scores_are_told(engine: Engine, prompt: Sequence[int]) -> None:
     """A score for each id where they are asked for, its own among the best where it is one of them; nowhere else."""
-    if not engine.capabilities.logprobs:
+    if not engine.capabilities.has_logprobs:
         return
     plain = await engine.open(prompt, PLAIN)
-    ids = (await plain.sample(6)).ids
-    assert not plain.scores
+    ids = (await plain.sample(6)).token_ids
+    assert not plain.logprobs
     session = await engine.open(prompt, Sampling(logprobs=3))
-    seen = [*(await session.sample(4)).ids]
+    seen = [*(await session.sample(4)).token_ids]
     await session.append(prompt[:1])
     assert tuple(seen) == ids[:4]
-    seen += (await session.sample(2)).ids
+    seen += (await session.sample(2)).token_ids
     fork = await session.fork()
     await fork.sample(1)
-    assert (len(session.scores), len(fork.scores)) == (6, 1)
-    for token, score in zip(seen, session.scores, strict=True):
+    assert (len(session.logprobs), len(fork.logprobs)) == (6, 1)
+    for token, score in zip(seen, session.logprobs, strict=True):
         best = [logprob for _, logprob in score.top]
         assert len(best) <= 3 and best == sorted(best, reverse=True)
         assert score.logprob == best[0] and token in [one for one, logprob in score.top if logprob == best[0]]
         assert sum(map(math.exp, best)) <= 1 + 1e-5
     only = await engine.open(prompt, Sampling(logprobs=0))
     await only.sample(1)
-    assert only.scores[0].top == () and only.scores[0].logprob == pytest.approx(session.scores[0].logprob, abs=1e-5)
+    assert only.logprobs[0].top == () and only.logprobs[0].logprob == pytest.approx(
+        session.logprobs[0].logprob, abs=1e-5
+    )
     for one in (plain, session, fork, only):
         await one.close()
 
@@ -190,11 +192,11 @@ async def limits_hold(engine: Engine, prompt: Sequence[int]) -> None:
     """Never more ids than fit, and closing twice is no fault."""
     session = await engine.open(prompt, PLAIN)
     with pytest.raises(EngineFault):
-        await session.sample(session.room + 1)
+        await session.sample(session.free_tokens + 1)
     with pytest.raises(EngineFault):
         await session.sample(0)
     with pytest.raises(EngineFault):
-        await session.append([1] * (session.room + 1))
+        await session.append([1] * (session.free_tokens + 1))
     await session.close()
     await session.close()
 

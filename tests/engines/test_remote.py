@@ -15,13 +15,14 @@ import pytest
 from tests.engines import conformance
 from tests.engines.upstream import Upstream, serving
 from tests.serve import conftest as second
-from z1 import world
-from z1.ask import Options, ask, shipped
-from z1.engines import Engine, Reason, Sampling, local
+from z1 import synthetic
+from z1.engines import Engine, Reason, Sampling
 from z1.engines import remote as engines
+from z1.engines.local import engine as local
 from z1.engines.remote import RemoteEngine
 from z1.engines.scripted import Characters, Script, ScriptedEngine
 from z1.errors import EngineFault, UserError
+from z1.llm import GenerationOptions, ask, shipped
 
 PROMPT = [ord(letter) for letter in "what is it?"]
 
@@ -52,7 +53,7 @@ def test_law_holds(law: conformance.Law, ids: bool) -> None:
 
 def test_what_an_upstream_can_do_is_asked_of_it() -> None:
     async def seen(engine: RemoteEngine) -> tuple[str, int, bool]:
-        return engine.there, engine.length, engine.capabilities.ids
+        return engine.there, engine.max_model_len, engine.capabilities.has_token_ids
 
     assert with_engine(Upstream(letters), seen) == ("made", 400, True)
     assert with_engine(Upstream(letters, ids=False), seen) == ("made", 400, False)
@@ -65,7 +66,7 @@ def test_a_reply_ends_where_the_upstream_ends_it(ids: bool) -> None:
 
     async def asked(engine: RemoteEngine) -> tuple[str, str, int]:
         engine.profile = "plain"
-        reply = await ask(engine, "hi", Options(answer=20))
+        reply = await ask(engine, "hi", GenerationOptions(max_answer_tokens=20))
         return reply.text, reply.end, reply.ledger.stop
 
     assert with_engine(Upstream(script, ids=ids), asked) == ("well\n\nIt is 4.", "stop", 1)
@@ -81,8 +82,8 @@ def test_what_goes_wrong_there_is_a_fault_and_is_not_sent_twice(fault: int | str
         with pytest.raises(EngineFault, match="upstream"):
             await session.sample(9)
         assert len(upstream.asked) == 1
-        assert session.room == 400 - len(PROMPT)
-        return (await session.sample(9)).ids
+        assert session.free_tokens == 400 - len(PROMPT)
+        return (await session.sample(9)).token_ids
 
     context = list(PROMPT)
     for _ in range(9):
@@ -158,7 +159,7 @@ def test_a_cancelled_sample_closes_its_stream() -> None:
     async def given_up(engine: RemoteEngine) -> None:
         session = await engine.open(PROMPT, Sampling())
         task = asyncio.create_task(session.sample(4000))
-        while not session.coming:
+        while not session.pending_token_ids:
             await asyncio.sleep(0.001)
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
@@ -226,17 +227,17 @@ def test_law_holds_in_front_of_a_second_z1(law: conformance.Law) -> None:
         upstream = engines.Upstream(f"{url}/v1")
         async with RemoteEngine(upstream, Characters(), ("made up", "z1-tiny")) as engine:
             await law(engine, PROMPT)
-            return engine.length, engine.capabilities.ids, engine.keeps_windows
+            return engine.max_model_len, engine.capabilities.has_token_ids, engine.keeps_windows
 
-    with second.serving(ScriptedEngine(letters, length=120)) as there:
+    with second.serving(ScriptedEngine(letters, max_model_len=120)) as there:
         assert asyncio.run(held(there.url)) == (120, True, False)
         assert there.idle()
 
 
 def test_a_window_through_a_second_z1_is_that_of_the_model_behind_it() -> None:
     """Its own end and its markers are the first z1's business; the second gives ids."""
-    here = local.load(shipped(), local.LocalSettings(slots=2, length=512, deterministic=True))
-    asked = [Options(window=window, answer=24) for window in (0, 9, 200)]
+    here = local.load(shipped(), local.LocalSettings(max_num_seqs=2, max_model_len=512, deterministic=True))
+    asked = [GenerationOptions(thinking_budget=window, max_answer_tokens=24) for window in (0, 9, 200)]
 
     async def replies(engine: Engine) -> list[Any]:
         async with engine:
@@ -246,12 +247,14 @@ def test_a_window_through_a_second_z1_is_that_of_the_model_behind_it() -> None:
         async with engine:
             await conformance.never_holds(engine, [5, 6, 7, 20])
 
-    with second.serving(local.load(shipped(), local.LocalSettings(slots=2, length=512, deterministic=True))) as there:
+    with second.serving(
+        local.load(shipped(), local.LocalSettings(max_num_seqs=2, max_model_len=512, deterministic=True))
+    ) as there:
         upstream = engines.Upstream(f"{there.url}/v1")
         assert asyncio.run(replies(engines.load(upstream, str(shipped())))) == asyncio.run(replies(here))
         remote = engines.load(upstream, str(shipped()))
         asyncio.run(bound(remote))
-        assert remote.capabilities.forbids == 1
+        assert remote.capabilities.max_forbidden_length == 1
 
 
 @pytest.mark.timeout(1500)
@@ -263,8 +266,12 @@ def test_vllm_over_loopback_keeps_every_law(vllm_server: str) -> None:
             for law in conformance.LAWS:
                 await law(engine, [5, 6, 7, 20, 33, 41, 9, 11])
             stopped = await (await engine.open([5, 6], Sampling(frozenset(range(385))))).sample(4)
-            assert (len(stopped.ids), stopped.reason) == (1, Reason.STOP)
-            return engine.capabilities.ids and engine.keeps_windows and engine.capabilities.forbids == 1
+            assert (len(stopped.token_ids), stopped.reason) == (1, Reason.STOP)
+            return (
+                engine.capabilities.has_token_ids
+                and engine.keeps_windows
+                and engine.capabilities.max_forbidden_length == 1
+            )
 
     assert asyncio.run(run())
 
@@ -280,7 +287,7 @@ YES: Any = {"type": "json_schema", "json_schema": {"name": "yes", "schema": {"en
 def test_tools_and_schemas_are_vllms_through_z1_with_a_budget_beside_them_where_vllm_keeps_it(
     vllm_server: str, stream: bool
 ) -> None:
-    question = world.recognise("s = 0\nfor i in range(9):\n    s = s + i * 2\nprint(s)") or ""
+    question = synthetic.recognise("s = 0\nfor i in range(9):\n    s = s + i * 2\nprint(s)") or ""
 
     def said(url: str, **body: Any) -> tuple[str, str, str, str]:
         """Content, the calls' names and arguments, and how it ended, as the official client puts them together."""

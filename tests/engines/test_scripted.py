@@ -20,15 +20,15 @@ def keyed(context: Sequence[int]) -> int:
 
 @pytest.mark.parametrize("law", conformance.LAWS, ids=lambda law: law.__name__)
 def test_law_holds(law: conformance.Law) -> None:
-    asyncio.run(law(ScriptedEngine(keyed, length=200), [10, 11, 12, 13]))  # type: ignore[arg-type]
+    asyncio.run(law(ScriptedEngine(keyed, max_model_len=200), [10, 11, 12, 13]))  # type: ignore[arg-type]
 
 
 def test_a_script_replays_its_reply_and_answers_its_hint() -> None:
     engine = ScriptedEngine(Script({"why?": "because"}, {"why?": "so"}, " now: "))
 
     async def say(prompt: str) -> str:
-        session = await engine.open(Characters().encode(prompt), Sampling(stops=frozenset({3})))
-        return Characters().decode(list((await session.sample(20)).ids), skip_special_tokens=True)
+        session = await engine.open(Characters().encode(prompt), Sampling(stop_token_ids=frozenset({3})))
+        return Characters().decode(list((await session.sample(20)).token_ids), skip_special_tokens=True)
 
     assert asyncio.run(say("why?")) == "because"
     assert asyncio.run(say("why?bec now: ")) == "so"
@@ -38,4 +38,4 @@ def test_a_script_replays_its_reply_and_answers_its_hint() -> None:
 
 def test_a_prompt_that_does_not_fit_is_refused() -> None:
     with pytest.raises(UserError, match="4 ids"):
-        asyncio.run(ScriptedEngine(keyed, length=4).open([1, 2, 3, 4], Sampling()))
+        asyncio.run(ScriptedEngine(keyed, max_model_len=4).open([1, 2, 3, 4], Sampling()))

@@ -84,7 +84,7 @@ def test_nothing_in_common_is_a_fault() -> None:
     with pytest.raises(Fault, match="no problem in common"):
         against(OURS, others)
     with pytest.raises(Fault, match="no window in common"):
-        against([one for one in OURS if one.window == 4], THEIRS)
+        against([one for one in OURS if one.thinking_budget == 4], THEIRS)
 
 
 def test_a_model_that_thinks_nothing_has_no_ratio() -> None:

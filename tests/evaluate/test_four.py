@@ -15,12 +15,12 @@ from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import PreTrainedTokenizerFast, Qwen2Config, Qwen2ForCausalLM
 
 from tests.benchmarks.made import MADE
-from z1 import chat, evaluate, report, runs
-from z1.benchmarks import Benchmark, Options, benchmark
-from z1.chat import Profile
-from z1.engines.local import LocalSettings, load
+from z1 import evaluate, profiles, report, runs
+from z1.benchmarks import Benchmark, LoadOptions, benchmark
+from z1.engines.local.engine import LocalSettings, load
 from z1.engines.protocol import Engine
 from z1.engines.scripted import Script, ScriptedEngine
+from z1.profiles import Profile
 from z1.records import Problem
 
 FOUR = ("math500", "gpqa-diamond", "livecodebench", "bigcodebench-hard")
@@ -37,7 +37,7 @@ CODE = {
 def problems(name: str, folder: Path, count: int = 2) -> tuple[Benchmark, list[Problem]]:
     MADE[name](folder)
     row = benchmark(name)
-    options = Options(str(folder), release="release_v1" if name == "livecodebench" else "")
+    options = LoadOptions(str(folder), release="release_v1" if name == "livecodebench" else "")
     return row, row.load(count, 1, options)
 
 
@@ -67,13 +67,15 @@ def run(engine: Engine, name: str, folder: Path, windows: tuple[int, ...], count
 
 @pytest.mark.parametrize("name", FOUR)
 def test_written_answers_of_known_score(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(chat.PROFILES, "told", Profile("told", hint="\n\nso:\n", hint_at_once="so:\n", stops=("\x03",)))
+    monkeypatch.setitem(
+        profiles.PROFILES, "told", Profile("told", hint="\n\nso:\n", no_thinking_hint="so:\n", stop_tokens=("\x03",))
+    )
     row, asked = problems(name, tmp_path / "data")
     prompts = [row.messages(problem)[-1]["content"] for problem in asked]
     said = dict(zip(prompts, answers(name, asked), strict=True))
     thoughts = {prompt: f"{'hm ' * 30}\n{answer}" for prompt, answer in said.items()}
     script = Script(thoughts, said, "so:\n")
-    numbers = run(ScriptedEngine(script, length=20_000, profile="told"), name, tmp_path, (0, 40))
+    numbers = run(ScriptedEngine(script, max_model_len=20_000, profile="told"), name, tmp_path, (0, 40))
     share = 1 / len(asked)
     assert [point["window"] for point in numbers["points"]] == [0, 40, None]
     for point in numbers["points"]:
@@ -105,7 +107,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.parametrize("name", FOUR)
 def test_random_weights_with_a_long_context(name: str, tmp_path: Path, model: Path) -> None:
-    numbers = run(load(str(model), LocalSettings(slots=6)), name, tmp_path, (0, 8), 1)
+    numbers = run(load(str(model), LocalSettings(max_num_seqs=6)), name, tmp_path, (0, 8), 1)
     for point in numbers["points"]:
         assert point["missing"] == 0
         assert point["accuracy"][1] == 0

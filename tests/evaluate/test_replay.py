@@ -9,18 +9,20 @@ from pathlib import Path
 
 import pytest
 
-from z1.chat import HINT, profile
 from z1.engines.scripted import Script, ScriptedEngine
 from z1.errors import Fault, UserError
 from z1.evaluate import Sweep, evaluate, read_attempts
-from z1.evaluate.replay import Saving, requests, savings, traffic
+from z1.evaluate.replay import ReplaySavings, requests, savings, traffic
+from z1.profiles import HINT, profile
 from z1.records import Attempt
 
 ANSWERS = {"one": ("1", "1"), "two": ("2", "9"), "three": ("3", "3"), "four": ("4", "4")}
 """What each says after full thinking, and when it is shifted."""
 
 REPLIES = {q: f"it is {full}, I think\n\nThe final answer is \\boxed{{{full}}}." for q, (full, _) in ANSWERS.items()}
-SCRIPT = Script(REPLIES, {q: f"{short}}}." for q, (_, short) in ANSWERS.items()}, HINT + profile("z1-tiny").prefix)
+SCRIPT = Script(
+    REPLIES, {q: f"{short}}}." for q, (_, short) in ANSWERS.items()}, HINT + profile("z1-tiny").answer_prefix
+)
 
 
 def written(folder: Path, lines: list[object]) -> Path:
@@ -43,7 +45,7 @@ def replayed(folder: Path) -> list[Attempt]:
 
 def test_what_windows_save_and_change(tmp_path: Path) -> None:
     short, long = savings(replayed(tmp_path), price=10.0)
-    assert (short.window, short.requests, short.missing, short.shifted) == (6, 4, 0, 1.0)
+    assert (short.thinking_budget, short.requests, short.missing, short.shifted) == (6, 4, 0, 1.0)
     assert short.changed[1] == 0.25 and short.changed[0] > 0  # the second one's answer
     assert short.thought[1] == 6 and 0.6 < short.thought_saved[1] < 0.8
     assert short.money is not None and short.money[1] == pytest.approx(short.paid_saved[1] / 100)
@@ -52,9 +54,9 @@ def test_what_windows_save_and_change(tmp_path: Path) -> None:
 
 def test_missing_requests_are_counted_and_left_out(tmp_path: Path) -> None:
     attempts = replayed(tmp_path)
-    attempts[0] = replace(attempts[0], verdict="missing", ids=[], spans=[], texts=[])
-    rows = {row.window: row for row in savings(attempts)}
-    lost: Saving = rows[6] if attempts[0].window == 6 else rows[500]
+    attempts[0] = replace(attempts[0], verdict="missing", token_ids=[], spans=[], texts=[])
+    rows = {row.thinking_budget: row for row in savings(attempts)}
+    lost: ReplaySavings = rows[6] if attempts[0].thinking_budget == 6 else rows[500]
     assert (lost.requests, lost.missing, lost.money) == (3, 1, None)
     with pytest.raises(Fault, match="every request is missing"):
         savings([replace(attempt, verdict="missing") for attempt in attempts])

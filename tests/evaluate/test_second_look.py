@@ -6,7 +6,7 @@ import pytest
 
 from z1.evaluate.second_look import second_look
 from z1.records import Attempt
-from z1.world.teacher import CHECK
+from z1.synthetic.trajectories import CHECK
 
 ANSWERS = {"p": "7", "q": "7", "r": "7"}
 OURS = {"p": 1.0, "q": 0.5, "r": 0.0}

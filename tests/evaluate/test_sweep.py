@@ -8,17 +8,17 @@ from dataclasses import replace
 
 import pytest
 
-from z1 import chat
+from z1 import profiles
 from z1.benchmarks import Benchmark, benchmark
-from z1.chat import Profile
-from z1.engines import Drive, Sampling, drive
+from z1.engines import DriverOptions, Sampling, drive
 from z1.engines.scripted import Script, ScriptedEngine, ScriptedSession
 from z1.errors import EngineFault
 from z1.evaluate.sweep import Sweep, sweep
+from z1.profiles import Profile
 from z1.records import Problem
 from z1.think import Flow
 
-HINT = "".join((chat.PROFILES["z1-tiny"].hint, chat.PROFILES["z1-tiny"].prefix))
+HINT = "".join((profiles.PROFILES["z1-tiny"].hint, profiles.PROFILES["z1-tiny"].answer_prefix))
 REPLY = "a = 3\nb = 4\n\nThe final answer is \\boxed{4}."
 PROBLEM = Problem("p1", "what?", "4", "test", "", 2)
 WINDOWS = (0, 1, 5, 12, 13, 14, 25, 31, 32, 33, 60)
@@ -33,10 +33,12 @@ def setting(made: ScriptedEngine, answer: int = 40) -> Sweep:
 
 
 async def alone(made: ScriptedEngine, thinking: int | None, answer: int) -> Flow:
-    profile, tokens = chat.profile("z1-tiny"), made.tokenizer
-    session = await made.open(tokens.encode("what?"), Sampling(chat.stop_ids(tokens, profile)))
-    window = chat.window(tokens, profile, thinking, answer)
-    return await drive(Flow(window, session.room, detects=True), session, Drive(chat.detector(tokens, profile)))
+    profile, tokens = profiles.profile("z1-tiny"), made.tokenizer
+    session = await made.open(tokens.encode("what?"), Sampling(profiles.stop_ids(tokens, profile)))
+    window = profiles.window(tokens, profile, thinking, answer)
+    return await drive(
+        Flow(window, session.free_tokens, detects=True), session, DriverOptions(profiles.detector(tokens, profile))
+    )
 
 
 class Hinted:
@@ -56,17 +58,17 @@ class Hinted:
 def test_every_row_is_that_of_a_run_of_its_own(answer: int) -> None:
     made = ScriptedEngine(Hinted())  # type: ignore[arg-type]
     rows = asyncio.run(sweep(setting(made, answer), PROBLEM))
-    assert [row.window for row in rows] == [*WINDOWS, None]
+    assert [row.thinking_budget for row in rows] == [*WINDOWS, None]
     for row in rows:
-        flow = asyncio.run(alone(ScriptedEngine(Hinted()), row.window, answer))  # type: ignore[arg-type]
-        assert row.ids == flow.ids, row.window
-        assert (row.end, row.shift) == (flow.end, flow.shifted), row.window
+        flow = asyncio.run(alone(ScriptedEngine(Hinted()), row.thinking_budget, answer))  # type: ignore[arg-type]
+        assert row.token_ids == flow.token_ids, row.thinking_budget
+        assert (row.end, row.shift) == (flow.end, flow.shifted), row.thinking_budget
         assert row.ledger["thought"] == flow.ledger().thought
         assert row.ledger["answer"] == flow.ledger().answer
 
 
 def test_a_forced_answer_is_graded_with_the_prefix_that_was_forced() -> None:
-    rows = {row.window: row for row in asyncio.run(sweep(setting(ScriptedEngine(Hinted())), PROBLEM))}  # type: ignore[arg-type]
+    rows = {row.thinking_budget: row for row in asyncio.run(sweep(setting(ScriptedEngine(Hinted())), PROBLEM))}  # type: ignore[arg-type]
     assert rows[5].texts[-3:] == [HINT, "9}.", "\x03"]
     assert (rows[5].verdict, rows[5].shift) == ("wrong", "budget")
     assert (rows[None].verdict, rows[None].shift) == ("right", "natural")
@@ -89,14 +91,14 @@ def test_an_engines_fault_is_missing_under_every_window() -> None:
 
     rows = asyncio.run(sweep(setting(ScriptedEngine(broken)), PROBLEM))
     assert {(row.verdict, row.fault) for row in rows} == {("missing", "the power went")}
-    assert [row.window for row in rows] == [*WINDOWS, None]
+    assert [row.thinking_budget for row in rows] == [*WINDOWS, None]
 
 
 def test_a_fenced_model_closes_its_own_thought(monkeypatch: pytest.MonkeyPatch) -> None:
-    fenced = Profile("fenced", close="</t>", hint="</t>", hint_at_once="</t>", stops=())
-    monkeypatch.setitem(chat.PROFILES, "fenced", fenced)
+    fenced = Profile("fenced", think_end="</t>", hint="</t>", no_thinking_hint="</t>", stop_tokens=())
+    monkeypatch.setitem(profiles.PROFILES, "fenced", fenced)
     made = ScriptedEngine(Script({"what?": "hm</t>\\boxed{4}"}, {}, ""), profile="fenced")
-    rows = asyncio.run(sweep(replace(setting(made), windows=(4, 8)), PROBLEM))
+    rows = asyncio.run(sweep(replace(setting(made), thinking_budgets=(4, 8)), PROBLEM))
     assert [row.shift for row in rows] == ["budget", "natural", "natural"]
     assert rows[-1].ledger["close"] == 4
     assert rows[-1].verdict == "right"
@@ -112,13 +114,13 @@ def test_the_grader_is_the_benchmarks() -> None:
 
     spying = Benchmark("spy", world.load, grade, "", "")  # type: ignore[arg-type]
     made = ScriptedEngine(Hinted())  # type: ignore[arg-type]
-    asyncio.run(sweep(replace(setting(made), benchmark=spying, windows=()), PROBLEM))
+    asyncio.run(sweep(replace(setting(made), benchmark=spying, thinking_budgets=()), PROBLEM))
     assert asked == ["The final answer is \\boxed{4}."]
 
 
 def test_apart_and_at_once_give_the_same_rows() -> None:
     made = ScriptedEngine(Hinted())  # type: ignore[arg-type]
-    once, apart = (asyncio.run(sweep(replace(setting(made), apart=way), PROBLEM)) for way in (False, True))
+    once, apart = (asyncio.run(sweep(replace(setting(made), separate_runs=way), PROBLEM)) for way in (False, True))
     assert once == apart
 
 
@@ -145,4 +147,4 @@ def test_draws_are_numbered_apart_for_every_problem_and_the_same_again() -> None
     first, second, third, again = (one.sample for one in made.asked)
     assert len({first, second, third}) == 3
     assert first == again
-    assert all(0 <= one.sample < 2**31 and one.stops for one in made.asked)
+    assert all(0 <= one.sample < 2**31 and one.stop_token_ids for one in made.asked)

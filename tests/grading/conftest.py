@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from z1.grading import Sandbox, pool
+from z1.sandbox import Sandbox, pool
 
 
 @pytest.fixture(scope="session")

@@ -7,10 +7,11 @@ from collections.abc import Iterator
 
 import pytest
 
-from z1.grading import Limits, Sandbox, Verdict
+from z1.grading import Verdict
 from z1.grading.pytests import also_called, grade, imports, written
+from z1.sandbox import ResourceLimits, Sandbox
 
-LIMITS = Limits(wall=10, cpu=5, processes=64)
+LIMITS = ResourceLimits(wall=10, cpu=5, processes=64)
 
 TESTS = """
 import pytest

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from z1.grading import Grade, Limits, Sandbox, Verdict, stdio
+from z1.grading import Grade, Verdict, stdio
+from z1.sandbox import ResourceLimits, Sandbox
 
 SAME = [
     ("a final newline", "1\n2\n", "1\n2", True),
@@ -43,7 +44,7 @@ WHY = {
 
 @pytest.mark.parametrize("source", WHY)
 def test_why(sandbox: Sandbox, source: str) -> None:
-    limits = Limits(wall=3, cpu=1, output=1 << 16, address=256 << 20)
+    limits = ResourceLimits(wall=3, cpu=1, output=1 << 16, address=256 << 20)
     assert stdio.grade(sandbox, source, [("", "2\n")], limits) == Grade(Verdict.WRONG, WHY[source])
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from z1.records import Attempt, Problem
-from z1.report.read import Evaluation, read
+from z1.report.load import Evaluation, read
 
 WINDOWS = (0, 32, None)
 

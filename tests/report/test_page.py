@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from z1.report import page, words
-from z1.report.read import Evaluation, read
+from z1.report import formatting, page
+from z1.report.load import Evaluation, read
 from z1.report.style import DARK, NAMES
 
 SVG = """<?xml version="1.0"?>
@@ -58,12 +58,16 @@ def test_the_page_stands_alone(folder: Path, other: Path) -> None:
 def test_every_number_of_the_table(evaluations: tuple[Evaluation, ...]) -> None:
     text = render(evaluations)
     for point in evaluations[0].points:
-        row = [words.window(point.window), f"{point.n:,}"]
-        row += [f"{words.share(point.accuracy.value)}<small>{words.bracket(point.accuracy, 'share')}</small>"]
-        both = point.off and f"{words.share(point.off.value)}<small>{words.bracket(point.off, 'share')}</small>"
-        row += [both or words.NONE]
-        row += [f"{words.tokens(one.value)}<small>{words.bracket(one)}</small>" for one in (point.thought, point.paid)]
-        row += [words.tokens(point.phase_one), *map(words.share, (point.shifted, point.cut, point.unparsed))]
+        row = [formatting.window(point.thinking_budget), f"{point.n:,}"]
+        row += [f"{formatting.share(point.accuracy.value)}<small>{formatting.bracket(point.accuracy, 'share')}</small>"]
+        full = point.truncated_accuracy
+        both = full and f"{formatting.share(full.value)}<small>{formatting.bracket(full, 'share')}</small>"
+        row += [both or formatting.NONE]
+        row += [
+            f"{formatting.tokens(one.value)}<small>{formatting.bracket(one)}</small>"
+            for one in (point.thought, point.paid)
+        ]
+        row += [formatting.tokens(point.phase_one), *map(formatting.share, (point.shifted, point.cut, point.unparsed))]
         assert "".join(f"<td>{cell}</td>" for cell in [*row, f"{point.missing:,}"]) in text
     for number in ("98.7", "\u221212.3", "65.4", "[1,234,\u00a03,456]", "[20.1,\u00a040.1]"):
         assert number in text

@@ -4,7 +4,7 @@ from dataclasses import replace
 from itertools import product
 from pathlib import Path
 
-from z1.report.read import Evaluation, read
+from z1.report.load import Evaluation, read
 from z1.report.transcripts import choose
 
 

@@ -35,7 +35,7 @@ def test_a_failure_leaves_the_older_report(folder: Path, tmp_path: Path, monkeyp
     def fail(*_: object) -> str:
         raise OSError("no room")
 
-    monkeypatch.setattr("z1.report.figures.draw", lambda _: {})
+    monkeypatch.setattr("z1.report.plots.draw", lambda _: {})
     monkeypatch.setattr(page, "render", fail)
     with pytest.raises(OSError, match="no room"):
         report.write([folder], out, title="", transcripts=1)

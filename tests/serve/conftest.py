@@ -18,10 +18,10 @@ import pytest
 
 from tests.serve.scripts import scripted
 from z1.engines import Engine
+from z1.serve.api.request_parser import RequestDefaults
 from z1.serve.app import make_app
-from z1.serve.desk import Desk, Limits
-from z1.serve.reading import Manners
-from z1.serve.running import Address, server
+from z1.serve.runtime.service import ChatService, ServerLimits
+from z1.serve.server import Address, server
 
 
 @dataclass
@@ -29,7 +29,7 @@ class Served:
     """A server that listens at `url`."""
 
     url: str
-    desk: Desk
+    desk: ChatService
     client: httpx.Client
 
     def post(self, path: str = "/v1/chat/completions", **body: Any) -> httpx.Response:
@@ -55,10 +55,10 @@ def chunks(lines: Iterable[str]) -> list[dict[str, Any]]:
 
 @contextmanager
 def serving(
-    engine: Engine, manners: Manners | None = None, limits: Limits | None = None, **settings: Any
+    engine: Engine, manners: RequestDefaults | None = None, limits: ServerLimits | None = None, **settings: Any
 ) -> Iterator[Served]:
-    desk = Desk(engine, manners or Manners(temperature=0.0), limits or Limits())
-    made = server(make_app(desk, **settings), Address(port=0, grace=5))
+    desk = ChatService(engine, manners or RequestDefaults(temperature=0.0), limits or ServerLimits())
+    made = server(make_app(desk, **settings), Address(port=0, shutdown_timeout=5))
     thread = threading.Thread(target=made.run)
     thread.start()
     try:

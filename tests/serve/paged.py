@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
-from z1.chat import HINT, profile
 from z1.engines.scripted import Script, ScriptedEngine
+from z1.profiles import HINT, profile
+from z1.serve.api.request_parser import RequestDefaults
 from z1.serve.app import make_app
-from z1.serve.desk import Desk, Limits
-from z1.serve.page import mount
-from z1.serve.reading import Manners
-from z1.serve.running import Address, run
+from z1.serve.chat_ui import mount
+from z1.serve.runtime.service import ChatService, ServerLimits
+from z1.serve.server import Address, run
 
 QUESTION = "a = 1\nif a:\n    print(7)"
 THOUGHT = "so\n  we think " + "and think " * 600
 SCRIPT = Script(
-    {QUESTION: f"{THOUGHT}\n\nThe final answer is \\boxed{{7}}."}, {QUESTION: "8}."}, HINT + profile("z1-tiny").prefix
+    {QUESTION: f"{THOUGHT}\n\nThe final answer is \\boxed{{7}}."},
+    {QUESTION: "8}."},
+    HINT + profile("z1-tiny").answer_prefix,
 )
 
 if __name__ == "__main__":
-    desk = Desk(ScriptedEngine(SCRIPT, length=16384, pace=0.01), Manners(temperature=0.0), Limits())
+    desk = ChatService(
+        ScriptedEngine(SCRIPT, max_model_len=16384, pace=0.01), RequestDefaults(temperature=0.0), ServerLimits()
+    )
     run(mount(make_app(desk), desk.names[0], desk.count, 8192), Address(port=0), lambda url: print(url, flush=True))

@@ -9,14 +9,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from z1 import chat
+from z1 import profiles
 from z1.engines.scripted import ScriptedEngine
 
 THOUGHT = "let us see. " * 5
 ANSWER = "The final answer is \\boxed{7}."
 FORCED = "8}."
 PREFIX = "The final answer is \\boxed{"
-HINT = chat.HINT + PREFIX
+HINT = profiles.HINT + PREFIX
 
 
 def says(context: Sequence[int]) -> int:
@@ -33,7 +33,7 @@ def says(context: Sequence[int]) -> int:
 
 
 def scripted(pace: float = 0.0, length: int = 4096, profile: str = "z1-tiny") -> ScriptedEngine:
-    return ScriptedEngine(says, length=length, pace=pace, profile=profile)
+    return ScriptedEngine(says, max_model_len=length, pace=pace, profile=profile)
 
 
 ASK: dict[str, Any] = {"model": "scripted", "messages": [{"role": "user", "content": "why?"}]}

@@ -24,7 +24,7 @@ from tests.serve.conftest import serving
 from tests.serve.scripts import ASK, says
 from z1.engines.protocol import Sampling
 from z1.engines.scripted import ScriptedEngine, ScriptedSession
-from z1.serve.desk import Limits
+from z1.serve.runtime.service import ServerLimits
 
 TOGETHER = 48
 """Requests under way at once; the server takes fewer replies, so that some are told to come back."""
@@ -180,7 +180,7 @@ def soak(count: int, seed: int = 0) -> Found:
     found, errors, engine = Found(), _Errors(), Open(says)
     logging.getLogger("uvicorn.error").addHandler(errors)
     try:
-        with serving(engine, limits=Limits(replies=TOGETHER - 8, body=60_000)) as one:
+        with serving(engine, limits=ServerLimits(max_concurrent_requests=TOGETHER - 8, max_body_bytes=60_000)) as one:
             batches = [count // 10] * 10
             for number, batch in enumerate(batches):
                 found.statuses += asyncio.run(crowd(one.url, batch, random.Random(seed + number)))

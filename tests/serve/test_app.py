@@ -11,7 +11,7 @@ import pytest
 from tests.serve.conftest import Served, chunks, serving
 from tests.serve.scripts import ANSWER, ASK, FORCED, HINT, PREFIX, THOUGHT, scripted
 from z1.engines.scripted import ScriptedEngine
-from z1.serve.desk import Limits
+from z1.serve.runtime.service import ServerLimits
 
 
 def test_a_conversation_within_its_budget(served: Served) -> None:
@@ -126,7 +126,7 @@ def test_what_ends_a_reply_is_the_models_own_end_and_what_a_request_adds(served:
 
 
 def test_a_stream_tells_as_it_goes() -> None:
-    with serving(scripted(pace=0.004), limits=Limits(every=0.02)) as slow:
+    with serving(scripted(pace=0.004), limits=ServerLimits(stream_interval=0.02)) as slow:
         events = chunks(slow.post(**ASK, stream=True).text.splitlines())
     pieces = [event["choices"][0]["delta"].get("content", "") for event in events]
     assert "".join(pieces) == THOUGHT + ANSWER

@@ -22,17 +22,19 @@ import pytest
 
 from tests.serve.conftest import Served, serving
 from tests.serve.scripts import FORCED, PREFIX, THOUGHT
-from z1 import chat
-from z1.ask import shipped, speaks
-from z1.engines.local import LocalSettings, load
-from z1.serve.reading import Manners
+from z1 import profiles
+from z1.engines.local.engine import LocalSettings, load
+from z1.llm import shipped, speaks
+from z1.serve.api.request_parser import RequestDefaults
 
 PROGRAM: Any = {"role": "user", "content": "a = 3\nb = a + 4\na = 1\nb = b + a\nprint(b)"}
 
 
 @pytest.fixture(scope="module")
 def tiny() -> Iterator[Served]:
-    with serving(load(shipped(), LocalSettings(slots=8)), Manners(temperature=0.0, question=speaks)) as one:
+    with serving(
+        load(shipped(), LocalSettings(max_num_seqs=8)), RequestDefaults(temperature=0.0, question=speaks)
+    ) as one:
         yield one
 
 
@@ -56,7 +58,7 @@ def test_openai_asks_the_shipped_model_within_a_budget(client: openai.OpenAI) ->
         extra_body={"thinking_token_budget": 5},
     )
     assert cut.choices[0].budget["used"] == 5
-    assert chat.HINT + PREFIX in cut.choices[0].message.content
+    assert profiles.HINT + PREFIX in cut.choices[0].message.content
 
 
 def test_a_thought_is_not_over_before_its_minimum_but_for_a_shift_from_outside(client: openai.OpenAI) -> None:
@@ -187,9 +189,9 @@ def client_says(program: str, *arguments: str) -> Any:
 def test_litellm(served: Served) -> None:
     said = client_says(LITELLM, served.url + "/v1")
     assert said["content"] == PREFIX + FORCED
-    assert said["reasoning"] == THOUGHT[:12] + chat.HINT
-    assert said["tokens"] == 12 + len(chat.HINT + PREFIX)
-    assert said["stream"] == THOUGHT[:12] + chat.HINT + PREFIX + FORCED
+    assert said["reasoning"] == THOUGHT[:12] + profiles.HINT
+    assert said["tokens"] == 12 + len(profiles.HINT + PREFIX)
+    assert said["stream"] == THOUGHT[:12] + profiles.HINT + PREFIX + FORCED
     assert said["usage"] == said["tokens"] + len(FORCED) + 1
     assert said["effort"] == PREFIX + FORCED
 

@@ -38,12 +38,14 @@ class Case:
         return blake2b(bytes(ids), key=self.key.to_bytes(4)).digest()[0] % self.letters
 
     def detector(self) -> AnswerDetector | None:
-        return AnswerDetector(self.markers, PIECES.__getitem__, self.window.least) if self.markers else None
+        return (
+            AnswerDetector(self.markers, PIECES.__getitem__, self.window.min_thinking_tokens) if self.markers else None
+        )
 
     @property
     def most_thought(self) -> int:
-        left = self.room - len(self.window.hint) - self.window.answer
-        return left if self.window.thinking is None else min(left, self.window.thinking)
+        left = self.room - len(self.window.hint) - self.window.max_answer_tokens
+        return left if self.window.thinking_budget is None else min(left, self.window.thinking_budget)
 
 
 def cases(fence: bool | None = None, markers: bool | None = None) -> st.SearchStrategy[Case]:
@@ -64,12 +66,14 @@ def case_of(random: Random, fence: bool | None, markers: bool | None) -> Case:
     thinking = random.choice((None, *range(13)))
     most = answer if thinking == 0 else min(more if thinking is None else thinking, more)
     window = Window(
-        thinking=thinking,
-        answer=answer,
+        thinking_budget=thinking,
+        max_answer_tokens=answer,
         hint=ids(0, 4) if answer else (),
-        stops=frozenset(ids(0, 1)),
-        close=ids(1, 3) if some(fence) else (),
-        least=random.randint(0, most) if letters > 2 and random.random() < 0.3 else 0,  # there is another id to take
+        stop_token_ids=frozenset(ids(0, 1)),
+        think_end=ids(1, 3) if some(fence) else (),
+        min_thinking_tokens=random.randint(0, most)
+        if letters > 2 and random.random() < 0.3
+        else 0,  # there is another id to take
     )
 
     def texts() -> tuple[bytes, ...]:
@@ -77,7 +81,7 @@ def case_of(random: Random, fence: bool | None, markers: bool | None) -> Case:
 
     return Case(
         window,
-        room=window.after + more,
+        room=window.reserved_tokens + more,
         key=random.getrandbits(32),
         letters=letters,
         markers=texts() if some(markers) else (),
@@ -88,7 +92,7 @@ def case_of(random: Random, fence: bool | None, markers: bool | None) -> Case:
 
 def may_end(case: Case) -> Case:
     """The same without a minimum of thought, for loops that cannot be told of one."""
-    return replace(case, window=replace(case.window, least=0))
+    return replace(case, window=replace(case.window, min_thinking_tokens=0))
 
 
 SIZES = st.integers(0, 2**16).map(lambda seed: Random(seed).choices(range(1, 6), k=4))
@@ -99,7 +103,7 @@ def sample(model: Model, context: Sequence[int], step: Sample, stops: frozenset[
     ids: list[int] = []
     while len(ids) < step.limit and not (ids and ids[-1] in stops):
         token = model([*context, *ids])
-        while any(ends([*context, *ids, token], never) for never in step.never):
+        while any(ends([*context, *ids, token], never) for never in step.forbidden):
             token = (token + 1) % letters
         ids.append(token)
     return ids
@@ -113,23 +117,31 @@ def rounds(case: Case, flow: Flow, sizes: Sequence[int] = (WHOLE,), model: Model
     """Drive the flow in chunks of at most these sizes, interrupted at `shift_at`; hand out each step when done."""
     watch, size = case.detector(), cycle(sizes)
     while True:
-        if len(flow.ids) == case.shift_at:
+        if len(flow.token_ids) == case.shift_at:
             flow.shift(Shift.CONTROL)
         step = flow.next()
         assert flow.next() == step
         if isinstance(step, Finished):
             return
-        before = len(flow.ids)
+        before = len(flow.token_ids)
         if isinstance(step, Force):
-            flow.came(step.ids)
+            flow.came(step.token_ids)
         else:
             most = min(step.limit, next(size))
             if case.shift_at is not None and before < case.shift_at:
                 most = min(most, case.shift_at - before)
-            flow.came(sample(model or case.model, flow.ids, replace(step, limit=most), case.window.stops, case.letters))
-        assert len(flow.ids) > before or flow.end is End.STRING, "a round without progress would go on for ever"
+            flow.came(
+                sample(
+                    model or case.model,
+                    flow.token_ids,
+                    replace(step, limit=most),
+                    case.window.stop_token_ids,
+                    case.letters,
+                )
+            )
+        assert len(flow.token_ids) > before or flow.end is End.STRING, "a round without progress would go on for ever"
         if watch is not None:
-            tell(flow, watch, flow.ids[before:])
+            tell(flow, watch, flow.token_ids[before:])
         yield step
 
 
@@ -163,7 +175,7 @@ def play(window: Window, *script: int, room: int = 100, size: int = WHOLE) -> Fl
 
 def seen(flow: Flow) -> tuple[object, ...]:
     """All that a caller can see."""
-    return list(flow.ids), flow.spans(), flow.ledger(), flow.end, flow.shifted, flow.answering, flow.next()
+    return list(flow.token_ids), flow.spans(), flow.ledger(), flow.end, flow.shifted, flow.answering, flow.next()
 
 
 def begun(text: Sequence[int], hint: Sequence[int]) -> int:
@@ -179,14 +191,14 @@ def two_pass(case: Case) -> tuple[list[int], Ledger]:
     close, border, forced = 0, None, 0
     while border is None and len(ids) < most:
         ids.append(goes_on(case, ids))
-        if ids[-1] in window.stops:
+        if ids[-1] in window.stop_token_ids:
             border = answer_begins(case, ids)
             break
-        if window.close and tuple(ids[-len(window.close) :]) == window.close:
-            close, border = len(window.close), len(ids)
-        elif not window.close:
+        if window.think_end and tuple(ids[-len(window.think_end) :]) == window.think_end:
+            close, border = len(window.think_end), len(ids)
+        elif not window.think_end:
             border = answer_begins(case, ids)
-    ended = bool(ids) and ids[-1] in window.stops
+    ended = bool(ids) and ids[-1] in window.stop_token_ids
     phase_one = None
     if not ended and border is None:
         phase_one = len(ids)
@@ -194,9 +206,9 @@ def two_pass(case: Case) -> tuple[list[int], Ledger]:
         ids += rest
         forced, border = len(rest), len(ids)
     if not ended and border is not None:
-        while len(ids) - border < window.answer and not ended:
-            ids.append(goes_on(case, ids) if window.thinking == 0 else case.model(ids))
-            ended = ids[-1] in window.stops
+        while len(ids) - border < window.max_answer_tokens and not ended:
+            ids.append(goes_on(case, ids) if window.thinking_budget == 0 else case.model(ids))
+            ended = ids[-1] in window.stop_token_ids
     end = len(ids) - ended
     if border is not None and (cut := string_ends(case, ids[border:end])) is not None:
         ids, end, ended = ids[: border + cut], border + cut, False
@@ -207,23 +219,23 @@ def two_pass(case: Case) -> tuple[list[int], Ledger]:
 
 def goes_on(case: Case, ids: Sequence[int]) -> int:
     """The model's next id; the letter after it, and so on, where that would end too early what it has to think."""
-    token, close = case.model(ids), case.window.close
-    bound = case.window.least > 0 and len(ids) < case.window.least + max(1, len(close)) - 1
-    while bound and (token in case.window.stops or (close and ends([*ids, token], close))):
+    token, close = case.model(ids), case.window.think_end
+    bound = case.window.min_thinking_tokens > 0 and len(ids) < case.window.min_thinking_tokens + max(1, len(close)) - 1
+    while bound and (token in case.window.stop_token_ids or (close and ends([*ids, token], close))):
         token = (token + 1) % case.letters
     return token
 
 
 def answer_begins(case: Case, ids: Sequence[int]) -> int | None:
     """The id with the first byte of a marker; later where the answer, found late, has outgrown its allowance."""
-    least = case.window.least
+    least = case.window.min_thinking_tokens
     pieces = [PIECES[token] if at >= least else b"" for at, token in enumerate(ids)]
     text = b"".join(pieces)
     found = [text.index(marker) for marker in case.markers if marker in text]
-    if not found or case.window.close or not case.window.answer:
+    if not found or case.window.think_end or not case.window.max_answer_tokens:
         return None
     first = next(n for n in range(len(ids)) if len(b"".join(pieces[: n + 1])) > min(found))
-    return max(first, len(ids) - case.window.answer)
+    return max(first, len(ids) - case.window.max_answer_tokens)
 
 
 def string_ends(case: Case, answer: Sequence[int]) -> int | None:

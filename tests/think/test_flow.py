@@ -19,7 +19,7 @@ WINDOW = Window(4, 3, (5, 6, 7), STOPS)
 
 def test_a_thought_that_reaches_its_budget_is_shifted() -> None:
     flow = play(WINDOW, 1, 1, 1, 1, 2, 9)
-    assert flow.ids == [1, 1, 1, 1, 5, 6, 7, 2, 9]
+    assert flow.token_ids == [1, 1, 1, 1, 5, 6, 7, 2, 9]
     assert (flow.shifted, flow.end) == (Shift.BUDGET, End.STOP)
     assert flow.ledger() == Ledger(thought=4, hint=3, answer=1, stop=1, phase_one=4)
     assert flow.spans() == (
@@ -32,13 +32,13 @@ def test_a_thought_that_reaches_its_budget_is_shifted() -> None:
 
 def test_a_thought_that_ends_just_below_its_budget_is_natural() -> None:
     flow = play(WINDOW, 1, 1, 9)
-    assert (flow.ids, flow.shifted, flow.end) == ([1, 1, 9], Shift.NATURAL, End.STOP)
+    assert (flow.token_ids, flow.shifted, flow.end) == ([1, 1, 9], Shift.NATURAL, End.STOP)
     assert flow.ledger() == Ledger(thought=2, answer=None, stop=1, phase_one=3)
 
 
 def test_a_thought_that_ends_exactly_at_its_budget_is_natural() -> None:
     flow = play(WINDOW, 1, 1, 1, 9)
-    assert (flow.ids, flow.shifted, flow.end) == ([1, 1, 1, 9], Shift.NATURAL, End.STOP)
+    assert (flow.token_ids, flow.shifted, flow.end) == ([1, 1, 1, 9], Shift.NATURAL, End.STOP)
     assert flow.ledger() == Ledger(thought=3, answer=None, stop=1, phase_one=4)
 
 
@@ -55,7 +55,7 @@ def test_an_answer_that_stops_at_once_is_0_and_not_none() -> None:
 
 def test_an_answer_that_reaches_its_allowance_is_cut() -> None:
     flow = play(WINDOW, 1, 1, 1, 1, 2, 2, 2, 2)
-    assert (flow.ids[-3:], flow.end) == ([2, 2, 2], End.CUT)
+    assert (flow.token_ids[-3:], flow.end) == ([2, 2, 2], End.CUT)
     assert flow.ledger() == Ledger(thought=4, hint=3, answer=3, phase_one=4)
 
 
@@ -65,10 +65,10 @@ def test_an_answer_whose_stop_is_the_last_id_of_its_allowance_is_not_cut() -> No
 
 
 def test_a_window_of_0_answers_at_once() -> None:
-    flow = Flow(replace(WINDOW, thinking=0), 100)
+    flow = Flow(replace(WINDOW, thinking_budget=0), 100)
     assert flow.next() == Force((5, 6, 7))
     assert flow.shifted is Shift.BUDGET
-    assert play(replace(WINDOW, thinking=0), 2, 9).ledger() == Ledger(hint=3, answer=1, stop=1)
+    assert play(replace(WINDOW, thinking_budget=0), 2, 9).ledger() == Ledger(hint=3, answer=1, stop=1)
 
 
 def test_a_window_of_0_without_a_hint_samples_the_answer() -> None:
@@ -77,15 +77,15 @@ def test_a_window_of_0_without_a_hint_samples_the_answer() -> None:
 
 
 def test_a_window_of_1_thinks_one_id() -> None:
-    flow = Flow(replace(WINDOW, thinking=1), 100)
+    flow = Flow(replace(WINDOW, thinking_budget=1), 100)
     assert flow.next() == Sample(1)
     flow.came([1])
     assert flow.next() == Force((5, 6, 7))
 
 
 def test_a_free_window_thinks_until_the_context_is_full() -> None:
-    flow = play(replace(WINDOW, thinking=None), *[1] * 99, room=20)
-    assert (flow.ledger().thought, flow.shifted, len(flow.ids)) == (14, Shift.CONTEXT, 20)
+    flow = play(replace(WINDOW, thinking_budget=None), *[1] * 99, room=20)
+    assert (flow.ledger().thought, flow.shifted, len(flow.token_ids)) == (14, Shift.CONTEXT, 20)
 
 
 def test_a_context_smaller_than_the_window_shifts_for_the_context() -> None:
@@ -102,7 +102,7 @@ def test_a_room_too_small_for_hint_and_answer_is_the_users_error() -> None:
 
 def test_a_hard_cut_has_no_hint_and_an_answer_of_0() -> None:
     flow = play(Window(4, 0, (), STOPS), *[1] * 9)
-    assert (flow.ids, flow.end, flow.shifted) == ([1] * 4, End.CUT, Shift.BUDGET)
+    assert (flow.token_ids, flow.end, flow.shifted) == ([1] * 4, End.CUT, Shift.BUDGET)
     assert flow.ledger() == Ledger(thought=4, answer=0, phase_one=4)
     assert play(Window(4, 0, (), STOPS), 1, 9).ledger() == Ledger(thought=1, answer=None, stop=1, phase_one=2)
 
@@ -119,30 +119,30 @@ def test_a_hard_cut_has_no_hint_and_an_answer_of_0() -> None:
 )
 def test_only_what_the_model_has_not_begun_of_the_hint_is_forced(thought: list[int], forced: tuple[int, ...]) -> None:
     flow = play(WINDOW, *thought, 2, 9)
-    assert flow.ids == [*thought, *forced, 2, 9]
+    assert flow.token_ids == [*thought, *forced, 2, 9]
     assert flow.ledger() == Ledger(thought=4, hint=len(forced), answer=1, stop=1, phase_one=4)
     assert flow.shifted is Shift.BUDGET
 
 
 def test_of_a_hint_that_overlaps_itself_the_longest_begun_part_counts() -> None:
-    assert play(replace(WINDOW, hint=(5, 5, 6)), 1, 1, 5, 5, 2, 9).ids == [1, 1, 5, 5, 6, 2, 9]
+    assert play(replace(WINDOW, hint=(5, 5, 6)), 1, 1, 5, 5, 2, 9).token_ids == [1, 1, 5, 5, 6, 2, 9]
 
 
 def test_a_stop_id_inside_a_forced_hint_does_not_end_the_reply() -> None:
     flow = play(replace(WINDOW, hint=(9, 5, 9)), 1, 1, 1, 1, 2, 9)
-    assert flow.ids == [1, 1, 1, 1, 9, 5, 9, 2, 9]
+    assert flow.token_ids == [1, 1, 1, 1, 9, 5, 9, 2, 9]
     assert flow.ledger() == Ledger(thought=4, hint=3, answer=1, stop=1, phase_one=4)
 
 
 # The fence.
 
-FENCED = Window(6, 4, (5, 6, 7), STOPS, close=(3, 4))
+FENCED = Window(6, 4, (5, 6, 7), STOPS, think_end=(3, 4))
 
 
 @pytest.mark.parametrize("size", [1, 2, WHOLE])
 def test_a_fence_that_the_model_closes_is_the_border(size: int) -> None:
     flow = play(FENCED, 1, 3, 4, 2, 9, size=size)
-    assert (flow.ids, flow.shifted, flow.end) == ([1, 3, 4, 2, 9], Shift.NATURAL, End.STOP)
+    assert (flow.token_ids, flow.shifted, flow.end) == ([1, 3, 4, 2, 9], Shift.NATURAL, End.STOP)
     assert flow.ledger() == Ledger(thought=1, close=2, answer=1, stop=1, phase_one=5)
     assert flow.ledger().reasoning_tokens == 3
 
@@ -161,7 +161,7 @@ def test_a_fence_closed_with_the_last_id_of_the_budget_is_natural() -> None:
 
 def test_a_fence_half_closed_at_the_budget_is_thought_and_only_the_rest_is_forced() -> None:
     flow = play(replace(FENCED, hint=(3, 4, 7)), 1, 1, 1, 1, 1, 3, 2, 9)
-    assert flow.ids == [1, 1, 1, 1, 1, 3, 4, 7, 2, 9]
+    assert flow.token_ids == [1, 1, 1, 1, 1, 3, 4, 7, 2, 9]
     assert flow.ledger() == Ledger(thought=6, hint=2, answer=1, stop=1, phase_one=6)
 
 
@@ -176,8 +176,8 @@ def test_a_fence_left_open_is_an_answer_of_none() -> None:
 
 def test_with_a_fence_no_sample_is_longer_than_the_answer_could_be() -> None:
     assert Flow(FENCED, 100).next() == Sample(4)
-    assert Flow(replace(FENCED, answer=0, hint=()), 100).next() == Sample(1)
-    assert Flow(replace(FENCED, thinking=2), 100).next() == Sample(2)
+    assert Flow(replace(FENCED, max_answer_tokens=0, hint=()), 100).next() == Sample(1)
+    assert Flow(replace(FENCED, thinking_budget=2), 100).next() == Sample(2)
 
 
 # The answer that begins by itself.
@@ -313,10 +313,10 @@ def test_more_ids_than_were_asked_for_are_refused() -> None:
 
 @pytest.mark.parametrize("ids", [(), (5, 6), (5, 6, 7, 2), (5, 6, 6)])
 def test_other_ids_than_those_forced_are_refused(ids: tuple[int, ...]) -> None:
-    flow = Flow(replace(WINDOW, thinking=0), 100)
+    flow = Flow(replace(WINDOW, thinking_budget=0), 100)
     with pytest.raises(Fault, match="forced"):
         flow.came(ids)
-    assert flow.ids == []
+    assert flow.token_ids == []
     flow.came([5, 6, 7])
     assert flow.answering
 
@@ -348,7 +348,7 @@ def test_an_answer_may_begin_at_either_end_of_the_reply(index: int) -> None:
 
 
 def test_ids_that_may_yet_be_a_fence_or_an_answer_are_unsure() -> None:
-    flow = Flow(Window(50, 10, (1,), frozenset({0}), close=(7, 8, 7)), 100)
+    flow = Flow(Window(50, 10, (1,), frozenset({0}), think_end=(7, 8, 7)), 100)
     for token, unsure in ((5, 0), (7, 1), (8, 2), (8, 0), (7, 1), (8, 2), (7, 0)):
         flow.came((token,))
         assert flow.unsure == unsure
@@ -360,7 +360,7 @@ def test_ids_that_may_yet_be_a_fence_or_an_answer_are_unsure() -> None:
 
 
 def test_a_minimum_says_what_may_not_come_and_until_when() -> None:
-    flow = Flow(Window(9, 4, (7,), frozenset({3}), close=(5, 6), least=2), 100)
+    flow = Flow(Window(9, 4, (7,), frozenset({3}), think_end=(5, 6), min_thinking_tokens=2), 100)
     assert flow.next() == Sample(3, ((3,), (5, 6)))  # a fence may begin in the minimum, and end behind it
     flow.came([1, 5, 1])
     assert flow.next() == Sample(4)
@@ -371,11 +371,11 @@ def test_a_minimum_says_what_may_not_come_and_until_when() -> None:
 def test_an_engine_that_ends_what_was_to_go_on_is_a_fault() -> None:
     for ids in ([3], [1, 5, 6]):
         with pytest.raises(Fault, match="to go on"):
-            Flow(Window(9, 4, (7,), frozenset({3}), close=(5, 6), least=2), 100).came(ids)
+            Flow(Window(9, 4, (7,), frozenset({3}), think_end=(5, 6), min_thinking_tokens=2), 100).came(ids)
 
 
 def test_an_answer_is_not_seen_in_what_has_to_be_thought_and_a_shift_from_outside_is_not_held_up() -> None:
-    flow = Flow(Window(9, 4, (7,), frozenset({3}), least=4), 100, detects=True)
+    flow = Flow(Window(9, 4, (7,), frozenset({3}), min_thinking_tokens=4), 100, detects=True)
     flow.came([1, 1, 1])
     flow.answer_at(1)
     assert flow.shifted is None
@@ -387,7 +387,7 @@ def test_an_answer_is_not_seen_in_what_has_to_be_thought_and_a_shift_from_outsid
 
 
 def test_where_nothing_is_thought_the_minimum_is_of_the_reply() -> None:
-    flow = Flow(Window(0, 9, (), frozenset({3}), least=2), 100)
+    flow = Flow(Window(0, 9, (), frozenset({3}), min_thinking_tokens=2), 100)
     assert flow.next() == Sample(2, ((3,),))
     flow.came([1, 1])
     assert flow.next() == Sample(7)

@@ -27,7 +27,7 @@ def test_chunks_any_split_of_the_same_ids_gives_the_same_reply_and_ledger(case: 
 def test_agreement_with_a_plain_two_pass_reference(case: Case) -> None:
     flow = drive(case)
     event(f"{flow.end}, shifted by {flow.shifted}")
-    assert (flow.ids, flow.ledger()) == two_pass(case)
+    assert (flow.token_ids, flow.ledger()) == two_pass(case)
 
 
 @given(case=cases(fence=False, markers=False))
@@ -35,10 +35,16 @@ def test_agreement_with_a_plain_two_pass_reference(case: Case) -> None:
 def test_agreement_an_interruption_by_shift_is_a_smaller_window(case: Case) -> None:
     at = 3 if case.shift_at is None else case.shift_at
     thinking = min(at, case.most_thought)
-    least = case.window.least if case.window.thinking == 0 else min(case.window.least, thinking)
-    smaller = replace(case, shift_at=None, window=replace(case.window, thinking=thinking, least=least))
+    least = (
+        case.window.min_thinking_tokens
+        if case.window.thinking_budget == 0
+        else min(case.window.min_thinking_tokens, thinking)
+    )
+    smaller = replace(
+        case, shift_at=None, window=replace(case.window, thinking_budget=thinking, min_thinking_tokens=least)
+    )
     shifted, plain = drive(replace(case, shift_at=at)), drive(smaller)
-    assert (shifted.ids, shifted.spans(), shifted.end) == (plain.ids, plain.spans(), plain.end)
+    assert (shifted.token_ids, shifted.spans(), shifted.end) == (plain.token_ids, plain.spans(), plain.end)
 
 
 @given(case=cases(), sizes=SIZES)
@@ -48,7 +54,7 @@ def test_limits_thought_and_answer_keep_to_their_allowances(case: Case, sizes: l
     for _ in rounds(case, flow, sizes):
         used = flow.ledger()
         assert used.thought + used.close + (used.stop if used.answer is None else 0) <= case.most_thought
-        assert (used.answer or 0) + (0 if used.answer is None else used.stop) <= case.window.answer
+        assert (used.answer or 0) + (0 if used.answer is None else used.stop) <= case.window.max_answer_tokens
 
 
 @given(case=cases())
@@ -57,11 +63,11 @@ def test_limits_what_is_forced_is_what_next_asked_and_the_end_of_the_hint(case: 
     flow, forced = begin(case), list[tuple[int, ...]]()
     for step in rounds(case, flow):
         if isinstance(step, Force):
-            forced.append(step.ids)
-            assert tuple(flow.ids[-len(step.ids) :]) == step.ids
-            rest = len(case.window.hint) - begun(flow.ids[: -len(step.ids)], case.window.hint)
-            assert step.ids == case.window.hint[-rest:]
-    hints = [tuple(flow.ids[span.start : span.end]) for span in flow.spans() if span.bucket is Bucket.HINT]
+            forced.append(step.token_ids)
+            assert tuple(flow.token_ids[-len(step.token_ids) :]) == step.token_ids
+            rest = len(case.window.hint) - begun(flow.token_ids[: -len(step.token_ids)], case.window.hint)
+            assert step.token_ids == case.window.hint[-rest:]
+    hints = [tuple(flow.token_ids[span.start : span.end]) for span in flow.spans() if span.bucket is Bucket.HINT]
     assert hints == forced
     assert len(forced) <= 1
 
@@ -71,9 +77,12 @@ def test_limits_what_is_forced_is_what_next_asked_and_the_end_of_the_hint(case: 
 def test_total_never_more_than_thinking_hint_and_answer_nor_than_the_room(case: Case, sizes: list[int]) -> None:
     flow = begin(case)
     for _ in rounds(case, flow, sizes):
-        assert len(flow.ids) <= case.room
-        if case.window.thinking is not None:
-            assert len(flow.ids) <= case.window.thinking + len(case.window.hint) + case.window.answer
+        assert len(flow.token_ids) <= case.room
+        if case.window.thinking_budget is not None:
+            assert (
+                len(flow.token_ids)
+                <= case.window.thinking_budget + len(case.window.hint) + case.window.max_answer_tokens
+            )
 
 
 @given(case=cases(), sizes=SIZES)
@@ -81,9 +90,9 @@ def test_total_never_more_than_thinking_hint_and_answer_nor_than_the_room(case: 
 def test_progress_every_round_adds_an_id_and_it_ends(case: Case, sizes: list[int]) -> None:
     flow, before = begin(case), 0
     for step in rounds(case, flow, sizes):
-        assert step.ids if isinstance(step, Force) else step.limit > 0
-        assert len(flow.ids) > before or flow.end is End.STRING
-        before = len(flow.ids)
+        assert step.token_ids if isinstance(step, Force) else step.limit > 0
+        assert len(flow.token_ids) > before or flow.end is End.STRING
+        before = len(flow.token_ids)
     assert flow.end in (End.STOP, End.STRING, End.CUT)
     assert flow.next() == Finished(flow.end)
 
@@ -94,7 +103,7 @@ def test_progress_without_fence_or_detector_a_reply_takes_two_samples_and_one_hi
     case = replace(case, shift_at=None, strings=())
     steps = list(rounds(case, begin(case)))
     kinds = [type(step) for step in steps]
-    at_the_minimum = next((n for n, step in enumerate(steps) if isinstance(step, Sample) and step.never), None)
+    at_the_minimum = next((n for n, step in enumerate(steps) if isinstance(step, Sample) and step.forbidden), None)
     if at_the_minimum is not None and kinds[at_the_minimum + 1 :][:1] == [Sample]:
         del kinds[at_the_minimum]
     assert kinds in ([], [Sample], [Force, Sample], [Sample] * 2, [Sample, Force, Sample])
@@ -104,10 +113,10 @@ def test_progress_without_fence_or_detector_a_reply_takes_two_samples_and_one_hi
 @HARD_LAW
 def test_minimum_no_thought_ends_by_itself_before_it_has_been_thought(case: Case, sizes: list[int]) -> None:
     """Nor does a reply without a thought. A shift from outside is not held up by it."""
-    least, flow = case.window.least, drive(case, sizes)
+    least, flow = case.window.min_thinking_tokens, drive(case, sizes)
     event(f"{least > 0}, shifted by {flow.shifted}")
-    if case.window.thinking == 0:
-        assert len(flow.ids) > least or flow.end is not End.STOP
+    if case.window.thinking_budget == 0:
+        assert len(flow.token_ids) > least or flow.end is not End.STOP
     elif flow.shifted is Shift.NATURAL:
         assert flow.ledger().thought >= least
     elif flow.shifted is Shift.CONTROL:
@@ -130,7 +139,7 @@ def test_shift_acts_once_and_only_in_the_thought(case: Case, stop_after: int, pe
     assert flow.shift(why) is thinking
     if thinking:
         assert flow.shifted is why
-        assert flow.ledger().thought == len(flow.ids)
+        assert flow.ledger().thought == len(flow.token_ids)
     else:
         assert (flow.shifted, seen(flow)) == (reason, used)
     after = seen(flow)
@@ -145,10 +154,10 @@ def test_abort_keeps_what_came_and_never_changes_an_end(case: Case, stop_after: 
     for count, _ in enumerate(rounds(case, flow, [2])):
         if count == stop_after:
             break
-    end, ids, spans, used = flow.end, list(flow.ids), flow.spans(), flow.ledger()
+    end, ids, spans, used = flow.end, list(flow.token_ids), flow.spans(), flow.ledger()
     flow.abort()
     assert flow.end is (End.ABORTED if end is None else end)
-    assert (flow.ids, flow.spans(), flow.ledger()) == (ids, spans, used)
+    assert (flow.token_ids, flow.spans(), flow.ledger()) == (ids, spans, used)
     assert flow.next() == Finished(flow.end)
     assert flow.shift(Shift.CONTROL) is False
 
@@ -160,7 +169,10 @@ def test_a_stop_string_ends_an_answer_and_never_a_thought(case: Case, sizes: lis
     flow, plain = drive(case, sizes), drive(replace(case, strings=()))
     event(f"{flow.end}")
     answer = [
-        token for span in plain.spans() if span.bucket is Bucket.ANSWER for token in plain.ids[span.start : span.end]
+        token
+        for span in plain.spans()
+        if span.bucket is Bucket.ANSWER
+        for token in plain.token_ids[span.start : span.end]
     ]
     cut = string_ends(case, answer)
     if cut is None:
@@ -168,4 +180,4 @@ def test_a_stop_string_ends_an_answer_and_never_a_thought(case: Case, sizes: lis
     else:
         assert flow.end is End.STRING
         assert flow.ledger().answer == cut
-        assert flow.ids == plain.ids[: len(flow.ids)]
+        assert flow.token_ids == plain.token_ids[: len(flow.token_ids)]

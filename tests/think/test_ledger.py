@@ -28,7 +28,7 @@ def flow_of(random: Random) -> Iterator[Flow]:
     answer = random.randint(0, 6)
     hint = ids(0, 3) if answer else ()
     window = Window(random.choice((None, *range(10))), answer, hint, frozenset(ids(0, 2)), ids(0, 2))
-    flow = Flow(window, window.after + random.randint(0, 9), detects=random.random() < 0.5)
+    flow = Flow(window, window.reserved_tokens + random.randint(0, 9), detects=random.random() < 0.5)
     moves = [(random.randint(1, 5), random.choice(MOVES)) for _ in range(random.randint(0, 25))]
     return happen(flow, ids(40, 40), moves)
 
@@ -42,7 +42,7 @@ def happen(flow: Flow, stream: Sequence[int], moves: Sequence[tuple[int, str]]) 
             case "shift":
                 flow.shift(Shift.CONTROL)
             case "answer":
-                flow.answer_at(max(0, len(flow.ids) + 1 - size))
+                flow.answer_at(max(0, len(flow.token_ids) + 1 - size))
             case "probe":
                 flow.probed(size)
             case "abort":
@@ -55,10 +55,10 @@ def go(flow: Flow, stream: Sequence[int], size: int) -> None:
     if isinstance(step, Finished):
         return
     if isinstance(step, Force):
-        flow.came(step.ids)
+        flow.came(step.token_ids)
         return
-    ids = list(stream[len(flow.ids) :][: min(size, step.limit)])
-    stops = [n for n, token in enumerate(ids, 1) if token in flow.window.stops]
+    ids = list(stream[len(flow.token_ids) :][: min(size, step.limit)])
+    stops = [n for n, token in enumerate(ids, 1) if token in flow.window.stop_token_ids]
     flow.came(ids[: min(stops, default=len(ids))])
 
 
@@ -69,7 +69,7 @@ def test_ledger_at_every_moment_the_buckets_add_up_to_the_ids(flows: Iterator[Fl
         ledger = flow.ledger()
         buckets = (ledger.thought, ledger.close, ledger.hint, ledger.answer or 0, ledger.stop)
         assert min(buckets) >= 0
-        assert sum(buckets) == ledger.completion_tokens == len(flow.ids)
+        assert sum(buckets) == ledger.completion_tokens == len(flow.token_ids)
 
 
 @given(flows=moments())
@@ -78,7 +78,7 @@ def test_spans_at_every_moment_tile_the_ids_in_order_and_agree_with_the_ledger(f
     order = list(Bucket)
     for flow in flows:
         spans, ledger = flow.spans(), flow.ledger()
-        assert [i for span in spans for i in range(span.start, span.end)] == list(range(len(flow.ids)))
+        assert [i for span in spans for i in range(span.start, span.end)] == list(range(len(flow.token_ids)))
         assert [span.bucket for span in spans] == sorted({span.bucket for span in spans}, key=order.index)
         assert all(span.start < span.end for span in spans)
         sizes = {span.bucket: span.end - span.start for span in spans}
@@ -98,7 +98,7 @@ def test_only_a_stop_id_that_ended_the_reply_stands_in_stop(flows: Iterator[Flow
     for flow in flows:
         ledger = flow.ledger()
         assert ledger.stop == (1 if flow.end is End.STOP else 0)
-        assert not ledger.stop or flow.ids[-1] in flow.window.stops
+        assert not ledger.stop or flow.token_ids[-1] in flow.window.stop_token_ids
 
 
 @given(flows=moments())
@@ -107,7 +107,7 @@ def test_phase_one_is_every_id_up_to_the_hint_or_a_reply_that_was_not_shifted(fl
     for flow in flows:
         ledger = flow.ledger()
         whole = flow.shifted in (None, Shift.NATURAL)
-        assert ledger.phase_one == (len(flow.ids) if whole else ledger.thought)
+        assert ledger.phase_one == (len(flow.token_ids) if whole else ledger.thought)
         assert not (whole and ledger.hint)
 
 

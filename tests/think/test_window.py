@@ -25,36 +25,36 @@ def test_the_allowance_is_the_largest_that_fits_the_window_and_leaves_room_for_h
     window = Window(thinking, answer, hint, STOPS)
     fits = [n for n in range(room + 1) if n + len(hint) + answer <= room and (thinking is None or n <= thinking)]
     if fits:
-        assert window.allowance(room) == max(fits)
+        assert window.effective_budget(room) == max(fits)
     else:
         with pytest.raises(UserError):
-            window.allowance(room)
+            window.effective_budget(room)
 
 
 def test_too_little_room_says_what_was_got_and_what_to_do() -> None:
     with pytest.raises(UserError, match=r"got 6 ids for 7; lower the answer allowance") as caught:
-        Window(None, 5, (1, 2), STOPS).allowance(6)
+        Window(None, 5, (1, 2), STOPS).effective_budget(6)
     assert caught.value.what == "room for hint and answer"
 
 
 def test_room_for_exactly_hint_and_answer_leaves_no_thought() -> None:
-    assert Window(None, 5, (1, 2), STOPS).allowance(7) == 0
-    assert Window(3, 5, (1, 2), STOPS).allowance(7) == 0
+    assert Window(None, 5, (1, 2), STOPS).effective_budget(7) == 0
+    assert Window(3, 5, (1, 2), STOPS).effective_budget(7) == 0
 
 
 def test_a_minimum_that_nothing_could_keep_is_refused() -> None:
     for wrong in ({"thinking": 5, "least": 6}, {"thinking": 0, "least": 6}, {"thinking": None, "least": -1}):
         with pytest.raises(UserError, match="minimum"):
-            Window(answer=5, hint=(), stops=STOPS, **wrong)
-    assert Window(None, 5, (), STOPS, least=4).allowance(9) == 4
+            Window(max_answer_tokens=5, hint=(), stop_token_ids=STOPS, **wrong)
+    assert Window(None, 5, (), STOPS, min_thinking_tokens=4).effective_budget(9) == 4
     with pytest.raises(UserError, match=r"got 3 ids for 4"):
-        Window(None, 5, (), STOPS, least=4).allowance(8)
-    assert Window(0, 5, (), STOPS, least=4).allowance(5) == 0
+        Window(None, 5, (), STOPS, min_thinking_tokens=4).effective_budget(8)
+    assert Window(0, 5, (), STOPS, min_thinking_tokens=4).effective_budget(5) == 0
 
 
 def test_what_can_follow_the_thought_is_hint_and_answer() -> None:
-    assert Window(100, 5, (1, 2), STOPS).after == 7
-    assert Window(100, 0, (), STOPS).after == 0
+    assert Window(100, 5, (1, 2), STOPS).reserved_tokens == 7
+    assert Window(100, 0, (), STOPS).reserved_tokens == 0
 
 
 @pytest.mark.parametrize(
@@ -74,9 +74,9 @@ def test_an_impossible_window_is_the_users_error(
 
 
 def test_zero_is_allowed_where_it_means_something() -> None:
-    assert Window(0, 1, (1,), STOPS).allowance(100) == 0
-    assert Window(4, 0, (), STOPS).allowance(100) == 4
-    assert Window(0, 0, (), STOPS).allowance(0) == 0
+    assert Window(0, 1, (1,), STOPS).effective_budget(100) == 0
+    assert Window(4, 0, (), STOPS).effective_budget(100) == 4
+    assert Window(0, 0, (), STOPS).effective_budget(0) == 0
 
 
 def test_a_window_is_a_value() -> None:
@@ -84,4 +84,4 @@ def test_a_window_is_a_value() -> None:
     assert window == Window(4, 2, (1,), frozenset({9}), (7, 8))
     assert len({window, Window(4, 2, (1,), STOPS, (7, 8)), Window(4, 2, (1,), STOPS)}) == 2
     with pytest.raises(FrozenInstanceError):
-        window.answer = 3  # type: ignore[misc]
+        window.max_answer_tokens = 3  # type: ignore[misc]

@@ -8,7 +8,7 @@ import signal
 from collections.abc import Callable
 from typing import NoReturn
 
-from z1.train.loop import Progress
+from z1.train.scratch.trainer import Progress
 
 
 def die() -> NoReturn:

@@ -23,21 +23,22 @@ from torch.distributed.tensor import DTensor
 from tests.train import tuned
 from tests.train.deaths import at_report, die
 from z1.errors import from_os
-from z1.train import checkpoint, finetune, team
-from z1.train.loop import Progress
+from z1.train import checkpoint, distributed
+from z1.train.scratch.trainer import Progress
+from z1.train.sft import trainer
 
 Life = Callable[[Path], None]
 
 
 def live(folder: Path, report: Callable[[Progress], None] = lambda _progress: None, **changes: object) -> None:
-    finetune.finetune(tuned.recipe(**changes), tuned.corpus(str(folder.parent / "base")), folder, report)
+    trainer.finetune(tuned.recipe(**changes), tuned.corpus(str(folder.parent / "base")), folder, report)
 
 
 def saves_each_step() -> None:
     """Clocks are never waited for: every look at this one is an hour later."""
     hours = iter(range(10**6))
     clock = {"monotonic": lambda: 3600.0 * next(hours), "process_time": lambda: 0.0}
-    setattr(finetune, "time", type("Clock", (), clock))  # noqa: B010
+    setattr(trainer, "time", type("Clock", (), clock))  # noqa: B010
 
 
 def killed_after(steps: int) -> Life:
@@ -139,14 +140,14 @@ def born(life: Life, folder: Path, **place: str) -> int:
 def sharded(folder: Path) -> None:
     """A life that says what its model was, and what it was told."""
     kinds: list[str] = []
-    shard, told = team.shard, list[float]()
+    shard, told = distributed.shard, list[float]()
 
     def watched(learner: Any, *given: Any, **more: Any) -> None:
         shard(learner, *given, **more)
         parts = [p for p in learner.parameters() if isinstance(p, DTensor) and p.to_local().numel() < p.numel()]
         kinds.append(f"{len(parts)} of {len(list(learner.parameters()))}")
 
-    setattr(finetune, "shard", watched)  # noqa: B010
+    setattr(trainer, "shard", watched)  # noqa: B010
     live(folder, lambda progress: told.append(progress.loss))
     (folder / f"told-{os.environ.get('RANK', '0')}.json").write_text(json.dumps([kinds, told]), encoding="utf-8")
 

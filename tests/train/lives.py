@@ -20,7 +20,7 @@ import torch
 
 from tests.train import small
 from tests.train.deaths import at_report, die
-from z1.train.loop import Progress, Trainer
+from z1.train.scratch.trainer import Progress, Trainer
 
 EPOCHS = 6.5
 """About thirty steps, the last epoch in part."""

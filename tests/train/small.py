@@ -8,27 +8,27 @@ from pathlib import Path
 
 from transformers import PreTrainedTokenizerFast, Qwen2ForCausalLM
 
-from z1 import chat
+from z1 import profiles
 from z1.recipe import ModelSettings, Recipe, TrainSettings
-from z1.records import Row
-from z1.train import model as models
-from z1.train import tokenizer as tokenizers
-from z1.train.rows import Encoder, Limit, Rows, encode, gather
-from z1.world import Wanted, collect
+from z1.records import TrainingRow
+from z1.synthetic import DatasetRequest, collect
+from z1.train.encode import EncodedRows, Encoder, Truncation, encode, gather
+from z1.train.scratch import model as models
+from z1.train.scratch import tokenizer as tokenizers
 
-PROFILE = chat.profile("z1-tiny")
+PROFILE = profiles.profile("z1-tiny")
 SEED = 7
 VOCABULARY = 320
 
 
 @cache
-def rows() -> tuple[Row, ...]:
+def rows() -> tuple[TrainingRow, ...]:
     """A few dozen rows of all three levels."""
     found = []
-    for item in collect(Wanted(32, "train", 1, 4, SEED)):
+    for item in collect(DatasetRequest(32, "train", 1, 4, SEED)):
         problem = item.problem
         level = ("direct", "direct", "compact", "full")[(problem.steps or 1) - 1]
-        found.append(Row(problem.id, problem.question, item.thoughts[level], item.answer, level, problem.steps))
+        found.append(TrainingRow(problem.id, problem.question, item.thoughts[level], item.answer, level, problem.steps))
     return tuple(found)
 
 
@@ -39,9 +39,9 @@ def tokenizer() -> PreTrainedTokenizerFast:
 
 
 @cache
-def encoded(hint_share: float = 0.3) -> Rows:
+def encoded(hint_share: float = 0.3) -> EncodedRows:
     """The rows as ids."""
-    return gather(encode(rows(), Encoder(tokenizer(), PROFILE, hint_share, SEED), Limit(256)))
+    return gather(encode(rows(), Encoder(tokenizer(), PROFILE, hint_share, SEED), Truncation(256)))
 
 
 def model_settings(layers: int = 1) -> ModelSettings:
@@ -56,7 +56,7 @@ def model(seed: int = SEED, layers: int = 1) -> Qwen2ForCausalLM:
 
 
 def train_settings(epochs: float = 2.0, **changes: object) -> TrainSettings:
-    rates = {"matrix_rate": 0.02, "other_rate": 0.01, "warmup_steps": 3, "decay_share": 0.5}
+    rates = {"muon_lr": 0.02, "adamw_lr": 0.01, "warmup_steps": 3, "decay_share": 0.5}
     return TrainSettings.model_validate({"epochs": epochs, "batch_tokens": 400, **rates}).model_copy(update=changes)
 
 
@@ -69,7 +69,7 @@ def recipe(epochs: float = 1.0, **changes: object) -> Recipe:
             "curate": {"problems": 32, "direct_up_to": 2, "compact_up_to": 3},
             "model": model_settings().model_dump(),
             "train": train_settings(epochs, hint_share=0.3, repeats={"direct": 2}, **changes).model_dump(),
-            "evaluate": {"problems": 1, "windows": (0,), "answer": 8},
+            "evaluate": {"problems": 1, "thinking_budgets": (0,), "max_answer_tokens": 8},
             "report": {"title": "small"},
         }
     )

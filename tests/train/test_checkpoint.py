@@ -13,9 +13,9 @@ from torch import nn
 from z1.runs import write_json
 from z1.train import checkpoint
 from z1.train.checkpoint import latest, learning, restore, save
-from z1.train.team import Team
+from z1.train.distributed import DistributedContext
 
-ALONE = Team(0, 1, torch.device("cpu"))
+ALONE = DistributedContext(0, 1, torch.device("cpu"))
 
 
 def trained(steps: int, seed: int = 0) -> tuple[nn.Module, torch.optim.Optimizer]:

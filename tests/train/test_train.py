@@ -11,7 +11,7 @@ import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer, Qwen2ForCausalLM
 
 from tests.train import small
-from z1 import chat
+from z1 import profiles
 from z1.errors import UserError
 from z1.recipe import needed
 from z1.runs import hash_file
@@ -39,7 +39,7 @@ def test_transformers_loads_the_folder_and_the_model_answers_its_own_prompt(made
     assert model.config.vocab_size == len(tokenizer) <= small.VOCABULARY
     assert model.config.eos_token_id == tokenizer.eos_token_id
     assert model.config.pad_token_id == tokenizer.pad_token_id
-    prompt = chat.prompt_ids(tokenizer, small.PROFILE, small.rows()[0].question)
+    prompt = profiles.prompt_ids(tokenizer, small.PROFILE, small.rows()[0].question)
     made_ids = generate(torch.tensor([prompt]), max_new_tokens=4, do_sample=False)
     assert made_ids[0, : len(prompt)].tolist() == prompt
 
@@ -59,7 +59,7 @@ def test_the_folder_says_what_it_is_and_what_it_was_made_from(made: Path) -> Non
 
 def test_an_arm_begins_with_the_weights_and_the_tokenizer_of_its_base(made: Path, tmp_path: Path) -> None:
     arm = small.recipe(0.5).model_copy(update={"model": None, "base": "some/base", "name": "arm"})
-    slow = needed(arm.train, "train").model_copy(update={"matrix_rate": 1e-12, "other_rate": 1e-12})
+    slow = needed(arm.train, "train").model_copy(update={"muon_lr": 1e-12, "adamw_lr": 1e-12})
     still = arm.model_copy(update={"train": slow})
     model = train(still, made.parent.parent / "rows.jsonl", tmp_path, silent, made)
     ours, theirs = (AutoModelForCausalLM.from_pretrained(folder).state_dict() for folder in (model, made))

@@ -11,10 +11,10 @@ import torch
 
 from tests.train import small
 from z1.recipe import FinetuneSettings, Recipe
-from z1.train.batches import pack
-from z1.train.finetune import Corpus
-from z1.train.loss import Lesson
-from z1.train.rows import Rows
+from z1.train.encode import EncodedRows
+from z1.train.packing import pack
+from z1.train.sft.loss import TrainingBatch
+from z1.train.sft.trainer import TrainingSet
 
 LENGTHS = (5, 9, 3, 14)
 
@@ -35,25 +35,25 @@ SHAPE: dict[str, Any] = {
 
 
 @cache
-def drawn(lengths: tuple[int, ...] = LENGTHS, seed: int = 0) -> Rows:
+def drawn(lengths: tuple[int, ...] = LENGTHS, seed: int = 0) -> EncodedRows:
     """Rows of random ids below 64; the first third of each is its prompt."""
     draw = np.random.Generator(np.random.PCG64(seed))
     ids = draw.integers(3, SHAPE["vocab_size"], sum(lengths)).astype(np.int32)
     learned = np.concatenate([np.arange(length) > length // 3 for length in lengths])
-    return Rows(ids, learned, np.cumsum([0, *lengths], dtype=np.int64))
+    return EncodedRows(ids, learned, np.cumsum([0, *lengths], dtype=np.int64))
 
 
-def packed(rows: Rows, numbers: list[int]) -> Lesson:
+def packed(rows: EncodedRows, numbers: list[int]) -> TrainingBatch:
     """These rows as one pack."""
     made = pack(rows, np.array(numbers))
-    ids, learned, positions = (torch.from_numpy(each)[None] for each in (made.ids, made.learned, made.positions))
-    return Lesson(ids, learned, positions, torch.from_numpy(made.bounds), made.longest)
+    ids, learned, positions = (torch.from_numpy(each)[None] for each in (made.token_ids, made.learned, made.positions))
+    return TrainingBatch(ids, learned, positions, torch.from_numpy(made.bounds), made.longest)
 
 
 def settings(**changes: object) -> FinetuneSettings:
     """Twelve steps of eight rows, in packs of at most 256 ids."""
     told: dict[str, object] = {"profile": "z1-tiny", "max_length": 256, "micro_tokens": 256, "batch_samples": 8}
-    told |= {"epochs": 4.0, "rate": 3e-3, "warmup_steps": 2, "precision": "float32", "held_out_steps": 5}
+    told |= {"epochs": 4.0, "learning_rate": 3e-3, "warmup_steps": 2, "precision": "float32", "held_out_steps": 5}
     return FinetuneSettings.model_validate(told | changes)
 
 
@@ -70,12 +70,14 @@ def base(folder: Path) -> str:
     return str(folder)
 
 
-def corpus(base: str) -> Corpus:
+def corpus(base: str) -> TrainingSet:
     """All small rows but the last four, which are held out."""
     rows = small.encoded()
-    return Corpus(_part(rows, 0, len(rows) - 4), _part(rows, len(rows) - 4, len(rows)), base, {"rows": len(rows) - 4})
+    return TrainingSet(
+        _part(rows, 0, len(rows) - 4), _part(rows, len(rows) - 4, len(rows)), base, {"rows": len(rows) - 4}
+    )
 
 
-def _part(rows: Rows, first: int, last: int) -> Rows:
+def _part(rows: EncodedRows, first: int, last: int) -> EncodedRows:
     starts = rows.starts[first : last + 1]
-    return Rows(rows.ids[starts[0] : starts[-1]], rows.learned[starts[0] : starts[-1]], starts - starts[0])
+    return EncodedRows(rows.token_ids[starts[0] : starts[-1]], rows.learned[starts[0] : starts[-1]], starts - starts[0])

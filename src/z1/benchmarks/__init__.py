@@ -10,16 +10,16 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from z1.benchmarks import bigcodebench as b
-from z1.benchmarks import gpqa, programs
+from z1.benchmarks import builtin, gpqa
 from z1.benchmarks import humaneval as h
 from z1.benchmarks import livecodebench as lcb
 from z1.benchmarks import math500 as m
-from z1.benchmarks.hub import Hub, Options, paths, weights
+from z1.benchmarks.hub import Hub, LoadOptions, paths, weights
 from z1.errors import UserError
 from z1.grading import Grade, exact
 from z1.records import Problem
 
-Loader = Callable[[int, int, Options], list[Problem]]
+Loader = Callable[[int, int, LoadOptions], list[Problem]]
 """From (how many, seed, options) to problems."""
 
 Grader = Callable[[str, Problem, bool], Grade]
@@ -62,9 +62,9 @@ def _world(text: str, problem: Problem, cut: bool) -> Grade:
 BENCHMARKS: dict[str, Benchmark] = {
     row.name: row
     for row in (
-        Benchmark("world", programs.load, _world, "MIT", "programs of z1.world that no training has seen"),
-        Benchmark("world-longer", programs.load_longer, _world, "MIT", "programs longer than any that was trained on"),
-        Benchmark("prose", programs.load_stories, _world, "MIT", "stories of z1.world that no training has seen"),
+        Benchmark("world", builtin.load, _world, "MIT", "programs of z1.synthetic that no training has seen"),
+        Benchmark("world-longer", builtin.load_longer, _world, "MIT", "programs longer than any that was trained on"),
+        Benchmark("prose", builtin.load_stories, _world, "MIT", "stories of z1.synthetic that no training has seen"),
         Benchmark("math500", m.load_math500, m.grade, "MIT", m.MATH500, m.PROMPT, m.SYSTEM),
         Benchmark("gsm8k", m.load_gsm8k, m.grade, "MIT", m.GSM8K, m.PROMPT, m.SYSTEM),
         Benchmark("gpqa-diamond", gpqa.load, gpqa.grade, "CC BY 4.0; gated", gpqa.GPQA, gpqa.PROMPT, m.SYSTEM),
@@ -96,4 +96,4 @@ def weights_of(model: str) -> Path:
     return Path(model) if Path(model).exists() else weights(model)
 
 
-__all__ = ["BENCHMARKS", "Benchmark", "Options", "benchmark", "fetch", "weights_of"]
+__all__ = ["BENCHMARKS", "Benchmark", "LoadOptions", "benchmark", "fetch", "weights_of"]

@@ -13,10 +13,11 @@ import json
 import textwrap
 from typing import Any
 
-from z1.benchmarks.hub import ANY, Hub, Options, Row, column, rows
-from z1.grading import Grade, fences, pool, units
+from z1.benchmarks.hub import ANY, Hub, LoadOptions, Row, column, rows
+from z1.grading import Grade, code_extraction, unit_tests
 from z1.grading.verdict import unread
 from z1.records import Problem
+from z1.sandbox import pool
 
 HARD = Hub(
     "bigcode/bigcodebench-hard",
@@ -31,12 +32,12 @@ PROMPT = (
 PARTS = (("params", "Parameters:"), ("returns", "Returns:"), ("reqs", "Requirements:"), ("raises", "Raises:"))
 
 
-def load_instruct(count: int, seed: int, options: Options = ANY) -> list[Problem]:
+def load_instruct(count: int, seed: int, options: LoadOptions = ANY) -> list[Problem]:
     """The first `count` tasks, asked for in words."""
     return [_problem(row, column(row, "instruct_prompt", "prompt")) for row in rows(HARD, options.data)[:count]]
 
 
-def load_complete(count: int, seed: int, options: Options = ANY) -> list[Problem]:
+def load_complete(count: int, seed: int, options: LoadOptions = ANY) -> list[Problem]:
     """The first `count` tasks, each the head of a function to complete."""
     return [_problem(row, row.get("complete_prompt") or complete(row)) for row in rows(HARD, options.data)[:count]]
 
@@ -59,10 +60,10 @@ def complete(row: Row) -> str:
     return f'{column(row, "code_prompt").rstrip()}\n    """\n{text}\n    """\n'
 
 
-def tests(problem: Problem) -> units.Suite:
+def tests(problem: Problem) -> unit_tests.Suite:
     """The task's unit tests."""
     answer: dict[str, Any] = json.loads(problem.answer)
-    return units.Suite(answer["test"], answer["entry_point"])
+    return unit_tests.Suite(answer["test"], answer["entry_point"])
 
 
 def whole(problem: Problem, code: str) -> str:
@@ -72,5 +73,5 @@ def whole(problem: Problem, code: str) -> str:
 
 def grade(text: str, problem: Problem, cut: bool) -> Grade:
     """Whether the script in `text` passes the task's tests."""
-    code = fences.program(text, json.loads(problem.answer)["entry_point"])
-    return unread(cut=cut) if code is None else units.grade(pool.libraries(), whole(problem, code), tests(problem))
+    code = code_extraction.program(text, json.loads(problem.answer)["entry_point"])
+    return unread(cut=cut) if code is None else unit_tests.grade(pool.libraries(), whole(problem, code), tests(problem))

@@ -13,9 +13,9 @@ import random
 from collections import Counter
 from collections.abc import Sequence
 
-from z1.benchmarks.hub import ANY, Hub, Options, Row, column, rows
+from z1.benchmarks.hub import ANY, Hub, LoadOptions, Row, column, rows
 from z1.errors import UserError
-from z1.grading import Grade, choice
+from z1.grading import Grade, multiple_choice
 from z1.records import Problem
 
 GPQA = Hub("Idavidrein/gpqa", "633f5ee89ab8ad4522a9f850766b73f62147ffdd", ("gpqa_diamond.csv",))
@@ -27,7 +27,7 @@ FEWEST = 12
 """Rows from which on one letter throughout is no accident: once in four million files of twelve."""
 
 
-def load(count: int, seed: int, options: Options = ANY) -> list[Problem]:
+def load(count: int, seed: int, options: LoadOptions = ANY) -> list[Problem]:
     """`count` problems with options in an order drawn from `seed`. Raises UserError where the file has the trap."""
     found = rows(GPQA, options.data)
     problems = [_problem(row, number, seed) for number, row in enumerate(found)]
@@ -59,4 +59,4 @@ def check(problems: Sequence[Problem]) -> None:
 
 def grade(text: str, problem: Problem, cut: bool) -> Grade:
     """Whether `text` chooses the right letter."""
-    return choice.grade(text, problem.answer, cut=cut)
+    return multiple_choice.grade(text, problem.answer, cut=cut)

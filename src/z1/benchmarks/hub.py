@@ -24,7 +24,7 @@ Row = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
-class Options:
+class LoadOptions:
     """What a person can choose about a benchmark's problems.
 
     `data` is a local file or folder ("" asks the hub), `since` and `until` dates as YYYY-MM-DD, both included, and
@@ -37,7 +37,7 @@ class Options:
     release: str = ""
 
 
-ANY = Options()
+ANY = LoadOptions()
 
 
 @dataclass(frozen=True, slots=True)

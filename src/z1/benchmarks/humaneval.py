@@ -10,10 +10,11 @@ import ast
 import builtins
 import json
 
-from z1.benchmarks.hub import ANY, Hub, Options, Row, column, rows
-from z1.grading import Grade, Limits, fences, pool, units
+from z1.benchmarks.hub import ANY, Hub, LoadOptions, Row, column, rows
+from z1.grading import Grade, code_extraction, unit_tests
 from z1.grading.verdict import unread
 from z1.records import Problem
+from z1.sandbox import ResourceLimits, pool
 
 HUMANEVAL = Hub(
     "openai/openai_humaneval",
@@ -26,10 +27,10 @@ MBPP = Hub(
     ("full/test-00000-of-00001.parquet",),
 )
 PROMPT = "Write a complete Python function in a markdown code block:\n\n{question}"
-LIMITS = Limits(wall=30.0, cpu=20.0)
+LIMITS = ResourceLimits(wall=30.0, cpu=20.0)
 
 
-def load_humaneval(count: int, seed: int, options: Options = ANY) -> list[Problem]:
+def load_humaneval(count: int, seed: int, options: LoadOptions = ANY) -> list[Problem]:
     """The first `count` tasks."""
     return [_humaneval(row) for row in rows(HUMANEVAL, options.data)[:count]]
 
@@ -40,7 +41,7 @@ def _humaneval(row: Row) -> Problem:
     return Problem(column(row, "task_id"), f"```python\n{head}```", json.dumps(answer), "humaneval")
 
 
-def load_mbpp(count: int, seed: int, options: Options = ANY) -> list[Problem]:
+def load_mbpp(count: int, seed: int, options: LoadOptions = ANY) -> list[Problem]:
     """The first `count` tasks of the test split."""
     return [_mbpp(row) for row in rows(MBPP, options.data)[:count]]
 
@@ -67,15 +68,15 @@ def whole(problem: Problem, code: str) -> str:
     return f"{head}    pass\n\n{code}" if head else code
 
 
-def tests(problem: Problem) -> units.Suite:
+def tests(problem: Problem) -> unit_tests.Suite:
     """The task's assertions as a unit test."""
     answer = json.loads(problem.answer)
-    return units.asserts(answer["source"], answer["name"], answer["body"])
+    return unit_tests.asserts(answer["source"], answer["name"], answer["body"])
 
 
 def grade(text: str, problem: Problem, cut: bool) -> Grade:
     """Whether the function in `text` passes the task's assertions."""
-    code = fences.program(text, json.loads(problem.answer)["name"])
+    code = code_extraction.program(text, json.loads(problem.answer)["name"])
     if code is None:
         return unread(cut=cut)
-    return units.grade(pool.tests(), whole(problem, code), tests(problem), LIMITS)
+    return unit_tests.grade(pool.tests(), whole(problem, code), tests(problem), LIMITS)

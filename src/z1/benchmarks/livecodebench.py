@@ -17,11 +17,12 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from z1.benchmarks.hub import ANY, Hub, Options, Row, column, lines, paths
+from z1.benchmarks.hub import ANY, Hub, LoadOptions, Row, column, lines, paths
 from z1.errors import UserError
-from z1.grading import Grade, Verdict, fences, functions, pool, stdio
+from z1.grading import Grade, Verdict, code_extraction, function_tests, stdio
 from z1.grading.verdict import unread
 from z1.records import Problem
+from z1.sandbox import pool
 
 ID, REVISION = "livecodebench/code_generation_lite", "0fe84c3912ea0c4d4a78037083943e8f0c4dd505"
 RELEASES = {f"release_v{n}": tuple(f"test{k if k > 1 else ''}.jsonl" for k in range(1, n + 1)) for n in range(1, 7)}
@@ -49,7 +50,7 @@ PLAIN_OPCODES = {"PROTO", "FRAME", "MEMOIZE", "BINPUT", "LONG_BINPUT", "PUT", "S
 TEXT_OPCODES = {"SHORT_BINUNICODE", "BINUNICODE", "BINUNICODE8", "UNICODE"}
 
 
-def load(count: int, seed: int, options: Options = ANY) -> list[Problem]:
+def load(count: int, seed: int, options: LoadOptions = ANY) -> list[Problem]:
     """The first `count` problems of a release whose contest lies in the window of dates."""
     release = options.release or RELEASE
     if release not in RELEASES:
@@ -62,7 +63,7 @@ def load(count: int, seed: int, options: Options = ANY) -> list[Problem]:
     return found
 
 
-def _in_window(date: str, options: Options) -> bool:
+def _in_window(date: str, options: LoadOptions) -> bool:
     return (not options.since or date >= options.since) and (not options.until or date <= options.until)
 
 
@@ -129,7 +130,9 @@ def grade(text: str, problem: Problem, cut: bool) -> Grade:
         name, cases = tests(problem.answer)
     except FileNotFoundError as error:
         return Grade(Verdict.MISSING, f"the tests are gone: {error.filename}")
-    code = fences.program(text, "Solution" if name else "")
+    code = code_extraction.program(text, "Solution" if name else "")
     if code is None:
         return unread(cut=cut)
-    return functions.grade(pool.programs(), code, name, cases) if name else stdio.grade(pool.programs(), code, cases)
+    return (
+        function_tests.grade(pool.programs(), code, name, cases) if name else stdio.grade(pool.programs(), code, cases)
+    )

@@ -10,10 +10,10 @@ from collections.abc import Callable
 from itertools import chain, islice
 from pathlib import Path
 
-from z1 import world
+from z1 import synthetic
 from z1.errors import UserError
 from z1.recipe import CurateSettings
-from z1.records import Trajectories
+from z1.records import TrajectorySet
 from z1.runs import Log, read_lines
 
 LOG = "trajectories.jsonl"
@@ -29,15 +29,15 @@ def collect(settings: CurateSettings, seed: int, folder: Path, progress: Callabl
     """
     path = folder / LOG
     fewest, most = settings.steps
-    wanted = [world.Wanted(settings.problems, "train", fewest, most, seed, kinds=settings.kinds)]
-    if settings.prose:
-        wanted.append(world.Wanted(settings.prose, "train", fewest, most, seed, "prose"))
+    wanted = [synthetic.DatasetRequest(settings.problems, "train", fewest, most, seed, kinds=settings.kinds)]
+    if settings.word_problems:
+        wanted.append(synthetic.DatasetRequest(settings.word_problems, "train", fewest, most, seed, "prose"))
     with Log(path) as log:
-        have = read_lines(path, Trajectories.from_json)
+        have = read_lines(path, TrajectorySet.from_json)
         count = len(have)
         progress(count)
         source = chain.from_iterable(
-            world.collect(one, [kept for kept in have if kept.problem.origin == one.world]) for one in wanted
+            synthetic.collect(one, [kept for kept in have if kept.problem.origin == one.world]) for one in wanted
         )
         while found := list(islice(source, TOGETHER)):
             log.add(trajectories.as_json() for trajectories in found)

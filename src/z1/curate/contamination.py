@@ -11,13 +11,13 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import Any
 
-from z1.benchmarks import BENCHMARKS, Benchmark, Options, benchmark
+from z1.benchmarks import BENCHMARKS, Benchmark, LoadOptions, benchmark
 from z1.benchmarks.hub import Hub
-from z1.curate.overlap import Item, Items, Overlap
+from z1.curate.ngram_overlap import BenchmarkItem, BenchmarkItems, Overlap
 from z1.curate.plan import DecontaminateSettings
 from z1.curate.sources import Candidate
 from z1.errors import UserError
-from z1.world import held_out
+from z1.synthetic import held_out
 
 EVERY = 1 << 60
 
@@ -46,13 +46,13 @@ class Contamination:
         for name in settings.data:
             benchmark(name)  # a misspelt one would not be looked for
         self.worlds = [name for name in self._names() if not isinstance(benchmark(name).source, Hub)]
-        self._items = Items(self._read(), settings)
+        self._items = BenchmarkItems(self._read(), settings)
 
     def _names(self) -> tuple[str, ...]:
         return self.settings.against or tuple(BENCHMARKS)
 
-    def _read(self) -> list[Item]:
-        items: list[Item] = []
+    def _read(self) -> list[BenchmarkItem]:
+        items: list[BenchmarkItem] = []
         for name in self._names():
             if name not in self.worlds:
                 try:
@@ -91,7 +91,7 @@ class Contamination:
         }
 
 
-def problems(one: Benchmark, settings: DecontaminateSettings) -> list[Item]:
+def problems(one: Benchmark, settings: DecontaminateSettings) -> list[BenchmarkItem]:
     """The items of a benchmark. Raises UserError where its data cannot be had."""
-    options = Options(data=settings.data.get(one.name, ""), release=settings.release)
-    return [Item(one.name, found.id, found.question) for found in one.load(EVERY, 0, options)]
+    options = LoadOptions(data=settings.data.get(one.name, ""), release=settings.release)
+    return [BenchmarkItem(one.name, found.id, found.question) for found in one.load(EVERY, 0, options)]

@@ -9,7 +9,7 @@ from __future__ import annotations
 from z1.curate.sources import Candidate, fingerprint
 
 
-class Seen:
+class ExactDedup:
     """Remembers a fingerprint for each candidate, and no text."""
 
     def __init__(self) -> None:

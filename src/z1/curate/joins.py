@@ -9,10 +9,10 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable
 from typing import Any
 
-from z1.curate.pairs import Entry
+from z1.curate.pairs import CandidateRow
 
 
-def facts(entries: Iterable[Entry]) -> dict[str, Any]:
+def facts(entries: Iterable[CandidateRow]) -> dict[str, Any]:
     """For the manifest: candidates and rows by origin, and how many problems were joined across origins."""
     candidates: Counter[str] = Counter()
     rows: Counter[str] = Counter()

@@ -15,23 +15,23 @@ from functools import cache
 from hashlib import blake2b
 from typing import Any, NamedTuple
 
-from z1.curate import checks, verify
-from z1.curate.near import Near
-from z1.curate.plan import CheckSettings, DuplicateSettings, Plan
+from z1.curate import filters, verification
+from z1.curate.dedup import MinHashDedup
+from z1.curate.plan import CheckSettings, CuratePlan, DuplicateSettings
 from z1.curate.sources import Candidate
-from z1.curate.tokens import Tokens
+from z1.curate.tokens import TokenCounter
 
 Values = dict[str, Any]
 """Values of some fields of a candidate."""
 
-tokens_by = cache(Tokens)
+tokens_by = cache(TokenCounter)
 """One tokenizer a process."""
 
-near_by = cache(Near)
+near_by = cache(MinHashDedup)
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class MeasureSettings:
     """What a plan wants to know of every candidate; small, so that it travels to where the candidates are."""
 
     tokenizer: str
@@ -42,7 +42,7 @@ class Wanted:
     seed: int
 
     @classmethod
-    def of(cls, plan: Plan) -> Wanted:
+    def of(cls, plan: CuratePlan) -> MeasureSettings:
         """What `plan` wants."""
         cheap = plan.check.model_copy(update={"tests": False})
         return cls(plan.tokens.tokenizer, plan.check, cheap, plan.duplicates, plan.seed)
@@ -61,60 +61,60 @@ class Wanted:
         }
 
 
-class Step(NamedTuple):
+class MeasureStep(NamedTuple):
     """One measure: who lacks it, and how it is taken of a block. What `lacks` asks about was measured before."""
 
-    lacks: Callable[[Wanted, Candidate], bool]
-    take: Callable[[Wanted, Sequence[Candidate]], Iterable[Values]]
+    lacks: Callable[[MeasureSettings, Candidate], bool]
+    take: Callable[[MeasureSettings, Sequence[Candidate]], Iterable[Values]]
 
 
-def _lacks_tokens(wanted: Wanted, one: Candidate) -> bool:
+def _lacks_tokens(wanted: MeasureSettings, one: Candidate) -> bool:
     return bool(wanted.tokenizer) and one.tokens is None
 
 
-def _tokens(wanted: Wanted, block: Sequence[Candidate]) -> Iterable[Values]:
+def _tokens(wanted: MeasureSettings, block: Sequence[Candidate]) -> Iterable[Values]:
     return ({"tokens": size} for size in tokens_by(wanted.tokenizer).sizes([one.response for one in block]))
 
 
-def _lacks_repetition(wanted: Wanted, one: Candidate) -> bool:
+def _lacks_repetition(wanted: MeasureSettings, one: Candidate) -> bool:
     return wanted.check.repetition < 1 and one.repetition is None
 
 
-def _repetition(_: Wanted, block: Sequence[Candidate]) -> Iterable[Values]:
-    return ({"repetition": checks.repetition(one.response)} for one in block)
+def _repetition(_: MeasureSettings, block: Sequence[Candidate]) -> Iterable[Values]:
+    return ({"repetition": filters.repetition(one.response)} for one in block)
 
 
-def _lacks_verdict(wanted: Wanted, one: Candidate) -> bool:
-    return wanted.check.tests and bool(one.tests) and not one.verdict and not checks.wrong(one, wanted.cheap)
+def _lacks_verdict(wanted: MeasureSettings, one: Candidate) -> bool:
+    return wanted.check.tests and bool(one.tests) and not one.verdict and not filters.wrong(one, wanted.cheap)
 
 
-def _verdict(_: Wanted, block: Sequence[Candidate]) -> Iterable[Values]:
-    return ({"verdict": found.verdict.value, "fault": found.why} for found in verify.grades(block))
+def _verdict(_: MeasureSettings, block: Sequence[Candidate]) -> Iterable[Values]:
+    return ({"verdict": found.verdict.value, "fault": found.why} for found in verification.grades(block))
 
 
-def _lacks_minhash(wanted: Wanted, one: Candidate) -> bool:
-    return wanted.duplicates.near is not None and not one.minhash and not checks.wrong(one, wanted.check)
+def _lacks_minhash(wanted: MeasureSettings, one: Candidate) -> bool:
+    return wanted.duplicates.near is not None and not one.minhash and not filters.wrong(one, wanted.check)
 
 
-def _minhash(wanted: Wanted, block: Sequence[Candidate]) -> Iterable[Values]:
+def _minhash(wanted: MeasureSettings, block: Sequence[Candidate]) -> Iterable[Values]:
     near = near_by(wanted.duplicates, wanted.seed)
     return ({"minhash": near.packed(one)} for one in block)
 
 
 STEPS = (
-    Step(_lacks_tokens, _tokens),
-    Step(_lacks_repetition, _repetition),
-    Step(_lacks_verdict, _verdict),
-    Step(_lacks_minhash, _minhash),
+    MeasureStep(_lacks_tokens, _tokens),
+    MeasureStep(_lacks_repetition, _repetition),
+    MeasureStep(_lacks_verdict, _verdict),
+    MeasureStep(_lacks_minhash, _minhash),
 )
 
 
-def lacking(wanted: Wanted, one: Candidate) -> bool:
+def lacking(wanted: MeasureSettings, one: Candidate) -> bool:
     """Whether anything has to be measured of `one`."""
     return any(step.lacks(wanted, one) for step in STEPS)
 
 
-def measure(wanted: Wanted, block: Sequence[Candidate]) -> list[Values]:
+def measure(wanted: MeasureSettings, block: Sequence[Candidate]) -> list[Values]:
     """What each candidate of `block` lacked."""
     found: list[Values] = [{} for _ in block]
     now = list(block)

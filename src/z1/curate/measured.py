@@ -13,19 +13,19 @@ from functools import partial
 from hashlib import blake2b
 from pathlib import Path
 
-from z1.curate.measure import Values, Wanted, lacking, measure
+from z1.curate.measure import MeasureSettings, Values, lacking, measure
+from z1.curate.parallel import ParallelMap, here
 from z1.curate.sources import Candidate
-from z1.curate.spread import Spread, here
 from z1.grading import Verdict
 from z1.runs import Log, iterate_lines
 
 LOG = "measured.jsonl"
 
 
-class Measured:
+class MeasureCache:
     """The values kept in `folder`, and the one writer of its log `name`."""
 
-    def __init__(self, wanted: Wanted, folder: Path, name: str = LOG) -> None:
+    def __init__(self, wanted: MeasureSettings, folder: Path, name: str = LOG) -> None:
         self._wanted, self._path = wanted, folder / name
         self._names = wanted.names()
         self.tokenizer = self._names.get("tokens", "").removeprefix("tokens ")
@@ -49,7 +49,7 @@ class Measured:
         """Whether anything has to be measured of a candidate that is filled."""
         return lacking(self._wanted, one)
 
-    def fill(self, blocks: Iterable[Sequence[Candidate]], spread: Spread = here) -> Iterator[list[Candidate]]:
+    def fill(self, blocks: Iterable[Sequence[Candidate]], spread: ParallelMap = here) -> Iterator[list[Candidate]]:
         """The candidates with all of their measures, block by block; what was lacking is measured by `spread`."""
         waiting: deque[list[Candidate]] = deque()
 

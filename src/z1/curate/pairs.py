@@ -15,7 +15,7 @@ from z1.curate.plan import PairSettings
 
 
 @dataclass(slots=True)
-class Entry:
+class CandidateRow:
     """What is known of a candidate besides its text. `why` it is left out; "" while it stays."""
 
     id: str
@@ -34,8 +34,8 @@ class Pair:
     """
 
     problem: str
-    shortest: Entry
-    longest: Entry
+    shortest: CandidateRow
+    longest: CandidateRow
 
     @property
     def ratio(self) -> float:
@@ -48,9 +48,9 @@ def draw(seed: int, name: str) -> float:
     return int.from_bytes(sha256(f"{seed}:{name}".encode("utf-8", "surrogatepass")).digest()[:6]) / 2**48
 
 
-def keep(entries: Iterable[Entry], settings: PairSettings, seed: int) -> list[Pair]:
+def keep(entries: Iterable[CandidateRow], settings: PairSettings, seed: int) -> list[Pair]:
     """Mark what the settings leave out, and return the pairs; of two as long the first is the shorter."""
-    groups: dict[str, list[Entry]] = {}
+    groups: dict[str, list[CandidateRow]] = {}
     for entry in entries:
         if not entry.why:
             groups.setdefault(entry.problem, []).append(entry)
@@ -66,7 +66,7 @@ def keep(entries: Iterable[Entry], settings: PairSettings, seed: int) -> list[Pa
     return pairs
 
 
-def _chosen(settings: PairSettings, shortest: Entry, longest: Entry, drawn: float) -> list[Entry]:
+def _chosen(settings: PairSettings, shortest: CandidateRow, longest: CandidateRow, drawn: float) -> list[CandidateRow]:
     match settings.keep:
         case "shortest":
             return [shortest]

@@ -222,7 +222,7 @@ class SelectSettings(Settings):
         return self
 
 
-class Plan(Settings):
+class CuratePlan(Settings):
     """The way from problems to a dataset in one file."""
 
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9.-]*$")
@@ -245,9 +245,9 @@ def is_plan(path: Path) -> bool:
         return False
 
 
-def read(path: Path) -> Plan:
+def read(path: Path) -> CuratePlan:
     """The plan in `path`; every fault in it is one line that names the key. Paths in it are relative to it."""
-    plan = recipe.read(path, Plan)
+    plan = recipe.read(path, CuratePlan)
     sources = [one.model_copy(update={"path": str(path.parent / one.path)}) if one.path else one for one in plan.source]
     if missing := [one.path for one in sources if one.path and not Path(one.path).exists()]:
         raise UserError("source.path", missing[0], "give the path of a table, relative to the plan")

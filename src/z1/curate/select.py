@@ -14,7 +14,7 @@ from random import Random
 
 from z1.curate.collect import LOG
 from z1.recipe import CurateSettings
-from z1.records import Row, Trajectories
+from z1.records import TrainingRow, TrajectorySet
 from z1.runs import read_lines, write_lines
 
 ROWS = "rows.jsonl"
@@ -41,18 +41,18 @@ def level(settings: CurateSettings, steps: int, operations: int) -> str:
 
 def select(settings: CurateSettings, folder: Path) -> dict[str, int]:
     """Write `folder`/rows.jsonl from its log; returns how many rows each level has."""
-    items = read_lines(folder / LOG, Trajectories.from_json)
+    items = read_lines(folder / LOG, TrajectorySet.from_json)
     rows = [row for item in items for row in (_taught if settings.arm == "base" else _chosen)(settings, item)]
     rows = list(_kept(settings, rows))
     write_lines(folder / ROWS, (row.as_json() for row in rows))
     return dict(sorted(Counter(row.level for row in rows).items()))
 
 
-def _chosen(settings: CurateSettings, item: Trajectories) -> list[Row]:
+def _chosen(settings: CurateSettings, item: TrajectorySet) -> list[TrainingRow]:
     return [_row(item, level(settings, item.problem.steps or 0, item.operations))]
 
 
-def _taught(settings: CurateSettings, item: Trajectories) -> list[Row]:
+def _taught(settings: CurateSettings, item: TrajectorySet) -> list[TrainingRow]:
     """Rows of different levels, drawn by their shares; most questions say which level is wanted."""
     rng = Random(item.problem.id)
     shares = dict(settings.shares)
@@ -62,18 +62,18 @@ def _taught(settings: CurateSettings, item: Trajectories) -> list[Row]:
     for _ in range(min(settings.each, len(shares))):
         chosen = rng.choices(list(shares), list(shares.values()))[0]
         del shares[chosen]
-        asked = "" if rng.random() < settings.untold else ASKED[chosen]
+        asked = "" if rng.random() < settings.unlabelled_share else ASKED[chosen]
         rows.append(_row(item, chosen, asked))
     return rows
 
 
-def _row(item: Trajectories, chosen: str, asked: str = "") -> Row:
+def _row(item: TrajectorySet, chosen: str, asked: str = "") -> TrainingRow:
     problem = item.problem
     question = f"{problem.question}\n{asked}" if asked else problem.question
-    return Row(problem.id, question, item.thoughts[chosen], item.answer, chosen, problem.steps)
+    return TrainingRow(problem.id, question, item.thoughts[chosen], item.answer, chosen, problem.steps)
 
 
-def _kept(settings: CurateSettings, rows: list[Row]) -> Iterable[Row]:
+def _kept(settings: CurateSettings, rows: list[TrainingRow]) -> Iterable[TrainingRow]:
     """The first rows in the wanted order whose responses together have at most `characters`."""
     if not settings.characters:
         return rows

@@ -17,9 +17,9 @@ from operator import attrgetter
 from os.path import basename
 from typing import Any
 
-from z1 import tables, world
-from z1.curate.levels import derived
+from z1 import dataset_io, synthetic
 from z1.curate.plan import SourceSettings
+from z1.curate.reasoning_level import derived
 from z1.errors import UserError
 from z1.records import Record
 
@@ -83,13 +83,13 @@ def read(source: SourceSettings) -> Iterator[Candidate]:
     if source.world:
         yield from _of_world(source)
         return
-    yield from _of_rows(source, chain.from_iterable(map(tables.read, source.paths())))
+    yield from _of_rows(source, chain.from_iterable(map(dataset_io.read, source.paths())))
 
 
 def _of_world(source: SourceSettings) -> Iterator[Candidate]:
     """Problems of a built-in world; at each level what the interpreter wrote, or without levels no response."""
-    wanted = world.Wanted(source.problems, "train", *source.steps, source.seed, source.world)
-    for found in world.collect(wanted):
+    wanted = synthetic.DatasetRequest(source.problems, "train", *source.steps, source.seed, source.world)
+    for found in synthetic.collect(wanted):
         problem = found.problem
         for level in source.levels or ("",):
             yield Candidate(

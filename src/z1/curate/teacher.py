@@ -19,7 +19,7 @@ from typing import Any
 import openai
 
 from z1.curate.plan import TeacherSettings
-from z1.curate.replies import Ask, Replies, Reply
+from z1.curate.teacher_log import TeacherReplies, TeacherReply, TeacherRequest
 from z1.errors import EngineFault, UserError, Z1Error
 
 LONGEST_WAIT_S = 60.0
@@ -39,7 +39,9 @@ class _Failed(Exception):
         self.why, self.paid, self.again, self.wait_s = why, paid, again, wait_s
 
 
-def ask_all(wanted: Iterable[Ask], teacher: TeacherSettings, replies: Replies, at: Callable[[int], None]) -> int:
+def ask_all(
+    wanted: Iterable[TeacherRequest], teacher: TeacherSettings, replies: TeacherReplies, at: Callable[[int], None]
+) -> int:
     """Ask for every reply that is not here yet; returns how many are still missing. `at` is told how many are here.
 
     Raises UserError where the endpoint refuses key or model, EngineFault where it gives nothing at all.
@@ -59,12 +61,12 @@ def _first(error: BaseException) -> BaseException:
 
 
 class _Asking:
-    def __init__(self, teacher: TeacherSettings, replies: Replies, at: Callable[[int], None]) -> None:
+    def __init__(self, teacher: TeacherSettings, replies: TeacherReplies, at: Callable[[int], None]) -> None:
         self._teacher, self._replies, self._at = teacher, replies, at
         self._here = self._missing = self._in_vain = 0
         self._begun: set[str] = set()
 
-    async def run(self, wanted: Iterator[Ask]) -> int:
+    async def run(self, wanted: Iterator[TeacherRequest]) -> int:
         key = os.environ.get(self._teacher.key_variable) or "none"
         async with openai.AsyncOpenAI(
             api_key=key, base_url=self._teacher.url, max_retries=0, timeout=self._teacher.timeout_s
@@ -75,7 +77,7 @@ class _Asking:
                     group.create_task(self._work(client, left))
         return self._missing
 
-    def _left(self, wanted: Iterator[Ask]) -> Iterator[Ask]:
+    def _left(self, wanted: Iterator[TeacherRequest]) -> Iterator[TeacherRequest]:
         """What is not here yet, each key once: problems that read the same share their replies."""
         for ask in wanted:
             if ask.key in self._begun:
@@ -87,7 +89,7 @@ class _Asking:
             else:
                 yield ask
 
-    async def _work(self, client: openai.AsyncOpenAI, left: Iterator[Ask]) -> None:
+    async def _work(self, client: openai.AsyncOpenAI, left: Iterator[TeacherRequest]) -> None:
         for ask in left:
             if await self._until_here(client, ask):
                 self._here, self._in_vain = self._here + 1, 0
@@ -100,7 +102,7 @@ class _Asking:
                     f"{list(self._replies.faults)[-1]}; run the same command again when it answers"
                 )
 
-    async def _until_here(self, client: openai.AsyncOpenAI, ask: Ask) -> bool:
+    async def _until_here(self, client: openai.AsyncOpenAI, ask: TeacherRequest) -> bool:
         """Try for one reply; whether it came."""
         for tried in range(self._teacher.tries):
             self._replies.ask(ask.key)
@@ -117,7 +119,7 @@ class _Asking:
                 return True
         return False
 
-    async def _once(self, client: openai.AsyncOpenAI, ask: Ask) -> Reply:
+    async def _once(self, client: openai.AsyncOpenAI, ask: TeacherRequest) -> TeacherReply:
         teacher = self._teacher
         try:
             async with asyncio.timeout(teacher.timeout_s):  # the library's is for each read, and a server may trickle
@@ -155,7 +157,7 @@ def _asked_to_wait(headers: Any) -> float:
         return 0.0
 
 
-def parse(key: str, body: bytes) -> Reply:
+def parse(key: str, body: bytes) -> TeacherReply:
     """The reply in a chat completion. Raises ValueError, TypeError, KeyError or IndexError where it is not whole."""
     value = json.loads(body)
     choice, usage = value["choices"][0], value.get("usage") or {}
@@ -165,4 +167,4 @@ def parse(key: str, body: bytes) -> Reply:
     if not isinstance(end, str) or not (text or thought):
         raise ValueError("a reply without an end or without text")
     tokens = int(usage.get("prompt_tokens", 0)), int(usage.get("completion_tokens", 0))
-    return Reply(key, text, thought, end, *tokens)
+    return TeacherReply(key, text, thought, end, *tokens)

@@ -12,20 +12,20 @@ from pathlib import Path
 
 from tokenizers import Tokenizer
 
-from z1.curate.encoding import Encoding
+from z1.curate.token_counts import WordEncoder
 from z1.errors import UserError
 
 BATCH = 512
 
 
-class Tokens:
+class TokenCounter:
     """Counts for one tokenizer: a tokenizer.json, a folder with one, or a name on the hub."""
 
     def __init__(self, tokenizer: str) -> None:
         loaded = _load(tokenizer)
         self.hash = blake2b(loaded.to_str().encode(), digest_size=8).hexdigest()
         """16 hexadecimal digits of what the tokenizer is."""
-        self._encoding = Encoding(loaded)
+        self._encoding = WordEncoder(loaded)
 
     def sizes(self, texts: Sequence[str]) -> list[int]:
         """Tokens of each text."""

@@ -21,24 +21,24 @@
 Verbs know `protocol` and `drive`; only the door picks an engine. Importing this package loads nothing heavy.
 """
 
-from z1.engines.drive import Control, Drive, drive, tell
-from z1.engines.exits import Circles, Convergence, Exit, Probe
-from z1.engines.protocol import Capabilities, Engine, Never, Reason, Sampled, Sampling, Score, Session
+from z1.engines.driver import Control, DriverOptions, drive, tell
+from z1.engines.early_exit import Convergence, ExitRule, Probe, RepetitionExit
+from z1.engines.protocol import Capabilities, Engine, ForbiddenSequences, Logprob, Reason, Sampled, Sampling, Session
 
 __all__ = [
     "Capabilities",
-    "Circles",
     "Control",
     "Convergence",
-    "Drive",
+    "DriverOptions",
     "Engine",
-    "Exit",
-    "Never",
+    "ExitRule",
+    "ForbiddenSequences",
+    "Logprob",
     "Probe",
     "Reason",
+    "RepetitionExit",
     "Sampled",
     "Sampling",
-    "Score",
     "Session",
     "drive",
     "tell",

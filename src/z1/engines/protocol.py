@@ -14,8 +14,8 @@ from hashlib import blake2b
 from types import TracebackType
 from typing import NamedTuple, Protocol, Self
 
-from z1.chat import Tokenizer
 from z1.errors import UserError
+from z1.profiles import Tokenizer
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,11 +23,11 @@ class Sampling:
     """How ids are chosen. `temperature` 0 is greedy; `top_k` 0 and `top_p` 1 leave every id in.
 
     A draw is keyed by (`seed`, `sample`, position in the context), so that it does not depend on what else runs.
-    `stops` end a sample with the stop id as its last. `logprobs` asks for a `Score` of each id, with so many of the
-    most likely ids at its place; None asks for none.
+    `stop_token_ids` end a sample with the stop id as its last. `logprobs` asks for a `Logprob` of each id, with so many
+    of the most likely ids at its place; None asks for none.
     """
 
-    stops: frozenset[int] = frozenset()
+    stop_token_ids: frozenset[int] = frozenset()
     temperature: float = 0.0
     top_p: float = 1.0
     top_k: int = 0
@@ -41,7 +41,7 @@ class Sampling:
         return int.from_bytes(digest) >> 11
 
 
-class Score(NamedTuple):
+class Logprob(NamedTuple):
     """How likely an id was where it was drawn (natural logarithm), and the most likely ids there, with theirs.
 
     The model's own distribution: before temperature, top-k and top-p, and before ids are taken away.
@@ -66,7 +66,7 @@ class Reason(StrEnum):
 class Sampled:
     """The ids of one sample, in order, and why it ended."""
 
-    ids: tuple[int, ...]
+    token_ids: tuple[int, ...]
     reason: Reason
 
 
@@ -74,24 +74,24 @@ class Sampled:
 class Capabilities:
     """What an engine can do, and at what cost."""
 
-    keeps_cache: bool
+    reuses_kv_cache: bool
     """Forced ids join the live context; nothing before them is computed again."""
-    forks: bool
+    can_fork: bool
     """A fork shares what was computed."""
-    deterministic: bool
+    is_deterministic: bool
     """Greedy ids do not depend on what else runs."""
-    ids: bool = True
+    has_token_ids: bool = True
     """Ids are the model's own. Otherwise it speaks text, and ids are what our tokenizer makes of it."""
-    forbids: int = 0
+    max_forbidden_length: int = 0
     """Ids of the longest sequence that a sample can be kept from completing (`Session.sample`); 0: it cannot be."""
-    logprobs: bool = False
+    has_logprobs: bool = False
     """Sessions have scores."""
 
 
 ANY = 1 << 30
 """Longer than any sequence of ids."""
 
-Never = Sequence[tuple[int, ...]]
+ForbiddenSequences = Sequence[tuple[int, ...]]
 """Sequences of ids that may not be completed, whatever stands before."""
 
 
@@ -99,24 +99,25 @@ class Session(Protocol):
     """One live context. Not for use by two tasks at once, but for `interrupt`."""
 
     @property
-    def room(self) -> int:
+    def free_tokens(self) -> int:
         """Ids that still fit."""
         ...
 
     @property
-    def coming(self) -> Sequence[int]:
+    def pending_token_ids(self) -> Sequence[int]:
         """The ids that came so far of the sample under way, to be read only; () where none is."""
         ...
 
     @property
-    def scores(self) -> Sequence[Score]:
+    def logprobs(self) -> Sequence[Logprob]:
         """Of each id sampled since the session was opened, and of those coming, where `Sampling.logprobs` asks."""
         ...
 
-    async def sample(self, limit: int, never: Never = ()) -> Sampled:
+    async def sample(self, limit: int, never: ForbiddenSequences = ()) -> Sampled:
         """At least one and at most `limit` ids, unless interrupted; none of `never` is completed. Raises EngineFault.
 
-        `never` holds sequences of up to `Capabilities.forbids` ids; where there are any, all stop ids are among them.
+        `never` holds sequences of up to `Capabilities.max_forbidden_length` ids; where there are any, all stop ids are
+        among them.
         """
         ...
 
@@ -161,7 +162,7 @@ class Engine(Protocol):
         ...
 
     @property
-    def length(self) -> int:
+    def max_model_len(self) -> int:
         """Ids that a context may have; known once the engine is entered."""
         ...
 

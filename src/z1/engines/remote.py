@@ -22,11 +22,11 @@ from typing import Any, Self
 import httpx2
 import openai
 
-from z1.chat import Tokenizer, text_of
-from z1.engines.cutting import CUT, unless
-from z1.engines.protocol import Capabilities, Never, Reason, Sampled, Sampling, Score, refuse_unfit
-from z1.engines.vllm_request import FREE, Asked
+from z1.engines.cancellation import CUT, unless
+from z1.engines.protocol import Capabilities, ForbiddenSequences, Logprob, Reason, Sampled, Sampling, refuse_unfit
+from z1.engines.vllm_params import FREE, WindowParams
 from z1.errors import EngineFault
+from z1.profiles import Tokenizer, text_of
 
 CONNECTS = 3
 """How often a connection is tried."""
@@ -36,22 +36,22 @@ CONNECTS = 3
 class Upstream:
     """A server: its address up to /v1, the model's name there (None: its first), a key where it wants one.
 
-    `length`: ids that a context may have (None: what the upstream says). `ids`: whether it takes and gives ids;
-    `windows`: whether it keeps windows itself (a vLLM with `vllm_window`). None: it is asked. `seconds` without a byte
-    end a request.
+    `max_model_len`: ids that a context may have (None: what the upstream says). `has_token_ids`: whether it takes and
+    gives ids; `has_windows`: whether it keeps windows itself (a vLLM with `vllm_window`). None: it is asked.
+    `timeout_s` without a byte end a request.
     """
 
     address: str
     model: str | None = None
     key: str | None = None
-    length: int | None = None
-    ids: bool | None = None
-    windows: bool | None = None
-    seconds: float = 600.0
+    max_model_len: int | None = None
+    has_token_ids: bool | None = None
+    has_windows: bool | None = None
+    timeout_s: float = 600.0
 
 
 @dataclass(frozen=True, slots=True)
-class Passed:
+class RemoteResponse:
     """What an upstream answered to a request that was passed on: status, media type, and the body as it comes."""
 
     status: int
@@ -67,22 +67,22 @@ class RemoteSession:
         self.context = list(context)
         self._cut: asyncio.Future[None] | None = None
         self._coming: list[int] = []
-        self.scores: Sequence[Score] = ()
+        self.logprobs: Sequence[Logprob] = ()
 
     @property
-    def room(self) -> int:
+    def free_tokens(self) -> int:
         """Ids that still fit."""
-        return self._engine.length - len(self.context)
+        return self._engine.max_model_len - len(self.context)
 
     @property
-    def coming(self) -> Sequence[int]:
+    def pending_token_ids(self) -> Sequence[int]:
         """What came so far of the sample under way; nothing from a text-only upstream, whose text is encoded whole."""
-        return self._coming if self._cut is not None and self._engine.capabilities.ids else ()
+        return self._coming if self._cut is not None and self._engine.capabilities.has_token_ids else ()
 
-    async def sample(self, limit: int, never: Never = ()) -> Sampled:
+    async def sample(self, limit: int, never: ForbiddenSequences = ()) -> Sampled:
         """At least one and at most `limit` ids, none of `never` (single ids) among them."""
-        if not 1 <= limit <= self.room:
-            raise EngineFault(f"{limit} ids were asked for where {self.room} fit")
+        if not 1 <= limit <= self.free_tokens:
+            raise EngineFault(f"{limit} ids were asked for where {self.free_tokens} fit")
         self._cut, self._coming = asyncio.get_running_loop().create_future(), []
         try:
             under_way = (self._cut, self._coming)
@@ -96,8 +96,8 @@ class RemoteSession:
 
     async def append(self, ids: Sequence[int]) -> None:
         """Force `ids`; they are sent with the next sample."""
-        if len(ids) > self.room:
-            raise EngineFault(f"{len(ids)} ids are forced where {self.room} fit")
+        if len(ids) > self.free_tokens:
+            raise EngineFault(f"{len(ids)} ids are forced where {self.free_tokens} fit")
         self.context += ids
 
     async def fork(self) -> RemoteSession:
@@ -121,15 +121,15 @@ class RemoteEngine:
         self.name, self.profile = names
         self.there = upstream.model or ""
         """What the upstream calls the model."""
-        self.length = upstream.length or 0
-        self.capabilities = _capabilities(ids=bool(upstream.ids), least=False)
-        self.keeps_windows = bool(upstream.windows)
+        self.max_model_len = upstream.max_model_len or 0
+        self.capabilities = _capabilities(ids=bool(upstream.has_token_ids), least=False)
+        self.keeps_windows = bool(upstream.has_windows)
         """Whether the upstream keeps a window that it is told in `vllm_xargs` (`vllm_request.Asked.keys`)."""
         self._client: openai.AsyncOpenAI | None = None
         self._http: httpx2.AsyncClient | None = None
 
     @asynccontextmanager
-    async def pass_on(self, path: str, body: Mapping[str, Any]) -> AsyncIterator[Passed]:
+    async def pass_on(self, path: str, body: Mapping[str, Any]) -> AsyncIterator[RemoteResponse]:
         """Send `body` to `path` (behind /v1) as it is, under the upstream's own name of the model.
 
         For what z1 has no hand in: tools, response formats, whatever an upstream knows. Leaving the context closes the
@@ -144,7 +144,7 @@ class RemoteEngine:
                 "POST", where + path, json={**body, "model": self.there}, headers=headers
             ) as said:
                 kind = said.headers.get("content-type", "application/json")
-                yield Passed(said.status_code, kind, said.aiter_bytes())
+                yield RemoteResponse(said.status_code, kind, said.aiter_bytes())
         except httpx2.HTTPError as error:
             raise EngineFault(f"the upstream failed: {error!r}") from error
 
@@ -154,12 +154,12 @@ class RemoteEngine:
         """`body` asking the upstream to keep a window (None: free, no cap, its own hint); None where it cannot."""
         if not self.keeps_windows:
             return None
-        asked = Asked(FREE if thinking is None else thinking, answer, hint=hint)
+        asked = WindowParams(FREE if thinking is None else thinking, answer, hint=hint)
         return {**body, "vllm_xargs": {**(body.get("vllm_xargs") or {}), **asked.keys()}}
 
     async def open(self, prompt: Sequence[int], sampling: Sampling) -> RemoteSession:
         """A session whose context is `prompt`."""
-        refuse_unfit(prompt, self.length)
+        refuse_unfit(prompt, self.max_model_len)
         return RemoteSession(self, prompt, sampling)
 
     async def complete(
@@ -168,11 +168,11 @@ class RemoteEngine:
         sampling: Sampling,
         limit: int,
         under_way: tuple[asyncio.Future[None], list[int]],
-        never: Never = (),
+        never: ForbiddenSequences = (),
     ) -> Reason:
         """Ask for up to `limit` ids behind `context`, put them into the list as they come, until the future is done."""
         cut, ids = under_way
-        with_ids = self.capabilities.ids
+        with_ids = self.capabilities.has_token_ids
         prompt: Any = list(context) if with_ids else text_of(self.tokenizer, context)
         asked = parameters(sampling, len(context), limit, never, with_ids=with_ids)
         if self._client is None:
@@ -189,7 +189,7 @@ class RemoteEngine:
         if not with_ids:
             ids += self.tokenizer.encode("".join(texts), add_special_tokens=False)[:limit]
         for at, token in enumerate(ids):
-            if token in sampling.stops:  # whatever an upstream sends behind it
+            if token in sampling.stop_token_ids:  # whatever an upstream sends behind it
                 del ids[at + 1 :]
                 return Reason.STOP
         return self._reason(ended, ids, sampling, limit)
@@ -199,23 +199,23 @@ class RemoteEngine:
             return Reason.INTERRUPTED
         if ended == "stop":
             return self._stopped(ids, sampling, limit)
-        if ended != "length" or not ids or (self.capabilities.ids and len(ids) < limit):
+        if ended != "length" or not ids or (self.capabilities.has_token_ids and len(ids) < limit):
             raise EngineFault(f"the upstream ended with {ended!r} after {len(ids)} of {limit} ids")
         return Reason.LIMIT
 
     def _stopped(self, ids: list[int], sampling: Sampling, limit: int) -> Reason:
         """Upstreams that speak text do not show the stop id at which they stopped."""
-        if not sampling.stops:
+        if not sampling.stop_token_ids:
             raise EngineFault("the upstream ended a reply that was to have no end")
         own = self.tokenizer.eos_token_id
         if len(ids) == limit:  # text that is longer here than there; the end comes with the next sample
             return Reason.LIMIT
-        ids.append(own if own is not None and own in sampling.stops else min(sampling.stops))
+        ids.append(own if own is not None and own in sampling.stop_token_ids else min(sampling.stop_token_ids))
         return Reason.STOP
 
     async def __aenter__(self) -> Self:
         transport = httpx2.AsyncHTTPTransport(retries=CONNECTS - 1)
-        http = openai.DefaultAsyncHttpxClient(transport=transport, timeout=httpx2.Timeout(self._upstream.seconds))
+        http = openai.DefaultAsyncHttpxClient(transport=transport, timeout=httpx2.Timeout(self._upstream.timeout_s))
         where, key = self._upstream.address.rstrip("/"), self._upstream.key or "none"
         self._http = http
         self._client = openai.AsyncOpenAI(base_url=where, api_key=key, http_client=http, max_retries=0)
@@ -239,15 +239,15 @@ class RemoteEngine:
         chosen = next((m for m in models if m.id == self._upstream.model), None) or models[0]
         self.there = self._upstream.model or chosen.id
         said = (getattr(chosen, "max_model_len", None), (getattr(chosen, "meta", None) or {}).get("n_ctx_train"))
-        self.length = self._upstream.length or next((n for n in said if n), 4096)
-        if self._upstream.ids is None:
+        self.max_model_len = self._upstream.max_model_len or next((n for n in said if n), 4096)
+        if self._upstream.has_token_ids is None:
             prompt, plain = self.tokenizer.encode("a", add_special_tokens=False), {"return_token_ids": True}
             ids: list[int] = getattr(await self._tried(client, prompt, plain), "token_ids", None) or []
             bound = {**plain, "ignore_eos": True, "min_tokens": 2, "stop_token_ids": ids[:1]}
             other = getattr(await self._tried(client, prompt, bound), "token_ids", None) if ids else None
             kept = other is not None and len(other) == 2 and ids[0] not in other
             self.capabilities = _capabilities(ids=bool(ids), least=kept)
-        if self._upstream.windows is None:
+        if self._upstream.has_windows is None:
             asked = [{"vllm_xargs": {"z1_window": window, "z1_hint": [0]}} for window in (FREE, FREE - 1)]
             kept, refused = [await self._tried(client, "a", extra) for extra in asked]
             self.keeps_windows = kept is not None and refused is None
@@ -279,7 +279,9 @@ async def _read(stream: AsyncIterator[Any], cut: asyncio.Future[None], ids: list
                 return str(choice.finish_reason)
 
 
-def parameters(sampling: Sampling, position: int, limit: int, never: Never, *, with_ids: bool) -> dict[str, Any]:
+def parameters(
+    sampling: Sampling, position: int, limit: int, never: ForbiddenSequences, *, with_ids: bool
+) -> dict[str, Any]:
     """The settings of one request of `limit` ids, whose context ends at `position`.
 
     What an upstream can keep from coming is a stop id before so many ids, so ids that may `never` come are stop ids.
@@ -290,17 +292,27 @@ def parameters(sampling: Sampling, position: int, limit: int, never: Never, *, w
         asked |= {"top_p": sampling.top_p, "seed": sampling.seed_at(position)}
         extra |= {"top_k": sampling.top_k} if sampling.top_k else {}
     if with_ids:
-        extra |= {"return_token_ids": True, "ignore_eos": True, "stop_token_ids": sorted(sampling.stops.union(*never))}
+        extra |= {
+            "return_token_ids": True,
+            "ignore_eos": True,
+            "stop_token_ids": sorted(sampling.stop_token_ids.union(*never)),
+        }
         extra |= {"min_tokens": limit} if never else {}
     return asked | ({"extra_body": extra} if extra else {})
 
 
 def _capabilities(*, ids: bool, least: bool) -> Capabilities:
-    return Capabilities(keeps_cache=False, forks=False, deterministic=False, ids=ids, forbids=int(least))
+    return Capabilities(
+        reuses_kv_cache=False,
+        can_fork=False,
+        is_deterministic=False,
+        has_token_ids=ids,
+        max_forbidden_length=int(least),
+    )
 
 
 def load(upstream: Upstream, model: str, profile: str | None = None) -> RemoteEngine:
     """The engine for an upstream that serves `model` (folder or hub id), whose tokenizer is read here."""
-    from z1.engines.weights import load_tokenizer, names
+    from z1.model_files import load_tokenizer, names
 
     return RemoteEngine(upstream, load_tokenizer(model), names(model, profile))

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self
 
-from z1.engines.protocol import Capabilities, Never, Reason, Sampled, Sampling, Score, refuse_unfit
+from z1.engines.protocol import Capabilities, ForbiddenSequences, Logprob, Reason, Sampled, Sampling, refuse_unfit
 from z1.errors import EngineFault
 
 Next = Callable[[Sequence[int]], int]
@@ -68,22 +68,22 @@ class ScriptedSession:
     def __init__(self, engine: ScriptedEngine, context: Sequence[int], sampling: Sampling) -> None:
         self._engine, self._sampling = engine, sampling
         self.context = list(context)
-        self.coming: Sequence[int] = ()
-        self.scores: list[Score] = []
+        self.pending_token_ids: Sequence[int] = ()
+        self.logprobs: list[Logprob] = []
         self._interrupted = False
         self._sampling_now = False
 
     @property
-    def room(self) -> int:
+    def free_tokens(self) -> int:
         """Ids that still fit."""
-        return self._engine.length - len(self.context)
+        return self._engine.max_model_len - len(self.context)
 
-    async def sample(self, limit: int, never: Never = ()) -> Sampled:
+    async def sample(self, limit: int, never: ForbiddenSequences = ()) -> Sampled:
         """At least one and at most `limit` ids, giving way to others after each. A script says what it says."""
-        if not 1 <= limit <= self.room:
-            raise EngineFault(f"{limit} ids were asked for where {self.room} fit")
+        if not 1 <= limit <= self.free_tokens:
+            raise EngineFault(f"{limit} ids were asked for where {self.free_tokens} fit")
         ids: list[int] = []
-        self._interrupted, self._sampling_now, self.coming = False, True, ids
+        self._interrupted, self._sampling_now, self.pending_token_ids = False, True, ids
         try:
             while len(ids) < limit:
                 await asyncio.sleep(self._engine.pace)
@@ -92,17 +92,17 @@ class ScriptedSession:
                 ids.append(self._engine.next_id(self.context))
                 self.context.append(ids[-1])
                 if (count := self._sampling.logprobs) is not None:  # there is no doubt in a script
-                    self.scores.append(Score(0.0, ((ids[-1], 0.0),)[:count]))
-                if ids[-1] in self._sampling.stops:
+                    self.logprobs.append(Logprob(0.0, ((ids[-1], 0.0),)[:count]))
+                if ids[-1] in self._sampling.stop_token_ids:
                     return Sampled(tuple(ids), Reason.STOP)
         finally:
-            self._sampling_now, self.coming = False, ()
+            self._sampling_now, self.pending_token_ids = False, ()
         return Sampled(tuple(ids), Reason.LIMIT)
 
     async def append(self, ids: Sequence[int]) -> None:
         """Force `ids`."""
-        if len(ids) > self.room:
-            raise EngineFault(f"{len(ids)} ids are forced where {self.room} fit")
+        if len(ids) > self.free_tokens:
+            raise EngineFault(f"{len(ids)} ids are forced where {self.free_tokens} fit")
         self.context += ids
 
     async def fork(self) -> ScriptedSession:
@@ -121,15 +121,17 @@ class ScriptedEngine:
     """An engine whose next id is `next_id` of the context; see `protocol.Engine`. `pace` is seconds an id."""
 
     name = "scripted"
-    capabilities = Capabilities(keeps_cache=True, forks=True, deterministic=True, logprobs=True)
+    capabilities = Capabilities(reuses_kv_cache=True, can_fork=True, is_deterministic=True, has_logprobs=True)
 
-    def __init__(self, next_id: Next, *, length: int = 4096, pace: float = 0.0, profile: str = "z1-tiny") -> None:
-        self.next_id, self.length, self.pace, self.profile = next_id, length, pace, profile
+    def __init__(
+        self, next_id: Next, *, max_model_len: int = 4096, pace: float = 0.0, profile: str = "z1-tiny"
+    ) -> None:
+        self.next_id, self.max_model_len, self.pace, self.profile = next_id, max_model_len, pace, profile
         self.tokenizer = Characters()
 
     async def open(self, prompt: Sequence[int], sampling: Sampling) -> ScriptedSession:
         """A session whose context is `prompt`."""
-        refuse_unfit(prompt, self.length)
+        refuse_unfit(prompt, self.max_model_len)
         return ScriptedSession(self, prompt, sampling)
 
     async def __aenter__(self) -> Self:

@@ -12,10 +12,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from z1.errors import Fault
-from z1.evaluate import arms, matched
-from z1.evaluate.arms import Scores
-from z1.evaluate.compare import difference, pairs_needed
-from z1.evaluate.statistics import Interval
+from z1.evaluate import matched
+from z1.evaluate import scores as arms
+from z1.evaluate.intervals import Interval
+from z1.evaluate.paired import difference, pairs_needed
+from z1.evaluate.scores import ModelScores
 from z1.records import Attempt
 
 Numbers = dict[str, Any]
@@ -37,11 +38,11 @@ def against(ours: Iterable[Attempt], theirs: Iterable[Attempt]) -> Numbers:
     }
 
 
-def _problems(scores: Scores) -> set[str]:
+def _problems(scores: ModelScores) -> set[str]:
     return set(next(iter(scores.right.values())))
 
 
-def _under(window: int | None, ours: Scores, theirs: Scores, problems: Sequence[str]) -> Numbers:
+def _under(window: int | None, ours: ModelScores, theirs: ModelScores, problems: Sequence[str]) -> Numbers:
     one, other = ({p: scores.right[window][p] for p in problems} for scores in (ours, theirs))
     found = difference(one, other)
     return {
@@ -63,7 +64,7 @@ def _ratio(ours: Mapping[str, float], theirs: Mapping[str, float], problems: Seq
     return arms.ratio({p: ours[p] for p in problems}, {p: theirs[p] for p in problems})
 
 
-def _matched(ours: Scores, theirs: Scores, problems: Sequence[str]) -> Numbers:
+def _matched(ours: ModelScores, theirs: ModelScores, problems: Sequence[str]) -> Numbers:
     one, other = (
         {p: [(run.thought[w][p], run.right[w][p]) for w in run.right] for p in problems} for run in (ours, theirs)
     )

@@ -16,9 +16,9 @@ from statistics import fmean
 from typing import Any
 
 from z1.errors import UserError
-from z1.evaluate.arms import Scores, scores
-from z1.evaluate.compare import bootstrap
-from z1.evaluate.statistics import Interval, mean
+from z1.evaluate.intervals import Interval, mean
+from z1.evaluate.paired import bootstrap
+from z1.evaluate.scores import ModelScores, scores
 from z1.records import Attempt
 
 GAINS = {"minimal": 0.25, "low": 0.5, "medium": 0.75, "high": 0.9, "xhigh": 0.99}
@@ -28,10 +28,10 @@ FREE = -1
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class CalibrationRow:
     """One window: ids allowed (FREE is -1), share right, ids of thought used, and what is lost against the best."""
 
-    window: int
+    thinking_budget: int
     accuracy: Interval
     thought: Interval
     loss: Interval
@@ -53,7 +53,7 @@ class Calibration:
     """Share of a free run's thought that `enough` saves."""
     honest_loss: Interval
     """Of a window chosen so on other problems."""
-    rows: list[Row]
+    rows: list[CalibrationRow]
 
     def as_json(self) -> dict[str, Any]:
         """Plain values, ready for `json.dumps`."""
@@ -90,7 +90,7 @@ def calibrate(attempts: Iterable[Attempt], within: float, names: dict[str, str])
     )
 
 
-def _efforts(found: Scores, windows: Sequence[int | None], problems: Sequence[str]) -> dict[str, int]:
+def _efforts(found: ModelScores, windows: Sequence[int | None], problems: Sequence[str]) -> dict[str, int]:
     right = {window: _right(found, window, problems) for window in windows}
     least, best = right[windows[0]], max(right.values())
 
@@ -101,19 +101,19 @@ def _efforts(found: Scores, windows: Sequence[int | None], problems: Sequence[st
     return {"none": 0, **{effort: buys(share) for effort, share in GAINS.items()}, "max": FREE}
 
 
-def _best(found: Scores, problems: Sequence[str]) -> int | None:
+def _best(found: ModelScores, problems: Sequence[str]) -> int | None:
     """The most accurate window on `problems`; of equal ones the smallest."""
     return max(_ascending(found), key=lambda window: _right(found, window, problems))
 
 
-def _enough(found: Scores, problems: Sequence[str], within: float) -> int | None:
+def _enough(found: ModelScores, problems: Sequence[str], within: float) -> int | None:
     """The smallest window whose loss is surely no more than `within`: by the upper end of its interval."""
     best = _best(found, problems)
     fits = (w for w in _ascending(found) if w == best or bootstrap(_losses(found, w, best, problems))[2] <= within)
     return next(fits)
 
 
-def _honest(found: Scores, problems: Sequence[str], within: float) -> Interval:
+def _honest(found: ModelScores, problems: Sequence[str], within: float) -> Interval:
     halves = problems[::2], problems[1::2]
     lost: list[list[float]] = []
     for chosen_on, measured_on in (halves, halves[::-1]):
@@ -122,20 +122,20 @@ def _honest(found: Scores, problems: Sequence[str], within: float) -> Interval:
     return bootstrap(lost)
 
 
-def _row(found: Scores, window: int | None, best: int | None, problems: Sequence[str]) -> Row:
+def _row(found: ModelScores, window: int | None, best: int | None, problems: Sequence[str]) -> CalibrationRow:
     right, thought = ([kind[window][p] for p in problems] for kind in (found.right, found.thought))
-    return Row(_ids(window), mean(right), mean(thought), bootstrap(_losses(found, window, best, problems)))
+    return CalibrationRow(_ids(window), mean(right), mean(thought), bootstrap(_losses(found, window, best, problems)))
 
 
-def _losses(found: Scores, window: int | None, best: int | None, problems: Sequence[str]) -> list[list[float]]:
+def _losses(found: ModelScores, window: int | None, best: int | None, problems: Sequence[str]) -> list[list[float]]:
     return [[found.right[best][p] - found.right[window][p]] for p in problems]
 
 
-def _right(found: Scores, window: int | None, problems: Sequence[str]) -> float:
+def _right(found: ModelScores, window: int | None, problems: Sequence[str]) -> float:
     return fmean(found.right[window][p] for p in problems)
 
 
-def _ascending(found: Scores) -> list[int | None]:
+def _ascending(found: ModelScores) -> list[int | None]:
     return sorted(found.right, key=lambda window: float("inf") if window is None else window)
 
 

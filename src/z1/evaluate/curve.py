@@ -13,8 +13,8 @@ from statistics import fmean
 from typing import Any, TypeVar
 
 from z1.errors import Fault
-from z1.evaluate import statistics
-from z1.evaluate.compare import pass_at_k
+from z1.evaluate import intervals
+from z1.evaluate.paired import pass_at_k
 from z1.grading import Verdict
 from z1.records import Attempt, Problem
 from z1.think import End, Shift
@@ -32,7 +32,7 @@ def curve(problems: Sequence[Problem], attempts: Iterable[Attempt], names: dict[
     by_window: dict[int | None, list[Attempt]] = {}
     for attempt in attempts:
         if attempt.problem in known:
-            by_window.setdefault(attempt.window, []).append(attempt)
+            by_window.setdefault(attempt.thinking_budget, []).append(attempt)
     windows = sorted(by_window, key=lambda w: float("inf") if w is None else w)
     free = by_window.get(None, [])
     points = [point for w in windows if (point := _point(w, by_window[w], free))]
@@ -58,8 +58,8 @@ def _point(window: int | None, attempts: Sequence[Attempt], free: Sequence[Attem
         "missing": len(attempts) - n,
         "accuracy": _accuracy(known),
         **_off(window, free),
-        "thought": statistics.clustered_mean(_by_problem(known, _thought)),
-        "paid": statistics.clustered_mean(_by_problem(known, _paid)),
+        "thought": intervals.clustered_mean(_by_problem(known, _thought)),
+        "paid": intervals.clustered_mean(_by_problem(known, _paid)),
         "phase_one": fmean(a.ledger["phase_one"] or 0 for a in known),
         "shifted": sum(a.shift != Shift.NATURAL for a in known) / n,
         "cut": sum(a.end == End.CUT for a in known) / n,
@@ -73,7 +73,7 @@ def _off(window: int | None, free: Sequence[Attempt]) -> Numbers:
     known = [a for a in free if a.verdict != Verdict.MISSING]
     if window is None or not known:
         return {}
-    return {"off": statistics.clustered_share(_by_problem(known, lambda a: _right(a) and _paid(a) <= window))}
+    return {"off": intervals.clustered_share(_by_problem(known, lambda a: _right(a) and _paid(a) <= window))}
 
 
 def _passes(attempts: Sequence[Attempt]) -> Numbers:
@@ -106,7 +106,7 @@ def _by_steps(window: int | None, attempts: Sequence[Attempt], problems: dict[st
             "steps": steps,
             "n": len(group),
             "accuracy": _accuracy(group),
-            "thought": statistics.clustered_mean(_by_problem(group, _thought)),
+            "thought": intervals.clustered_mean(_by_problem(group, _thought)),
         }
         for steps, group in sorted(groups.items())
     ]
@@ -116,14 +116,14 @@ def _s1(points: Sequence[Numbers]) -> Numbers:
     curve_points = [(p["thought"][1], p["accuracy"][1]) for p in points]
     capped = [(p["thought"][1], p["window"]) for p in points if p["window"] is not None]
     return {
-        "control": statistics.control(capped) if capped else None,
-        "scaling": statistics.scaling(curve_points),
-        "performance": statistics.performance(curve_points),
+        "control": intervals.control(capped) if capped else None,
+        "scaling": intervals.scaling(curve_points),
+        "performance": intervals.performance(curve_points),
     }
 
 
-def _accuracy(attempts: Sequence[Attempt]) -> statistics.Interval:
-    return statistics.clustered_share(_by_problem(attempts, _right))
+def _accuracy(attempts: Sequence[Attempt]) -> intervals.Interval:
+    return intervals.clustered_share(_by_problem(attempts, _right))
 
 
 def _right(attempt: Attempt) -> bool:

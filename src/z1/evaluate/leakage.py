@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-from z1.evaluate.statistics import Interval, share
+from z1.evaluate.intervals import Interval, share
 from z1.records import Attempt
 from z1.think import Bucket, End, Shift
 
@@ -22,7 +22,7 @@ def leakage(attempts: Iterable[Attempt]) -> dict[str, Interval | int]:
     answers = [
         (a.text(Bucket.ANSWER), a.end == End.CUT)
         for a in attempts
-        if a.shift not in ("", Shift.NATURAL.value) and a.ids
+        if a.shift not in ("", Shift.NATURAL.value) and a.token_ids
     ]
     if not answers:
         return {"shifted": 0}

@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from statistics import fmean
 
-from z1.evaluate.statistics import Interval, middle
+from z1.evaluate.intervals import Interval, middle
 
 Curve = Sequence[tuple[float, float]]
 """Points of (mean tokens, accuracy), in any order."""

@@ -19,11 +19,11 @@ from typing import Any
 
 from z1.benchmarks import Benchmark
 from z1.errors import Fault, UserError
-from z1.evaluate import statistics
-from z1.evaluate.compare import bootstrap
-from z1.evaluate.statistics import Interval
+from z1.evaluate import intervals
+from z1.evaluate.intervals import Interval
+from z1.evaluate.paired import bootstrap
 from z1.grading import Grade, Verdict
-from z1.grading.agree import answering, said
+from z1.grading.equivalence import answering, said
 from z1.records import Attempt, Problem
 from z1.runs import read_lines
 
@@ -31,7 +31,7 @@ ORIGIN = "traffic"
 
 
 @dataclass(frozen=True, slots=True)
-class Traffic(Benchmark):
+class ReplayRequests(Benchmark):
     """One's own requests, where a benchmark is wanted; a problem's question is its conversation as JSON."""
 
     def messages(self, problem: Problem) -> list[dict[str, str]]:
@@ -39,9 +39,9 @@ class Traffic(Benchmark):
         return list(json.loads(problem.question))
 
 
-def traffic(path: Path) -> Traffic:
+def traffic(path: Path) -> ReplayRequests:
     """The requests in `path`, in the place of a benchmark."""
-    return Traffic(ORIGIN, lambda count, seed, options: requests(path)[:count], _ungraded, "your own", str(path))
+    return ReplayRequests(ORIGIN, lambda count, seed, options: requests(path)[:count], _ungraded, "your own", str(path))
 
 
 def _ungraded(text: str, problem: Problem, cut: bool) -> Grade:
@@ -77,13 +77,13 @@ def _text(content: Any) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Saving:
+class ReplaySavings:
     """One window against full thinking: shares of 0 to 1 with their intervals, tokens as means a request.
 
     `money` is what a thousand requests would have cost less, at the price of a million tokens that was given.
     """
 
-    window: int
+    thinking_budget: int
     requests: int
     missing: int
     shifted: float
@@ -98,11 +98,11 @@ class Saving:
         return asdict(self)
 
 
-def savings(attempts: Iterable[Attempt], price: float | None = None) -> list[Saving]:
+def savings(attempts: Iterable[Attempt], price: float | None = None) -> list[ReplaySavings]:
     """A row a window, ascending; `price` is that of a million tokens of output. Raises Fault where nothing is known."""
     by_window: dict[int | None, dict[str, Attempt]] = {}
     for attempt in attempts:
-        by_window.setdefault(attempt.window, {})[attempt.problem] = attempt
+        by_window.setdefault(attempt.thinking_budget, {})[attempt.problem] = attempt
     free = by_window.pop(None, {})
     found = [
         _saving(window, by_window[window], free, price) for window in sorted(w for w in by_window if w is not None)
@@ -112,7 +112,9 @@ def savings(attempts: Iterable[Attempt], price: float | None = None) -> list[Sav
     return found
 
 
-def _saving(window: int, capped: Mapping[str, Attempt], free: Mapping[str, Attempt], price: float | None) -> Saving:
+def _saving(
+    window: int, capped: Mapping[str, Attempt], free: Mapping[str, Attempt], price: float | None
+) -> ReplaySavings:
     pairs = [(capped[p], free[p]) for p in sorted(capped.keys() & free.keys()) if _known(capped[p]) and _known(free[p])]
     if not pairs:
         raise Fault(f"every request is missing under window {window}; see the faults in attempts.jsonl")
@@ -120,13 +122,13 @@ def _saving(window: int, capped: Mapping[str, Attempt], free: Mapping[str, Attem
     used = [(_thought(short), _thought(full)) for short, full in pairs]
     paid = [float(full.counts().paid_tokens - short.counts().paid_tokens) for short, full in pairs]
     paid_saved = bootstrap([[tokens] for tokens in paid])
-    return Saving(
-        window=window,
+    return ReplaySavings(
+        thinking_budget=window,
         requests=len(pairs),
         missing=len(capped.keys() | free.keys()) - len(pairs),
         shifted=sum(short.ledger["hint"] != 0 for short, _ in pairs) / len(pairs),
-        changed=statistics.share(changed, len(pairs)),
-        thought=statistics.mean([short for short, _ in used]),
+        changed=intervals.share(changed, len(pairs)),
+        thought=intervals.mean([short for short, _ in used]),
         thought_saved=_share_saved(used),
         paid_saved=paid_saved,
         money=None if price is None else [tokens * price / 1000 for tokens in paid_saved],

@@ -10,11 +10,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from statistics import fmean
 
-from z1.evaluate.statistics import Interval, mean
+from z1.evaluate.intervals import Interval, mean
 from z1.grading import Verdict
 from z1.records import Attempt
+from z1.synthetic.trajectories import CHECK
 from z1.think import Bucket
-from z1.world.teacher import CHECK
 
 
 def second_look(
@@ -27,7 +27,7 @@ def second_look(
     looks: dict[str, list[tuple[bool, bool]]] = {}
     for attempt in attempts:
         first, checked, _ = attempt.text(Bucket.THOUGHT).partition(f"{CHECK}\n")
-        if checked and attempt.window is None and attempt.problem in ours:
+        if checked and attempt.thinking_budget is None and attempt.problem in ours:
             found = first.rstrip("\n").rpartition(" -> ")[2] == answers[attempt.problem]
             looks.setdefault(attempt.problem, []).append((found, attempt.verdict == Verdict.RIGHT))
     if not looks:

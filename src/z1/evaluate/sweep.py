@@ -16,9 +16,9 @@ import asyncio
 from dataclasses import asdict, dataclass, replace
 from hashlib import blake2b
 
-from z1 import chat
+from z1 import profiles
 from z1.benchmarks import Benchmark
-from z1.engines import Drive, Engine, Sampling, Session, drive, tell
+from z1.engines import DriverOptions, Engine, Sampling, Session, drive, tell
 from z1.errors import EngineFault
 from z1.grading import Verdict
 from z1.records import Attempt, Problem
@@ -29,34 +29,35 @@ GREEDY = Sampling()
 
 @dataclass(frozen=True, slots=True)
 class Sweep:
-    """What every problem of a run is put through: `windows` in ids, and free thinking besides; `answer` in ids.
+    """What every problem of a run is put through: `thinking_budgets` in ids, and free thinking besides;
+    `max_answer_tokens` in ids.
 
     Each problem is asked `samples` times; `sampling` says how ids are drawn, its stops and its `sample` aside. With
-    `apart` every window thinks for itself.
+    `separate_runs` every window thinks for itself.
     """
 
     engine: Engine
     benchmark: Benchmark
-    windows: tuple[int, ...]
-    answer: int
+    thinking_budgets: tuple[int, ...]
+    max_answer_tokens: int
     tokenizer_hash: str = ""
     samples: int = 1
     sampling: Sampling = GREEDY
-    apart: bool = False
+    separate_runs: bool = False
 
     @property
     def every(self) -> tuple[int | None, ...]:
         """The windows in ascending order, free thinking last."""
-        return (*sorted(set(self.windows)), None)
+        return (*sorted(set(self.thinking_budgets)), None)
 
 
 async def sweep(setting: Sweep, problem: Problem, sample: int = 0) -> list[Attempt]:
     """One attempt a window, of the draw number `sample`; all of them missing where the engine fails."""
-    profile = chat.profile(setting.engine.profile)
-    prompt = chat.prompt_ids(setting.engine.tokenizer, profile, setting.benchmark.messages(problem))
-    stops = chat.stop_ids(setting.engine.tokenizer, profile)
-    sampling = replace(setting.sampling, stops=stops, sample=_draw(problem, sample))
-    think = _think_apart if setting.apart else _think_once
+    profile = profiles.profile(setting.engine.profile)
+    prompt = profiles.prompt_ids(setting.engine.tokenizer, profile, setting.benchmark.messages(problem))
+    stops = profiles.stop_ids(setting.engine.tokenizer, profile)
+    sampling = replace(setting.sampling, stop_token_ids=stops, sample=_draw(problem, sample))
+    think = _think_apart if setting.separate_runs else _think_once
     try:
         flows = await think(setting, prompt, sampling)
     except EngineFault as fault:
@@ -72,15 +73,15 @@ def _draw(problem: Problem, sample: int) -> int:
 
 
 async def _think_apart(setting: Sweep, prompt: list[int], sampling: Sampling) -> dict[int | None, Flow]:
-    tokenizer, profile = setting.engine.tokenizer, chat.profile(setting.engine.profile)
+    tokenizer, profile = setting.engine.tokenizer, profiles.profile(setting.engine.profile)
     flows: dict[int | None, Flow] = {}
     for thinking in setting.every:
-        detector = chat.detector(tokenizer, profile)  # it remembers what it has seen
+        detector = profiles.detector(tokenizer, profile)  # it remembers what it has seen
         session = await setting.engine.open(prompt, sampling)
         try:
-            window = chat.window(tokenizer, profile, thinking, setting.answer)
+            window = profiles.window(tokenizer, profile, thinking, setting.max_answer_tokens)
             flows[thinking] = await drive(
-                Flow(window, session.room, detects=detector is not None), session, Drive(detector)
+                Flow(window, session.free_tokens, detects=detector is not None), session, DriverOptions(detector)
             )
         finally:
             await session.close()
@@ -88,27 +89,29 @@ async def _think_apart(setting: Sweep, prompt: list[int], sampling: Sampling) ->
 
 
 async def _think_once(setting: Sweep, prompt: list[int], sampling: Sampling) -> dict[int | None, Flow]:
-    tokenizer, profile = setting.engine.tokenizer, chat.profile(setting.engine.profile)
-    detector = chat.detector(tokenizer, profile)
+    tokenizer, profile = setting.engine.tokenizer, profiles.profile(setting.engine.profile)
+    detector = profiles.detector(tokenizer, profile)
     session = await setting.engine.open(prompt, sampling)
-    room = session.room
+    room = session.free_tokens
     flows: dict[int | None, Flow] = {}
     try:
-        free = Flow(chat.window(tokenizer, profile, None, setting.answer), room, detects=detector is not None)
+        free = Flow(
+            profiles.window(tokenizer, profile, None, setting.max_answer_tokens), room, detects=detector is not None
+        )
         for thinking in (w for w in setting.every if w is not None):
             await _advance(free, session, detector, thinking)
-            if free.end is not None or free.answering or len(free.ids) < thinking:
+            if free.end is not None or free.answering or len(free.token_ids) < thinking:
                 flows[thinking] = free
                 continue
-            flow = Flow(chat.window(tokenizer, profile, thinking, setting.answer), room)
-            for token in free.ids:
+            flow = Flow(profiles.window(tokenizer, profile, thinking, setting.max_answer_tokens), room)
+            for token in free.token_ids:
                 flow.came((token,))
             fork = await session.fork()
             try:
                 flows[thinking] = await drive(flow, fork)
             finally:
                 await fork.close()
-        flows[None] = await drive(free, session, Drive(detector))
+        flows[None] = await drive(free, session, DriverOptions(detector))
     finally:
         await session.close()
     return flows
@@ -116,21 +119,23 @@ async def _think_once(setting: Sweep, prompt: list[int], sampling: Sampling) -> 
 
 async def _advance(flow: Flow, session: Session, detector: AnswerDetector | None, until: int) -> None:
     """Think on until the reply has `until` ids, its answer has begun, or it has ended."""
-    while len(flow.ids) < until and not flow.answering:
+    while len(flow.token_ids) < until and not flow.answering:
         step = flow.next()
         if not isinstance(step, Sample):
             return
-        sampled = await session.sample(min(step.limit, until - len(flow.ids)))
-        tell(flow, sampled.ids, detector)
+        sampled = await session.sample(min(step.limit, until - len(flow.token_ids)))
+        tell(flow, sampled.token_ids, detector)
 
 
 async def _attempt(setting: Sweep, problem: Problem, window: int | None, prompt: list[int], flow: Flow) -> Attempt:
     tokenizer, spans = setting.engine.tokenizer, flow.spans()
-    texts = [chat.text_of(tokenizer, flow.ids[span.start : span.end]) for span in spans]
-    said = chat.text_of(tokenizer, [t for s in spans if s.bucket in _GRADED for t in flow.ids[s.start : s.end]])
+    texts = [profiles.text_of(tokenizer, flow.token_ids[span.start : span.end]) for span in spans]
+    said = profiles.text_of(
+        tokenizer, [t for s in spans if s.bucket in _GRADED for t in flow.token_ids[s.start : s.end]]
+    )
     if not flow.answering:  # a stop id behind the last fence would hide that it is one
-        said = chat.text_of(
-            tokenizer, [t for s in spans if s.bucket is not Bucket.STOP for t in flow.ids[s.start : s.end]]
+        said = profiles.text_of(
+            tokenizer, [t for s in spans if s.bucket is not Bucket.STOP for t in flow.token_ids[s.start : s.end]]
         )
     grade = await asyncio.to_thread(setting.benchmark.grade, said, problem, flow.end is not End.STOP)
     return Attempt(
@@ -138,7 +143,7 @@ async def _attempt(setting: Sweep, problem: Problem, window: int | None, prompt:
         window,
         0,
         prompt,
-        flow.ids,
+        flow.token_ids,
         [[span.bucket.value, span.start, span.end] for span in spans],
         texts,
         asdict(flow.ledger()),

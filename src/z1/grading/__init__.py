@@ -12,7 +12,6 @@ counted as wrong.
 """
 
 from z1.grading.boxed import boxed
-from z1.grading.sandbox import Job, Limits, Outcome, Sandbox, SandboxFault
 from z1.grading.verdict import Grade, Verdict, exact
 
-__all__ = ["Grade", "Job", "Limits", "Outcome", "Sandbox", "SandboxFault", "Verdict", "boxed", "exact"]
+__all__ = ["Grade", "Verdict", "boxed", "exact"]

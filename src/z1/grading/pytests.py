@@ -17,14 +17,14 @@ import json
 import re
 from typing import TypeGuard
 
-from z1.grading.sandbox import Job, Limits, Sandbox, SandboxFault
-from z1.grading.units import Suite
-from z1.grading.units import grade as grade_units
+from z1.grading.unit_tests import Suite
+from z1.grading.unit_tests import grade as grade_units
 from z1.grading.verdict import Grade, Verdict
+from z1.sandbox import Job, ResourceLimits, Sandbox, SandboxFault
 
 MODULE = "solution"
 
-LIMITS = Limits(wall=60.0, cpu=30.0, memory=2 << 30, address=64 << 30, file=64 << 20, processes=64)
+LIMITS = ResourceLimits(wall=60.0, cpu=30.0, memory=2 << 30, address=64 << 30, file=64 << 20, processes=64)
 
 PROGRAM = """
 import sys, types
@@ -41,7 +41,7 @@ print(json.dumps([name for name in {names!r} if not importlib.util.find_spec(nam
 """
 
 
-def grade(sandbox: Sandbox, code: str, tests: str, name: str = "", limits: Limits = LIMITS) -> Grade:
+def grade(sandbox: Sandbox, code: str, tests: str, name: str = "", limits: ResourceLimits = LIMITS) -> Grade:
     """Run the pytest functions of `tests` on `code`; `name` is what they call, where they do not import it."""
     try:
         tree = ast.parse(tests)

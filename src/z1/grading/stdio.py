@@ -11,16 +11,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from decimal import Decimal, InvalidOperation
 
-from z1.grading.sandbox import End, Job, Limits, Outcome, Sandbox, SandboxFault
 from z1.grading.verdict import Grade, Verdict
+from z1.sandbox.sandbox import Job, Outcome, ProgramEnd, ResourceLimits, Sandbox, SandboxFault
 
-LIMITS = Limits(wall=24.0, cpu=8.0)
+LIMITS = ResourceLimits(wall=24.0, cpu=8.0)
 """LiveCodeBench allows 6 seconds a test by the clock of its own machine. These count computing, and a third more, since
 processors differ by as much: a program that is right there (abc328_e) computes for 4.4 to 6.3 seconds on one machine.
 """
 
 
-def grade(sandbox: Sandbox, code: str, tests: Sequence[tuple[str, str]], limits: Limits = LIMITS) -> Grade:
+def grade(sandbox: Sandbox, code: str, tests: Sequence[tuple[str, str]], limits: ResourceLimits = LIMITS) -> Grade:
     """Run `code` on each input of `tests` (input, expected output), up to the first that fails."""
     if not tests:
         raise ValueError("a program is graded by one test or more")
@@ -45,9 +45,9 @@ def complaint(outcome: Outcome, wanted: str) -> str:
 
 def badly(outcome: Outcome) -> str:
     """How a run ended, where it did not end well."""
-    if outcome.end is End.EXITED:
+    if outcome.end is ProgramEnd.EXITED:
         return ""
-    if outcome.end is not End.CRASHED:
+    if outcome.end is not ProgramEnd.CRASHED:
         return outcome.end.value
     last = outcome.err.decode(errors="replace").strip().splitlines()[-1:]
     return f"runtime: status {outcome.code}{', ' if last else ''}{' '.join(last)[:200]}"

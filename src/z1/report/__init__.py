@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from z1.errors import UserError
-from z1.report import page, read
+from z1.report import load, page
 
 PICTURES = ("difficulty", "curve", "cutoff")
 """Names of the pictures, as `NAME.png` and `NAME.svg`; those of difficulty only where problems have steps."""
@@ -30,12 +30,12 @@ def write(folders: Sequence[Path], out: Path, *, title: str, transcripts: int) -
     """
     if transcripts < 0:
         raise UserError("number of transcripts", transcripts, "ask for 0 or more")
-    evaluations = read.read(folders)
+    evaluations = load.read(folders)
     if out.exists() and not out.is_dir():
         raise UserError("folder for the report", f"{out}, which is a file", "choose another path")
-    from z1.report import figures
+    from z1.report import plots
 
-    pictures = figures.draw(evaluations)
+    pictures = plots.draw(evaluations)
     content = page.render(evaluations, {name: picture.svg for name, picture in pictures.items()}, title, transcripts)
     files = {f"{name}.png": picture.png for name, picture in pictures.items()}
     files |= {f"{name}.svg": picture.svg.encode() for name, picture in pictures.items()}

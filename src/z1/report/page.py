@@ -11,8 +11,8 @@ import re
 from collections.abc import Mapping, Sequence
 from html import escape
 
-from z1.report import cards, words
-from z1.report.read import Evaluation, Interval, Point
+from z1.report import formatting, transcript_cards
+from z1.report.load import Evaluation, Interval, Point
 from z1.report.style import CSS, MODELS, NAMES
 from z1.report.transcripts import HOW, choose
 
@@ -39,7 +39,7 @@ def render(evaluations: Sequence[Evaluation], svgs: Mapping[str, str], title: st
     """The page. `svgs` are the pictures by name; those that are not there are explained instead."""
     pictures = {name: _inline(svg, name) for name, svg in svgs.items()}
     sections = (
-        f'<h1>{escape(title)}</h1><p class="headline">{escape(words.headline(evaluations))}</p>',
+        f'<h1>{escape(title)}</h1><p class="headline">{escape(formatting.headline(evaluations))}</p>',
         _difficulty(evaluations, pictures.get("difficulty")),
         _curve(pictures["curve"]),
         _cutoff(pictures.get("cutoff")),
@@ -97,7 +97,7 @@ def _range(evaluation: Evaluation) -> str:
     if len(known) < 2:
         return ""
     ends = (known[0], known[-1])
-    easy, hard = (f"{words.tokens(one.thought.value)} {words.bracket(one.thought)}".rstrip() for one in ends)
+    easy, hard = (f"{formatting.tokens(one.thought.value)} {formatting.bracket(one.thought)}".rstrip() for one in ends)
     steps = f"{ends[0].steps:,} step{'s' * (ends[0].steps != 1)}"
     last = f"{ends[1].steps:,}"
     return f"{evaluation.label} thinks for {easy} tokens on problems of {steps}, and for {hard} on those of {last}."
@@ -145,25 +145,25 @@ def _table(evaluations: Sequence[Evaluation]) -> str:
 
 def _row(point: Point) -> str:
     cells = (
-        words.window(point.window),
+        formatting.window(point.thinking_budget),
         f"{point.n:,}",
         _both(point.accuracy, "share"),
-        _both(point.off, "share") if point.off else words.NONE,
+        _both(point.truncated_accuracy, "share") if point.truncated_accuracy else formatting.NONE,
         _both(point.thought),
         _both(point.paid),
-        words.tokens(point.phase_one),
-        words.share(point.shifted),
-        words.share(point.cut),
-        words.share(point.unparsed),
+        formatting.tokens(point.phase_one),
+        formatting.share(point.shifted),
+        formatting.share(point.cut),
+        formatting.share(point.unparsed),
         f"{point.missing:,}",
     )
-    start = '<tr class="free">' if point.window is None else "<tr>"
+    start = '<tr class="free">' if point.thinking_budget is None else "<tr>"
     return start + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>"
 
 
 def _both(interval: Interval, say: str = "tokens") -> str:
-    value = words.share(interval.value) if say == "share" else words.tokens(interval.value)
-    return f"{value}<small>{words.bracket(interval, say)}</small>"
+    value = formatting.share(interval.value) if say == "share" else formatting.tokens(interval.value)
+    return f"{value}<small>{formatting.bracket(interval, say)}</small>"
 
 
 def _s1(evaluations: Sequence[Evaluation]) -> str:
@@ -171,8 +171,8 @@ def _s1(evaluations: Sequence[Evaluation]) -> str:
     head = "".join(f"<th>{name}<br><small>{unit}</small></th>" for name, unit, _ in S1)
     rows = "".join(
         f"<tr><td>{_swatch(index) * (len(evaluations) > 1)}{escape(one.label)}</td>"
-        f"<td>{words.share(one.s1.control)}</td><td>{_signed(one.s1.scaling)}</td>"
-        f"<td>{words.share(one.s1.performance)}</td></tr>"
+        f"<td>{formatting.share(one.s1.control)}</td><td>{_signed(one.s1.scaling)}</td>"
+        f"<td>{formatting.share(one.s1.performance)}</td></tr>"
         for index, one in enumerate(evaluations)
     )
     return (
@@ -184,7 +184,7 @@ def _s1(evaluations: Sequence[Evaluation]) -> str:
 
 
 def _signed(value: float) -> str:
-    return words.NONE if math.isnan(value) else f"{value:+,.1f}".replace("-", "\u2212")
+    return formatting.NONE if math.isnan(value) else f"{value:+,.1f}".replace("-", "\u2212")
 
 
 def _swatch(index: int) -> str:
@@ -195,7 +195,9 @@ def _transcripts(evaluations: Sequence[Evaluation], most: int) -> str:
     shown = choose(evaluations, most)
     if not shown:
         return ""
-    return f"<h2>Replies to read</h2><p>{HOW}</p>{cards.key()}" + "\n".join(map(cards.card, shown))
+    return f"<h2>Replies to read</h2><p>{HOW}</p>{transcript_cards.key()}" + "\n".join(
+        map(transcript_cards.card, shown)
+    )
 
 
 def _footer(evaluations: Sequence[Evaluation]) -> str:

@@ -16,7 +16,7 @@ from itertools import combinations
 from statistics import median_low
 
 from z1.records import Attempt, Problem
-from z1.report.read import Evaluation
+from z1.report.load import Evaluation
 
 HOW = (
     "Chosen by rule, not by hand: each next reply is of the kind (model; right or not; shifted or not; easy or hard, "
@@ -30,7 +30,7 @@ Traits = tuple[tuple[str, object], ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Shown:
+class ShownTranscript:
     """A reply, and whose it is."""
 
     evaluation: Evaluation
@@ -38,18 +38,18 @@ class Shown:
     attempt: Attempt
 
 
-def choose(evaluations: Sequence[Evaluation], most: int) -> tuple[Shown, ...]:
+def choose(evaluations: Sequence[Evaluation], most: int) -> tuple[ShownTranscript, ...]:
     """At most `most` replies, in the order in which they were chosen; of problems not yet shown first."""
-    kinds: defaultdict[Traits, list[Shown]] = defaultdict(list)
+    kinds: defaultdict[Traits, list[ShownTranscript]] = defaultdict(list)
     for evaluation in evaluations:
         middle = _middle(evaluation)
         for attempt in evaluation.attempts:
             if attempt.verdict != "missing":
-                shown = Shown(evaluation, evaluation.problems[attempt.problem], attempt)
+                shown = ShownTranscript(evaluation, evaluation.problems[attempt.problem], attempt)
                 kinds[_traits(shown, middle)].append(shown)
     for replies in kinds.values():
         replies.sort(key=_lot)
-    chosen: list[Shown] = []
+    chosen: list[ShownTranscript] = []
     counts: Counter[Traits] = Counter()
     while kinds and len(chosen) < most:
         kind = min(kinds, key=lambda one: (sum(counts[part] for part in _parts(one)), str(one)))
@@ -68,7 +68,7 @@ def _middle(evaluation: Evaluation) -> int | None:
     return median_low(steps) if steps else None
 
 
-def _traits(shown: Shown, middle: int | None) -> Traits:
+def _traits(shown: ShownTranscript, middle: int | None) -> Traits:
     steps = shown.problem.steps
     return (
         ("model", shown.evaluation.label),
@@ -83,6 +83,6 @@ def _parts(kind: Traits) -> list[Traits]:
     return [*combinations(kind, 1), *combinations(kind, 2), kind]
 
 
-def _lot(shown: Shown) -> str:
+def _lot(shown: ShownTranscript) -> str:
     attempt = shown.attempt
-    return sha256(f"{attempt.problem}\n{attempt.window}\n{attempt.sample}".encode()).hexdigest()
+    return sha256(f"{attempt.problem}\n{attempt.thinking_budget}\n{attempt.sample}".encode()).hexdigest()

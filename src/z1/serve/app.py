@@ -22,16 +22,16 @@ from starlette.requests import Request as HttpRequest
 from starlette.responses import JSONResponse, Response
 
 from z1.errors import EngineFault, UserError, Z1Error
-from z1.serve.desk import Busy, Desk, Unknown
-from z1.serve.exchange import Streamed, Whole
-from z1.serve.gate import Gate
-from z1.serve.passing import upstream
-from z1.serve.schema import ChatRequest, CompletionRequest, ControlRequest, Request
-from z1.serve.wire import error
+from z1.serve.api.openai_format import error
+from z1.serve.api.schema import ChatRequest, CompletionRequest, ControlRequest, Request
+from z1.serve.middleware import AccessMiddleware
+from z1.serve.runtime.proxy import upstream
+from z1.serve.runtime.response import SseResponse, WholeResponse
+from z1.serve.runtime.service import ChatService, ServerBusy, UnknownModel
 
 STATUS: tuple[tuple[type[Z1Error], int, str], ...] = (
-    (Busy, 429, "rate_limit_error"),
-    (Unknown, 404, "not_found_error"),
+    (ServerBusy, 429, "rate_limit_error"),
+    (UnknownModel, 404, "not_found_error"),
     (UserError, 400, "invalid_request_error"),
     (EngineFault, 503, "engine_error"),
     (Z1Error, 503, "server_error"),
@@ -41,7 +41,7 @@ STATUS: tuple[tuple[type[Z1Error], int, str], ...] = (
 RequestId = Annotated[str | None, Header(alias="X-Request-Id")]
 
 
-def make_app(desk: Desk, key: str | None = None, *, log_prompts: bool = False) -> FastAPI:
+def make_app(desk: ChatService, key: str | None = None, *, log_prompts: bool = False) -> FastAPI:
     """The server of one desk. With a `key` every route but /health asks for it."""
 
     @asynccontextmanager
@@ -60,11 +60,11 @@ def make_app(desk: Desk, key: str | None = None, *, log_prompts: bool = False) -
     )
     _handle_errors(app, desk)
     _add_routes(app, desk, log_prompts=log_prompts)
-    app.add_middleware(Gate, key=key, body=desk.limits.body)
+    app.add_middleware(AccessMiddleware, key=key, body=desk.limits.max_body_bytes)
     return app
 
 
-def _add_routes(app: FastAPI, desk: Desk, *, log_prompts: bool) -> None:
+def _add_routes(app: FastAPI, desk: ChatService, *, log_prompts: bool) -> None:
     async def answer(http: HttpRequest, request: Request, own_id: str | None) -> Response:
         if (relayed := await _lent(http, desk, refused=False)) is not None:
             return relayed
@@ -74,8 +74,8 @@ def _add_routes(app: FastAPI, desk: Desk, *, log_prompts: bool) -> None:
         desk.meters.request(route, 200)
         headers = {"x-request-id": exchange.dialect.id}
         if wanted.stream:
-            return Streamed(exchange, desk.done, headers, counts=wanted.usage)
-        return Whole(exchange, desk.done, headers)
+            return SseResponse(exchange, desk.done, headers, counts=wanted.usage)
+        return WholeResponse(exchange, desk.done, headers)
 
     @app.post("/v1/chat/completions", response_model=None)
     async def chat_completions(http: HttpRequest, request: ChatRequest, x_request_id: RequestId = None) -> Response:
@@ -102,7 +102,7 @@ def _add_routes(app: FastAPI, desk: Desk, *, log_prompts: bool) -> None:
     async def model(name: str) -> dict[str, Any]:
         """One of them."""
         if name not in desk.names:
-            raise Unknown("model", name, f"ask for {desk.names[0]}")
+            raise UnknownModel("model", name, f"ask for {desk.names[0]}")
         return _model(name, desk)
 
     @app.get("/health", response_model=None)
@@ -118,11 +118,11 @@ def _add_routes(app: FastAPI, desk: Desk, *, log_prompts: bool) -> None:
         return Response(desk.meters.text(), media_type="text/plain; version=0.0.4; charset=utf-8")
 
 
-def _model(name: str, desk: Desk) -> dict[str, Any]:
-    return {"id": name, "object": "model", "created": 0, "owned_by": "z1", "max_model_len": desk.engine.length}
+def _model(name: str, desk: ChatService) -> dict[str, Any]:
+    return {"id": name, "object": "model", "created": 0, "owned_by": "z1", "max_model_len": desk.engine.max_model_len}
 
 
-async def _lent(http: HttpRequest, desk: Desk, *, refused: bool) -> Response | None:
+async def _lent(http: HttpRequest, desk: ChatService, *, refused: bool) -> Response | None:
     """The answer of the engine's upstream, where z1 has no hand in the request."""
     if upstream(desk.engine) is None:
         return None
@@ -132,7 +132,7 @@ async def _lent(http: HttpRequest, desk: Desk, *, refused: bool) -> Response | N
     return desk.lend(path, await http.json(), refused=refused)
 
 
-def _handle_errors(app: FastAPI, desk: Desk) -> None:
+def _handle_errors(app: FastAPI, desk: ChatService) -> None:
     def told(request: HttpRequest, status: int, body: dict[str, Any]) -> JSONResponse:
         route = request.scope.get("route")
         desk.meters.request(getattr(route, "path", "other"), status)

@@ -13,10 +13,10 @@ answer has an allowance of its own inside the total, in that the hint joins as i
 is not interrupted; each is a law in CONTRIBUTING.
 """
 
-from z1.think.answer import AnswerDetector
+from z1.think.answer_detector import AnswerDetector
 from z1.think.flow import Finished, Flow, Force, Sample
 from z1.think.ledger import Bucket, End, Ledger, Shift, Span
-from z1.think.stop import StopStrings
+from z1.think.stop_strings import StopStrings
 from z1.think.window import Window
 
 __all__ = [

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 from z1.errors import Fault
 from z1.think.ledger import Bucket, End, Ledger, Shift, Span
-from z1.think.stop import StopStrings
+from z1.think.stop_strings import StopStrings
 from z1.think.window import Window
 
 STRIDE = 8
@@ -27,18 +27,18 @@ STRIDE = 8
 class Sample:
     """Let the model produce at least one and at most `limit` ids; stop at a stop id.
 
-    None of the sequences in `never` may be completed, whatever stands before; a stop id may be one.
+    None of the sequences in `forbidden` may be completed, whatever stands before; a stop id may be one.
     """
 
     limit: int
-    never: tuple[tuple[int, ...], ...] = ()
+    forbidden: tuple[tuple[int, ...], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Force:
     """Append these ids to the context, then say that they came."""
 
-    ids: tuple[int, ...]
+    token_ids: tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,16 +55,16 @@ class Flow:
     the answer begins (`answer_at`) or in how many of the last ids it may yet turn out to have begun (`undecided`);
     samples are then never longer than what is left of the answer's allowance, so that an answer found late has not
     outgrown it (the same holds for a fence that the model may close itself). `strings` end the answer with the id that
-    completes one of them. `ids` are the ids of the reply so far.
+    completes one of them. `token_ids` are the ids of the reply so far.
     """
 
     def __init__(self, window: Window, room: int, *, detects: bool = False, strings: StopStrings | None = None) -> None:
         self.window = window
-        self.ids: list[int] = []
+        self.token_ids: list[int] = []
         self.shifted: Shift | None = None
         self.end: End | None = None
-        self._allowance = window.allowance(room)
-        self._may_begin = window.answer > 0 and not window.close
+        self._allowance = window.effective_budget(room)
+        self._may_begin = window.max_answer_tokens > 0 and not window.think_end
         self._detects = detects and self._may_begin
         self._thought_end: int | None = None
         self._answer_start: int | None = None
@@ -72,12 +72,19 @@ class Flow:
         self._probes = 0
         self._undecided = 0
         self._strings = strings
-        self._ends = (*((stop,) for stop in sorted(window.stops)), *((window.close,) if window.close else ()))
-        self._bound = window.least + max(0, len(window.close) - 1) if window.least and self._ends else 0
+        self._ends = (
+            *((stop,) for stop in sorted(window.stop_token_ids)),
+            *((window.think_end,) if window.think_end else ()),
+        )
+        self._bound = (
+            window.min_thinking_tokens + max(0, len(window.think_end) - 1)
+            if window.min_thinking_tokens and self._ends
+            else 0
+        )
 
     def next(self) -> Sample | Force | Finished:
         """What must happen now. Asking again without telling anything gives the same again."""
-        if self.end is None and self._thought_end is None and len(self.ids) >= self._allowance:
+        if self.end is None and self._thought_end is None and len(self.token_ids) >= self._allowance:
             self._shift(self._why_full())
         if self.end is not None:
             return Finished(self.end)
@@ -86,17 +93,17 @@ class Flow:
         left = self._left()
         if self._strings is not None and self.answering:
             left = min(left, STRIDE)
-        return Sample(min(left, self._bound - len(self.ids)), self._ends) if self._is_bound else Sample(left)
+        return Sample(min(left, self._bound - len(self.token_ids)), self._ends) if self._is_bound else Sample(left)
 
     def came(self, ids: Sequence[int]) -> None:
         """These ids were sampled, or were forced as `next` asked. Raises Fault where they break the last `next`."""
         step = self.next()
         if isinstance(step, Force):
-            if tuple(ids) != step.ids:
-                raise Fault(f"forced {step.ids} but {tuple(ids)} came")
-            self.ids += ids
+            if tuple(ids) != step.token_ids:
+                raise Fault(f"forced {step.token_ids} but {tuple(ids)} came")
+            self.token_ids += ids
             self._forced = len(ids)
-            self._begin_answer(len(self.ids))
+            self._begin_answer(len(self.token_ids))
             return
         limit = self._left() if isinstance(step, Sample) else 0
         if len(ids) > limit:
@@ -120,10 +127,10 @@ class Flow:
         begin, and where the model has to think longer. An answer that could only be found when it had outgrown its
         allowance (its marker is longer) begins so much later.
         """
-        if not 0 <= index <= len(self.ids):
-            raise Fault(f"an answer cannot begin at {index} of {len(self.ids)} ids")
-        if self._thought_end is None and self._may_begin and index >= self.window.least:
-            index = max(index, len(self.ids) - self.window.answer)
+        if not 0 <= index <= len(self.token_ids):
+            raise Fault(f"an answer cannot begin at {index} of {len(self.token_ids)} ids")
+        if self._thought_end is None and self._may_begin and index >= self.window.min_thinking_tokens:
+            index = max(index, len(self.token_ids) - self.window.max_answer_tokens)
             self._thought_end, self.shifted = index, Shift.NATURAL
             self._begin_answer(index)
 
@@ -150,13 +157,13 @@ class Flow:
         """How many of the last ids may yet turn out to stand in another bucket: a fence half written, or an answer."""
         if self.end is not None or self._thought_end is not None:
             return 0
-        close = self.window.close
-        fence = next((n for n in range(len(close) - 1, 0, -1) if tuple(self.ids[-n:]) == close[:n]), 0)
+        close = self.window.think_end
+        fence = next((n for n in range(len(close) - 1, 0, -1) if tuple(self.token_ids[-n:]) == close[:n]), 0)
         return max(fence, self._undecided)
 
     def spans(self) -> tuple[Span, ...]:
         """The reply in order, each id in one bucket; empty spans are left out."""
-        size = len(self.ids)
+        size = len(self.token_ids)
         stop = size - 1 if self.end is End.STOP else size
         thought_end = stop if self._thought_end is None else self._thought_end
         answer_start = stop if self._answer_start is None else self._answer_start
@@ -175,7 +182,7 @@ class Flow:
         used = {span.bucket.value: span.end - span.start for span in self.spans()}
         answer = used.pop(Bucket.ANSWER, 0) if self._answer_start is not None else None
         thought_end = None if self.shifted is Shift.NATURAL else self._thought_end
-        phase_one = len(self.ids) if thought_end is None else thought_end
+        phase_one = len(self.token_ids) if thought_end is None else thought_end
         return Ledger(**used, answer=answer, probe=self._probes, phase_one=phase_one)
 
     def _push(self, token: int) -> None:
@@ -184,16 +191,16 @@ class Flow:
         if self.end is not None:
             raise Fault("ids came after a stop id")
         bound = self._is_bound
-        self.ids.append(token)
-        if bound and (token in self.window.stops or self._closes()):
-            raise Fault(f"the model ended after {len(self.ids)} ids what it was to go on with")
-        if token in self.window.stops:
+        self.token_ids.append(token)
+        if bound and (token in self.window.stop_token_ids or self._closes()):
+            raise Fault(f"the model ended after {len(self.token_ids)} ids what it was to go on with")
+        if token in self.window.stop_token_ids:
             self.end = End.STOP
             self.shifted = self.shifted or Shift.NATURAL
             return
         if self._thought_end is None and self._closes():
-            self._thought_end, self.shifted = len(self.ids) - len(self.window.close), Shift.NATURAL
-            self._begin_answer(len(self.ids))
+            self._thought_end, self.shifted = len(self.token_ids) - len(self.window.think_end), Shift.NATURAL
+            self._begin_answer(len(self.token_ids))
         elif self._answer_start is not None:
             self._check_strings([token])
             self._check_answer()
@@ -201,48 +208,48 @@ class Flow:
     @property
     def _is_bound(self) -> bool:
         """Whether the model may not end by itself: until it has thought enough, or was made to answer."""
-        return len(self.ids) < self._bound and (self.shifted is None or self.window.thinking == 0)
+        return len(self.token_ids) < self._bound and (self.shifted is None or self.window.thinking_budget == 0)
 
     def _closes(self) -> bool:
-        close = list(self.window.close)
-        return bool(close) and self.ids[-len(close) :] == close
+        close = list(self.window.think_end)
+        return bool(close) and self.token_ids[-len(close) :] == close
 
     def _left(self) -> int:
         if self._answer_start is not None:
-            return self.window.answer - (len(self.ids) - self._answer_start)
-        left = self._allowance - len(self.ids)
-        if not (self._detects or self.window.close):
+            return self.window.max_answer_tokens - (len(self.token_ids) - self._answer_start)
+        left = self._allowance - len(self.token_ids)
+        if not (self._detects or self.window.think_end):
             return left
-        return min(left, max(1, self.window.answer - self._undecided))
+        return min(left, max(1, self.window.max_answer_tokens - self._undecided))
 
     def _why_full(self) -> Shift:
-        return Shift.BUDGET if self._allowance == self.window.thinking else Shift.CONTEXT
+        return Shift.BUDGET if self._allowance == self.window.thinking_budget else Shift.CONTEXT
 
     def _shift(self, why: Shift) -> None:
-        self._thought_end, self.shifted = len(self.ids), why
+        self._thought_end, self.shifted = len(self.token_ids), why
         if not self._hint_left():
-            self._begin_answer(len(self.ids))
+            self._begin_answer(len(self.token_ids))
 
     def _hint_left(self) -> tuple[int, ...]:
         """The hint without the part that the model has already begun."""
         hint = self.window.hint
-        last = tuple(self.ids[max(0, len(self.ids) - len(hint)) :])
+        last = tuple(self.token_ids[max(0, len(self.token_ids) - len(hint)) :])
         begun = next(n for n in range(len(last), -1, -1) if last[len(last) - n :] == hint[:n])
         return hint[begun:]
 
     def _begin_answer(self, index: int) -> None:
         self._answer_start = index
-        self._check_strings(self.ids[index : -1 if self.end is End.STOP else None])
+        self._check_strings(self.token_ids[index : -1 if self.end is End.STOP else None])
         self._check_answer()
 
     def _check_strings(self, ids: Sequence[int]) -> None:
         """End the reply with the id that completes a stop string, and drop what was sampled behind it."""
         complete = None if self._strings is None else self._strings.feed(ids)
         if complete is not None and self._answer_start is not None:
-            del self.ids[self._answer_start + complete :]
+            del self.token_ids[self._answer_start + complete :]
             self.end = End.STRING
 
     def _check_answer(self) -> None:
         start = self._answer_start
-        if start is not None and self.end is None and len(self.ids) - start >= self.window.answer:
+        if start is not None and self.end is None and len(self.token_ids) - start >= self.window.max_answer_tokens:
             self.end = End.CUT

@@ -23,16 +23,17 @@ import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedTokenizerFast, Qwen2ForCausalLM
 from transformers.utils import logging
 
-from z1 import chat
+from z1 import profiles
 from z1.errors import UserError
 from z1.recipe import Recipe, needed
-from z1.records import Row
+from z1.records import TrainingRow
 from z1.runs import full_disk_is_an_os_error, hash_file, provenance, read_json, read_lines, whole_folder, write_json
-from z1.train import model as models
-from z1.train import tokenizer as tokenizers
-from z1.train.loop import Progress, Trainer
-from z1.train.rows import Encoder, Limit, encode
-from z1.train.store import once
+from z1.train.encode import Encoder, Truncation
+from z1.train.encode import encode as encode_rows
+from z1.train.scratch import model as models
+from z1.train.scratch import tokenizer as tokenizers
+from z1.train.scratch.trainer import Progress, Trainer
+from z1.train.token_cache import once
 
 MODEL = "model"
 ROWS = "rows"
@@ -63,13 +64,13 @@ def train(
     started again it ends with the same weights. Raises UserError on an empty corpus.
     """
     logging.disable_progress_bar()
-    corpus = read_lines(rows, Row.from_json)
+    corpus = read_lines(rows, TrainingRow.from_json)
     settings = needed(recipe.train, "train")
     model, tokenizer = _start(recipe, corpus, base)
-    encoder = Encoder(tokenizer, chat.profile(settings.profile), settings.hint_share, recipe.seed)
+    encoder = Encoder(tokenizer, profiles.profile(settings.profile), settings.hint_share, recipe.seed)
     shown = [row for row in corpus for _ in range(settings.repeats.get(row.level, 1))]
-    limit = Limit(model.config.max_position_embeddings)
-    data = once(folder / ROWS, lambda: encode(shown, encoder, limit)).rows
+    limit = Truncation(model.config.max_position_embeddings)
+    data = once(folder / ROWS, lambda: encode_rows(shown, encoder, limit)).rows
     trainer = Trainer(model, data, settings, recipe.seed)
     plan(*trainer.expected_seconds(folder))
     trainer.run(folder, report)
@@ -81,7 +82,7 @@ def train(
     return folder / MODEL
 
 
-def _start(recipe: Recipe, corpus: Sequence[Row], base: Path | None) -> tuple[Qwen2ForCausalLM, Any]:
+def _start(recipe: Recipe, corpus: Sequence[TrainingRow], base: Path | None) -> tuple[Qwen2ForCausalLM, Any]:
     """The model and tokenizer that training begins with."""
     if base is not None:
         model = AutoModelForCausalLM.from_pretrained(base, dtype=torch.float32, use_safetensors=True)
@@ -89,7 +90,7 @@ def _start(recipe: Recipe, corpus: Sequence[Row], base: Path | None) -> tuple[Qw
         return model, (PreTrainedTokenizerFast if ours else AutoTokenizer).from_pretrained(base)
     if recipe.model is None:
         raise UserError(f"recipe {recipe.name}", "neither base nor [model]", "add one of them")
-    hint = chat.profile(recipe.profile or "").hint
+    hint = profiles.profile(recipe.profile or "").hint
     sample = corpus[:: 1 + len(corpus) // TOKENIZER_ROWS]
     texts = (row.question + "\n" + row.thought + row.answer + hint + FRAME for row in sample)
     tokenizer = tokenizers.build(texts, recipe.model.vocabulary)
@@ -105,7 +106,7 @@ def _manifest(recipe: Recipe, rows: Path, trainer: Trainer, base: Path | None) -
         "name": recipe.name,
         "profile": recipe.profile,
         "recipe": recipe.model_dump(mode="json", exclude_defaults=True),
-        "rows": {"sha256": hash_file(rows), "count": len(data), "ids": len(data.ids)},
+        "rows": {"sha256": hash_file(rows), "count": len(data), "ids": len(data.token_ids)},
         "steps": trainer.steps,
         "core_minutes": round(trainer.core_seconds / 60, 2),
         "base": read_json(base / "z1.json") if base is not None and (base / "z1.json").is_file() else None,

@@ -25,7 +25,7 @@ from torch import Tensor, nn
 from torch.distributed.tensor import DTensor, distribute_tensor
 
 from z1.runs import full_disk_is_an_os_error, read_json, to_disk, write_json
-from z1.train.team import Team
+from z1.train.distributed import DistributedContext
 
 PREFIX = "checkpoint-"
 
@@ -43,7 +43,11 @@ def learning(learner: nn.Module) -> Learning:
 
 
 def save(
-    folder: Path, facts: Mapping[str, Any], parameters: Learning, optimizer: torch.optim.Optimizer, team: Team
+    folder: Path,
+    facts: Mapping[str, Any],
+    parameters: Learning,
+    optimizer: torch.optim.Optimizer,
+    team: DistributedContext,
 ) -> None:
     """Keep everything as it is after `facts["step"]` steps; the checkpoint before goes when this one is whole."""
     whole, half = folder / f"{PREFIX}{facts['step']:08d}", folder / f".{PREFIX}half"
@@ -70,7 +74,9 @@ def save(
     team.wait()
 
 
-def restore(folder: Path, parameters: Learning, optimizer: torch.optim.Optimizer, team: Team) -> dict[str, Any]:
+def restore(
+    folder: Path, parameters: Learning, optimizer: torch.optim.Optimizer, team: DistributedContext
+) -> dict[str, Any]:
     """Take up the newest checkpoint in `folder`; returns its facts, nothing where there is none."""
     found = latest(folder)
     if found is None:

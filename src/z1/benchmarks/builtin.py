@@ -1,0 +1,42 @@
+"""Which programs and stories test a model of the built-in worlds?
+
+Those of the test split (by identity, see `world.identity`), so that no model trained on this world has seen one,
+whatever its seed; evenly spread over the numbers of steps, easy and hard ones taking turns so that any first part of
+them is a fair sample. 1 to 12 steps are those of training; 13 to 16 are longer than any program that was trained on.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from functools import lru_cache
+from itertools import chain, zip_longest
+
+from z1 import synthetic
+from z1.benchmarks.hub import ANY, LoadOptions
+from z1.records import Problem
+
+FEWEST, MOST, LONGEST = 1, 12, 16
+
+
+def load(count: int, seed: int, options: LoadOptions = ANY) -> list[Problem]:
+    """`count` programs of 1 to 12 steps, or as many as the draws of `seed` give."""
+    return list(_in_turns(synthetic.DatasetRequest(count, "test", FEWEST, MOST, seed)))
+
+
+def load_longer(count: int, seed: int, options: LoadOptions = ANY) -> list[Problem]:
+    """`count` programs of 13 to 16 steps."""
+    return list(_in_turns(synthetic.DatasetRequest(count, "test", MOST + 1, LONGEST, seed)))
+
+
+def load_stories(count: int, seed: int, options: LoadOptions = ANY) -> list[Problem]:
+    """`count` stories of 1 to 12 sentences."""
+    return list(_in_turns(synthetic.DatasetRequest(count, "test", FEWEST, MOST, seed, "prose")))
+
+
+@lru_cache(maxsize=8)  # a study asks for the same problems for every model
+def _in_turns(wanted: synthetic.DatasetRequest) -> tuple[Problem, ...]:
+    by_steps: dict[int, list[Problem]] = defaultdict(list)
+    for found in synthetic.collect(wanted):
+        by_steps[found.problem.steps or 0].append(found.problem)
+    turns = zip_longest(*(by_steps[steps] for steps in sorted(by_steps)))
+    return tuple(problem for problem in chain.from_iterable(turns) if problem is not None)

@@ -1,0 +1,126 @@
+"""Which datasets of the hub are known, and which of their columns is what?
+
+A row a dataset: files at a pinned revision, columns, licence. A plan names the row (`hub = "leetcode"`) and may say
+otherwise in any key. To add one, add its row. Whose rows have no id of their problem are joined by the text of the
+question, which leads the published Z1-Code-Reasoning-107K (one response a question, no labels, no licence said) back
+to the questions it was made from. Reads no row (`sources.py` does).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from z1.benchmarks.hub import Hub, folder
+from z1.curate.plan import Column, CuratePlan, SourceSettings
+from z1.errors import UserError
+
+
+@dataclass(frozen=True, slots=True)
+class KnownValues:
+    """One dataset: where it lies, what its columns are, its licence, and what else a source says of it."""
+
+    hub: Hub
+    columns: Mapping[Column, str]
+    licence: str
+    rest: Mapping[str, Any] = field(default_factory=dict)
+
+
+BY_TEXT = {"join": "text"}
+
+KODCODE: dict[Column, str] = {
+    "id": "conversation_id",
+    "question": "question",
+    "difficulty": "gpt_difficulty",
+    "tests": "test_code",
+    "entry": "test_entry_point",
+}
+
+CATALOGUE: dict[str, KnownValues] = {
+    "evol-codealpaca-v1": KnownValues(
+        Hub("theblackcat102/evol-codealpaca-v1", "c75242318519b5470635e84064baed7c78594020", ("train.jsonl",)),
+        {"question": "instruction", "response": "output"},
+        "Apache-2.0",
+        BY_TEXT,
+    ),
+    "magicoder-evol-instruct-110k": KnownValues(
+        Hub(
+            "ise-uiuc/Magicoder-Evol-Instruct-110K",
+            "b0079beaa0361d82412520b873715bee59cc7dd4",
+            ("data-evol_instruct-decontaminated.jsonl",),
+        ),
+        {"question": "instruction", "response": "response"},
+        "Apache-2.0",
+        BY_TEXT,
+    ),
+    "leetcode": KnownValues(
+        Hub("newfacade/LeetCodeDataset", "215604aeed660029df7de2fea5a4d7b6ed476a08", ("LeetCodeDataset-train.jsonl",)),
+        {
+            "id": "task_id",
+            "question": "query",
+            "response": "response",
+            "difficulty": "difficulty",
+            "tests": "test",
+            "entry": "entry_point",
+            "setup": "prompt",
+        },
+        "Apache-2.0",
+    ),
+    "kodcode-v1": KnownValues(
+        Hub("KodCode/KodCode-V1", "9e74e1678085dff7f6dcc34b665454d9a8b802e8", ("data/train-*.parquet",)),
+        KODCODE,
+        "CC BY-NC 4.0",
+    ),
+    "kodcode-v1-r1": KnownValues(
+        Hub("KodCode/KodCode-V1-SFT-R1", "1cd720c5fcd5f8393b86cc412a42260274773f8c", ("data/train-*.parquet",)),
+        {**KODCODE, "response": "conversations.1.value"},
+        "CC BY-NC 4.0",
+    ),
+    "z1-107k": KnownValues(
+        Hub(
+            "efficientscaling/Z1-Code-Reasoning-107K",
+            "b1094ba6f6087a7d5764a2e42bd01d0dd5ab13f2",
+            ("data/train-*.parquet",),
+        ),
+        {"id": "id", "question": "question", "response": "response", "tokens": "token_num_qwen"},
+        "",
+        {**BY_TEXT, "derive": {"direct": 50, "brief": 300}},
+    ),
+}
+
+
+def resolved(plan: CuratePlan) -> CuratePlan:
+    """`plan` with what the catalogue says of its sources, each in a folder of this machine. Raises UserError where one
+    is neither here nor to be had.
+    """
+    return plan.model_copy(update={"source": tuple(_resolved(source) for source in plan.source)})
+
+
+def fetched(plan: CuratePlan) -> Iterator[Path]:
+    """The files of the plan's sources of the hub, brought here where they are not yet."""
+    for source in resolved(plan).source:
+        if source.hub:
+            yield from source.paths()
+
+
+def _resolved(source: SourceSettings) -> SourceSettings:
+    if source.world:
+        return source.model_copy(update={"origin": f"z1.synthetic, {source.world}", "licence": "MIT"})
+    if not source.hub:
+        return source
+    if source.hub not in CATALOGUE:
+        raise UserError("source.hub", source.hub, f"choose one of {', '.join(CATALOGUE)}, or fetch it and give path")
+    known = CATALOGUE[source.hub]
+    (files,) = known.hub.files
+    said = {
+        "columns": dict(known.columns),
+        "origin": known.hub.id,
+        "licence": known.licence,
+        "revision": known.hub.revision,
+        "files": files,
+        **known.rest,
+        **{name: getattr(source, name) for name in source.model_fields_set},
+    }
+    return source.model_copy(update={**said, "path": source.path or str(folder(known.hub))})

@@ -1,0 +1,100 @@
+"""What would early exit by convergence have saved?
+
+A sweep holds every probe already: the answer that was forced at each window is the answer that a probe would have got
+there (`engines/exits.py`, under greedy decoding). So whether k equal answers in a row end a thought too early is read
+off, problem by problem and against free thinking, and probes are counted as they would have been paid for. Behind the
+sweep's last window nothing is probed here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from z1.errors import UserError
+from z1.evaluate import intervals
+from z1.evaluate.intervals import Interval
+from z1.evaluate.paired import bootstrap
+from z1.grading import Verdict
+from z1.grading.equivalence import said
+from z1.records import Attempt
+from z1.think import Bucket, Shift
+
+
+@dataclass(frozen=True, slots=True)
+class ExitSavings:
+    """A probe every `every` ids of thought, an exit after `stable` equal answers: means a problem, with intervals.
+
+    `lost` is accuracy, a share; `thought_saved` and `paid_saved` are ids, probes counted in the second.
+    """
+
+    every: int
+    stable: int
+    problems: int
+    exited: float
+    lost: Interval
+    thought: Interval
+    thought_saved: Interval
+    probes: Interval
+    paid_saved: Interval
+
+    def as_json(self) -> dict[str, Any]:
+        """Plain values, ready for `json.dumps`."""
+        return asdict(self)
+
+
+def grid(windows: Iterable[int | None]) -> int | None:
+    """The step of the grid that starts at 0 in `windows`; None where there are not two steps of one."""
+    ladder = {window for window in windows if window}
+    every = min(ladder, default=0)
+    return every if 2 * every in ladder else None
+
+
+def early_exit(attempts: Iterable[Attempt], stable: int) -> ExitSavings:
+    """What the rule does to the problems of a sweep over a grid of windows. Raises UserError where it has no grid."""
+    by_problem: dict[str, dict[int | None, Attempt]] = {}
+    for attempt in attempts:
+        by_problem.setdefault(attempt.problem, {})[attempt.thinking_budget] = attempt
+    known = [r for r in by_problem.values() if None in r and all(a.verdict != Verdict.MISSING for a in r.values())]
+    every = grid(known[0]) if known else None
+    if every is None:
+        windows = sorted(window for window in known[0] if window is not None) if known else "no attempts"
+        raise UserError("windows to probe at", windows, "evaluate a grid, such as 16, 32, 48, ...")
+    ends = [(_end(replies, every, stable), replies[None]) for replies in known]
+    used = [(_thought(end), _thought(free)) for (end, _), free in ends]
+    paid = [free.counts().paid_tokens - end.counts().paid_tokens - probes for (end, probes), free in ends]
+    return ExitSavings(
+        every,
+        stable,
+        len(known),
+        sum(end is not free for (end, _), free in ends) / len(known),
+        bootstrap([[float(_right(free) - _right(end))] for (end, _), free in ends]),
+        intervals.mean([short for short, _ in used]),
+        bootstrap([[full - short] for short, full in used]),
+        intervals.mean([float(probes) for (_, probes), _ in ends]),
+        bootstrap([[float(saved)] for saved in paid]),
+    )
+
+
+def _end(replies: Mapping[int | None, Attempt], every: int, stable: int) -> tuple[Attempt, int]:
+    """The reply that the rule leaves, and the ids of its probes."""
+    last, equal, probes, window = "", 0, 0, every
+    while window in replies and replies[window].shift == Shift.BUDGET:
+        probe = replies[window]
+        answer = said(probe.text(Bucket.HINT, Bucket.ANSWER))
+        equal = 0 if not answer else equal + 1 if answer == last else 1
+        last = answer
+        probes += sum(b - a for bucket, a, b in probe.spans if bucket != Bucket.THOUGHT)
+        if equal >= stable:
+            return probe, probes
+        window += every
+    return replies[None], probes
+
+
+def _thought(attempt: Attempt) -> float:
+    return float(attempt.ledger["thought"] or 0)
+
+
+def _right(attempt: Attempt) -> bool:
+    return attempt.verdict == Verdict.RIGHT

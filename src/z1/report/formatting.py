@@ -1,0 +1,98 @@
+"""How is a number said?
+
+Shares are said in percent with one decimal, tokens with one decimal below 1,000, and an interval in brackets beside its
+value. NaN, a number that could not be computed, is a dash. The headline says what was measured and nothing more.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from z1.report.load import Evaluation, Interval, Point
+
+NONE = "\u2013"
+
+
+def share(value: float) -> str:
+    """0.962 -> 96.2 (percent, without its sign)."""
+    return NONE if math.isnan(value) else f"{100 * value:.1f}"
+
+
+def tokens(value: float) -> str:
+    """61.04 -> 61.0, 1234.5 -> 1,234."""
+    return NONE if math.isnan(value) else f"{value:,.1f}" if abs(value) < 1000 else f"{value:,.0f}"
+
+
+def bracket(interval: Interval, say: str = "tokens") -> str:
+    """The interval beside a value: [94.5, 97.4]; "" where there is none."""
+    one = share if say == "share" else tokens
+    known = not (math.isnan(interval.low) or math.isnan(interval.high))
+    return f"[{one(interval.low)},\u00a0{one(interval.high)}]" if known else ""
+
+
+def window(value: int | None) -> str:
+    """A requested window: its allowance in tokens, or "free"."""
+    return "free" if value is None else f"{value:,}"
+
+
+def headline(evaluations: Sequence[Evaluation]) -> str:
+    """One sentence: how often right, at what thought; for a single model also the cheapest window that keeps half."""
+    if len(evaluations) == 1:
+        return "; ".join(filter(None, (_clause(evaluations[0]), _half(evaluations[0])))) + "."
+    counted = {_counted(one) for one in evaluations}
+    if len(counted) > 1 or any(
+        one.head.thinking_budget is not None or not one.head.accuracy.known for one in evaluations
+    ):
+        return "; ".join(map(_clause, evaluations)) + "."
+    first, *rest = (f"{_right(one.head)} with {_about(one.head.thought.value)}" for one in evaluations)
+    others = "".join(f", {one.label} on {said}" for one, said in zip(evaluations[1:], rest, strict=True))
+    return f"Of {counted.pop()} {evaluations[0].label} is right on {first} thinking tokens on average{others}."
+
+
+def problems(evaluation: Evaluation) -> str:
+    """What the problems of a benchmark are called."""
+    return "programs" if evaluation.benchmark == "world" else f"problems of {evaluation.benchmark}"
+
+
+def _clause(evaluation: Evaluation) -> str:
+    point = evaluation.head
+    start = "" if point.thinking_budget is None else f"with a window of {window(point.thinking_budget)} tokens "
+    if not point.accuracy.known:
+        return f"{start}{evaluation.label} has no graded reply ({point.missing:,} are missing)"
+    return (
+        f"{start}{evaluation.label} is right on {_right(point)} of {_counted(evaluation)} "
+        f"with {_about(point.thought.value)} thinking tokens on average"
+    )
+
+
+def _counted(evaluation: Evaluation) -> str:
+    """480 programs; 478 programs (2 more are missing); 2,400 replies to 600 programs."""
+    point = evaluation.head
+    many = point.n + point.missing > evaluation.count
+    counted = f"{point.n:,} replies to {evaluation.count:,}" if many else f"{point.n:,}"
+    missing = f" ({point.missing:,} more are missing)" if point.missing else ""
+    return f"{counted} {problems(evaluation)}{missing}"
+
+
+def _half(evaluation: Evaluation) -> str:
+    full = evaluation.head
+    smaller = [one for one in evaluation.points[:-1] if one.thought.value < full.thought.value and one.accuracy.known]
+    if not smaller or not full.accuracy.value > 0:
+        return ""
+    enough = [one for one in smaller if one.accuracy.value >= full.accuracy.value / 2]
+    if not enough:
+        return "no smaller window that was tried reaches half of that"
+    least = min(enough, key=lambda one: one.thought.value)
+    return (
+        f"at least half of that is reached with a window of {window(least.thinking_budget)}: {_right(least)} "
+        f"with {_about(least.thought.value)} thinking tokens"
+    )
+
+
+def _right(point: Point) -> str:
+    return f"{share(point.accuracy.value)}\u00a0% {bracket(point.accuracy, 'share')}".rstrip()
+
+
+def _about(value: float) -> str:
+    return f"{value:,.0f}" if value >= 10 else tokens(value)

@@ -1,0 +1,285 @@
+"""What stands in an evaluation folder?
+
+    problems.jsonl   one `Problem` a line
+    attempts.jsonl   one `Attempt` a line
+    curve.json       the numbers, computed by `evaluate`
+
+Everything is checked here, so that whoever draws need not: shares are shares, intervals hold their value, replies
+belong to problems. A number that could not be computed (null) is NaN from here on: drawn nowhere, printed as a dash.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, TypeVar
+
+from z1.errors import UserError
+from z1.records import Attempt, Problem
+
+R = TypeVar("R")
+
+AGAIN = "write the folder again with `z1 evaluate`"
+
+
+@dataclass(frozen=True, slots=True)
+class Interval:
+    """A value with its 95 % interval; all three are NaN where there is none."""
+
+    low: float
+    value: float
+    high: float
+
+    @property
+    def known(self) -> bool:
+        """Is there a value?"""
+        return not math.isnan(self.value)
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """All replies under one window: `n` were graded, `missing` are not among them.
+
+    `accuracy`, `truncated_accuracy`, `shifted`, `cut` and `unparsed` are shares of 0 to 1; `thought`, `paid` and
+    `phase_one` are tokens. `truncated_accuracy` is the accuracy of free replies that are cut after `thinking_budget`
+    tokens, None where it is not known.
+    """
+
+    thinking_budget: int | None
+    n: int
+    missing: int
+    accuracy: Interval
+    thought: Interval
+    paid: Interval
+    phase_one: float
+    shifted: float
+    cut: float
+    unparsed: float
+    truncated_accuracy: Interval | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """The `n` replies to problems of `steps` steps under one window."""
+
+    thinking_budget: int | None
+    steps: int
+    n: int
+    accuracy: Interval
+    thought: Interval
+
+
+@dataclass(frozen=True, slots=True)
+class Scores:
+    """s1's three: a share, percentage points per 1,000 thought tokens, a share."""
+
+    control: float
+    scaling: float
+    performance: float
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """One folder. `points` stand in order of window, free last; `label` is the model's name, made unique."""
+
+    label: str
+    run: str
+    model: str
+    benchmark: str
+    count: int
+    points: tuple[Point, ...]
+    cells: tuple[Cell, ...]
+    s1: Scores
+    problems: Mapping[str, Problem]
+    attempts: tuple[Attempt, ...]
+
+    @property
+    def head(self) -> Point:
+        """The free window, or the largest where none was free."""
+        return self.points[-1]
+
+    @property
+    def head_cells(self) -> tuple[Cell, ...]:
+        """The cells of `head`, easiest first."""
+        return tuple(cell for cell in self.cells if cell.thinking_budget == self.head.thinking_budget)
+
+
+def read(folders: Sequence[Path]) -> tuple[Evaluation, ...]:
+    """The evaluations in `folders`, in order. Raises `UserError` for what is missing, torn, empty or contradictory."""
+    if not folders:
+        raise UserError("folders to report on", "none", "name one evaluation folder or more")
+    found = [_evaluation(Path(folder)) for folder in folders]
+    models = Counter(one.model for one in found)
+    labels = [one.model if models[one.model] == 1 else f"{one.model} ({one.run})" for one in found]
+    for index, label in enumerate(labels):
+        if label in labels[:index]:
+            labels[index] = f"{label} #{index + 1}"
+    return tuple(replace(one, label=label) for one, label in zip(found, labels, strict=True))
+
+
+def _evaluation(folder: Path) -> Evaluation:
+    curve = _Table.load(folder / "curve.json")
+    points = tuple(sorted((_point(row) for row in curve.rows("points")), key=lambda one: _order(one.thinking_budget)))
+    windows = [one.thinking_budget for one in points]
+    if not points:
+        raise UserError(f"{curve.where}: points", "none", AGAIN)
+    if len(set(windows)) < len(windows):
+        raise UserError(f"{curve.where}: points", "the same window twice", AGAIN)
+    cells = [_cell(row) for row in curve.rows("by_steps") if row.values.get("steps") is not None]
+    s1 = curve.table("s1")
+    problems = {one.id: one for one in _records(folder / "problems.jsonl", Problem.from_json)}
+    attempts = _records(folder / "attempts.jsonl", Attempt.from_json)
+    for line, attempt in enumerate(attempts, 1):
+        _check_attempt(attempt, problems, f"{folder / 'attempts.jsonl'} line {line}")
+    return Evaluation(
+        label=curve.text("model"),
+        run=curve.text("run"),
+        model=curve.text("model"),
+        benchmark=curve.text("benchmark"),
+        count=curve.count("problems"),
+        points=points,
+        cells=tuple(sorted(cells, key=lambda one: (_order(one.thinking_budget), one.steps))),
+        s1=Scores(s1.number("control", 1.0), s1.number("scaling"), s1.number("performance", 1.0)),
+        problems=problems,
+        attempts=tuple(attempts),
+    )
+
+
+def _order(window: int | None) -> float:
+    return math.inf if window is None else window
+
+
+def _point(row: _Table) -> Point:
+    return Point(
+        row.window(),
+        row.count("n"),
+        row.count("missing"),
+        row.interval("accuracy", 1.0),
+        row.interval("thought"),
+        row.interval("paid"),
+        row.number("phase_one"),
+        row.number("shifted", 1.0),
+        row.number("cut", 1.0),
+        row.number("unparsed", 1.0),
+        row.interval("off", 1.0) if "off" in row.values else None,
+    )
+
+
+def _cell(row: _Table) -> Cell:
+    return Cell(
+        row.window(), row.count("steps"), row.count("n"), row.interval("accuracy", 1.0), row.interval("thought")
+    )
+
+
+def _records(path: Path, make: Callable[[dict[str, Any]], R]) -> list[R]:
+    """One record a line. Lines end at a line feed only: other separators may stand inside JSON strings."""
+    found = []
+    for number, line in enumerate(_text(path).split("\n"), 1):
+        if line:
+            value = _json(line, f"{path} line {number}")
+            try:
+                found.append(make(value))
+            except UserError as error:
+                raise UserError(f"{path} line {number}", error.got, AGAIN) from error
+    if not found:
+        raise UserError(str(path), "no records", AGAIN)
+    return found
+
+
+def _check_attempt(attempt: Attempt, problems: Mapping[str, Problem], where: str) -> None:
+    if attempt.problem not in problems:
+        raise UserError(where, f"problem {attempt.problem!r}, which problems.jsonl lacks", AGAIN)
+    if len(attempt.spans) != len(attempt.texts):
+        raise UserError(where, f"{len(attempt.spans)} spans and {len(attempt.texts)} texts", AGAIN)
+    try:
+        attempt.counts()
+    except TypeError as error:
+        raise UserError(f"{where}: ledger", attempt.ledger, AGAIN) from error
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_bytes().decode()
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise UserError("an evaluation folder", f"no file {path}", "name a folder that `z1 evaluate` wrote") from error
+    except UnicodeDecodeError as error:
+        raise UserError(str(path), "bytes that are not UTF-8", AGAIN) from error
+
+
+def _json(text: str, where: str) -> dict[str, Any]:
+    try:
+        value = json.loads(text)
+    except ValueError as error:
+        raise UserError(where, f"torn JSON ({error})", AGAIN) from error
+    if not isinstance(value, dict):
+        raise UserError(where, f"a {type(value).__name__} where an object should be", AGAIN)
+    return value
+
+
+@dataclass(frozen=True, slots=True)
+class _Table:
+    """A JSON object and where it stands, for messages. Keys that are not asked for are let be."""
+
+    values: dict[str, Any]
+    where: str
+
+    @classmethod
+    def load(cls, path: Path) -> _Table:
+        return cls(_json(_text(path), str(path)), str(path))
+
+    def get(self, key: str, kinds: tuple[type, ...], wanted: str) -> Any:
+        value = self.values.get(key)
+        if key not in self.values or not isinstance(value, kinds) or isinstance(value, bool):
+            raise UserError(
+                f"{self.where}: {key}",
+                repr(value) if key in self.values else "nothing",
+                f"it must be {wanted}; {AGAIN}",
+            )
+        return value
+
+    def text(self, key: str) -> str:
+        return str(self.get(key, (str,), "a text"))
+
+    def count(self, key: str) -> int:
+        value = int(self.get(key, (int,), "a whole number"))
+        if value < 0:
+            raise UserError(f"{self.where}: {key}", value, AGAIN)
+        return value
+
+    def window(self) -> int | None:
+        return None if self.get("window", (int, type(None)), "a whole number or null") is None else self.count("window")
+
+    def number(self, key: str, most: float = math.inf) -> float:
+        """A number; where `most` is given, one of 0..`most`."""
+        value = self.get(key, (int, float, type(None)), "a number or null")
+        number = math.nan if value is None else float(value)
+        if math.isinf(number) or (most < math.inf and not math.isnan(number) and not 0 <= number <= most):
+            raise UserError(f"{self.where}: {key}", value, f"it must be a number of 0 to {most:g}; {AGAIN}")
+        return number
+
+    def interval(self, key: str, most: float = math.inf) -> Interval:
+        values = self.get(key, (list, type(None)), "[low, value, high] or null")
+        if values is None:
+            return Interval(math.nan, math.nan, math.nan)
+        if len(values) != 3:
+            raise UserError(f"{self.where}: {key}", values, f"it must be [low, value, high]; {AGAIN}")
+        inner = _Table(dict(zip(("low", "value", "high"), values, strict=True)), f"{self.where}: {key}")
+        low, value, high = (inner.number(name, most) for name in ("low", "value", "high"))
+        slack = 1e-9 * max(1.0, abs(value))
+        if low > value + slack or high < value - slack:
+            raise UserError(f"{self.where}: {key}", values, f"low, value, high must rise; {AGAIN}")
+        return Interval(min(low, value), value, max(high, value))
+
+    def table(self, key: str) -> _Table:
+        return _Table(dict(self.get(key, (dict,), "an object")), f"{self.where}: {key}")
+
+    def rows(self, key: str) -> list[_Table]:
+        rows = self.get(key, (list,), "a list of objects")
+        for index, row in enumerate(rows):
+            if not isinstance(row, dict):
+                raise UserError(f"{self.where}: {key}[{index}]", repr(row), AGAIN)
+        return [_Table(row, f"{self.where}: {key}[{index}]") for index, row in enumerate(rows)]

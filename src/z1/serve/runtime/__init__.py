@@ -1,0 +1,1 @@
+"""What runs a request: the service, the reply runner, responses, the proxy, shadow budgets."""

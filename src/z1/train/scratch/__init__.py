@@ -1,0 +1,1 @@
+"""Training tiny models from scratch on a CPU: tokenizer, initial weights, Muon, the training loop."""

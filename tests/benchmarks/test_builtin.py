@@ -1,0 +1,76 @@
+"""No test problem can ever be a training problem, and any first part of the test is a fair sample."""
+
+from __future__ import annotations
+
+from collections import Counter
+from functools import cache
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from z1 import synthetic
+from z1.benchmarks import benchmark, builtin
+from z1.benchmarks.hub import ANY
+from z1.records import Problem
+from z1.synthetic.program_hash import identity, split
+from z1.synthetic.trajectories import source_of
+
+LAW = settings(max_examples=4, deadline=None, derandomize=True)
+COUNT = 12
+SEEDS = st.integers(0, 2)
+
+
+@cache
+def held_out(seed: int) -> tuple[Problem, ...]:
+    return tuple(builtin.load(COUNT, seed))
+
+
+@cache
+def trained(seed: int) -> tuple[Problem, ...]:
+    return tuple(item.problem for item in synthetic.collect(synthetic.DatasetRequest(COUNT, "train", 1, 12, seed)))
+
+
+@given(test=SEEDS, train=SEEDS)
+@LAW
+def test_no_test_problem_is_a_training_problem_whatever_the_seeds(test: int, train: int) -> None:
+    assert not {problem.id for problem in held_out(test)} & {problem.id for problem in trained(train)}
+    assert not {problem.question for problem in held_out(test)} & {problem.question for problem in trained(train)}
+
+
+@given(seed=SEEDS)
+@LAW
+def test_the_split_of_each_follows_from_its_own_text(seed: int) -> None:
+    """So that it holds for every seed and number of problems, not for those that were tried here."""
+    for problems, side in ((held_out(seed), "test"), (trained(seed), "train")):
+        for problem in problems:
+            assert identity(source_of(problem.question)) == problem.id
+            assert split(problem.id, synthetic.TEST_SHARE) == side
+
+
+def test_problems_are_distinct_and_spread_over_all_numbers_of_steps() -> None:
+    found = held_out(0)
+    assert len({problem.id for problem in found}) == len(found) == COUNT
+    assert Counter(problem.steps for problem in found) == dict.fromkeys(range(1, 13), 1)
+
+
+def test_easy_and_hard_ones_take_turns() -> None:
+    steps = [problem.steps for problem in builtin.load(24, 1)]
+    assert steps == [*range(1, 13), *range(1, 13)]
+
+
+def test_the_same_seed_gives_the_same_test_and_another_seed_another() -> None:
+    assert tuple(builtin.load(COUNT, 2)) == held_out(2)
+    assert {problem.id for problem in held_out(2)} != {problem.id for problem in held_out(0)}
+
+
+def test_longer_programs_and_stories_are_of_the_test_split_too() -> None:
+    longer, stories = builtin.load_longer(8, 0), builtin.load_stories(12, 0)
+    assert Counter(problem.steps for problem in longer) == dict.fromkeys(range(13, 17), 2)
+    assert Counter(problem.steps for problem in stories) == dict.fromkeys(range(1, 13), 1)
+    assert all(split(problem.id, synthetic.TEST_SHARE) == "test" for problem in [*longer, *stories])
+
+
+def test_the_table_loads_these() -> None:
+    assert benchmark("world-longer").load(8, 0, ANY) == builtin.load_longer(8, 0)
+    assert benchmark("prose").load(12, 0, ANY) == builtin.load_stories(12, 0)
+    assert benchmark("world").load(COUNT, 0, ANY) == list(held_out(0))

@@ -1,0 +1,55 @@
+"""The card says where rows come from, what they were compared with, and what was left out."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from z1.curate.dataset_card import card
+from z1.curate.dataset_statistics import Description
+from z1.curate.plan import CuratePlan, SourceSettings, TeacherSettings
+
+FACTS = {"items": {"gsm8k": 1319}, "by_identity": {"world": 0}, "not_read": {"mbpp": "why"}}
+
+
+def made(**changed: Any) -> str:
+    plan = CuratePlan(
+        name="x",
+        source=(
+            SourceSettings(path="a/t.jsonl"),
+            SourceSettings(path="b", origin="o", licence="MIT", revision="1" * 40),
+        ),
+        teacher=TeacherSettings(url="http://x", model="m"),
+    )
+    manifest = {
+        "rows": 2,
+        "candidates": 3000,
+        "tokenizer": "abc",
+        "left_out": {"no code": 2998},
+        "decontaminated": FACTS,
+        "repetition": {"50 %": 0.0, "100 %": 0.1165},
+        **changed,
+    }
+    description = Description()
+    description.add("R", 5)
+    return card(plan, manifest, description, pairs=bool(changed.get("pairs")))
+
+
+def test_the_card_says_it_all() -> None:
+    text = made()
+    assert text.startswith("---\nconfigs:\n- config_name: default\n  data_files: data/*.parquet\n---\n# x\n")
+    for line in (
+        "- t.jsonl, licence not said, revision not said",
+        f"- o, licence MIT, revision {'1' * 40}",
+        "Teacher: m, cut at 8,192 tokens.",
+        "2 rows of 3,000 candidates. Tokenizer: abc.",
+        "Compared with gsm8k, world; not with mbpp, which could not be read: see `contamination.html`.",
+        "| 100 % of the candidates | 0.117 |",
+        "| no code | 2,998 |",
+    ):
+        assert line in text, line
+
+
+def test_what_was_not_done_is_said_or_left_out() -> None:
+    assert "Not compared with any benchmark." in made(decontaminated=None)
+    assert "repetition" not in made(repetition={})
+    assert "- config_name: pairs\n  data_files: pairs/*.parquet\n" in made(pairs=True)

@@ -1,0 +1,27 @@
+"""A level is told by the words outside code."""
+
+from __future__ import annotations
+
+import pytest
+
+from z1.curate.reasoning_level import derived, prose
+
+UPTO = {"direct": 3, "brief": 6}
+
+
+@pytest.mark.parametrize(
+    ("response", "count", "level"),
+    [
+        ("```python\nmany words of code stand here\n```", 0, "direct"),
+        ("One two three:\n```\ncode\n```", 3, "direct"),
+        ("One two three\n```\ncode\n```\nfour", 4, "brief"),
+        ("One.\n  ```py\ncode\n  ```\ntwo three four\n```\nmore code\n```\nfive six seven", 7, "full"),
+        ("One two\n```\nnever closed four five six seven", 2, "direct"),
+        ("Some `inline` code has ```three``` ticks", 6, "brief"),
+        ("", 0, "direct"),
+    ],
+)
+def test_words_outside_code_decide(response: str, count: int, level: str) -> None:
+    assert prose(response) == count
+    assert derived(response, UPTO) == level
+    assert derived(response, {}) == ""

@@ -1,0 +1,66 @@
+"""A trajectory passes when the program of its answer does."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from z1.curate.sources import Candidate
+from z1.curate.verification import answer, grade, grades
+from z1.grading import Verdict
+
+PYTEST = "from solution import twice\n\ndef test_it():\n    assert twice(2) == 4\n"
+CHECK = "def check(candidate):\n    assert candidate(x = 2) == 4\n"
+LEETCODE = "class Solution:\n    def twice(self, x: List[int]) -> int:\n        return 2 * x\n"
+
+
+def one(response: str, **fields: Any) -> Candidate:
+    return Candidate("a", "a", "Double it.", response, **{"tests": PYTEST, "entry": "twice", **fields})
+
+
+def fenced(code: str) -> str:
+    return f"So:\n```python\n{code}```\n"
+
+
+GOOD, BAD = "def twice(x):\n    return 2 * x\n", "def twice(x):\n    return 5\n"
+
+ROWS = {
+    "right": (one(fenced(GOOD)), Verdict.RIGHT),
+    "wrong": (one(fenced(BAD)), Verdict.WRONG),
+    "right after a wrong draft in the thought": (one(f"<think>{fenced(BAD)}</think>{fenced(GOOD)}"), Verdict.RIGHT),
+    "right in the thought alone": (one(f"<think>{fenced(GOOD)}</think>No."), Verdict.UNPARSED),
+    "a thought that never ends": (one(f"<think>{fenced(GOOD)}", end="length"), Verdict.CUT),
+    "a method that LeetCode calls": (
+        one(fenced(LEETCODE), tests=CHECK, entry="Solution().twice"),
+        Verdict.RIGHT,
+    ),
+    "classes that stand before it": (
+        one(
+            fenced("def twice(x):\n    return Node(x).value\n"),
+            tests=CHECK,
+            setup="class Node:\n    value = 4\n    def __init__(s, x): pass",
+        ),
+        Verdict.RIGHT,
+    ),
+    "a program without any words": (one(GOOD), Verdict.RIGHT),
+    "words without a program": (one("return"), Verdict.UNPARSED),
+    "tests that cannot be read": (one(fenced(GOOD), tests="def test_("), Verdict.MISSING),
+}
+
+
+@pytest.mark.parametrize("name", ROWS)
+def test_verdicts(name: str) -> None:
+    candidate, wanted = ROWS[name]
+    assert grade(candidate).verdict is wanted
+
+
+def test_many_at_once_come_in_order() -> None:
+    found = grades([one(fenced(GOOD if n % 3 else BAD)) for n in range(6)])
+    assert [grade.verdict for grade in found] == [Verdict.RIGHT if n % 3 else Verdict.WRONG for n in range(6)]
+
+
+def test_the_answer_stands_behind_the_last_thought() -> None:
+    assert answer("a</think>b</think>c") == "c"
+    assert answer(" <think>a") == ""
+    assert answer("a <think> b") == "a <think> b"

@@ -1,0 +1,132 @@
+"""Is what a context finds in its slot always its own beginning?"""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from z1.engines.local.kv_cache import PATIENCE, SHARED, KVCache, SequenceState, common, shared_soon
+
+
+class Store:
+    """A store that remembers ids, as a stand-in for their keys and values."""
+
+    def __init__(self, count: int) -> None:
+        self.places: list[list[int]] = [[] for _ in range(count)]
+        self.copied = 0
+        self.slots = KVCache(count, self._copy)
+
+    def _copy(self, source: int, target: int, length: int) -> None:
+        self.places[target] = self.places[source][:length]
+        self.copied += length
+
+    def compute(self, context: SequenceState) -> int:
+        """All that is not computed yet; how many ids that was."""
+        assert context.slot is not None
+        count = len(context.token_ids) - context.computed
+        self.places[context.slot] = (
+            self.places[context.slot][: context.computed] + context.token_ids[context.computed :]
+        )
+        context.computed = len(context.token_ids)
+        return count
+
+
+@given(st.integers(0, 10**6), st.integers(1, 5))
+@settings(max_examples=80)
+def test_a_slot_holds_the_beginning_of_its_owner(seed: int, count: int) -> None:
+    """Whatever comes, goes, grows, forks, waits and moves."""
+    rng, store = random.Random(seed), Store(count)
+    live: list[SequenceState] = []
+    for step in range(60):
+        if rng.random() < 0.4:
+            ids = [rng.randrange(2) for _ in range(rng.randrange(1, 4))]
+            live.append(SequenceState([1] * rng.choice([0, SHARED, 2 * SHARED]) + ids))
+        if live and rng.random() < 0.3:
+            live.append(SequenceState(list(rng.choice(live).token_ids), forked=True))
+        asked = [context for context in live if rng.random() < 0.5]
+        placed = []
+        for context in asked:
+            context.last_used = step
+            if context.slot is not None or store.slots.place(context, step):
+                placed.append(context)
+        store.slots.settle(placed)
+        for context in placed:
+            context.token_ids.append(rng.randrange(2))
+            assert store.compute(context) > 0
+        for context in live:
+            if context.slot is not None:
+                assert store.places[context.slot][: context.computed] == context.token_ids[: context.computed]
+        owned = [context.slot for context in live if context.slot is not None]
+        assert sorted([*owned, *store.slots.free]) == list(range(count))
+        if live and rng.random() < 0.3:
+            store.slots.release(live.pop(rng.randrange(len(live))))
+    for context in live:
+        store.slots.release(context)
+        store.slots.release(context)
+    assert store.slots.free == list(range(count))
+
+
+def test_a_shared_beginning_is_computed_once() -> None:
+    store = Store(3)
+    beginning = list(range(100))
+    computed = []
+    for end in range(5):
+        context = SequenceState([*beginning, 200 + end])
+        assert store.slots.place(context, 0)
+        computed.append(store.compute(context))
+        store.slots.release(context)  # what it held stays readable
+    assert computed == [101, 1, 1, 1, 1]
+
+
+def test_a_fork_copies_however_little_there_is_and_others_do_not() -> None:
+    store = Store(3)
+    origin = SequenceState([1, 2, 3, 4])
+    store.slots.place(origin, 0)
+    store.compute(origin)
+    fork, stranger = SequenceState([1, 2, 3, 4], forked=True), SequenceState([1, 2, 3, 4])
+    store.slots.place(fork, 0)
+    store.slots.place(stranger, 0)
+    assert (store.compute(fork), store.compute(stranger)) == (1, 4)
+
+
+def test_only_who_has_long_asked_for_nothing_gives_way() -> None:
+    store = Store(2)
+    old, busy, new = SequenceState([1]), SequenceState([2]), SequenceState([3])
+    for context in (old, busy):
+        store.slots.place(context, 0)
+        store.compute(context)
+    assert not store.slots.place(new, PATIENCE)
+    busy.last_used = PATIENCE
+    assert store.slots.place(new, PATIENCE + 1)
+    assert (old.slot, old.computed) == (None, 0)
+    assert busy.slot == 1
+
+
+def test_contexts_move_down_into_free_slots() -> None:
+    store = Store(4)
+    contexts = [SequenceState([i, i + 1]) for i in range(4)]
+    for context in contexts:
+        store.slots.place(context, 0)
+        store.compute(context)
+    store.slots.release(contexts[0])
+    store.slots.release(contexts[2])
+    store.slots.settle([contexts[1], contexts[3]])
+    assert (contexts[3].slot, contexts[1].slot) == (0, 1)
+    assert store.places[0] == [3, 4]
+
+
+@given(st.lists(st.integers(0, 1), max_size=40), st.lists(st.integers(0, 1), max_size=40), st.integers(1, 9))
+def test_common_counts_what_two_beginnings_share(one: list[int], other: list[int], least: int) -> None:
+    most = min(len(one), len(other))
+    wanted = next((i for i in range(most) if one[i] != other[i]), most)
+    assert common(one, other, most, least) == (wanted if wanted >= least else 0)
+
+
+@pytest.mark.parametrize(("held", "wanted"), [(0, True), (100 - SHARED, True), (101 - SHARED, False)])
+def test_waiting_is_worth_it_where_much_is_gained(held: int, wanted: bool) -> None:
+    context, other = SequenceState([*range(100), 7]), SequenceState([*range(100), 8])
+    assert shared_soon(context, [SequenceState([9] * 300), other], held) is wanted
+    assert not shared_soon(context, [], 0)

@@ -1,0 +1,275 @@
+"""Is an engine in a process of its own the same engine, and does nothing outlive either process?"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
+from hashlib import blake2b
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.engines import conformance
+from z1.engines import DriverOptions, Engine, ForbiddenSequences, Reason, Sampled, Sampling, drive
+from z1.engines.local.worker import SubprocessEngine
+from z1.engines.scripted import ScriptedEngine, ScriptedSession
+from z1.errors import EngineFault, UserError
+from z1.think import Flow, Window
+
+PROMPT = [10, 11, 12, 13]
+
+
+def keyed(context: Sequence[int]) -> int:
+    """The next id; a context that begins with 99 breaks the model at its tenth id, one with 98 the whole process."""
+    if context[0] == 99 and len(context) > 9:
+        raise RuntimeError("out of memory")
+    if context[0] == 98 and len(context) > 9:
+        os._exit(7)
+    return 4 + blake2b(repr(list(context)).encode()).digest()[0]
+
+
+def scripted(pace: float = 0.0) -> Engine:
+    return ScriptedEngine(keyed, max_model_len=200, pace=pace)
+
+
+def unknown() -> Engine:
+    raise UserError("model", "nowhere", "give a folder")
+
+
+def broken() -> Engine:
+    os._exit(9)
+
+
+class Counting(ScriptedEngine):
+    """Says in its length how many sessions it holds: `open` of a prompt of one id costs nothing else."""
+
+    def __init__(self) -> None:
+        super().__init__(keyed, max_model_len=200, pace=0.01)
+        self.live = 0
+
+    async def open(self, prompt: Sequence[int], sampling: Sampling) -> ScriptedSession:
+        session = await super().open(prompt, sampling)
+        if prompt == (77,):
+            self.next_id = lambda _: 100 + self.live
+        else:
+            self.live += 1
+            session.close = self.closed  # type: ignore[method-assign]
+        return session
+
+    async def closed(self) -> None:
+        self.live -= 1
+
+
+def within(act: Callable[[SubprocessEngine], Awaitable[Any]], make: Callable[[], Engine] = scripted) -> Any:
+    async def run(engine: SubprocessEngine) -> Any:
+        async with engine:
+            return await act(engine)
+
+    return asyncio.run(run(SubprocessEngine(make)))
+
+
+def gone(pid: int) -> bool:
+    """Whether a process ends within a while; one that nobody waited for is gone too."""
+    until = time.monotonic() + 30
+    while time.monotonic() < until:
+        try:
+            if Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z":
+                return True
+        except FileNotFoundError:
+            return True
+        time.sleep(0.01)
+    return False
+
+
+class Told(ScriptedSession):
+    """Says what it was told never to say."""
+
+    async def sample(self, limit: int, never: ForbiddenSequences = ()) -> Sampled:
+        return Sampled(tuple(end[-1] for end in never), Reason.LIMIT)
+
+
+class Listening(ScriptedEngine):
+    async def open(self, prompt: Sequence[int], sampling: Sampling) -> ScriptedSession:
+        return Told(self, prompt, sampling)
+
+
+def listening() -> Engine:
+    return Listening(keyed)
+
+
+def test_what_may_never_come_is_told_to_the_child() -> None:
+    async def act(engine: SubprocessEngine) -> tuple[int, ...]:
+        return (await (await engine.open(PROMPT, Sampling())).sample(5, ((7,), (8, 9)))).token_ids
+
+    assert within(act, listening) == (7, 9)
+
+
+def test_every_law_holds() -> None:
+    async def all_laws(engine: SubprocessEngine) -> None:
+        for law in conformance.LAWS:
+            await law(engine, PROMPT)
+
+    within(all_laws)
+
+
+def test_its_ids_are_those_of_the_same_engine_here() -> None:
+    window = Window(9, 4, (5, 6, 7), frozenset())
+    there = within(lambda engine: conformance.ids_of(engine, PROMPT, window, DriverOptions(chunk=2)))
+    assert there == asyncio.run(conformance.ids_of(scripted(), PROMPT, window))
+
+
+def test_what_the_engine_is_called_and_can_do_is_known_here() -> None:
+    async def facts(engine: SubprocessEngine) -> tuple[Any, ...]:
+        return engine.name, engine.profile, engine.capabilities, engine.max_model_len, engine.tokenizer.encode("ab")
+
+    here = scripted()
+    assert within(facts) == (here.name, here.profile, here.capabilities, 200, [97, 98])
+
+
+def test_ids_are_seen_while_they_come() -> None:
+    async def seen(engine: SubprocessEngine) -> list[int]:
+        session = await engine.open(PROMPT, Sampling())
+        task = asyncio.create_task(session.sample(30))
+        lengths: set[int] = set()
+        while not task.done():
+            assert session.free_tokens == 200 - len(PROMPT) - len(session.pending_token_ids)
+            lengths.add(len(session.pending_token_ids))
+            await asyncio.sleep(0.001)
+        assert session.free_tokens == 200 - len(PROMPT) - 30
+        return sorted(lengths)
+
+    assert len(within(seen, partial(scripted, 0.01))) > 5
+
+
+def test_an_interrupt_right_behind_a_sample_is_not_lost() -> None:
+    async def act(engine: SubprocessEngine) -> Reason:
+        session = await engine.open(PROMPT, Sampling())
+        task = asyncio.create_task(session.sample(150))
+        await asyncio.sleep(0)
+        session.interrupt()
+        return (await task).reason
+
+    assert within(act, partial(scripted, 0.05)) is Reason.INTERRUPTED
+
+
+def test_what_cannot_be_made_says_why() -> None:
+    with pytest.raises(UserError, match="nowhere"):
+        SubprocessEngine(unknown)
+    with pytest.raises(EngineFault, match="status 9"):
+        SubprocessEngine(broken)
+
+
+def test_what_does_not_fit_is_the_askers_fault() -> None:
+    with pytest.raises(UserError, match="200 ids"):
+        within(lambda engine: engine.open([5] * 200, Sampling()))
+    with pytest.raises(UserError, match="no ids"):
+        within(lambda engine: engine.open([], Sampling()))
+
+
+async def reply(engine: SubprocessEngine, prompt: Sequence[int]) -> tuple[int, ...]:
+    session = await engine.open(prompt, Sampling())
+    try:
+        return (await session.sample(20)).token_ids
+    finally:
+        await session.close()
+
+
+def test_a_reply_that_fails_takes_no_other_with_it() -> None:
+    async def act(engine: SubprocessEngine) -> list[Any]:
+        both = await asyncio.gather(reply(engine, [99, 1]), reply(engine, PROMPT), return_exceptions=True)
+        return [*both, len(await reply(engine, PROMPT)), engine.alive]
+
+    fault, ids, again, alive = within(act)
+    assert isinstance(fault, EngineFault)
+    assert "out of memory" in str(fault)
+    assert (len(ids), again, alive) == (20, 20, True)
+
+
+def test_a_process_that_ends_is_a_fault_of_all_that_is_under_way_and_of_all_that_comes() -> None:
+    async def act(engine: SubprocessEngine) -> list[Any]:
+        idle = await engine.open(PROMPT, Sampling())
+        both = await asyncio.gather(reply(engine, [98, 1]), reply(engine, PROMPT), return_exceptions=True)
+        late = await asyncio.gather(idle.sample(3), idle.append([1]), reply(engine, PROMPT), return_exceptions=True)
+        idle.interrupt()
+        await idle.close()
+        return [engine.alive, *both, *late]
+
+    alive, *faults = within(act, partial(scripted, 0.01))
+    assert not alive
+    assert len(faults) == 5
+    assert all(isinstance(fault, EngineFault) and "process has ended" in str(fault) for fault in faults)
+
+
+def test_a_reply_that_is_given_up_is_closed_there() -> None:
+    async def act(engine: SubprocessEngine) -> tuple[int, int]:
+        async def live() -> int:
+            return (await (await engine.open((77,), Sampling())).sample(1)).token_ids[0] - 100
+
+        tasks = [asyncio.create_task(reply(engine, PROMPT)) for _ in range(5)]
+        await asyncio.sleep(0.05)
+        before = await live()
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        return before, await live()
+
+    assert within(act, Counting) == (5, 0)
+
+
+def test_a_window_is_driven_through_it() -> None:
+    async def act(engine: SubprocessEngine) -> tuple[int, int | None]:
+        session = await engine.open(PROMPT, Sampling())
+        ledger = (await drive(Flow(Window(7, 5, (5, 6), frozenset()), session.free_tokens), session)).ledger()
+        return ledger.thought, ledger.answer
+
+    assert within(act) == (7, 5)
+
+
+def test_it_ends_with_the_engine() -> None:
+    async def act(engine: SubprocessEngine) -> int:
+        asyncio.ensure_future(reply(engine, PROMPT)).add_done_callback(lambda task: task.exception())
+        await asyncio.sleep(0.05)
+        return engine._process.pid
+
+    assert gone(within(act, partial(scripted, 0.05)))
+
+
+PROGRAM = """
+import asyncio, os
+from functools import partial
+from tests.engines.local.test_worker import PROMPT, reply, scripted
+from z1.engines.local.worker import SubprocessEngine
+
+async def main():
+    async with SubprocessEngine(partial(scripted, 0.05)) as engine:
+        print(engine._process.pid, flush=True)
+        await reply(engine, PROMPT * 10)
+
+asyncio.run(main())
+"""
+
+
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
+def test_it_does_not_outlive_who_made_it_however_that_ends(how: signal.Signals) -> None:
+    root = Path(__file__).parents[3]
+    path = os.pathsep.join([str(root / "src"), str(root)])
+    made = subprocess.Popen(
+        [sys.executable, "-c", PROGRAM],
+        env={**os.environ, "PYTHONPATH": path},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    )
+    with made:
+        assert made.stdout is not None
+        child = int(made.stdout.readline())
+        os.kill(child, signal.SIGTERM)  # who stops a whole group of processes means the parent, which ends the child
+        os.kill(made.pid, how)
+        assert gone(child)

@@ -1,0 +1,147 @@
+"""Do exits end the thoughts that they should, where they should, and count what they cost?"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from z1.engines import (
+    Convergence,
+    DriverOptions,
+    ExitRule,
+    ForbiddenSequences,
+    Probe,
+    RepetitionExit,
+    Sampled,
+    Sampling,
+    drive,
+)
+from z1.engines.scripted import Characters, ScriptedEngine, ScriptedSession
+from z1.errors import EngineFault, UserError
+from z1.think import End, Flow, Shift, Window
+
+TOKENS = Characters()
+PROMPT = "why? "
+HINT = "#NOW: "
+STOPS = frozenset({3})
+THOUGHT = "a1 b1 c2 d2 e2 f2 g3 so it is 3"
+"""Whoever is asked early says the last number so far."""
+
+
+def next_id(context: Sequence[int]) -> int:
+    text = "".join(map(chr, context)).removeprefix(PROMPT)
+    thought, hinted, answer = text.partition(HINT)
+    if hinted:
+        known = [character for character in thought if character.isdigit()]
+        return ord((known or ["?"])[-1]) if not answer else 3
+    return ord(THOUGHT[len(thought)]) if len(thought) < len(THOUGHT) else 3
+
+
+def said(ids: Sequence[int]) -> str:
+    return TOKENS.decode(list(ids)).partition(HINT)[2].replace("?", "")
+
+
+def replied(exits: tuple[ExitRule, ...], chunk: int | None = None, engine: ScriptedEngine | None = None) -> Flow:
+    async def run() -> Flow:
+        session = await (engine or ScriptedEngine(next_id)).open(TOKENS.encode(PROMPT), Sampling(STOPS))
+        flow = Flow(Window(None, 8, tuple(TOKENS.encode(HINT)), STOPS), session.free_tokens)
+        return await drive(flow, session, DriverOptions(None, chunk, exits=exits))
+
+    return asyncio.run(run())
+
+
+@pytest.mark.parametrize(("every", "stable", "at"), [(3, 2, 6), (3, 3, 15), (3, 4, 18), (1, 2, 3), (5, 2, 15)])
+def test_a_thought_ends_where_its_answer_has_stayed_the_same(every: int, stable: int, at: int) -> None:
+    flow = replied((Convergence(every, stable, 4, said),))
+    assert flow.shifted is Shift.CONVERGED and flow.ledger().thought == at
+    assert TOKENS.decode(flow.token_ids).endswith(HINT + said(flow.token_ids[:-1]) + chr(3))
+
+
+def test_every_probe_is_told_and_paid_for() -> None:
+    heard: list[Probe] = []
+    flow = replied((Convergence(3, 3, 4, said, heard.append),))
+    assert [(probe.at, said(probe.token_ids), probe.equal) for probe in heard] == [
+        (3, "1", 1), (6, "1", 2), (9, "2", 1), (12, "2", 2), (15, "2", 3),
+    ]  # fmt: skip
+    assert flow.ledger().probe == 5 * (len(HINT) + 2)  # the hint, a digit and the stop id
+    assert flow.ledger().paid_tokens == flow.ledger().completion_tokens + flow.ledger().probe
+
+
+def test_a_thought_that_never_agrees_ends_by_itself() -> None:
+    flow = replied((Convergence(3, 9, 4, said),))
+    assert flow.shifted is Shift.NATURAL and flow.end is End.STOP and TOKENS.decode(flow.token_ids[:-1]) == THOUGHT
+
+
+def test_nothing_said_is_no_vote() -> None:
+    assert replied((Convergence(1, 1, 4, lambda _: ""),)).shifted is Shift.NATURAL
+
+
+@given(st.integers(1, 7), st.integers(1, 4), st.one_of(st.none(), st.integers(1, 9)))
+def test_borders_are_counted_in_ids_and_not_in_messages(every: int, stable: int, chunk: int | None) -> None:
+    whole, cut = (replied((Convergence(every, stable, 4, said),), size) for size in (None, chunk))
+    assert whole.token_ids == cut.token_ids and whole.ledger() == cut.ledger() and whole.shifted is cut.shifted
+
+
+def test_a_hint_half_said_is_only_completed_by_a_probe() -> None:
+    def begins(context: Sequence[int]) -> int:
+        text = "".join(map(chr, context)).removeprefix(PROMPT)
+        return ord("a b #NOW"[len(text)]) if len(text) < 8 else 3 if text.endswith("7") else ord("7")
+
+    heard: list[Probe] = []
+    replied((Convergence(8, 9, 4, said, heard.append),), engine=ScriptedEngine(begins))
+    assert [TOKENS.decode(list(probe.token_ids)) for probe in heard] == [": 7"]
+
+
+class _NoForks(ScriptedEngine):
+    async def open(self, prompt: Sequence[int], sampling: Sampling) -> ScriptedSession:
+        session = await super().open(prompt, sampling)
+
+        async def fork() -> ScriptedSession:
+            raise EngineFault("no room for a fork")
+
+        session.fork = fork  # type: ignore[method-assign]
+        return session
+
+
+def test_a_probe_that_fails_is_no_vote_and_loses_no_reply() -> None:
+    assert replied((Convergence(3, 1, 4, said),), engine=_NoForks(next_id)).end is End.STOP
+
+
+def test_a_fork_that_fails_half_way_is_paid_for_and_closed() -> None:
+    closed: list[bool] = []
+
+    class Half(ScriptedSession):
+        async def sample(self, limit: int, never: ForbiddenSequences = ()) -> Sampled:
+            raise EngineFault("gone")
+
+        async def close(self) -> None:
+            closed.append(True)
+
+    class Engine(ScriptedEngine):
+        async def open(self, prompt: Sequence[int], sampling: Sampling) -> ScriptedSession:
+            session = await super().open(prompt, sampling)
+
+            async def fork() -> ScriptedSession:
+                return Half(self, session.context, sampling)
+
+            session.fork = fork  # type: ignore[method-assign]
+            return session
+
+    flow = replied((Convergence(10, 1, 4, said),), engine=Engine(next_id))
+    assert flow.ledger().probe == 3 * len(HINT) and closed == [True] * 3
+
+
+def test_circles_end_a_thought_that_goes_round() -> None:
+    flow = replied((RepetitionExit(32),), engine=ScriptedEngine(lambda context: context[-5]))
+    assert flow.shifted is Shift.REPETITION and flow.ledger().thought == 64
+    assert replied((RepetitionExit(4),)).shifted is Shift.NATURAL
+
+
+@pytest.mark.parametrize("numbers", [(0, 1, 1), (1, 0, 1), (1, 1, 0)])
+def test_what_makes_no_sense_is_refused(numbers: tuple[int, int, int]) -> None:
+    with pytest.raises(UserError, match="give 1 or more"):
+        Convergence(*numbers, said)

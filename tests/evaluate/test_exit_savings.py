@@ -1,0 +1,87 @@
+"""What is read off a sweep is what a driver with that exit does."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from z1 import profiles
+from z1.benchmarks import benchmark
+from z1.engines import Convergence, DriverOptions, Sampling, drive
+from z1.engines.scripted import Script, ScriptedEngine
+from z1.errors import UserError
+from z1.evaluate import Sweep, evaluate, read_attempts
+from z1.evaluate.exit_savings import ExitSavings, early_exit, grid
+from z1.grading.equivalence import said
+from z1.records import Attempt, Problem
+from z1.think import Flow, Shift
+
+HINT = profiles.HINT + profiles.profile("z1-tiny").answer_prefix
+
+
+class Wavering(Script):
+    """A model that, asked early, says the last digit of its thought so far."""
+
+    def __call__(self, context: Sequence[int]) -> int:
+        thought, hinted, answer = "".join(map(chr, context)).partition(HINT)
+        if not hinted:
+            return Script.__call__(self, context)
+        digits = [character for character in thought if character.isdigit()] or ["0"]
+        return ord(f"{digits[-1]}}}."[len(answer)]) if len(answer) < 3 else 3
+
+
+THOUGHTS = {"a?": "1 1 2" + " 2" * 12, "b?": "3 3 3 3" + " 4" * 14, "c?": "1 2 3 4 5 6 7 8 9 1 2 3"}
+RIGHT = {"a?": "2", "b?": "4", "c?": "3"}
+PROBLEMS = [Problem(q, q, answer, "test") for q, answer in RIGHT.items()]
+SCRIPT = Wavering(
+    {q: f"{thought}\n\nThe final answer is \\boxed{{{RIGHT[q]}}}." for q, thought in THOUGHTS.items()}, {}, ""
+)
+ENGINE = ScriptedEngine(SCRIPT, profile="z1-tiny")
+
+
+@pytest.fixture(scope="module")
+def attempts(tmp_path_factory: pytest.TempPathFactory) -> list[Attempt]:
+    folder: Path = tmp_path_factory.mktemp("sweep")
+    setting = Sweep(ENGINE, benchmark("world"), tuple(range(0, 80, 2)), 40)
+    asyncio.run(evaluate(setting, PROBLEMS, folder, 3, lambda _: None))
+    return list(read_attempts(folder).values())
+
+
+async def replied(question: str, stable: int) -> Flow:
+    profile = profiles.profile(ENGINE.profile)
+    prompt = profiles.prompt_ids(ENGINE.tokenizer, profile, question)
+    session = await ENGINE.open(prompt, Sampling(profiles.stop_ids(ENGINE.tokenizer, profile)))
+    detector = profiles.detector(ENGINE.tokenizer, profile)
+    flow = Flow(profiles.window(ENGINE.tokenizer, profile, None, 40), session.free_tokens, detects=True)
+    leave = Convergence(2, stable, 40, lambda ids: said(profiles.text_of(ENGINE.tokenizer, ids)))
+    return await drive(flow, session, DriverOptions(detector, exits=(leave,)))
+
+
+@pytest.mark.parametrize("stable", [1, 2, 3, 4, 9])
+def test_the_same_as_driving(attempts: list[Attempt], stable: int) -> None:
+    found = early_exit(attempts, stable)
+    flows = [asyncio.run(replied(question, stable)) for question in RIGHT]
+    ledgers = [flow.ledger() for flow in flows]
+    assert found.thought[1] == pytest.approx(sum(ledger.thought for ledger in ledgers) / 3)
+    assert found.probes[1] == pytest.approx(sum(ledger.probe for ledger in ledgers) / 3)
+    assert found.exited == sum(flow.shifted is Shift.CONVERGED for flow in flows) / 3
+
+
+def test_what_is_lost_and_saved(attempts: list[Attempt]) -> None:
+    hasty, patient = (early_exit(attempts, stable) for stable in (2, 5))
+    assert hasty.lost[1] == pytest.approx(2 / 3) and patient.lost[1] == 0.0
+    assert hasty.thought_saved[1] > patient.thought_saved[1] > 0
+    assert patient.paid_saved[1] < patient.thought_saved[1]
+    never: ExitSavings = early_exit(attempts, 99)
+    assert (never.exited, never.thought_saved[1], never.paid_saved[1]) == (0, 0, -never.probes[1])
+
+
+def test_a_sweep_without_a_grid_is_refused(attempts: list[Attempt]) -> None:
+    assert grid([None, 0, 16, 32, 64]) == 16 and grid([None, 0, 16, 64]) is None and grid([]) is None
+    with pytest.raises(UserError, match="windows to probe at"):
+        early_exit([a for a in attempts if a.thinking_budget in (None, 0, 6, 20)], 2)
+    with pytest.raises(UserError, match="no attempts"):
+        early_exit([], 2)

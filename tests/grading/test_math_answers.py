@@ -1,0 +1,87 @@
+"""Is this the same number? A row a trap, with what math-verify makes of it and what is right."""
+
+from __future__ import annotations
+
+import pytest
+
+from z1.grading import Verdict, math_answers
+from z1.sandbox import Job, ResourceLimits, Sandbox, pool
+from z1.sandbox.sandbox import Outcome
+
+pytest.importorskip("math_verify")
+
+RIGHT, WRONG, UNPARSED, CUT = Verdict.RIGHT, Verdict.WRONG, Verdict.UNPARSED, Verdict.CUT
+
+ROWS = [
+    ("the same", "\\boxed{42}", "42", RIGHT),
+    ("110 is not 10", "\\boxed{110}", "10", WRONG),
+    ("a fraction is its decimal", "\\boxed{0.5}", "\\frac{1}{2}", RIGHT),
+    ("short fractions", "\\boxed{\\frac12}", "\\frac{1}{2}", RIGHT),
+    ("display fractions", "\\boxed{\\dfrac{14}{3}}", "\\frac{14}{3}", RIGHT),
+    ("a mixed number", "\\boxed{1\\frac{1}{2}}", "1.5", RIGHT),
+    ("thousands", "\\boxed{11,111}", "11111", RIGHT),
+    ("dollars", "\\boxed{\\$5}", "5", RIGHT),
+    ("degrees", "\\boxed{90^\\circ}", "90", RIGHT),
+    ("x = 9", "\\boxed{x=9}", "9", RIGHT),
+    ("a pair", "\\boxed{(3, \\frac{\\pi}{2})}", "\\left( 3, \\frac{\\pi}{2} \\right)", RIGHT),
+    ("a pair the other way round", "\\boxed{(1,2)}", "(2,1)", WRONG),
+    ("an open interval is not closed", "\\boxed{[1,2]}", "(1,2)", WRONG),
+    ("a set in another order", "\\boxed{\\{2,1\\}}", "\\{1,2\\}", RIGHT),
+    ("a square root", "\\boxed{2\\sqrt{3}}", "\\sqrt{12}", RIGHT),
+    ("words", "\\boxed{\\text{Evelyn}}", "\\text{Evelyn}", RIGHT),
+    ("other words", "\\boxed{\\text{Evan}}", "\\text{Evelyn}", WRONG),
+    ("an expression", "\\boxed{(x+1)^2}", "x^2+2x+1", RIGHT),
+    ("two different lines (issue 60)", "\\boxed{3x+4y+14=0}", "3x-y+13=0", WRONG),
+    ("a sign", "\\boxed{-3}", "3", WRONG),
+    ("almost", "\\boxed{3.14}", "\\pi", WRONG),
+    ("nothing in the box", "\\boxed{}", "1", UNPARSED),
+    ("no box", "it is 42", "42", UNPARSED),
+    ("no box, after the words of a window", "the final answer should be:\n\n$42$.", "42", RIGHT),
+    ("no box, the final answer is", "The final answer is: 7", "7", RIGHT),
+    ("a box that is open", "\\boxed{42", "42", UNPARSED),
+    ("a book in the box", "\\boxed{" + "1+" * 2000 + "1}", "2001", UNPARSED),
+]
+
+
+@pytest.fixture(scope="module")
+def mathematician() -> Sandbox:
+    return pool.maths()
+
+
+@pytest.mark.parametrize(("name", "text", "expected", "verdict"), ROWS, ids=[row[0] for row in ROWS])
+def test_grade(mathematician: Sandbox, name: str, text: str, expected: str, verdict: Verdict) -> None:
+    grade = math_answers.grade(mathematician, text, expected, cut=False)
+    assert grade.verdict is verdict, grade
+
+
+def test_cut(mathematician: Sandbox) -> None:
+    assert math_answers.grade(mathematician, "\\boxed{4", "4", cut=True).verdict is CUT
+
+
+def test_what_hangs_is_wrong_within_its_limit(mathematician: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(math_answers, "LIMITS", ResourceLimits(wall=1.5, cpu=1))
+    grade = math_answers.grade(mathematician, "\\boxed{9^{9^{9^{9}}}}", "9^{9^{9^{8}}}", cut=False)
+    assert grade.verdict is WRONG
+
+
+def test_without_math_verify_it_is_missing_and_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Without(Sandbox):
+        def run(self, job: Job) -> Outcome:
+            return super().run(Job("calls", "import no_such_module_math_verify", extra=job.extra))
+
+    with Without() as sandbox:
+        grade = math_answers.grade(sandbox, "\\boxed{2}", "1+1", cut=False)
+    assert grade.verdict is Verdict.MISSING
+    assert "pip install 'z1[evaluate]'" in grade.why
+
+
+def test_a_library_that_waits_for_a_signal_works_beside_threads(mathematician: Sandbox) -> None:
+    """math-verify's own limit needs the main thread; ours does not."""
+    from concurrent.futures import ThreadPoolExecutor
+
+    with ThreadPoolExecutor(4) as threads:
+        asked = [
+            threads.submit(math_answers.grade, mathematician, f"\\boxed{{{n}/2}}", f"{n / 2}", cut=False)
+            for n in range(8)
+        ]
+        assert {one.result().verdict for one in asked} == {RIGHT}

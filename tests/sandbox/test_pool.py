@@ -1,0 +1,27 @@
+"""Is there one sandbox a purpose, and does it start again after it was closed?"""
+
+from __future__ import annotations
+
+import pytest
+
+from z1.sandbox import Job, pool
+from z1.sandbox.pool import BIGCODEBENCH_PYTHON
+
+
+def test_one_a_purpose() -> None:
+    assert pool.programs() is pool.programs()
+    assert pool.programs() is not pool.tests()
+    assert pool.programs().run(Job("program", "print(1)")).out == b"1\n"
+
+
+def test_closing_forgets() -> None:
+    first = pool.programs()
+    first.start()
+    pool.close()
+    assert pool.programs() is not first
+
+
+def test_libraries_have_an_interpreter_of_their_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(BIGCODEBENCH_PYTHON, "/somewhere/python")
+    assert pool.libraries().python == "/somewhere/python"
+    pool.close()

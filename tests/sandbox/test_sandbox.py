@@ -1,0 +1,292 @@
+"""Does the sandbox hold: does nothing leak, does nothing survive, does nothing pass?"""
+
+from __future__ import annotations
+
+import os
+import re
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from tests.sandbox import attacks
+from z1.errors import UserError
+from z1.grading import Verdict, stdio
+from z1.sandbox import Job, ResourceLimits, Sandbox, SandboxFault
+from z1.sandbox.sandbox import PATIENCE, WAITING, ProgramEnd
+
+KEPT = sorted({Path(path).parts[2] for path in (sys.prefix, sys.base_prefix) if path.startswith("/tmp/")})
+"""What a room's /tmp holds at first: nothing, unless the interpreter itself lies below /tmp."""
+
+SHORT = ResourceLimits(wall=0.5, cpu=1, memory=200 << 20, output=1 << 20, processes=16)
+
+
+@dataclass
+class Host:
+    """What the attacks are after."""
+
+    secret: Path
+    port: int
+    path: Path
+    called: list[str]
+
+    def aimed(self, source: str) -> str:
+        words = {"SECRET": str(self.secret), "PORT": str(self.port), "SOCKET": str(self.path), "PID": str(os.getpid())}
+        return re.sub("|".join(words), lambda found: words[found[0]], source)
+
+
+@pytest.fixture(scope="module")
+def host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Host]:
+    folder = tmp_path_factory.mktemp("host")
+    (folder / "secret").write_text("z1-attack-secret")
+    with socket.socket() as tcp, socket.socket(socket.AF_UNIX) as unix, socket.socket(socket.AF_UNIX) as hidden:
+        tcp.bind(("127.0.0.1", 0))
+        port = tcp.getsockname()[1]
+        unix.bind(str(folder / "s"))
+        hidden.bind(f"\0z1-attack-{port}")
+        for one in (tcp, unix, hidden):
+            one.listen()
+            one.setblocking(False)
+        found = Host(folder / "secret", port, folder / "s", [])
+        yield found
+        for one in (tcp, unix, hidden):
+            with pytest.raises(BlockingIOError):
+                one.accept()
+    assert (folder / "secret").read_text() == "z1-attack-secret"
+
+
+HARMLESS = {**attacks.NETWORK, **attacks.FILES, **attacks.PROCESSES}
+
+
+def test_there_are_more_than_eighty_attacks() -> None:
+    assert len(HARMLESS) + len(attacks.HUNGRY) + len(attacks.CHEATS) >= 80
+
+
+@pytest.mark.parametrize("name", HARMLESS)
+def test_nothing_leaks(sandbox: Sandbox, host: Host, name: str) -> None:
+    outcome = sandbox.run(Job("program", host.aimed(HARMLESS[name]), b"z1-input\n", limits=SHORT))
+    said = outcome.out + outcome.err
+    assert b"ESCAPED" not in outcome.out, said
+    assert b"z1-attack-secret" not in said
+    assert b"SyntaxError" not in said and b"NameError" not in said, said  # the attack has to be one
+
+
+@pytest.mark.parametrize("name", attacks.NETWORK)
+def test_a_network_of_its_own_reaches_nothing_else(sandbox: Sandbox, host: Host, name: str) -> None:
+    outcome = sandbox.run(Job("program", host.aimed(attacks.NETWORK[name]), limits=SHORT, network=True))
+    if name not in ("udp", "netlink"):  # both may speak, to nobody
+        assert b"ESCAPED" not in outcome.out, outcome.out + outcome.err
+
+
+def test_a_network_of_its_own_works_inside(sandbox: Sandbox) -> None:
+    source = (
+        "import socket\na = socket.create_server(('127.0.0.1', 0))\n"
+        "b = socket.create_connection(('localhost', a.getsockname()[1]))\n"
+        "c, _ = a.accept()\nb.sendall(b'hello')\nprint(c.recv(9).decode())"
+    )
+    assert sandbox.run(Job("program", source, network=True)).out == b"hello\n"
+
+
+@pytest.mark.parametrize("name", attacks.HUNGRY)
+def test_nothing_survives(sandbox: Sandbox, name: str) -> None:
+    began = time.monotonic()
+    outcome = sandbox.run(Job("program", attacks.HUNGRY[name], limits=SHORT))
+    assert outcome.end is not ProgramEnd.EXITED, outcome
+    assert time.monotonic() - began < (1 + WAITING) * SHORT.wall * sandbox.layers["slowness"] + PATIENCE
+    assert b"ESCAPED" not in outcome.out
+    assert sandbox.run(Job("program", "import os\nprint(os.listdir('/tmp'))")).out.decode() == f"{KEPT}\n"
+
+
+def test_nothing_is_left_behind() -> None:
+    """After hostile programs: no process but the server, its first process, and rooms that wait."""
+    with Sandbox() as made:
+        assert made._server is not None
+        time.sleep(0.3)
+        before = len(_descendants(made._server.pid))
+        for name in ("a fork bomb", "a child that stays", "a child that holds the pipes", "a bomb of threads"):
+            made.run(Job("program", attacks.HUNGRY[name], limits=SHORT))
+        for _ in range(50):
+            if len(_descendants(made._server.pid)) <= before:
+                return
+            time.sleep(0.1)
+        pytest.fail(f"{len(_descendants(made._server.pid)) - before} processes are left")
+
+
+def _descendants(parent: int) -> set[int]:
+    above: dict[int, int] = {}
+    for entry in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            above[int(entry.parent.name)] = int(entry.read_text().rpartition(")")[2].split()[1])
+        except (OSError, ValueError):
+            continue
+    found = {parent}
+    while more := {pid for pid, its in above.items() if its in found} - found:
+        found |= more
+    return found - {parent}
+
+
+@pytest.mark.parametrize("name", attacks.CHEATS)
+def test_nothing_passes(sandbox: Sandbox, name: str) -> None:
+    grade = stdio.grade(sandbox, attacks.CHEATS[name], [("z1-input\n", "z1-expected\n")], SHORT)
+    assert grade.verdict is Verdict.WRONG, grade
+
+
+def test_the_attacks_succeed_where_nothing_is_isolated(host: Host) -> None:
+    """The suite can tell: without walls and filter, these very sources escape."""
+    for name in ("a file of the host", "the folder of it", "by climbing", "signalling the test"):
+        command = [sys.executable, "-c", host.aimed(HARMLESS[name])]
+        assert "ESCAPED" in subprocess.run(command, capture_output=True, text=True, check=False).stdout, name
+    with Sandbox(strict=False) as limited:
+        assert limited.layers["isolated"] is False
+        outcome = limited.run(Job("program", host.aimed(attacks.FILES["a file of the host"])))
+        assert outcome.out == b"ESCAPED z1-attack-secret\n"
+
+
+def test_rooms_do_not_see_each_other(sandbox: Sandbox) -> None:
+    write = "import time\nopen('/tmp/mine', 'w').write('x')\ntime.sleep(0.3)"
+    look = "import os, time\ntime.sleep(0.15)\nprint(os.listdir('/tmp'), sum(n.isdigit() for n in os.listdir('/proc')))"
+    with ThreadPoolExecutor(2) as threads:
+        first = threads.submit(sandbox.run, Job("program", write))
+        second = threads.submit(sandbox.run, Job("program", look))
+        assert first.result().end is ProgramEnd.EXITED
+        assert second.result().out.decode() == f"{KEPT} 2\n"
+
+
+def test_many_threads_share_one_sandbox(sandbox: Sandbox) -> None:
+    def one(number: int) -> bytes:
+        return sandbox.run(Job("program", "print(int(input()) ** 2)", str(number).encode())).out
+
+    with ThreadPoolExecutor(8) as threads:
+        assert list(threads.map(one, range(60))) == [b"%d\n" % (n * n) for n in range(60)]
+
+
+def test_a_room_runs_one_input_after_the_other_each_in_a_fresh_process(sandbox: Sandbox) -> None:
+    source = "import builtins\nprint(getattr(builtins, 'seen', 'fresh'), input())\nbuiltins.seen = 'stale'"
+    with sandbox.room(Job("program", source)) as room:
+        said = [outcome.out for outcome in room.runs(str(n).encode() for n in range(9))]
+    assert said == [b"fresh %d\n" % n for n in range(9)]
+
+
+def test_more_than_a_pipe_holds_goes_both_ways(sandbox: Sandbox) -> None:
+    data = b"".join(b"%d\n" % n for n in range(300_000))
+    with sandbox.room(Job("program", "import sys\nsys.stdout.write(sys.stdin.read())")) as room:
+        for outcome in room.runs([data, b"small\n", data]):
+            assert outcome.out in (data, b"small\n")
+    assert sandbox.run(Job("program", "print('does not read')", data)).end is ProgramEnd.EXITED
+
+
+def test_refused_isolation_is_one_line_that_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("z1.sandbox.sandbox.BOOT", _REFUSING)
+    with pytest.raises(UserError, match=r"a sandbox for programs: got unshare: no; allow user namespaces") as caught:
+        Sandbox().start()
+    assert "\n" not in str(caught.value)
+
+
+_REFUSING = """
+import json, socket, sys
+socket.socket(fileno=json.loads(sys.argv[2])[0]).sendall(json.dumps({"refused": "unshare: no"}).encode() + b"\\n")
+"""
+
+
+def test_another_system_is_refused_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "platform", "darwin")
+    with pytest.raises(UserError, match="darwin; grade on Linux"):
+        Sandbox().start()
+
+
+def test_a_missing_interpreter_is_named() -> None:
+    with pytest.raises(UserError, match="the interpreter for programs: got /nowhere/python"):
+        Sandbox("/nowhere/python").start()
+
+
+def test_a_dead_server_is_a_fault_and_then_a_new_one_starts() -> None:
+    made = Sandbox()
+    with made:
+        assert made._server is not None
+        room = made.room(Job("program", "import time\ntime.sleep(9)"))
+        threading.Timer(0.2, made._server.kill).start()
+        with pytest.raises(SandboxFault), room:
+            room.run(b"")
+        assert made.run(Job("program", "print(1)")).out == b"1\n"
+
+
+def test_a_failing_sandbox_is_missing_and_not_wrong() -> None:
+    made = Sandbox()
+    with made:
+        assert made._server is not None
+        threading.Timer(0.2, made._server.kill).start()
+        grade = stdio.grade(made, "import time\ntime.sleep(9)", [("", "")])
+    assert grade.verdict is Verdict.MISSING
+    assert grade.why
+
+
+def test_a_killed_grader_takes_every_program_with_it(tmp_path: Path) -> None:
+    source = (
+        "import sys, threading\nfrom z1.sandbox import Job, Sandbox\n"
+        "s = Sandbox()\ns.start()\nprint('ready', flush=True)\n"
+        "s.run(Job('program', 'import time\\ntime.sleep(99)'))"
+    )
+    process = subprocess.Popen([sys.executable, "-c", source], stdout=subprocess.PIPE, env={**os.environ, **_path()})
+    assert process.stdout is not None
+    process.stdout.readline()
+    time.sleep(0.3)
+    left = _descendants(process.pid)
+    assert len(left) >= 3
+    process.kill()
+    process.wait()
+    process.stdout.close()
+    for _ in range(50):
+        if not any(Path(f"/proc/{pid}/exe").exists() for pid in left):
+            return
+        time.sleep(0.1)
+    pytest.fail("programs outlived their grader")
+
+
+def _path() -> dict[str, str]:
+    return {"PYTHONPATH": str(Path(__file__).parent.parent.parent / "src")}
+
+
+def test_limits_stretch_with_a_slow_machine(sandbox: Sandbox) -> None:
+    assert sandbox.layers["slowness"] >= 1
+    before = sandbox.layers["slowness"]
+    try:
+        sandbox.layers["slowness"] = 3.0
+        slow = sandbox.run(Job("program", "import time\ntime.sleep(0.6)", limits=ResourceLimits(wall=0.4)))
+    finally:
+        sandbox.layers["slowness"] = before
+    assert slow.end is ProgramEnd.EXITED
+
+
+def test_layers_are_told(sandbox: Sandbox) -> None:
+    assert sandbox.layers["isolated"] is True
+    assert set(sandbox.layers) == {"isolated", "processes", "filter", "slowness"}
+
+
+BUSY = "import os\nos.sched_setaffinity(0, {%d})\nprint(flush=True)\nwhile True: pass"
+
+
+def test_time_in_which_others_had_the_processor_is_not_the_programs(sandbox: Sandbox) -> None:
+    """Half a second of computing under a limit of 0.8, beside three who never rest on the same processor."""
+    where = min(os.sched_getaffinity(0))
+    code = (
+        f"import os, time\nos.sched_setaffinity(0, {{{where}}})\nwhile time.process_time() < 0.5: pass\nprint('done')"
+    )
+    others = [subprocess.Popen([sys.executable, "-c", BUSY % where], stdout=subprocess.PIPE) for _ in range(3)]
+    try:
+        for one in others:
+            assert one.stdout is not None
+            one.stdout.readline()
+        outcome = sandbox.run(Job("program", code, limits=ResourceLimits(wall=0.8)))
+    finally:
+        for one in others:
+            one.kill()
+            one.communicate()
+    assert (outcome.end, outcome.out) == (ProgramEnd.EXITED, b"done\n")
+    assert outcome.seconds > 0.8 * sandbox.layers["slowness"]

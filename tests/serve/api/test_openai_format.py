@@ -1,0 +1,84 @@
+"""Are chunks what the openai package reads, and do they say what the whole reply says?"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from openai.types import Completion as TextCompletion
+from openai.types.chat import ChatCompletion, ChatCompletionChunk
+
+from z1.errors import EngineFault, UserError
+from z1.serve.api.openai_format import ChatFormat, Choice, CompletionFormat, error, event, usage
+from z1.think import Ledger
+
+NASTY = 'quote " slash \\ line \n paragraph \u2028 smile 🙂 nul \x00'
+COUNTS = usage(4, [Ledger(thought=3, hint=2, answer=1, stop=1), Ledger(thought=1)])
+
+
+def data(sent: bytes) -> Any:
+    head, _, body = sent.decode().partition(" ")
+    assert head == "data:"
+    assert body.endswith("\n\n")
+    assert "\n" not in body[:-2]
+    return json.loads(body)
+
+
+def test_usage_counts_reasoning_inside_completion() -> None:
+    assert COUNTS == {
+        "prompt_tokens": 4,
+        "completion_tokens": 8,
+        "total_tokens": 12,
+        "completion_tokens_details": {"reasoning_tokens": 6},
+    }
+
+
+@pytest.mark.parametrize("counts", [False, True])
+def test_chat_chunks_are_openais(counts: bool) -> None:
+    chat = ChatFormat("x", 'm"', counts=counts)
+    sent = [chat.open(1), chat.piece(1, ("reasoning", NASTY)), chat.piece(1, ("content", NASTY))]
+    sent += [chat.close(1, "stop", {"used": 3}), chat.usage(COUNTS)]
+    chunks = [ChatCompletionChunk.model_validate(data(one), strict=True) for one in sent]
+    assert {chunk.id for chunk in chunks} == {"chatcmpl-x"}
+    assert chunks[0].choices[0].delta.role == "assistant"
+    thought = chunks[1].choices[0].delta.model_extra
+    assert thought == {"reasoning_content": NASTY, "reasoning": NASTY}
+    assert (chunks[1].choices[0].delta.content, chunks[2].choices[0].delta.content) == (None, NASTY)
+    assert chunks[3].choices[0].finish_reason == "stop"
+    assert chunks[3].choices[0].model_extra == {"budget": {"used": 3}}
+    assert chunks[4].choices == []
+    assert chunks[4].usage is not None
+    assert chunks[4].usage.completion_tokens_details is not None
+    assert chunks[4].usage.completion_tokens_details.reasoning_tokens == 6
+    assert all(("usage" in data(one)) is (counts or one is sent[-1]) for one in sent)
+
+
+def test_a_whole_chat_is_openais_and_has_no_reasoning_where_there_is_none() -> None:
+    choices = [Choice("hm", "7", "stop", {"budget": {"used": 1}}), Choice("", "8", "length", {})]
+    whole = ChatCompletion.model_validate(ChatFormat("x", "m").whole(choices, COUNTS), strict=True)
+    first, second = whole.choices
+    assert (first.message.content, first.finish_reason) == ("7", "stop")
+    assert first.message.model_extra == {"reasoning_content": "hm", "reasoning": "hm"}
+    assert (first.model_extra, second.model_extra) == ({"budget": {"used": 1}}, {})
+    assert (second.index, second.message.model_extra, second.finish_reason) == (1, {}, "length")
+    assert whole.usage is not None
+
+
+def test_text_is_openais_too() -> None:
+    text = CompletionFormat("x", "m")
+    assert text.open(0) == b""
+    chunks = [data(text.piece(0, ("content", NASTY))), data(text.close(0, "length", {})), data(text.usage(COUNTS))]
+    assert chunks[0]["choices"][0]["text"] == NASTY
+    assert chunks[1]["choices"][0]["finish_reason"] == "length"
+    whole = TextCompletion.model_validate(text.whole([Choice("", "7", "stop", {})], COUNTS), strict=True)
+    assert (whole.id, whole.object, whole.choices[0].text) == ("cmpl-x", "text_completion", "7")
+
+
+def test_errors_have_openais_shape() -> None:
+    ours = error(UserError("n", 0, "give 1 or more"), param="n")["error"]
+    assert ours == {
+        "message": "n: got 0; give 1 or more", "type": "invalid_request_error", "param": "n", "code": None
+    }  # fmt: skip
+    assert error(EngineFault("it broke"))["error"]["type"] == "engine_error"
+    assert data(event(error("x", "y")))["error"]["type"] == "y"

@@ -1,0 +1,126 @@
+"""Programs come from (seed, index) alone, and are written in nothing but what the rest of the world knows."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections import Counter
+from hashlib import sha256
+from random import Random
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from z1.synthetic.programs import DRILLS, KINDS, LARGEST, draw
+from z1.synthetic.prompt_match import ALLOWED
+from z1.synthetic.tracer import Step, run
+
+LAW = settings(max_examples=60, deadline=None, derandomize=True)
+SEEDS, INDICES = st.integers(0, 10**6), st.integers(0, 10**6)
+
+
+@given(seed=SEEDS, index=INDICES)
+@LAW
+def test_a_program_is_a_function_of_seed_and_index_alone(seed: int, index: int) -> None:
+    first = draw(seed, index)
+    draw(seed + 1, index)
+    Random(0).random()
+    assert draw(seed, index) == first
+
+
+def test_no_program_has_changed_since_models_were_trained_on_them() -> None:
+    """A changed generator makes a shipped model's tests into problems that it may have been trained on."""
+    text = "".join(source for index in range(400) for source in draw(1, index))
+    assert sha256(text.encode()).hexdigest()[:16] == "57bd40e2c11810c2"
+
+
+@given(seed=SEEDS, index=INDICES, kinds=st.sampled_from([(), tuple(DRILLS)]))
+@LAW
+def test_a_program_is_whole_lines_of_python_with_one_print_at_the_end(
+    seed: int, index: int, kinds: tuple[str, ...]
+) -> None:
+    kind, source = draw(seed, index, kinds)
+    assert kind in (kinds or KINDS)
+    assert source.endswith(")\n")
+    tree = ast.parse(source)
+    prints = [node for node in ast.walk(tree) if isinstance(node, ast.Name) and node.id == "print"]
+    assert len(prints) == 1
+    assert prints[0].lineno == source.count("\n")
+    assert prints[0].col_offset == 0
+    assert all(isinstance(node, ALLOWED) for node in ast.walk(tree))
+
+
+@given(seed=SEEDS, index=INDICES)
+@LAW
+def test_one_line_holds_one_statement(seed: int, index: int) -> None:
+    """Steps are counted by line, so a line with two statements would hide one."""
+    statements = [
+        node.lineno for node in ast.walk(ast.parse(draw(seed, index, tuple(DRILLS))[1])) if isinstance(node, ast.stmt)
+    ]
+    assert len(statements) == len(set(statements))
+
+
+@given(seed=SEEDS, index=INDICES)
+@LAW
+def test_constants_are_digits_short_lists_of_digits_and_short_words(seed: int, index: int) -> None:
+    for node in ast.walk(ast.parse(draw(seed, index, tuple(DRILLS))[1])):
+        if isinstance(node, ast.List):
+            assert len(node.elts) <= 5
+        if isinstance(node, ast.Constant):
+            value = node.value
+            good = re.fullmatch("[A-E]{0,5}", value) if isinstance(value, str) else value in range(LARGEST + 1)
+            assert good, value
+
+
+@given(seed=SEEDS, index=INDICES)
+@LAW
+def test_names_are_single_letters_that_are_set_above_where_they_are_read(seed: int, index: int) -> None:
+    names = [node for node in ast.walk(ast.parse(draw(seed, index, tuple(DRILLS))[1])) if isinstance(node, ast.Name)]
+    first_set: dict[str, int] = {}
+    for name in names:
+        if isinstance(name.ctx, ast.Store):
+            assert re.fullmatch("[a-z]", name.id)
+            first_set[name.id] = min(name.lineno, first_set.get(name.id, name.lineno))
+    for name in names:
+        if isinstance(name.ctx, ast.Load) and name.id not in ("print", "range"):
+            assert first_set[name.id] < name.lineno
+
+
+def test_every_kind_is_drawn_about_as_often_as_another() -> None:
+    counts = Counter(draw(3, index)[0] for index in range(480))
+    assert set(counts) == set(KINDS)
+    assert all(30 < count < 90 for count in counts.values())
+
+
+@pytest.mark.parametrize("kind", DRILLS)
+def test_each_kind_can_write_many_programs(kind: str) -> None:
+    assert len({"\n".join(DRILLS[kind](Random(seed))) for seed in range(60)}) > 30
+
+
+def test_named_kinds_alone_are_drawn_and_are_those_for_practice() -> None:
+    drawn = [draw(3, index, ("letters", "words")) for index in range(60)]
+    assert {kind for kind, _ in drawn} == {"letters", "words"}
+    assert max(source.count('" + ') + source.count(' + "') for _, source in drawn) > 2
+
+
+@pytest.mark.parametrize("kind", ["branch", "letters", "text"])
+def test_a_test_for_equality_is_often_one_of_equals(kind: str) -> None:
+    """What hardly ever happens is hardly ever learned: `E == E` was taken for no."""
+    tested = [_equal(step) for seed in range(400) for step in _steps("\n".join(DRILLS[kind](Random(seed))))]
+    known = [equal for equal in tested if equal is not None]
+    assert 0.3 < sum(known) / len(known) < 0.7
+
+
+def _steps(source: str) -> tuple[Step, ...]:
+    found = run(source, 40)
+    return found.steps if found else ()
+
+
+def _equal(step: Step) -> bool | None:
+    """Whether a tested pair was equal; None where the step tests no equality."""
+    test = step.node.test if isinstance(step.node, ast.If) else None
+    if not isinstance(test, ast.Compare) or not isinstance(test.ops[0], ast.Eq | ast.NotEq):
+        return None
+    left, right = test.left, test.comparators[0]
+    return isinstance(left, ast.Name) and isinstance(right, ast.Constant) and step.before[left.id] == right.value

@@ -1,0 +1,131 @@
+"""Whatever the generator writes is recognised, anything else is not, and nothing is ever run."""
+
+from __future__ import annotations
+
+import builtins
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from z1 import synthetic
+from z1.synthetic import held_out, recognise, word_problems
+from z1.synthetic.programs import draw
+from z1.synthetic.trajectories import QUESTION, question
+
+LAW = settings(max_examples=80, deadline=None, derandomize=True)
+
+
+@given(
+    index=st.integers(0, 10**6), before=st.sampled_from(["", "\n", "  \n"]), after=st.sampled_from(["", "\n\n", " "])
+)
+@LAW
+def test_every_program_of_the_world_is_recognised_with_and_without_the_question(
+    index: int, before: str, after: str
+) -> None:
+    source = draw(19, index)[1]
+    asked = question(source)
+    assert recognise(asked) == asked
+    assert recognise(before + source + after) == asked
+    assert recognise(before + asked + after) == asked
+    assert recognise(f"{QUESTION}\n\n{source}") == asked
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        QUESTION,
+        "hello",
+        "What is the capital of France?",
+        "Write a function that adds two numbers and print it.",
+        "print",
+        "print(",
+        "x = 3",  # prints nothing
+        "print(1)\nprint(2)",
+        "import os\nprint(os)",
+        "from os import path\nprint(path)",
+        "print(open('x'))",
+        "print(eval('1'))",
+        "print(exec('1'))",
+        "__import__('os')\nprint(1)",
+        "f = eval\nf('1')\nprint(1)",
+        "x.system('ls')\nprint(1)",
+        "print.append.x\nprint(1)",
+        "x = 1\nprint(x.__class__)",  # an attribute without a call
+        "x.__class__ = 1\nprint(1)",
+        "x.print(3)",
+        "x = 1\nx.range(2)\nprint(x)",
+        "append(3)\nprint(1)",
+        "().__class__.__bases__[0].__subclasses__()\nprint(1)",
+        "f = lambda x: x\nprint(f(1))",
+        "print([x for x in range(3)])",
+        "print({x for x in range(3)})",
+        "print((x for x in range(3)))",
+        "def f():\n    print(1)\nf()",
+        "class A:\n    print(1)",
+        "try:\n    print(1)\nfinally:\n    pass",
+        "with open('x') as f:\n    print(f)",
+        "x = [1]\nprint(x[0])",
+        "print(-1)",
+        "print(f'{1}')",
+        "print(1, sep='')",
+        "print(*[1])",
+        "print({1: 2})",
+        "print((1, 2))",
+        "x = 2\nassert x\nprint(x)",
+        "x = 2\ndel x\nprint(1)",
+        "print(1 / 2)",
+        "print(2 ** 9)",
+        "print(1 if 2 else 3)",
+        "print(1 and 2)",
+        "print(x := 3)",
+        "a\0b",
+        "\ud800",
+        "-" * 100_000 + "1",  # deeper than the parser goes
+        "(" * 1_000,
+        "x" + ".a" * 50_000,
+        "9" * 5_000,
+    ],
+    ids=lambda text: ascii(text)[:40],
+)
+def test_what_the_generator_does_not_write_is_not_recognised(text: str) -> None:
+    assert recognise(text) is None
+    assert recognise(f"{QUESTION}\n{text}") is None
+
+
+@given(text=st.text(max_size=40))
+@LAW
+def test_any_text_at_all_is_answered_without_an_error(text: str) -> None:
+    assert recognise(text) is None or "print" in text
+
+
+def test_nothing_is_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    ran = []
+    monkeypatch.setattr(builtins, "exec", lambda *_: ran.append("exec"))
+    monkeypatch.setattr(builtins, "eval", lambda *_: ran.append("eval"))
+    assert recognise("n = 1\nwhile n > 0:\n    n = 1\nprint(n)") is not None  # would never end
+    assert recognise(f"open({str(tmp_path / 'made')!r}, 'w')\nprint(1)") is None
+    assert not (tmp_path / "made").exists()
+    assert ran == []
+
+
+@pytest.mark.parametrize("kind", ["world", "prose"])
+@pytest.mark.parametrize("part", ["train", "test"])
+def test_what_only_tests_may_see_is_told_by_its_identity(kind: str, part: str) -> None:
+    found = list(synthetic.collect(synthetic.DatasetRequest(20, part, 1, 12, 5, kind)))
+    assert len(found) == 20
+    for one in found:
+        expected = (kind, one.problem.id) if part == "test" else None
+        assert held_out(one.problem.question) == held_out(f"\n{one.problem.question}\n ") == expected
+
+
+def test_other_questions_are_not_held_out() -> None:
+    for text in ("", "What is 2 + 2?", QUESTION, f"{QUESTION}\n1| import os", word_problems.QUESTION + "?"):
+        assert held_out(text) is None
+
+
+@pytest.mark.parametrize("terms", [700, 5_000])
+def test_a_program_that_is_nested_deeper_than_python_goes_is_not_held_out(terms: int) -> None:
+    assert held_out(f"{QUESTION}\n1| print({'+'.join('1' * terms)})") is None

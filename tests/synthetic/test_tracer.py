@@ -1,0 +1,177 @@
+"""A step is a line that the interpreter executes; what runs too long, fails or leaves the range of values is None."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import Any
+
+import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+
+from z1.synthetic.programs import DRILLS, draw
+from z1.synthetic.tracer import Trace, bounds, run
+
+LAW = settings(max_examples=60, deadline=None, derandomize=True)
+SOURCES = st.integers(0, 10**6).map(lambda index: draw(13, index)[1])
+MOST = 40
+
+
+def lines(source: str) -> list[int]:
+    """The line number of each step."""
+    found = run(source, MOST)
+    assert found is not None
+    return [step.node.lineno for step in found.steps]
+
+
+@given(source=SOURCES | st.integers(0, 10**6).map(lambda index: draw(13, index, tuple(DRILLS))[1]))
+@LAW
+def test_the_lines_alone_say_between_how_many_and_how_many_steps(source: str) -> None:
+    found = run(source, MOST)
+    assume(found is not None)
+    assert found is not None
+    fewest, most = bounds(source, MOST)
+    assert fewest <= len(found.steps) <= most
+    if " " not in {line[0] for line in source.splitlines()}:
+        assert fewest == most
+
+
+@pytest.mark.parametrize(
+    ("source", "visited"),
+    [
+        ("print(1 + 2)\n", [1]),
+        ("a = 1\nb = 2\nprint(a)\n", [1, 2, 3]),
+        # a header of n turns is visited n + 1 times
+        ("s = 0\nfor i in range(2):\n    s += i\nprint(s)\n", [1, 2, 3, 2, 3, 2, 4]),
+        ("s = 0\nfor i in range(0):\n    s += i\nprint(s)\n", [1, 2, 4]),
+        ("v = [3, 4]\nt = 1\nfor x in v:\n    t = x\nprint(t)\n", [1, 2, 3, 4, 3, 4, 3, 5]),
+        ('w = "AB"\nt = ""\nfor c in w:\n    t = c + t\nprint(t)\n', [1, 2, 3, 4, 3, 4, 3, 5]),
+        ("n = 5\nwhile n > 3:\n    n -= 1\nprint(n)\n", [1, 2, 3, 2, 3, 2, 4]),
+        ("n = 5\nwhile n > 7:\n    n -= 1\nprint(n)\n", [1, 2, 4]),
+        # a condition is a step, `else` is none
+        ("a = 5\nif a > 3:\n    a -= 1\nelse:\n    a += 1\nprint(a)\n", [1, 2, 3, 6]),
+        ("a = 2\nif a > 3:\n    a -= 1\nelse:\n    a += 1\nprint(a)\n", [1, 2, 5, 6]),
+        ("a = 2\nif a > 3:\n    a -= 1\nprint(a)\n", [1, 2, 4]),
+        ("s = 0\nfor i in range(2):\n    if i > 0:\n        s += 4\nprint(s)\n", [1, 2, 3, 2, 3, 4, 2, 5]),
+        # nested loops
+        ("s = 0\nfor i in range(2):\n    for j in range(1):\n        s += 1\nprint(s)\n", [1, *[2, 3, 4, 3] * 2, 2, 5]),
+    ],
+)
+def test_the_lines_that_are_steps(source: str, visited: list[int]) -> None:
+    assert lines(source) == visited
+
+
+@pytest.mark.parametrize(
+    ("source", "header", "turns"),
+    [
+        ("s = 0\nfor i in range(3):\n    s += i\nprint(s)\n", 2, [0, 1, 2, 3]),
+        ("s = 0\nfor i in range(3):\n    if i > 1:\n        s += i\nprint(s)\n", 2, [0, 1, 2, 3]),
+        # an inner loop counts from nought again, an outer one goes on
+        ("s = 0\nfor i in range(2):\n    for j in range(2):\n        s += 1\nprint(s)\n", 3, [0, 1, 2, 0, 1, 2]),
+        ("s = 0\nfor i in range(2):\n    for j in range(2):\n        s += 1\nprint(s)\n", 2, [0, 1, 2]),
+        ("s = 0\nfor i in range(1):\n    s += 1\nfor j in range(1):\n    s += 1\nprint(s)\n", 4, [0, 1]),
+    ],
+)
+def test_how_often_a_loop_had_turned_before(source: str, header: int, turns: list[int]) -> None:
+    found = run(source, MOST)
+    assert found is not None
+    assert [step.turns for step in found.steps if step.node.lineno == header] == turns
+
+
+def test_a_step_knows_its_line_and_the_values_around_it() -> None:
+    found = run("a = 2\nif a > 1:\n    a += 3\nprint(a)\n", MOST)
+    assert found is not None
+    steps = [
+        ("a = 2", {}, {"a": 2}, 0),
+        ("if a > 1:", {"a": 2}, {"a": 2}, 0),
+        ("a += 3", {"a": 2}, {"a": 5}, 0),
+        ("print(a)", {"a": 5}, {"a": 5}, 0),
+    ]
+    assert facts(found) == (steps, "5")
+
+
+def test_a_list_that_grows_later_is_kept_as_it_was() -> None:
+    found = run("u = []\nu.append(1)\nu.append(2)\nprint(u)\n", MOST)
+    assert found is not None
+    assert [step.after["u"] for step in found.steps] == [[], [1], [1, 2], [1, 2]]
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "n = 1\nwhile n > 0:\n    n = 2\nprint(n)\n",  # for ever
+        "a = 9\na += 1\nprint(a)\n",  # above the range
+        "a = 9\na += 1\na -= 5\nprint(a)\n",  # above it on the way
+        "a = 0\na -= 1\nprint(a)\n",
+        'w = "ABC"\nw = w + w\nprint(w)\n',
+        "v = [1, 2, 3, 4, 5, 6]\nprint(v)\n",
+        "v = [1, 12]\nprint(v)\n",
+        "u = []\nu.append(10)\nprint(u)\n",
+        "for i in range(12):\n    s = 1\nprint(s)\n",
+        "print(a)\n",  # a name that was never set
+        "a = 5\nb = a % 0\nprint(b)\n",
+        "open('x')\n",  # nothing else is known
+        "__import__('os')\n",
+    ],
+)
+def test_a_program_that_runs_on_fails_or_leaves_the_range_is_none(source: str) -> None:
+    assert run(source, MOST) is None
+
+
+@given(source=SOURCES)
+@LAW
+def test_a_program_is_kept_exactly_up_to_its_own_number_of_steps(source: str) -> None:
+    found = run(source, MOST)
+    assume(found is not None)
+    assert found is not None
+    again = run(source, len(found.steps))
+    assert again is not None
+    assert facts(again) == facts(found)
+    assert run(source, len(found.steps) - 1) is None
+
+
+def facts(found: Trace) -> Any:
+    """All but the syntax trees, which are equal to nothing but themselves."""
+    return [(step.line, step.before, step.after, step.turns) for step in found.steps], found.printed
+
+
+@given(source=SOURCES)
+@LAW
+def test_each_step_begins_where_the_last_one_ended(source: str) -> None:
+    found = run(source, MOST)
+    assume(found is not None)
+    assert found is not None
+    assert found.steps[0].before == {}
+    assert all(a.after == b.before for a, b in zip(found.steps, found.steps[1:], strict=False))
+
+
+@contextmanager
+def traced() -> Iterator[Any]:
+    """A tracer of our own, as a debugger or a coverage tool has one."""
+
+    def own(_frame: FrameType, _event: str, _argument: Any) -> None:
+        return None
+
+    earlier = sys.gettrace()
+    sys.settrace(own)
+    try:
+        yield own
+    finally:
+        sys.settrace(earlier)
+
+
+@pytest.mark.parametrize("source", ["print(1 + 2)\n", "n = 1\nwhile n > 0:\n    n = 2\n", "print(a)\n", "a = 1 % 0\n"])
+def test_whoever_traced_before_traces_on(source: str) -> None:
+    with traced() as own:
+        run(source, 10)
+        assert sys.gettrace() is own
+
+
+def test_what_a_program_prints_goes_nowhere_else(capsys: pytest.CaptureFixture[str]) -> None:
+    found = run("print(1 + 2)\n", MOST)
+    assert found is not None
+    assert found.printed == "3"
+    assert capsys.readouterr().out == ""

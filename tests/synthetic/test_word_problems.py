@@ -1,0 +1,82 @@
+"""A story's rows agree with a reckoning that reads the sentences alone."""
+
+from __future__ import annotations
+
+import re
+
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+
+from z1.synthetic import trajectories, word_problems
+
+LAW = settings(max_examples=150, deadline=None, derandomize=True)
+STORIES = st.builds(word_problems.draw, st.integers(0, 3), st.integers(0, 10**6))
+
+
+def told(lines: list[str]) -> int:
+    """The answer, by another way of reading."""
+    has: dict[str, int] = {}
+    for line in lines[:-1]:
+        name, verb, *rest = line.rstrip(".").split()
+        numbers = [int(word) for word in rest if word.isdigit()]
+        if verb == "has":
+            has[name] = numbers[0]
+        elif verb == "gives":
+            has[name] -= numbers[0]
+            has[rest[0]] += numbers[0]
+        else:
+            has[name] += numbers[0] if verb == "finds" else -numbers[0]
+    if found := re.findall(r"(?:are|and|less) (\d+)", lines[-1]):
+        signs = [-1 if word == "less" else 1 for word in re.findall(r"\b(are|and|less)\b", lines[-1])]
+        return sum(sign * int(number) for sign, number in zip(signs, found, strict=True))
+    return sum(has[name] for name in re.findall(r"Ann|Ben|Cal|Dot", lines[-1]))
+
+
+@given(STORIES)
+@LAW
+def test_the_end_is_what_the_sentences_say(story: word_problems.WordProblem) -> None:
+    assert story.end == told(story.lines)
+    assert 1 <= len(story.lines) <= 12
+    assert all(0 <= int(number) <= 9 for line in story.said for number in re.findall(r"\d+", line))
+
+
+@given(STORIES)
+@LAW
+def test_there_is_a_row_for_each_sentence_and_the_last_ends_in_the_answer(story: word_problems.WordProblem) -> None:
+    assert story.write("direct") == ""
+    for level in ("compact", "full"):
+        rows = story.write(level).removesuffix("\n\n").split("\n")
+        assert len(rows) == len(story.lines)
+        assert f" {rows[-1]}".endswith(f" {story.end}")
+        assert all(row.startswith(f"{number}| ") for number, row in enumerate(rows, 1))
+    assert all(
+        row.startswith(line)
+        for row, line in zip(story.write("full").split("\n"), trajectories.numbered(story.lines), strict=False)
+    )
+    assert trajectories.CHECK in story.write("long")
+    assert word_problems.question(story).startswith(f"{word_problems.QUESTION}\n1| ")
+
+
+@given(STORIES)
+@LAW
+def test_names_and_things_do_not_make_another_story_and_numbers_do(story: word_problems.WordProblem) -> None:
+    swap = dict(
+        zip(
+            (*word_problems.PEOPLE, *word_problems.THINGS),
+            ("Dot", "Ann", "Ben", "Cal", "coins", "apples", "books"),
+            strict=True,
+        )
+    )
+    renamed = [re.sub("|".join(swap), lambda found: swap[found[0]], line) for line in story.lines]
+    assert word_problems.identity(word_problems.WordProblem(renamed)) == word_problems.identity(story)
+    digit = re.search(r"\d", "\n".join(story.lines))
+    assume(digit is not None)
+    assert digit is not None
+    other = "\n".join(story.lines).replace(digit[0], str((int(digit[0]) + 1) % 10))
+    assert word_problems.identity(word_problems.WordProblem(other.split("\n"))) != word_problems.identity(story)
+
+
+@given(st.integers(0, 10**6))
+@LAW
+def test_a_draw_is_a_function_of_its_arguments(index: int) -> None:
+    assert word_problems.draw(3, index) == word_problems.draw(3, index)

@@ -1,0 +1,77 @@
+"""Is the family told from what the folder says, and a bad folder refused in words?"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from tokenizers import Tokenizer
+from transformers import Qwen2Config, Qwen2ForCausalLM
+
+from z1.errors import UserError
+from z1.llm import shipped
+from z1.model_files import family, load_model, names
+
+
+@pytest.mark.parametrize(
+    ("model_type", "template", "profile"),
+    [
+        ("qwen3", "{{ x }}<think>", "qwen3"),
+        ("qwen3_moe", None, "qwen3"),
+        ("qwen2", "{% assistant %}<think>\n", "r1-distill"),
+        ("llama", "{{ x }}", "plain"),
+        ("llama", None, "plain"),
+    ],
+)
+def test_a_family_is_told_from_configuration_and_template(model_type: str, template: str | None, profile: str) -> None:
+    assert family(model_type, template) == profile
+
+
+def test_the_shipped_folder_says_its_own_name_and_profile() -> None:
+    loaded = load_model(str(shipped()), None)
+    assert (loaded.name, loaded.profile) == ("z1-tiny", "z1-tiny")
+    assert load_model(str(shipped()), "plain").profile == "plain"
+
+
+def test_a_folder_of_ours_keeps_its_own_tokenizer() -> None:
+    """transformers' AutoTokenizer drops the pre-tokenizer of every `qwen2` folder; the model was trained with ours."""
+    tokenizer = load_model(str(shipped()), None).tokenizer
+    saved = Tokenizer.from_file(str(shipped() / "tokenizer.json"))
+    text = "What does this program print?\ns = 12\ns = s - 3 -> 9\n"
+    assert tokenizer.encode(text, add_special_tokens=False) == saved.encode(text, add_special_tokens=False).ids
+    assert " = " in [tokenizer.decode([token]) for token in tokenizer.encode(text, add_special_tokens=False)]
+
+
+def test_folders_that_cannot_be_loaded_are_named(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="no folder"):
+        load_model(str(tmp_path / "nowhere"), None)
+    with pytest.raises(UserError, match=r"no config\.json"):
+        load_model(str(tmp_path), None)
+    Qwen2Config(vocab_size=8).save_pretrained(tmp_path)
+    with pytest.raises(UserError, match="no weights"):
+        load_model(str(tmp_path), None)
+    (tmp_path / "model.safetensors").write_bytes(b"torn")
+    with pytest.raises(UserError, match="model "):
+        load_model(str(tmp_path), None)
+
+
+def test_a_hub_id_that_cannot_be_had_is_one_line() -> None:
+    with pytest.raises(UserError) as caught:
+        load_model("nobody/no-such-model", None)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_folder_of_the_hubs_format_without_z1_json_loads(tmp_path: Path) -> None:
+    shape = {"hidden_size": 32, "intermediate_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2}
+    Qwen2ForCausalLM(Qwen2Config(vocab_size=600, num_key_value_heads=1, **shape)).save_pretrained(tmp_path)
+    for name in ("tokenizer.json", "tokenizer_config.json", "chat_template.jinja"):
+        (tmp_path / name).write_bytes((shipped() / name).read_bytes())
+    loaded = load_model(str(tmp_path), None)
+    assert (loaded.name, loaded.profile) == (tmp_path.name, "plain")
+
+
+def test_names_of_a_model_need_no_weights(tmp_path: Path) -> None:
+    assert names(str(shipped()), None) == ("z1-tiny", "z1-tiny")
+    assert names("some/model", "qwen3") == ("some/model", "qwen3")
+    with pytest.raises(UserError, match="format of transformers"):
+        names(str(tmp_path), None)

@@ -1,0 +1,219 @@
+"""Does the whole story go from nothing to the report, once, however often it is stopped?"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from tests import stories
+from tests.train import small
+from z1 import pipeline, runs
+from z1 import recipe as recipes
+from z1.engines.scripted import ScriptedEngine
+from z1.errors import EngineFault, UserError
+from z1.evaluate import read_attempts
+from z1.evaluate.runner import ATTEMPTS
+from z1.recipe import Recipe
+from z1.records import Attempt
+from z1.train.sft.prepare import Prepared
+
+
+class Noted(pipeline.Silent):
+    def __init__(self) -> None:
+        self.notes: list[str] = []
+
+    def at(self, done: int, note: str = "") -> None:
+        self.notes.append(f"{done} {note}")
+
+    def end(self, note: str) -> None:
+        self.notes.append(note)
+
+
+def digest(folder: Path) -> dict[str, str]:
+    """The hash of every result, but for when and by what it was made."""
+    files = [p for p in folder.rglob("*") if p.is_file() and p.suffix in (".jsonl", ".safetensors", ".html", ".svg")]
+    kept = [p for p in files if p.name != ATTEMPTS]  # its lines are in the order in which they were done
+    return {p.relative_to(folder).as_posix(): hashlib.sha256(p.read_bytes()).hexdigest() for p in kept}
+
+
+def attempts(run: Path) -> dict[tuple[str, int | None, int], Attempt]:
+    return read_attempts(next(run.glob("evaluate-*")))
+
+
+@pytest.fixture(scope="module")
+def told(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("told")
+    run = folder / "runs" / "micro"
+    recipe = recipes.load(stories.recipe(folder))
+    pipeline.report(recipe, run, pipeline.Silent(), pipeline.evaluate(recipe, run, pipeline.Silent()))
+    return run
+
+
+def test_every_stage_leaves_what_the_next_one_needs(told: Path) -> None:
+    assert {path.name.split("-")[0] for path in told.iterdir()} == {"curate", "train", "evaluate", "report"}
+    assert (told / "report" / "index.html").stat().st_size > 10_000
+    numbers = runs.read_json(next(told.glob("evaluate-*")) / "curve.json")
+    assert [point["window"] for point in numbers["points"]] == [0, 4, 16, None]
+    assert numbers["model"] == "micro"
+    assert Counter(len(read_attempts(p)) for p in told.glob("evaluate-*")) == {48: 1}
+
+
+def test_a_finished_stage_is_passed_over(told: Path) -> None:
+    before = digest(told)
+    watch = Noted()
+    began = time.monotonic()
+    pipeline.evaluate(recipes.load(stories.recipe(told.parent.parent)), told, watch)
+    assert time.monotonic() - began < 20
+    assert not [note for note in watch.notes if note.startswith("1 ")]
+    assert digest(told) == before
+
+
+def test_a_changed_setting_is_another_folder_and_nothing_is_overwritten(told: Path, tmp_path: Path) -> None:
+    changed = stories.recipe(tmp_path, stories.MICRO.replace("compact_up_to = 4", "compact_up_to = 5"))
+    before = digest(told)
+    pipeline.curate(recipes.load(changed), told, pipeline.Silent())
+    assert len(list(told.glob("curate-*"))) == 2
+    assert {name: hash_ for name, hash_ in digest(told).items() if name in before} == before
+
+
+def test_what_a_model_begins_with_is_shown_first_and_says_what_the_rest_takes(tmp_path: Path) -> None:
+    base = stories.recipe(tmp_path, stories.MICRO.replace("epochs = 1.0", "train_tokens = 1000"))
+    path = tmp_path / "arm.toml"
+    path.write_text(stories.ARM.format(name="arm", base=base.as_posix(), arm="full"), encoding="utf-8")
+    watch, recipe = Noted(), recipes.load(path)
+    pipeline.train(recipe, tmp_path / "runs" / "arm", watch)
+    said = [note for note in watch.notes if "core-minutes" in note or "rows in" in note or "model in" in note]
+    wanted = [
+        " rows in .*micro",
+        "micro is expected to take 0 core-minutes more; arm after it about 0",
+        "model in .*micro",
+    ]
+    wanted += [" rows in .*arm", "arm is expected to take 0 core-minutes more", "model in .*arm"]
+    assert [bool(re.search(f"{one}[^;]*$", note)) for one, note in zip(wanted, said, strict=True)] == [True] * 6
+    assert pipeline._after(recipes.load(base), [recipe], 600.0) == "; arm after it about 20"
+
+
+FINETUNE = """
+name = "tuned"
+base = "{base}"
+[finetune]
+profile = "z1-tiny"
+data = "{data}"
+max_length = 256
+epochs = 1.0
+batch_samples = 8
+micro_tokens = {micro}
+learning_rate = 1e-3
+held_out = 0.1
+precision = "float32"
+max_dropped = {left_out}
+[evaluate]
+problems = 4
+thinking_budgets = [4]
+max_answer_tokens = 8
+[report]
+title = "tuned"
+"""
+
+
+def tuned(folder: Path, micro: int = 512, left_out: float = 0.05) -> Recipe:
+    """A recipe that fine-tunes a model of random weights on a dataset of two columns."""
+    if not (folder / "base").exists():
+        small.model().save_pretrained(folder / "base")
+        small.tokenizer().save_pretrained(folder / "base")
+        rows = ({"question": row.question, "response": row.thought + row.answer} for row in small.rows())
+        runs.write_lines(folder / "rows.jsonl", rows)
+    names = {"base": (folder / "base").as_posix(), "data": (folder / "rows.jsonl").as_posix()}
+    path = folder / "tuned.toml"
+    path.write_text(FINETUNE.format(**names, micro=micro, left_out=left_out), encoding="utf-8")
+    return recipes.load(path)
+
+
+def test_a_dataset_and_a_base_become_a_model_that_says_how_it_is_spoken_to(tmp_path: Path) -> None:
+    run, shown = tmp_path / "runs" / "tuned", list[Prepared]()
+    model = pipeline.train(tuned(tmp_path), run, pipeline.Silent(), shown.append)
+    said = runs.read_json(model / "z1.json")
+    assert (said["name"], said["profile"], said["base"]) == ("tuned", "z1-tiny", (tmp_path / "base").as_posix())
+    assert said["data"] == shown[0].about
+    assert said["steps"] == shown[0].preflight.plan.steps == len(shown[0].preflight.rows) // 8
+    weights = hashlib.sha256((model / "model.safetensors").read_bytes()).hexdigest()
+    watch = Noted()
+    # another amount at once is the same training; it is done, and nothing more is shown
+    assert pipeline.train(tuned(tmp_path, micro=300, left_out=0.5), run, watch, shown.append) == model
+    assert len(shown) == 1
+    assert hashlib.sha256((model / "model.safetensors").read_bytes()).hexdigest() == weights
+    assert not [note for note in watch.notes if "loss" in note]
+
+
+def test_what_the_preflight_refuses_is_shown_and_never_trained(tmp_path: Path) -> None:
+    recipe, shown = tuned(tmp_path), list[Prepared]()
+    finetune = recipes.needed(recipe.finetune, "finetune").model_copy(update={"steps": 77})
+    with pytest.raises(UserError, match=r"the steps: got \d from .* not the 77 of the recipe"):
+        pipeline.train(
+            recipe.model_copy(update={"finetune": finetune}), tmp_path / "run", pipeline.Silent(), shown.append
+        )
+    assert len(shown) == 1
+    assert not list((tmp_path / "run").glob("train-*/*"))
+
+
+def test_missing_attempts_leave_the_stage_open_and_are_tried_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    faults = [True]
+
+    def says_seven(context: Sequence[int]) -> int:
+        text = "".join(map(chr, context))
+        if faults and "while" in text:
+            raise EngineFault("the power went")
+        said = text.rpartition("\\boxed{")[2] if "\\boxed{" in text else ""
+        return ord("7}."[len(said)]) if "\\boxed{" in text and len(said) < 3 else 3
+
+    engine = ScriptedEngine(says_seven)
+    monkeypatch.setattr("z1.engines.local.engine.load", lambda *_: engine)
+    recipe, watch = recipes.load(stories.recipe(tmp_path)), Noted()
+    folder = pipeline.evaluate(recipe, tmp_path / "run", watch, "some/model")
+    assert "attempts missing" in watch.notes[-1]
+    assert not (folder / "stage.json").exists()
+    before = sum(point["missing"] for point in runs.read_json(folder / "curve.json")["points"])
+    assert 0 < before < 48
+    faults.clear()
+    assert pipeline.evaluate(recipe, tmp_path / "run", watch, "some/model") == folder
+    assert (folder / "stage.json").is_file()
+    assert {point["missing"] for point in runs.read_json(folder / "curve.json")["points"]} == {0}
+
+
+def test_killed_while_it_evaluates_and_started_again_it_ends_alike(told: Path, tmp_path: Path) -> None:
+    """kill -9 as soon as an attempt is on disk; kills of the other stages stand in tests/curate and tests/train."""
+    path, run = stories.recipe(tmp_path), tmp_path / "runs" / "micro"
+    command = [sys.executable, "-m", "z1.cli.main", "evaluate", str(path), "--runs", str(tmp_path / "runs")]
+    with subprocess.Popen(command, env=stories.environment(), stderr=subprocess.DEVNULL) as process:
+        while not any(p.stat().st_size for p in run.glob(f"evaluate-*/{ATTEMPTS}")) and process.poll() is None:
+            time.sleep(0.002)
+        os.kill(process.pid, signal.SIGKILL)
+    before = sum(p.read_bytes().count(b"\n") for p in run.glob(f"evaluate-*/{ATTEMPTS}"))
+    assert 0 < before <= 48
+    recipe = recipes.load(path)
+    pipeline.report(recipe, run, pipeline.Silent(), pipeline.evaluate(recipe, run, pipeline.Silent()))
+    assert digest(run) == digest_of_plain_run(told)
+    assert {key: value.token_ids for key, value in attempts(run).items()} == {
+        key: value.token_ids for key, value in attempts(told).items()
+    }
+    lines = (next(run.glob("evaluate-*")) / ATTEMPTS).read_bytes().splitlines()
+    assert len(lines) == 48
+
+
+def digest_of_plain_run(told: Path) -> dict[str, str]:
+    kept = {path.name for path in told.glob("*-*") if (path / "stage.json").is_file()}
+    first = {name: value for name, value in digest(told).items() if name.split("/")[0] in {*kept, "report"}}
+    extra = sorted(told.glob("curate-*"), key=lambda p: p.stat().st_mtime)[1:]
+    return {name: value for name, value in first.items() if name.split("/")[0] not in {p.name for p in extra}}

@@ -1,0 +1,46 @@
+"""A stop string is complete with one id, whatever the chunks."""
+
+from __future__ import annotations
+
+from random import Random
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from z1.errors import UserError
+from z1.think import End, Flow, StopStrings, Window
+
+PIECES = (b"a", b"b", b"ab", b"ba", b"", b"xaby", b"\xc3", b"\xa9", b"a\xc3")
+SEEDS = st.integers(0, 2**48)
+
+
+@given(SEEDS)
+@settings(max_examples=200, deadline=None, derandomize=True)
+def test_it_is_the_first_id_with_which_the_text_holds_a_string(seed: int) -> None:
+    random = Random(seed)
+    ids = random.choices(range(len(PIECES)), k=random.randint(0, 20))
+    strings = [b"".join(random.choices(PIECES, k=3)) or b"a" for _ in range(random.randint(1, 3))]
+    found = StopStrings(strings, PIECES.__getitem__)
+    left = list(ids)
+    while left:
+        size = random.randint(1, 4)
+        found.feed(left[:size])
+        left = left[size:]
+    texts = [b"".join(PIECES[token] for token in ids[:count]) for count in range(len(ids) + 1)]
+    assert found.complete == next((n for n, text in enumerate(texts) if any(s in text for s in strings)), None)
+    assert found.feed([0]) == found.complete or found.complete is not None
+
+
+def test_an_empty_string_is_refused() -> None:
+    with pytest.raises(UserError, match="stop string"):
+        StopStrings([b"a", b""], PIECES.__getitem__)
+
+
+def test_what_was_sampled_behind_the_string_is_dropped() -> None:
+    flow = Flow(Window(1, 6, (5,), frozenset()), 100, strings=StopStrings([b"ab"], PIECES.__getitem__))
+    flow.came([2])  # the string stands in the thought, which ends nothing
+    flow.came([5])
+    flow.came([0, 1, 0, 0])
+    assert (flow.token_ids, flow.end) == ([2, 5, 0, 1], End.STRING)
+    assert flow.ledger().answer == 2

@@ -1,0 +1,332 @@
+"""Only responses teach, padding and neighbours change nothing, and a killed run ends with the same bits."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from functools import cache
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor
+
+from tests.train import lives, small
+from z1.errors import Fault
+from z1.train.encode import EncodedRows
+from z1.train.scratch.trainer import CHECKPOINT, EpochSchedule, Progress, Trainer, padded, response_loss
+
+LAW = settings(max_examples=60, deadline=None, derandomize=True)
+UNEVEN = np.array([0, 5, 9, 20])
+
+
+def trainer(epochs: float = 1.0, **changes: object) -> Trainer:
+    return Trainer(small.model(), small.encoded(), small.train_settings(epochs, **changes), small.SEED)
+
+
+def silent(_progress: Progress) -> None:
+    """Nobody watches."""
+
+
+def weights(folder: Path) -> dict[str, Tensor]:
+    state: dict[str, Tensor] = torch.load(folder / CHECKPOINT, weights_only=True)["model"]
+    return state
+
+
+def same(one: dict[str, Tensor], other: dict[str, Tensor]) -> bool:
+    return one.keys() == other.keys() and all(torch.equal(one[name], other[name]) for name in one)
+
+
+# what is learned
+
+
+def test_padding_stands_at_the_end_and_is_not_learned() -> None:
+    rows = small.encoded()
+    ids, learned = padded(rows, UNEVEN)
+    assert ids.shape == learned.shape == (4, rows.sizes[UNEVEN].max())
+    for i, row in enumerate(UNEVEN):
+        first, last = rows.starts[row], rows.starts[row + 1]
+        assert ids[i, : last - first].tolist() == rows.token_ids[first:last].tolist()
+        assert learned[i, : last - first].tolist() == rows.learned[first:last].tolist()
+        assert not learned[i, last - first :].any()
+
+
+def test_the_loss_of_a_batch_is_that_of_its_rows_alone_weighed_by_learned_ids() -> None:
+    model, rows = small.model(), small.encoded()
+    parts = [padded(rows, np.array([row])) for row in UNEVEN]
+    counts = torch.tensor([learned.sum() for _, learned in parts], dtype=torch.float)
+    with torch.no_grad():
+        alone = torch.stack([response_loss(model, ids, learned) for ids, learned in parts])
+        together = response_loss(model, *padded(rows, UNEVEN))
+    assert len(set(rows.sizes[UNEVEN])) > 1
+    assert torch.allclose(together, (alone * counts).sum() / counts.sum(), rtol=1e-5)
+
+
+def test_what_stands_in_the_padding_does_not_matter() -> None:
+    model, rows = small.model(), small.encoded()
+    ids, learned = padded(rows, UNEVEN)
+    other = ids.clone()
+    for i, size in enumerate(rows.sizes[UNEVEN]):
+        other[i, size:] = 17
+    assert not torch.equal(ids, other)
+    with torch.no_grad():
+        assert torch.equal(response_loss(model, ids, learned), response_loss(model, other, learned))
+
+
+def test_no_row_hears_its_neighbour() -> None:
+    model, rows = small.model(), small.encoded()
+    ids, learned = padded(rows, UNEVEN)
+    learned[1:] = False
+    other = ids.clone()
+    other[1:] = (ids[1:] + 31) % len(small.tokenizer())
+    with torch.no_grad():
+        assert torch.equal(response_loss(model, ids, learned), response_loss(model, other, learned))
+
+
+def by_hand(model: Any, ids: Tensor, learned: Tensor) -> Tensor:
+    """Cross-entropy over full logits and a mask, the way it is written in a textbook."""
+    odds = model(ids).logits.log_softmax(-1)
+    lost = [-odds[i, t - 1, ids[i, t]] for i in range(len(ids)) for t in range(1, ids.size(1)) if learned[i, t]]
+    return torch.stack(lost).mean()
+
+
+def test_loss_and_gradients_are_those_of_a_masked_cross_entropy_on_full_logits() -> None:
+    model = small.model(layers=2)
+    ids, learned = padded(small.encoded(), UNEVEN)
+    names, parameters = zip(*model.named_parameters(), strict=True)
+    ours, theirs = response_loss(model, ids, learned), by_hand(model, ids, learned)
+    assert torch.allclose(ours, theirs, rtol=1e-5)
+    gradients = zip(names, torch.autograd.grad(ours, parameters), torch.autograd.grad(theirs, parameters), strict=True)
+    for name, own, expected in gradients:
+        assert torch.allclose(own, expected, rtol=1e-4, atol=1e-6), name
+
+
+def test_a_row_learns_nothing_from_ids_that_are_not_learned() -> None:
+    model = small.model()
+    ids, learned = padded(small.encoded(), UNEVEN)
+    hidden = model.model(ids).last_hidden_state
+    hidden.retain_grad()
+    logits = model.lm_head(hidden)
+    logits.retain_grad()
+    loss = torch.nn.functional.cross_entropy(logits[:, :-1][learned[:, 1:]], ids[:, 1:][learned[:, 1:]])
+    loss.backward()
+    assert torch.allclose(loss, response_loss(model, ids, learned), rtol=1e-5)
+    assert logits.grad is not None
+    taught = logits.grad.abs().sum(-1) > 0
+    assert torch.equal(taught[:, :-1], learned[:, 1:])
+
+
+# which steps there are
+
+
+@pytest.mark.parametrize("epochs", [0.01, 0.5, 1.0, 1.5, 3.0])
+def test_steps_are_whole_epochs_and_part_of_the_last(epochs: float) -> None:
+    order = EpochSchedule(small.encoded(), small.train_settings(epochs), small.SEED)
+    sizes = [len(order.epoch(number)) for number in range(4)]
+    whole = int(epochs)
+    assert order.steps == max(1, sum(sizes[:whole]) + int(sizes[whole] * (epochs - whole)))
+    assert len(list(trainer(epochs)._batches_left())) == order.steps
+
+
+def test_what_is_left_after_a_step_is_what_the_whole_run_would_see_from_there() -> None:
+    everything = [batch.tolist() for batch in trainer(2.5)._batches_left()]
+    first = EpochSchedule(small.encoded(), small.train_settings(), small.SEED).epoch(0)
+    assert everything[: len(first)] == [batch.tolist() for batch in first]
+    for step in range(len(everything) + 1):
+        later = trainer(2.5)
+        later.step = step
+        assert [batch.tolist() for batch in later._batches_left()] == everything[step:]
+
+
+def test_matrices_inside_the_layers_go_to_muon_and_everything_else_to_adam_once() -> None:
+    made = trainer()
+    names = {parameter: name for name, parameter in made.model.named_parameters()}
+    muon, adam = ([names[p] for p in optimizer.param_groups[0]["params"]] for optimizer in made.optimizers)
+    assert all(".layers." in name and name.endswith("_proj.weight") for name in muon)
+    assert len(muon) == 7
+    assert sorted(muon + adam) == sorted(names.values())
+
+
+# how fast
+
+
+@cache
+def rates() -> Trainer:
+    """A trainer whose length and settings are changed at will."""
+    return trainer()
+
+
+@given(st.integers(1, 400), st.integers(0, 60), st.floats(0.01, 1.0))
+@LAW
+def test_the_rate_rises_stays_and_falls_and_is_never_zero_or_above_its_peak(
+    steps: int, warmup_steps: int, decay_share: float
+) -> None:
+    made, shares = rates(), []
+    made.settings = small.train_settings(warmup_steps=warmup_steps, decay_share=decay_share)
+    made.steps = steps
+    for made.step in range(steps):
+        shares.append(made._rate_share())
+    top = shares.index(max(shares))
+    assert all(0 < share <= 1 for share in shares)
+    assert shares[: top + 1] == sorted(shares[: top + 1])
+    assert shares[top:] == sorted(shares[top:], reverse=True)
+
+
+def test_both_optimizers_follow_warm_up_level_and_a_straight_line_down(tmp_path: Path) -> None:
+    made = trainer(4.0, warmup_steps=4, decay_share=0.5)
+    seen: list[tuple[float, ...]] = []
+    made.run(tmp_path, lambda _: seen.append(tuple(o.param_groups[0]["lr"] for o in made.optimizers)), every=1)
+    shares = np.array(seen) / [0.02, 0.01]
+    last = -(-made.steps // 2)
+    assert len(seen) == made.steps > 16
+    assert np.allclose(shares[:, 0], shares[:, 1])
+    assert np.allclose(shares[:4, 0], [0.25, 0.5, 0.75, 1.0])
+    assert np.allclose(shares[4 : made.steps - last, 0], 1.0)
+    assert np.allclose(np.diff(shares[-last:, 0]), -2 / made.steps)
+    assert np.allclose(shares[-1, 0], 2 / made.steps)
+
+
+# learning
+
+
+def test_loss_falls_and_progress_adds_up(tmp_path: Path) -> None:
+    made, seen = trainer(6.0), list[Progress]()
+    made.run(tmp_path, seen.append)
+    assert seen[-1].loss < 0.5 * seen[0].loss
+    assert [progress.step for progress in seen] == [*range(10, made.steps, 10), made.steps]
+    assert {progress.steps for progress in seen} == {made.steps}
+    assert seen[-1].tokens == 6 * small.encoded().sizes.sum()
+    assert seen[-1].seconds > 0
+
+
+def test_a_loss_that_is_no_number_is_a_fault_with_advice_and_leaves_no_checkpoint(tmp_path: Path) -> None:
+    made = trainer(checkpoint_seconds=0)
+    with torch.no_grad():
+        made.model.model.norm.weight.fill_(float("nan"))
+    with pytest.raises(Fault, match=r"the loss is nan at step 0; lower train.matrix_rate or train.other_rate$"):
+        made.run(tmp_path, silent)
+    assert not list(tmp_path.iterdir())
+
+
+def test_rows_of_which_nothing_is_learned_are_a_fault_not_a_silent_run(tmp_path: Path) -> None:
+    rows = small.encoded()
+    nothing = EncodedRows(rows.token_ids, np.zeros_like(rows.learned), rows.starts)
+    with pytest.raises(Fault):
+        Trainer(small.model(), nothing, small.train_settings(), small.SEED).run(tmp_path, silent)
+
+
+# killed and begun again
+
+
+def test_a_run_is_a_function_of_its_seed(tmp_path: Path) -> None:
+    for name in ("one", "other"):
+        trainer().run(tmp_path / name, silent)
+    assert same(weights(tmp_path / "one"), weights(tmp_path / "other"))
+
+
+def test_a_run_that_ended_makes_no_further_step(tmp_path: Path) -> None:
+    trainer().run(tmp_path, silent)
+    first = weights(tmp_path)
+    again, seen = trainer(), list[Progress]()
+    again.run(tmp_path, seen.append)
+    assert not seen
+    assert again.step == again.steps
+    assert same(first, weights(tmp_path))
+    assert same(first, again.model.state_dict())
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="lives are forks")
+def test_a_run_killed_again_and_again_ends_with_the_bits_of_one_that_was_not(tmp_path: Path) -> None:
+    undisturbed = lives.trainer()
+    undisturbed.run(tmp_path / "whole", silent)
+    command = [sys.executable, "-m", "tests.train.lives", str(tmp_path / "killed")]
+    paths = {"PYTHONPATH": os.pathsep.join(sys.path)}
+    done = subprocess.run(
+        command, env=os.environ | paths, cwd=Path(__file__).parents[3], capture_output=True, check=True
+    )
+    ends = json.loads(done.stdout)
+    assert ends[:5] == [-signal.SIGKILL] * 5
+    assert set(ends[5:]) <= {0, -signal.SIGKILL}
+    assert ends[-1] == 0
+    whole, killed = (torch.load(tmp_path / name / CHECKPOINT, weights_only=True) for name in ("whole", "killed"))
+    assert whole["step"] == killed["step"] == undisturbed.steps
+    assert same(whole["model"], killed["model"])
+    for one, other in zip(whole["optimizers"], killed["optimizers"], strict=True):
+        assert one["state"].keys() == other["state"].keys()
+        for number in one["state"]:
+            assert same(one["state"][number], other["state"][number])
+
+
+def test_a_checkpoint_appears_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def torn(path: Path, data: Any) -> int:
+        with path.open("wb") as file:
+            file.write(data[: len(data) // 2])
+        raise OSError("no space left")
+
+    trainer(0.5).run(tmp_path / "before", silent)
+    first = (tmp_path / "before" / CHECKPOINT).read_bytes()
+    monkeypatch.setattr(Path, "write_bytes", torn)
+    for name in ("before", "nothing"):
+        with pytest.raises(OSError, match="no space"):
+            trainer(1.0).run(tmp_path / name, silent)
+    assert (tmp_path / "before" / CHECKPOINT).read_bytes() == first
+    assert [path.name for path in (tmp_path / "before").iterdir()] == [CHECKPOINT]
+    assert not list((tmp_path / "nothing").iterdir())
+
+
+def test_a_rehearsal_says_how_long_it_takes_and_changes_nothing(tmp_path: Path) -> None:
+    made, plain = trainer(2.0), trainer(2.0)
+    left, whole = made.expected_seconds(tmp_path)
+    assert 0 < left == whole
+    made.run(tmp_path / "a", silent)
+    plain.run(tmp_path / "b", silent)
+    assert all(torch.equal(a, b) for a, b in zip(made.model.parameters(), plain.model.parameters(), strict=True))
+
+
+def test_steps_until_so_many_ids_were_seen() -> None:
+    rows = small.encoded()
+    every = int(rows.sizes.sum())
+    for ids in (1, every // 2, every, 2 * every + 1):
+        order = EpochSchedule(
+            rows, small.train_settings().model_copy(update={"epochs": None, "train_tokens": ids}), small.SEED
+        )
+        batches = [batch for epoch in range(3) for batch in order.epoch(epoch)]
+        seen = [int(rows.sizes[batch].sum()) for batch in batches]
+        assert sum(seen[: order.steps - 1]) < ids <= sum(seen[: order.steps])
+
+
+def test_checkpoints_come_after_the_asked_seconds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    now, saved = [0.0], list[int]()
+
+    def tick() -> float:
+        now[0] += 1.0
+        return now[0]
+
+    monkeypatch.setattr("z1.train.scratch.trainer.time", SimpleNamespace(monotonic=tick, process_time=lambda: 0.0))
+    monkeypatch.setattr(Trainer, "_save", lambda self, _path: saved.append(self.step))
+    made = trainer(3.0, checkpoint_seconds=9)
+    made.run(tmp_path, silent, every=10**6)
+    assert saved == [*range(10, made.steps, 10), made.steps]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGTERM that a process could answer")
+def test_sigterm_saves_after_the_step_and_the_next_run_goes_on_from_there(tmp_path: Path) -> None:
+    def terminate(progress: Progress) -> None:
+        if progress.step == 3:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    with pytest.raises(SystemExit) as ended:
+        trainer().run(tmp_path / "ended", terminate, every=1)
+    assert ended.value.code == 143
+    assert torch.load(tmp_path / "ended" / CHECKPOINT, weights_only=True)["step"] == 3
+    for name in ("ended", "whole"):
+        trainer().run(tmp_path / name, silent)
+    assert same(weights(tmp_path / "ended"), weights(tmp_path / "whole"))

@@ -1,0 +1,95 @@
+"""The rows of a dataset are read as they are, whatever it lies in; a question is learned or held out, never both."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from pathlib import Path
+from typing import Any
+
+import huggingface_hub
+import pytest
+
+from z1 import dataset_io
+from z1.errors import UserError
+from z1.recipe import FinetuneSettings
+from z1.train.sft import dataset
+
+ROWS = [{"question": f"q{n}", "response": f"r{n}", "thought": f"t{n}"} for n in range(4)]
+
+
+def chosen(**changes: Any) -> FinetuneSettings:
+    sizes = {"max_length": 8, "micro_tokens": 8, "batch_samples": 1, "epochs": 1.0, "learning_rate": 1.0}
+    return FinetuneSettings(**{**sizes, **changes})
+
+
+def write(path: Path, rows: list[dict[str, Any]]) -> Path:
+    path.parent.mkdir(exist_ok=True)
+    if path.suffix == ".parquet":
+        dataset_io.write(path, rows, dict.fromkeys(rows[0], str))
+    else:
+        text = "".join(json.dumps(row) + "\n" for row in rows).encode()
+        path.write_bytes(gzip.compress(text) if path.suffix == ".gz" else text)
+    return path
+
+
+def read(path: str | Path, **changes: Any) -> list[tuple[str, str, str, str]]:
+    found = dataset.rows(dataset.files(str(path)), chosen(**changes))
+    return [(row.id, row.question, row.thought, row.answer) for row in found]
+
+
+@pytest.mark.parametrize("name", ["rows.parquet", "rows.jsonl", "rows.jsonl.gz"])
+def test_whatever_a_dataset_lies_in_its_rows_are_the_same(name: str, tmp_path: Path) -> None:
+    path = write(tmp_path / name, ROWS)
+    for given in (path, tmp_path):
+        assert read(given) == [(str(n + 1), f"q{n}", "", f"r{n}") for n in range(4)]
+    assert read(path, thought="thought")[0] == ("1", "q0", "t0", "r0")
+    assert read(path, question="response", response="question")[3] == ("4", "r3", "", "q3")
+
+
+def test_rows_keep_their_own_ids_and_empty_columns_are_empty_texts(tmp_path: Path) -> None:
+    path = write(tmp_path / "r.jsonl", [{"id": "a7", "question": None, "response": "r"}])
+    assert read(path) == [("a7", "", "", "r")]
+
+
+def test_of_splits_the_one_to_train_on_is_read_alone(tmp_path: Path) -> None:
+    for split in ("test", "train-00000", "train-00001", "validation"):
+        write(tmp_path / "data" / f"{split}.parquet", [{"question": split, "response": "r"}])
+    assert [question for _, question, _, _ in read(tmp_path)] == ["train-00000", "train-00001"]
+
+
+def test_a_column_that_is_not_there_is_named_with_those_that_are(tmp_path: Path) -> None:
+    path = write(tmp_path / "r.jsonl", ROWS)
+    with pytest.raises(UserError, match=r"^column answer of .*r.jsonl: got columns question, response, thought; name "):
+        read(path, response="answer")
+
+
+def test_a_dataset_of_the_hub_is_fetched_as_files_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+
+    def fetch(name: str, *, repo_type: str, allow_patterns: list[str]) -> str:
+        asked.append((name, repo_type, allow_patterns))
+        return str(write(tmp_path / "train.parquet", ROWS).parent)
+
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", fetch)
+    assert len(read("some/data-107K")) == 4
+    assert asked == [("some/data-107K", "dataset", ["*.parquet", "*.jsonl", "*.jsonl.gz"])]
+
+
+def test_a_hub_that_cannot_be_reached_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(*_: object, **_settings: object) -> str:
+        raise OSError("no network\nand more")
+
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", fails)
+    with pytest.raises(
+        UserError, match=r"^dataset some/data: got no network; give a folder or file, or fetch it where"
+    ):
+        dataset.files("some/data")
+
+
+def test_about_the_share_of_questions_is_held_out_and_which_depends_on_seed_and_question_alone() -> None:
+    held = [dataset.is_held_out(f"q{n}", 0.1, 1) for n in range(4000)]
+    assert abs(sum(held) / 4000 - 0.1) < 0.015
+    assert held == [dataset.is_held_out(f"q{n}", 0.1, 1) for n in range(4000)]
+    assert held != [dataset.is_held_out(f"q{n}", 0.1, 2) for n in range(4000)]
+    assert not any(dataset.is_held_out(f"q{n}", 0.0, 1) for n in range(400))

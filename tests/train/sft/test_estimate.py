@@ -1,0 +1,109 @@
+"""The arithmetic of memory and operations is that of the models themselves."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+from tests.train import small
+from z1.errors import UserError
+from z1.recipe import FinetuneSettings
+from z1.train.sft import estimate
+from z1.train.sft.estimate import ModelShape
+
+SHAPE = ModelShape(1000, 100, 1000, 10, 20, 2, tied=False)
+
+
+def chosen(**changes: Any) -> FinetuneSettings:
+    sizes = {"max_length": 64, "micro_tokens": 64, "batch_samples": 1, "epochs": 1.0, "learning_rate": 1.0}
+    return FinetuneSettings(**{**sizes, **changes})
+
+
+@pytest.fixture(scope="module")
+def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("base")
+    small.model(layers=2).config.save_pretrained(folder)
+    return folder
+
+
+def test_a_shape_is_that_of_the_model_without_its_weights(base: Path) -> None:
+    model = small.model(layers=2)
+    found = estimate.shape(str(base), chosen())
+    assert found.weights == found.learning == sum(parameter.numel() for parameter in model.parameters())
+    assert found.embedding == model.model.embed_tokens.weight.numel()
+    assert (found.hidden, found.feed_forward, found.layers, found.tied) == (32, 64, 2, True)
+
+
+def test_of_lora_only_the_additions_learn(base: Path) -> None:
+    found = estimate.shape(str(base), chosen(lora_rank=4))
+    each = 2 * (32 + 32) + 2 * (32 + 16) + 3 * (32 + 64)  # q, o; k, v with one head of two; the feed-forward
+    assert found.learning == 2 * 4 * each
+
+
+def test_a_base_that_is_none_is_refused_in_one_line(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"^base .*; give a folder or hub id of a causal language model$") as caught:
+        estimate.shape(str(tmp_path), chosen())
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("length", [7, 48])
+def test_operations_of_a_row_are_those_that_torch_counts(length: int) -> None:
+    model = small.model(layers=2)
+    shape = ModelShape(
+        sum(p.numel() for p in model.parameters()), model.model.embed_tokens.weight.numel(), 0, 32, 64, 2, tied=True
+    )
+    model.set_attn_implementation("eager")  # whose products the counter knows
+    with FlopCounterMode(display=False) as counter, torch.no_grad():
+        model(torch.arange(length)[None])
+    counted = counter.get_total_flops()
+    ours = estimate.operations(shape, chosen(gradient_checkpointing=False), np.array([length]), length) / 3
+    half_of_attention = 2 * shape.layers * shape.hidden * length**2
+    assert ours + half_of_attention == pytest.approx(counted, rel=0.02)
+    again = estimate.operations(shape, chosen(), np.array([length]), length)
+    assert again == pytest.approx(4 * ours)
+
+
+def test_operations_add_up_over_rows_and_only_learned_ids_need_logits() -> None:
+    sizes = np.array([5, 9, 30])
+    together = estimate.operations(SHAPE, chosen(), sizes, 20)
+    apart = [estimate.operations(SHAPE, chosen(), sizes[[n]], learned) for n, learned in enumerate((2, 8, 10))]
+    assert together == pytest.approx(sum(apart))
+    assert estimate.operations(SHAPE, chosen(), sizes, 21) - together == pytest.approx(4 * 2 * 100)
+
+
+def test_what_learns_is_shared_among_processes_and_what_is_computed_is_not() -> None:
+    alone, eight = (estimate.memory(SHAPE, chosen(), world) for world in (1, 8))
+    assert alone["weights, gradients, moments"] == 16 * 1000 == 8 * eight["weights, gradients, moments"]
+    assert {k: v for k, v in alone.items() if "moments" not in k} == {
+        k: v for k, v in eight.items() if "moments" not in k
+    }
+    assert alone["copies to compute with"] == 2 * (200 + 2 * 400)
+    assert "copies to compute with" not in estimate.memory(SHAPE, chosen(precision="float32"), 1)
+
+
+def test_memory_falls_with_lora_offload_and_checkpointing() -> None:
+    lora = estimate.memory(ModelShape(1000, 100, 50, 10, 20, 2, tied=False), chosen(lora_rank=1), 1)
+    assert (lora["weights, gradients, moments"], lora["frozen weights"]) == (16 * 50, 2 * 1000)
+    away = estimate.memory(SHAPE, chosen(offload=True), 2)
+    assert (away["weights, gradients, moments"], away["host"]) == (0, 8000)
+    kept, again = (estimate.memory(SHAPE, chosen(gradient_checkpointing=on), 1)["activations"] for on in (False, True))
+    assert kept > again > 0
+
+
+def test_hours_are_shared_among_processes(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert estimate.hours(7.2e15, 2, {"one": 1e12}) == {"one": 1.0}
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda: "NVIDIA H100 80GB HBM3")
+    assert estimate.devices(chosen()) == {"NVIDIA H100 80GB HBM3": 0.4 * 989e12}
+
+
+def test_a_cpu_is_measured_and_accelerators_are_told_beside_it_only_for_bfloat16() -> None:
+    assert list(estimate.devices(chosen())) == ["this CPU", "A100", "H100"]
+    found = estimate.devices(chosen(precision="float32"))
+    assert list(found) == ["this CPU"]
+    assert 1e8 < found["this CPU"] < 1e14

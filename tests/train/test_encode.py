@@ -1,0 +1,263 @@
+"""The prompt is seen and the response learned; nothing is cut short, lost or shown twice."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.train import small
+from z1 import profiles
+from z1.errors import UserError
+from z1.profiles import PROFILES, Profile
+from z1.records import TrainingRow
+from z1.train.encode import NO_FENCE, TRUNCATED, Encoded, Encoder, Truncation, batches, encode, gather
+from z1.train.scratch import tokenizer as tokenizers
+
+LAW = settings(max_examples=80, deadline=None, derandomize=True)
+EVERY_ROW = pytest.mark.parametrize("row", small.rows(), ids=lambda row: row.id[:6])
+SIZES = st.lists(st.integers(1, 60), min_size=1, max_size=60)
+
+
+def encoder(hint_share: float, profile: Profile = small.PROFILE, seed: int = small.SEED) -> Encoder:
+    return Encoder(small.tokenizer(), profile, hint_share, seed)
+
+
+def ids(text: str) -> list[int]:
+    found: list[int] = small.tokenizer().encode(text, add_special_tokens=False)
+    return found
+
+
+def prompt(row: TrainingRow) -> list[int]:
+    return profiles.prompt_ids(small.tokenizer(), small.PROFILE, row.question)
+
+
+@EVERY_ROW
+def test_exactly_the_response_and_its_stop_are_learned(row: TrainingRow) -> None:
+    tokens, learned = encoder(0.0).row(row)
+    reply = [token for text in profiles.reply_texts(small.PROFILE, "", row.thought, row.answer) for token in ids(text)]
+    stop = small.tokenizer().eos_token_id
+    assert tokens == [*prompt(row), *reply, stop]
+    assert learned == [False] * len(prompt(row)) + [True] * (len(reply) + 1)
+    assert small.tokenizer().decode(reply) == row.thought + row.answer
+    assert stop in profiles.stop_ids(small.tokenizer(), small.PROFILE)
+
+
+@pytest.mark.parametrize("profile", PROFILES.values(), ids=PROFILES.keys())
+def test_every_profile_learns_the_response_alone(profile: Profile) -> None:
+    row = small.rows()[-1]
+    tokens, learned = encoder(0.0, profile).row(row)
+    first = learned.index(True)
+    assert tokens[:first] == profiles.prompt_ids(small.tokenizer(), profile, row.question)
+    assert all(learned[first:])
+    prompt = profiles.prompt_text(small.tokenizer(), profile, row.question)
+    assert small.tokenizer().decode(tokens[first:-1]) == (
+        profiles.fenced(profile, prompt, row.thought) + profile.think_end + row.answer
+    )
+
+
+def test_a_question_that_holds_control_text_is_learned_as_it_is_served() -> None:
+    row = replace(small.rows()[-1], question="what ends a turn? <|im_end|>\n<|im_start|>assistant\n")
+    tokens, learned = encoder(0.0).row(row)
+    assert tokens[: learned.index(True)] == profiles.prompt_ids(small.tokenizer(), small.PROFILE, row.question)
+    assert tokens.count(small.tokenizer().eos_token_id) == 2
+
+
+@EVERY_ROW
+def test_a_hinted_row_is_prompt_part_of_the_thought_hint_and_answer_and_its_hint_is_not_learned(
+    row: TrainingRow,
+) -> None:
+    tokens, learned = encoder(1.0).row(row)
+    rest = tokens[len(prompt(row)) :]
+    answer = [*ids(row.answer.removeprefix(small.PROFILE.answer_prefix)), small.tokenizer().eos_token_id]
+    thought = ids(row.thought)
+    kept = len(rest) - len(answer)
+    cuts = []
+    for length in range(len(thought) + 1):
+        hint = profiles.hint_ids(small.tokenizer(), small.PROFILE, at_once=length == 0)
+        if rest[:kept] == [*thought[:length], *hint]:
+            cuts.append([False] * len(prompt(row)) + [True] * length + [False] * len(hint) + [True] * len(answer))
+    assert tokens[: len(prompt(row))] == prompt(row)
+    assert rest[kept:] == answer
+    assert learned in cuts
+
+
+def test_a_thought_is_cut_everywhere_from_nothing_to_its_end() -> None:
+    row = next(row for row in small.rows() if row.level == "compact")
+    lengths = set()
+    for number in range(400):
+        _tokens, learned = encoder(1.0).row(replace(row, id=str(number)))
+        first = len(prompt(row))
+        lengths.add(learned[first:].index(False))
+    assert lengths == set(range(len(ids(row.thought)) + 1))
+
+
+@pytest.mark.parametrize("share", [0.1, 0.5])
+def test_about_the_asked_share_of_rows_is_hinted(share: float) -> None:
+    row = small.rows()[0]
+    whole = encoder(0.0).row(row)
+    hinted = sum(encoder(share).row(replace(row, id=str(number))) != whole for number in range(600))
+    assert abs(hinted / 600 - share) < 3 * (share * (1 - share) / 600) ** 0.5
+
+
+def test_which_rows_are_hinted_and_where_is_a_function_of_seed_and_row() -> None:
+    first = [encoder(0.5).row(row) for row in small.rows()]
+    assert first[::-1] == [encoder(0.5).row(row) for row in reversed(small.rows())]
+    assert first != [encoder(0.5, seed=small.SEED + 1).row(row) for row in small.rows()]
+
+
+def test_encoded_rows_stand_end_to_end() -> None:
+    made = small.encoded()
+    assert len(made) == len(small.rows())
+    assert made.starts[0] == 0
+    assert made.starts[-1] == len(made.token_ids) == len(made.learned) == made.sizes.sum()
+    for number, row in enumerate(small.rows()):
+        part = slice(made.starts[number], made.starts[number + 1])
+        assert (made.token_ids[part].tolist(), made.learned[part].tolist()) == encoder(0.3).row(row)
+
+
+def cut(rows: list[TrainingRow], most: int, over_long: Any = "refuse") -> list[Encoded]:
+    return list(encode(rows, encoder(0.0), Truncation(most, over_long)))
+
+
+def by_length() -> list[TrainingRow]:
+    return sorted(small.rows(), key=lambda row: len(encoder(0.0).row(row)[0]))
+
+
+def test_a_row_of_exactly_the_context_fits_and_one_id_more_is_refused_by_name() -> None:
+    shortest, *_others, row = by_length()
+    size = len(encoder(0.0).row(row)[0])
+    assert [len(made.token_ids) for made in cut([row], size)] == [size]
+    with pytest.raises(
+        UserError, match=f"row {row.id}: got {size} ids; raise model.context above {size - 1}"
+    ) as caught:
+        cut([shortest, row], size - 1)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_row_that_is_too_long_is_dropped_and_named_and_nothing_else_is() -> None:
+    rows = by_length()
+    size = len(encoder(0.0).row(rows[-1])[0])
+    made = cut(rows, size - 1, "drop")
+    fit = [len(encoder(0.0).row(row)[0]) < size for row in rows]
+    assert [one.note for one in made] == ["" if fits else "too long" for fits in fit]
+    assert [len(one.token_ids) > 0 for one in made] == fit
+    assert [one.id for one in made] == [row.id for row in rows]
+
+
+def test_only_where_it_is_asked_for_a_row_is_truncated_and_it_is_said() -> None:
+    row = by_length()[-1]
+    tokens, learned = encoder(0.0).row(row)
+    (made,) = cut([row], len(tokens) - 1, "truncate")
+    assert (made.token_ids.tolist(), made.learned.tolist(), made.note) == (tokens[:-1], learned[:-1], TRUNCATED)
+    (made,) = cut([row], len(prompt(row)) + 1, "truncate")
+    assert made.learned.sum() == 1
+
+
+def test_a_row_that_truncation_leaves_nothing_to_learn_is_left_out() -> None:
+    row = by_length()[-1]
+    (made,) = cut([row], len(prompt(row)), "truncate")
+    assert (len(made.token_ids), made.note) == (0, "nothing to learn")
+
+
+@pytest.mark.parametrize("change", [{"question": " \n"}, {"answer": ""}], ids=str)
+def test_a_row_without_question_or_answer_is_left_out(change: dict[str, Any]) -> None:
+    before, row, after = small.rows()[:3]
+    made = cut([before, replace(row, **change), after], 256)
+    assert [(one.id, one.note) for one in made] == [(before.id, ""), (row.id, "empty"), (after.id, "")]
+
+
+def test_many_rows_at_once_are_the_rows_one_by_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("z1.train.encode.TOGETHER", 5)
+    made = encode(small.rows(), encoder(0.3), Truncation(256))
+    assert [(one.token_ids.tolist(), one.learned.tolist()) for one in made] == [
+        encoder(0.3).row(row) for row in small.rows()
+    ]
+
+
+def test_an_empty_corpus_is_refused_in_one_line() -> None:
+    with pytest.raises(UserError) as caught:
+        gather([])
+    assert str(caught.value) == "training rows: got none; curate some first"
+
+
+def test_a_tokenizer_that_cannot_end_a_reply_is_refused() -> None:
+    endless = tokenizers.build(["a"], 300)
+    endless.eos_token = None
+    with pytest.raises(UserError, match="eos_token: got none; set one"):
+        Encoder(endless, small.PROFILE, 0.0, 0).row(small.rows()[0])
+
+
+# rows of a dataset, in one piece
+
+FENCED = Profile("fenced", think_end="</think>")
+
+
+@pytest.mark.parametrize(
+    ("response", "reply", "note"),
+    [
+        ("<think>\na\n</think>\nb", "<think>\na\n</think>\nb", ""),
+        ("a\n</think>\nb", "<think>\na\n</think>\nb", ""),
+        ("b", "<think>\n</think>b", NO_FENCE),
+    ],
+)
+def test_a_response_in_one_piece_is_parted_at_its_fence_which_is_opened_once(
+    response: str, reply: str, note: str
+) -> None:
+    row = TrainingRow("r", "q?", "", response, "", None)
+    (made,) = encode([row], encoder(0.0, FENCED), Truncation(256))
+    assert small.tokenizer().decode(made.token_ids[made.learned][:-1]) == reply
+    assert made.note == note
+    (opened,) = encode([row], encoder(0.0, replace(FENCED, think_start="<think>\n")), Truncation(256))
+    assert small.tokenizer().decode(opened.token_ids[opened.learned][:-1]) == reply.removeprefix("<think>\n")
+
+
+def test_the_fingerprint_tells_whatever_decides_which_ids_a_row_becomes() -> None:
+    other = tokenizers.build(["a"], 300)
+    other.chat_template = "{{ messages[0]['content'] }}"
+    every = [
+        encoder(0.0),
+        encoder(0.1),
+        encoder(0.1, seed=8),
+        encoder(0.0, FENCED),
+        Encoder(other, small.PROFILE, 0.0, 0),
+    ]
+    assert len({one.fingerprint for one in every}) == len(every)
+    assert encoder(0.0).fingerprint == encoder(0.0, seed=8).fingerprint  # nothing is drawn
+
+
+@given(SIZES, st.integers(1, 200), st.integers(0, 2**32), st.integers(0, 9))
+@LAW
+def test_an_epoch_shows_every_row_exactly_once_and_no_batch_is_too_large(
+    sizes: list[int], batch_tokens: int, seed: int, epoch: int
+) -> None:
+    made = batches(sizes, batch_tokens, seed, epoch)
+    assert sorted(np.concatenate(made).tolist()) == list(range(len(sizes)))
+    for batch in made:
+        assert len(batch) == 1 or max(sizes[row] for row in batch) * len(batch) <= batch_tokens
+
+
+@given(SIZES, st.integers(1, 200), st.integers(0, 2**32), st.integers(0, 9))
+@LAW
+def test_the_order_is_a_function_of_sizes_seed_and_epoch(
+    sizes: list[int], batch_tokens: int, seed: int, epoch: int
+) -> None:
+    first, second = (batches(given_, batch_tokens, seed, epoch) for given_ in (sizes, np.array(sizes)))
+    assert [batch.tolist() for batch in first] == [batch.tolist() for batch in second]
+
+
+def test_epochs_and_seeds_differ_in_order() -> None:
+    sizes = small.encoded().sizes
+    orders = {str([batch.tolist() for batch in batches(sizes, 400, *key)]) for key in ((0, 0), (0, 1), (1, 0), (1, 1))}
+    assert len(orders) == 4
+
+
+def test_rows_of_like_length_go_together() -> None:
+    sizes = np.random.default_rng(0).integers(10, 120, 300)
+    made = batches(sizes, 1500, 0, 0)
+    room = sum(sizes[batch].max() * len(batch) for batch in made)
+    assert sizes.sum() > 0.85 * room

@@ -1,0 +1,176 @@
+"""A batch counts samples; who computes it, and in how many pieces, changes nothing but the speed."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.train import small
+from z1.errors import UserError
+from z1.recipe import FinetuneSettings
+from z1.train.packing import Numbers, PackedSchedule, groups, pack, packs, padded
+
+LAW = settings(max_examples=80, deadline=None, derandomize=True)
+PUBLISHED = 107_173
+"""Rows of Z1-Code-Reasoning-107K (arXiv 2504.00810, table 3)."""
+
+ROOM = 64
+SIZES = st.lists(st.integers(1, ROOM), min_size=1, max_size=60).map(lambda sizes: np.array(sizes, np.int64))
+WORLDS = st.integers(1, 5)
+
+
+def chosen(**changes: Any) -> FinetuneSettings:
+    given_ = {
+        "max_length": ROOM,
+        "epochs": 2.0,
+        "micro_tokens": ROOM,
+        "learning_rate": 1e-3,
+        "batch_samples": 4,
+        **changes,
+    }
+    return FinetuneSettings(**given_)
+
+
+def plan(sizes: Numbers, seed: int = 0, **changes: Any) -> PackedSchedule:
+    return PackedSchedule(sizes, chosen(**changes), seed)
+
+
+# which rows a step sees
+
+
+@pytest.mark.parametrize(
+    ("batch", "epochs", "steps"), [(256, 2.0, 836), (128, 2.0, 1674), (128, 1.0, 837)], ids=["256", "128", "128 x 1"]
+)
+def test_the_papers_836_steps_are_256_samples_and_two_epochs(batch: int, epochs: float, steps: int) -> None:
+    assert plan(np.ones(PUBLISHED, np.int64), batch_samples=batch, epochs=epochs).steps == steps
+
+
+@given(SIZES, st.integers(1, 12), st.integers(0, 9))
+@LAW
+def test_an_epoch_shows_no_row_twice_and_leaves_out_less_than_a_batch(sizes: Numbers, samples: int, seed: int) -> None:
+    made = plan(sizes, seed, batch_samples=min(samples, len(sizes)), epochs=3.0)
+    each = len(sizes) // min(samples, len(sizes))
+    assert made.steps == 3 * each
+    for epoch in range(3):
+        seen = np.concatenate([made.batch(step) for step in range(epoch * each, (epoch + 1) * each)])
+        assert len(set(seen.tolist())) == len(seen) == each * min(samples, len(sizes))
+
+
+@given(SIZES, st.integers(ROOM, 4 * ROOM), st.integers(0, 9))
+@LAW
+def test_a_batch_of_tokens_is_as_full_as_the_next_row_lets_it(sizes: Numbers, tokens: int, seed: int) -> None:
+    made = plan(sizes, seed, batch_samples=None, batch_tokens=tokens, epochs=1.0)
+    if sizes.sum() < tokens:
+        with pytest.raises(UserError, match="a global batch"):
+            _ = made.steps
+        return
+    seen = [made.batch(step) for step in range(len(made._where))]
+    flat = [int(row) for batch in seen for row in batch]
+    assert len(set(flat)) == len(flat)
+    for batch, after in zip(seen, [*seen[1:], None], strict=True):
+        assert sizes[batch].sum() <= tokens
+        assert after is None or sizes[batch].sum() + sizes[after[0]] > tokens
+    assert sizes.sum() - sizes[flat].sum() < tokens
+
+
+def test_epochs_and_seeds_differ_in_order_and_the_order_is_a_function_of_them() -> None:
+    made = plan(np.ones(40, np.int64), 7)
+    orders = [[made.batch(step).tolist() for step in range(10)], [made.batch(step).tolist() for step in range(10, 20)]]
+    assert orders[0] != orders[1]
+    assert orders[0] == [plan(np.ones(40, np.int64), 7, epochs=1.0).batch(step).tolist() for step in range(10)]
+    assert orders[0] != [plan(np.ones(40, np.int64), 8).batch(step).tolist() for step in range(10)]
+
+
+def test_part_of_an_epoch_is_the_beginning_of_it() -> None:
+    whole, part = plan(np.ones(40, np.int64), epochs=2.0), plan(np.ones(40, np.int64), epochs=1.5)
+    assert part.steps == 15
+    assert [part.batch(n).tolist() for n in range(15)] == [whole.batch(n).tolist() for n in range(15)]
+
+
+@pytest.mark.parametrize("batch", [{"batch_samples": 11}, {"batch_samples": None, "batch_tokens": 11}], ids=str)
+def test_a_batch_that_there_are_no_rows_for_is_refused_in_one_line(batch: dict[str, Any]) -> None:
+    with pytest.raises(UserError, match=r"^a global batch: got 11 of 10 rows, 10 ids, in 2.0 epochs; lower ") as caught:
+        _ = plan(np.ones(10, np.int64), **batch).steps
+    assert "\n" not in str(caught.value)
+
+
+# who computes them
+
+
+@given(SIZES, WORLDS, st.booleans(), st.integers(ROOM, 4 * ROOM))
+@LAW
+def test_every_process_has_as_many_micro_batches_and_all_of_them_are_the_batch(
+    sizes: Numbers, world: int, packing: bool, room: int
+) -> None:
+    made = plan(sizes, packing=packing, micro_tokens=room, batch_samples=max(1, len(sizes) // 2))
+    for step in range(made.steps):
+        parts = [made.micro_batches(step, rank, world) for rank in range(world)]
+        assert len({len(part) for part in parts}) == 1
+        rows = [int(row) for part in parts for micro in part for row in micro]
+        assert sorted(rows) == sorted(made.batch(step).tolist())
+        for micro in (micro for part in parts for micro in part if len(micro)):
+            held = sizes[micro].sum() if packing else sizes[micro].max() * len(micro)
+            assert held <= room
+
+
+@given(SIZES, WORLDS)
+@LAW
+def test_nobody_waits_while_there_are_rows_for_everybody(sizes: Numbers, world: int) -> None:
+    for divide in (packs, groups):
+        empty = sum(len(part) == 0 for part in divide(sizes, ROOM, world))
+        assert empty == 0 if len(sizes) >= len(divide(sizes, ROOM, world)) else empty < world
+
+
+def test_packs_are_full_and_alike_and_groups_are_of_like_length() -> None:
+    sizes = np.random.default_rng(0).gamma(1.2, 1000, 256).astype(np.int64).clip(25, 8192)
+    filled = [int(sizes[part].sum()) for part in packs(sizes, 16_384, 8)]
+    assert len(filled) == 8 * -(-sizes.sum() // (8 * 16_384))
+    assert min(filled) > 0.95 * max(filled)
+    grouped = groups(sizes, 16_384, 8)
+    assert sizes.sum() > 0.85 * sum(sizes[part].max() * len(part) for part in grouped)
+
+
+# what a micro-batch holds
+
+
+def test_rows_of_a_pack_lie_end_to_end_and_their_positions_begin_anew() -> None:
+    rows, numbers = small.encoded(), np.array([4, 0, 9])
+    made = pack(rows, numbers)
+    assert made.bounds.tolist() == np.cumsum([0, *rows.sizes[numbers]]).tolist()
+    assert made.longest == rows.sizes[numbers].max()
+    for at, row in enumerate(numbers):
+        part, own = slice(made.bounds[at], made.bounds[at + 1]), slice(rows.starts[row], rows.starts[row + 1])
+        assert made.token_ids[part].tolist() == rows.token_ids[own].tolist()
+        assert made.learned[part].tolist() == rows.learned[own].tolist()
+        assert made.positions[part].tolist() == list(range(rows.sizes[row]))
+
+
+def test_no_row_begins_with_an_id_that_is_learned() -> None:
+    rows = small.encoded()
+    assert not rows.learned[rows.starts[:-1]].any()
+    assert rows.supervised.tolist() == [
+        int(rows.learned[rows.starts[n] : rows.starts[n + 1]].sum()) for n in range(len(rows))
+    ]
+
+
+def test_padding_stands_at_the_end_and_is_not_learned() -> None:
+    rows, numbers = small.encoded(), np.array([4, 0, 9])
+    ids, learned = padded(rows, numbers)
+    assert ids.shape == learned.shape == (3, rows.sizes[numbers].max())
+    for at, row in enumerate(numbers):
+        size, own = rows.sizes[row], slice(rows.starts[row], rows.starts[row + 1])
+        assert ids[at, :size].tolist() == rows.token_ids[own].tolist()
+        assert learned[at, :size].tolist() == rows.learned[own].tolist()
+        assert not learned[at, size:].any()
+
+
+def test_no_rows_are_one_id_that_teaches_nothing() -> None:
+    rows, none = small.encoded(), np.zeros(0, np.int64)
+    made = pack(rows, none)
+    assert (made.token_ids.shape, made.learned.tolist(), made.bounds.tolist()) == ((1,), [False], [0, 1])
+    ids, learned = padded(rows, none)
+    assert (ids.shape, learned.tolist()) == ((1, 1), [[False]])

@@ -1,0 +1,91 @@
+"""Rows are encoded once, lie on disk whole or not at all, and are read as they were made."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from threading import Thread
+
+import numpy as np
+import pytest
+
+from tests.train import small
+from z1.errors import UserError
+from z1.train.encode import Encoded, Encoder, Truncation, encode
+from z1.train.token_cache import DroppedRow, once
+
+
+def made() -> Iterator[Encoded]:
+    return encode(small.rows(), Encoder(small.tokenizer(), small.PROFILE, 0.3, small.SEED), Truncation(256))
+
+
+def test_rows_are_encoded_once_and_read_afterwards_without_being_loaded(tmp_path: Path) -> None:
+    calls = []
+
+    def make() -> Iterator[Encoded]:
+        calls.append(1)
+        return made()
+
+    folder = tmp_path / "deep" / "rows"
+    for _ in range(3):
+        rows = once(folder, make).rows
+        for name in ("ids", "learned", "starts"):
+            assert np.array_equal(getattr(rows, name), getattr(small.encoded(), name))
+            assert getattr(rows, name).dtype == getattr(small.encoded(), name).dtype
+        assert isinstance(rows.token_ids, np.memmap)
+        assert isinstance(rows.learned, np.memmap)
+    assert len(calls) == 1
+
+
+def test_what_is_left_out_or_truncated_is_kept_with_the_reason(tmp_path: Path) -> None:
+    one, other, third = (next(made()) for _ in range(3))
+    nothing = np.zeros(0, np.int32), np.zeros(0, np.bool_)
+    every = [
+        one,
+        Encoded("7", *nothing, "too long"),
+        Encoded("8", other.token_ids[:9], other.learned[:9], "truncated"),
+        third,
+    ]
+    for _ in range(2):
+        kept = once(tmp_path / "rows", lambda: every)
+        assert kept.notes == (DroppedRow("7", "too long"), DroppedRow("8", "truncated"))
+        assert kept.rows.sizes.tolist() == [len(one.token_ids), 9, len(third.token_ids)]
+
+
+def test_of_several_that_want_it_one_encodes_and_the_others_wait(tmp_path: Path) -> None:
+    calls, found = [], []
+
+    def make() -> Iterator[Encoded]:
+        calls.append(1)
+        return made()
+
+    several = [Thread(target=lambda: found.append(len(once(tmp_path / "rows", make).rows))) for _ in range(4)]
+    for one in several:
+        one.start()
+    for one in several:
+        one.join()
+    assert found == [len(small.rows())] * 4
+    assert len(calls) == 1
+
+
+def test_a_failure_on_the_way_leaves_nothing_and_the_next_one_begins_anew(tmp_path: Path) -> None:
+    def fails() -> Iterator[Encoded]:
+        yield next(made())
+        raise OSError("no space left")
+
+    with pytest.raises(OSError, match="no space"):
+        once(tmp_path / "rows", fails)
+    assert [path.name for path in tmp_path.iterdir() if path.is_dir()] == []
+    assert len(once(tmp_path / "rows", made).rows) == len(small.rows())
+
+
+@pytest.mark.parametrize(
+    ("notes", "said"),
+    [([], "got none; curate"), (["7"], r"got none; 1 left out, the first one \(7\) as too long; loosen")],
+    ids=["no rows", "all left out"],
+)
+def test_no_rows_are_refused_with_the_first_reason(notes: list[str], said: str, tmp_path: Path) -> None:
+    nothing = np.zeros(0, np.int32), np.zeros(0, np.bool_)
+    with pytest.raises(UserError, match=said) as caught:
+        once(tmp_path / "rows", lambda: [Encoded(name, *nothing, "too long") for name in notes])
+    assert "\n" not in str(caught.value)

@@ -1,0 +1,234 @@
+"""Do rows that are recycled, moved, preempted and drafted for keep their windows?
+
+Two small servers stand in for vLLM's two runners and tell their processors what vLLM 0.32 tells: the first moves rows
+about and hands out live lists, the second has slots, ids on the device, and drafts. `test_vllm_window.py` holds the
+real one to the same.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from enum import Enum
+from random import Random
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from tests.think.cases import Case, case_of, drive, may_end
+from tests.vllm_plugin.test_token_constraint import END, guide, kept
+from z1.errors import UserError
+from z1.vllm_plugin.batch_state import V1BatchRows, V2BatchSlots, guarded
+from z1.vllm_plugin.token_constraint import TokenConstraint
+
+SIZE, PROMPT, WIDE = 100, 3, 64
+"""Ids in the vocabulary, ids of every prompt, most ids of a context."""
+
+
+class Direction(Enum):
+    UNIDIRECTIONAL = 0
+    SWAP = 1
+
+
+def asked(count: int, seed: int) -> list[Case]:
+    random = Random(seed)
+    return [replace(may_end(case_of(random, None, None)), shift_at=None) for _ in range(count)]
+
+
+def new(params: Case | None, prompt: int | None) -> TokenConstraint | None:
+    """Every third request asks for no window."""
+    assert prompt == PROMPT
+    return None if params is None else guide(params)
+
+
+@dataclass
+class Reply:
+    case: Case
+    budgeted: bool
+    ids: list[int] = field(default_factory=list)
+
+    @property
+    def params(self) -> Case | None:
+        return self.case if self.budgeted else None
+
+    @property
+    def done(self) -> bool:
+        most = self.case.room + 1 if self.budgeted else 9
+        return len(self.ids) >= most or bool(set(self.ids[-1:]) & {END, *self.case.window.stop_token_ids})
+
+    def wanted(self) -> list[int]:
+        if self.budgeted:
+            return drive(self.case).token_ids
+        ids: list[int] = []
+        while len(ids) < 9 and not set(ids[-1:]) & self.case.window.stop_token_ids:
+            ids.append(self.case.model(ids))
+        return ids
+
+    def logits(self, ids: list[int]) -> torch.Tensor:
+        return torch.nn.functional.one_hot(torch.tensor(self.case.model(ids)), SIZE).float()
+
+
+def replies(count: int, seed: int) -> list[Reply]:
+    """Hints hold no stop ids here: a server would end there, a driver does not."""
+    fine = (case for case in asked(4 * count, seed) if not set(case.window.hint) & case.window.stop_token_ids)
+    return [Reply(case, budgeted=number % 3 != 0) for number, case in zip(range(count), fine, strict=False)]
+
+
+def finished(reply: Reply) -> list[int]:
+    ids = reply.ids[:-1] if reply.ids[-1:] == [END] else reply.ids
+    return kept(ids, drive(reply.case)) if reply.budgeted else ids
+
+
+class FirstRunner:
+    """Rows as V1 has them: filled from below, condensed by moves, now and then swapped or sent away and back."""
+
+    def __init__(self, random: Random, processor: V1BatchRows) -> None:
+        self.random, self.processor = random, processor
+        self.rows: list[Reply | None] = [None] * 4
+
+    def run(self, waiting: list[Reply]) -> list[Reply]:
+        ended: list[Reply] = []
+        while waiting or any(self.rows):
+            ended += [reply for reply in self.rows if reply is not None and reply.done]
+            self.processor.update_state(self.changes(waiting))
+            live = [reply for reply in self.rows if reply is not None]
+            if not live:
+                continue
+            logits = self.processor.apply(torch.stack([reply.logits(reply.ids) for reply in live]))
+            for reply, token in zip(live, logits.argmax(-1).tolist(), strict=True):
+                reply.ids.append(token)
+        return ended
+
+    def changes(self, waiting: list[Reply]) -> SimpleNamespace | None:
+        removed = []
+        for row, reply in enumerate(self.rows):
+            preempted = reply is not None and not reply.done and self.random.random() < 0.1
+            if reply is not None and (reply.done or preempted):
+                if preempted:
+                    waiting.append(replace(reply, ids=list(reply.ids)))
+                    reply.ids.append(-1)  # whoever still looks at the old list sees nonsense
+                removed.append(row)
+                self.rows[row] = None
+        added = []
+        while waiting and None in self.rows and self.random.random() < 0.8:
+            row, reply = self.rows.index(None), waiting.pop(0)
+            self.rows[row] = reply
+            removed = [one for one in removed if one != row]
+            added.append((row, reply.params, [0] * PROMPT, reply.ids))
+        moved = list(self.moves())
+        if not removed and not added and not moved:
+            return None
+        return SimpleNamespace(removed=removed, added=added, moved=moved)
+
+    def moves(self) -> Iterator[tuple[int, int, Direction]]:
+        while None in self.rows and any(self.rows[self.rows.index(None) :]):
+            hole = self.rows.index(None)
+            last = max(row for row, reply in enumerate(self.rows) if reply is not None)
+            self.rows[hole], self.rows[last] = self.rows[last], None
+            yield last, hole, Direction.UNIDIRECTIONAL
+        live = [row for row, reply in enumerate(self.rows) if reply is not None]
+        if len(live) > 1 and self.random.random() < 0.3:
+            one, other = self.random.sample(live, 2)
+            self.rows[one], self.rows[other] = self.rows[other], self.rows[one]
+            yield one, other, Direction.SWAP
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_the_first_runner_gives_everybody_their_own_window(seed: int) -> None:
+    all_of_them = replies(60, seed)
+    waiting, seen = list(all_of_them), []
+
+    def watched(params: Any, prompt: int | None) -> TokenConstraint | None:
+        seen.append(params)
+        return new(params, prompt)
+
+    ended = FirstRunner(Random(seed), V1BatchRows(watched)).run(waiting)
+    assert sorted(map(finished, ended)) == sorted(reply.wanted() for reply in all_of_them)
+    assert len(seen) > len(all_of_them)  # somebody was preempted
+
+
+def test_a_batch_that_is_greedy_throughout_does_not_skip_it() -> None:
+    assert not V1BatchRows(new).is_argmax_invariant()
+
+
+class SecondRunner:
+    """Slots as V2 has them, with up to two drafts a step; a draft that the model would not have said is thrown away."""
+
+    def __init__(self, random: Random, drafts: int) -> None:
+        self.random, self.drafts = random, drafts
+        self.ids = torch.full((4, WIDE), 77, dtype=torch.int32)
+        self.length = torch.zeros(4, dtype=torch.int32)
+        self.states = SimpleNamespace(
+            prompt_len=SimpleNamespace(np=np.zeros(4, dtype=np.int32)),
+            all_token_ids=SimpleNamespace(gpu=self.ids),
+            total_len=SimpleNamespace(gpu=self.length),
+        )
+        self.processor = V2BatchSlots(new, self.states)
+        self.slots: dict[int, Reply] = {}
+
+    def run(self, waiting: list[Reply]) -> list[Reply]:
+        ended = []
+        while waiting or self.slots:
+            while waiting and len(self.slots) < 4 and self.random.random() < 0.8:
+                self.join(waiting.pop(0))
+            if self.slots:
+                self.step()
+            for slot in [slot for slot, reply in self.slots.items() if reply.done]:
+                ended.append(self.slots.pop(slot))
+            for slot in [slot for slot in self.slots if self.random.random() < 0.05]:
+                waiting.append(self.slots.pop(slot))
+        return ended
+
+    def join(self, reply: Reply) -> None:
+        slot = self.random.choice([slot for slot in range(4) if slot not in self.slots])
+        self.slots[slot] = reply
+        self.states.prompt_len.np[slot] = PROMPT
+        self.store(slot)
+        takes_part = self.processor.add_request(slot, reply.params)
+        assert takes_part == reply.budgeted
+
+    def store(self, slot: int) -> None:
+        ids = [0] * PROMPT + self.slots[slot].ids
+        self.ids[slot, : len(ids)] = torch.tensor(ids)
+        self.length[slot] = len(ids)
+
+    def step(self) -> None:
+        order = self.random.sample(sorted(self.slots), len(self.slots))
+        drafted = {slot: self.random.choices(range(8), k=self.random.randint(0, self.drafts)) for slot in order}
+        rows = [(slot, place) for slot in order for place in range(1 + len(drafted[slot]))]
+        before = {slot: self.slots[slot].ids for slot in order}
+        logits = torch.stack([self.slots[s].logits(before[s] + drafted[s][:place]) for s, place in rows])
+        batch = SimpleNamespace(
+            idx_mapping_np=np.array(order),
+            expanded_idx_mapping=torch.tensor([slot for slot, _ in rows]),
+            expanded_local_pos=torch.tensor([place for _, place in rows]),
+            input_ids=torch.tensor([([0, *before[s]][-1:] + drafted[s])[place] for s, place in rows]),
+            seq_lens_upper_bound_np=np.array([PROMPT + len(before[s]) + len(drafted[s]) for s in order]),
+        )
+        chosen = self.processor.apply(logits, batch).argmax(-1).tolist()
+        for (slot, place), token in zip(rows, chosen, strict=True):
+            reply = self.slots[slot]
+            if not reply.done and reply.ids == before[slot] + drafted[slot][:place]:
+                reply.ids = [*reply.ids, token]
+        for slot in order:
+            self.store(slot)
+
+
+@pytest.mark.parametrize("drafts", [0, 2])
+def test_the_second_runner_gives_everybody_their_own_window(drafts: int) -> None:
+    all_of_them = replies(120, 7)
+    ended = SecondRunner(Random(drafts), drafts).run(list(all_of_them))
+    assert sorted(map(finished, ended)) == sorted(reply.wanted() for reply in all_of_them)
+
+
+def test_a_request_that_cannot_be_kept_is_logged_and_nobody_else_is_lost(caplog: pytest.LogCaptureFixture) -> None:
+    def refuses(params: Any, prompt: int | None) -> TokenConstraint | None:
+        raise UserError("max_tokens", params, "raise it")
+
+    with caplog.at_level(logging.ERROR):
+        assert guarded(refuses)(3, None) is None
+    assert "without its window" in caplog.text

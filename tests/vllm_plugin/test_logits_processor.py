@@ -1,0 +1,195 @@
+"""Does a stock vLLM server keep our windows, id for id?
+
+The pure part has its tests in `test_guide.py`, `test_vllm_request.py` and `test_vllm_rows.py`; these need vLLM.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import subprocess
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import openai
+import pytest
+
+import z1
+from z1 import profiles, synthetic
+from z1.engines import DriverOptions, Sampling, drive
+from z1.engines.local.engine import LocalEngine, LocalSettings, load
+from z1.llm import shipped
+from z1.think import End, Flow, Shift, Window
+
+pytestmark = pytest.mark.timeout(1500)  # the first waits for the server
+
+ANSWER, MOST = 24, 300
+
+PROGRAMS = (
+    "print(3 + 4)",
+    "a = 3\nfor i in range(4):\n    a = a + i\nprint(a)",
+    "s = 0\nfor i in range(9):\n    s = s + i * 2\nprint(s)",
+    "x = 5\ny = x * 3\nif y > 10:\n    y = y - 4\nprint(y + x)",
+)
+TINY = profiles.profile("z1-tiny")
+
+BOTH_INTERFACES = """
+from types import SimpleNamespace as Some
+from vllm.v1.sample.logits_processor import _load_logitsprocs_by_fqcns
+from vllm.v1.worker.gpu.sample.logits_processor.loader import _load_v2_logitsprocs_by_fqcns
+from z1.vllm_plugin.logits_processor import V1LogitsProcessor, V2LogitsProcessor
+path = "z1.vllm_plugin.logits_processor:z1-tiny"
+[first], [second] = _load_logitsprocs_by_fqcns([path]), _load_v2_logitsprocs_by_fqcns([path])
+assert first is second
+config = Some(model_config=Some(tokenizer={folder!r}, max_model_len=512))
+assert type(first(config, "cpu", False)) is V1LogitsProcessor
+assert type(first(config, Some(prompt_len=None))) is V2LogitsProcessor
+"""
+
+
+@pytest.fixture(scope="module")
+def local() -> LocalEngine:
+    return load(shipped(), LocalSettings(max_num_seqs=16, max_model_len=512, deterministic=True))
+
+
+@pytest.fixture(scope="module")
+def prompts(local: LocalEngine) -> list[list[int]]:
+    return [profiles.prompt_ids(local.tokenizer, TINY, synthetic.recognise(text) or "") for text in PROGRAMS]
+
+
+@pytest.fixture
+def client(vllm_server: str) -> Iterator[openai.OpenAI]:
+    with openai.OpenAI(base_url=f"{vllm_server}/v1", api_key="none", max_retries=0) as made:
+        yield made
+
+
+def here(local: LocalEngine, prompt: Sequence[int], window: Window) -> Flow:
+    async def run() -> Flow:
+        session = await local.open(prompt, Sampling(window.stop_token_ids))
+        watch = profiles.detector(local.tokenizer, TINY)
+        try:
+            return await drive(Flow(window, MOST, detects=True), session, DriverOptions(watch))
+        finally:
+            await session.close()
+
+    return asyncio.run(run())
+
+
+def there(client: openai.OpenAI, prompt: list[int], asked: dict[str, Any], **given: Any) -> Any:
+    extra = {"vllm_xargs": asked, "return_token_ids": True, **given.pop("extra", {})}
+    settings: dict[str, Any] = {"temperature": 0, "max_tokens": MOST, **given}
+    return client.completions.create(model="z1-tiny", prompt=prompt, extra_body=extra, **settings).choices[0]
+
+
+@pytest.mark.parametrize("window", [0, 1, 7, 16, 40, 200])
+def test_a_window_is_kept_to_the_id(
+    local: LocalEngine, prompts: list[list[int]], client: openai.OpenAI, window: int
+) -> None:
+    for prompt in prompts:
+        wanted = here(local, prompt, profiles.window(local.tokenizer, TINY, window, ANSWER))
+        got = there(client, prompt, {"z1_window": window, "z1_answer": ANSWER})
+        assert list(got.token_ids) == wanted.token_ids
+        assert got.finish_reason == ("stop" if wanted.end is End.STOP else "length")
+
+
+def test_many_at_once_with_and_without_windows_do_not_disturb_each_other(
+    local: LocalEngine, prompts: list[list[int]], vllm_server: str
+) -> None:
+    """64 replies on 16 rows and on blocks for about four: rows are taken over, moved, preempted and begun again."""
+    asked = [(prompts[n % 4], (None, 0, 3, 11, 30, 60, 100, 200)[n % 8]) for n in range(64)]
+
+    async def one(client: openai.AsyncOpenAI, prompt: list[int], window: int | None) -> list[int]:
+        ours = {} if window is None else {"z1_window": window, "z1_answer": ANSWER}
+        extra = {"vllm_xargs": ours, "return_token_ids": True}
+        settings: dict[str, Any] = {"temperature": 0, "max_tokens": MOST, "extra_body": extra}
+        got: Any = await client.completions.create(model="z1-tiny", prompt=prompt, **settings)
+        return list(got.choices[0].token_ids)
+
+    async def every() -> list[list[int]]:
+        async with openai.AsyncOpenAI(base_url=f"{vllm_server}/v1", api_key="none", max_retries=0) as client:
+            return await asyncio.gather(*(one(client, prompt, window) for prompt, window in asked))
+
+    kinds = [profiles.window(local.tokenizer, TINY, window, ANSWER) for _, window in asked[:8]]
+    alone = [here(local, prompt, kind).token_ids for (prompt, _), kind in zip(asked[:8], kinds, strict=True)]
+    assert asyncio.run(every()) == alone * 8
+
+
+def test_a_hint_of_the_requests_own_as_text_and_as_ids(
+    local: LocalEngine, prompts: list[list[int]], client: openai.OpenAI
+) -> None:
+    text = "\n\nWell: The final answer is \\boxed{"
+    ids = tuple(local.tokenizer.encode(text, add_special_tokens=False))
+    wanted = here(local, prompts[1], Window(9, ANSWER, ids, frozenset({2})))
+    assert wanted.shifted is Shift.BUDGET
+    for hint in (text, list(ids)):
+        got = there(client, prompts[1], {"z1_window": 9, "z1_answer": ANSWER, "z1_hint": hint})
+        assert list(got.token_ids) == wanted.token_ids
+
+
+def test_the_answers_allowance_and_stop_strings_hold_in_the_answer_alone(
+    local: LocalEngine, prompts: list[list[int]], client: openai.OpenAI
+) -> None:
+    thought = here(local, prompts[1], profiles.window(local.tokenizer, TINY, None, ANSWER))
+    start = next(span.start for span in thought.spans() if span.bucket.value == "answer")
+    cut = here(local, prompts[1], profiles.window(local.tokenizer, TINY, 200, 8))
+    assert cut.end is End.CUT
+    got = there(client, prompts[1], {"z1_window": 200, "z1_answer": 8})
+    assert list(got.token_ids) == [*cut.token_ids, 2]
+    assert "=" in profiles.text_of(local.tokenizer, thought.token_ids[:start])
+    stopped = there(client, prompts[1], {"z1_window": 200, "z1_stop": ["=", "box"]})
+    assert stopped.text.startswith(profiles.text_of(local.tokenizer, thought.token_ids[:start]))
+    assert "box" in stopped.text
+    assert "}" not in stopped.text[stopped.text.index("box") :]
+
+
+def test_streamed_and_whole_replies_are_the_same_and_seeds_count(
+    prompts: list[list[int]], client: openai.OpenAI
+) -> None:
+    settings: dict[str, Any] = {"temperature": 1.0, "seed": 5, "max_tokens": MOST}
+    extra = {"vllm_xargs": {"z1_window": 20}, "return_token_ids": True}
+    whole = there(client, prompts[2], {"z1_window": 20}, **settings)
+    stream = client.completions.create(model="z1-tiny", prompt=prompts[2], stream=True, extra_body=extra, **settings)
+    chunks: list[Any] = [chunk.choices[0] for chunk in stream if chunk.choices]
+    assert [token for chunk in chunks for token in chunk.token_ids or ()] == list(whole.token_ids)
+    assert "".join(chunk.text for chunk in chunks) == whole.text
+
+
+def test_each_of_several_replies_has_a_window_of_its_own(prompts: list[list[int]], client: openai.OpenAI) -> None:
+    extra = {"vllm_xargs": {"z1_window": 12, "z1_answer": ANSWER}, "return_token_ids": True}
+    made: Any = client.completions.create(
+        model="z1-tiny", prompt=prompts[1], n=3, temperature=1.2, seed=1, max_tokens=MOST, extra_body=extra
+    )
+    assert len({choice.text for choice in made.choices}) > 1
+    assert all(choice.text.count("I overthought it") == 1 for choice in made.choices)
+
+
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [
+        ({"z1_windw": 3}, "z1_windw"),
+        ({"z1_window": -2}, "whole number"),
+        ({"z1_window": 3, "z1_answer": MOST}, "max_tokens"),
+    ],
+)
+def test_what_cannot_be_kept_is_a_400_with_the_reason(
+    prompts: list[list[int]], client: openai.OpenAI, asked: dict[str, Any], said: str
+) -> None:
+    with pytest.raises(openai.BadRequestError, match=said):
+        there(client, prompts[0], asked)
+
+
+def test_a_schema_beside_a_window_is_refused_and_alone_is_vllms(
+    prompts: list[list[int]], client: openai.OpenAI
+) -> None:
+    schema = {"structured_outputs": {"regex": "[0-9]{1,3}"}}
+    with pytest.raises(openai.BadRequestError, match="structured outputs"):
+        there(client, prompts[0], {"z1_window": 5}, extra=schema)
+    assert there(client, prompts[0], {}, extra=schema).text.isdigit()
+
+
+def test_one_class_serves_both_runners(vllm_python: str, tmp_path: Path) -> None:
+    script = tmp_path / "both.py"
+    script.write_text(BOTH_INTERFACES.format(folder=str(shipped())), encoding="utf-8")
+    env = {"PYTHONPATH": str(Path(z1.__file__).parent.parent), "PATH": "/usr/bin:/bin", "VLLM_LOGGING_LEVEL": "ERROR"}
+    done = subprocess.run([vllm_python, str(script)], env=env, capture_output=True, text=True, timeout=600, check=False)
+    assert done.returncode == 0, done.stderr

@@ -1,0 +1,100 @@
+"""Does somebody else's loop, told by a guide what must come next, keep every law of the window?"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.think.cases import PIECES, Case, cases, drive, may_end
+from z1.think import End, Flow, StopStrings, Window
+from z1.vllm_plugin.token_constraint import NEVER, TokenConstraint
+
+LAW = settings(max_examples=600, deadline=None, derandomize=True)
+END = 99
+
+
+def guide(case: Case, ending: int | None = END) -> TokenConstraint:
+    """As a server has it: it ends replies at stop ids itself, so the flow knows none."""
+    strings = StopStrings(case.strings, PIECES.__getitem__) if case.strings else None
+    flow = Flow(
+        replace(case.window, stop_token_ids=frozenset()), case.room, detects=bool(case.markers), strings=strings
+    )
+    return TokenConstraint(flow, case.detector(), ending=ending, each=bool(strings))
+
+
+def served(case: Case, forgets: Sequence[bool] = (False,)) -> list[int]:
+    """A server's loop. Where it forgets, the request was preempted: its ids are kept, its guide is made anew."""
+    ids: list[int] = []
+    told = guide(case)
+    while len(ids) < case.room + 1:
+        if forgets[len(ids) % len(forgets)]:
+            told = guide(case)
+        forced = told.next(ids) if len(ids) >= told.due else None
+        ids.append(case.model(ids) if forced is None else forced)
+        if ids[-1] == END or (forced is None and ids[-1] in case.window.stop_token_ids):
+            break
+    return ids[:-1] if ids[-1] == END else ids
+
+
+def kept(ids: list[int], wanted: Flow) -> list[int]:
+    """Without the rest of a marker that only showed, when it was complete, that a stop string had been met before."""
+    return ids[: len(wanted.token_ids)] if wanted.end is End.STRING and len(ids) <= len(wanted.token_ids) + 12 else ids
+
+
+@LAW
+@given(cases().map(may_end), st.lists(st.booleans(), min_size=1, max_size=5))
+def test_a_server_gives_the_ids_of_the_driver_whatever_it_forgets(case: Case, forgets: list[bool]) -> None:
+    calm = replace(case, shift_at=None)
+    assert served(calm) == served(calm, forgets)
+    assert kept(served(calm), drive(calm)) == drive(calm).token_ids
+
+
+@LAW
+@given(cases().map(may_end))
+def test_before_it_is_due_nothing_is_forced(case: Case) -> None:
+    ids: list[int] = []
+    lazy = guide(case)
+    while lazy.due != NEVER and len(ids) <= case.room:
+        told = guide(case).next(ids)
+        if len(ids) < lazy.due:
+            assert told is None
+        else:
+            assert told == lazy.next(ids)
+        ids.append(case.model(ids) if told is None else told)
+
+
+def test_between_two_looks_lies_all_that_the_flow_allows() -> None:
+    told = TokenConstraint(Flow(Window(100, 8, (1, 2), frozenset()), 200))
+    assert told.next([]) is None
+    assert told.due == 100
+
+
+def test_the_hint_that_the_model_began_is_only_completed() -> None:
+    told = TokenConstraint(Flow(Window(3, 8, (1, 2, 3), frozenset()), 50))
+    assert told.next([9, 1, 2]) == 3
+    assert told.next([9, 1, 2, 3]) is None
+    assert told.next([9, 1, 2, 3, 9, 9]) is None
+
+
+def test_where_another_id_came_than_was_forced_it_lets_go() -> None:
+    told = TokenConstraint(Flow(Window(2, 8, (1, 2, 3), frozenset()), 50), ending=END)
+    assert told.next([9, 9]) == 1
+    assert told.next([9, 9, 7]) is None
+    assert told.due == NEVER
+
+
+def test_ids_that_are_not_known_yet_are_waited_for() -> None:
+    told = TokenConstraint(Flow(Window(2, 8, (1, 2), frozenset()), 50))
+    assert told.next([9, -1]) is None
+    assert told.next([9, 9]) == 1
+
+
+def test_the_end_of_an_answer_is_forced_once_and_only_where_there_is_an_id_for_it() -> None:
+    window, ids = Window(1, 2, (1,), frozenset()), [9, 1, 8, 8]
+    told = TokenConstraint(Flow(window, 50), ending=END)
+    assert (told.next(ids), told.next([*ids, END])) == (END, None)
+    assert TokenConstraint(Flow(window, 50)).next(ids) is None
+    assert TokenConstraint(Flow(window, 50), ending=END).next([*ids, 8]) is None

