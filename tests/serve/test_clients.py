@@ -32,9 +32,8 @@ PROGRAM: Any = {"role": "user", "content": "a = 3\nb = a + 4\na = 1\nb = b + a\n
 
 @pytest.fixture(scope="module")
 def tiny() -> Iterator[Served]:
-    with serving(
-        load(shipped(), LocalSettings(max_num_seqs=8)), RequestDefaults(temperature=0.0, question=speaks)
-    ) as one:
+    settings = LocalSettings(max_num_seqs=8, max_model_len=512, deterministic=True)  # so that what is streamed is what is said whole
+    with serving(load(shipped(), settings), RequestDefaults(temperature=0.0, question=speaks)) as one:
         yield one
 
 

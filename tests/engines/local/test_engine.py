@@ -58,6 +58,8 @@ def test_law_holds(model: Any, law: conformance.Law) -> None:
 
 
 def test_greedy_ids_are_those_of_transformers(model: Any) -> None:
+    """The two best logits are nowhere nearer than 0.006; between kernels a logit differs by 1e-5."""
+
     async def ours(prompt: Sequence[int]) -> list[int]:
         session = await engine(model, deterministic=False).open(prompt, Sampling())
         return list((await session.sample(24)).token_ids)

@@ -102,4 +102,5 @@ def test_loss_is_taken_in_float32_from_a_model_in_half_precision() -> None:
     value = LossModel(model)(lesson)
     logits = model(lesson.token_ids).logits[0, :-1].float()[lesson.learned[0, 1:]]
     assert value.dtype == torch.float32
-    assert torch.equal(value, F.cross_entropy(logits, lesson.token_ids[0, 1:][lesson.learned[0, 1:]], reduction="sum"))
+    expected = F.cross_entropy(logits, lesson.token_ids[0, 1:][lesson.learned[0, 1:]], reduction="sum")
+    torch.testing.assert_close(value, expected, rtol=1e-4, atol=0)  # logits of fewer rows may have other last bits
