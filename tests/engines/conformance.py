@@ -1,7 +1,8 @@
 """What must hold for every engine?
 
 Each law is an async function of an engine and a prompt (ids); a test file an engine runs them all. `PLAIN` has no stop
-ids, so that every sample runs to its limit whatever the weights.
+ids, so that every sample runs to its limit whatever the weights. Equal ids are promised in deterministic mode;
+elsewhere a near tie may fall either way.
 """
 
 from __future__ import annotations

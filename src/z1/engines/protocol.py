@@ -2,7 +2,8 @@
 
 A *session* holds one live context: it samples ids, takes ids that are forced on it, forks, can be interrupted, and is
 closed. An engine opens sessions; many run at once and none waits for another. All engines give the same ids for the
-same model under deterministic greedy decoding (`tests/engines/conformance.py`); capabilities say at what cost.
+same model under deterministic greedy decoding (`tests/engines/conformance.py`), but for near ties between kernels;
+capabilities say at what cost.
 """
 
 from __future__ import annotations

@@ -6,7 +6,7 @@ only then is the one before it deleted: whatever happens, one whole checkpoint i
 is why this is not torch.distributed.checkpoint: its index is a pickle.
 
 FSDP2 cuts every tensor along its first dimension, so the parts of other numbers of processes can be joined: a training
-goes on on as many as there are, to the bit where there are as many as before.
+goes on on as many as there are, to the bit where there are as many as before on the same kind of processor.
 """
 
 from __future__ import annotations

@@ -10,7 +10,8 @@ products of attention run along memory; weights lie as [in, out], so that the re
 halves of a rotary pair lie side by side, so that a rotation is one complex product, which also scales the queries.
 
 Deterministic mode (float32 on a CPU): matrix products give other bits for other numbers of rows, so every id is a row
-of its own, rows come in tiles of one size, and every row sees one tile of the store's whole length.
+of its own, rows come in tiles of one size, and every row sees one tile of the store's whole length. Another kind of
+processor gives other bits.
 """
 
 from __future__ import annotations

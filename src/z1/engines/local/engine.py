@@ -32,7 +32,7 @@ from z1.profiles import Tokenizer
 class LocalSettings:
     """`max_num_seqs` contexts are held at once, of up to `max_model_len` ids each; a step computes at most `rows` ids.
 
-    `deterministic` makes greedy ids independent of what else runs, to the bit, on a CPU.
+    `deterministic` makes greedy ids independent of what else runs, to the bit, on one kind of CPU.
     """
 
     max_num_seqs: int = 64

@@ -1,8 +1,9 @@
 """How does a model learn from rows, and go on after a kill as if nothing had happened?
 
 The loop is written by hand because two things are asked of it that transformers' Trainer and TRL do not give together:
-Muon beside AdamW, and a resume that ends with the same bits. Every batch is a function of (seed, step); a checkpoint
-holds the weights, both optimizers and the step, and appears whole or not at all. Loss is taken on responses alone.
+Muon beside AdamW, and a resume that ends with the same bits on one kind of processor. Every batch is a function of
+(seed, step); a checkpoint holds the weights, both optimizers and the step, and appears whole or not at all. Loss is
+taken on responses alone.
 """
 
 from __future__ import annotations

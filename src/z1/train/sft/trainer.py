@@ -4,7 +4,8 @@ All of its weights (or LoRA's) learn by AdamW on the learned ids of whole global
 because a step of transformers' Trainer, and of TRL's with it, is a fixed number of micro-batches, and here it is a
 fixed number of samples in as many packs as they need: otherwise packing would change what "a batch of 256" means. What
 a step sees is a function of (seed, step), its random state of (seed, step, process), so a training that was killed goes
-on to the same bits. Model, sharding, attention kernels and optimizer are the libraries'.
+on to the same bits on the same kind of processor. Model, sharding, attention kernels and optimizer are the
+libraries'.
 
 Source: arXiv 2504.00810, section 3.1, and train/script/train_qwen.sh of its code. Departure: the first step of the
 warm-up has a rate above 0; transformers' schedule wastes it.
