@@ -112,6 +112,22 @@ def test_deterministic_logits_are_bit_exact_across_batches_orders_and_joins(name
     assert all(torch.equal(last[i], whole[i]) for i in range(count))
 
 
+def test_deterministic_logits_are_bit_exact_with_several_threads() -> None:
+    """So wide that torch cuts a tile between threads, in the middle of a row."""
+    model = made(Qwen2ForCausalLM, Qwen2Config(**SHAPE | {"intermediate_size": 2050}, **HEADS))
+    threads = torch.get_num_threads()
+    found = []
+    for count in (1, 3):
+        torch.set_num_threads(count)
+        try:
+            decoder = Decoder(model, 32, 64, deterministic=True)
+            found.append(decoder.last_logits([Chunk(i, 0, [3]) for i in range(32)]))
+            assert torch.get_num_threads() == count
+        finally:
+            torch.set_num_threads(threads)
+    assert all(torch.equal(logits, found[0][0]) for logits in torch.cat(found))
+
+
 @pytest.mark.parametrize("deterministic", [False, True])
 def test_a_copied_slot_goes_on_like_its_source(deterministic: bool) -> None:
     decoder = Decoder(MODELS["qwen3"], 2, 64, deterministic=deterministic)

@@ -344,12 +344,18 @@ class Decoder:
 
 def tiled(chunks: Sequence[PrefillChunk], idle: int, compute: Callable[[Sequence[PrefillChunk]], Tensor]) -> Tensor:
     """The logits after the last id of each chunk, where every id is a row of its own; `compute` gives the logits of
-    TILE rows, and the last tile is filled up with rows of slot `idle`.
+    TILE rows, and the last tile is filled up with rows of slot `idle`. One thread computes: several cut a tile where
+    they like, and what stands at a cut has other bits.
     """
     rows = [PrefillChunk(c.slot, c.start + i, [token]) for c in chunks for i, token in enumerate(c.token_ids)]
     ends = torch.tensor([len(c.token_ids) for c in chunks]).cumsum(0) - 1
     rows += [PrefillChunk(idle, 0, [0])] * (-len(rows) % TILE)
-    return torch.cat([compute(rows[at : at + TILE]) for at in range(0, len(rows), TILE)])[ends]
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        return torch.cat([compute(rows[at : at + TILE]) for at in range(0, len(rows), TILE)])[ends]
+    finally:
+        torch.set_num_threads(threads)
 
 
 def _bracket(chunk: PrefillChunk) -> int:
