@@ -32,7 +32,8 @@ PROGRAM: Any = {"role": "user", "content": "a = 3\nb = a + 4\na = 1\nb = b + a\n
 
 @pytest.fixture(scope="module")
 def tiny() -> Iterator[Served]:
-    settings = LocalSettings(max_num_seqs=8, max_model_len=512, deterministic=True)  # so that what is streamed is what is said whole
+    # deterministic, so that a streamed and a whole reply are the same
+    settings = LocalSettings(max_num_seqs=8, max_model_len=512, deterministic=True)
     with serving(load(shipped(), settings), RequestDefaults(temperature=0.0, question=speaks)) as one:
         yield one
 

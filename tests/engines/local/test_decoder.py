@@ -121,7 +121,7 @@ def test_deterministic_logits_are_bit_exact_with_several_threads() -> None:
         torch.set_num_threads(count)
         try:
             decoder = Decoder(model, 32, 64, deterministic=True)
-            found.append(decoder.last_logits([Chunk(i, 0, [3]) for i in range(32)]))
+            found.append(decoder.last_logits([PrefillChunk(i, 0, [3]) for i in range(32)]))
             assert torch.get_num_threads() == count
         finally:
             torch.set_num_threads(threads)
