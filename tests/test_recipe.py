@@ -11,10 +11,11 @@ from pydantic import ValidationError
 
 from z1.comparison import is_comparison
 from z1.errors import UserError
-from z1.recipe import CurateSettings, load, load_study
+from z1.recipe import SHIPPED, CurateSettings, find, load
 
-EVERY = sorted((Path(__file__).parent.parent / "recipes").glob("*.toml"))
-STUDIES = [path for path in EVERY if path.stem.endswith("-study")]
+ROOT = Path(__file__).parent.parent
+EVERY = sorted([*SHIPPED.glob("*.toml"), *(ROOT / "experiments").glob("*/*.toml")])
+STUDIES = [path for path in EVERY if path.stem == "study"]
 COMPARISONS = [path for path in EVERY if is_comparison(path)]
 RECIPES = [path for path in EVERY if path not in (*STUDIES, *COMPARISONS)]
 
@@ -77,8 +78,8 @@ def test_every_recipe_that_ships_loads() -> None:
 @pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
 def test_what_stands_in_the_file_is_what_is_loaded(path: Path) -> None:
     loaded = load(path).model_dump(mode="json")
-    if (loaded["base"] or "").endswith(".toml"):
-        assert Path(loaded["base"]).name in {one.name for one in RECIPES}
+    if (base := load(path).base_recipe) is not None:
+        assert base in RECIPES
     said = tomllib.loads(path.read_text(encoding="utf-8"))
     tables = [name for name, value in said.items() if isinstance(value, dict)]
     assert len(tables) == (3 if "finetune" in said else 4 if "base" in said else 5)
@@ -104,8 +105,8 @@ def test_what_stands_in_the_file_is_what_is_loaded(path: Path) -> None:
         ("epochs = 2.0", "epochs = inf", ["key train.epochs", "finite"]),
         ("epochs = 2.0", "epochs = nan", ["key train.epochs", "finite"]),
         ("direct = 3", "direct = 'three'", ["key train.repeats.direct", "'three'"]),
-        ("[0, 8,", "[0, 8.5,", ["key evaluate.windows.1", "8.5"]),
-        ("[0, 8,", "[0, -8,", ["key evaluate.windows.1", "-8"]),
+        ("[0, 8,", "[0, 8.5,", ["key evaluate.thinking_budgets.1", "8.5"]),
+        ("[0, 8,", "[0, -8,", ["key evaluate.thinking_budgets.1", "-8"]),
         ("[1, 12]", "[1]", ["key curate.steps"]),
         ("[1, 12]", "[1, 0]", ["key curate.steps", "fewest"]),
         ("[1, 12]", "[0, 12]", ["key curate.steps", "fewest"]),
@@ -135,42 +136,6 @@ def test_a_recipe_begins_with_a_base_or_from_scratch_and_not_with_both(tmp_path:
     assert said.endswith("got base and [model]; leave one of them out")
     text = re.sub(r"\[model\].*?(?=\[train\])", "", TEXT, flags=re.DOTALL)
     assert fault(tmp_path / "none.toml", text).endswith("got no key model; add it, or say with which base to begin")
-
-
-@pytest.mark.parametrize("path", STUDIES, ids=lambda path: path.stem)
-def test_every_study_that_ships_names_recipes_that_ship(path: Path) -> None:
-    study = load_study(path)
-    assert {Path(arm.recipe).name for arm in study.arms.values()} <= {one.name for one in RECIPES}
-
-
-STUDY = """
-name = "few"
-[arms]
-z1 = { recipe = "recipes/tiny.toml", seeds = [1, 2] }
-[[evaluate]]
-problems = 8
-thinking_budgets = [0]
-max_answer_tokens = 8
-"""
-
-
-@pytest.mark.parametrize(
-    ("old", "new", "said"),
-    [
-        ("seeds =", "seed =", ["the unknown key arms.z1.seed", "did you mean seeds?"]),
-        ("[1, 2]", "[]", ["key arms.z1.seeds"]),
-        ("windows =", "window =", ["the unknown key evaluate.0.window", "did you mean windows?"]),
-        ("[[evaluate]]", "[[evaluat]]", ["the unknown key evaluat", "did you mean evaluate?"]),
-        ("[arms]", "[arm]", ["the unknown key arm", "did you mean arms?"]),
-    ],
-)
-def test_a_fault_in_a_study_is_one_line_that_names_its_key(tmp_path: Path, old: str, new: str, said: list[str]) -> None:
-    path = tmp_path / "few.toml"
-    path.write_text(STUDY.replace(old, new), encoding="utf-8")
-    with pytest.raises(UserError) as caught:
-        load_study(path)
-    assert [part for part in said if part in str(caught.value)] == said
-    assert "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize("text", ["name = ", "[curate", "a = 1\na = 2", "\x00"], ids=repr)
@@ -205,3 +170,18 @@ def test_settings_cannot_be_changed_after_they_were_checked() -> None:
 def test_settings_made_in_python_are_checked_as_those_of_a_file_are() -> None:
     with pytest.raises(ValidationError, match="fewest"):
         CurateSettings(problems=1, steps=(3, 2), direct_up_to=0, compact_up_to=0)
+
+
+def test_a_recipe_is_found_beside_the_one_that_names_it_before_those_that_ship(tmp_path: Path) -> None:
+    assert find("tiny") == find("tiny.toml") == SHIPPED / "tiny.toml"
+    assert find("tiny.toml", tmp_path) == SHIPPED / "tiny.toml"
+    (tmp_path / "tiny.toml").write_text(TEXT, encoding="utf-8")
+    assert find("tiny.toml", tmp_path) == find(tmp_path / "tiny.toml") == tmp_path / "tiny.toml"
+    assert find("tiny", tmp_path) == SHIPPED / "tiny.toml"
+    assert find(tmp_path / "none" / "tiny.toml") == tmp_path / "none" / "tiny.toml"
+    text = re.sub(r"\[model\].*?(?=\[train\])", "", TEXT, flags=re.DOTALL)
+    for base, found in (("tiny.toml", tmp_path / "tiny.toml"), ("tiny-base.toml", SHIPPED / "tiny-base.toml")):
+        (tmp_path / "mine.toml").write_text(text.replace("seed = 1", f'seed = 1\nbase = "{base}"'), encoding="utf-8")
+        assert load(tmp_path / "mine.toml").base_recipe == found
+    (tmp_path / "mine.toml").write_text(text.replace("seed = 1", 'seed = 1\nbase = "tiny"'), encoding="utf-8")
+    assert load(tmp_path / "mine.toml").base_recipe is None

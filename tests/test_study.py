@@ -11,6 +11,7 @@ from tests import stories
 from z1 import pipeline, runs
 from z1 import recipe as recipes
 from z1 import study as studies
+from z1.errors import UserError
 
 STUDY = """
 name = "few"
@@ -35,6 +36,11 @@ profile = "z1-tiny-bare"
 """
 
 
+EXPERIMENTS = Path(__file__).parent.parent / "experiments"
+STUDIES = sorted(EXPERIMENTS.glob("*/study.toml"))
+RECIPES = {*recipes.SHIPPED.glob("*.toml"), *EXPERIMENTS.glob("*/*.toml")} - set(STUDIES)
+
+
 def write(folder: Path) -> Path:
     base = stories.recipe(folder)
     paths = {}
@@ -53,15 +59,15 @@ def few_programs(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture(scope="module")
-def told(tmp_path_factory: pytest.TempPathFactory) -> tuple[recipes.Study, Path, studies.Done]:
+def told(tmp_path_factory: pytest.TempPathFactory) -> tuple[studies.Study, Path, studies.Done]:
     folder = tmp_path_factory.mktemp("study")
-    study, every = recipes.load_study(write(folder)), folder / "runs"
+    study, every = studies.load(write(folder)), folder / "runs"
     assert studies.plan(study, every) == "3 models, 0 trained; how long one takes is said when the first is trained"
     return study, every, list(studies.carry_out(study, every, pipeline.Silent()))[-1]
 
 
 def test_each_arm_and_seed_is_a_run_of_its_own_from_one_base(
-    told: tuple[recipes.Study, Path, studies.Done],
+    told: tuple[studies.Study, Path, studies.Done],
 ) -> None:
     _, every, done = told
     assert {path.name for path in every.iterdir()} == {"micro", "z1-arm", "z1-arm-seed4", "full-arm"}
@@ -72,7 +78,7 @@ def test_each_arm_and_seed_is_a_run_of_its_own_from_one_base(
     }
 
 
-def test_all_answer_the_same_problems(told: tuple[recipes.Study, Path, studies.Done]) -> None:
+def test_all_answer_the_same_problems(told: tuple[studies.Study, Path, studies.Done]) -> None:
     _, _, done = told
     first = {
         (path / "problems.jsonl").read_bytes() for (_, number), paths in done.items() for path in paths if not number
@@ -80,7 +86,7 @@ def test_all_answer_the_same_problems(told: tuple[recipes.Study, Path, studies.D
     assert len(first) == 1
 
 
-def test_a_study_that_is_done_is_passed_over(told: tuple[recipes.Study, Path, studies.Done]) -> None:
+def test_a_study_that_is_done_is_passed_over(told: tuple[studies.Study, Path, studies.Done]) -> None:
     study, every, done = told
     before = {path: path.stat().st_mtime_ns for path in every.rglob("*.safetensors")}
     assert studies.plan(study, every) == "3 models, 3 trained"
@@ -89,7 +95,7 @@ def test_a_study_that_is_done_is_passed_over(told: tuple[recipes.Study, Path, st
 
 
 def test_the_plan_says_what_is_left_by_what_is_done(
-    told: tuple[recipes.Study, Path, studies.Done], tmp_path: Path
+    told: tuple[studies.Study, Path, studies.Done], tmp_path: Path
 ) -> None:
     study, _, _ = told
     runs.write_json(tmp_path / "z1-arm" / "train-1" / "model" / "z1.json", {"core_minutes": 4.0})
@@ -97,7 +103,7 @@ def test_the_plan_says_what_is_left_by_what_is_done(
 
 
 def test_a_model_took_what_all_that_it_began_with_took_too(
-    told: tuple[recipes.Study, Path, studies.Done], few_programs: None
+    told: tuple[studies.Study, Path, studies.Done], few_programs: None
 ) -> None:
     study, every, done = told
     path = next(every.glob("full-arm/train-*/model/z1.json"))
@@ -111,7 +117,7 @@ def test_a_model_took_what_all_that_it_began_with_took_too(
 
 
 def test_what_is_done_is_found_without_beginning_anything(
-    told: tuple[recipes.Study, Path, studies.Done], tmp_path: Path
+    told: tuple[studies.Study, Path, studies.Done], tmp_path: Path
 ) -> None:
     study, every, done = told
     assert studies.found(study, every) == (done, [])
@@ -127,9 +133,9 @@ def test_the_arms_with_the_most_seeds_come_first_and_of_them_the_first_seeds(tmp
     path = write(tmp_path)
     path.write_text(path.read_text(encoding="utf-8").replace("full = {", "long = {", 1), encoding="utf-8")
     arms = '[arms]\nfull = { recipe = "z1.toml" }\n'.replace("z1.toml", str(tmp_path / "z1.toml"))
-    study = recipes.load_study(path)
+    study = studies.load(path)
     path.write_text(path.read_text(encoding="utf-8").replace("[arms]\n", arms), encoding="utf-8")
-    study = recipes.load_study(path)
+    study = studies.load(path)
     assert [(one.arm, one.seed) for one in studies.members(study, tmp_path)] == [
         *(("z1", 3), ("z1", 4)),
         *(("full", 1), ("long", 3)),
@@ -137,7 +143,7 @@ def test_the_arms_with_the_most_seeds_come_first_and_of_them_the_first_seeds(tmp
 
 
 def test_a_study_is_written_beside_others_with_page_pictures_and_manifests(
-    told: tuple[recipes.Study, Path, studies.Done], tmp_path: Path, few_programs: None
+    told: tuple[studies.Study, Path, studies.Done], tmp_path: Path, few_programs: None
 ) -> None:
     study, every, done = told
     runs.write_json(tmp_path / "results.json", {"other": 1})
@@ -160,7 +166,7 @@ def test_a_study_is_written_beside_others_with_page_pictures_and_manifests(
 
 
 def test_the_numbers_name_the_runs_that_made_them(
-    told: tuple[recipes.Study, Path, studies.Done], few_programs: None
+    told: tuple[studies.Study, Path, studies.Done], few_programs: None
 ) -> None:
     study, every, done = told
     found = studies.numbers(study, every, done)
@@ -172,3 +178,43 @@ def test_the_numbers_name_the_runs_that_made_them(
     assert all(minutes >= 0 for minutes in found["core_minutes"].values())
     low, value, high = found["z1_against"]["full"]["thinking_ratio_by_design"]
     assert 0 < low <= value <= high < 1
+
+
+@pytest.mark.parametrize("path", STUDIES, ids=lambda path: path.stem)
+def test_every_study_that_ships_names_recipes_that_ship(path: Path) -> None:
+    study = studies.load(path)
+    assert {recipes.find(arm.recipe, path.parent) for arm in study.arms.values()} <= RECIPES
+
+
+FEW = """
+name = "few"
+[arms]
+z1 = { recipe = "tiny", seeds = [1, 2] }
+[[evaluate]]
+problems = 8
+thinking_budgets = [0]
+max_answer_tokens = 8
+"""
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ("seeds =", "seed =", ["the unknown key arms.z1.seed", "did you mean seeds?"]),
+        ("[1, 2]", "[]", ["key arms.z1.seeds"]),
+        (
+            "thinking_budgets =",
+            "thinking_budget =",
+            ["the unknown key evaluate.0.thinking_budget", "did you mean thinking_budgets?"],
+        ),
+        ("[[evaluate]]", "[[evaluat]]", ["the unknown key evaluat", "did you mean evaluate?"]),
+        ("[arms]", "[arm]", ["the unknown key arm", "did you mean arms?"]),
+    ],
+)
+def test_a_fault_in_a_study_is_one_line_that_names_its_key(tmp_path: Path, old: str, new: str, said: list[str]) -> None:
+    path = tmp_path / "few.toml"
+    path.write_text(FEW.replace(old, new), encoding="utf-8")
+    with pytest.raises(UserError) as caught:
+        studies.load(path)
+    assert [part for part in said if part in str(caught.value)] == said
+    assert "\n" not in str(caught.value)

@@ -1,7 +1,7 @@
 """Does the recipe's own path carry the 7B's width?
 
 Two layers of Qwen2.5-Coder-7B (hidden 3,584, 28 heads, 18,944 wide) with a vocabulary of 8,192 and random weights,
-525M parameters, are trained ten steps on a CPU by recipes/z1-7b.toml: packed, with gradient checkpointing, in float32
+525M parameters, are trained ten steps on a CPU by the recipe z1-7b: packed, with gradient checkpointing, in float32
 and with smaller batches. The first process is asked to end (SIGTERM) in the fourth step, which is saved; the second
 is killed with -9 after the sixth, which is not; the third runs to the end. Needs 12 GB of memory, 20 GB of disk, and
 minutes of one core. The last line is JSON.

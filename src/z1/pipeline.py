@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 HOW = {"micro_tokens", "gradient_checkpointing", "offload", "threads", "checkpoint_seconds", "held_out_steps"}
 """Settings of how a fine-tuning is computed: training goes on under changed ones."""
 
-CHECKED = {"data", "steps", "left_out"}
+CHECKED = {"data", "steps", "max_dropped"}
 """Settings of what is checked before; what `data` holds counts, and not where it lies."""
 
 
@@ -190,9 +190,9 @@ def place() -> tuple[int, int]:
 
 def _base(recipe: Recipe, run: Path, watch: Watcher, later: Sequence[Recipe] = ()) -> Path | None:
     """The model folder that the recipe begins with, made first if it is a recipe's; `later` begin with it."""
-    if recipe.base is None or not recipe.base.endswith(".toml"):
+    if recipe.base_recipe is None:
         return Path(recipe.base) if recipe.base else None
-    base = recipes.load(Path(recipe.base))
+    base = recipes.load(recipe.base_recipe)
     return train(base, run.parent / base.name, watch, later=later)
 
 

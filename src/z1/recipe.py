@@ -13,9 +13,12 @@ from pathlib import Path
 from types import NoneType
 from typing import Annotated, Any, Literal, Self, TypeVar, get_args
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PrivateAttr, ValidationError, model_validator
 
 from z1.errors import UserError
+
+SHIPPED = Path(__file__).parent / "recipes"
+"""Folder of the recipes that ship with z1."""
 
 
 class Settings(BaseModel):
@@ -256,8 +259,8 @@ class Recipe(Settings):
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9.-]*$")
     seed: int = 0
     base: str | None = None
-    """What fine-tuning begins with: another recipe (`recipes/tiny-base.toml`), a model folder or a hub id; from scratch
-    without.
+    """What fine-tuning begins with: another recipe (a name that ends with .toml, see `find`), a model folder or a hub
+    id; from scratch without.
     """
     curate: CurateSettings | None = None
     """Needed to train on the built-in world."""
@@ -268,6 +271,12 @@ class Recipe(Settings):
     finetune: FinetuneSettings | None = None
     evaluate: EvaluateSettings
     report: ReportSettings
+    _folder: Path = PrivateAttr(default=Path())
+
+    @property
+    def base_recipe(self) -> Path | None:
+        """The file of the recipe that trains the base; None where the base is a model, or where there is none."""
+        return find(self.base, self._folder) if self.base and self.base.endswith(".toml") else None
 
     @property
     def profile(self) -> str | None:
@@ -296,34 +305,20 @@ class Recipe(Settings):
         return self
 
 
-class StudyArm(Settings):
-    """`[arms.NAME]`: a recipe, and the seeds that it is trained with."""
-
-    recipe: str
-    seeds: tuple[int, ...] = Field(default=(1,), min_length=1)
-
-
-class Study(Settings):
-    """Several recipes and seeds side by side."""
-
-    name: str = Field(pattern=r"^[a-z0-9][a-z0-9.-]*$")
-    problem_seed: int = 1
-    """Draws the problems of every evaluation, whatever the arm and its seed."""
-    arms: dict[str, StudyArm] = Field(min_length=1)
-    evaluate: tuple[EvaluateSettings, ...] = Field(min_length=1)
-    """What models are put through: the first of each arm through all of it, those of further seeds through the first
-    alone.
+def find(name: str | Path, folder: Path = Path()) -> Path:
+    """The recipe file `name`: a path relative to `folder`, else the name of a recipe that ships with z1, such as
+    `tiny` or `tiny.toml`. A file that is not there is returned as it is.
     """
+    path, shipped = folder / name, SHIPPED / f"{str(name).removesuffix('.toml')}.toml"
+    return shipped if not path.is_file() and Path(name).name == str(name) and shipped.is_file() else path
 
 
-def load(path: Path) -> Recipe:
-    """The recipe in `path`; every fault in it is one line that names the key."""
-    return read(path, Recipe)
-
-
-def load_study(path: Path) -> Study:
-    """The study in `path`, read in the same way."""
-    return read(path, Study)
+def load(name: str | Path) -> Recipe:
+    """The recipe `name` (see `find`); every fault in it is one line that names the key."""
+    path = find(name)
+    recipe = read(path, Recipe)
+    recipe._folder = path.parent
+    return recipe
 
 
 def read(path: Path, kind: type[S]) -> S:
@@ -331,7 +326,9 @@ def read(path: Path, kind: type[S]) -> S:
     try:
         table = tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise UserError("recipe", path, "give the path of a .toml file, such as recipes/tiny.toml") from None
+        raise UserError(
+            "recipe", path, "give the path of a .toml file, or the name of a recipe that ships: tiny"
+        ) from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise UserError(f"recipe {path}", f"no TOML ({error})", "correct that line") from None
     try:

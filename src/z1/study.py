@@ -14,6 +14,8 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
+from pydantic import Field, PrivateAttr
+
 from z1 import pipeline, runs
 from z1 import recipe as recipes
 from z1.curate.select import level
@@ -23,7 +25,7 @@ from z1.evaluate.intervals import Interval
 from z1.evaluate.leakage import leakage
 from z1.evaluate.scores import ModelScores
 from z1.evaluate.second_look import second_look
-from z1.recipe import EvaluateSettings, Recipe, Study, StudyArm
+from z1.recipe import EvaluateSettings, Recipe, Settings
 from z1.records import Problem
 from z1.report import study_page
 from z1.synthetic import DatasetRequest, collect
@@ -39,6 +41,39 @@ RATIOS = {"long": "thinking_ratio", "full": "thinking_ratio_full"}
 
 PROGRAMS = 1200
 """Of the test, whose thoughts the teacher writes for both arms, to say what ratio the data has by design."""
+
+
+class StudyArm(Settings):
+    """`[arms.NAME]`: a recipe, and the seeds that it is trained with."""
+
+    recipe: str
+    """A file beside the study, or the name of a recipe that ships with z1 (see `find`)."""
+    seeds: tuple[int, ...] = Field(default=(1,), min_length=1)
+
+
+class Study(Settings):
+    """Several recipes and seeds side by side."""
+
+    name: str = Field(pattern=r"^[a-z0-9][a-z0-9.-]*$")
+    problem_seed: int = 1
+    """Draws the problems of every evaluation, whatever the arm and its seed."""
+    arms: dict[str, StudyArm] = Field(min_length=1)
+    evaluate: tuple[EvaluateSettings, ...] = Field(min_length=1)
+    """What models are put through: the first of each arm through all of it, those of further seeds through the first
+    alone.
+    """
+    _folder: Path = PrivateAttr(default=Path())
+
+    def recipe_of(self, arm: str) -> Recipe:
+        """The recipe of an arm."""
+        return recipes.load(recipes.find(self.arms[arm].recipe, self._folder))
+
+
+def load(path: Path) -> Study:
+    """The study in `path`; every fault in it is one line that names the key."""
+    study = recipes.read(path, Study)
+    study._folder = path.parent
+    return study
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,11 +96,11 @@ def members(study: Study, folder: Path) -> list[Member]:
         for place, (name, arm) in enumerate(study.arms.items())
         for round_ in range(len(arm.seeds))
     ]
-    return [_member(name, study.arms[name], round_, folder) for _, round_, _, name in sorted(order)]
+    return [_member(study, name, round_, folder) for _, round_, _, name in sorted(order)]
 
 
-def _member(name: str, arm: StudyArm, round_: int, folder: Path) -> Member:
-    recipe, seed = recipes.load(Path(arm.recipe)), arm.seeds[round_]
+def _member(study: Study, name: str, round_: int, folder: Path) -> Member:
+    recipe, seed = study.recipe_of(name), study.arms[name].seeds[round_]
     run = recipe.name if seed == recipe.seed else f"{recipe.name}-seed{seed}"
     return Member(name, seed, recipe.model_copy(update={"seed": seed}), folder / run)
 

@@ -53,7 +53,7 @@ def _torch() -> str:
 def _shipped() -> str:
     folder = Path(__file__).parent / "models" / "z1-tiny"
     weights = sum(path.stat().st_size for path in folder.glob("*.safetensors"))
-    return f"z1-tiny, {weights / 1e6:.1f} MB" if weights else "missing: z1 run recipes/tiny.toml makes one"
+    return f"z1-tiny, {weights / 1e6:.1f} MB" if weights else "missing: z1 run tiny makes one"
 
 
 def _isolation() -> str:

@@ -25,7 +25,9 @@ from z1.errors import UserError, Z1Error, from_os
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
 
-RecipePath = Annotated[Path, typer.Argument(help="A recipe, such as recipes/tiny.toml.", show_default=False)]
+RecipePath = Annotated[
+    Path, typer.Argument(help="A recipe file, or the name of one that ships, such as tiny.", show_default=False)
+]
 RunsPath = Annotated[Path, typer.Option("--runs", help="Folder of all runs.")]
 ModelName = Annotated[str | None, typer.Option("--model", help="Model folder or hub id; z1-tiny if not given.")]
 OnlyFetch = Annotated[
@@ -190,7 +192,7 @@ def run(recipe: RecipePath, runs: RunsPath = RUNS) -> None:
 
 @app.command()
 def study(
-    recipe: Annotated[Path, typer.Argument(help="A study, such as recipes/tiny-study.toml.", show_default=False)],
+    recipe: Annotated[Path, typer.Argument(help="A study, such as experiments/tiny/study.toml.", show_default=False)],
     runs: RunsPath = RUNS,
     done: Annotated[bool, typer.Option("--done", help="Train nothing; compare what is there.")] = False,
     into: Annotated[

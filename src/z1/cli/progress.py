@@ -70,7 +70,7 @@ def study(path: Path, folder: Path, *, done: bool = False, into: Path | None = N
     With `done` only what is there already is compared. Numbers, page, pictures and manifests go `into` a folder, the
     study's own if none is given.
     """
-    chosen = recipes.load_study(path)
+    chosen = studies.load(path)
     run = folder / chosen.name
     console = Console(soft_wrap=True, highlight=False)
     console.print(studies.plan(chosen, folder), markup=False)

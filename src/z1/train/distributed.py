@@ -1,6 +1,6 @@
 """Which process is this, and how do processes share one model?
 
-torchrun, or `accelerate launch` with recipes/eight-gpus.yaml, starts the processes and tells each its place. The model
+torchrun, or `accelerate launch` with eight-gpus.yaml, starts the processes and tells each its place. The model
 is sharded by torch's own FSDP2 (`fully_shard`), on accelerators and, over gloo, on CPUs alike, so that the tests run
 the code that eight GPUs run. accelerate would wrap the same call, but leaves it off on CPUs and says nothing. One
 process in float32 without offload shards nothing; in bf16 one process does too, because FSDP2 is what keeps the weights

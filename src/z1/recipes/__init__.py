@@ -1,0 +1,7 @@
+"""The recipes that ship with z1: what `z1 run NAME` runs, and what users copy.
+
+tiny.toml            z1-tiny, the shipped model: curate, train, evaluate, report
+tiny-practice.toml   its base, and before that tiny-terse, tiny-variables and tiny-base, each trained from the next
+z1-7b.toml           the paper's fine-tuning, for eight GPUs
+eight-gpus.yaml      the same launched by `accelerate launch`
+"""
