@@ -183,7 +183,7 @@ def test_what_z1_has_no_hand_in_is_passed_on_unread() -> None:
     }
 
     async def passed(engine: RemoteEngine, path: str) -> tuple[int, str, bytes]:
-        async with engine.pass_on(path, body) as answer:
+        async with engine.proxy_request(path, body) as answer:
             return answer.status, answer.kind, b"".join([piece async for piece in answer.pieces])
 
     status, kind, said = with_engine(upstream, lambda engine: passed(engine, "/completions"), ids=False, windows=False)

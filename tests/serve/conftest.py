@@ -29,7 +29,7 @@ class Served:
     """A server that listens at `url`."""
 
     url: str
-    desk: ChatService
+    service: ChatService
     client: httpx.Client
 
     def post(self, path: str = "/v1/chat/completions", **body: Any) -> httpx.Response:
@@ -41,9 +41,9 @@ class Served:
     def idle(self) -> bool:
         """Whether nothing is under way any more, now or soon."""
         until = time.monotonic() + 30
-        while (self.desk.running or self.desk.room.running) and time.monotonic() < until:
+        while (self.service.running_replies or self.service.runner.running) and time.monotonic() < until:
             time.sleep(0.005)
-        return not self.desk.running and not self.desk.room.running
+        return not self.service.running_replies and not self.service.runner.running
 
 
 def chunks(lines: Iterable[str]) -> list[dict[str, Any]]:
@@ -55,10 +55,10 @@ def chunks(lines: Iterable[str]) -> list[dict[str, Any]]:
 
 @contextmanager
 def serving(
-    engine: Engine, manners: RequestDefaults | None = None, limits: ServerLimits | None = None, **settings: Any
+    engine: Engine, defaults: RequestDefaults | None = None, limits: ServerLimits | None = None, **settings: Any
 ) -> Iterator[Served]:
-    desk = ChatService(engine, manners or RequestDefaults(temperature=0.0), limits or ServerLimits())
-    made = server(make_app(desk, **settings), Address(port=0, shutdown_timeout=5))
+    service = ChatService(engine, defaults or RequestDefaults(temperature=0.0), limits or ServerLimits())
+    made = server(make_app(service, **settings), Address(port=0, shutdown_timeout=5))
     thread = threading.Thread(target=made.run)
     thread.start()
     try:
@@ -67,7 +67,7 @@ def serving(
             time.sleep(0.005)
         url = f"http://127.0.0.1:{made.servers[0].sockets[0].getsockname()[1]}"
         with httpx.Client(base_url=url, timeout=60) as client:
-            yield Served(url, desk, client)
+            yield Served(url, service, client)
     finally:
         made.should_exit = True
         thread.join()

@@ -19,7 +19,11 @@ SCRIPT = Script(
 )
 
 if __name__ == "__main__":
-    desk = ChatService(
+    service = ChatService(
         ScriptedEngine(SCRIPT, max_model_len=16384, pace=0.01), RequestDefaults(temperature=0.0), ServerLimits()
     )
-    run(mount(make_app(desk), desk.names[0], desk.count, 8192), Address(port=0), lambda url: print(url, flush=True))
+    run(
+        mount(make_app(service), service.served_model_names[0], service.count_tokens, 8192),
+        Address(port=0),
+        lambda url: print(url, flush=True),
+    )

@@ -186,7 +186,7 @@ def soak(count: int, seed: int = 0) -> Found:
                 found.statuses += asyncio.run(crowd(one.url, batch, random.Random(seed + number)))
                 found.memory.append(round(resident(), 1))
             one.idle()
-            found.open, found.running = engine.live, one.desk.running + one.desk.room.running
+            found.open, found.running = engine.live, one.service.running_replies + one.service.runner.running
     finally:
         logging.getLogger("uvicorn.error").removeHandler(errors)
     found.errors = errors.lines

@@ -34,7 +34,7 @@ PROGRAM: Any = {"role": "user", "content": "a = 3\nb = a + 4\na = 1\nb = b + a\n
 def tiny() -> Iterator[Served]:
     # deterministic, so that a streamed and a whole reply are the same
     settings = LocalSettings(max_num_seqs=8, max_model_len=512, deterministic=True)
-    with serving(load(shipped(), settings), RequestDefaults(temperature=0.0, question=speaks)) as one:
+    with serving(load(shipped(), settings), RequestDefaults(temperature=0.0, format_question=speaks)) as one:
         yield one
 
 

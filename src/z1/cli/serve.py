@@ -63,20 +63,20 @@ def serve(
     _check(how)
     if what.engine not in ENGINES:
         raise UserError("engine", what.engine, f"choose one of {', '.join(ENGINES)}")
-    table: dict[str, Any] = {} if efforts is None else {"efforts": read_efforts(efforts)}
+    table: dict[str, Any] = {} if efforts is None else {"reasoning_effort_map": read_efforts(efforts)}
     engine = ENGINES[what.engine](what)
     question = speaks if engine.profile == SHIPPED and what.engine != "scripted" else str
-    desk = ChatService(engine, RequestDefaults(**manners, **table, question=question), ServerLimits(**limits))
+    desk = ChatService(engine, RequestDefaults(**manners, **table, format_question=question), ServerLimits(**limits))
     app = make_app(desk, how.api_key, log_prompts=how.log_prompts)
     if how.chat:
         from z1.serve.chat_ui import mount
 
-        app = mount(app, desk.names[0], desk.count, what.max_model_len // 2)
+        app = mount(app, desk.served_model_names[0], desk.count_tokens, what.max_model_len // 2)
     page = ", chat at {}/" if how.chat else ""
     run(
         app,
         Address(how.host, how.port, how.shutdown_timeout),
-        lambda url: typer.echo(f"{desk.names[0]} at {url}/v1{page.format(url)}", err=True),
+        lambda url: typer.echo(f"{desk.served_model_names[0]} at {url}/v1{page.format(url)}", err=True),
     )
 
 

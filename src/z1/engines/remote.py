@@ -129,7 +129,7 @@ class RemoteEngine:
         self._http: httpx2.AsyncClient | None = None
 
     @asynccontextmanager
-    async def pass_on(self, path: str, body: Mapping[str, Any]) -> AsyncIterator[RemoteResponse]:
+    async def proxy_request(self, path: str, body: Mapping[str, Any]) -> AsyncIterator[RemoteResponse]:
         """Send `body` to `path` (behind /v1) as it is, under the upstream's own name of the model.
 
         For what z1 has no hand in: tools, response formats, whatever an upstream knows. Leaving the context closes the

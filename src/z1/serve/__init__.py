@@ -10,7 +10,7 @@
     tokens.py     ids and log-probabilities beside the text
     wire.py       OpenAI's two dialects, whole and in chunks
     exchange.py   one request from its first event to its last byte
-    desk.py       limits, what is under way, answer now
+    service.py       limits, what is under way, answer now
     shadow.py     what a shorter window would have made of it
     meters.py     metrics, and a line of JSON a request
     passing.py    what an upstream answers by itself

@@ -41,16 +41,16 @@ STATUS: tuple[tuple[type[Z1Error], int, str], ...] = (
 RequestId = Annotated[str | None, Header(alias="X-Request-Id")]
 
 
-def make_app(desk: ChatService, key: str | None = None, *, log_prompts: bool = False) -> FastAPI:
-    """The server of one desk. With a `key` every route but /health asks for it."""
+def make_app(service: ChatService, key: str | None = None, *, log_prompts: bool = False) -> FastAPI:
+    """The server of one service. With a `key` every route but /health asks for it."""
 
     @asynccontextmanager
     async def living(_: FastAPI) -> AsyncIterator[None]:
-        await desk.open()
+        await service.open()
         try:
             yield
         finally:
-            await desk.close()
+            await service.close()
 
     app = FastAPI(
         title="z1",
@@ -58,24 +58,24 @@ def make_app(desk: ChatService, key: str | None = None, *, log_prompts: bool = F
         lifespan=living,
         redoc_url=None,
     )
-    _handle_errors(app, desk)
-    _add_routes(app, desk, log_prompts=log_prompts)
-    app.add_middleware(AccessMiddleware, key=key, body=desk.limits.max_body_bytes)
+    _handle_errors(app, service)
+    _add_routes(app, service, log_prompts=log_prompts)
+    app.add_middleware(AccessMiddleware, key=key, body=service.limits.max_body_bytes)
     return app
 
 
-def _add_routes(app: FastAPI, desk: ChatService, *, log_prompts: bool) -> None:
+def _add_routes(app: FastAPI, service: ChatService, *, log_prompts: bool) -> None:
     async def answer(http: HttpRequest, request: Request, own_id: str | None) -> Response:
-        if (relayed := await _lent(http, desk, refused=False)) is not None:
+        if (relayed := await _lent(http, service, refused=False)) is not None:
             return relayed
         facts = {"prompt": request.model_dump(include={"messages", "prompt"})} if log_prompts else {}
-        exchange, wanted = await desk.take(request, own_id, facts)
+        exchange, wanted = await service.submit(request, own_id, facts)
         route = "chat" if isinstance(request, ChatRequest) else "completions"
-        desk.meters.request(route, 200)
+        service.metrics.request(route, 200)
         headers = {"x-request-id": exchange.dialect.id}
         if wanted.stream:
-            return SseResponse(exchange, desk.done, headers, counts=wanted.usage)
-        return WholeResponse(exchange, desk.done, headers)
+            return SseResponse(exchange, service.finish, headers, counts=wanted.usage)
+        return WholeResponse(exchange, service.finish, headers)
 
     @app.post("/v1/chat/completions", response_model=None)
     async def chat_completions(http: HttpRequest, request: ChatRequest, x_request_id: RequestId = None) -> Response:
@@ -90,57 +90,63 @@ def _add_routes(app: FastAPI, desk: ChatService, *, log_prompts: bool) -> None:
     @app.post("/v1/chat/completions/control")
     async def control(request: ControlRequest) -> dict[str, Any]:
         """End the thought of a reply under way. Asking again changes nothing, and says so."""
-        acted, why = await desk.control(request)
+        acted, why = await service.control(request)
         return {"id": request.id, "action": request.action, "success": acted, "message": why}
 
     @app.get("/v1/models")
     async def models() -> dict[str, Any]:
         """What can be asked."""
-        return {"object": "list", "data": [_model(name, desk) for name in desk.names]}
+        return {"object": "list", "data": [_model(name, service) for name in service.served_model_names]}
 
     @app.get("/v1/models/{name:path}", response_model=None)
     async def model(name: str) -> dict[str, Any]:
         """One of them."""
-        if name not in desk.names:
-            raise UnknownModel("model", name, f"ask for {desk.names[0]}")
-        return _model(name, desk)
+        if name not in service.served_model_names:
+            raise UnknownModel("model", name, f"ask for {service.served_model_names[0]}")
+        return _model(name, service)
 
     @app.get("/health", response_model=None)
     async def health() -> JSONResponse:
         """Whether requests can be taken."""
-        alive = desk.room.alive
-        body = {"status": "ok" if alive else "the engine is gone", "running": desk.running}
+        alive = service.runner.alive
+        body = {"status": "ok" if alive else "the engine is gone", "running": service.running_replies}
         return JSONResponse(body, 200 if alive else 503)
 
     @app.get("/metrics", response_model=None)
     async def metrics() -> Response:
         """Counts and times, as Prometheus reads them."""
-        return Response(desk.meters.text(), media_type="text/plain; version=0.0.4; charset=utf-8")
+        return Response(service.metrics.text(), media_type="text/plain; version=0.0.4; charset=utf-8")
 
 
-def _model(name: str, desk: ChatService) -> dict[str, Any]:
-    return {"id": name, "object": "model", "created": 0, "owned_by": "z1", "max_model_len": desk.engine.max_model_len}
+def _model(name: str, service: ChatService) -> dict[str, Any]:
+    return {
+        "id": name,
+        "object": "model",
+        "created": 0,
+        "owned_by": "z1",
+        "max_model_len": service.engine.max_model_len,
+    }
 
 
-async def _lent(http: HttpRequest, desk: ChatService, *, refused: bool) -> Response | None:
+async def _lent(http: HttpRequest, service: ChatService, *, refused: bool) -> Response | None:
     """The answer of the engine's upstream, where z1 has no hand in the request."""
-    if upstream(desk.engine) is None:
+    if upstream(service.engine) is None:
         return None
     path = http.url.path.removeprefix("/v1")
     if path not in ("/chat/completions", "/completions"):
         return None
-    return desk.lend(path, await http.json(), refused=refused)
+    return service.proxy(path, await http.json(), refused=refused)
 
 
-def _handle_errors(app: FastAPI, desk: ChatService) -> None:
+def _handle_errors(app: FastAPI, service: ChatService) -> None:
     def told(request: HttpRequest, status: int, body: dict[str, Any]) -> JSONResponse:
         route = request.scope.get("route")
-        desk.meters.request(getattr(route, "path", "other"), status)
+        service.metrics.request(getattr(route, "path", "other"), status)
         return JSONResponse(body, status, {"Retry-After": "1"} if status == 429 else None)
 
     @app.exception_handler(Z1Error)
     async def ours(request: HttpRequest, fault: Z1Error) -> Response:
-        if type(fault) is UserError and (relayed := await _lent(request, desk, refused=True)) is not None:
+        if type(fault) is UserError and (relayed := await _lent(request, service, refused=True)) is not None:
             return relayed
         status, kind = next((status, kind) for row, status, kind in STATUS if isinstance(fault, row))
         param = fault.what if isinstance(fault, UserError) else None
@@ -148,7 +154,7 @@ def _handle_errors(app: FastAPI, desk: ChatService) -> None:
 
     @app.exception_handler(RequestValidationError)
     async def malformed(request: HttpRequest, fault: RequestValidationError) -> Response:
-        if isinstance(fault.body, dict) and (relayed := await _lent(request, desk, refused=True)) is not None:
+        if isinstance(fault.body, dict) and (relayed := await _lent(request, service, refused=True)) is not None:
             return relayed
         first = fault.errors()[0]
         where = ".".join(str(part) for part in first["loc"][1:])

@@ -2,7 +2,7 @@
 
 A chat page in front of the server's own API: a slider for the thinking budget, thought and answer apart while they
 stream, tokens counted as they come, a button that asks for the answer now, and the account under each reply. It is a
-client like any other and knows nothing that the API does not say; only the live count asks the desk's tokenizer.
+client like any other and knows nothing that the API does not say; only the live count asks the service's tokenizer.
 """
 
 from __future__ import annotations

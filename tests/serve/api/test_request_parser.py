@@ -21,13 +21,13 @@ ASK = {"model": "m", "messages": [{"role": "user", "content": "why?"}]}
 MANNERS = RequestDefaults()
 
 
-def chat(manners: RequestDefaults = MANNERS, profile: str = "z1-tiny", **body: Any) -> ParsedRequest:
-    return read(ChatRequest.model_validate({**ASK, **body}), scripted(profile=profile), manners)
+def chat(defaults: RequestDefaults = MANNERS, profile: str = "z1-tiny", **body: Any) -> ParsedRequest:
+    return read(ChatRequest.model_validate({**ASK, **body}), scripted(profile=profile), defaults)
 
 
-def text(prompt: Any = "why?", manners: RequestDefaults = MANNERS, **body: Any) -> ParsedRequest:
+def text(prompt: Any = "why?", defaults: RequestDefaults = MANNERS, **body: Any) -> ParsedRequest:
     asked = CompletionRequest.model_validate({"model": "m", "prompt": prompt, **body})
-    return read(asked, scripted(), manners)
+    return read(asked, scripted(), defaults)
 
 
 def ids(prompt: str) -> tuple[int, ...]:
@@ -66,7 +66,7 @@ def test_only_a_family_that_thinks_does_so_unasked_and_a_text_only_where_it_is_a
     assert text().generations[0].budget == Budget(max_tokens=16, thinks=False)
     assert text(max_tokens=40).generations[0].budget == Budget(max_tokens=40, thinks=False)
     assert text(thinking_budget=40).generations[0].budget == Budget(40)
-    assert text(manners=RequestDefaults(thinking_budget=7)).generations[0].budget == Budget(7)
+    assert text(defaults=RequestDefaults(thinking_budget=7)).generations[0].budget == Budget(7)
 
 
 def test_texts_and_ids_one_or_many() -> None:
@@ -92,7 +92,7 @@ def test_developer_is_system_and_the_last_question_is_put_as_the_model_wants_it(
     asked = {"model": "m", "messages": [{"role": "developer", "content": "a"}, {"role": "user", "content": "b"}]}
     heard: list[list[dict[str, str]]] = []
     engine.tokenizer.apply_chat_template = lambda turns, **_: heard.append(turns) or "x"  # type: ignore[func-returns-value, method-assign]
-    read(ChatRequest.model_validate(asked), engine, RequestDefaults(question=str.upper))
+    read(ChatRequest.model_validate(asked), engine, RequestDefaults(format_question=str.upper))
     assert heard == [[{"role": "system", "content": "a"}, {"role": "user", "content": "B"}]]
 
 

@@ -42,7 +42,7 @@ class Proxy(ScriptedEngine):
         return {**body, "window": list(asked)} if self.windows else None
 
     @asynccontextmanager
-    async def pass_on(self, path: str, body: Mapping[str, Any]) -> AsyncIterator[Said]:
+    async def proxy_request(self, path: str, body: Mapping[str, Any]) -> AsyncIterator[Said]:
         if body.get("user") == "nobody":
             raise EngineFault("the upstream is away")
         self.heard.append((path, body))

@@ -1,4 +1,4 @@
-"""Does the desk keep to its limits, forget nobody, and write down what was?"""
+"""Does the service keep to its limits, forget nobody, and write down what was?"""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def test_a_client_that_goes_away_frees_its_session_at_once(stream: bool) -> None
             with one.client.stream("POST", "/v1/chat/completions", json=body) as reply:
                 lines = reply.iter_lines()
                 next(lines)
-                assert one.desk.running == 1
+                assert one.service.running_replies == 1
         else:
             with pytest.raises(Exception, match="timed out"):
                 one.client.post("/v1/chat/completions", json=body, timeout=0.2)
@@ -91,7 +91,7 @@ def test_prompts_are_written_where_the_server_was_told_to(caplog: pytest.LogCapt
 
 
 def test_names_are_the_servers() -> None:
-    with serving(scripted(), RequestDefaults(names=("a", "b"))) as one:
+    with serving(scripted(), RequestDefaults(served_model_names=("a", "b"))) as one:
         assert one.post(**{**ASK, "model": "b"}).json()["model"] == "a"
         assert one.post(**ASK).status_code == 404
 

@@ -28,14 +28,14 @@ COMPLETION = 16
 class RequestDefaults:
     """What a request gets where it says nothing. `thinking_budget` in ids, -1 free, None the family's own way.
 
-    `question` is given what the last turn of a conversation asks, and says how the model wants to hear it.
+    `format_question` is given what the last turn of a conversation asks, and says how the model wants to hear it.
     """
 
     thinking_budget: int | None = None
     temperature: float = 1.0
-    efforts: Mapping[str, int] = field(default_factory=lambda: EFFORT_TOKENS)
-    names: tuple[str, ...] = ()
-    question: Callable[[str], str] = str
+    reasoning_effort_map: Mapping[str, int] = field(default_factory=lambda: EFFORT_TOKENS)
+    served_model_names: tuple[str, ...] = ()
+    format_question: Callable[[str], str] = str
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,16 +56,16 @@ class ParsedRequest:
     logprobs: bool = False
 
 
-def read(request: Request, engine: Engine, manners: RequestDefaults) -> ParsedRequest:
+def read(request: Request, engine: Engine, defaults: RequestDefaults) -> ParsedRequest:
     """What `request` wants of `engine`. Raises UserError with the reason where it wants what cannot be."""
     arrived = time.monotonic()
     profile = profiles.profile(engine.profile)
-    budget = asked_budget(request, profile, manners)
+    budget = asked_budget(request, profile, defaults)
     _check_least(budget, engine, profile)
-    prompts = _prompts(request, engine, profile, manners)
+    prompts = _prompts(request, engine, profile, defaults)
     seed = secrets.randbits(63) if request.seed is None else request.seed
     draws: dict[str, Any] = {
-        "temperature": manners.temperature if request.temperature is None else request.temperature,
+        "temperature": defaults.temperature if request.temperature is None else request.temperature,
         "top_p": 1.0 if request.top_p is None else request.top_p,
         "top_k": max(0, request.top_k or 0),
         "seed": seed,
@@ -96,12 +96,12 @@ def read(request: Request, engine: Engine, manners: RequestDefaults) -> ParsedRe
     )
 
 
-def asked_budget(request: Request, profile: profiles.Profile, manners: RequestDefaults) -> Budget:
+def asked_budget(request: Request, profile: profiles.Profile, defaults: RequestDefaults) -> Budget:
     """The budget of a request. Raises UserError where it contradicts itself."""
     said = request.model_dump(exclude_none=True)
-    thinking, hint = asked_thinking(said, manners.efforts), asked_hint(said)
+    thinking, hint = asked_thinking(said, defaults.reasoning_effort_map), asked_hint(said)
     if thinking is None:
-        thinking = manners.thinking_budget
+        thinking = defaults.thinking_budget
     if hint is not None and request.answer_tokens == 0:
         raise UserError("answer_tokens", "0 beside a hint", "leave one of them out")
     least = request.min_thinking_tokens or 0
@@ -171,11 +171,11 @@ def _stops(request: Request, engine: Engine, profile: profiles.Profile) -> froze
 
 
 def _prompts(
-    request: Request, engine: Engine, profile: profiles.Profile, manners: RequestDefaults
+    request: Request, engine: Engine, profile: profiles.Profile, defaults: RequestDefaults
 ) -> Sequence[Sequence[int]]:
     if isinstance(request, ChatRequest):
         turns = [{"role": _role(turn.role), "content": turn.text} for turn in request.messages]
-        turns[-1]["content"] = manners.question(turns[-1]["content"])
+        turns[-1]["content"] = defaults.format_question(turns[-1]["content"])
         return [profiles.prompt_ids(engine.tokenizer, profile, turns)]
     prompt: Any = getattr(request, "prompt", "")
     many = prompt if isinstance(prompt, list) and not (prompt and isinstance(prompt[0], int)) else [prompt]

@@ -55,7 +55,7 @@ class UpstreamResponse(Protocol):
 class Proxyable(Protocol):
     """An engine that can hand a request on."""
 
-    def pass_on(self, path: str, body: Mapping[str, Any]) -> AbstractAsyncContextManager[UpstreamResponse]:
+    def proxy_request(self, path: str, body: Mapping[str, Any]) -> AbstractAsyncContextManager[UpstreamResponse]:
         """Send `body` to `path` behind /v1. Raises EngineFault where no answer comes."""
         ...
 
@@ -68,7 +68,7 @@ class Proxyable(Protocol):
 
 def upstream(engine: Engine) -> Proxyable | None:
     """The engine, where it can hand requests on."""
-    return cast(Proxyable, engine) if hasattr(engine, "pass_on") else None
+    return cast(Proxyable, engine) if hasattr(engine, "proxy_request") else None
 
 
 def asks_for_thinking(body: Mapping[str, Any]) -> bool:
@@ -76,7 +76,7 @@ def asks_for_thinking(body: Mapping[str, Any]) -> bool:
     return bool(found(body, (*WINDOW, *OURS)))
 
 
-def windowed(body: Mapping[str, Any], engine: Engine, manners: RequestDefaults) -> Mapping[str, Any] | None:
+def windowed(body: Mapping[str, Any], engine: Engine, defaults: RequestDefaults) -> Mapping[str, Any] | None:
     """`body` with its budget, or the server's, in the upstream's own words; None where nobody would keep it."""
     other, profile = upstream(engine), profiles.profile(engine.profile)
     names = {name.partition(".")[0] for name in WINDOW}
@@ -84,7 +84,7 @@ def windowed(body: Mapping[str, Any], engine: Engine, manners: RequestDefaults) 
     if other is None or found(body, OURS):
         return None
     try:
-        budget = asked_budget(ChatRequest.model_validate(said), profile, manners)
+        budget = asked_budget(ChatRequest.model_validate(said), profile, defaults)
     except (ValueError, UserError):  # what is wrong with it has been said
         return None
     rest = {name: value for name, value in body.items() if name not in names}
@@ -133,7 +133,7 @@ class ProxyResponse(Response):
     async def _fetch(self) -> None:
         """Beside the engine's replies, so that it ends when they do."""
         try:
-            async with self._engine.pass_on(*self._request) as answer:
+            async with self._engine.proxy_request(*self._request) as answer:
                 self._hear((answer.status, answer.kind))
                 async for piece in answer.pieces:
                     self._hear(piece)

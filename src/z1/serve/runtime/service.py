@@ -1,6 +1,6 @@
 """Who takes a request in, and knows which are under way?
 
-The desk reads a request, keeps to the server's limits, has the room begin the replies, and writes down how they ended.
+The service reads a request, enforces the limits, has the runner begin the replies, and logs how they ended.
 """
 
 from __future__ import annotations
@@ -63,94 +63,94 @@ class _RunningRequest:
 
 
 class ChatService:
-    """One server's desk."""
+    """One server's service."""
 
-    def __init__(self, engine: Engine, manners: RequestDefaults, limits: ServerLimits) -> None:
-        self.engine, self.manners, self.limits = engine, manners, limits
-        self.meters, self.room = Metrics(), ReplyRunner(engine, limits.stream_interval)
-        self.names = manners.names or (engine.name,)
+    def __init__(self, engine: Engine, defaults: RequestDefaults, limits: ServerLimits) -> None:
+        self.engine, self.defaults, self.limits = engine, defaults, limits
+        self.metrics, self.runner = Metrics(), ReplyRunner(engine, limits.stream_interval)
+        self.served_model_names = defaults.served_model_names or (engine.name,)
         self._reader = ThreadPoolExecutor(1, "z1-reader")  # a tokenizer is not for two threads at once
         self._running: dict[str, _RunningRequest] = {}
         self._count = 0
         self._piece: Callable[[int], bytes] = profiles.pieces(engine.tokenizer)
-        self._shadow = Shadow(limits.shadow_budgets, self.room, self._piece, self._has_room, self._shadowed)
+        self._shadow = Shadow(limits.shadow_budgets, self.runner, self._piece, self._has_room, self._shadowed)
 
     async def open(self) -> None:
         """Start the engine."""
-        await self.room.open()
-        self.room.spawn(self._shadow.run())
+        await self.runner.open()
+        self.runner.spawn(self._shadow.run())
 
     async def close(self) -> None:
         """Stop everything."""
-        await self.room.close()
+        await self.runner.close()
         self._reader.shutdown()
 
     @property
-    def running(self) -> int:
+    def running_replies(self) -> int:
         """Replies under way."""
         return self._count
 
-    async def take(
+    async def submit(
         self, request: Request, own_id: str | None, log: dict[str, Any]
     ) -> tuple[PendingResponse, ParsedRequest]:
         """Begin what `request` wants. Raises Unknown, Busy, UserError, or EngineFault, in a line each."""
-        if request.model not in self.names:
-            raise UnknownModel("model", request.model, f"ask for {self.names[0]}")
+        if request.model not in self.served_model_names:
+            raise UnknownModel("model", request.model, f"ask for {self.served_model_names[0]}")
         self._room_for(request.n or 1)
         wanted = await asyncio.get_running_loop().run_in_executor(
-            self._reader, read, request, self.engine, self.manners
+            self._reader, read, request, self.engine, self.defaults
         )
         self._room_for(len(wanted.generations))
-        if not self.room.alive:
+        if not self.runner.alive:
             raise EngineFault("the engine is gone; the server has to be started again")
         dialect = (ChatFormat if isinstance(request, ChatRequest) else CompletionFormat)(
-            self._name(own_id), self.names[0], counts=wanted.usage
+            self._name(own_id), self.served_model_names[0], counts=wanted.usage
         )
         shown = (wanted.split, wanted.thoughts, wanted.token_ids, wanted.logprobs)
         style = OutputOptions(profiles.profile(self.engine.profile), self._piece, *shown)
-        exchange = PendingResponse(self.room.place(wanted.generations), dialect, style, wanted.prompt_tokens)
+        exchange = PendingResponse(self.runner.place(wanted.generations), dialect, style, wanted.prompt_tokens)
         self._running[dialect.id] = _RunningRequest(exchange, len(wanted.generations), wanted.control, log)
         self._count += len(wanted.generations)
-        self.meters.running.set(self._count)
+        self.metrics.running.set(self._count)
         try:
             await exchange.begin()
         except BaseException:
             exchange.replies.cancel()
-            self.done(exchange)
+            self.finish(exchange)
             raise
         return exchange, wanted
 
-    def lend(self, path: str, body: Any, *, refused: bool) -> ProxyResponse | None:
+    def proxy(self, path: str, body: Any, *, refused: bool) -> ProxyResponse | None:
         """Hand a request on to the engine's upstream, where it has one and z1 has no hand in it; None elsewhere.
 
         `refused`: z1 cannot keep what it says. What has a budget all the same is the upstream's to keep, if it can.
         """
         other = upstream(self.engine)
-        if other is None or not isinstance(body, dict) or body.get("model") not in self.names:
+        if other is None or not isinstance(body, dict) or body.get("model") not in self.served_model_names:
             return None
-        budget = self.manners.thinking_budget is not None or asks_for_thinking(body)
+        budget = self.defaults.thinking_budget is not None or asks_for_thinking(body)
         thinks = budget or (path.startswith("/chat") and profiles.profile(self.engine.profile).thinks_by_default)
         if thinks and not refused:
             return None
-        if budget and (body := windowed(body, self.engine, self.manners)) is None:
+        if budget and (body := windowed(body, self.engine, self.defaults)) is None:
             return None
         self._room_for(1)
         self._count += 1
-        return ProxyResponse(self.room, other, (path, body), self._returned)
+        return ProxyResponse(self.runner, other, (path, body), self._returned)
 
     def _returned(self) -> None:
         self._count -= 1
         journal(passed_on=True)
 
-    def done(self, exchange: PendingResponse) -> None:
+    def finish(self, exchange: PendingResponse) -> None:
         """An exchange is over, one way or the other."""
         running = self._running.pop(exchange.dialect.id)
         self._count -= running.count
-        self.meters.running.set(self._count)
-        self.meters.begun(exchange.prompt_tokens, exchange.first)
+        self.metrics.running.set(self._count)
+        self.metrics.begun(exchange.prompt_tokens, exchange.first)
         for index, ended in exchange.ends.items():
             thinks = exchange.replies.orders[index].budget.thinks
-            self.meters.ended(ended, thinks=thinks)
+            self.metrics.ended(ended, thinks=thinks)
             ledger = ended.ledger
             journal(
                 id=exchange.dialect.id,
@@ -172,7 +172,7 @@ class ChatService:
         return self._count < self.limits.max_concurrent_requests / 4
 
     def _shadowed(self, name: str, seen: ShadowResult) -> None:
-        self.meters.shadowed(seen)
+        self.metrics.shadowed(seen)
         facts = {"outcome": seen.outcome, "thought": seen.thinking_tokens, "saved": seen.saved, "paid": seen.paid}
         journal(id=name, shadow=seen.thinking_budget, **facts)
 
@@ -186,7 +186,7 @@ class ChatService:
         acted = running.exchange.replies.answer_now()
         return acted, None if acted else "its thought has ended, or was asked to before"
 
-    async def count(self, text: str) -> int:
+    async def count_tokens(self, text: str) -> int:
         """Tokens of a text."""
         encode = partial(self.engine.tokenizer.encode, text, add_special_tokens=False)
         return len(await asyncio.get_running_loop().run_in_executor(self._reader, encode))
