@@ -30,8 +30,8 @@ from z1 import profiles
 from z1.benchmarks.builtin import load
 from z1.evaluate.intervals import share
 from z1.grading.boxed import boxed
-from z1.llm import shipped
 from z1.model_files import load_tokenizer
+from z1.models import shipped
 
 ARMS = ("window", "trick", "two_passes")
 WINDOWS = (8, 32, 64)

@@ -31,8 +31,8 @@ from z1.benchmarks import LoadOptions, benchmark
 from z1.engines.local.engine import LocalEngine, LocalSettings
 from z1.engines.protocol import Sampling
 from z1.engines.scripted import Characters
-from z1.llm import shipped
 from z1.model_files import load_model
+from z1.models import shipped
 
 LENGTH, MOST = 512, 96
 Prompts = Sequence[Sequence[int]]

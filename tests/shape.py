@@ -6,9 +6,9 @@
 from __future__ import annotations
 
 LEVELS = (
-    "errors <- sandbox think runs recipe recipes <- grading records profiles dataset_io <- model_files prompts"
-    " <- engines train report synthetic <- serve benchmarks llm vllm_plugin <- evaluate curate <- pipeline"
-    " <- study comparison results <- cli integrations <- z1"
+    "errors <- sandbox think runs recipe recipes models <- grading records profiles dataset_io <- model_files prompts"
+    " <- engines train report synthetic <- generation <- serve benchmarks llm vllm_plugin <- evaluate curate"
+    " <- pipeline <- study comparison results <- cli integrations <- z1"
 )
 """From the bottom up; `z1` is the root's __init__. A module imports from lower levels and from its own package."""
 
@@ -66,6 +66,7 @@ NO_MIRROR = {
         f"z1.sandbox.inside.{name}": "tests/sandbox/test_sandbox.py"
         for name in ("syscalls", "namespaces", "supervisor", "forkserver")
     },
+    "z1.models": "tests/test_llm.py",
     "z1.report": "tests/report/test_write.py",
     "z1.vllm_plugin": "tests/vllm_plugin/test_logits_processor.py",
     "z1.report.style": "colours and CSS",

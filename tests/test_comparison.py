@@ -12,7 +12,7 @@ from z1.engines.local.engine import LocalSettings
 from z1.engines.local.engine import load as load_engine
 from z1.errors import UserError
 from z1.evaluate import read_attempts
-from z1.llm import shipped
+from z1.models import shipped
 from z1.runs import read_json
 
 TEXT = """

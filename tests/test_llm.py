@@ -1,116 +1,121 @@
-"""Is a reply what came, in its parts, however it was asked for?"""
+"""Tests of `LLM`: batches, streams, async, and closing."""
 
 from __future__ import annotations
 
 import asyncio
+import gc
+import threading
+from collections.abc import Iterator
 
 import pytest
 
 import z1
-from z1 import llm
 from z1.engines.scripted import Script, ScriptedEngine
 from z1.errors import UserError
-from z1.llm import GenerationOptions, Reply
-from z1.think import Bucket, Window
+from z1.generation import Reply, ReplyDelta
+from z1.llm import LLM
+from z1.models import shipped
 
 HINT = "\n\nThe final answer is:\n\n"
-SCRIPT = Script({"why?": "because of é and 語."}, {"why?": "so."}, HINT)
+MANY = Script({f"{n}?": f"because {n}." for n in range(12)}, {f"{n}?": f"so {n}." for n in range(12)}, HINT)
 
 
-def engine() -> ScriptedEngine:
-    return ScriptedEngine(SCRIPT, profile="plain")
+@pytest.fixture
+def many() -> Iterator[LLM]:
+    with LLM.of(ScriptedEngine(MANY, profile="plain"), max_num_seqs=3) as made:
+        yield made
 
 
-def reply(options: GenerationOptions, heard: list[tuple[Bucket, str]] | None = None) -> Reply:
-    listen = None if heard is None else lambda bucket, text: heard.append((bucket, text))
-    return asyncio.run(llm.ask(engine(), "why?", options, listen))
+def test_one_prompt_gives_a_reply_and_many_give_a_list_in_order(many: LLM) -> None:
+    assert many.generate("7?", thinking_budget=4).answer == "so 7."
+    prompts = [f"{n}?" for n in (3, 11, 0, 7, 3)]
+    replies = many.generate(prompts, thinking_budget=4, max_answer_tokens=4)
+    assert [one.answer for one in replies] == ["so 3", "so 1", "so 0", "so 7", "so 3"]
+    assert [one.end for one in replies] == ["cut"] * 5
+    assert many.generate([]) == []
 
 
-@pytest.mark.parametrize("window", [None, 0, 1, 7, 60])
-def test_streamed_text_is_the_reply(window: int | None) -> None:
-    heard: list[tuple[Bucket, str]] = []
-    streamed = reply(GenerationOptions(thinking_budget=window), heard)
-    assert "".join(text for _, text in heard) == streamed.text
-    for bucket, whole in (
-        (Bucket.THOUGHT, streamed.thinking),
-        (Bucket.HINT, streamed.hint),
-        (Bucket.ANSWER, streamed.answer),
-    ):
-        assert "".join(text for b, text in heard if b is bucket) == whole
-    assert reply(GenerationOptions(thinking_budget=window)).text == streamed.text
+def test_a_conversation_and_several_conversations(many: LLM) -> None:
+    turn = {"role": "user", "content": "5?"}
+    one = many.chat([turn], thinking_budget=3)
+    two = many.chat([[turn], [{"role": "user", "content": "6?"}]], thinking_budget=3)
+    assert isinstance(one, Reply) and one.answer == "so 5."
+    assert isinstance(two, list) and [each.answer for each in two] == ["so 5.", "so 6."]
 
 
-def test_a_window_shifts_and_the_ledger_says_so() -> None:
-    found = reply(GenerationOptions(thinking_budget=7))
-    assert (found.thinking, found.hint, found.answer) == ("because", HINT, "so.")
-    assert (found.ledger.thought, found.ledger.hint, found.ledger.answer) == (7, len(HINT), 3)
-    assert (found.shift, found.end) == ("budget", "stop")
-    assert found.as_json()["ledger"]["thought"] == 7
+def test_a_stream_has_the_parts_in_order_and_the_whole_reply(many: LLM) -> None:
+    assert many.stream("2?").reply is None
+    stream = many.stream("2?", thinking_budget=5)
+    deltas = list(stream)
+    assert stream.reply is not None and "".join(delta.text for delta in deltas) == stream.reply.text
+    assert list(dict.fromkeys(delta.part for delta in deltas)) == ["thinking", "hint", "answer"]
+    assert "".join(text for part, text in deltas if part == "answer") == "so 2."
 
 
-def test_a_reply_without_a_border_has_no_answer_of_its_own() -> None:
-    found = reply(GenerationOptions())
-    assert (found.answer, found.ledger.answer, found.shift) == ("", None, "natural")
+def test_leaving_a_stream_early_cancels_its_generation() -> None:
+    slow = ScriptedEngine(MANY, profile="plain", pace=0.01)
+    with LLM.of(slow, max_num_seqs=1) as made:
+        stream = made.stream("2?")
+        for delta in stream:
+            assert delta == ReplyDelta("thinking", "b")
+            break
+        assert stream.reply is None
+        assert made.generate("3?", thinking_budget=2).answer == "so 3."  # the only slot is free again
 
 
-def test_an_answer_allowance_cuts() -> None:
-    found = reply(GenerationOptions(thinking_budget=3, max_answer_tokens=2))
-    assert (found.answer, found.end) == ("so", "cut")
+def test_async_generation_and_streams_beside_a_running_loop(many: LLM) -> None:
+    async def work() -> tuple[object, list[str]]:
+        replies = await many.agenerate(["1?", "2?"], thinking_budget=3)
+        chat = await many.achat([{"role": "user", "content": "3?"}], thinking_budget=3)
+        texts = [delta.text async for delta in many.stream("4?", thinking_budget=3) if delta.part == "answer"]
+        assert isinstance(replies, list) and isinstance(chat, Reply)
+        assert many.generate("5?", thinking_budget=3).answer == "so 5."  # a notebook cell
+        return [one.answer for one in replies] + [chat.answer], texts
+
+    answers, texts = asyncio.run(work())
+    assert answers == ["so 1.", "so 2.", "so 3."] and "".join(texts) == "so 4."
 
 
-LONG = Script({"why?": "stop: because."}, {"why?": "so, stop: and more, sto"}, HINT)
+def test_stop_may_be_one_string(many: LLM) -> None:
+    assert many.generate("5?", thinking_budget=3, stop="5").answer == "so "
 
 
-@pytest.mark.parametrize(
-    ("stop", "answer", "end"),
-    [
-        (("stop:",), "so, ", "string"),
-        (("and", " m"), "so, stop: ", "string"),
-        (("never",), "so, stop: and more, sto", "stop"),
-        (("sto!",), "so, stop: and more, sto", "stop"),
-        (("so",), "", "string"),
-    ],
-)
-def test_a_stop_string_ends_the_answer_and_no_thought(stop: tuple[str, ...], answer: str, end: str) -> None:
-    """It does not stand in the text, streamed or not, and what only looked like one is not lost."""
-    heard: list[tuple[Bucket, str]] = []
-    script = ScriptedEngine(LONG, profile="plain")
-    listen = lambda bucket, text: heard.append((bucket, text))  # noqa: E731
-    found = asyncio.run(llm.ask(script, "why?", GenerationOptions(thinking_budget=9, stop=stop), listen))
-    assert (found.thinking, found.answer, found.end) == ("stop: bec", answer, end)
-    assert "".join(text for bucket, text in heard if bucket is Bucket.ANSWER) == answer
+def test_a_prompt_that_does_not_fit_is_named_by_its_place() -> None:
+    with LLM.of(ScriptedEngine(MANY, profile="plain", max_model_len=40)) as made:
+        with pytest.raises(UserError, match=r"^prompt 1: prompt: got 50 ids|^prompt 1: prompt: got 50 tokens"):
+            made.generate(["1?", "x" * 50, "2?"], thinking_budget=3, max_answer_tokens=3)
+        with pytest.raises(UserError, match=r"^prompt: got 50"):
+            made.generate("x" * 50)
+        assert made.generate("1?", thinking_budget=1, max_answer_tokens=3).answer == "so "
 
 
-def test_an_empty_stop_string_is_refused() -> None:
-    with pytest.raises(UserError, match="stop string"):
-        reply(GenerationOptions(stop=("",)))
+def test_closing_ends_the_thread_and_a_closed_one_refuses() -> None:
+    def threads() -> int:
+        return sum(thread.name == "z1-llm" for thread in threading.enumerate())
+
+    made = LLM.of(ScriptedEngine(MANY, profile="plain"))
+    assert threads() == 1
+    made.close()
+    made.close()
+    assert threads() == 0
+    with pytest.raises(UserError, match="closed"):
+        made.generate("1?")
+    LLM.of(ScriptedEngine(MANY, profile="plain"))
+    gc.collect()
+    assert threads() == 0
 
 
-WRONG = [{"window": -1}, {"answer": 0}, {"deadline": -1.0}, {"temperature": -0.1}, {"top_p": 0.0}, {"top_k": -1}]
+def test_the_shipped_model_answers_a_batch() -> None:
+    with z1.LLM(max_num_seqs=4, max_model_len=512) as made:
+        one, two = made.generate(["print(3 + 4)", "x = 2\nx = x + 3\nprint(x)"], thinking_budget=64)
+    assert one.model == "z1-tiny" and one.answer and two.answer
+    assert one.ledger.thought <= 64
 
 
-@pytest.mark.parametrize("wrong", WRONG)
-def test_options_that_make_no_sense_are_refused_before_anything_is_loaded(wrong: dict[str, float]) -> None:
-    with pytest.raises(UserError, match=next(iter(wrong))):
-        GenerationOptions(**wrong)  # type: ignore[arg-type]
-
-
-def test_the_shipped_model_refuses_what_it_cannot_know() -> None:
-    tiny = ScriptedEngine(SCRIPT, profile="z1-tiny")
-    with pytest.raises(UserError, match="z1 think --model"):
-        asyncio.run(llm.ask(tiny, "why?", GenerationOptions()))
-
-
-def test_z1_think_is_the_verb_and_the_package() -> None:
-    found = z1.think("print(3 + 4)", window=64)
-    assert isinstance(found, Reply)
-    assert found.model == "z1-tiny"
-    assert Window(1, 1, (1,), frozenset()).thinking_budget == 1
-    assert vars(z1.think)["Window"] is Window
-
-
-def test_z1_think_works_where_a_loop_is_running() -> None:
-    async def notebook() -> Reply:
-        return z1.think("print(3 + 4)", window=0)
-
-    assert asyncio.run(notebook()).ledger.thought == 0
+def test_every_public_name_is_there_and_no_other() -> None:
+    assert all(getattr(z1, name) is not None for name in z1.__all__)
+    assert set(z1.__all__) <= set(dir(z1))
+    assert z1.__version__.count(".") == 2
+    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
+        _ = z1.nothing
+    assert shipped().name == "z1-tiny"

@@ -9,8 +9,8 @@ from tokenizers import Tokenizer
 from transformers import Qwen2Config, Qwen2ForCausalLM
 
 from z1.errors import UserError
-from z1.llm import shipped
 from z1.model_files import family, load_model, names
+from z1.models import shipped
 
 
 @pytest.mark.parametrize(

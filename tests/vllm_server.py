@@ -19,7 +19,7 @@ import pytest
 import z1
 from bench.thinking.resident import SETTINGS
 from z1.engines.vllm_params import flags
-from z1.llm import shipped
+from z1.models import shipped
 
 QUIET = {
     **SETTINGS,

@@ -1,34 +1,55 @@
-"""z1 lets a language model think only as long as the problem needs, and proves what the thinking bought.
+"""z1 caps and measures reasoning: generation with a thinking budget, and what the thinking bought.
 
     import z1
-    reply = z1.think("What does this program print?\\nprint(3 + 4)\\n", window=64)
+
+    with z1.LLM() as llm:                                   # z1-tiny, which is in the package
+        reply = llm.generate("print(3 + 4)", thinking_budget=64)
     print(reply.answer, reply.ledger.thought, reply.shift)
 
-Importing z1 loads nothing heavy. `z1.think` is both the heart of the project (a package, see `z1/think/`) and its first
-verb: calling it asks a model.
+Importing z1 loads nothing heavy; the names below are loaded when they are used.
 """
 
 from __future__ import annotations
 
-from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from z1.llm import think as think
-else:
-    from z1 import think
+    from z1.generation import GenerationOptions, Reply, ReplyDelta
+    from z1.llm import LLM, ReplyStream
+    from z1.think import Bucket, Ledger, Window
+
+    __version__: str
+
+_MODULES = {
+    **dict.fromkeys(["LLM", "ReplyStream"], "z1.llm"),
+    **dict.fromkeys(["GenerationOptions", "Reply", "ReplyDelta"], "z1.generation"),
+    **dict.fromkeys(["Bucket", "Ledger", "Window"], "z1.think"),
+}
+
+__all__ = [
+    "LLM",
+    "Bucket",
+    "GenerationOptions",
+    "Ledger",
+    "Reply",
+    "ReplyDelta",
+    "ReplyStream",
+    "Window",
+    "__version__",
+]
 
 
-class _Verb(ModuleType):
-    """The package `z1.think`, callable as the verb: see `z1.llm.think` for its arguments and result."""
+def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        from importlib.metadata import version
 
-    def __call__(self, *arguments: Any, **options: Any) -> Any:
-        from z1.llm import think as ask_once
+        return version("z1")
+    if name in _MODULES:
+        from importlib import import_module
 
-        return ask_once(*arguments, **options)
+        return getattr(import_module(_MODULES[name]), name)
+    raise AttributeError(f"module 'z1' has no attribute {name!r}")
 
 
-if not TYPE_CHECKING:
-    think.__class__ = _Verb
-
-__all__ = ["think"]
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])

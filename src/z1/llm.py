@@ -1,208 +1,237 @@
-"""How does one prompt become one reply?
+"""The Python API: `LLM` loads a model once and generates replies with a thinking budget.
 
-The same few steps for the command line and for Python: render the prompt, open a session, drive a window over it, and
-say in words and numbers what happened.
+    with z1.LLM("Qwen/Qwen3-8B") as llm:
+        reply = llm.generate("How many primes are below 60?", thinking_budget=512)
+        replies = llm.generate(questions, thinking_budget=512)     # a list is generated as one batch
+        print(reply.answer, reply.ledger.thought, reply.shift)
+
+`LLM` runs an engine in a background thread, so it works in scripts, in notebooks and inside a running event loop.
+`z1.generation` has the options, the reply, and the coroutine for code that has an engine of its own.
 """
 
 from __future__ import annotations
 
 import asyncio
-import time
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from importlib.resources import files
+import threading
+import weakref
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping, Sequence
+from concurrent.futures import Future
 from pathlib import Path
-from typing import Any
+from queue import SimpleQueue
+from typing import Any, Self, TypeVar, Unpack, overload
 
-from z1 import profiles, synthetic
-from z1.engines import DriverOptions, Engine, Sampling, drive
+from z1.engines import Engine
 from z1.errors import UserError
-from z1.think import Bucket, Flow, Ledger
-from z1.think.answer_detector import overlap
+from z1.generation import (
+    GenerationOptions,
+    GenerationSettings,
+    Message,
+    Reply,
+    ReplyDelta,
+    TextListener,
+    generate_reply,
+)
+from z1.models import shipped
+from z1.think import Bucket
 
-SHIPPED, LONG = "z1-tiny", "long-tiny"
-"""The model that z1 ships, and beside it, to compare with, the one that was taught to think at length."""
+PARTS = {Bucket.THOUGHT: "thinking", Bucket.CLOSE: "thinking", Bucket.HINT: "hint", Bucket.ANSWER: "answer"}
 
-ANSWER = 512
-"""Ids that an answer may take where nothing is said, or a quarter of the context where that is less."""
-
-Listener = Callable[[Bucket, str], None]
-"""Told each piece of text with the bucket that it stands in."""
+T = TypeVar("T")
 
 
-@dataclass(frozen=True, slots=True)
-class GenerationOptions:
-    """What the asker chose; None leaves the choice to z1. `thinking_budget` and `max_answer_tokens` in ids, `deadline`
-    in seconds.
+class ReplyStream:
+    """A reply that is being generated: iterate with `for` or `async for` over its `ReplyDelta`s.
 
-    `stop` are strings that end the answer, and do not stand in it; in a thought they end nothing.
+    Generation starts with the iteration. Leaving the loop early cancels it. `reply` is the whole reply once the
+    iteration is finished, None before.
     """
 
-    thinking_budget: int | None = None
-    max_answer_tokens: int | None = None
-    deadline: float | None = None
-    temperature: float = 0.0
-    seed: int = 0
-    top_p: float = 1.0
-    top_k: int = 0
-    stop: tuple[str, ...] = ()
+    def __init__(self, start: Callable[[TextListener], Future[Reply]]) -> None:
+        self._start = start
+        self.reply: Reply | None = None
 
-    def __post_init__(self) -> None:
-        if self.thinking_budget is not None and self.thinking_budget < 0:
-            raise UserError(
-                "window", self.thinking_budget, "give 0 (answer at once) or more, or leave it out to think freely"
-            )
-        if self.max_answer_tokens is not None and self.max_answer_tokens < 1:
-            raise UserError("answer allowance", self.max_answer_tokens, "give 1 or more")
-        if self.deadline is not None and self.deadline < 0:
-            raise UserError("deadline", self.deadline, "give seconds, 0 or more")
-        if self.temperature < 0:
-            raise UserError("temperature", self.temperature, "give 0 (greedy) or more")
-        if not 0 < self.top_p <= 1:
-            raise UserError("top_p", self.top_p, "give a share above 0, at most 1 (which leaves every id in)")
-        if self.top_k < 0:
-            raise UserError("top_k", self.top_k, "give how many ids to leave in, or 0 for all")
+    def __iter__(self) -> Iterator[ReplyDelta]:
+        queue: SimpleQueue[ReplyDelta | None] = SimpleQueue()
+        future = self._begin(queue.put)
+        try:
+            while (delta := queue.get()) is not None:
+                yield delta
+            self.reply = future.result()
+        finally:
+            future.cancel()
 
+    async def __aiter__(self) -> AsyncIterator[ReplyDelta]:
+        loop, queue = asyncio.get_running_loop(), asyncio.Queue[ReplyDelta | None]()
+        future = self._begin(lambda delta: loop.call_soon_threadsafe(queue.put_nowait, delta))
+        try:
+            while (delta := await queue.get()) is not None:
+                yield delta
+            self.reply = future.result()
+        finally:
+            future.cancel()
 
-@dataclass(frozen=True, slots=True)
-class Reply:
-    """A reply in its parts. `ledger` counts ids; `shift` says why thinking stopped, `end` how the reply ended."""
+    def _begin(self, put: Callable[[ReplyDelta | None], object]) -> Future[Reply]:
+        def on_text(bucket: Bucket, text: str) -> None:
+            put(ReplyDelta(PARTS[bucket], text))
 
-    thinking: str
-    hint: str
-    answer: str
-    ledger: Ledger
-    shift: str
-    end: str
-    seconds: float
-    model: str
-
-    @property
-    def text(self) -> str:
-        """The whole reply."""
-        return self.thinking + self.hint + self.answer
-
-    def as_json(self) -> dict[str, Any]:
-        """Plain values, ready for `json.dumps`."""
-        ledger = {
-            bucket: getattr(self.ledger, bucket) for bucket in ("thought", "close", "hint", "answer", "stop", "probe")
-        }
-        parts = {"model": self.model, "thought": self.thinking, "hint": self.hint, "answer": self.answer}
-        return {**parts, "ledger": ledger, "shift": self.shift, "end": self.end, "seconds": round(self.seconds, 3)}
+        future = self._start(on_text)
+        future.add_done_callback(lambda _: put(None))
+        return future
 
 
-async def ask(engine: Engine, prompt: str, options: GenerationOptions, listen: Listener | None = None) -> Reply:
-    """One reply of `engine` to `prompt`. Raises UserError where the prompt does not fit, or the model cannot know
-    it.
-    """
-    began = time.monotonic()
-    profile, tokenizer = profiles.profile(engine.profile), engine.tokenizer
-    if profile.name == SHIPPED:
-        prompt = speaks(prompt)
-    draws = {name: getattr(options, name) for name in ("temperature", "top_p", "top_k", "seed")}
-    sampling = Sampling(profiles.stop_ids(tokenizer, profile), **draws)
-    session = await engine.open(profiles.prompt_ids(tokenizer, profile, prompt), sampling)
-    try:
-        answer = (
-            options.max_answer_tokens
-            if options.max_answer_tokens is not None
-            else max(1, min(ANSWER, session.free_tokens // 4))
-        )
-        window = profiles.window(tokenizer, profile, options.thinking_budget, answer)
-        detector = profiles.detector(tokenizer, profile)
-        strings = profiles.stop_strings(tokenizer, options.stop)
-        flow = Flow(window, session.free_tokens, detects=detector is not None, strings=strings)
-        pieces = _Pieces(tokenizer, listen, options.stop) if listen else None
-        how = DriverOptions(detector, 1 if listen else None, options.deadline, pieces.came if pieces else None)
-        await drive(flow, session, how)
-    finally:
-        await session.close()
-    if pieces is not None:
-        pieces.end()
-    return _reply(flow, engine, options.stop, time.monotonic() - began)
+class LLM:
+    """A model that generates with a thinking budget. Close it, or use it as a context manager.
 
+    `model` is a model folder or a hub id; z1-tiny, which is in the package, by default. `profile` names the model's
+    family (a row of `z1.profiles.PROFILES`) where it cannot be detected. Up to `max_num_seqs` replies are generated at
+    once, each with a context of at most `max_model_len` tokens. With `deterministic`, greedy replies do not depend on
+    what else is generated (bit for bit on one kind of CPU). `LLM.of` takes an engine instead of a model.
 
-def think(
-    prompt: str,
-    model: str | Path | None = None,
-    window: int | None = None,
-    *,
-    profile: str | None = None,
-    **options: Any,
-) -> Reply:
-    """Think about `prompt` for at most `window` ids (None: freely) and answer.
-
-    `model` is a model folder or a hub id, the shipped z1-tiny where nothing is said; further `options` are the fields
-    of `GenerationOptions`. Also works where an event loop is running, such as in a notebook.
-    """
-    from z1.engines.local.engine import load
-
-    async def run() -> Reply:
-        async with load(model or shipped(), profile=profile) as engine:
-            return await ask(engine, prompt, GenerationOptions(thinking_budget=window, **options))
-
-    with ThreadPoolExecutor(1) as thread:
-        return thread.submit(asyncio.run, run()).result()
-
-
-def shipped(name: str = SHIPPED) -> Path:
-    """The folder of a model that z1 ships: its own, or `LONG`, which was taught to think at length."""
-    return Path(str(files("z1") / "models" / name))
-
-
-class _Pieces:
-    """Turns ids into text as they come.
-
-    A character that is not whole yet waits for its rest, and so does what may become a stop string in the answer.
+    Raises UserError for a model that cannot be loaded.
     """
 
-    def __init__(self, tokenizer: profiles.Tokenizer, listen: Listener, strings: tuple[str, ...]) -> None:
-        self._tokenizer, self._listen, self._strings = tokenizer, listen, strings
-        self._bucket: Bucket | None = None
-        self._ids: list[int] = []
-        self._said = 0
+    def __init__(
+        self,
+        model: str | Path | None = None,
+        *,
+        profile: str | None = None,
+        max_num_seqs: int = 64,
+        max_model_len: int = 4096,
+        deterministic: bool = False,
+    ) -> None:
+        from z1.engines.local.engine import LocalSettings, load
 
-    def came(self, bucket: Bucket, ids: tuple[int, ...]) -> None:
-        if bucket is not self._bucket:
-            self.end()
-            self._bucket, self._ids, self._said = bucket, [], 0
-        self._ids += ids
-        text = profiles.text_of(self._tokenizer, self._ids)
-        if bucket is Bucket.STOP or text.endswith("\ufffd"):
-            return
-        whole = profiles.before(text, self._strings) if bucket is Bucket.ANSWER else text
-        if whole == text and bucket is Bucket.ANSWER:
-            whole = text[: len(text) - max((overlap(text, string) for string in self._strings), default=0)]
-        self._say(bucket, whole)
+        settings = LocalSettings(max_num_seqs, max_model_len, deterministic)
+        self._run_engine(load(model or shipped(), settings, profile), max_num_seqs)
 
-    def end(self) -> None:
-        """Say what waited for more, now that nothing more comes."""
-        if self._bucket is Bucket.ANSWER and self._strings:
-            self._say(Bucket.ANSWER, profiles.before(profiles.text_of(self._tokenizer, self._ids), self._strings))
+    @classmethod
+    def of(cls, engine: Engine, max_num_seqs: int = 64) -> Self:
+        """An LLM on an engine that is not entered yet: a remote server, vLLM in process, a scripted model."""
+        made = cls.__new__(cls)
+        made._run_engine(engine, max_num_seqs)
+        return made
 
-    def _say(self, bucket: Bucket, text: str) -> None:
-        if len(text) > self._said:
-            self._listen(bucket, text[self._said :])
-            self._said = len(text)
+    def _run_engine(self, engine: Engine, max_num_seqs: int) -> None:
+        self.engine = engine
+        self._loop = asyncio.new_event_loop()
+        self._slots = asyncio.Semaphore(max_num_seqs)
+        thread = threading.Thread(target=self._loop.run_forever, name="z1-llm", daemon=True)
+        thread.start()
+        self._close = weakref.finalize(self, _shut_down, engine, self._loop, thread)
+        try:
+            self._submit(engine.__aenter__()).result()
+        except BaseException:
+            self._close()
+            raise
+
+    def close(self) -> None:
+        """Stop the engine and free its memory. Closing twice has no effect."""
+        self._close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    @overload  # a string is also a sequence of strings: this signature comes first
+    def generate(self, prompts: str, **settings: Unpack[GenerationSettings]) -> Reply: ...  # type: ignore[overload-overlap]
+    @overload
+    def generate(self, prompts: Sequence[str], **settings: Unpack[GenerationSettings]) -> list[Reply]: ...
+    def generate(self, prompts: str | Sequence[str], **settings: Unpack[GenerationSettings]) -> Reply | list[Reply]:
+        """Reply to one prompt, or to many as one batch, in their order.
+
+        Each prompt is a user message; the model's chat template is applied. The settings are the fields of
+        `GenerationOptions`. Raises UserError for a prompt that does not fit, EngineFault where the engine fails.
+        """
+        return self._wait(self._replies(_conversations(prompts), GenerationOptions.of(**settings)), prompts)
+
+    @overload
+    def chat(self, messages: Sequence[Message], **settings: Unpack[GenerationSettings]) -> Reply: ...
+    @overload
+    def chat(self, messages: Sequence[Sequence[Message]], **settings: Unpack[GenerationSettings]) -> list[Reply]: ...
+    def chat(
+        self, messages: Sequence[Message] | Sequence[Sequence[Message]], **settings: Unpack[GenerationSettings]
+    ) -> Reply | list[Reply]:
+        """Reply to one conversation, or to many as one batch. A message has the keys `role` and `content`."""
+        return self._wait(self._replies(_conversations(messages), GenerationOptions.of(**settings)), messages)
+
+    async def agenerate(
+        self, prompts: str | Sequence[str], **settings: Unpack[GenerationSettings]
+    ) -> Reply | list[Reply]:
+        """As `generate`, awaited from the caller's event loop."""
+        work = self._replies(_conversations(prompts), GenerationOptions.of(**settings))
+        return _same_shape(await asyncio.wrap_future(self._submit(work)), prompts)
+
+    async def achat(
+        self, messages: Sequence[Message] | Sequence[Sequence[Message]], **settings: Unpack[GenerationSettings]
+    ) -> Reply | list[Reply]:
+        """As `chat`, awaited from the caller's event loop."""
+        work = self._replies(_conversations(messages), GenerationOptions.of(**settings))
+        return _same_shape(await asyncio.wrap_future(self._submit(work)), messages)
+
+    def stream(self, prompt: str | Sequence[Message], **settings: Unpack[GenerationSettings]) -> ReplyStream:
+        """The reply to one prompt or one conversation, as it is generated."""
+        (conversation,) = _conversations(prompt)
+        options = GenerationOptions.of(**settings)
+        return ReplyStream(lambda on_text: self._submit(self._reply(conversation, options, on_text)))
+
+    async def _replies(self, conversations: Sequence[Sequence[Message]], options: GenerationOptions) -> list[Reply]:
+        async def numbered(number: int, conversation: Sequence[Message]) -> Reply:
+            try:
+                return await self._reply(conversation, options)
+            except UserError as error:
+                if len(conversations) == 1:
+                    raise
+                raise UserError(f"prompt {number}: {error.what}", error.got, error.do) from None
+
+        try:
+            async with asyncio.TaskGroup() as group:
+                tasks = [group.create_task(numbered(n, one)) for n, one in enumerate(conversations)]
+        except ExceptionGroup as failed:
+            raise failed.exceptions[0] from None
+        return [task.result() for task in tasks]
+
+    async def _reply(
+        self, conversation: Sequence[Message], options: GenerationOptions, on_text: TextListener | None = None
+    ) -> Reply:
+        async with self._slots:
+            return await generate_reply(self.engine, conversation, options, on_text)
+
+    def _submit(self, work: Coroutine[Any, Any, T]) -> Future[T]:
+        if not self._close.alive:
+            work.close()
+            raise UserError("LLM", "one that is closed", "load the model again")
+        return asyncio.run_coroutine_threadsafe(work, self._loop)
+
+    def _wait(self, work: Coroutine[Any, Any, list[Reply]], given: object) -> Reply | list[Reply]:
+        future = self._submit(work)
+        try:
+            return _same_shape(future.result(), given)
+        finally:
+            future.cancel()  # Ctrl-C stops what is under way; no effect on a finished future
 
 
-def speaks(prompt: str) -> str:
-    """`prompt` as the shipped model wants to hear it. Raises UserError for what it cannot know."""
-    if not prompt.strip():
-        return prompt  # the renderer refuses it in better words
-    question = synthetic.recognise(prompt)
-    if question is None:
-        do = 'ask what a small program prints, or name another model: z1 think --model Qwen/Qwen2.5-7B-Instruct "..."'
-        raise UserError(f"{SHIPPED} knows small Python programs only", repr(prompt[:40]), do)
-    return question
+def _shut_down(engine: Engine, loop: asyncio.AbstractEventLoop, thread: threading.Thread) -> None:
+    asyncio.run_coroutine_threadsafe(engine.__aexit__(None, None, None), loop).result()
+    loop.call_soon_threadsafe(loop.stop)
+    thread.join()
+    loop.close()
 
 
-def _reply(flow: Flow, engine: Engine, strings: tuple[str, ...], seconds: float) -> Reply:
-    texts = dict.fromkeys(Bucket, "")
-    for span in flow.spans():
-        texts[span.bucket] += profiles.text_of(engine.tokenizer, flow.token_ids[span.start : span.end])
-    thought = texts[Bucket.THOUGHT] + texts[Bucket.CLOSE]
-    shift, end = flow.shifted.value if flow.shifted else "", flow.end.value if flow.end else ""
-    answer = profiles.before(texts[Bucket.ANSWER], strings)
-    return Reply(thought, texts[Bucket.HINT], answer, flow.ledger(), shift, end, seconds, engine.name)
+def _conversations(given: Any) -> list[list[Message]]:
+    """One conversation for each prompt or list of messages in `given`."""
+    if isinstance(given, str):
+        return [[{"role": "user", "content": given}]]
+    if _is_conversation(given):
+        return [list(given)]
+    return [conversation for one in given for conversation in _conversations(one)]
+
+
+def _same_shape(replies: list[Reply], given: Any) -> Reply | list[Reply]:
+    """One reply for one prompt or conversation, a list for many."""
+    return replies[0] if isinstance(given, str) or _is_conversation(given) else replies
+
+
+def _is_conversation(given: Any) -> bool:
+    return bool(given) and all(isinstance(one, Mapping) for one in given)

@@ -17,7 +17,7 @@ from z1 import dataset_io
 from z1.cli import curate
 from z1.curate.known_datasets import CATALOGUE
 from z1.errors import UserError
-from z1.llm import shipped
+from z1.models import shipped
 from z1.runs import hash_file
 
 

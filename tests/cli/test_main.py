@@ -11,7 +11,7 @@ import pytest
 
 from tests import stories
 from z1.cli import main
-from z1.llm import shipped
+from z1.models import shipped
 
 
 def one_line(done: object, status: int = 2) -> str:

@@ -19,7 +19,7 @@ from z1.curate.known_datasets import resolved
 from z1.curate.plan import CuratePlan
 from z1.curate.teacher_log import TeacherReplies, TeacherReply
 from z1.errors import UserError
-from z1.llm import shipped
+from z1.models import shipped
 
 REAL = Path(__file__).parents[2].parent / "shared" / "data" / "kodcode_demo.jsonl.gz"
 

@@ -14,7 +14,7 @@ from z1.curate.measure import measure as take
 from z1.curate.plan import CuratePlan
 from z1.curate.sources import Candidate
 from z1.grading import Grade, Verdict
-from z1.llm import shipped
+from z1.models import shipped
 
 
 def wanted(**tables: Any) -> MeasureSettings:

@@ -16,7 +16,7 @@ from z1.curate.parallel import Function
 from z1.curate.plan import CuratePlan
 from z1.curate.sources import Candidate
 from z1.grading import Grade, Verdict
-from z1.llm import shipped
+from z1.models import shipped
 
 BLOCK = [Candidate(f"c{n}", "p", "?", "x = 1\n" * n) for n in range(1, 5)]
 

@@ -12,7 +12,7 @@ from z1.cli import curate as cli_curate
 from z1.curate.builder import DATASET
 from z1.curate.shard import Shard, parse
 from z1.errors import UserError
-from z1.llm import shipped
+from z1.models import shipped
 
 PLAN = f"""
 name = "x"

@@ -9,7 +9,7 @@ from tokenizers import Tokenizer
 
 from z1.curate.tokens import BATCH, TokenCounter
 from z1.errors import UserError
-from z1.llm import shipped
+from z1.models import shipped
 
 TEXTS = ["", "print(3 + 4)", "é\ud83d\ude00".encode("utf-16", "surrogatepass").decode("utf-16"), "print(3 + 4)"]
 

@@ -22,7 +22,8 @@ from z1.engines.local import engine as local
 from z1.engines.remote import RemoteEngine
 from z1.engines.scripted import Characters, Script, ScriptedEngine
 from z1.errors import EngineFault, UserError
-from z1.llm import GenerationOptions, ask, shipped
+from z1.generation import GenerationOptions, generate_reply
+from z1.models import shipped
 
 PROMPT = [ord(letter) for letter in "what is it?"]
 
@@ -66,7 +67,7 @@ def test_a_reply_ends_where_the_upstream_ends_it(ids: bool) -> None:
 
     async def asked(engine: RemoteEngine) -> tuple[str, str, int]:
         engine.profile = "plain"
-        reply = await ask(engine, "hi", GenerationOptions(max_answer_tokens=20))
+        reply = await generate_reply(engine, "hi", GenerationOptions(max_answer_tokens=20))
         return reply.text, reply.end, reply.ledger.stop
 
     assert with_engine(Upstream(script, ids=ids), asked) == ("well\n\nIt is 4.", "stop", 1)
@@ -241,7 +242,7 @@ def test_a_window_through_a_second_z1_is_that_of_the_model_behind_it() -> None:
 
     async def replies(engine: Engine) -> list[Any]:
         async with engine:
-            return [replace(await ask(engine, "print(3 + 4)", options), seconds=0) for options in asked]
+            return [replace(await generate_reply(engine, "print(3 + 4)", options), seconds=0) for options in asked]
 
     async def bound(engine: Engine) -> None:
         async with engine:

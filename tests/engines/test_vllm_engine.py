@@ -23,7 +23,8 @@ from z1.engines.local import engine as here
 from z1.engines.scripted import Characters
 from z1.engines.vllm_engine import VllmEngine, VllmSession, VllmSettings
 from z1.errors import EngineFault, UserError
-from z1.llm import GenerationOptions, ask, shipped
+from z1.generation import GenerationOptions, generate_reply
+from z1.models import shipped
 
 needs_vllm = pytest.mark.skipif(find_spec("vllm") is None, reason="needs vLLM in the environment that runs the tests")
 
@@ -161,7 +162,10 @@ def test_every_law_holds_and_replies_are_those_of_the_local_engine() -> None:
                 await law(engine, PROMPT)
             local = here.load(shipped(), here.LocalSettings(max_num_seqs=2, max_model_len=512, deterministic=True))
             for options in asked:
-                got, wanted = await ask(engine, question, options), await ask(local, question, options)
+                got, wanted = (
+                    await generate_reply(engine, question, options),
+                    await generate_reply(local, question, options),
+                )
                 assert (got.text, got.ledger, got.end, got.shift) == (
                     wanted.text,
                     wanted.ledger,

@@ -24,7 +24,8 @@ from tests.serve.conftest import Served, serving
 from tests.serve.scripts import FORCED, PREFIX, THOUGHT
 from z1 import profiles
 from z1.engines.local.engine import LocalSettings, load
-from z1.llm import shipped, speaks
+from z1.generation import builtin_question
+from z1.models import shipped
 from z1.serve.api.request_parser import RequestDefaults
 
 PROGRAM: Any = {"role": "user", "content": "a = 3\nb = a + 4\na = 1\nb = b + a\nprint(b)"}
@@ -34,7 +35,7 @@ PROGRAM: Any = {"role": "user", "content": "a = 3\nb = a + 4\na = 1\nb = b + a\n
 def tiny() -> Iterator[Served]:
     # deterministic, so that a streamed and a whole reply are the same
     settings = LocalSettings(max_num_seqs=8, max_model_len=512, deterministic=True)
-    with serving(load(shipped(), settings), RequestDefaults(temperature=0.0, format_question=speaks)) as one:
+    with serving(load(shipped(), settings), RequestDefaults(temperature=0.0, format_question=builtin_question)) as one:
         yield one
 
 

@@ -18,7 +18,7 @@ import z1
 from z1 import profiles, synthetic
 from z1.engines import DriverOptions, Sampling, drive
 from z1.engines.local.engine import LocalEngine, LocalSettings, load
-from z1.llm import shipped
+from z1.models import shipped
 from z1.think import End, Flow, Shift, Window
 
 pytestmark = pytest.mark.timeout(1500)  # the first waits for the server

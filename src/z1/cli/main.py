@@ -78,7 +78,7 @@ def think(
 ) -> None:
     """Think about one prompt, inside a window, and show thought, hint and answer apart."""
     from z1.cli import think as cli_think
-    from z1.llm import GenerationOptions
+    from z1.generation import GenerationOptions
 
     options = GenerationOptions(window, answer, deadline, temperature, seed, top_p, top_k, tuple(stop or ()))
     cli_think.think(cli_think.read(prompt), model, profile, options, as_json=as_json)

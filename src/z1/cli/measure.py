@@ -22,7 +22,7 @@ from z1.evaluate.calibrate import Calibration, calibrate
 from z1.evaluate.exit_savings import early_exit, grid
 from z1.evaluate.intervals import Interval
 from z1.evaluate.replay import ReplaySavings, requests, savings, traffic
-from z1.llm import shipped
+from z1.models import shipped
 
 STABLE = (2, 3, 4, 6)
 """Equal answers after which an early exit is tried."""

@@ -18,7 +18,8 @@ from z1 import benchmarks, comparison, pipeline, report, runs
 from z1 import recipe as recipes
 from z1 import study as studies
 from z1.cli import train
-from z1.llm import LONG, SHIPPED, GenerationOptions, shipped
+from z1.generation import GenerationOptions
+from z1.models import LONG, SHIPPED, shipped
 from z1.recipe import EvaluateSettings, Recipe
 from z1.synthetic import tracer
 
@@ -60,7 +61,7 @@ def preflight(path: Path, folder: Path, processes: int | None) -> None:
 
 
 def watching() -> AbstractContextManager[pipeline.Watcher]:
-    """Bars in the process that speaks, silence in others that train beside it."""
+    """Bars in the process that builtin_question, silence in others that train beside it."""
     return nullcontext(pipeline.Silent()) if pipeline.place()[0] else Bars()
 
 

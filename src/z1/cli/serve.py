@@ -20,7 +20,8 @@ import typer
 from z1 import profiles
 from z1.engines import Engine
 from z1.errors import UserError
-from z1.llm import SHIPPED, shipped, speaks
+from z1.generation import builtin_question
+from z1.models import SHIPPED, shipped
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +66,7 @@ def serve(
         raise UserError("engine", what.engine, f"choose one of {', '.join(ENGINES)}")
     table: dict[str, Any] = {} if efforts is None else {"reasoning_effort_map": read_efforts(efforts)}
     engine = ENGINES[what.engine](what)
-    question = speaks if engine.profile == SHIPPED and what.engine != "scripted" else str
+    question = builtin_question if engine.profile == SHIPPED and what.engine != "scripted" else str
     desk = ChatService(engine, RequestDefaults(**manners, **table, format_question=question), ServerLimits(**limits))
     app = make_app(desk, how.api_key, log_prompts=how.log_prompts)
     if how.chat:

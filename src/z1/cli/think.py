@@ -13,7 +13,8 @@ from pathlib import Path
 from rich.console import Console
 
 from z1.errors import UserError
-from z1.llm import GenerationOptions, Reply, ask, shipped
+from z1.generation import GenerationOptions, Reply, generate_reply
+from z1.models import shipped
 from z1.think import Bucket
 
 STYLES = {Bucket.THOUGHT: "dim", Bucket.CLOSE: "dim", Bucket.HINT: "bold yellow", Bucket.ANSWER: "bold green"}
@@ -55,7 +56,7 @@ def think(prompt: str, model: str | None, profile: str | None, options: Generati
 
     async def run() -> Reply:
         async with load(model or shipped(), profile=profile) as engine:
-            return await ask(engine, prompt, options, None if as_json else show.piece)
+            return await generate_reply(engine, prompt, options, None if as_json else show.piece)
 
     reply = asyncio.run(run())
     if as_json:

@@ -51,7 +51,8 @@ def test_transformers_loads_it_in_the_precision_that_it_says(made: Path) -> None
 
 def test_z1s_own_engine_loads_it_and_knows_how_to_speak_to_it(made: Path) -> None:
     assert load(made, LocalSettings(max_num_seqs=2)).profile == "z1-tiny"
-    reply = z1.think("print(1 + 1)", model=made, window=4, answer=4)
+    with z1.LLM(made) as llm:
+        reply = llm.generate("print(1 + 1)", thinking_budget=4, max_answer_tokens=4)
     assert reply.ledger.thought <= 4
 
 

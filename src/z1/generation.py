@@ -1,0 +1,217 @@
+"""One reply of an engine: options, the reply and its parts, and the coroutine that generates it.
+
+`z1.llm.LLM` is the Python API above it; the command line and the tests of engines use `generate_reply` directly.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple, Self, TypedDict, Unpack, cast
+
+from z1 import profiles, synthetic
+from z1.engines import DriverOptions, Engine, Sampling, drive
+from z1.errors import UserError
+from z1.models import SHIPPED
+from z1.think import Bucket, Flow, Ledger
+from z1.think.answer_detector import overlap
+
+ANSWER = 512
+"""Default `max_answer_tokens`; a quarter of the context where that is less."""
+
+UNLIMITED = -1
+"""The thinking budget that has no limit but the context."""
+
+Message = Mapping[str, str]
+"""One turn of a conversation: `role` and `content`."""
+
+TextListener = Callable[[Bucket, str], None]
+"""Called with each new piece of text and the bucket that its tokens are counted in."""
+
+
+class GenerationSettings(TypedDict, total=False):
+    """The keyword arguments of `LLM.generate`, `LLM.chat` and `LLM.stream`; see `GenerationOptions`."""
+
+    thinking_budget: int | None
+    max_answer_tokens: int | None
+    deadline: float | None
+    temperature: float
+    seed: int
+    top_p: float
+    top_k: int
+    stop: str | Sequence[str]
+
+
+@dataclass(frozen=True, slots=True)
+class GenerationOptions:
+    """How one reply is generated. Raises UserError for a value out of range.
+
+    `thinking_budget` is the maximum of thinking tokens: 0 answers at once, -1 or None is unlimited.
+    `max_answer_tokens` counts from the first token of the answer. After `deadline` seconds the thought is shifted to
+    its answer. `temperature` 0 is greedy. `stop` strings end the answer and are not part of it; they have no effect in
+    the thought.
+    """
+
+    thinking_budget: int | None = None
+    max_answer_tokens: int | None = None
+    deadline: float | None = None
+    temperature: float = 0.0
+    seed: int = 0
+    top_p: float = 1.0
+    top_k: int = 0
+    stop: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.thinking_budget is not None and self.thinking_budget < UNLIMITED:
+            raise UserError(
+                "thinking_budget", self.thinking_budget, "give 0 (answer at once) or more, or -1 (unlimited)"
+            )
+        if self.max_answer_tokens is not None and self.max_answer_tokens < 1:
+            raise UserError("max_answer_tokens", self.max_answer_tokens, "give 1 or more")
+        if self.deadline is not None and self.deadline < 0:
+            raise UserError("deadline", self.deadline, "give seconds, 0 or more")
+        if self.temperature < 0:
+            raise UserError("temperature", self.temperature, "give 0 (greedy) or more")
+        if not 0 < self.top_p <= 1:
+            raise UserError("top_p", self.top_p, "give more than 0 and at most 1 (1 keeps every token)")
+        if self.top_k < 0:
+            raise UserError("top_k", self.top_k, "give the number of tokens to keep, or 0 for all")
+
+    @classmethod
+    def of(cls, **settings: Unpack[GenerationSettings]) -> Self:
+        """Options from keyword arguments; `stop` may be one string."""
+        stop = settings.pop("stop", ())
+        return cls(**cast(dict[str, Any], settings), stop=(stop,) if isinstance(stop, str) else tuple(stop))
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """One reply. `ledger` counts its tokens; `shift` is why thinking stopped, `end` how the reply ended.
+
+    `shift` is a value of `think.Shift` ("natural", "budget", "deadline", "context", ...), `end` one of `think.End`
+    ("stop", "cut", "string"). `seconds` is wall-clock time.
+    """
+
+    thinking: str
+    hint: str
+    answer: str
+    ledger: Ledger
+    shift: str
+    end: str
+    seconds: float
+    model: str
+
+    @property
+    def text(self) -> str:
+        """The whole reply: thinking, hint and answer."""
+        return self.thinking + self.hint + self.answer
+
+    def as_json(self) -> dict[str, Any]:
+        """Plain values, ready for `json.dumps`."""
+        buckets = ("thought", "close", "hint", "answer", "stop", "probe")
+        ledger = {bucket: getattr(self.ledger, bucket) for bucket in buckets}
+        texts = {"model": self.model, "thinking": self.thinking, "hint": self.hint, "answer": self.answer}
+        return {**texts, "ledger": ledger, "shift": self.shift, "end": self.end, "seconds": round(self.seconds, 3)}
+
+
+class ReplyDelta(NamedTuple):
+    """New text of a streamed reply; `part` is "thinking", "hint" or "answer"."""
+
+    part: str
+    text: str
+
+
+async def generate_reply(
+    engine: Engine,
+    prompt: str | Sequence[Message],
+    options: GenerationOptions = GenerationOptions(),
+    on_text: TextListener | None = None,
+) -> Reply:
+    """One reply of `engine`, which has been entered, to a prompt or a conversation; `on_text` gets the text as it is
+    generated.
+
+    Raises UserError for a prompt that does not fit the context or that the shipped model cannot know.
+    """
+    started = time.monotonic()
+    profile, tokenizer = profiles.profile(engine.profile), engine.tokenizer
+    messages = [{"role": "user", "content": prompt}] if isinstance(prompt, str) else [dict(one) for one in prompt]
+    if profile.name == SHIPPED:
+        messages[-1]["content"] = builtin_question(messages[-1]["content"])
+    chosen = {name: getattr(options, name) for name in ("temperature", "top_p", "top_k", "seed")}
+    sampling = Sampling(profiles.stop_ids(tokenizer, profile), **chosen)
+    session = await engine.open(profiles.prompt_ids(tokenizer, profile, messages), sampling)
+    try:
+        budget = None if options.thinking_budget == UNLIMITED else options.thinking_budget
+        answer = options.max_answer_tokens or max(1, min(ANSWER, session.free_tokens // 4))
+        window = profiles.window(tokenizer, profile, budget, answer)
+        detector = profiles.detector(tokenizer, profile)
+        strings = profiles.stop_strings(tokenizer, options.stop)
+        flow = Flow(window, session.free_tokens, detects=detector is not None, strings=strings)
+        text = _TextAssembler(tokenizer, on_text, options.stop) if on_text else None
+        driving = DriverOptions(detector, 1 if text else None, options.deadline, text.add if text else None)
+        await drive(flow, session, driving)
+    finally:
+        await session.close()
+    if text is not None:
+        text.finish()
+    return _reply(flow, engine, options.stop, time.monotonic() - started)
+
+
+def builtin_question(prompt: str) -> str:
+    """`prompt` in the form that the shipped model was trained on. Raises UserError for anything but a small program."""
+    if not prompt.strip():
+        return prompt  # refused with a better message when the prompt is rendered
+    question = synthetic.recognise(prompt)
+    if question is None:
+        do = 'ask what a small program prints, or name another model: z1 think --model Qwen/Qwen2.5-7B-Instruct "..."'
+        raise UserError(f"{SHIPPED} knows small Python programs only", repr(prompt[:40]), do)
+    return question
+
+
+class _TextAssembler:
+    """Turns tokens into text as they are generated.
+
+    An incomplete character is held back until it is complete, and so is text that may become a stop string.
+    """
+
+    def __init__(self, tokenizer: profiles.Tokenizer, on_text: TextListener, strings: tuple[str, ...]) -> None:
+        self._tokenizer, self._on_text, self._strings = tokenizer, on_text, strings
+        self._bucket: Bucket | None = None
+        self._token_ids: list[int] = []
+        self._emitted = 0
+
+    def add(self, bucket: Bucket, token_ids: tuple[int, ...]) -> None:
+        """New tokens of `bucket`."""
+        if bucket is not self._bucket:
+            self.finish()
+            self._bucket, self._token_ids, self._emitted = bucket, [], 0
+        self._token_ids += token_ids
+        text = profiles.text_of(self._tokenizer, self._token_ids)
+        if bucket is Bucket.STOP or text.endswith("\ufffd"):
+            return
+        complete = profiles.before(text, self._strings) if bucket is Bucket.ANSWER else text
+        if complete == text and bucket is Bucket.ANSWER:
+            complete = text[: len(text) - max((overlap(text, string) for string in self._strings), default=0)]
+        self._emit(bucket, complete)
+
+    def finish(self) -> None:
+        """Emit text that was held back for a stop string."""
+        if self._bucket is Bucket.ANSWER and self._strings:
+            text = profiles.text_of(self._tokenizer, self._token_ids)
+            self._emit(Bucket.ANSWER, profiles.before(text, self._strings))
+
+    def _emit(self, bucket: Bucket, text: str) -> None:
+        if len(text) > self._emitted:
+            self._on_text(bucket, text[self._emitted :])
+            self._emitted = len(text)
+
+
+def _reply(flow: Flow, engine: Engine, strings: tuple[str, ...], seconds: float) -> Reply:
+    texts = dict.fromkeys(Bucket, "")
+    for span in flow.spans():
+        texts[span.bucket] += profiles.text_of(engine.tokenizer, flow.token_ids[span.start : span.end])
+    thinking = texts[Bucket.THOUGHT] + texts[Bucket.CLOSE]
+    shift, end = flow.shifted.value if flow.shifted else "", flow.end.value if flow.end else ""
+    answer = profiles.before(texts[Bucket.ANSWER], strings)
+    return Reply(thinking, texts[Bucket.HINT], answer, flow.ledger(), shift, end, seconds, engine.name)
