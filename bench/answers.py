@@ -304,7 +304,7 @@ def main() -> None:
             f"| {name} | {rule['fires']} of {rule['trajectories']} | {percent(rule['saved'])} | "
             f"{percent(rule['lost'])} of {rule['right']} | {rule['won']} |"
         )
-    pool.close()
+    pool.close_all()
     print(json.dumps({"bench": "answers", "markers": found, "convergence": converged}))
 
 

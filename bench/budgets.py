@@ -29,7 +29,7 @@ from bench.thinking.turns import spread
 from z1 import profiles
 from z1.benchmarks.builtin import load
 from z1.evaluate.intervals import share
-from z1.grading.boxed import boxed
+from z1.grading.boxed import extract_boxed
 from z1.model_files import load_tokenizer
 from z1.models import shipped
 
@@ -74,7 +74,7 @@ def seen(tokenizer: Any, ids: list[int], hint: tuple[int, ...], answer: str) -> 
     begins = watch.feed(ids[:at]) if watch is not None else None
     interrupted = at is not None and begins is not None and begins < at
     thought = min(one for one in (at, begins, len(ids)) if one is not None)
-    right = boxed(text.removesuffix("<|im_end|>")) == answer
+    right = extract_boxed(text.removesuffix("<|im_end|>")) == answer
     return {"right": right, "forced": at is not None, "interrupted": interrupted, "thought": thought, "paid": len(ids)}
 
 

@@ -27,7 +27,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 from bench.thinking.models import SHAPES, make_model
 from bench.thinking.workloads import Sizes, uniform
 from z1 import profiles
-from z1.benchmarks import LoadOptions, benchmark
+from z1.benchmarks import LoadOptions, get_benchmark
 from z1.engines.local.engine import LocalEngine, LocalSettings
 from z1.engines.protocol import Sampling
 from z1.engines.scripted import Characters
@@ -43,7 +43,7 @@ def z1_tiny(count: int) -> tuple[Any, Prompts, frozenset[int]]:
     """The shipped model, programs that it has not seen, and its stop ids."""
     loaded = load_model(str(shipped()), None)
     profile = profiles.profile(loaded.profile)
-    problems = benchmark("world").load(count, 1, LoadOptions())
+    problems = get_benchmark("world").load(count, 1, LoadOptions())
     prompts = [profiles.prompt_ids(loaded.tokenizer, profile, problem.question) for problem in problems]
     return loaded.model, prompts, profiles.stop_ids(loaded.tokenizer, profile)
 

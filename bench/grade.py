@@ -83,8 +83,8 @@ def sandboxed(sandbox: Sandbox) -> Runner:
     """z1's own way."""
 
     def run(code: str, inputs: list[str]) -> list[str]:
-        with sandbox.room(Job("program", code)) as room:
-            return [outcome.out.decode() for outcome in room.runs(given.encode() for given in inputs)]
+        with sandbox.open_process(Job("program", code)) as process:
+            return [outcome.stdout.decode() for outcome in process.run_each(given.encode() for given in inputs)]
 
     return run
 

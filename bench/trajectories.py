@@ -79,7 +79,7 @@ def renamed(row: dict[str, Any], code: str) -> str:
 def passes(row: dict[str, Any], code: str, *, name: bool = False) -> bool:
     """Whether `code` passes; without `name` a second function keeps us from naming its only one."""
     whole = code if name else f"{code}\n\ndef _second(): pass\n"
-    return pytests.grade(pool.pytests(), whole, row["tests"], entry(row)).verdict is Verdict.RIGHT
+    return pytests.grade(pool.for_pytest(), whole, row["tests"], entry(row)).verdict is Verdict.RIGHT
 
 
 def cause(row: dict[str, Any], trace: str, published: bool) -> str:
@@ -136,7 +136,7 @@ def table(found: list[Judged]) -> str:
     for one in found:
         if one.published is not None and not one.agrees:
             sides = f"{'passed' if one.published else 'failed'}, {one.ours.verdict.value}"
-            groups.setdefault((sides, one.cause or one.ours.why[:80]), []).append(one.name)
+            groups.setdefault((sides, one.cause or one.ours.reason[:80]), []).append(one.name)
     ordered = sorted(groups.items(), key=lambda item: (-len(item[1]), item[0]))
     lines = [f"| {sides} | {why} | {len(names)} | {', '.join(names)} |" for (sides, why), names in ordered]
     return "\n".join(["| published, ours | cause | rows | which |", "|---|---|---|---|", *lines])
@@ -172,7 +172,7 @@ def main() -> None:
         found = run(20 if given.quick else 1, given.threads)
         print(f"## {name}\n\n{table(found)}\n", flush=True)
         result[name] = {**facts(found), "seconds": round(time.monotonic() - begun, 1)}
-    pool.close()
+    pool.close_all()
     print(json.dumps(result))
 
 

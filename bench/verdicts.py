@@ -78,8 +78,8 @@ def method(row: dict[str, Any]) -> str:
 def published(row: dict[str, Any], tests: list[tuple[Any, Any]]) -> Grade:
     """The published program of `row` on `tests`."""
     if row["starter_code"]:
-        return function_tests.grade(pool.programs(), row["code_list"][0], method(row), tests)
-    return stdio.grade(pool.programs(), row["code_list"][0], tests)
+        return function_tests.grade(pool.for_programs(), row["code_list"][0], method(row), tests)
+    return stdio.grade(pool.for_programs(), row["code_list"][0], tests)
 
 
 def samples(row: dict[str, Any]) -> list[tuple[Any, Any]]:
@@ -118,7 +118,7 @@ def leetcode() -> Iterator[Case]:
     for row in read("leetcode_train.jsonl.gz"):
         tests = unit_tests.asserts(row["test"], "check", f"check({row['entry_point']})")
         code = f"{row['prompt']}\n{row['completion']}"
-        yield Case(row["task_id"], lambda c=code, t=tests: unit_tests.grade(pool.tests(), c, t), Verdict.RIGHT)  # type: ignore[misc]
+        yield Case(row["task_id"], lambda c=code, t=tests: unit_tests.grade(pool.for_unit_tests(), c, t), Verdict.RIGHT)  # type: ignore[misc]
 
 
 def bcb() -> Iterator[Case]:
@@ -127,7 +127,7 @@ def bcb() -> Iterator[Case]:
     for problem, row in zip(problems, read("bcb_hard_instruct.json.gz"), strict=True):
         code = row["code_prompt"] + row["canonical_solution"]
         tests = bigcodebench.tests(problem)
-        yield Case(problem.id, lambda c=code, t=tests: unit_tests.grade(pool.libraries(), c, t), Verdict.RIGHT)  # type: ignore[misc]
+        yield Case(problem.id, lambda c=code, t=tests: unit_tests.grade(pool.for_libraries(), c, t), Verdict.RIGHT)  # type: ignore[misc]
 
 
 def heval() -> Iterator[Case]:
@@ -177,7 +177,7 @@ def measured(name: str, step: int, until: float, threads: int) -> dict[str, Any]
     done = graded(every[::step], until, threads)
     others = {case.name: grade for case, grade in done if grade.verdict is not case.wanted}
     for case, grade in sorted((c.name, g) for c, g in done if g.verdict is not c.wanted):
-        print(f"  {name:12} {case:24} {grade.verdict.value:8} {grade.why[:110]}")
+        print(f"  {name:12} {case:24} {grade.verdict.value:8} {grade.reason[:110]}")
     return {
         "cases": len(every),
         "graded": len(done),
@@ -202,7 +202,7 @@ def main() -> None:
         until = time.monotonic() + (30 / len(names) if given.quick else 36_000)
         result[name] = measured(name, 20 if given.quick else 1, until, given.threads)
         print(f"{name:14} {result[name]}", flush=True)
-    pool.close()
+    pool.close_all()
     print(json.dumps({"bench": "verdicts", **result}))
 
 

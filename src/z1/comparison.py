@@ -86,7 +86,7 @@ def load(path: Path) -> Comparison:
 def check(comparison: Comparison) -> None:
     """Refuse now what would otherwise be refused after hours: names that stand in no table."""
     for settings in comparison.evaluate:
-        benchmarks.benchmark(settings.benchmark)
+        benchmarks.get_benchmark(settings.benchmark)
         for name, model in comparison.models.items():
             model.upstream()
             if profile := _asked(comparison, name, settings).profile:

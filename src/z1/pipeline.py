@@ -70,7 +70,7 @@ def check(recipe: Recipe) -> None:
     for name in (recipe.profile, recipe.evaluate.profile):
         if name is not None:
             profiles.profile(name)
-    benchmarks.benchmark(recipe.evaluate.benchmark)
+    benchmarks.get_benchmark(recipe.evaluate.benchmark)
 
 
 def curate(recipe: Recipe, run: Path, watch: Watcher) -> Path:
@@ -216,7 +216,7 @@ def measure(
     draws = chosen.sampling
     watch.begin("evaluate", chosen.problems * (draws.samples if draws else 1))
     if not stage.done:
-        problems = benchmarks.benchmark(chosen.benchmark).load(
+        problems = benchmarks.get_benchmark(chosen.benchmark).load(
             chosen.problems, seed, benchmarks.LoadOptions(**chosen.source())
         )
         engine = _remote(chosen, model, upstream) if upstream else _local(chosen, model)
@@ -257,7 +257,7 @@ def _local(chosen: EvaluateSettings, model: str | Path) -> Engine:
 
 
 def _sweep(chosen: EvaluateSettings, seed: int, engine: Engine, tokenizer_hash: str) -> evaluating.Sweep:
-    bench = benchmarks.benchmark(chosen.benchmark).asking(chosen.prompt, chosen.system)
+    bench = benchmarks.get_benchmark(chosen.benchmark).with_prompt(chosen.prompt, chosen.system)
     draws = chosen.sampling.model_dump() if chosen.sampling else {"samples": 1}
     samples = draws.pop("samples")
     return evaluating.Sweep(

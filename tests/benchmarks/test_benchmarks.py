@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.benchmarks.made import MADE
-from z1.benchmarks import BENCHMARKS, LoadOptions, benchmark, fetch
-from z1.benchmarks.hub import ANY
+from tests.benchmarks.sample_files import SAMPLE_FILES
+from z1.benchmarks import BENCHMARKS, LoadOptions, download, get_benchmark
+from z1.benchmarks.hub import NO_OPTIONS
 from z1.errors import UserError
 from z1.grading import Verdict
 from z1.records import Problem
@@ -35,33 +35,33 @@ REPLIES["bigcodebench-hard-complete"] = REPLIES["bigcodebench-hard"]
 
 
 def first(name: str, folder: Path) -> Problem:
-    MADE[name](folder)
+    SAMPLE_FILES[name](folder)
     release = "release_v1" if name == "livecodebench" else ""
-    return benchmark(name).load(9, 1, LoadOptions(str(folder), release=release))[0]
+    return get_benchmark(name).load(9, 1, LoadOptions(str(folder), release=release))[0]
 
 
 def test_an_unknown_benchmark_is_refused_with_those_there_are() -> None:
     with pytest.raises(UserError, match=r"choose one of world, .*math500") as caught:
-        benchmark("wrold")
+        get_benchmark("wrold")
     assert "wrold" in str(caught.value)
     assert "\n" not in str(caught.value)
 
 
 @EACH
 def test_a_row_stands_under_its_own_name_with_its_licence_and_source(name: str) -> None:
-    row = benchmark(name)
+    row = get_benchmark(name)
     assert row.name == name
     assert row.licence
     assert name in OURS or re.search(r"https://huggingface.co/datasets/\S+ at [0-9a-f]{40}$", str(row.source))
 
 
 def test_every_other_row_has_a_made_file() -> None:
-    assert {*OURS, *MADE} == set(BENCHMARKS) == {*OURS, *REPLIES}
+    assert {*OURS, *SAMPLE_FILES} == set(BENCHMARKS) == {*OURS, *REPLIES}
 
 
-@pytest.mark.parametrize("name", MADE)
+@pytest.mark.parametrize("name", SAMPLE_FILES)
 def test_a_right_reply_is_right_and_a_wrong_one_wrong(name: str, tmp_path: Path) -> None:
-    problem, row = first(name, tmp_path), benchmark(name)
+    problem, row = first(name, tmp_path), get_benchmark(name)
     other = next(letter for letter in "ABCD" if letter != problem.answer)
     right, wrong = (text.replace("RIGHT", problem.answer).replace("WRONG", other) for text in REPLIES[name])
     assert row.grade(right, problem, False).verdict is Verdict.RIGHT
@@ -71,29 +71,29 @@ def test_a_right_reply_is_right_and_a_wrong_one_wrong(name: str, tmp_path: Path)
     assert row.grade("I do not know; ```python\n\\boxed{", problem, True).verdict is Verdict.CUT
 
 
-@pytest.mark.parametrize("name", MADE)
+@pytest.mark.parametrize("name", SAMPLE_FILES)
 def test_one_file_alone_is_read_as_well(name: str, tmp_path: Path) -> None:
-    path = MADE[name](tmp_path)
-    assert benchmark(name).load(9, 1, LoadOptions(str(path)))[0].origin == name.removesuffix("-complete")
+    path = SAMPLE_FILES[name](tmp_path)
+    assert get_benchmark(name).load(9, 1, LoadOptions(str(path)))[0].origin == name.removesuffix("-complete")
 
 
-@pytest.mark.parametrize("name", MADE)
+@pytest.mark.parametrize("name", SAMPLE_FILES)
 def test_offline_without_data_is_one_line_that_says_what_to_do(name: str) -> None:
-    with pytest.raises(UserError, match=r"fetch \S+ at revision [0-9a-f]{12} where there is a network") as caught:
-        benchmark(name).load(1, 0, ANY)
+    with pytest.raises(UserError, match=r"download \S+ at revision [0-9a-f]{12} where there is a network") as caught:
+        get_benchmark(name).load(1, 0, NO_OPTIONS)
     assert "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize("name", MADE)
+@pytest.mark.parametrize("name", SAMPLE_FILES)
 def test_a_folder_without_the_file_names_it(name: str, tmp_path: Path) -> None:
     with pytest.raises(UserError, match=f"no {tmp_path}"):
-        benchmark(name).load(1, 0, LoadOptions(str(tmp_path)))
+        get_benchmark(name).load(1, 0, LoadOptions(str(tmp_path)))
 
 
-@pytest.mark.parametrize("name", MADE)
+@pytest.mark.parametrize("name", SAMPLE_FILES)
 def test_how_many(name: str, tmp_path: Path) -> None:
-    MADE[name](tmp_path)
-    row = benchmark(name)
+    SAMPLE_FILES[name](tmp_path)
+    row = get_benchmark(name)
     options = LoadOptions(str(tmp_path), release="release_v1" if name == "livecodebench" else "")
     assert len(row.load(1, 0, options)) == 1
     every = row.load(10**6, 0, options)
@@ -102,27 +102,27 @@ def test_how_many(name: str, tmp_path: Path) -> None:
 
 def test_the_words_around_a_question_can_be_changed() -> None:
     problem = Problem("p", "1 {question} + 1?", "2", "math500")
-    row = benchmark("math500")
+    row = get_benchmark("math500")
     assert [turn["role"] for turn in row.messages(problem)] == ["system", "user"]
     assert row.messages(problem)[1]["content"] == "1 {question} + 1?"
-    other = row.asking("Say: {question}", "")
+    other = row.with_prompt("Say: {question}", "")
     assert other.messages(problem) == [{"role": "user", "content": "Say: 1 {question} + 1?"}]
-    assert row.asking(None, None) == row
+    assert row.with_prompt(None, None) == row
 
 
 def test_fetching_gives_the_files_and_says_what_to_do_offline(tmp_path: Path) -> None:
-    path = MADE["humaneval"](tmp_path)
-    assert fetch("humaneval", str(tmp_path), str(tmp_path)) == [path, tmp_path]
-    assert fetch("world") == []
-    with pytest.raises(UserError, match="fetch it where there is a network, then give its folder as --model"):
-        fetch("world", model="efficientscaling/Z1-7B")
+    path = SAMPLE_FILES["humaneval"](tmp_path)
+    assert download("humaneval", str(tmp_path), str(tmp_path)) == [path, tmp_path]
+    assert download("world") == []
+    with pytest.raises(UserError, match="download it where there is a network, then give its folder as --model"):
+        download("world", model="efficientscaling/Z1-7B")
     with pytest.raises(UserError, match="where there is a network, then set data"):
-        fetch("livecodebench")
+        download("livecodebench")
 
 
 def test_the_worlds_own_answers_are_right() -> None:
-    row = benchmark("world")
-    for problem in row.load(6, 1, ANY):
+    row = get_benchmark("world")
+    for problem in row.load(6, 1, NO_OPTIONS):
         assert row.grade(f"\\boxed{{{problem.answer}}}", problem, False).verdict is Verdict.RIGHT
         assert row.grade(f"\\boxed{{{problem.answer}0}}", problem, False).verdict is Verdict.WRONG
         assert row.grade("\\boxed{", problem, True).verdict is Verdict.CUT

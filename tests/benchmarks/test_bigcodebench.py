@@ -7,16 +7,16 @@ from pathlib import Path
 
 import pytest
 
-from tests.benchmarks.made import BCB, jsonl
-from z1.benchmarks import LoadOptions, benchmark, bigcodebench
+from tests.benchmarks.sample_files import BCB, jsonl
+from z1.benchmarks import LoadOptions, bigcodebench, get_benchmark
 
 SHARED = Path(__file__).parents[3] / "shared" / "data" / "bcb_hard_instruct.json.gz"
 
 
 def test_the_hubs_columns(tmp_path: Path) -> None:
     options = LoadOptions(str(jsonl(tmp_path / "x.jsonl", BCB)))
-    assert benchmark("bigcodebench-hard").load(1, 0, options)[0].question == BCB[0]["instruct_prompt"]
-    assert benchmark("bigcodebench-hard-complete").load(1, 0, options)[0].question == BCB[0]["complete_prompt"]
+    assert get_benchmark("bigcodebench-hard").load(1, 0, options)[0].question == BCB[0]["instruct_prompt"]
+    assert get_benchmark("bigcodebench-hard-complete").load(1, 0, options)[0].question == BCB[0]["complete_prompt"]
 
 
 def test_complete_is_built_where_there_is_no_column_for_it() -> None:
@@ -30,14 +30,14 @@ def test_complete_is_built_where_there_is_no_column_for_it() -> None:
 
 
 def test_a_solution_stands_behind_the_tasks_own_head(tmp_path: Path) -> None:
-    (problem,) = benchmark("bigcodebench-hard").load(1, 0, LoadOptions(str(jsonl(tmp_path / "x.jsonl", BCB))))
+    (problem,) = get_benchmark("bigcodebench-hard").load(1, 0, LoadOptions(str(jsonl(tmp_path / "x.jsonl", BCB))))
     assert bigcodebench.whole(problem, "x = 1") == "import math\ndef task_func(x):\n    pass\n\nx = 1"
 
 
 @pytest.mark.skipif(not SHARED.is_file(), reason=f"no {SHARED}")
 @pytest.mark.parametrize("name", ["bigcodebench-hard", "bigcodebench-hard-complete"])
 def test_all_148_load_from_a_published_file(name: str) -> None:
-    problems = benchmark(name).load(1000, 0, LoadOptions(str(SHARED)))
+    problems = get_benchmark(name).load(1000, 0, LoadOptions(str(SHARED)))
     assert len({problem.id for problem in problems}) == 148
     for problem in problems:
         assert "task_func" in problem.question

@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from z1 import synthetic
-from z1.benchmarks import benchmark, builtin
-from z1.benchmarks.hub import ANY
+from z1.benchmarks import builtin, get_benchmark
+from z1.benchmarks.hub import NO_OPTIONS
 from z1.records import Problem
 from z1.synthetic.program_hash import identity, split
 from z1.synthetic.trajectories import source_of
@@ -71,6 +71,6 @@ def test_longer_programs_and_stories_are_of_the_test_split_too() -> None:
 
 
 def test_the_table_loads_these() -> None:
-    assert benchmark("world-longer").load(8, 0, ANY) == builtin.load_longer(8, 0)
-    assert benchmark("prose").load(12, 0, ANY) == builtin.load_stories(12, 0)
-    assert benchmark("world").load(COUNT, 0, ANY) == list(held_out(0))
+    assert get_benchmark("world-longer").load(8, 0, NO_OPTIONS) == builtin.load_longer(8, 0)
+    assert get_benchmark("prose").load(12, 0, NO_OPTIONS) == builtin.load_stories(12, 0)
+    assert get_benchmark("world").load(COUNT, 0, NO_OPTIONS) == list(held_out(0))

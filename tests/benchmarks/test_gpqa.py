@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.benchmarks.made import gpqa as made
-from tests.benchmarks.made import jsonl
-from z1.benchmarks import LoadOptions, benchmark
+from tests.benchmarks.sample_files import gpqa as made
+from tests.benchmarks.sample_files import jsonl
+from z1.benchmarks import LoadOptions, get_benchmark
 from z1.errors import UserError
 
-LOAD = benchmark("gpqa-diamond").load
+LOAD = get_benchmark("gpqa-diamond").load
 
 
 def test_options_are_shuffled_by_the_seed(tmp_path: Path) -> None:

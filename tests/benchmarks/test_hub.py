@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 from huggingface_hub.errors import LocalEntryNotFoundError
 
-from tests.benchmarks.made import jsonl, parquet
+from tests.benchmarks.sample_files import jsonl, parquet
 from z1.benchmarks import hub as hubs
-from z1.benchmarks.hub import Hub, LoadOptions, column, lines, paths, read, rows
+from z1.benchmarks.hub import HubFiles, LoadOptions, column, lines, paths, read, rows
 from z1.errors import UserError
 
 ROWS = [{"a": 1, "b": "ö\n\u2028"}, {"a": 2, "b": ""}]
@@ -50,7 +50,7 @@ def test_a_missing_column_is_named() -> None:
 
 
 def test_files_are_found_flat_or_as_the_hub_lays_them_out(tmp_path: Path) -> None:
-    hub = Hub("who/what", "0" * 40, ("data/one.jsonl", "data/two.jsonl"))
+    hub = HubFiles("who/what", "0" * 40, ("data/one.jsonl", "data/two.jsonl"))
     jsonl(tmp_path / "data" / "one.jsonl", ROWS[:1])
     jsonl(tmp_path / "two.jsonl", ROWS[1:])
     assert rows(hub, str(tmp_path)) == ROWS
@@ -82,5 +82,5 @@ def test_a_hub_that_cannot_be_reached_is_tried_once(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(hubs, "_AWAY", threading.Event())
     for _ in range(2):
         with pytest.raises(UserError, match=r"who/what is not here and the hub does not give it"):
-            paths(Hub("who/what", "0" * 40, ("one.jsonl",)), "")
+            paths(HubFiles("who/what", "0" * 40, ("one.jsonl",)), "")
     assert asked == [False, True]

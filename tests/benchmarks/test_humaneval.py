@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.benchmarks.made import HUMANEVAL, MBPP, jsonl
-from z1.benchmarks import LoadOptions, benchmark, humaneval
+from tests.benchmarks.sample_files import HUMANEVAL, MBPP, jsonl
+from z1.benchmarks import LoadOptions, get_benchmark, humaneval
 from z1.grading import Verdict
 
 SHARED = Path(__file__).parents[3] / "shared" / "data" / "humaneval.jsonl.gz"
@@ -29,13 +29,13 @@ def test_called(assertion: str, name: str) -> None:
 
 
 def test_the_head_of_a_task_stays(tmp_path: Path) -> None:
-    (problem,) = benchmark("humaneval").load(1, 0, LoadOptions(str(jsonl(tmp_path / "x.jsonl", HUMANEVAL))))
+    (problem,) = get_benchmark("humaneval").load(1, 0, LoadOptions(str(jsonl(tmp_path / "x.jsonl", HUMANEVAL))))
     reply = "```python\ndef total(numbers: List[int]) -> int:\n    return sum(numbers)\n```"
     assert humaneval.grade(reply, problem, False).verdict is Verdict.RIGHT  # List is imported by the head
 
 
 def test_one_assertion_is_shown_and_all_count(tmp_path: Path) -> None:
-    (problem,) = benchmark("mbpp").load(1, 0, LoadOptions(str(jsonl(tmp_path / "x.jsonl", MBPP))))
+    (problem,) = get_benchmark("mbpp").load(1, 0, LoadOptions(str(jsonl(tmp_path / "x.jsonl", MBPP))))
     assert "assert double(2) == 4" in problem.question
     assert "assert double(0) == 0" not in problem.question
     shown_only = "```python\ndef double(x): return 4\n```"
@@ -44,4 +44,4 @@ def test_one_assertion_is_shown_and_all_count(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(not SHARED.is_file(), reason=f"no {SHARED}")
 def test_all_164_load_from_a_published_file() -> None:
-    assert len(benchmark("humaneval").load(1000, 0, LoadOptions(str(SHARED)))) == 164
+    assert len(get_benchmark("humaneval").load(1000, 0, LoadOptions(str(SHARED)))) == 164

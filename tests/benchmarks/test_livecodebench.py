@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
-from tests.benchmarks.made import FUNCTION, STDIN, jsonl, packed
-from z1.benchmarks import LoadOptions, benchmark, livecodebench
+from tests.benchmarks.sample_files import FUNCTION, STDIN, jsonl, packed
+from z1.benchmarks import LoadOptions, get_benchmark, livecodebench
 from z1.errors import UserError
 from z1.grading import Verdict
 from z1.records import Problem
@@ -57,7 +57,7 @@ def test_a_pickle_of_anything_else_is_refused_and_not_run(
 
 @pytest.mark.parametrize("text", ["@@", wrapped(b"")[:-8], wrapped(b"\x80"), wrapped(pickle.dumps("{")), ""])
 def test_what_is_broken_is_one_line(text: str) -> None:
-    with pytest.raises(UserError, match="fetch the file again"):
+    with pytest.raises(UserError, match="download the file again"):
         livecodebench.hidden(text)
 
 
@@ -68,7 +68,7 @@ def test_too_much_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def load(folder: Path, **options: str) -> list[Problem]:
-    return benchmark("livecodebench").load(99, 0, LoadOptions(str(folder), **options))
+    return get_benchmark("livecodebench").load(99, 0, LoadOptions(str(folder), **options))
 
 
 @pytest.mark.parametrize(
@@ -101,11 +101,11 @@ def test_public_and_hidden_tests_count(tmp_path: Path) -> None:
     program, function = load(tmp_path, release="release_v1")
     assert livecodebench.tests(program.answer) == ("", [("1 2\n", "3\n"), ("5 6\n", "11\n")])
     assert livecodebench.tests(function.answer) == ("add", [([[1, 2], 3], 6), ([[], 1], 1)])
-    grade = benchmark("livecodebench").grade
+    grade = get_benchmark("livecodebench").grade
     only_public = "```python\nclass Solution:\n    def add(self, a, b): return 6\n```"
     right = "```python\nclass Solution:\n    def add(self, a: List[int], b): return sum(a) + b\n```"
     assert grade(right, function, False).verdict is Verdict.RIGHT
-    assert grade(only_public, function, False).why == "wrong answer (test 2 of 2)"
+    assert grade(only_public, function, False).reason == "wrong answer (test 2 of 2)"
 
 
 def test_starter_code_stands_in_the_question(tmp_path: Path) -> None:
@@ -113,7 +113,7 @@ def test_starter_code_stands_in_the_question(tmp_path: Path) -> None:
     program, function = load(tmp_path, release="release_v1")
     assert "Read the inputs from stdin" in program.question
     assert FUNCTION["starter_code"] in function.question
-    said = benchmark("livecodebench").messages(program)[1]["content"]
+    said = get_benchmark("livecodebench").messages(program)[1]["content"]
     assert said.startswith("You will be given a question (problem specification)")
     assert "\n\nQuestion: Add two numbers.\n\nRead" in said
 
@@ -123,4 +123,4 @@ def test_tests_that_are_gone_are_missing_and_not_wrong(tmp_path: Path) -> None:
     (problem,) = load(path)
     path.unlink()
     livecodebench.tests.cache_clear()
-    assert benchmark("livecodebench").grade("```\nx\n```", problem, False).verdict is Verdict.MISSING
+    assert get_benchmark("livecodebench").grade("```\nx\n```", problem, False).verdict is Verdict.MISSING

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests import stories
-from tests.benchmarks.made import jsonl
+from tests.benchmarks.sample_files import jsonl
 from tests.curate.scripted_teacher import Teacher, plan, serving
 from z1 import dataset_io
 from z1.cli import curate

@@ -11,7 +11,7 @@ import pytest
 from rich.console import Console
 
 from tests import stories
-from tests.benchmarks.made import MADE
+from tests.benchmarks.sample_files import SAMPLE_FILES
 from z1.cli import progress
 
 POINT = {"n": 200, "missing": 2, "phase_one": 9.0, "shifted": 0.25, "cut": 0.0, "unparsed": 0.01}
@@ -46,14 +46,14 @@ def test_bars_say_one_line_a_stage_where_there_is_no_terminal(capsys: object) ->
 
 def test_fetch_prints_a_hash_for_each_file(tmp_path: Path) -> None:
     text = stories.MICRO.replace("[evaluate]", f'[evaluate]\nbenchmark = "humaneval"\ndata = "{tmp_path}"')
-    MADE["humaneval"](tmp_path)
+    SAMPLE_FILES["humaneval"](tmp_path)
     done = stories.z1("evaluate", stories.recipe(tmp_path, text), "--fetch")
     assert done.returncode == 0, done.stderr
     assert re.fullmatch(r"[0-9a-f]{16}  \S+test-00000-of-00001\.parquet\n", done.stdout)
 
 
 def test_fetch_of_a_comparison_brings_all_data_and_weights(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    MADE["humaneval"](tmp_path / "data")
+    SAMPLE_FILES["humaneval"](tmp_path / "data")
     (tmp_path / "m").mkdir()
     (tmp_path / "m" / "model.safetensors").write_bytes(b"weights")
     path = tmp_path / "two.toml"

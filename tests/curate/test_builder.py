@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from tests.benchmarks.made import jsonl, parquet
+from tests.benchmarks.sample_files import jsonl, parquet
 from z1 import dataset_io
 from z1.curate.builder import AUDIT, DATASET, DatasetBuilder, wanted
 from z1.curate.known_datasets import resolved

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.benchmarks.made import jsonl
+from tests.benchmarks.sample_files import jsonl
 from z1 import synthetic
 from z1.benchmarks import BENCHMARKS
 from z1.curate import sources

@@ -5,7 +5,7 @@ from __future__ import annotations
 from html.parser import HTMLParser
 from pathlib import Path
 
-from tests.benchmarks.made import jsonl
+from tests.benchmarks.sample_files import jsonl
 from z1.curate import contamination_report
 from z1.curate.contamination import Contamination
 from z1.curate.plan import DecontaminateSettings

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.benchmarks.made import jsonl, parquet
+from tests.benchmarks.sample_files import jsonl, parquet
 from z1.curate import known_datasets, sources
 from z1.curate.known_datasets import CATALOGUE
 from z1.curate.plan import CuratePlan, SourceSettings

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from z1.benchmarks import benchmark
+from z1.benchmarks import get_benchmark
 from z1.engines.protocol import Capabilities
 from z1.engines.scripted import Script, ScriptedEngine
 from z1.errors import UserError
@@ -23,7 +23,7 @@ def engine() -> ScriptedEngine:
 
 
 def setting(windows: tuple[int, ...] = (0, 5, 12, 60)) -> Sweep:
-    return Sweep(engine(), benchmark("world"), windows, 40)
+    return Sweep(engine(), get_benchmark("world"), windows, 40)
 
 
 @pytest.mark.parametrize("windows", [(), (0,), (0, 5, 12, 60), (5, 5)])

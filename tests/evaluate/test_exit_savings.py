@@ -9,13 +9,13 @@ from pathlib import Path
 import pytest
 
 from z1 import profiles
-from z1.benchmarks import benchmark
+from z1.benchmarks import get_benchmark
 from z1.engines import Convergence, DriverOptions, Sampling, drive
 from z1.engines.scripted import Script, ScriptedEngine
 from z1.errors import UserError
 from z1.evaluate import Sweep, evaluate, read_attempts
 from z1.evaluate.exit_savings import ExitSavings, early_exit, grid
-from z1.grading.equivalence import said
+from z1.grading.equivalence import canonical_answer
 from z1.records import Attempt, Problem
 from z1.think import Flow, Shift
 
@@ -45,7 +45,7 @@ ENGINE = ScriptedEngine(SCRIPT, profile="z1-tiny")
 @pytest.fixture(scope="module")
 def attempts(tmp_path_factory: pytest.TempPathFactory) -> list[Attempt]:
     folder: Path = tmp_path_factory.mktemp("sweep")
-    setting = Sweep(ENGINE, benchmark("world"), tuple(range(0, 80, 2)), 40)
+    setting = Sweep(ENGINE, get_benchmark("world"), tuple(range(0, 80, 2)), 40)
     asyncio.run(evaluate(setting, PROBLEMS, folder, 3, lambda _: None))
     return list(read_attempts(folder).values())
 
@@ -56,7 +56,7 @@ async def replied(question: str, stable: int) -> Flow:
     session = await ENGINE.open(prompt, Sampling(profiles.stop_ids(ENGINE.tokenizer, profile)))
     detector = profiles.detector(ENGINE.tokenizer, profile)
     flow = Flow(profiles.window(ENGINE.tokenizer, profile, None, 40), session.free_tokens, detects=True)
-    leave = Convergence(2, stable, 40, lambda ids: said(profiles.text_of(ENGINE.tokenizer, ids)))
+    leave = Convergence(2, stable, 40, lambda ids: canonical_answer(profiles.text_of(ENGINE.tokenizer, ids)))
     return await drive(flow, session, DriverOptions(detector, exits=(leave,)))
 
 

@@ -14,9 +14,9 @@ import torch
 from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import PreTrainedTokenizerFast, Qwen2Config, Qwen2ForCausalLM
 
-from tests.benchmarks.made import MADE
+from tests.benchmarks.sample_files import SAMPLE_FILES
 from z1 import evaluate, profiles, report, runs
-from z1.benchmarks import Benchmark, LoadOptions, benchmark
+from z1.benchmarks import Benchmark, LoadOptions, get_benchmark
 from z1.engines.local.engine import LocalSettings, load
 from z1.engines.protocol import Engine
 from z1.engines.scripted import Script, ScriptedEngine
@@ -35,8 +35,8 @@ CODE = {
 
 
 def problems(name: str, folder: Path, count: int = 2) -> tuple[Benchmark, list[Problem]]:
-    MADE[name](folder)
-    row = benchmark(name)
+    SAMPLE_FILES[name](folder)
+    row = get_benchmark(name)
     options = LoadOptions(str(folder), release="release_v1" if name == "livecodebench" else "")
     return row, row.load(count, 1, options)
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from z1.benchmarks import benchmark
+from z1.benchmarks import get_benchmark
 from z1.engines.scripted import Script, ScriptedEngine
 from z1.errors import EngineFault, UserError
 from z1.evaluate import Sweep, evaluate, read_attempts
@@ -23,7 +23,7 @@ SCRIPT = Script(REPLIES, dict.fromkeys(REPLIES, "0}."), "The final answer should
 
 
 def setting(engine: ScriptedEngine) -> Sweep:
-    return Sweep(engine, benchmark("world"), (2, 50), 40)
+    return Sweep(engine, get_benchmark("world"), (2, 50), 40)
 
 
 def run(folder: Path, engine: ScriptedEngine, progress: object = None) -> None:

@@ -9,7 +9,7 @@ from dataclasses import replace
 import pytest
 
 from z1 import profiles
-from z1.benchmarks import Benchmark, benchmark
+from z1.benchmarks import Benchmark, get_benchmark
 from z1.engines import DriverOptions, Sampling, drive
 from z1.engines.scripted import Script, ScriptedEngine, ScriptedSession
 from z1.errors import EngineFault
@@ -29,7 +29,7 @@ def engine(reply: str = REPLY, answer: str = "9}.") -> ScriptedEngine:
 
 
 def setting(made: ScriptedEngine, answer: int = 40) -> Sweep:
-    return Sweep(made, benchmark("world"), WINDOWS, answer, "t0")
+    return Sweep(made, get_benchmark("world"), WINDOWS, answer, "t0")
 
 
 async def alone(made: ScriptedEngine, thinking: int | None, answer: int) -> Flow:
@@ -106,7 +106,7 @@ def test_a_fenced_model_closes_its_own_thought(monkeypatch: pytest.MonkeyPatch) 
 
 def test_the_grader_is_the_benchmarks() -> None:
     asked: list[str] = []
-    world = benchmark("world")
+    world = get_benchmark("world")
 
     def grade(text: str, problem: Problem, cut: bool) -> object:
         asked.append(text)

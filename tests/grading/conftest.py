@@ -14,5 +14,5 @@ from z1.sandbox import Sandbox, pool
 def sandbox() -> Iterator[Sandbox]:
     if not sys.platform.startswith("linux"):
         pytest.skip("namespaces exist on Linux only")
-    with Sandbox(warm=pool.TESTING) as made:
+    with Sandbox(warm=pool.TEST_MODULES) as made:
         yield made

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from z1.grading import boxed
+from z1.grading import extract_boxed
 
 LAW = settings(max_examples=60, deadline=None, derandomize=True)
 TEXTS = st.lists(st.sampled_from(["\\boxed{", "{", "}", "\\", "boxed{", "7", " "]), max_size=14).map("".join)
@@ -46,7 +46,7 @@ BALANCED = st.recursive(
     ],
 )
 def test_the_content_of_the_last_complete_box(text: str, content: str | None) -> None:
-    assert boxed(text) == content
+    assert extract_boxed(text) == content
 
 
 def plainly(text: str) -> str | None:
@@ -64,17 +64,17 @@ def plainly(text: str) -> str | None:
 @given(text=TEXTS)
 @LAW
 def test_it_agrees_with_a_plain_search_from_each_opening(text: str) -> None:
-    assert boxed(text) == plainly(text)
+    assert extract_boxed(text) == plainly(text)
 
 
 @given(content=BALANCED, before=TEXTS)
 @LAW
 def test_what_was_boxed_last_comes_back(content: str, before: str) -> None:
-    assert boxed(f"{before}\\boxed{{{content}}}.") == content
+    assert extract_boxed(f"{before}\\boxed{{{content}}}.") == content
 
 
 @pytest.mark.parametrize("text", ["\\boxed{" * 20_000, "{" * 200_000, "\\boxed{" + "}{" * 100_000], ids=lambda t: t[:9])
 def test_a_model_that_loops_costs_no_time(text: str) -> None:
     began = time.process_time()
-    boxed(text)
+    extract_boxed(text)
     assert time.process_time() - began < 2

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from z1.grading.code_extraction import blocks, program
+from z1.grading.code_extraction import code_blocks, extract_code
 
 ROWS = [
     ("one block", "```python\nx = 1\n```", "", "x = 1\n"),
@@ -33,8 +33,8 @@ ROWS = [
 
 @pytest.mark.parametrize(("name", "text", "wanted", "found"), ROWS, ids=[row[0] for row in ROWS])
 def test_program(name: str, text: str, wanted: str, found: str | None) -> None:
-    assert program(text, wanted) == found
+    assert extract_code(text, wanted) == found
 
 
 def test_a_text_of_fences_is_read_in_one_pass() -> None:
-    assert len(blocks("```\nx\n```\n" * 20_000)) == 20_000
+    assert len(code_blocks("```\nx\n```\n" * 20_000)) == 20_000

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from z1.grading.equivalence import answering, said
+from z1.grading.equivalence import answer_parts, canonical_answer
 
 SAME = [
     ("The final answer is \\boxed{12}.", "Hence it must be $\\boxed{ 12 }$"),
@@ -35,30 +35,30 @@ OTHER = [
 
 @pytest.mark.parametrize(("one", "other"), SAME)
 def test_the_same_said_in_other_words(one: str, other: str) -> None:
-    assert said(one) == said(other) != ""
+    assert canonical_answer(one) == canonical_answer(other) != ""
 
 
 @pytest.mark.parametrize(("one", "other"), OTHER)
 def test_what_differs(one: str, other: str) -> None:
-    assert said(one) != said(other)
+    assert canonical_answer(one) != canonical_answer(other)
 
 
 def test_nothing_is_said_by_nothing() -> None:
-    assert said("") == said(" \n ") == ""
+    assert canonical_answer("") == canonical_answer(" \n ") == ""
 
 
 @given(st.text(alphabet="\\boxed{}`[\"'$. \n1,e/0-aAnswer:is()"))
 def test_any_text_says_something_or_nothing(text: str) -> None:
-    assert said(text) == said(text)
+    assert canonical_answer(text) == canonical_answer(text)
 
 
 def test_huge_numbers_are_texts() -> None:
-    assert said("\\boxed{1e999999999}") == "box 1e999999999"
-    assert said("[" * 100_000) == "line " + "[" * 100_000
+    assert canonical_answer("\\boxed{1e999999999}") == "box 1e999999999"
+    assert canonical_answer("[" * 100_000) == "line " + "[" * 100_000
 
 
 def test_a_reply_answers_from_its_hint_on_or_in_all_of_it_where_no_answer_was_seen() -> None:
     told = [("thought", "so "), ("hint", "thus: "), ("answer", "7"), ("stop", "<end>")]
-    assert answering(told) == ["thus: ", "7"]
-    assert answering([told[0], told[3]]) == ["so "]
-    assert answering([told[0], ("close", "</t>"), told[2]]) == ["7"]
+    assert answer_parts(told) == ["thus: ", "7"]
+    assert answer_parts([told[0], told[3]]) == ["so "]
+    assert answer_parts([told[0], ("close", "</t>"), told[2]]) == ["7"]

@@ -87,9 +87,9 @@ def test_right(sandbox: Sandbox, name: str) -> None:
 @pytest.mark.parametrize("name", WRONG)
 def test_wrong(sandbox: Sandbox, name: str) -> None:
     code, why = WRONG[name]
-    grade = function_tests.grade(sandbox, code, "f", ADD, ResourceLimits(wall=1.5, cpu=1))
+    grade = function_tests.grade(sandbox, code, "f", ADD, ResourceLimits(wall_seconds=1.5, cpu_seconds=1))
     assert grade.verdict is Verdict.WRONG
-    assert grade.why.startswith(why), grade
+    assert grade.reason.startswith(why), grade
 
 
 def test_a_function_of_no_tests_is_no_grade(sandbox: Sandbox) -> None:

@@ -45,7 +45,7 @@ ROWS = [
 
 @pytest.fixture(scope="module")
 def mathematician() -> Sandbox:
-    return pool.maths()
+    return pool.for_math()
 
 
 @pytest.mark.parametrize(("name", "text", "expected", "verdict"), ROWS, ids=[row[0] for row in ROWS])
@@ -59,7 +59,7 @@ def test_cut(mathematician: Sandbox) -> None:
 
 
 def test_what_hangs_is_wrong_within_its_limit(mathematician: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(math_answers, "LIMITS", ResourceLimits(wall=1.5, cpu=1))
+    monkeypatch.setattr(math_answers, "LIMITS", ResourceLimits(wall_seconds=1.5, cpu_seconds=1))
     grade = math_answers.grade(mathematician, "\\boxed{9^{9^{9^{9}}}}", "9^{9^{9^{8}}}", cut=False)
     assert grade.verdict is WRONG
 
@@ -72,7 +72,7 @@ def test_without_math_verify_it_is_missing_and_says_what_to_install(monkeypatch:
     with Without() as sandbox:
         grade = math_answers.grade(sandbox, "\\boxed{2}", "1+1", cut=False)
     assert grade.verdict is Verdict.MISSING
-    assert "pip install 'z1[evaluate]'" in grade.why
+    assert "pip install 'z1[evaluate]'" in grade.reason
 
 
 def test_a_library_that_waits_for_a_signal_works_beside_threads(mathematician: Sandbox) -> None:

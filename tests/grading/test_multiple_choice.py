@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from z1.grading import Verdict
-from z1.grading.multiple_choice import chosen, grade
+from z1.grading.multiple_choice import extract_choice, grade
 
 ROWS = [
     ("a box", "so \\boxed{B}", "B"),
@@ -36,7 +36,7 @@ ROWS = [
 
 @pytest.mark.parametrize(("name", "text", "letter"), ROWS, ids=[row[0] for row in ROWS])
 def test_chosen(name: str, text: str, letter: str | None) -> None:
-    assert chosen(text) == letter
+    assert extract_choice(text) == letter
 
 
 def test_grades() -> None:

@@ -11,7 +11,7 @@ from z1.grading import Verdict
 from z1.grading.pytests import also_called, grade, imports, written
 from z1.sandbox import ResourceLimits, Sandbox
 
-LIMITS = ResourceLimits(wall=10, cpu=5, processes=64)
+LIMITS = ResourceLimits(wall_seconds=10, cpu_seconds=5, max_processes=64)
 
 TESTS = """
 import pytest
@@ -80,7 +80,7 @@ def sandbox() -> Iterator[Sandbox]:
 def test_verdicts(name: str, sandbox: Sandbox) -> None:
     code, tests, wanted = ROWS[name]
     found = grade(sandbox, code, tests, "twice", LIMITS)
-    assert found.verdict is wanted, found.why
+    assert found.verdict is wanted, found.reason
 
 
 def test_the_only_function_gets_the_name_where_nothing_has_it() -> None:

@@ -44,13 +44,13 @@ WHY = {
 
 @pytest.mark.parametrize("source", WHY)
 def test_why(sandbox: Sandbox, source: str) -> None:
-    limits = ResourceLimits(wall=3, cpu=1, output=1 << 16, address=256 << 20)
+    limits = ResourceLimits(wall_seconds=3, cpu_seconds=1, output_bytes=1 << 16, address_space_bytes=256 << 20)
     assert stdio.grade(sandbox, source, [("", "2\n")], limits) == Grade(Verdict.WRONG, WHY[source])
 
 
 def test_the_first_test_that_fails_is_named(sandbox: Sandbox) -> None:
     tests = [(f"{n}\n", f"{n if n < 5 else 0}\n") for n in range(9)]
-    assert stdio.grade(sandbox, "print(input())", tests).why == "wrong answer: '5\\n' for '0\\n' (test 6 of 9)"
+    assert stdio.grade(sandbox, "print(input())", tests).reason == "wrong answer: '5\\n' for '0\\n' (test 6 of 9)"
 
 
 def test_a_program_of_no_tests_is_no_grade(sandbox: Sandbox) -> None:

@@ -7,7 +7,7 @@ import random
 import pytest
 
 from z1.grading import Verdict
-from z1.grading.unit_tests import FAILING, Suite, asserts, cross_examined, grade
+from z1.grading.unit_tests import FAILING, UnitTestSuite, asserts, cross_examined, grade
 from z1.sandbox import ResourceLimits, Sandbox
 
 SOURCE = """
@@ -34,9 +34,9 @@ class TestCases(unittest.TestCase):
         square(1)
         printed.assert_not_called()
 """
-TESTS = Suite(SOURCE, "square")
+TESTS = UnitTestSuite(SOURCE, "square")
 GOOD = "def square(x):\n    return x * x\n"
-LIMITS = ResourceLimits(wall=10, cpu=5, processes=64)
+LIMITS = ResourceLimits(wall_seconds=10, cpu_seconds=5, max_processes=64)
 
 RIGHT = {
     "plain": GOOD,
@@ -213,17 +213,17 @@ def test_right(sandbox: Sandbox, name: str) -> None:
 def test_no_cheat_passes(sandbox: Sandbox, name: str) -> None:
     found = grade(sandbox, CHEATS[name], TESTS, LIMITS, seed=1)
     assert found.verdict is Verdict.WRONG, found
-    assert found.why
+    assert found.reason
 
 
 @pytest.mark.parametrize("name", ["assertEqual patched", "TestCase.run patched", "equal to everything, by type()"])
 def test_a_cheat_is_called_one(sandbox: Sandbox, name: str) -> None:
-    assert grade(sandbox, CHEATS[name], TESTS, LIMITS).why.startswith("cheat: ")
+    assert grade(sandbox, CHEATS[name], TESTS, LIMITS).reason.startswith("cheat: ")
 
 
 def test_tests_that_must_fail_find_out_a_harness_that_lets_everything_pass(sandbox: Sandbox) -> None:
     """Without the other layers too: the testimony is refuted by what it says of these."""
-    blind = Suite(
+    blind = UnitTestSuite(
         SOURCE.replace("import unittest", "import unittest\nunittest.TestCase.assertEqual = lambda *a: None", 1),
         "square",
     )
@@ -247,11 +247,11 @@ def test_each_of_them_fails(sandbox: Sandbox, says: str) -> None:
         "import unittest\nclass T(unittest.TestCase):\n"
         f"    def test_a(self):\n        '{says}'\n        self.assertEqual(f(), 1)\n"
     )
-    assert grade(sandbox, "def f(): return 1", Suite(source, "f"), LIMITS).verdict is Verdict.RIGHT
+    assert grade(sandbox, "def f(): return 1", UnitTestSuite(source, "f"), LIMITS).verdict is Verdict.RIGHT
 
 
 def test_a_file_without_tests_is_no_success(sandbox: Sandbox) -> None:
-    assert grade(sandbox, GOOD, Suite("x = 1", "square"), LIMITS).why == "cheat: there was no test"
+    assert grade(sandbox, GOOD, UnitTestSuite("x = 1", "square"), LIMITS).reason == "cheat: there was no test"
 
 
 def test_bare_assertions(sandbox: Sandbox) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from z1.grading import Verdict, exact
+from z1.grading import Verdict, exact_match
 
 
 @pytest.mark.parametrize(
@@ -29,7 +29,7 @@ from z1.grading import Verdict, exact
     ],
 )
 def test_one_verdict_for_each_reply(text: str, expected: str, cut: bool, verdict: Verdict) -> None:
-    assert exact(text, expected, cut=cut) is verdict
+    assert exact_match(text, expected, cut=cut) is verdict
 
 
 def test_verdicts_are_the_words_that_records_and_reports_keep() -> None:

@@ -25,7 +25,7 @@ from z1.sandbox.sandbox import PATIENCE, WAITING, ProgramEnd
 KEPT = sorted({Path(path).parts[2] for path in (sys.prefix, sys.base_prefix) if path.startswith("/tmp/")})
 """What a room's /tmp holds at first: nothing, unless the interpreter itself lies below /tmp."""
 
-SHORT = ResourceLimits(wall=0.5, cpu=1, memory=200 << 20, output=1 << 20, processes=16)
+SHORT = ResourceLimits(wall_seconds=0.5, cpu_seconds=1, memory_bytes=200 << 20, output_bytes=1 << 20, max_processes=16)
 
 
 @dataclass
@@ -72,8 +72,8 @@ def test_there_are_more_than_eighty_attacks() -> None:
 @pytest.mark.parametrize("name", HARMLESS)
 def test_nothing_leaks(sandbox: Sandbox, host: Host, name: str) -> None:
     outcome = sandbox.run(Job("program", host.aimed(HARMLESS[name]), b"z1-input\n", limits=SHORT))
-    said = outcome.out + outcome.err
-    assert b"ESCAPED" not in outcome.out, said
+    said = outcome.stdout + outcome.stderr
+    assert b"ESCAPED" not in outcome.stdout, said
     assert b"z1-attack-secret" not in said
     assert b"SyntaxError" not in said and b"NameError" not in said, said  # the attack has to be one
 
@@ -82,7 +82,7 @@ def test_nothing_leaks(sandbox: Sandbox, host: Host, name: str) -> None:
 def test_a_network_of_its_own_reaches_nothing_else(sandbox: Sandbox, host: Host, name: str) -> None:
     outcome = sandbox.run(Job("program", host.aimed(attacks.NETWORK[name]), limits=SHORT, network=True))
     if name not in ("udp", "netlink"):  # both may speak, to nobody
-        assert b"ESCAPED" not in outcome.out, outcome.out + outcome.err
+        assert b"ESCAPED" not in outcome.stdout, outcome.stdout + outcome.stderr
 
 
 def test_a_network_of_its_own_works_inside(sandbox: Sandbox) -> None:
@@ -91,7 +91,7 @@ def test_a_network_of_its_own_works_inside(sandbox: Sandbox) -> None:
         "b = socket.create_connection(('localhost', a.getsockname()[1]))\n"
         "c, _ = a.accept()\nb.sendall(b'hello')\nprint(c.recv(9).decode())"
     )
-    assert sandbox.run(Job("program", source, network=True)).out == b"hello\n"
+    assert sandbox.run(Job("program", source, network=True)).stdout == b"hello\n"
 
 
 @pytest.mark.parametrize("name", attacks.HUNGRY)
@@ -99,9 +99,9 @@ def test_nothing_survives(sandbox: Sandbox, name: str) -> None:
     began = time.monotonic()
     outcome = sandbox.run(Job("program", attacks.HUNGRY[name], limits=SHORT))
     assert outcome.end is not ProgramEnd.EXITED, outcome
-    assert time.monotonic() - began < (1 + WAITING) * SHORT.wall * sandbox.layers["slowness"] + PATIENCE
-    assert b"ESCAPED" not in outcome.out
-    assert sandbox.run(Job("program", "import os\nprint(os.listdir('/tmp'))")).out.decode() == f"{KEPT}\n"
+    assert time.monotonic() - began < (1 + WAITING) * SHORT.wall_seconds * sandbox.layers["slowness"] + PATIENCE
+    assert b"ESCAPED" not in outcome.stdout
+    assert sandbox.run(Job("program", "import os\nprint(os.listdir('/tmp'))")).stdout.decode() == f"{KEPT}\n"
 
 
 def test_nothing_is_left_behind() -> None:
@@ -146,7 +146,7 @@ def test_the_attacks_succeed_where_nothing_is_isolated(host: Host) -> None:
     with Sandbox(strict=False) as limited:
         assert limited.layers["isolated"] is False
         outcome = limited.run(Job("program", host.aimed(attacks.FILES["a file of the host"])))
-        assert outcome.out == b"ESCAPED z1-attack-secret\n"
+        assert outcome.stdout == b"ESCAPED z1-attack-secret\n"
 
 
 def test_rooms_do_not_see_each_other(sandbox: Sandbox) -> None:
@@ -156,12 +156,12 @@ def test_rooms_do_not_see_each_other(sandbox: Sandbox) -> None:
         first = threads.submit(sandbox.run, Job("program", write))
         second = threads.submit(sandbox.run, Job("program", look))
         assert first.result().end is ProgramEnd.EXITED
-        assert second.result().out.decode() == f"{KEPT} 2\n"
+        assert second.result().stdout.decode() == f"{KEPT} 2\n"
 
 
 def test_many_threads_share_one_sandbox(sandbox: Sandbox) -> None:
     def one(number: int) -> bytes:
-        return sandbox.run(Job("program", "print(int(input()) ** 2)", str(number).encode())).out
+        return sandbox.run(Job("program", "print(int(input()) ** 2)", str(number).encode())).stdout
 
     with ThreadPoolExecutor(8) as threads:
         assert list(threads.map(one, range(60))) == [b"%d\n" % (n * n) for n in range(60)]
@@ -169,16 +169,16 @@ def test_many_threads_share_one_sandbox(sandbox: Sandbox) -> None:
 
 def test_a_room_runs_one_input_after_the_other_each_in_a_fresh_process(sandbox: Sandbox) -> None:
     source = "import builtins\nprint(getattr(builtins, 'seen', 'fresh'), input())\nbuiltins.seen = 'stale'"
-    with sandbox.room(Job("program", source)) as room:
-        said = [outcome.out for outcome in room.runs(str(n).encode() for n in range(9))]
+    with sandbox.open_process(Job("program", source)) as process:
+        said = [outcome.stdout for outcome in process.run_each(str(n).encode() for n in range(9))]
     assert said == [b"fresh %d\n" % n for n in range(9)]
 
 
 def test_more_than_a_pipe_holds_goes_both_ways(sandbox: Sandbox) -> None:
     data = b"".join(b"%d\n" % n for n in range(300_000))
-    with sandbox.room(Job("program", "import sys\nsys.stdout.write(sys.stdin.read())")) as room:
-        for outcome in room.runs([data, b"small\n", data]):
-            assert outcome.out in (data, b"small\n")
+    with sandbox.open_process(Job("program", "import sys\nsys.stdout.write(sys.stdin.read())")) as process:
+        for outcome in process.run_each([data, b"small\n", data]):
+            assert outcome.stdout in (data, b"small\n")
     assert sandbox.run(Job("program", "print('does not read')", data)).end is ProgramEnd.EXITED
 
 
@@ -210,11 +210,11 @@ def test_a_dead_server_is_a_fault_and_then_a_new_one_starts() -> None:
     made = Sandbox()
     with made:
         assert made._server is not None
-        room = made.room(Job("program", "import time\ntime.sleep(9)"))
+        process = made.open_process(Job("program", "import time\ntime.sleep(9)"))
         threading.Timer(0.2, made._server.kill).start()
-        with pytest.raises(SandboxFault), room:
-            room.run(b"")
-        assert made.run(Job("program", "print(1)")).out == b"1\n"
+        with pytest.raises(SandboxFault), process:
+            process.run(b"")
+        assert made.run(Job("program", "print(1)")).stdout == b"1\n"
 
 
 def test_a_failing_sandbox_is_missing_and_not_wrong() -> None:
@@ -224,7 +224,7 @@ def test_a_failing_sandbox_is_missing_and_not_wrong() -> None:
         threading.Timer(0.2, made._server.kill).start()
         grade = stdio.grade(made, "import time\ntime.sleep(9)", [("", "")])
     assert grade.verdict is Verdict.MISSING
-    assert grade.why
+    assert grade.reason
 
 
 def test_a_killed_grader_takes_every_program_with_it(tmp_path: Path) -> None:
@@ -258,7 +258,7 @@ def test_limits_stretch_with_a_slow_machine(sandbox: Sandbox) -> None:
     before = sandbox.layers["slowness"]
     try:
         sandbox.layers["slowness"] = 3.0
-        slow = sandbox.run(Job("program", "import time\ntime.sleep(0.6)", limits=ResourceLimits(wall=0.4)))
+        slow = sandbox.run(Job("program", "import time\ntime.sleep(0.6)", limits=ResourceLimits(wall_seconds=0.4)))
     finally:
         sandbox.layers["slowness"] = before
     assert slow.end is ProgramEnd.EXITED
@@ -283,10 +283,10 @@ def test_time_in_which_others_had_the_processor_is_not_the_programs(sandbox: San
         for one in others:
             assert one.stdout is not None
             one.stdout.readline()
-        outcome = sandbox.run(Job("program", code, limits=ResourceLimits(wall=0.8)))
+        outcome = sandbox.run(Job("program", code, limits=ResourceLimits(wall_seconds=0.8)))
     finally:
         for one in others:
             one.kill()
             one.communicate()
-    assert (outcome.end, outcome.out) == (ProgramEnd.EXITED, b"done\n")
-    assert outcome.seconds > 0.8 * sandbox.layers["slowness"]
+    assert (outcome.end, outcome.stdout) == (ProgramEnd.EXITED, b"done\n")
+    assert outcome.wall_seconds > 0.8 * sandbox.layers["slowness"]

@@ -12,7 +12,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from z1.errors import Fault
-from z1.grading import boxed
+from z1.grading import extract_boxed
 from z1.synthetic import trajectories
 from z1.synthetic.programs import draw
 from z1.synthetic.tracer import Trace, run
@@ -213,7 +213,7 @@ def test_the_last_row_and_the_answer_are_what_the_interpreter_prints(index: int)
     printed = really_printed(source)
     assert found.printed == printed
     assert thoughts["full"].endswith(f" -> {printed}\n\n")
-    assert boxed(trajectories.answer(found.printed)) == printed
+    assert extract_boxed(trajectories.answer(found.printed)) == printed
 
 
 @given(index=INDICES)

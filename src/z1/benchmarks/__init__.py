@@ -14,9 +14,9 @@ from z1.benchmarks import builtin, gpqa
 from z1.benchmarks import humaneval as h
 from z1.benchmarks import livecodebench as lcb
 from z1.benchmarks import math500 as m
-from z1.benchmarks.hub import Hub, LoadOptions, paths, weights
+from z1.benchmarks.hub import HubFiles, LoadOptions, download_model, paths
 from z1.errors import UserError
-from z1.grading import Grade, exact
+from z1.grading import Grade, exact_match
 from z1.records import Problem
 
 Loader = Callable[[int, int, LoadOptions], list[Problem]]
@@ -37,11 +37,11 @@ class Benchmark:
     load: Loader
     grade: Grader
     licence: str
-    source: Hub | str
+    source: HubFiles | str
     prompt: str = "{question}"
     system: str = ""
 
-    def asking(self, prompt: str | None, system: str | None) -> Benchmark:
+    def with_prompt(self, prompt: str | None, system: str | None) -> Benchmark:
         """The same, asked in other words; None leaves its own."""
         return replace(
             self,
@@ -56,7 +56,7 @@ class Benchmark:
 
 
 def _world(text: str, problem: Problem, cut: bool) -> Grade:
-    return Grade(exact(text, problem.answer, cut=cut))
+    return Grade(exact_match(text, problem.answer, cut=cut))
 
 
 BENCHMARKS: dict[str, Benchmark] = {
@@ -77,23 +77,23 @@ BENCHMARKS: dict[str, Benchmark] = {
 }
 
 
-def benchmark(name: str) -> Benchmark:
+def get_benchmark(name: str) -> Benchmark:
     """The row called `name`."""
     if name not in BENCHMARKS:
         raise UserError("benchmark", name, f"choose one of {', '.join(BENCHMARKS)}")
     return BENCHMARKS[name]
 
 
-def fetch(name: str, data: str = "", model: str = "") -> list[Path]:
+def download(name: str, data: str = "", model: str = "") -> list[Path]:
     """The files of benchmark `name`, and the folder of `model` of the hub, brought here where they are not yet."""
-    source = benchmark(name).source
-    found = paths(source, data) if isinstance(source, Hub) else []
-    return [*found, *([weights_of(model)] if model else [])]
+    source = get_benchmark(name).source
+    found = paths(source, data) if isinstance(source, HubFiles) else []
+    return [*found, *([model_folder(model)] if model else [])]
 
 
-def weights_of(model: str) -> Path:
+def model_folder(model: str) -> Path:
     """The folder of `model`, brought here from the hub where it is none."""
-    return Path(model) if Path(model).exists() else weights(model)
+    return Path(model) if Path(model).exists() else download_model(model)
 
 
-__all__ = ["BENCHMARKS", "Benchmark", "LoadOptions", "benchmark", "fetch", "weights_of"]
+__all__ = ["BENCHMARKS", "Benchmark", "LoadOptions", "download", "get_benchmark", "model_folder"]

@@ -13,13 +13,13 @@ import json
 import textwrap
 from typing import Any
 
-from z1.benchmarks.hub import ANY, Hub, LoadOptions, Row, column, rows
+from z1.benchmarks.hub import NO_OPTIONS, HubFiles, LoadOptions, Row, column, rows
 from z1.grading import Grade, code_extraction, unit_tests
-from z1.grading.verdict import unread
+from z1.grading.verdict import grade_no_answer
 from z1.records import Problem
 from z1.sandbox import pool
 
-HARD = Hub(
+HARD = HubFiles(
     "bigcode/bigcodebench-hard",
     "298d2cc7b96612e15e47313c3603ee124cee0c1f",
     ("data/v0.1.4-00000-of-00001.parquet",),
@@ -32,12 +32,12 @@ PROMPT = (
 PARTS = (("params", "Parameters:"), ("returns", "Returns:"), ("reqs", "Requirements:"), ("raises", "Raises:"))
 
 
-def load_instruct(count: int, seed: int, options: LoadOptions = ANY) -> list[Problem]:
+def load_instruct(count: int, seed: int, options: LoadOptions = NO_OPTIONS) -> list[Problem]:
     """The first `count` tasks, asked for in words."""
     return [_problem(row, column(row, "instruct_prompt", "prompt")) for row in rows(HARD, options.data)[:count]]
 
 
-def load_complete(count: int, seed: int, options: LoadOptions = ANY) -> list[Problem]:
+def load_complete(count: int, seed: int, options: LoadOptions = NO_OPTIONS) -> list[Problem]:
     """The first `count` tasks, each the head of a function to complete."""
     return [_problem(row, row.get("complete_prompt") or complete(row)) for row in rows(HARD, options.data)[:count]]
 
@@ -60,10 +60,10 @@ def complete(row: Row) -> str:
     return f'{column(row, "code_prompt").rstrip()}\n    """\n{text}\n    """\n'
 
 
-def tests(problem: Problem) -> unit_tests.Suite:
+def tests(problem: Problem) -> unit_tests.UnitTestSuite:
     """The task's unit tests."""
     answer: dict[str, Any] = json.loads(problem.answer)
-    return unit_tests.Suite(answer["test"], answer["entry_point"])
+    return unit_tests.UnitTestSuite(answer["test"], answer["entry_point"])
 
 
 def whole(problem: Problem, code: str) -> str:
@@ -73,5 +73,9 @@ def whole(problem: Problem, code: str) -> str:
 
 def grade(text: str, problem: Problem, cut: bool) -> Grade:
     """Whether the script in `text` passes the task's tests."""
-    code = code_extraction.program(text, json.loads(problem.answer)["entry_point"])
-    return unread(cut=cut) if code is None else unit_tests.grade(pool.libraries(), whole(problem, code), tests(problem))
+    code = code_extraction.extract_code(text, json.loads(problem.answer)["entry_point"])
+    return (
+        grade_no_answer(cut=cut)
+        if code is None
+        else unit_tests.grade(pool.for_libraries(), whole(problem, code), tests(problem))
+    )

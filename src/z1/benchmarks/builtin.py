@@ -12,23 +12,23 @@ from functools import lru_cache
 from itertools import chain, zip_longest
 
 from z1 import synthetic
-from z1.benchmarks.hub import ANY, LoadOptions
+from z1.benchmarks.hub import NO_OPTIONS, LoadOptions
 from z1.records import Problem
 
 FEWEST, MOST, LONGEST = 1, 12, 16
 
 
-def load(count: int, seed: int, options: LoadOptions = ANY) -> list[Problem]:
+def load(count: int, seed: int, options: LoadOptions = NO_OPTIONS) -> list[Problem]:
     """`count` programs of 1 to 12 steps, or as many as the draws of `seed` give."""
     return list(_in_turns(synthetic.DatasetRequest(count, "test", FEWEST, MOST, seed)))
 
 
-def load_longer(count: int, seed: int, options: LoadOptions = ANY) -> list[Problem]:
+def load_longer(count: int, seed: int, options: LoadOptions = NO_OPTIONS) -> list[Problem]:
     """`count` programs of 13 to 16 steps."""
     return list(_in_turns(synthetic.DatasetRequest(count, "test", MOST + 1, LONGEST, seed)))
 
 
-def load_stories(count: int, seed: int, options: LoadOptions = ANY) -> list[Problem]:
+def load_stories(count: int, seed: int, options: LoadOptions = NO_OPTIONS) -> list[Problem]:
     """`count` stories of 1 to 12 sentences."""
     return list(_in_turns(synthetic.DatasetRequest(count, "test", FEWEST, MOST, seed, "prose")))
 

@@ -13,12 +13,12 @@ import random
 from collections import Counter
 from collections.abc import Sequence
 
-from z1.benchmarks.hub import ANY, Hub, LoadOptions, Row, column, rows
+from z1.benchmarks.hub import NO_OPTIONS, HubFiles, LoadOptions, Row, column, rows
 from z1.errors import UserError
 from z1.grading import Grade, multiple_choice
 from z1.records import Problem
 
-GPQA = Hub("Idavidrein/gpqa", "633f5ee89ab8ad4522a9f850766b73f62147ffdd", ("gpqa_diamond.csv",))
+GPQA = HubFiles("Idavidrein/gpqa", "633f5ee89ab8ad4522a9f850766b73f62147ffdd", ("gpqa_diamond.csv",))
 
 LETTERS = "ABCD"
 ENDING = "Please reason step-by-step and put your choice letter without any other text with \\boxed{} in the end."
@@ -27,7 +27,7 @@ FEWEST = 12
 """Rows from which on one letter throughout is no accident: once in four million files of twelve."""
 
 
-def load(count: int, seed: int, options: LoadOptions = ANY) -> list[Problem]:
+def load(count: int, seed: int, options: LoadOptions = NO_OPTIONS) -> list[Problem]:
     """`count` problems with options in an order drawn from `seed`. Raises UserError where the file has the trap."""
     found = rows(GPQA, options.data)
     problems = [_problem(row, number, seed) for number, row in enumerate(found)]

@@ -37,11 +37,11 @@ class LoadOptions:
     release: str = ""
 
 
-ANY = LoadOptions()
+NO_OPTIONS = LoadOptions()
 
 
 @dataclass(frozen=True, slots=True)
-class Hub:
+class HubFiles:
     """Files of one data set of the hub at one revision."""
 
     id: str
@@ -56,7 +56,7 @@ _AWAY = threading.Event()
 """The hub could not be reached; it is not tried again, since every try takes half a minute."""
 
 
-def paths(hub: Hub, data: str) -> list[Path]:
+def paths(hub: HubFiles, data: str) -> list[Path]:
     """The files of `hub`, from `data` where it is given. Raises UserError where one cannot be had."""
     if not data:
         return [_fetched(hub, name) for name in hub.files]
@@ -70,30 +70,30 @@ def paths(hub: Hub, data: str) -> list[Path]:
     return found
 
 
-def _fetched(hub: Hub, name: str) -> Path:
+def _fetched(hub: HubFiles, name: str) -> Path:
     from huggingface_hub import hf_hub_download
 
     with _reached(
-        f"{hub.id}", f"fetch {name} at revision {hub.revision[:12]} where there is a network, then set data"
+        f"{hub.id}", f"download {name} at revision {hub.revision[:12]} where there is a network, then set data"
     ) as near:
         return Path(hf_hub_download(hub.id, name, repo_type="dataset", revision=hub.revision, local_files_only=near))
 
 
-def folder(hub: Hub) -> Path:
-    """The folder of a data set for which `hub.files` are patterns, fetched where it is not here yet."""
+def download_dataset(hub: HubFiles) -> Path:
+    """The folder of a data set for which `hub.files` are patterns, downloaded where it is not here yet."""
     from huggingface_hub import snapshot_download
 
-    do = f"fetch it at revision {hub.revision[:12]} where there is a network, then give its folder as path"
+    do = f"download it at revision {hub.revision[:12]} where there is a network, then give its folder as path"
     with _reached(hub.id, do, "data set of the hub") as near:
         wanted = partial(snapshot_download, hub.id, repo_type="dataset", revision=hub.revision)
         return Path(wanted(allow_patterns=list(hub.files), local_files_only=near))
 
 
-def weights(model: str) -> Path:
-    """The folder of a model of the hub, fetched where it is not here yet."""
+def download_model(model: str) -> Path:
+    """The folder of a model of the hub, downloaded where it is not here yet."""
     from huggingface_hub import snapshot_download
 
-    with _reached(model, "fetch it where there is a network, then give its folder as --model") as near:
+    with _reached(model, "download it where there is a network, then give its folder as --model") as near:
         return Path(snapshot_download(model, local_files_only=near))
 
 
@@ -111,7 +111,7 @@ def _reached(wanted: str, do: str, what: str = "data of a benchmark") -> Iterato
         raise UserError(what, got, do) from None
 
 
-def rows(hub: Hub, data: str) -> list[Row]:
+def rows(hub: HubFiles, data: str) -> list[Row]:
     """All rows of all files, in order."""
     return [row for path in paths(hub, data) for row in read(path)]
 
@@ -131,7 +131,7 @@ def read(path: Path) -> list[Row]:
             return list(json.loads(text))
         return [json.loads(line) for line in text.split(b"\n") if line.strip()]
     except (ValueError, csv.Error) as error:
-        raise UserError(f"data in {path}", f"no {kind} ({error})", "fetch the file again") from None
+        raise UserError(f"data in {path}", f"no {kind} ({error})", "download the file again") from None
 
 
 def lines(path: Path) -> Iterator[tuple[int, Row]]:

@@ -10,27 +10,27 @@ import ast
 import builtins
 import json
 
-from z1.benchmarks.hub import ANY, Hub, LoadOptions, Row, column, rows
+from z1.benchmarks.hub import NO_OPTIONS, HubFiles, LoadOptions, Row, column, rows
 from z1.grading import Grade, code_extraction, unit_tests
-from z1.grading.verdict import unread
+from z1.grading.verdict import grade_no_answer
 from z1.records import Problem
 from z1.sandbox import ResourceLimits, pool
 
-HUMANEVAL = Hub(
+HUMANEVAL = HubFiles(
     "openai/openai_humaneval",
     "7dce6050a7d6d172f3cc5c32aa97f52fa1a2e544",
     ("openai_humaneval/test-00000-of-00001.parquet",),
 )
-MBPP = Hub(
+MBPP = HubFiles(
     "google-research-datasets/mbpp",
     "4bb6404fdc6cacfda99d4ac4205087b89d32030c",
     ("full/test-00000-of-00001.parquet",),
 )
 PROMPT = "Write a complete Python function in a markdown code block:\n\n{question}"
-LIMITS = ResourceLimits(wall=30.0, cpu=20.0)
+LIMITS = ResourceLimits(wall_seconds=30.0, cpu_seconds=20.0)
 
 
-def load_humaneval(count: int, seed: int, options: LoadOptions = ANY) -> list[Problem]:
+def load_humaneval(count: int, seed: int, options: LoadOptions = NO_OPTIONS) -> list[Problem]:
     """The first `count` tasks."""
     return [_humaneval(row) for row in rows(HUMANEVAL, options.data)[:count]]
 
@@ -41,7 +41,7 @@ def _humaneval(row: Row) -> Problem:
     return Problem(column(row, "task_id"), f"```python\n{head}```", json.dumps(answer), "humaneval")
 
 
-def load_mbpp(count: int, seed: int, options: LoadOptions = ANY) -> list[Problem]:
+def load_mbpp(count: int, seed: int, options: LoadOptions = NO_OPTIONS) -> list[Problem]:
     """The first `count` tasks of the test split."""
     return [_mbpp(row) for row in rows(MBPP, options.data)[:count]]
 
@@ -68,7 +68,7 @@ def whole(problem: Problem, code: str) -> str:
     return f"{head}    pass\n\n{code}" if head else code
 
 
-def tests(problem: Problem) -> unit_tests.Suite:
+def tests(problem: Problem) -> unit_tests.UnitTestSuite:
     """The task's assertions as a unit test."""
     answer = json.loads(problem.answer)
     return unit_tests.asserts(answer["source"], answer["name"], answer["body"])
@@ -76,7 +76,7 @@ def tests(problem: Problem) -> unit_tests.Suite:
 
 def grade(text: str, problem: Problem, cut: bool) -> Grade:
     """Whether the function in `text` passes the task's assertions."""
-    code = code_extraction.program(text, json.loads(problem.answer)["name"])
+    code = code_extraction.extract_code(text, json.loads(problem.answer)["name"])
     if code is None:
-        return unread(cut=cut)
-    return unit_tests.grade(pool.tests(), whole(problem, code), tests(problem), LIMITS)
+        return grade_no_answer(cut=cut)
+    return unit_tests.grade(pool.for_unit_tests(), whole(problem, code), tests(problem), LIMITS)

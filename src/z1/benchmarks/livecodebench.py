@@ -17,17 +17,17 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from z1.benchmarks.hub import ANY, Hub, LoadOptions, Row, column, lines, paths
+from z1.benchmarks.hub import NO_OPTIONS, HubFiles, LoadOptions, Row, column, lines, paths
 from z1.errors import UserError
 from z1.grading import Grade, Verdict, code_extraction, function_tests, stdio
-from z1.grading.verdict import unread
+from z1.grading.verdict import grade_no_answer
 from z1.records import Problem
 from z1.sandbox import pool
 
 ID, REVISION = "livecodebench/code_generation_lite", "0fe84c3912ea0c4d4a78037083943e8f0c4dd505"
 RELEASES = {f"release_v{n}": tuple(f"test{k if k > 1 else ''}.jsonl" for k in range(1, n + 1)) for n in range(1, 7)}
 RELEASE = "release_v5"
-LCB = Hub(ID, REVISION, RELEASES[RELEASE])
+LCB = HubFiles(ID, REVISION, RELEASES[RELEASE])
 
 SYSTEM = "You are a helpful assistant."
 PROMPT = (
@@ -50,13 +50,13 @@ PLAIN_OPCODES = {"PROTO", "FRAME", "MEMOIZE", "BINPUT", "LONG_BINPUT", "PUT", "S
 TEXT_OPCODES = {"SHORT_BINUNICODE", "BINUNICODE", "BINUNICODE8", "UNICODE"}
 
 
-def load(count: int, seed: int, options: LoadOptions = ANY) -> list[Problem]:
+def load(count: int, seed: int, options: LoadOptions = NO_OPTIONS) -> list[Problem]:
     """The first `count` problems of a release whose contest lies in the window of dates."""
     release = options.release or RELEASE
     if release not in RELEASES:
         raise UserError("release of LiveCodeBench", release, f"choose one of {', '.join(RELEASES)}")
     found: list[Problem] = []
-    for path in paths(Hub(ID, REVISION, RELEASES[release]), options.data):
+    for path in paths(HubFiles(ID, REVISION, RELEASES[release]), options.data):
         for at, row in lines(path):
             if len(found) < count and _in_window(str(row.get("contest_date", ""))[:10], options):
                 found.append(problem(row, path, at))
@@ -108,7 +108,7 @@ def hidden(packed: str) -> list[dict[str, Any]]:
             raise ValueError("they are too long")
         return list(json.loads(pickled_text(data)))
     except (ValueError, zlib.error) as error:
-        raise UserError("hidden tests of LiveCodeBench", error, "fetch the file again from the hub") from None
+        raise UserError("hidden tests of LiveCodeBench", error, "download the file again from the hub") from None
 
 
 def pickled_text(data: bytes) -> str:
@@ -130,9 +130,11 @@ def grade(text: str, problem: Problem, cut: bool) -> Grade:
         name, cases = tests(problem.answer)
     except FileNotFoundError as error:
         return Grade(Verdict.MISSING, f"the tests are gone: {error.filename}")
-    code = code_extraction.program(text, "Solution" if name else "")
+    code = code_extraction.extract_code(text, "Solution" if name else "")
     if code is None:
-        return unread(cut=cut)
+        return grade_no_answer(cut=cut)
     return (
-        function_tests.grade(pool.programs(), code, name, cases) if name else stdio.grade(pool.programs(), code, cases)
+        function_tests.grade(pool.for_programs(), code, name, cases)
+        if name
+        else stdio.grade(pool.for_programs(), code, cases)
     )

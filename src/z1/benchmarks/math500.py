@@ -6,7 +6,7 @@ MATH-500 is the part of MATH (Hendrycks et al. 2021) that PRM800K (Lightman et a
 
 from __future__ import annotations
 
-from z1.benchmarks.hub import ANY, Hub, LoadOptions, column, rows
+from z1.benchmarks.hub import NO_OPTIONS, HubFiles, LoadOptions, column, rows
 from z1.grading import Grade, math_answers
 from z1.records import Problem
 from z1.sandbox import pool
@@ -14,11 +14,11 @@ from z1.sandbox import pool
 SYSTEM = "Please reason step by step, and put your final answer within \\boxed{}."
 PROMPT = "{question}"
 
-MATH500 = Hub("HuggingFaceH4/MATH-500", "6e4ed1a2a79af7d8630a6b768ec859cb5af4d3be", ("test.jsonl",))
-GSM8K = Hub("openai/gsm8k", "740312add88f781978c0658806c59bc2815b9866", ("main/test-00000-of-00001.parquet",))
+MATH500 = HubFiles("HuggingFaceH4/MATH-500", "6e4ed1a2a79af7d8630a6b768ec859cb5af4d3be", ("test.jsonl",))
+GSM8K = HubFiles("openai/gsm8k", "740312add88f781978c0658806c59bc2815b9866", ("main/test-00000-of-00001.parquet",))
 
 
-def load_math500(count: int, seed: int, options: LoadOptions = ANY) -> list[Problem]:
+def load_math500(count: int, seed: int, options: LoadOptions = NO_OPTIONS) -> list[Problem]:
     """The first `count` problems; `steps` is the level, 1 to 5, and `kind` the subject."""
     return [
         Problem(
@@ -33,7 +33,7 @@ def load_math500(count: int, seed: int, options: LoadOptions = ANY) -> list[Prob
     ]
 
 
-def load_gsm8k(count: int, seed: int, options: LoadOptions = ANY) -> list[Problem]:
+def load_gsm8k(count: int, seed: int, options: LoadOptions = NO_OPTIONS) -> list[Problem]:
     """The first `count` problems; the answer is what stands behind the last `####`, without commas."""
     return [
         Problem(f"gsm8k/{number}", column(row, "question"), _last(column(row, "answer")), "gsm8k")
@@ -47,4 +47,4 @@ def _last(solution: str) -> str:
 
 def grade(text: str, problem: Problem, cut: bool) -> Grade:
     """Whether the answer in `text` is the problem's."""
-    return math_answers.grade(pool.maths(), text, problem.answer, cut=cut)
+    return math_answers.grade(pool.for_math(), text, problem.answer, cut=cut)

@@ -86,7 +86,7 @@ def fetch(path: Path) -> None:
     settings = plan.decontaminate
     for name in (settings.against or tuple(BENCHMARKS)) if settings else ():
         try:
-            for found in benchmarks.fetch(name, settings.data.get(name, "") if settings else ""):
+            for found in benchmarks.download(name, settings.data.get(name, "") if settings else ""):
                 _say(f"{hash_file(found)}  {found}")
         except UserError as error:
             _say(f"not read  {name}: {error}")

@@ -95,11 +95,11 @@ def fetch(path: Path, model: str | None) -> None:
     if comparison.is_comparison(path):
         compared = comparison.load(path)
         asked = dict.fromkeys((one.benchmark, one.data) for one in compared.evaluate)
-        found = [file for name, data in asked for file in benchmarks.fetch(name, data)]
-        found += [benchmarks.weights_of(one.path) for one in compared.models.values()]
+        found = [file for name, data in asked for file in benchmarks.download(name, data)]
+        found += [benchmarks.model_folder(one.path) for one in compared.models.values()]
     else:
         chosen = recipes.load(path).evaluate
-        found = benchmarks.fetch(chosen.benchmark, chosen.data, model or "")
+        found = benchmarks.download(chosen.benchmark, chosen.data, model or "")
     for file in found:
         Console().print(f"{runs.hash_file(file)}  {file}", soft_wrap=True, highlight=False)
 

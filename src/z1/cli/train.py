@@ -37,7 +37,9 @@ def show(prepared: Prepared, recipe: Recipe) -> None:
 def _warnings(prepared: Prepared, recipe: Recipe) -> list[tuple[str, str]]:
     """What is not refused and is seldom meant: prompts that are not the same in training and afterwards."""
     found = []
-    asked = benchmarks.benchmark(recipe.evaluate.benchmark).asking(recipe.evaluate.prompt, recipe.evaluate.system)
+    asked = benchmarks.get_benchmark(recipe.evaluate.benchmark).with_prompt(
+        recipe.evaluate.prompt, recipe.evaluate.system
+    )
     shown = profiles.profile(recipe.profile or "").system or ""
     if asked.system != shown:
         found.append(f"evaluate says a system prompt that training never shows: {asked.system!r}; set evaluate.system")

@@ -11,8 +11,8 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import Any
 
-from z1.benchmarks import BENCHMARKS, Benchmark, LoadOptions, benchmark
-from z1.benchmarks.hub import Hub
+from z1.benchmarks import BENCHMARKS, Benchmark, LoadOptions, get_benchmark
+from z1.benchmarks.hub import HubFiles
 from z1.curate.ngram_overlap import BenchmarkItem, BenchmarkItems, Overlap
 from z1.curate.plan import DecontaminateSettings
 from z1.curate.sources import Candidate
@@ -44,8 +44,8 @@ class Contamination:
         self.by_identity: Counter[str] = Counter()
         """Rows that are in the test split of a built-in world."""
         for name in settings.data:
-            benchmark(name)  # a misspelt one would not be looked for
-        self.worlds = [name for name in self._names() if not isinstance(benchmark(name).source, Hub)]
+            get_benchmark(name)  # a misspelt one would not be looked for
+        self.worlds = [name for name in self._names() if not isinstance(get_benchmark(name).source, HubFiles)]
         self._items = BenchmarkItems(self._read(), settings)
 
     def _names(self) -> tuple[str, ...]:
@@ -56,7 +56,7 @@ class Contamination:
         for name in self._names():
             if name not in self.worlds:
                 try:
-                    found = problems(benchmark(name), self.settings)
+                    found = problems(get_benchmark(name), self.settings)
                 except UserError as error:
                     self.unread[name] = str(error)
                 else:

@@ -13,7 +13,7 @@ import re
 from z1.curate.language import foreign
 from z1.curate.plan import CheckSettings
 from z1.curate.sources import Candidate
-from z1.grading import Verdict, exact
+from z1.grading import Verdict, exact_match
 
 RUN = 20
 """Words of a run. Shorter runs repeat in any honest derivation; code drafted twice repeats in part."""
@@ -59,7 +59,7 @@ def agrees(one: Candidate) -> str:
     """Its last box holds the reference answer, where there is one."""
     if not one.reference:
         return ""
-    verdict = exact(one.response, one.reference, cut=False)
+    verdict = exact_match(one.response, one.reference, cut=False)
     return "" if verdict is Verdict.RIGHT else f"answer {verdict.value}"
 
 

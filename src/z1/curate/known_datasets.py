@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from z1.benchmarks.hub import Hub, folder
+from z1.benchmarks.hub import HubFiles, download_dataset
 from z1.curate.plan import Column, CuratePlan, SourceSettings
 from z1.errors import UserError
 
@@ -22,7 +22,7 @@ from z1.errors import UserError
 class KnownValues:
     """One dataset: where it lies, what its columns are, its licence, and what else a source says of it."""
 
-    hub: Hub
+    hub: HubFiles
     columns: Mapping[Column, str]
     licence: str
     rest: Mapping[str, Any] = field(default_factory=dict)
@@ -40,13 +40,13 @@ KODCODE: dict[Column, str] = {
 
 CATALOGUE: dict[str, KnownValues] = {
     "evol-codealpaca-v1": KnownValues(
-        Hub("theblackcat102/evol-codealpaca-v1", "c75242318519b5470635e84064baed7c78594020", ("train.jsonl",)),
+        HubFiles("theblackcat102/evol-codealpaca-v1", "c75242318519b5470635e84064baed7c78594020", ("train.jsonl",)),
         {"question": "instruction", "response": "output"},
         "Apache-2.0",
         BY_TEXT,
     ),
     "magicoder-evol-instruct-110k": KnownValues(
-        Hub(
+        HubFiles(
             "ise-uiuc/Magicoder-Evol-Instruct-110K",
             "b0079beaa0361d82412520b873715bee59cc7dd4",
             ("data-evol_instruct-decontaminated.jsonl",),
@@ -56,7 +56,9 @@ CATALOGUE: dict[str, KnownValues] = {
         BY_TEXT,
     ),
     "leetcode": KnownValues(
-        Hub("newfacade/LeetCodeDataset", "215604aeed660029df7de2fea5a4d7b6ed476a08", ("LeetCodeDataset-train.jsonl",)),
+        HubFiles(
+            "newfacade/LeetCodeDataset", "215604aeed660029df7de2fea5a4d7b6ed476a08", ("LeetCodeDataset-train.jsonl",)
+        ),
         {
             "id": "task_id",
             "question": "query",
@@ -69,17 +71,17 @@ CATALOGUE: dict[str, KnownValues] = {
         "Apache-2.0",
     ),
     "kodcode-v1": KnownValues(
-        Hub("KodCode/KodCode-V1", "9e74e1678085dff7f6dcc34b665454d9a8b802e8", ("data/train-*.parquet",)),
+        HubFiles("KodCode/KodCode-V1", "9e74e1678085dff7f6dcc34b665454d9a8b802e8", ("data/train-*.parquet",)),
         KODCODE,
         "CC BY-NC 4.0",
     ),
     "kodcode-v1-r1": KnownValues(
-        Hub("KodCode/KodCode-V1-SFT-R1", "1cd720c5fcd5f8393b86cc412a42260274773f8c", ("data/train-*.parquet",)),
+        HubFiles("KodCode/KodCode-V1-SFT-R1", "1cd720c5fcd5f8393b86cc412a42260274773f8c", ("data/train-*.parquet",)),
         {**KODCODE, "response": "conversations.1.value"},
         "CC BY-NC 4.0",
     ),
     "z1-107k": KnownValues(
-        Hub(
+        HubFiles(
             "efficientscaling/Z1-Code-Reasoning-107K",
             "b1094ba6f6087a7d5764a2e42bd01d0dd5ab13f2",
             ("data/train-*.parquet",),
@@ -123,4 +125,4 @@ def _resolved(source: SourceSettings) -> SourceSettings:
         **known.rest,
         **{name: getattr(source, name) for name in source.model_fields_set},
     }
-    return source.model_copy(update={**said, "path": source.path or str(folder(known.hub))})
+    return source.model_copy(update={**said, "path": source.path or str(download_dataset(known.hub))})

@@ -89,7 +89,7 @@ def _lacks_verdict(wanted: MeasureSettings, one: Candidate) -> bool:
 
 
 def _verdict(_: MeasureSettings, block: Sequence[Candidate]) -> Iterable[Values]:
-    return ({"verdict": found.verdict.value, "fault": found.why} for found in verification.grades(block))
+    return ({"verdict": found.verdict.value, "fault": found.reason} for found in verification.grades(block))
 
 
 def _lacks_minhash(wanted: MeasureSettings, one: Candidate) -> bool:

@@ -17,7 +17,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from z1.curate.sources import Candidate
 from z1.grading import Grade, code_extraction, function_tests, pytests, unit_tests
-from z1.grading.verdict import unread
+from z1.grading.verdict import grade_no_answer
 from z1.sandbox import pool
 
 OPEN, CLOSE = "<think>", "</think>"
@@ -46,13 +46,15 @@ def grade(one: Candidate) -> Grade:
     by_call = CHECK.search(one.tests)
     name = re.split(r"\W", one.entry, maxsplit=1)[0]
     said = answer(one.response)
-    code = code_extraction.program(said, name) or bare(said)
+    code = code_extraction.extract_code(said, name) or bare(said)
     if code is None:
-        return unread(cut=one.end == "length")
+        return grade_no_answer(cut=one.end == "length")
     if not by_call:
-        return pytests.grade(pool.pytests(), code, one.tests, name)
+        return pytests.grade(pool.for_pytest(), code, one.tests, name)
     suite = unit_tests.asserts(one.tests, "check", f"check({one.entry})")
-    return unit_tests.grade(pool.tests(), f"{one.setup or function_tests.PRELUDE}\n{code}", suite, pytests.LIMITS)
+    return unit_tests.grade(
+        pool.for_unit_tests(), f"{one.setup or function_tests.PRELUDE}\n{code}", suite, pytests.LIMITS
+    )
 
 
 def grades(block: Sequence[Candidate]) -> list[Grade]:

@@ -17,7 +17,7 @@ from z1.evaluate import intervals
 from z1.evaluate.intervals import Interval
 from z1.evaluate.paired import bootstrap
 from z1.grading import Verdict
-from z1.grading.equivalence import said
+from z1.grading.equivalence import canonical_answer
 from z1.records import Attempt
 from z1.think import Bucket, Shift
 
@@ -82,7 +82,7 @@ def _end(replies: Mapping[int | None, Attempt], every: int, stable: int) -> tupl
     last, equal, probes, window = "", 0, 0, every
     while window in replies and replies[window].shift == Shift.BUDGET:
         probe = replies[window]
-        answer = said(probe.text(Bucket.HINT, Bucket.ANSWER))
+        answer = canonical_answer(probe.text(Bucket.HINT, Bucket.ANSWER))
         equal = 0 if not answer else equal + 1 if answer == last else 1
         last = answer
         probes += sum(b - a for bucket, a, b in probe.spans if bucket != Bucket.THOUGHT)

@@ -23,7 +23,7 @@ from z1.evaluate import intervals
 from z1.evaluate.intervals import Interval
 from z1.evaluate.paired import bootstrap
 from z1.grading import Grade, Verdict
-from z1.grading.equivalence import answering, said
+from z1.grading.equivalence import answer_parts, canonical_answer
 from z1.records import Attempt, Problem
 from z1.runs import read_lines
 
@@ -152,4 +152,6 @@ def _thought(attempt: Attempt) -> float:
 
 def _says(attempt: Attempt) -> str:
     """What the reply says from its hint on, or all of it where it has no answer of its own."""
-    return said("".join(answering((span[0], text) for span, text in zip(attempt.spans, attempt.texts, strict=True))))
+    return canonical_answer(
+        "".join(answer_parts((span[0], text) for span, text in zip(attempt.spans, attempt.texts, strict=True)))
+    )

@@ -150,7 +150,7 @@ async def _attempt(setting: Sweep, problem: Problem, window: int | None, prompt:
         (flow.end or End.ABORTED).value,
         (flow.shifted or Shift.NATURAL).value,
         grade.verdict.value,
-        grade.why,
+        grade.reason,
         setting.tokenizer_hash,
     )
 

@@ -11,7 +11,7 @@ data: wrong, unparsed and cut are verdicts; only an engine's or a sandbox's fail
 counted as wrong.
 """
 
-from z1.grading.boxed import boxed
-from z1.grading.verdict import Grade, Verdict, exact
+from z1.grading.boxed import extract_boxed
+from z1.grading.verdict import Grade, Verdict, exact_match
 
-__all__ = ["Grade", "Verdict", "boxed", "exact"]
+__all__ = ["Grade", "Verdict", "exact_match", "extract_boxed"]

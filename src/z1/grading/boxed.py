@@ -13,7 +13,7 @@ OPENING = "\\boxed{"
 BRACES = re.compile(r"[{}]")
 
 
-def boxed(text: str) -> str | None:
+def extract_boxed(text: str) -> str | None:
     """The content of the last complete box in `text`; one pass, since a model that loops opens thousands of boxes."""
     begun: list[int] = []
     last: tuple[int, int] | None = None

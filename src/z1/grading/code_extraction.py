@@ -17,7 +17,7 @@ FENCE = re.compile(r"^[ \t]*(`{3,}|~{3,})[^\n`]*$", re.MULTILINE)
 DEFINES = re.compile(r"^[ \t]*(?:async[ \t]+def|def|class)[ \t]+\w", re.MULTILINE)
 
 
-def blocks(text: str) -> list[str]:
+def code_blocks(text: str) -> list[str]:
     """The contents of all complete fenced blocks, in order; a longer fence may hold shorter ones."""
     found: list[str] = []
     opened: re.Match[str] | None = None
@@ -44,12 +44,12 @@ def _parses(block: str) -> bool:
     return True
 
 
-def program(text: str, wanted: str = "") -> str | None:
-    """The program in `text`, None where there is none. `wanted` is the name of the function or class asked for."""
-    found = [block for block in blocks(text) if block.strip()]
-    if wanted:
-        name = re.escape(wanted)
-        defines = re.compile(rf"^[ \t]*(?:async[ \t]+def|def|class)[ \t]+{name}\b|^{name}[ \t]*=", re.MULTILINE)
+def extract_code(text: str, name: str = "") -> str | None:
+    """The program in `text`, None where there is none. `name` is the name of the function or class asked for."""
+    found = [block for block in code_blocks(text) if block.strip()]
+    if name:
+        escaped = re.escape(name)
+        defines = re.compile(rf"^[ \t]*(?:async[ \t]+def|def|class)[ \t]+{escaped}\b|^{escaped}[ \t]*=", re.MULTILINE)
         for kind in (defines, DEFINES):
             if fitting := [block for block in found if kind.search(block) and _parses(block)]:
                 return fitting[-1]

@@ -15,9 +15,9 @@ from collections.abc import Iterable
 from fractions import Fraction
 from typing import TypeVar
 
-from z1.grading.boxed import boxed
-from z1.grading.code_extraction import program
-from z1.grading.multiple_choice import chosen
+from z1.grading.boxed import extract_boxed
+from z1.grading.code_extraction import extract_code
+from z1.grading.multiple_choice import extract_choice
 from z1.think import Bucket
 
 DRESS = re.compile(r"\\(?:text|textbf|mathrm|mathbf|boldsymbol)\s*\{([^{}]*)\}|\\[,!;:() ]|[$*`]")
@@ -29,25 +29,25 @@ LONGEST_NUMBER = 60
 Part = TypeVar("Part")
 
 
-def answering(parts: Iterable[tuple[str, Part]]) -> list[Part]:
+def answer_parts(parts: Iterable[tuple[str, Part]]) -> list[Part]:
     """Of a reply's parts by bucket those that answer: from its hint on, or all where no answer of its own was seen."""
     told = [(bucket, part) for bucket, part in parts if bucket != Bucket.STOP]
     answers = [part for bucket, part in told if bucket in (Bucket.HINT, Bucket.ANSWER)]
     return answers or [part for _, part in told]
 
 
-def said(text: str) -> str:
+def canonical_answer(text: str) -> str:
     """What the answer `text` says; "" where it says nothing yet. Never raises; linear in the length of `text`."""
-    found = boxed(text)
+    found = extract_boxed(text)
     if found is not None:
         return "box " + _plain(found)
-    written = program(text)
+    written = extract_code(text)
     if written is not None:
         return "program " + _program(written)
     whole = _json(text)
     if whole:
         return "json " + whole
-    letter = chosen(text, options=10)
+    letter = extract_choice(text, options=10)
     if letter:
         return "box " + letter.casefold()
     lines = [line for line in text.splitlines() if line.strip()]

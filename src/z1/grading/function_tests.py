@@ -15,7 +15,7 @@ from z1.grading.verdict import Grade, Verdict
 from z1.sandbox import Job, ResourceLimits, Sandbox, SandboxFault
 from z1.sandbox.inside.run_function import RAISED, plain
 
-LIMITS = ResourceLimits(wall=60.0, cpu=30.0)
+LIMITS = ResourceLimits(wall_seconds=60.0, cpu_seconds=30.0)
 """For all inputs together."""
 
 PRELUDE = """

@@ -11,11 +11,11 @@ from __future__ import annotations
 import re
 
 from z1.grading import function_tests
-from z1.grading.boxed import boxed
-from z1.grading.verdict import Grade, Verdict, unread
+from z1.grading.boxed import extract_boxed
+from z1.grading.verdict import Grade, Verdict, grade_no_answer
 from z1.sandbox import Job, ResourceLimits, Sandbox, SandboxFault
 
-LIMITS = ResourceLimits(wall=10.0, cpu=8.0, memory=1 << 30)
+LIMITS = ResourceLimits(wall_seconds=10.0, cpu_seconds=8.0, memory_bytes=1 << 30)
 LONGEST = 2_000
 """Characters of an answer; what is longer is no answer."""
 
@@ -36,7 +36,7 @@ def check(wanted, got):
 
 def answer(text: str) -> str | None:
     """What `text` gives as its answer, None where it gives none."""
-    found = boxed(text)
+    found = extract_boxed(text)
     if found is None:
         forced = [said for said in FORCED.findall(text) if "\\boxed" not in said]
         found = forced[-1].strip().rstrip(".").strip("$ ") if forced else None
@@ -47,7 +47,7 @@ def grade(sandbox: Sandbox, text: str, expected: str, *, cut: bool) -> Grade:
     """Compare the answer in `text` with `expected`, both as LaTeX. `sandbox` has to be able to import math_verify."""
     found = answer(text)
     if found is None or len(found) > LONGEST:
-        return unread(cut=cut)
+        return grade_no_answer(cut=cut)
     if _bare(found) == _bare(expected):
         return Grade(Verdict.RIGHT)
     job = Job("calls", CHECK, extra={"name": "check", "before": "", "inputs": [[expected, found]]}, limits=LIMITS)
@@ -57,7 +57,7 @@ def grade(sandbox: Sandbox, text: str, expected: str, *, cut: bool) -> Grade:
         return Grade(Verdict.MISSING, str(fault))
     line = function_tests.first(outcome.result)
     if line is None or "raised" in line:
-        said = outcome.err.decode(errors="replace").strip().splitlines()[-1:]
+        said = outcome.stderr.decode(errors="replace").strip().splitlines()[-1:]
         if said and "ModuleNotFoundError" in said[0]:
             return Grade(Verdict.MISSING, f"{said[0]}; install the extra: pip install 'z1[evaluate]'")
         return Grade(Verdict.WRONG, f"not comparable: {outcome.end.value}")

@@ -9,18 +9,18 @@ from __future__ import annotations
 
 import re
 
-from z1.grading.boxed import boxed
-from z1.grading.verdict import Grade, Verdict, unread
+from z1.grading.boxed import extract_boxed
+from z1.grading.verdict import Grade, Verdict, grade_no_answer
 
 DRESS = re.compile(r"\\(?:text|textbf|mathrm|mathbf|boldsymbol)\s*\{([^{}]*)\}|[\s$*().:]")
 SAYS = re.compile(r"\b[Aa]nswer\b[^.\n]{0,40}?(?:is|be|:)[\s:*]*(?:option\s+)?[*$(\\{]*([A-Z])\b(?!\w|'|-\w)")
 LEADS = re.compile(r"^\(?([A-Z])\)?[.:)]?(?:\s|$)")
 
 
-def chosen(text: str, options: int = 4) -> str | None:
+def extract_choice(text: str, options: int = 4) -> str | None:
     """The letter that `text` settles on; None where it does not settle on one of the first `options` letters."""
     letters = "ABCDEFGHIJ"[:options]
-    found = boxed(text)
+    found = extract_boxed(text)
     if found is not None:
         bare = DRESS.sub(lambda match: match[1] or "", found)
         if bare in tuple(letters):
@@ -33,7 +33,7 @@ def chosen(text: str, options: int = 4) -> str | None:
 
 def grade(text: str, expected: str, *, cut: bool, options: int = 4) -> Grade:
     """Compare the chosen letter with `expected`."""
-    found = chosen(text, options)
+    found = extract_choice(text, options)
     if found is None:
-        return unread(cut=cut)
+        return grade_no_answer(cut=cut)
     return Grade(Verdict.RIGHT) if found == expected else Grade(Verdict.WRONG, f"chose {found}")

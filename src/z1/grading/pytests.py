@@ -17,14 +17,21 @@ import json
 import re
 from typing import TypeGuard
 
-from z1.grading.unit_tests import Suite
+from z1.grading.unit_tests import UnitTestSuite
 from z1.grading.unit_tests import grade as grade_units
 from z1.grading.verdict import Grade, Verdict
 from z1.sandbox import Job, ResourceLimits, Sandbox, SandboxFault
 
 MODULE = "solution"
 
-LIMITS = ResourceLimits(wall=60.0, cpu=30.0, memory=2 << 30, address=64 << 30, file=64 << 20, processes=64)
+LIMITS = ResourceLimits(
+    wall_seconds=60.0,
+    cpu_seconds=30.0,
+    memory_bytes=2 << 30,
+    address_space_bytes=64 << 30,
+    file_bytes=64 << 20,
+    max_processes=64,
+)
 
 PROGRAM = """
 import sys, types
@@ -47,7 +54,7 @@ def grade(sandbox: Sandbox, code: str, tests: str, name: str = "", limits: Resou
         tree = ast.parse(tests)
         wanted = imports(tree)
         name = wanted[0] if len(wanted) == 1 else name
-        suite = Suite(written(tree), name)
+        suite = UnitTestSuite(written(tree), name)
     except (SyntaxError, ValueError) as error:
         return Grade(Verdict.MISSING, f"tests: {error}")
     lines = [f"from {MODULE} import *", *([f"from {MODULE} import {', '.join(wanted)}"] if wanted else [])]
@@ -120,6 +127,6 @@ def missing(sandbox: Sandbox, tree: ast.Module) -> list[str]:
     wanted = sorted({name.split(".")[0] for name in named} - {MODULE, ""})
     try:
         outcome = sandbox.run(Job("program", FOUND.format(names=wanted)))
-        return [str(name) for name in json.loads(outcome.out)]
+        return [str(name) for name in json.loads(outcome.stdout)]
     except (SandboxFault, ValueError):
         return wanted

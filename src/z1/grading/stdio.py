@@ -14,7 +14,7 @@ from decimal import Decimal, InvalidOperation
 from z1.grading.verdict import Grade, Verdict
 from z1.sandbox.sandbox import Job, Outcome, ProgramEnd, ResourceLimits, Sandbox, SandboxFault
 
-LIMITS = ResourceLimits(wall=24.0, cpu=8.0)
+LIMITS = ResourceLimits(wall_seconds=24.0, cpu_seconds=8.0)
 """LiveCodeBench allows 6 seconds a test by the clock of its own machine. These count computing, and a third more, since
 processors differ by as much: a program that is right there (abc328_e) computes for 4.4 to 6.3 seconds on one machine.
 """
@@ -25,8 +25,8 @@ def grade(sandbox: Sandbox, code: str, tests: Sequence[tuple[str, str]], limits:
     if not tests:
         raise ValueError("a program is graded by one test or more")
     try:
-        with sandbox.room(Job("program", code, limits=limits)) as room:
-            outcomes = room.runs(given.encode() for given, _ in tests)
+        with sandbox.open_process(Job("program", code, limits=limits)) as process:
+            outcomes = process.run_each(given.encode() for given, _ in tests)
             for number, (outcome, (_, wanted)) in enumerate(zip(outcomes, tests, strict=True), 1):
                 if why := complaint(outcome, wanted):
                     return Grade(Verdict.WRONG, f"{why} (test {number} of {len(tests)})")
@@ -39,7 +39,7 @@ def complaint(outcome: Outcome, wanted: str) -> str:
     """What is wrong with a run; nothing where nothing is."""
     if ended := badly(outcome):
         return ended
-    got = outcome.out.decode(errors="replace")
+    got = outcome.stdout.decode(errors="replace")
     return "" if same(got, wanted) else f"wrong answer: {_short(got)} for {_short(wanted)}"
 
 
@@ -49,8 +49,8 @@ def badly(outcome: Outcome) -> str:
         return ""
     if outcome.end is not ProgramEnd.CRASHED:
         return outcome.end.value
-    last = outcome.err.decode(errors="replace").strip().splitlines()[-1:]
-    return f"runtime: status {outcome.code}{', ' if last else ''}{' '.join(last)[:200]}"
+    last = outcome.stderr.decode(errors="replace").strip().splitlines()[-1:]
+    return f"runtime: status {outcome.exit_code}{', ' if last else ''}{' '.join(last)[:200]}"
 
 
 def same(got: str, wanted: str) -> bool:

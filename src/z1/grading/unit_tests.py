@@ -20,7 +20,14 @@ from z1.grading.stdio import badly
 from z1.grading.verdict import Grade, Verdict
 from z1.sandbox import Job, Outcome, ResourceLimits, Sandbox, SandboxFault
 
-LIMITS = ResourceLimits(wall=120.0, cpu=90.0, memory=6 << 30, address=64 << 30, file=256 << 20, processes=256)
+LIMITS = ResourceLimits(
+    wall_seconds=120.0,
+    cpu_seconds=90.0,
+    memory_bytes=6 << 30,
+    address_space_bytes=64 << 30,
+    file_bytes=256 << 20,
+    max_processes=256,
+)
 """BigCodeBench allows 240 seconds by the clock; its libraries map much and use little of it."""
 
 FAILING: dict[str, str] = {
@@ -54,21 +61,23 @@ FAILING: dict[str, str] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Suite:
+class UnitTestSuite:
     """Unit tests: source that follows the solution's in the same module, and the name of the function under test."""
 
     source: str
     name: str
 
 
-def asserts(source: str, name: str, body: str) -> Suite:
+def asserts(source: str, name: str, body: str) -> UnitTestSuite:
     """Bare assertions, such as HumanEval's, as a unit test: `source` once, then the statements of `body`."""
     lines = "\n".join("        " + line for line in body.splitlines() if line.strip())
     case = f"import unittest\nclass TestCases(unittest.TestCase):\n    def test_all(self):\n{lines}\n"
-    return Suite(f"{source}\n{case}", name)
+    return UnitTestSuite(f"{source}\n{case}", name)
 
 
-def grade(sandbox: Sandbox, code: str, tests: Suite, limits: ResourceLimits = LIMITS, seed: int | None = None) -> Grade:
+def grade(
+    sandbox: Sandbox, code: str, tests: UnitTestSuite, limits: ResourceLimits = LIMITS, seed: int | None = None
+) -> Grade:
     """Run `tests` on `code`; `seed` makes the tests that must fail the same ones again."""
     source, vain = cross_examined(tests.source, random.Random(secrets.randbits(64) if seed is None else seed))
     real = [name for name in _names(source) if name not in vain]

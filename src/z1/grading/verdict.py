@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-from z1.grading.boxed import boxed
+from z1.grading.boxed import extract_boxed
 
 
 class Verdict(StrEnum):
@@ -30,19 +30,19 @@ class Grade:
     """
 
     verdict: Verdict
-    why: str = ""
+    reason: str = ""
 
 
-def unread(*, cut: bool) -> Grade:
+def grade_no_answer(*, cut: bool) -> Grade:
     """The grade of a reply without an answer that can be read; `cut` says that it was cut off."""
     return Grade(Verdict.CUT if cut else Verdict.UNPARSED)
 
 
-def exact(text: str, expected: str, *, cut: bool) -> Verdict:
+def exact_match(text: str, expected: str, *, cut: bool) -> Verdict:
     """Compare the last box of `text` with `expected`, white space around both ignored; `cut` says the reply was cut
     off.
     """
-    found = boxed(text)
+    found = extract_boxed(text)
     if found is None:
-        return unread(cut=cut).verdict
+        return grade_no_answer(cut=cut).verdict
     return Verdict.RIGHT if found.strip() == expected.strip() else Verdict.WRONG

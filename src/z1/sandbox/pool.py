@@ -15,33 +15,33 @@ from z1.sandbox.sandbox import Sandbox
 
 BIGCODEBENCH_PYTHON = "Z1_BIGCODEBENCH_PYTHON"
 
-TESTING = ("unittest", "unittest.mock", "tempfile", "shutil", "subprocess")
+TEST_MODULES = ("unittest", "unittest.mock", "tempfile", "shutil", "subprocess")
 
 _LOCK = threading.Lock()
 _OPEN: dict[tuple[str | None, tuple[str, ...]], Sandbox] = {}
 
 
-def programs() -> Sandbox:
+def for_programs() -> Sandbox:
     """For programs on stdin and stdout, and for functions."""
     return _shared(None, ())
 
 
-def tests() -> Sandbox:
+def for_unit_tests() -> Sandbox:
     """For unit tests of plain Python."""
-    return _shared(None, TESTING)
+    return _shared(None, TEST_MODULES)
 
 
-def pytests() -> Sandbox:
+def for_pytest() -> Sandbox:
     """For pytest functions of plain Python."""
-    return _shared(None, (*TESTING, "pytest", "random", "numpy"))
+    return _shared(None, (*TEST_MODULES, "pytest", "random", "numpy"))
 
 
-def libraries() -> Sandbox:
+def for_libraries() -> Sandbox:
     """For unit tests of code that uses libraries; see `BIGCODEBENCH_PYTHON`."""
-    return _shared(os.environ.get(BIGCODEBENCH_PYTHON), (*TESTING, "numpy", "pandas", "matplotlib.pyplot"))
+    return _shared(os.environ.get(BIGCODEBENCH_PYTHON), (*TEST_MODULES, "numpy", "pandas", "matplotlib.pyplot"))
 
 
-def maths() -> Sandbox:
+def for_math() -> Sandbox:
     """For comparing answers with math-verify."""
     return _shared(None, ("math_verify",))
 
@@ -53,11 +53,11 @@ def _shared(python: str | None, warm: tuple[str, ...]) -> Sandbox:
         return _OPEN[python, warm]
 
 
-def close() -> None:
+def close_all() -> None:
     """End every sandbox that was opened here; they start again when they are needed."""
     with _LOCK:
         while _OPEN:
             _OPEN.popitem()[1].close()
 
 
-atexit.register(close)
+atexit.register(close_all)

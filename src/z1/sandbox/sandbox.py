@@ -76,18 +76,18 @@ class ProgramEnd(StrEnum):
 class ResourceLimits:
     """What a program may use. Seconds are those of a usual machine; `Sandbox` stretches them where this one is slow."""
 
-    wall: float = 10.0
+    wall_seconds: float = 10.0
     """Seconds by the clock, for all its processes, without those in which it waited for a processor (see `WAITING`)."""
-    cpu: float = 10.0
+    cpu_seconds: float = 10.0
     """Seconds of computing, for each process; rounded up to whole ones."""
-    memory: int = 1 << 30
+    memory_bytes: int = 1 << 30
     """Bytes that all its processes hold together; looked at every 50 ms."""
-    address: int = 4 << 30
+    address_space_bytes: int = 4 << 30
     """Bytes of address space of each process."""
-    file: int = 64 << 20
+    file_bytes: int = 64 << 20
     """Bytes of one file, and of all files in /tmp together."""
-    processes: int = 32
-    output: int = 16 << 20
+    max_processes: int = 32
+    output_bytes: int = 16 << 20
     """Bytes on stdout, on stderr, and of results."""
 
 
@@ -109,13 +109,13 @@ class Outcome:
     """What a job did. `code` is its exit status, negative for a signal; times in seconds, memory in bytes."""
 
     end: ProgramEnd
-    code: int
-    out: bytes
-    err: bytes
+    exit_code: int
+    stdout: bytes
+    stderr: bytes
     result: bytes
-    seconds: float = 0.0
-    cpu: float = 0.0
-    memory: int = 0
+    wall_seconds: float = 0.0
+    cpu_seconds: float = 0.0
+    peak_memory_bytes: int = 0
 
 
 class Sandbox:
@@ -210,18 +210,18 @@ class Sandbox:
 
     def run(self, job: Job) -> Outcome:
         """Run `job` on its own stdin. Raises SandboxFault where the sandbox fails."""
-        with self.room(job) as room:
-            return room.run(job.stdin)
+        with self.open_process(job) as process:
+            return process.run(job.stdin)
 
-    def room(self, job: Job) -> SandboxProcess:
+    def open_process(self, job: Job) -> SandboxProcess:
         """A room for the program of `job`, to run it on one input after the other. Use it in a `with` statement.
 
         The inputs share /tmp and nothing else.
         """
         self.start()
         slowness = self.layers["slowness"]
-        wall, cpu = job.limits.wall * slowness, job.limits.cpu * slowness
-        limits = {**asdict(job.limits), "wall": wall, "cpu": cpu, "waiting": WAITING * wall}
+        wall, cpu = job.limits.wall_seconds * slowness, job.limits.cpu_seconds * slowness
+        limits = {**asdict(job.limits), "wall_seconds": wall, "cpu_seconds": cpu, "waiting": WAITING * wall}
         return SandboxProcess({**job.extra, **limits, "kind": job.kind, "code": job.code}, self._lease(job.network))
 
     def _lease(self, network: bool) -> socket.socket:
@@ -244,8 +244,8 @@ class SandboxProcess:
 
     def __init__(self, order: dict[str, Any], leash: socket.socket) -> None:
         self._order: dict[str, Any] | None = order
-        self._patience = order["wall"] + order["waiting"] + PATIENCE
-        self._most = order["output"]
+        self._patience = order["wall_seconds"] + order["waiting"] + PATIENCE
+        self._most = order["output_bytes"]
         self._leash, self._heard = leash, bytearray()
 
     def __enter__(self) -> Self:
@@ -258,9 +258,9 @@ class SandboxProcess:
 
     def run(self, stdin: bytes) -> Outcome:
         """Run the program on `stdin`; `ProgramEnd.OUTPUT` uses it up. Raises SandboxFault."""
-        return next(self.runs([stdin]))
+        return next(self.run_each([stdin]))
 
-    def runs(self, inputs: Iterable[bytes]) -> Iterator[Outcome]:
+    def run_each(self, inputs: Iterable[bytes]) -> Iterator[Outcome]:
         """Run the program on each of `inputs`; some begin before they are asked for. Raises SandboxFault."""
         begun: deque[Pipes] = deque()
         left = deque(inputs)

@@ -120,16 +120,16 @@ def test_as_an_interpreter_would(sandbox: Sandbox, name: str, tmp_path: Path) ->
     settings = {"LANG": "C.UTF-8", "PATH": "/usr/bin:/bin"}
     real = subprocess.run([sys.executable, "-I", path], input=INPUT, capture_output=True, check=False, env=settings)
     ours = sandbox.run(Job("program", ROWS[name], INPUT))
-    assert (ours.out, ours.code) == (real.stdout, real.returncode), (ours.err, real.stderr)
-    assert trimmed(ours.err) == trimmed(real.stderr)
+    assert (ours.stdout, ours.exit_code) == (real.stdout, real.returncode), (ours.stderr, real.stderr)
+    assert trimmed(ours.stderr) == trimmed(real.stderr)
 
 
 def test_random_numbers_differ_between_runs(sandbox: Sandbox) -> None:
     job = Job("program", "import random\nprint(random.random(), hash(object()))")
-    with sandbox.room(job) as room:
-        assert len({outcome.out for outcome in room.runs([b""] * 4)}) == 4
+    with sandbox.open_process(job) as process:
+        assert len({outcome.stdout for outcome in process.run_each([b""] * 4)}) == 4
 
 
 def test_long_numbers_may_become_text_as_livecodebench_allows(sandbox: Sandbox) -> None:
-    assert sandbox.run(Job("program", "print(len(str(10**40_000)))")).out == b"40001\n"
-    assert b"ValueError" in sandbox.run(Job("program", "print(len(str(10**60_000)))")).err
+    assert sandbox.run(Job("program", "print(len(str(10**40_000)))")).stdout == b"40001\n"
+    assert b"ValueError" in sandbox.run(Job("program", "print(len(str(10**60_000)))")).stderr

@@ -72,5 +72,5 @@ def test_linux_accepts_it(sandbox: Sandbox) -> None:
     assert sandbox.layers["filter"] is True
     said = sandbox.run(
         Job("program", "print([l for l in open('/proc/self/status') if l.startswith('Seccomp:')][0])")
-    ).out
+    ).stdout
     assert said.split() == [b"Seccomp:", b"2"]

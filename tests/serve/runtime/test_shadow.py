@@ -14,7 +14,7 @@ from tests.serve.scripts import ASK, THOUGHT, scripted
 from z1.engines import Engine
 from z1.engines.scripted import ScriptedEngine
 from z1.errors import EngineFault, UserError
-from z1.grading.equivalence import said
+from z1.grading.equivalence import canonical_answer
 from z1.serve.runtime.service import ServerLimits
 
 SIZE = len(THOUGHT)
@@ -70,7 +70,9 @@ def test_a_thought_is_cut_at_each_window_and_its_answer_compared(log: Log) -> No
         for line in seen[:3]:  # what the window itself gives
             cut = one.post(**ASK, thinking_budget=line["shadow"]).json()["choices"][0]
             border = cut["budget"]["offsets"]["hint"]
-            same = said(cut["message"]["content"][border:]) == said("The final answer is \\boxed{20}.")
+            same = canonical_answer(cut["message"]["content"][border:]) == canonical_answer(
+                "The final answer is \\boxed{20}."
+            )
             assert line["outcome"] == ("same" if same else "changed")
             assert line["saved"] == free["budget"]["used"] - cut["budget"]["used"]
             assert line["paid"] == cut["budget"]["answer_tokens"] + 1

@@ -74,7 +74,7 @@ def _once(job: dict[str, Any], leash: socket.socket, given: list[int], become: B
     child = syscalls.fork()
     if child == 0:
         os.setsid()
-        allowed = max(1, int(job["cpu"] + 0.999))
+        allowed = max(1, int(job["cpu_seconds"] + 0.999))
         _limit(resource.RLIMIT_CPU, allowed, allowed + 1)
         syscalls.be_dumpable(True)
         become(given, job, begins)
@@ -94,7 +94,7 @@ def _once(job: dict[str, Any], leash: socket.socket, given: list[int], become: B
         raise ChildProcessError(f"the program could not begin (status {status})")
     os.close(begun)
     cpu = used.ru_utime + used.ru_stime
-    if not why and os.WIFSIGNALED(status) and _out_of_time(os.WTERMSIG(status), cpu, job["cpu"]):
+    if not why and os.WIFSIGNALED(status) and _out_of_time(os.WTERMSIG(status), cpu, job["cpu_seconds"]):
         why = "time"
     code = os.waitstatus_to_exitcode(status)
     return {"why": why, "code": code, "seconds": seconds, "cpu": cpu, "memory": used.ru_maxrss * 1024}
@@ -126,16 +126,16 @@ def _look(exited: int, child: int, leash: socket.socket, began: float, job: dict
     poll.register(leash, 0)  # the next input may lie there already; only its end is of interest
     while True:
         spent = time.monotonic() - began
-        if spent >= job["wall"]:
+        if spent >= job["wall_seconds"]:
             spent -= min(_kept_waiting(child), job["waiting"])
-        if spent >= job["wall"]:
+        if spent >= job["wall_seconds"]:
             return "time"
-        ready = dict(poll.poll(1000 * min(job["wall"] - spent, GLANCE) + 1))
+        ready = dict(poll.poll(1000 * min(job["wall_seconds"] - spent, GLANCE) + 1))
         if exited in ready:
             return ""
         if ready:
             os._exit(0)
-        if os.getpid() == 1 and _resident() > job["memory"]:
+        if os.getpid() == 1 and _resident() > job["memory_bytes"]:
             return "memory"
 
 
@@ -167,9 +167,9 @@ def _resident() -> int:
 
 def _bind(limits: dict[str, Any]) -> None:
     """The limits that a process hands on to its children; the keeper itself can live under them."""
-    _limit(resource.RLIMIT_AS, int(limits["address"]))
-    _limit(resource.RLIMIT_FSIZE, int(limits["file"]))
-    _limit(resource.RLIMIT_NPROC, int(limits["processes"]))
+    _limit(resource.RLIMIT_AS, int(limits["address_space_bytes"]))
+    _limit(resource.RLIMIT_FSIZE, int(limits["file_bytes"]))
+    _limit(resource.RLIMIT_NPROC, int(limits["max_processes"]))
     _limit(resource.RLIMIT_NOFILE, 256)
     _limit(resource.RLIMIT_CORE, 0)
     _limit(resource.RLIMIT_MEMLOCK, 0)

@@ -13,7 +13,7 @@ from typing import Literal
 
 from z1 import profiles
 from z1.engines import Convergence, Engine, ExitRule, Probe, RepetitionExit
-from z1.grading.equivalence import said
+from z1.grading.equivalence import canonical_answer
 
 NEVER = 1 << 30
 """Equal answers in a row that no thought has."""
@@ -47,7 +47,7 @@ def exits(policy: Policy, engine: Engine, tell: Callable[[Probe], None]) -> tupl
     """The exits of one reply; `tell` hears of every probe."""
     made: list[ExitRule] = [RepetitionExit()] if policy.repetition else []
     if policy.probes:
-        reads = said if policy.normalizer == "said" else str.strip
+        reads = canonical_answer if policy.normalizer == "said" else str.strip
 
         def read(ids: Sequence[int]) -> str:
             return reads(profiles.text_of(engine.tokenizer, ids))

@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from z1.errors import UserError
-from z1.grading.equivalence import answering, said
+from z1.grading.equivalence import answer_parts, canonical_answer
 from z1.serve.api.policy import NONE
 from z1.serve.runtime.reply_runner import Failed, GenerationRequest, NewTokens, ReplyFinished, ReplyRunner
 from z1.think import Bucket, End
@@ -126,8 +126,8 @@ class Shadow:
             replies.cancel()
 
     def _says(self, came: Sequence[NewTokens]) -> str:
-        parts = answering((event.bucket, b"".join(map(self._piece, event.token_ids))) for event in came)
-        return said(b"".join(parts).decode("utf-8", "replace"))
+        parts = answer_parts((event.bucket, b"".join(map(self._piece, event.token_ids))) for event in came)
+        return canonical_answer(b"".join(parts).decode("utf-8", "replace"))
 
 
 def _thought(reply: _ShadowReply) -> list[int]:

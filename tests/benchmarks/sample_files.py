@@ -125,7 +125,7 @@ def gpqa(path: Path, count: int = 14) -> Path:
     return path
 
 
-MADE: dict[str, Callable[[Path], Path]] = {
+SAMPLE_FILES: dict[str, Callable[[Path], Path]] = {
     "math500": lambda folder: jsonl(folder / "test.jsonl", MATH500),
     "gsm8k": lambda folder: parquet(folder / "main" / "test-00000-of-00001.parquet", GSM8K),
     "gpqa-diamond": lambda folder: gpqa(folder / "gpqa_diamond.csv"),
