@@ -43,7 +43,7 @@ def z1_tiny(count: int) -> tuple[Any, Prompts, frozenset[int]]:
     """The shipped model, programs that it has not seen, and its stop ids."""
     loaded = load_model(str(shipped()), None)
     profile = profiles.profile(loaded.profile)
-    problems = get_benchmark("world").load(count, 1, LoadOptions())
+    problems = get_benchmark("programs").load(count, 1, LoadOptions())
     prompts = [profiles.prompt_ids(loaded.tokenizer, profile, problem.question) for problem in problems]
     return loaded.model, prompts, profiles.stop_ids(loaded.tokenizer, profile)
 

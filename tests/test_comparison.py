@@ -29,7 +29,7 @@ max_answer_tokens = 8
 problems = 2
 thinking_budgets = []
 max_answer_tokens = 8
-benchmark = "prose"
+benchmark = "word-problems"
 [evaluate.sampling]
 samples = 2
 temperature = 0.8
@@ -55,11 +55,11 @@ def test_every_model_is_put_through_everything_once(tmp_path: Path) -> None:
     assert {path.parent.name for path in done.values()} == {"one", "bare"}
     assert len(set(done.values())) == 4
     written = comparison.write(chosen, tmp_path / "runs", done)
-    world, prose = read_json(written)["evaluations"]
-    assert (world["benchmark"], world["against"], list(world["compared"])) == ("world", "one", ["bare"])
-    assert [row["window"] for row in world["compared"]["bare"]["windows"]] == [4, None]
-    assert set(prose["models"]["one"]["points"][0]["pass_at"]) == {"1", "2"}
-    for page in ("1-world", "2-prose"):
+    programs, words = read_json(written)["evaluations"]
+    assert (programs["benchmark"], programs["against"], list(programs["compared"])) == ("programs", "one", ["bare"])
+    assert [row["window"] for row in programs["compared"]["bare"]["windows"]] == [4, None]
+    assert set(words["models"]["one"]["points"][0]["pass_at"]) == {"1", "2"}
+    for page in ("1-programs", "2-word-problems"):
         assert (written.parent / "report" / page / "index.html").is_file()
     before = {path: (path / "attempts.jsonl").read_bytes() for path in done.values()}
     assert list(comparison.carry_out(chosen, tmp_path / "runs", pipeline.Silent()))[-1] == done
@@ -69,7 +69,7 @@ def test_every_model_is_put_through_everything_once(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("old", "new", "said"),
     [
-        ('"prose"', '"proze"', "benchmark: got proze"),
+        ('"word-problems"', '"proze"', "benchmark: got proze"),
         ("z1-tiny-bare", "bear", "profile: got bear"),
         ("temperature", "temprature", "did you mean temperature"),
         ("bare =", "Bare =", "Bare"),

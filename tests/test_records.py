@@ -28,7 +28,7 @@ ATTEMPTS = st.builds(
 )  # the other fields are texts, which their types tell
 RECORDS = st.one_of(PROBLEMS, TRAJECTORIES, ROWS, ATTEMPTS)
 
-PROBLEM = Problem("p1", "What?", "7", "world", "count", 3)
+PROBLEM = Problem("p1", "What?", "7", "programs", "count", 3)
 EXAMPLES: list[Record] = [
     PROBLEM,
     TrajectorySet(PROBLEM, {"direct": "", "full": "s = 7\n\n"}, "The final answer is \\boxed{7}.", 2, 12),

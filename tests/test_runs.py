@@ -200,7 +200,7 @@ def test_what_is_not_there_yet_has_no_lines(tmp_path: Path) -> None:
 )
 def test_a_broken_line_is_refused_with_file_and_line(tmp_path: Path, line: bytes) -> None:
     path = tmp_path / "log.jsonl"
-    good = json.dumps(Problem("p1", "What?", "7", "world").as_json()).encode()
+    good = json.dumps(Problem("p1", "What?", "7", "programs").as_json()).encode()
     path.write_bytes(good + b"\n" + line + b"\n" + good + b"\n")
     with pytest.raises(UserError, match="line 2") as caught:
         read_lines(path, Problem.from_json)

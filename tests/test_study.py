@@ -24,7 +24,7 @@ problems = 6
 thinking_budgets = [4]
 max_answer_tokens = 8
 [[evaluate]]
-benchmark = "prose"
+benchmark = "word-problems"
 problems = 3
 thinking_budgets = []
 max_answer_tokens = 8
@@ -124,8 +124,8 @@ def test_what_is_done_is_found_without_beginning_anything(
     nothing, left = studies.found(study, tmp_path)
     assert nothing == {}
     assert len(left) == 7
-    assert left[:2] == ["z1, seed 3: world", "z1, seed 3: prose"]
-    assert "z1, seed 4: world" in left
+    assert left[:2] == ["z1, seed 3: programs", "z1, seed 3: word-problems"]
+    assert "z1, seed 4: programs" in left
     assert list(tmp_path.iterdir()) == []
 
 
@@ -150,7 +150,7 @@ def test_a_study_is_written_beside_others_with_page_pictures_and_manifests(
     picture = every / study.name / "report" / "curve.png"
     picture.parent.mkdir(parents=True)
     picture.write_bytes(b"picture")
-    numbers = {"command": "z1 study", **studies.numbers(study, every, done), "not_run": ["x, seed 1: world"]}
+    numbers = {"command": "z1 study", **studies.numbers(study, every, done), "not_run": ["x, seed 1: programs"]}
     try:
         path = studies.write(study, every, numbers, tmp_path)
     finally:
@@ -158,7 +158,7 @@ def test_a_study_is_written_beside_others_with_page_pictures_and_manifests(
     found = runs.read_json(path)
     assert found["other"] == 1
     assert found["few"]["accuracy_z1"] == numbers["accuracy_z1"]
-    assert "- x, seed 1: world" in (tmp_path / "results.md").read_text(encoding="utf-8")
+    assert "- x, seed 1: programs" in (tmp_path / "results.md").read_text(encoding="utf-8")
     assert (tmp_path / "curve.png").read_bytes() == b"picture"
     kept = {path.relative_to(tmp_path / "runs").parts[0] for path in (tmp_path / "runs").rglob("z1.json")}
     assert kept == {"z1-arm", "z1-arm-seed4", "full-arm"}

@@ -64,9 +64,9 @@ class CurateSettings(Settings):
     steps: Steps = (1, 12)
     """Fewest and most steps of a program, both included."""
     word_problems: int = Field(default=0, ge=0)
-    """Distinct stories of the second world wanted besides, spread in the same way."""
+    """Distinct word problems wanted besides, spread in the same way."""
     kinds: tuple[Kind, ...] = ()
-    """Programs for practice instead of the world's: their kinds, one of which is drawn for each."""
+    """Programs for practice instead of the usual ones: their kinds, one of which is drawn for each."""
     arm: Arm = "z1"
     """Which trajectory is trained on: "z1" lets length follow difficulty, the names of levels are one level for all,
     "base" teaches every level and how to ask for it.
@@ -217,7 +217,7 @@ class DrawSettings(Settings):
 class EvaluateSettings(Settings):
     """`[evaluate]`: what did the thinking buy?"""
 
-    benchmark: str = "world"
+    benchmark: str = "programs"
     problems: int = Field(gt=0)
     thinking_budgets: tuple[Annotated[int, Field(ge=0)], ...]
     max_answer_tokens: int = Field(gt=0)
@@ -263,7 +263,7 @@ class Recipe(Settings):
     id; from scratch without.
     """
     curate: CurateSettings | None = None
-    """Needed to train on the built-in world."""
+    """Needed to train on the synthetic task."""
     model: ModelSettings | None = None
     """Needed without a base, refused with one."""
     train: TrainSettings | None = None

@@ -16,7 +16,7 @@ from z1.records import Problem
 
 EACH = pytest.mark.parametrize("name", BENCHMARKS)
 
-OURS = ("world", "world-longer", "prose")
+OURS = ("programs", "programs-longer", "word-problems")
 """Rows whose problems z1 makes itself."""
 
 REPLIES: dict[str, tuple[str, str]] = {
@@ -41,7 +41,7 @@ def first(name: str, folder: Path) -> Problem:
 
 
 def test_an_unknown_benchmark_is_refused_with_those_there_are() -> None:
-    with pytest.raises(UserError, match=r"choose one of world, .*math500") as caught:
+    with pytest.raises(UserError, match=r"choose one of programs, .*math500") as caught:
         get_benchmark("wrold")
     assert "wrold" in str(caught.value)
     assert "\n" not in str(caught.value)
@@ -113,15 +113,15 @@ def test_the_words_around_a_question_can_be_changed() -> None:
 def test_fetching_gives_the_files_and_says_what_to_do_offline(tmp_path: Path) -> None:
     path = SAMPLE_FILES["humaneval"](tmp_path)
     assert download("humaneval", str(tmp_path), str(tmp_path)) == [path, tmp_path]
-    assert download("world") == []
+    assert download("programs") == []
     with pytest.raises(UserError, match="download it where there is a network, then give its folder as --model"):
-        download("world", model="efficientscaling/Z1-7B")
+        download("programs", model="efficientscaling/Z1-7B")
     with pytest.raises(UserError, match="where there is a network, then set data"):
         download("livecodebench")
 
 
 def test_the_worlds_own_answers_are_right() -> None:
-    row = get_benchmark("world")
+    row = get_benchmark("programs")
     for problem in row.load(6, 1, NO_OPTIONS):
         assert row.grade(f"\\boxed{{{problem.answer}}}", problem, False).verdict is Verdict.RIGHT
         assert row.grade(f"\\boxed{{{problem.answer}0}}", problem, False).verdict is Verdict.WRONG

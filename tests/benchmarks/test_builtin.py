@@ -63,14 +63,14 @@ def test_the_same_seed_gives_the_same_test_and_another_seed_another() -> None:
     assert {problem.id for problem in held_out(2)} != {problem.id for problem in held_out(0)}
 
 
-def test_longer_programs_and_stories_are_of_the_test_split_too() -> None:
-    longer, stories = builtin.load_longer(8, 0), builtin.load_stories(12, 0)
+def test_longer_programs_and_in_words_are_of_the_test_split_too() -> None:
+    longer, in_words = builtin.load_longer(8, 0), builtin.load_word_problems(12, 0)
     assert Counter(problem.steps for problem in longer) == dict.fromkeys(range(13, 17), 2)
-    assert Counter(problem.steps for problem in stories) == dict.fromkeys(range(1, 13), 1)
-    assert all(split(problem.id, synthetic.TEST_SHARE) == "test" for problem in [*longer, *stories])
+    assert Counter(problem.steps for problem in in_words) == dict.fromkeys(range(1, 13), 1)
+    assert all(split(problem.id, synthetic.TEST_SHARE) == "test" for problem in [*longer, *in_words])
 
 
 def test_the_table_loads_these() -> None:
-    assert get_benchmark("world-longer").load(8, 0, NO_OPTIONS) == builtin.load_longer(8, 0)
-    assert get_benchmark("prose").load(12, 0, NO_OPTIONS) == builtin.load_stories(12, 0)
-    assert get_benchmark("world").load(COUNT, 0, NO_OPTIONS) == list(held_out(0))
+    assert get_benchmark("programs-longer").load(8, 0, NO_OPTIONS) == builtin.load_longer(8, 0)
+    assert get_benchmark("word-problems").load(12, 0, NO_OPTIONS) == builtin.load_word_problems(12, 0)
+    assert get_benchmark("programs").load(COUNT, 0, NO_OPTIONS) == list(held_out(0))

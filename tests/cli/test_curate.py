@@ -109,15 +109,15 @@ def test_fetch_brings_what_a_plan_needs_of_the_hub_and_names_what_cannot_be_had(
 
 
 def test_a_built_in_world_becomes_a_dataset(tmp_path: Path) -> None:
-    source = 'world = "world"\nproblems = 12\nlevels = ["direct", "compact", "full"]\n'
+    source = 'synthetic = "programs"\nproblems = 12\nlevels = ["direct", "compact", "full"]\n'
     tokens = f'[tokens]\ntokenizer = "{shipped().as_posix()}"\ncolumn = "tokens"\n'
-    checks = '[check]\nanswer = true\n[decontaminate]\nagainst = ["world"]\n'
+    checks = '[check]\nanswer = true\n[decontaminate]\nagainst = ["programs"]\n'
     (tmp_path / "plan.toml").write_text(f'name = "w"\n[[source]]\n{source}{tokens}{checks}')
     done = stories.z1("curate", "plan.toml", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert "36 rows" in done.stderr and "12 pairs" in done.stderr
     card = (tmp_path / "runs" / "w" / "dataset" / "README.md").read_text()
-    assert "- z1.synthetic, world, licence MIT" in card
+    assert "- z1.synthetic, programs, licence MIT" in card
     assert "| tokens | rows | 1 | 2 | 3 | 4 | 5 | 6 | 7 | 8 | 9 | 10 | 11 | 12 |" in card
 
 

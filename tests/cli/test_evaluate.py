@@ -13,7 +13,7 @@ from z1.records import Attempt
 from z1.runs import write_json, write_lines
 
 
-def folder(path: Path, attempts: list[Attempt], benchmark: str = "world") -> Path:
+def folder(path: Path, attempts: list[Attempt], benchmark: str = "programs") -> Path:
     path.mkdir(parents=True)
     write_lines(path / "attempts.jsonl", (one.as_json() for one in attempts))
     write_json(path / "curve.json", {"benchmark": benchmark})
@@ -26,14 +26,14 @@ def test_two_runs(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatc
     theirs = folder(tmp_path / "b", THEIRS)
     evaluate.against(ours.parent, theirs)  # a run with one evaluation, and an evaluation's own folder
     said = capsys.readouterr().out
-    for words in ("100 problems of world", "40.0", "20.0", "+20.0 [+", "free", "thought at 60.0 %, ratio: 0.5"):
+    for words in ("100 problems of programs", "40.0", "20.0", "+20.0 [+", "free", "thought at 60.0 %, ratio: 0.5"):
         assert words in said
 
 
 def test_what_cannot_be_compared_is_refused(tmp_path: Path) -> None:
     ours = folder(tmp_path / "a", OURS)
-    other = folder(tmp_path / "b", THEIRS, "prose")
-    with pytest.raises(UserError, match="got world and prose"):
+    other = folder(tmp_path / "b", THEIRS, "word-problems")
+    with pytest.raises(UserError, match="got programs and word-problems"):
         evaluate.against(ours, other)
     with pytest.raises(UserError, match="without an evaluation"):
         evaluate.against(ours, tmp_path / "none")

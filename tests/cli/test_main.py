@@ -59,10 +59,10 @@ def test_a_model_folder_without_weights_is_named(tmp_path: Path) -> None:
 
 
 def test_an_empty_corpus_is_refused(tmp_path: Path) -> None:
-    """A world without programs of so many steps has nothing to train on."""
+    """Without programs of so many steps there is nothing to train on."""
     text = stories.MICRO.replace("steps = [1, 6]", "steps = [400, 401]").replace("problems = 80", "problems = 3")
     line = one_line(stories.z1("train", stories.recipe(tmp_path, text), cwd=tmp_path))
-    assert "problems of the world" in line
+    assert "synthetic problems" in line
 
 
 def test_a_full_disk_is_one_line_and_nothing_is_half_written(tmp_path: Path) -> None:

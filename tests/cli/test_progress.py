@@ -18,7 +18,7 @@ POINT = {"n": 200, "missing": 2, "phase_one": 9.0, "shifted": 0.25, "cut": 0.0, 
 NUMBERS = {
     "run": "demo evaluate-1",
     "model": "m",
-    "benchmark": "world",
+    "benchmark": "programs",
     "problems": 200,
     "points": [
         {"window": 16, "accuracy": [0.4, 0.5, 0.6], "thought": [9, 10, 11], "paid": [18, 20, 22], **POINT},

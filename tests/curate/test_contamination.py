@@ -39,13 +39,13 @@ def test_all_benchmarks_are_looked_for_or_named(tmp_path: Path) -> None:
     found = contamination(data={"gsm8k": gsm8k(tmp_path)}).facts()
     assert {*found["items"], *found["by_identity"], *found["not_read"]} == set(BENCHMARKS)
     assert found["items"] == {"gsm8k": 1}
-    assert set(found["by_identity"]) == {"world", "world-longer", "prose"}
+    assert set(found["by_identity"]) == {"programs", "programs-longer", "word-problems"}
     assert "hub does not give it" in found["not_read"]["mbpp"]
 
 
 def test_a_misspelt_benchmark_is_refused() -> None:
     for settings in ({"against": ("gsm9k",)}, {"against": ("gsm8k",), "data": {"human-eval": "x.jsonl"}}):
-        with pytest.raises(UserError, match="choose one of world"):
+        with pytest.raises(UserError, match="choose one of programs"):
             contamination(**settings)
 
 
@@ -61,18 +61,18 @@ def test_a_row_that_asks_an_item_is_named_with_it(tmp_path: Path) -> None:
 
 
 def test_the_tests_of_the_built_in_worlds_are_told_by_identity() -> None:
-    found = contamination(against=("world", "prose"))
-    wanted = [synthetic.DatasetRequest(1, part, 3, 9, 1, kind) for kind in found.worlds for part in ("train", "test")]
+    found = contamination(against=("programs", "word-problems"))
+    wanted = [synthetic.DatasetRequest(1, part, 3, 9, 1, kind) for kind in found.builtin for part in ("train", "test")]
     asked = [next(synthetic.collect(one)) for one in wanted]
     reasons = [found.wrong(row(one.problem.question)) for one in asked]
     assert [reason.split(",")[0] for reason in reasons] == [
         "",
-        f"contaminated: world {asked[1].problem.id}",
+        f"contaminated: programs {asked[1].problem.id}",
         "",
-        f"contaminated: prose {asked[3].problem.id}",
+        f"contaminated: word-problems {asked[3].problem.id}",
     ]
-    assert found.facts()["by_identity"] == {"world": 1, "prose": 1}
-    assert contamination(against=("prose",)).wrong(row(asked[1].problem.question)) == ""
+    assert found.facts()["by_identity"] == {"programs": 1, "word-problems": 1}
+    assert contamination(against=("word-problems",)).wrong(row(asked[1].problem.question)) == ""
 
 
 @pytest.mark.skipif(not SHARED.exists(), reason="needs ../shared/data")

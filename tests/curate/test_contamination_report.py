@@ -38,7 +38,9 @@ class Marks(HTMLParser):
 
 def found(folder: Path, name: str, rows: list[dict[str, str]], *questions: str) -> Contamination:
     data = str(jsonl(folder / "b.jsonl", rows))
-    made = Contamination(DecontaminateSettings(against=(name, "mbpp", "world"), data={name: data, "mbpp": "nowhere"}))
+    made = Contamination(
+        DecontaminateSettings(against=(name, "mbpp", "programs"), data={name: data, "mbpp": "nowhere"})
+    )
     for number, question in enumerate(questions):
         made.wrong(Candidate(f"row <{number}>", "p", question, "R"))
     return made

@@ -8,7 +8,7 @@ from z1.curate.dataset_card import card
 from z1.curate.dataset_statistics import Description
 from z1.curate.plan import CuratePlan, SourceSettings, TeacherSettings
 
-FACTS = {"items": {"gsm8k": 1319}, "by_identity": {"world": 0}, "not_read": {"mbpp": "why"}}
+FACTS = {"items": {"gsm8k": 1319}, "by_identity": {"programs": 0}, "not_read": {"mbpp": "why"}}
 
 
 def made(**changed: Any) -> str:
@@ -42,7 +42,7 @@ def test_the_card_says_it_all() -> None:
         f"- o, licence MIT, revision {'1' * 40}",
         "Teacher: m, cut at 8,192 tokens.",
         "2 rows of 3,000 candidates. Tokenizer: abc.",
-        "Compared with gsm8k, world; not with mbpp, which could not be read: see `contamination.html`.",
+        "Compared with gsm8k, programs; not with mbpp, which could not be read: see `contamination.html`.",
         "| 100 % of the candidates | 0.117 |",
         "| no code | 2,998 |",
     ):

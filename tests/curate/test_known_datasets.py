@@ -104,7 +104,7 @@ def test_it_is_found_where_the_hub_keeps_what_it_fetched(tmp_path: Path, monkeyp
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
     known = CATALOGUE["leetcode"].hub
     lay(tmp_path / f"datasets--{known.id.replace('/', '--')}" / "snapshots" / known.revision, "leetcode")
-    plan = CuratePlan(name="x", source=(SourceSettings(hub="leetcode"), SourceSettings(world="prose")))
+    plan = CuratePlan(name="x", source=(SourceSettings(hub="leetcode"), SourceSettings(synthetic="word-problems")))
     (file,) = known_datasets.fetched(plan)
     assert file.name == "LeetCodeDataset-train.jsonl"
     assert json.loads(file.read_text())["task_id"] == "two-sum"

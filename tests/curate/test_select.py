@@ -25,7 +25,7 @@ def thresholds(direct: int, compact: int) -> CurateSettings:
 
 
 def trajectories(name: str, steps: int | None) -> TrajectorySet:
-    problem = Problem(name, f"What is {name}?", "7", "world", "count", steps)
+    problem = Problem(name, f"What is {name}?", "7", "programs", "count", steps)
     return TrajectorySet(problem, {level: f"{level} {name}\n\n" for level in LEVELS}, "The answer is 7.", 1, 0)
 
 

@@ -75,9 +75,9 @@ def test_the_files_of_a_folder_may_be_named(tmp_path: Path) -> None:
         list(sources.read(SourceSettings(path=str(tmp_path), files="dev-*.jsonl")))
 
 
-@pytest.mark.parametrize("kind", ["world", "prose"])
+@pytest.mark.parametrize("kind", ["programs", "word-problems"])
 def test_a_built_in_world_is_a_source_whose_teacher_is_the_interpreter(kind: Any) -> None:
-    source = SourceSettings(world=kind, problems=20, steps=(2, 6), levels=("direct", "full"), seed=4)
+    source = SourceSettings(synthetic=kind, problems=20, steps=(2, 6), levels=("direct", "full"), seed=4)
     found = list(sources.read(source))
     assert len(found) == 40 and found == list(sources.read(source))
     short, long = found[:2]
@@ -93,6 +93,10 @@ def test_a_built_in_world_is_a_source_whose_teacher_is_the_interpreter(kind: Any
 
 
 def test_a_source_lies_in_one_place() -> None:
-    for settings in ({}, {"path": "t.jsonl", "world": "prose"}, {"hub": "leetcode", "world": "world"}):
+    for settings in (
+        {},
+        {"path": "t.jsonl", "synthetic": "word-problems"},
+        {"hub": "leetcode", "synthetic": "programs"},
+    ):
         with pytest.raises(ValueError, match="give a source a path"):
             SourceSettings.model_validate(settings)

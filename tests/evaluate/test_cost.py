@@ -23,7 +23,7 @@ def engine() -> ScriptedEngine:
 
 
 def setting(windows: tuple[int, ...] = (0, 5, 12, 60)) -> Sweep:
-    return Sweep(engine(), get_benchmark("world"), windows, 40)
+    return Sweep(engine(), get_benchmark("programs"), windows, 40)
 
 
 @pytest.mark.parametrize("windows", [(), (0,), (0, 5, 12, 60), (5, 5)])

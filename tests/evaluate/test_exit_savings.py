@@ -45,7 +45,7 @@ ENGINE = ScriptedEngine(SCRIPT, profile="z1-tiny")
 @pytest.fixture(scope="module")
 def attempts(tmp_path_factory: pytest.TempPathFactory) -> list[Attempt]:
     folder: Path = tmp_path_factory.mktemp("sweep")
-    setting = Sweep(ENGINE, get_benchmark("world"), tuple(range(0, 80, 2)), 40)
+    setting = Sweep(ENGINE, get_benchmark("programs"), tuple(range(0, 80, 2)), 40)
     asyncio.run(evaluate(setting, PROBLEMS, folder, 3, lambda _: None))
     return list(read_attempts(folder).values())
 

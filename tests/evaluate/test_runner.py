@@ -23,7 +23,7 @@ SCRIPT = Script(REPLIES, dict.fromkeys(REPLIES, "0}."), "The final answer should
 
 
 def setting(engine: ScriptedEngine) -> Sweep:
-    return Sweep(engine, get_benchmark("world"), (2, 50), 40)
+    return Sweep(engine, get_benchmark("programs"), (2, 50), 40)
 
 
 def run(folder: Path, engine: ScriptedEngine, progress: object = None) -> None:

@@ -29,7 +29,7 @@ def engine(reply: str = REPLY, answer: str = "9}.") -> ScriptedEngine:
 
 
 def setting(made: ScriptedEngine, answer: int = 40) -> Sweep:
-    return Sweep(made, get_benchmark("world"), WINDOWS, answer, "t0")
+    return Sweep(made, get_benchmark("programs"), WINDOWS, answer, "t0")
 
 
 async def alone(made: ScriptedEngine, thinking: int | None, answer: int) -> Flow:
@@ -106,13 +106,13 @@ def test_a_fenced_model_closes_its_own_thought(monkeypatch: pytest.MonkeyPatch) 
 
 def test_the_grader_is_the_benchmarks() -> None:
     asked: list[str] = []
-    world = get_benchmark("world")
+    programs = get_benchmark("programs")
 
     def grade(text: str, problem: Problem, cut: bool) -> object:
         asked.append(text)
-        return world.grade(text, problem, cut)
+        return programs.grade(text, problem, cut)
 
-    spying = Benchmark("spy", world.load, grade, "", "")  # type: ignore[arg-type]
+    spying = Benchmark("spy", programs.load, grade, "", "")  # type: ignore[arg-type]
     made = ScriptedEngine(Hinted())  # type: ignore[arg-type]
     asyncio.run(sweep(replace(setting(made), benchmark=spying, thinking_budgets=()), PROBLEM))
     assert asked == ["The final answer is \\boxed{4}."]

@@ -54,7 +54,7 @@ def curve(model: str, steps: tuple[int, ...]) -> dict[str, Any]:
         for step in steps
     ]
     s1 = {"control": 0.987, "scaling": -12.34, "performance": 0.654}
-    names = {"run": f"run-of-{model} evaluate-1a2b", "model": model, "benchmark": "world", "problems": 1200}
+    names = {"run": f"run-of-{model} evaluate-1a2b", "model": model, "benchmark": "programs", "problems": 1200}
     return {**names, "points": points, "by_steps": cells, "s1": s1}
 
 

@@ -14,7 +14,13 @@ from z1.report.load import read
 
 def test_what_is_read(folder: Path) -> None:
     (one,) = read([folder])
-    assert (one.label, one.benchmark, one.count, len(one.problems), len(one.attempts)) == ("tiny", "world", 1200, 8, 24)
+    assert (one.label, one.benchmark, one.count, len(one.problems), len(one.attempts)) == (
+        "tiny",
+        "programs",
+        1200,
+        8,
+        24,
+    )
     assert [point.thinking_budget for point in one.points] == [0, 32, None]
     assert one.head.accuracy.value == pytest.approx(0.7012)
     assert [(cell.thinking_budget, cell.steps) for cell in one.head_cells] == [

@@ -78,14 +78,14 @@ def test_the_order_of_the_page(evaluations: tuple[Evaluation, ...]) -> None:
     marks = ("headline", "difficulty-a", "curve-a", "cutoff-a", "All numbers", "Control", "Replies to read", "<footer>")
     places = [text.index(mark, text.index("<body>")) for mark in marks]
     assert places == sorted(places)
-    assert "run-of-tiny evaluate-1a2b" in text[places[-1] :] and page.WORLD in text[places[-1] :]
+    assert "run-of-tiny evaluate-1a2b" in text[places[-1] :] and page.BY_CONSTRUCTION in text[places[-1] :]
 
 
 def test_what_is_not_there_is_not_shown(other: Path) -> None:
     evaluations = tuple(replace(one, benchmark="gpqa") for one in read([other]))
     text = page.render(evaluations, {"curve": SVG}, "", 0)
     assert "carry no difficulty" in text and "cut off?" not in text
-    assert page.WORLD not in text and "Replies to read" not in text
+    assert page.BY_CONSTRUCTION not in text and "Replies to read" not in text
 
 
 @pytest.mark.parametrize("colour", NAMES)

@@ -59,20 +59,20 @@ NUMBERS: dict[str, Any] = {
     "evaluations": [
         {
             "arm": "z1",
-            "benchmark": "prose",
+            "benchmark": "word-problems",
             "profile": None,
             "free": {**point(None, 0.333, 51.5), "n": 1187},
             "after_a_forced_close": {"shifted": 0},
         },
         {
             "arm": "z1",
-            "benchmark": "world",
+            "benchmark": "programs",
             "profile": "z1-tiny-bare",
             "free": {**point(None, 0.9, 50), "n": 600},
             "after_a_forced_close": {"shifted": 411, "leaks": [0.61, 0.622, 0.63], "loops": [0.01, 0.024, 0.03]},
         },
     ],
-    "not_run": ["random, seed 1: world"],
+    "not_run": ["random, seed 1: programs"],
 }
 
 
@@ -96,7 +96,7 @@ def changed(**changes: Any) -> dict[str, Any]:
             "2.4",
             "32.5",
             "31.2",
-            "random, seed 1: world",
+            "random, seed 1: programs",
         ),
         *("4099", "97.0 [96.8, 97.2]", "96.6 [96.2, 97.0]", "0.2 [0.1, 0.4]", "0.6 [0.5, 0.8]", "-0.4 [-0.6, -0.2]"),
         "-0.5 [-1.0, 0.0]",

@@ -106,7 +106,7 @@ def test_a_level_that_has_too_few_programs_stays_short_and_nothing_is_repeated(m
     assert len({item.problem.id for item in found}) == len(found)
 
 
-STORIES = DatasetRequest(16, "test", 3, 6, 5, "prose")
+STORIES = DatasetRequest(16, "test", 3, 6, 5, "word-problems")
 
 
 def test_stories_are_distinct_of_the_wanted_split_and_spread_over_the_steps() -> None:
@@ -114,7 +114,7 @@ def test_stories_are_distinct_of_the_wanted_split_and_spread_over_the_steps() ->
     assert len({item.problem.id for item in found}) == len(found) == 16
     assert {split(item.problem.id, TEST_SHARE) for item in found} == {"test"}
     assert Counter(item.problem.steps for item in found) == dict.fromkeys(range(3, 7), 4)
-    assert {(item.problem.origin, tuple(item.thoughts)) for item in found} == {("prose", LEVELS)}
+    assert {(item.problem.origin, tuple(item.thoughts)) for item in found} == {("word-problems", LEVELS)}
     assert tuple(collect(STORIES, found[:7])) == found[7:]
 
 

@@ -111,7 +111,7 @@ def test_nothing_is_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
     assert ran == []
 
 
-@pytest.mark.parametrize("kind", ["world", "prose"])
+@pytest.mark.parametrize("kind", ["programs", "word-problems"])
 @pytest.mark.parametrize("part", ["train", "test"])
 def test_what_only_tests_may_see_is_told_by_its_identity(kind: str, part: str) -> None:
     found = list(synthetic.collect(synthetic.DatasetRequest(20, part, 1, 12, 5, kind)))

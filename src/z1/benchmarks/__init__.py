@@ -55,16 +55,30 @@ class Benchmark:
         return [{"role": "system", "content": self.system}, *said] if self.system else said
 
 
-def _world(text: str, problem: Problem, cut: bool) -> Grade:
+def _grade_builtin(text: str, problem: Problem, cut: bool) -> Grade:
     return Grade(exact_match(text, problem.answer, cut=cut))
 
 
 BENCHMARKS: dict[str, Benchmark] = {
     row.name: row
     for row in (
-        Benchmark("world", builtin.load, _world, "MIT", "programs of z1.synthetic that no training has seen"),
-        Benchmark("world-longer", builtin.load_longer, _world, "MIT", "programs longer than any that was trained on"),
-        Benchmark("prose", builtin.load_stories, _world, "MIT", "stories of z1.synthetic that no training has seen"),
+        Benchmark(
+            "programs", builtin.load, _grade_builtin, "MIT", "programs of z1.synthetic that no training has seen"
+        ),
+        Benchmark(
+            "programs-longer",
+            builtin.load_longer,
+            _grade_builtin,
+            "MIT",
+            "programs longer than any that was trained on",
+        ),
+        Benchmark(
+            "word-problems",
+            builtin.load_word_problems,
+            _grade_builtin,
+            "MIT",
+            "word problems of z1.synthetic that no training has seen",
+        ),
         Benchmark("math500", m.load_math500, m.grade, "MIT", m.MATH500, m.PROMPT, m.SYSTEM),
         Benchmark("gsm8k", m.load_gsm8k, m.grade, "MIT", m.GSM8K, m.PROMPT, m.SYSTEM),
         Benchmark("gpqa-diamond", gpqa.load, gpqa.grade, "CC BY 4.0; gated", gpqa.GPQA, gpqa.PROMPT, m.SYSTEM),

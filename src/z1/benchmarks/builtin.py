@@ -1,8 +1,8 @@
-"""Which programs and stories test a model of the built-in worlds?
+"""Test problems of the built-in synthetic task: programs and word problems.
 
-Those of the test split (by identity, see `world.identity`), so that no model trained on this world has seen one,
-whatever its seed; evenly spread over the numbers of steps, easy and hard ones taking turns so that any first part of
-them is a fair sample. 1 to 12 steps are those of training; 13 to 16 are longer than any program that was trained on.
+Problems of the test split (by program hash, see `synthetic/program_hash.py`), which no training set contains, whatever
+its seed. They are spread evenly over the numbers of steps, and easy and hard ones alternate, so that any prefix is a
+fair sample. 1 to 12 steps are those of training; 13 to 16 are longer than any program that was trained on.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ def load_longer(count: int, seed: int, options: LoadOptions = NO_OPTIONS) -> lis
     return list(_in_turns(synthetic.DatasetRequest(count, "test", MOST + 1, LONGEST, seed)))
 
 
-def load_stories(count: int, seed: int, options: LoadOptions = NO_OPTIONS) -> list[Problem]:
-    """`count` stories of 1 to 12 sentences."""
-    return list(_in_turns(synthetic.DatasetRequest(count, "test", FEWEST, MOST, seed, "prose")))
+def load_word_problems(count: int, seed: int, options: LoadOptions = NO_OPTIONS) -> list[Problem]:
+    """`count` word problems of 1 to 12 sentences."""
+    return list(_in_turns(synthetic.DatasetRequest(count, "test", FEWEST, MOST, seed, synthetic.WORD_PROBLEMS)))
 
 
 @lru_cache(maxsize=8)  # a study asks for the same problems for every model

@@ -23,26 +23,28 @@ TOGETHER = 50
 
 
 def collect(settings: CurateSettings, seed: int, folder: Path, progress: Callable[[int], None]) -> Path:
-    """Gather the world's training problems into `folder`/trajectories.jsonl; `progress` is told how many there are.
+    """Gather the synthetic training problems into `folder`/trajectories.jsonl; `progress` is told how many there are.
 
-    Returns the log. Raises UserError where the world has no such problem.
+    Returns the log. Raises UserError where there is no such problem.
     """
     path = folder / LOG
     fewest, most = settings.steps
     wanted = [synthetic.DatasetRequest(settings.problems, "train", fewest, most, seed, kinds=settings.kinds)]
     if settings.word_problems:
-        wanted.append(synthetic.DatasetRequest(settings.word_problems, "train", fewest, most, seed, "prose"))
+        wanted.append(
+            synthetic.DatasetRequest(settings.word_problems, "train", fewest, most, seed, synthetic.WORD_PROBLEMS)
+        )
     with Log(path) as log:
         have = read_lines(path, TrajectorySet.from_json)
         count = len(have)
         progress(count)
         source = chain.from_iterable(
-            synthetic.collect(one, [kept for kept in have if kept.problem.origin == one.world]) for one in wanted
+            synthetic.collect(one, [kept for kept in have if kept.problem.origin == one.task]) for one in wanted
         )
         while found := list(islice(source, TOGETHER)):
             log.add(trajectories.as_json() for trajectories in found)
             count += len(found)
             progress(count)
     if count == 0:
-        raise UserError("problems of the world", f"none of {fewest} to {most} steps", "widen curate.steps")
+        raise UserError("synthetic problems", f"none of {fewest} to {most} steps", "widen curate.steps")
     return path

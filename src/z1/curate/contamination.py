@@ -45,7 +45,7 @@ class Contamination:
         """Rows that are in the test split of a built-in world."""
         for name in settings.data:
             get_benchmark(name)  # a misspelt one would not be looked for
-        self.worlds = [name for name in self._names() if not isinstance(get_benchmark(name).source, HubFiles)]
+        self.builtin = [name for name in self._names() if not isinstance(get_benchmark(name).source, HubFiles)]
         self._items = BenchmarkItems(self._read(), settings)
 
     def _names(self) -> tuple[str, ...]:
@@ -54,7 +54,7 @@ class Contamination:
     def _read(self) -> list[BenchmarkItem]:
         items: list[BenchmarkItem] = []
         for name in self._names():
-            if name not in self.worlds:
+            if name not in self.builtin:
                 try:
                     found = problems(get_benchmark(name), self.settings)
                 except UserError as error:
@@ -66,7 +66,7 @@ class Contamination:
 
     def wrong(self, one: Candidate) -> str:
         """Nothing, or which item of which benchmark a candidate repeats; that is a finding then."""
-        if (asked := held_out(one.question)) and asked[0] in self.worlds:
+        if (asked := held_out(one.question)) and asked[0] in self.builtin:
             self.by_identity[asked[0]] += 1
             return f"contaminated: {asked[0]} {asked[1]}, in its test split"
         text = one.question if self.settings.of == "question" else f"{one.question}\n{one.response}"
@@ -84,7 +84,7 @@ class Contamination:
             repeated.setdefault(item.benchmark, set()).add(item.name)
         return {
             "items": self.items,
-            "by_identity": {name: self.by_identity[name] for name in self.worlds},
+            "by_identity": {name: self.by_identity[name] for name in self.builtin},
             "not_read": self.unread,
             "too_short": self._items.unsought,
             "repeated": {name: len(items) for name, items in sorted(repeated.items())},

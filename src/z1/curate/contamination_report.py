@@ -62,7 +62,7 @@ def _summary(found: Contamination) -> str:
     for finding in found.findings:
         counts[finding.overlap.item.benchmark] += 1
     lines = [(name, f"{n:,}", f"{repeated.get(name, 0):,}", f"{counts[name]:,}") for name, n in found.items.items()]
-    lines += [(name, "a split", "by identity", f"{found.by_identity[name]:,}") for name in found.worlds]
+    lines += [(name, "a split", "by identity", f"{found.by_identity[name]:,}") for name in found.builtin]
     cells = "".join("<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in line) + "</tr>" for line in lines)
     unread = "".join(f"<li><b>{escape(name)}</b>: {escape(why)}</li>" for name, why in found.unread.items())
     settings = found.settings

@@ -108,8 +108,8 @@ def fetched(plan: CuratePlan) -> Iterator[Path]:
 
 
 def _resolved(source: SourceSettings) -> SourceSettings:
-    if source.world:
-        return source.model_copy(update={"origin": f"z1.synthetic, {source.world}", "licence": "MIT"})
+    if source.synthetic:
+        return source.model_copy(update={"origin": f"z1.synthetic, {source.synthetic}", "licence": "MIT"})
     if not source.hub:
         return source
     if source.hub not in CATALOGUE:

@@ -49,7 +49,7 @@ class SourceSettings(Settings):
     """Pattern of its files within the folder, where not all of them are meant."""
     hub: str = ""
     """Name of a row of the catalogue (`catalogue.py`), which then says what is not said here."""
-    world: Literal["", "world", "prose"] = ""
+    synthetic: Literal["", "programs", "word-problems"] = ""
     """Programs or stories of the built-in world instead, with the interpreter as teacher."""
     problems: int = Field(default=1000, gt=0)
     """Of a world: how many distinct ones."""
@@ -75,7 +75,7 @@ class SourceSettings(Settings):
 
     @model_validator(mode="after")
     def _lies_somewhere(self) -> Self:
-        if bool(self.path or self.hub) == bool(self.world):
+        if bool(self.path or self.hub) == bool(self.synthetic):
             raise ValueError("give a source a path, the name of a dataset of the hub, or a world")
         return self
 

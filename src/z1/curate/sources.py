@@ -80,7 +80,7 @@ def fingerprint(text: str) -> str:
 
 def read(source: SourceSettings) -> Iterator[Candidate]:
     """The candidates of a source, in order. Raises UserError where a mapped column is not there."""
-    if source.world:
+    if source.synthetic:
         yield from _of_world(source)
         return
     yield from _of_rows(source, chain.from_iterable(map(dataset_io.read, source.paths())))
@@ -88,7 +88,7 @@ def read(source: SourceSettings) -> Iterator[Candidate]:
 
 def _of_world(source: SourceSettings) -> Iterator[Candidate]:
     """Problems of a built-in world; at each level what the interpreter wrote, or without levels no response."""
-    wanted = synthetic.DatasetRequest(source.problems, "train", *source.steps, source.seed, source.world)
+    wanted = synthetic.DatasetRequest(source.problems, "train", *source.steps, source.seed, source.synthetic)
     for found in synthetic.collect(wanted):
         problem = found.problem
         for level in source.levels or ("",):

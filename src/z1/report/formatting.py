@@ -52,7 +52,7 @@ def headline(evaluations: Sequence[Evaluation]) -> str:
 
 def problems(evaluation: Evaluation) -> str:
     """What the problems of a benchmark are called."""
-    return "programs" if evaluation.benchmark == "world" else f"problems of {evaluation.benchmark}"
+    return "programs" if evaluation.benchmark == "programs" else f"problems of {evaluation.benchmark}"
 
 
 def _clause(evaluation: Evaluation) -> str:

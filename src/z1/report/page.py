@@ -29,8 +29,8 @@ S1 = (
     ),
     ("Performance", "%", "the best accuracy at any window."),
 )
-WORLD = (
-    "In this world difficulty is the number of executed steps and length of a full trajectory grows with it by "
+BY_CONSTRUCTION = (
+    "For these programs difficulty is the number of executed steps, and a full trajectory grows with it by "
     "construction."
 )
 
@@ -202,10 +202,10 @@ def _transcripts(evaluations: Sequence[Evaluation], most: int) -> str:
 
 def _footer(evaluations: Sequence[Evaluation]) -> str:
     runs = ", ".join(f"<code>{escape(run)}</code>" for run in dict.fromkeys(one.run for one in evaluations))
-    world = f"<p>{WORLD}</p>" if any(one.benchmark == "world" for one in evaluations) else ""
+    note = f"<p>{BY_CONSTRUCTION}</p>" if any(one.benchmark == "programs" for one in evaluations) else ""
     return (
         "<footer><p>A value is followed by its 95&nbsp;% interval in brackets: of intervals made in this way about "
         "95 in 100 hold what endless problems of the same kind would give. Two intervals that overlap do not show that "
         "two numbers are equal; models are compared pair by pair, on the same problems, by <code>z1 evaluate</code>."
-        f"</p><p>Numbers by {runs}.</p>{world}</footer>"
+        f"</p><p>Numbers by {runs}.</p>{note}</footer>"
     )

@@ -108,7 +108,7 @@ def _difficulty(evaluations: Sequence[Evaluation]) -> Figure:
     figure = _figure(5.2, title, _subtitle(evaluations, head=True))
     above = _panel(figure, (0.62, 2.22, 7.2, 2.04), "thinking tokens, mean")
     under = _panel(figure, (0.62, 0.54, 7.2, 1.22), "right answers")
-    under.set_xlabel("steps that a program executes" if _world(evaluations) else "difficulty (steps)")
+    under.set_xlabel("steps that a program executes" if _only_programs(evaluations) else "difficulty (steps)")
     thought, right = [], []
     for index, one in enumerate(evaluations):
         aside = 0.09 * (index - (len(evaluations) - 1) / 2)
@@ -163,7 +163,7 @@ def _cutoff(evaluations: Sequence[Evaluation]) -> Figure:
         panel = _panel(figure, (0.62, bottom, min(7.2, 0.6 * len(steps)), 0.29 * count), title)
         _cells(panel, evaluation, steps, numbers=not crowded)
         bottom -= 0.3
-    panel.set_xlabel("steps that a program executes" if _world(evaluations) else "difficulty (steps)")
+    panel.set_xlabel("steps that a program executes" if _only_programs(evaluations) else "difficulty (steps)")
     return figure
 
 
@@ -319,8 +319,8 @@ def _short(text: str, most: int) -> str:
     return text if len(text) <= most else text[: most - 1] + "\u2026"
 
 
-def _world(evaluations: Sequence[Evaluation]) -> bool:
-    return all(one.benchmark == "world" for one in evaluations)
+def _only_programs(evaluations: Sequence[Evaluation]) -> bool:
+    return all(one.benchmark == "programs" for one in evaluations)
 
 
 def _top(series: Sequence[_Series]) -> float:

@@ -17,8 +17,13 @@ ACCURACY, MARGIN, RATIO, MINUTES = 0.95, 0.01, 0.30, 60.0
 WAYS = {"z1-tiny-bare": "bare cut", "z1-tiny-tag": "tag", "z1-tiny-hint": "hint", "z1-tiny": "hint and prefix"}
 """How a thought was closed by force, by profile."""
 
-PLACES = {"world-longer": "programs of 13 to 16 steps", "prose": "stories, never seen in fine-tuning"}
-"""What the other evaluations ask, by benchmark."""
+PLACES = {
+    "programs-longer": "programs of 13 to 16 steps",
+    "word-problems": "word problems, never seen in fine-tuning",
+    "world-longer": "programs of 13 to 16 steps",
+    "prose": "stories, never seen in fine-tuning",
+}
+"""What the other evaluations ask, by benchmark; the last two are the names in numbers recorded before a renaming."""
 
 READING = """\
 - **Difficulty is built in.** It is the number of executed steps, and trajectories at every level but *direct* have a

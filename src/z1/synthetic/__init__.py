@@ -8,7 +8,7 @@ prose.py      the second world: which story comes next, and how is it worked out
 source.py     which programs and stories are problems, and in what order?
 """
 
-from z1.synthetic.dataset import TEST_SHARE, DatasetRequest, collect
+from z1.synthetic.dataset import PROGRAMS, TEST_SHARE, WORD_PROBLEMS, DatasetRequest, collect
 from z1.synthetic.prompt_match import held_out, recognise
 
-__all__ = ["TEST_SHARE", "DatasetRequest", "collect", "held_out", "recognise"]
+__all__ = ["PROGRAMS", "TEST_SHARE", "WORD_PROBLEMS", "DatasetRequest", "collect", "held_out", "recognise"]

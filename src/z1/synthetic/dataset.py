@@ -14,6 +14,9 @@ from dataclasses import dataclass
 from z1.records import Problem, TrajectorySet
 from z1.synthetic import program_hash, programs, tracer, trajectories, word_problems
 
+PROGRAMS, WORD_PROBLEMS = "programs", "word-problems"
+"""The two kinds of synthetic task, and the names of the benchmarks that test them."""
+
 TEST_SHARE = 0.1
 """Share of all programs, by identity, that no training may see. A constant: with it every test stays a test."""
 
@@ -26,8 +29,8 @@ FEWEST_DRAWS = 5_000
 
 @dataclass(frozen=True, slots=True)
 class DatasetRequest:
-    """`problems` distinct ones of `split` ("train" or "test"), of `fewest` to `most` steps, from `seed`; those of
-    `world` "world" are programs (of `kinds` for practice, where they are named), those of "prose" stories.
+    """`problems` distinct problems of `task` and `split` ("train" or "test") with `fewest` to `most` steps, drawn from
+    `seed`. `kinds` restricts programs to these kinds of the practice set.
     """
 
     problems: int
@@ -35,7 +38,7 @@ class DatasetRequest:
     fewest: int
     most: int
     seed: int
-    world: str = "world"
+    task: str = PROGRAMS
     kinds: tuple[str, ...] = ()
 
     @property
@@ -81,7 +84,7 @@ def collect(wanted: DatasetRequest, have: Iterable[TrajectorySet] = ()) -> Itera
     for one in have:
         kept.add(one.problem)
         first = one.draw + 1
-    candidate = _story if wanted.world == "prose" else _program
+    candidate = _story if wanted.task == WORD_PROBLEMS else _program
     for index in range(first, most_draws):
         if len(kept.ids) >= wanted.problems:
             return
@@ -104,7 +107,7 @@ def _program(wanted: DatasetRequest, index: int, kept: _Kept) -> TrajectorySet |
         thoughts = {level: trajectories.write(run, level) for level in trajectories.LEVELS}
     except trajectories.OutOfRange:
         return None
-    problem = Problem(name, trajectories.question(source), run.printed, wanted.world, kind, len(run.steps))
+    problem = Problem(name, trajectories.question(source), run.printed, wanted.task, kind, len(run.steps))
     return TrajectorySet(problem, thoughts, trajectories.answer(run.printed), trajectories.operations(run), index)
 
 
@@ -114,5 +117,5 @@ def _story(wanted: DatasetRequest, index: int, kept: _Kept) -> TrajectorySet | N
     if kept.refuses(len(story.lines)) or not kept.wants(name):
         return None
     thoughts = {level: story.write(level) for level in trajectories.LEVELS}
-    problem = Problem(name, word_problems.question(story), str(story.end), wanted.world, "story", len(story.lines))
+    problem = Problem(name, word_problems.question(story), str(story.end), wanted.task, "story", len(story.lines))
     return TrajectorySet(problem, thoughts, trajectories.answer(str(story.end)), story.operations, index)

@@ -10,7 +10,7 @@ import ast
 import re
 
 from z1.synthetic import word_problems
-from z1.synthetic.dataset import TEST_SHARE
+from z1.synthetic.dataset import PROGRAMS, TEST_SHARE, WORD_PROBLEMS
 from z1.synthetic.program_hash import BUILTIN, identity, split
 from z1.synthetic.trajectories import QUESTION, question, source_of
 
@@ -43,17 +43,17 @@ def recognise(text: str) -> str | None:
 
 
 def held_out(text: str) -> tuple[str, str] | None:
-    """World ("world" or "prose") and identity of the problem that `text` asks, where it is one that only tests may
-    see; else None.
+    """The task ("programs" or "word-problems") and program hash of the problem in `text`, if it belongs to the test
+    split; else None.
     """
     if text.strip().startswith(word_problems.QUESTION):
         told = re.sub(r"(?m)^\d+\| ", "", text.strip().removeprefix(word_problems.QUESTION).strip("\n"))
-        world, name = "prose", word_problems.identity_of(told)
+        task, name = WORD_PROBLEMS, word_problems.identity_of(told)
     elif text.strip().startswith(QUESTION) and recognise(text):
         try:
-            world, name = "world", identity(source_of(text))
+            task, name = PROGRAMS, identity(source_of(text))
         except RecursionError:  # nested deeper than any program of this world
             return None
     else:
         return None
-    return (world, name) if split(name, TEST_SHARE) == "test" else None
+    return (task, name) if split(name, TEST_SHARE) == "test" else None

@@ -66,11 +66,13 @@ def identity_of(text: str) -> str:
     for word in re.findall("|".join((*PEOPLE, *THINGS)), text):
         order.setdefault(word, f"n{len(order)}")
     told = re.sub("|".join(order) or "^$", lambda found: order[found[0]], text)
+    # the split follows from this hash: its text is fixed
     return sha256(f"prose\n{told}".encode()).hexdigest()[:16]
 
 
 def draw(seed: int, index: int) -> WordProblem:
     """The `index`-th story of `seed`, of 1 to 12 sentences."""
+    # the problems follow from this seed: its text is fixed
     rng = Random(f"prose:{seed}:{index}")
     story, things = WordProblem(), rng.choice(THINGS)
     sentences = rng.randint(1, 12)
