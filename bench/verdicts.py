@@ -116,7 +116,7 @@ def lcb_wrong() -> Iterator[Case]:
 def leetcode() -> Iterator[Case]:
     """LeetCode's reference solutions, on their own tests."""
     for row in read("leetcode_train.jsonl.gz"):
-        tests = unit_tests.asserts(row["test"], "check", f"check({row['entry_point']})")
+        tests = unit_tests.suite_from_assertions(row["test"], "check", f"check({row['entry_point']})")
         code = f"{row['prompt']}\n{row['completion']}"
         yield Case(row["task_id"], lambda c=code, t=tests: unit_tests.grade(pool.for_unit_tests(), c, t), Verdict.RIGHT)  # type: ignore[misc]
 
@@ -126,13 +126,13 @@ def bcb() -> Iterator[Case]:
     problems = bigcodebench.load_instruct(148, 0, LoadOptions(str(DATA / "bcb_hard_instruct.json.gz")))
     for problem, row in zip(problems, read("bcb_hard_instruct.json.gz"), strict=True):
         code = row["code_prompt"] + row["canonical_solution"]
-        tests = bigcodebench.tests(problem)
+        tests = bigcodebench.build_suite(problem)
         yield Case(problem.id, lambda c=code, t=tests: unit_tests.grade(pool.for_libraries(), c, t), Verdict.RIGHT)  # type: ignore[misc]
 
 
 def heval() -> Iterator[Case]:
     """HumanEval's canonical solutions."""
-    problems = humaneval.load_humaneval(164, 0, LoadOptions(str(DATA / "humaneval.jsonl.gz")))
+    problems = humaneval.load(164, 0, LoadOptions(str(DATA / "humaneval.jsonl.gz")))
     for problem, row in zip(problems, read("humaneval.jsonl.gz"), strict=True):
         reply = f"```python\n{row['prompt']}{row['canonical_solution']}\n```"
         yield Case(problem.id, lambda r=reply, p=problem: humaneval.grade(r, p, False), Verdict.RIGHT)  # type: ignore[misc]

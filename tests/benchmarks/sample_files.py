@@ -1,4 +1,4 @@
-"""Files of exactly the hub's formats, with a few made rows each."""
+"""Small benchmark files in exactly the hub's formats, for tests."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def parquet(path: Path, rows: Sequence[Row]) -> Path:
     return path
 
 
-def packed(cases: Sequence[Row]) -> str:
+def pack_hidden_tests(cases: Sequence[Row]) -> str:
     """Hidden tests as LiveCodeBench packs them."""
     return base64.b64encode(zlib.compress(pickle.dumps(json.dumps(list(cases))))).decode()
 
@@ -96,7 +96,7 @@ STDIN: Row = {
     "starter_code": "",
     "difficulty": "easy",
     "public_test_cases": json.dumps([{"input": "1 2\n", "output": "3\n", "testtype": "stdin"}]),
-    "private_test_cases": packed([{"input": "5 6\n", "output": "11\n", "testtype": "stdin"}]),
+    "private_test_cases": pack_hidden_tests([{"input": "5 6\n", "output": "11\n", "testtype": "stdin"}]),
     "metadata": "{}",
 }
 FUNCTION: Row = {
@@ -106,7 +106,7 @@ FUNCTION: Row = {
     "contest_date": "2024-09-01T00:00:00",
     "starter_code": "class Solution:\n    def add(self, a: List[int], b: int) -> int:\n        ",
     "public_test_cases": json.dumps([{"input": "[1, 2]\n3", "output": "6", "testtype": "functional"}]),
-    "private_test_cases": packed([{"input": "[]\n1", "output": "1", "testtype": "functional"}]),
+    "private_test_cases": pack_hidden_tests([{"input": "[]\n1", "output": "1", "testtype": "functional"}]),
     "metadata": json.dumps({"func_name": "add"}),
 }
 
@@ -135,4 +135,4 @@ SAMPLE_FILES: dict[str, Callable[[Path], Path]] = {
     "humaneval": lambda folder: parquet(folder / "openai_humaneval" / "test-00000-of-00001.parquet", HUMANEVAL),
     "mbpp": lambda folder: parquet(folder / "full" / "test-00000-of-00001.parquet", MBPP),
 }
-"""By benchmark: writes its file into a folder as the hub lays it out, and gives its path."""
+"""By benchmark: a function that writes its file into a folder with the hub's layout and returns the path."""

@@ -1,4 +1,4 @@
-"""Every row of the table can be asked and graded, and says where it comes from."""
+"""The table of benchmarks: sources, loading, grading and messages of every row."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def first(name: str, folder: Path) -> Problem:
     return get_benchmark(name).load(9, 1, LoadOptions(str(folder), release=release))[0]
 
 
-def test_an_unknown_benchmark_is_refused_with_those_there_are() -> None:
+def test_an_unknown_benchmark_is_refused_and_the_known_ones_are_named() -> None:
     with pytest.raises(UserError, match=r"choose one of programs, .*math500") as caught:
         get_benchmark("wrold")
     assert "wrold" in str(caught.value)
@@ -48,19 +48,19 @@ def test_an_unknown_benchmark_is_refused_with_those_there_are() -> None:
 
 
 @EACH
-def test_a_row_stands_under_its_own_name_with_its_licence_and_source(name: str) -> None:
+def test_every_benchmark_has_its_name_licence_and_source(name: str) -> None:
     row = get_benchmark(name)
     assert row.name == name
     assert row.licence
     assert name in OURS or re.search(r"https://huggingface.co/datasets/\S+ at [0-9a-f]{40}$", str(row.source))
 
 
-def test_every_other_row_has_a_made_file() -> None:
+def test_every_downloaded_benchmark_has_a_sample_file() -> None:
     assert {*OURS, *SAMPLE_FILES} == set(BENCHMARKS) == {*OURS, *REPLIES}
 
 
 @pytest.mark.parametrize("name", SAMPLE_FILES)
-def test_a_right_reply_is_right_and_a_wrong_one_wrong(name: str, tmp_path: Path) -> None:
+def test_replies_are_graded_right_wrong_unparsed_or_cut(name: str, tmp_path: Path) -> None:
     problem, row = first(name, tmp_path), get_benchmark(name)
     other = next(letter for letter in "ABCD" if letter != problem.answer)
     right, wrong = (text.replace("RIGHT", problem.answer).replace("WRONG", other) for text in REPLIES[name])
@@ -72,26 +72,26 @@ def test_a_right_reply_is_right_and_a_wrong_one_wrong(name: str, tmp_path: Path)
 
 
 @pytest.mark.parametrize("name", SAMPLE_FILES)
-def test_one_file_alone_is_read_as_well(name: str, tmp_path: Path) -> None:
+def test_a_single_local_file_is_accepted(name: str, tmp_path: Path) -> None:
     path = SAMPLE_FILES[name](tmp_path)
     assert get_benchmark(name).load(9, 1, LoadOptions(str(path)))[0].origin == name.removesuffix("-complete")
 
 
 @pytest.mark.parametrize("name", SAMPLE_FILES)
-def test_offline_without_data_is_one_line_that_says_what_to_do(name: str) -> None:
+def test_offline_without_data_is_a_one_line_error_with_advice(name: str) -> None:
     with pytest.raises(UserError, match=r"download \S+ at revision [0-9a-f]{12} where there is a network") as caught:
         get_benchmark(name).load(1, 0, NO_OPTIONS)
     assert "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize("name", SAMPLE_FILES)
-def test_a_folder_without_the_file_names_it(name: str, tmp_path: Path) -> None:
+def test_a_folder_without_the_file_is_an_error_that_names_it(name: str, tmp_path: Path) -> None:
     with pytest.raises(UserError, match=f"no {tmp_path}"):
         get_benchmark(name).load(1, 0, LoadOptions(str(tmp_path)))
 
 
 @pytest.mark.parametrize("name", SAMPLE_FILES)
-def test_how_many(name: str, tmp_path: Path) -> None:
+def test_count_limits_the_problems_and_ids_are_unique(name: str, tmp_path: Path) -> None:
     SAMPLE_FILES[name](tmp_path)
     row = get_benchmark(name)
     options = LoadOptions(str(tmp_path), release="release_v1" if name == "livecodebench" else "")
@@ -100,7 +100,7 @@ def test_how_many(name: str, tmp_path: Path) -> None:
     assert len({problem.id for problem in every}) == len(every)
 
 
-def test_the_words_around_a_question_can_be_changed() -> None:
+def test_prompt_and_system_message_can_be_replaced() -> None:
     problem = Problem("p", "1 {question} + 1?", "2", "math500")
     row = get_benchmark("math500")
     assert [turn["role"] for turn in row.messages(problem)] == ["system", "user"]
@@ -110,7 +110,7 @@ def test_the_words_around_a_question_can_be_changed() -> None:
     assert row.with_prompt(None, None) == row
 
 
-def test_fetching_gives_the_files_and_says_what_to_do_offline(tmp_path: Path) -> None:
+def test_download_returns_paths_and_gives_advice_offline(tmp_path: Path) -> None:
     path = SAMPLE_FILES["humaneval"](tmp_path)
     assert download("humaneval", str(tmp_path), str(tmp_path)) == [path, tmp_path]
     assert download("programs") == []
@@ -120,7 +120,7 @@ def test_fetching_gives_the_files_and_says_what_to_do_offline(tmp_path: Path) ->
         download("livecodebench")
 
 
-def test_the_worlds_own_answers_are_right() -> None:
+def test_the_reference_answers_of_the_built_in_programs_are_right() -> None:
     row = get_benchmark("programs")
     for problem in row.load(6, 1, NO_OPTIONS):
         assert row.grade(f"\\boxed{{{problem.answer}}}", problem, False).verdict is Verdict.RIGHT

@@ -1,4 +1,4 @@
-"""Are instruct and complete asked as the benchmark asks, from the hub's columns and from a file with one prompt?"""
+"""BigCodeBench-Hard: both prompts, from the hub's columns and from a file with one prompt."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from z1.benchmarks import LoadOptions, bigcodebench, get_benchmark
 SHARED = Path(__file__).parents[3] / "shared" / "data" / "bcb_hard_instruct.json.gz"
 
 
-def test_the_hubs_columns(tmp_path: Path) -> None:
+def test_prompts_come_from_the_columns_of_the_hub(tmp_path: Path) -> None:
     options = LoadOptions(str(jsonl(tmp_path / "x.jsonl", BCB)))
     assert get_benchmark("bigcodebench-hard").load(1, 0, options)[0].question == BCB[0]["instruct_prompt"]
     assert get_benchmark("bigcodebench-hard-complete").load(1, 0, options)[0].question == BCB[0]["complete_prompt"]
 
 
-def test_complete_is_built_where_there_is_no_column_for_it() -> None:
+def test_the_complete_prompt_is_built_if_its_column_is_missing() -> None:
     row = {key: value for key, value in BCB[0].items() if key != "complete_prompt"}
-    built = bigcodebench.complete(row)
+    built = bigcodebench.build_complete_prompt(row)
     assert built == (
         "import math\ndef task_func(x):\n"
         '    """\n    The root of x.\n\n    Parameters:\n    - x (float): what\n    """\n'
@@ -29,9 +29,9 @@ def test_complete_is_built_where_there_is_no_column_for_it() -> None:
     compile(built + "    return 1\n", "built", "exec")
 
 
-def test_a_solution_stands_behind_the_tasks_own_head(tmp_path: Path) -> None:
+def test_a_solution_runs_after_the_head_of_the_task(tmp_path: Path) -> None:
     (problem,) = get_benchmark("bigcodebench-hard").load(1, 0, LoadOptions(str(jsonl(tmp_path / "x.jsonl", BCB))))
-    assert bigcodebench.whole(problem, "x = 1") == "import math\ndef task_func(x):\n    pass\n\nx = 1"
+    assert bigcodebench.build_program(problem, "x = 1") == "import math\ndef task_func(x):\n    pass\n\nx = 1"
 
 
 @pytest.mark.skipif(not SHARED.is_file(), reason=f"no {SHARED}")
@@ -42,5 +42,5 @@ def test_all_148_load_from_a_published_file(name: str) -> None:
     for problem in problems:
         assert "task_func" in problem.question
         if name.endswith("complete"):
-            with warnings.catch_warnings(action="ignore"):  # the authors wrote '\\W' without an r
+            with warnings.catch_warnings(action="ignore"):  # some tasks contain '\\W' without an r
                 compile(problem.question + "    pass\n", problem.id, "exec")

@@ -1,4 +1,4 @@
-"""No test problem can ever be a training problem, and any first part of the test is a fair sample."""
+"""Built-in problems: no test problem is a training problem, and every prefix of the test is a fair sample."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from z1.records import Problem
 from z1.synthetic.program_hash import identity, split
 from z1.synthetic.trajectories import source_of
 
-LAW = settings(max_examples=4, deadline=None, derandomize=True)
+PROPERTY = settings(max_examples=4, deadline=None, derandomize=True)
 COUNT = 12
 SEEDS = st.integers(0, 2)
 
@@ -31,16 +31,16 @@ def trained(seed: int) -> tuple[Problem, ...]:
 
 
 @given(test=SEEDS, train=SEEDS)
-@LAW
+@PROPERTY
 def test_no_test_problem_is_a_training_problem_whatever_the_seeds(test: int, train: int) -> None:
     assert not {problem.id for problem in held_out(test)} & {problem.id for problem in trained(train)}
     assert not {problem.question for problem in held_out(test)} & {problem.question for problem in trained(train)}
 
 
 @given(seed=SEEDS)
-@LAW
-def test_the_split_of_each_follows_from_its_own_text(seed: int) -> None:
-    """So that it holds for every seed and number of problems, not for those that were tried here."""
+@PROPERTY
+def test_the_split_of_a_problem_follows_from_its_own_text(seed: int) -> None:
+    """This makes the property hold for every seed and count, not only for those tested here."""
     for problems, side in ((held_out(seed), "test"), (trained(seed), "train")):
         for problem in problems:
             assert identity(source_of(problem.question)) == problem.id
@@ -53,7 +53,7 @@ def test_problems_are_distinct_and_spread_over_all_numbers_of_steps() -> None:
     assert Counter(problem.steps for problem in found) == dict.fromkeys(range(1, 13), 1)
 
 
-def test_easy_and_hard_ones_take_turns() -> None:
+def test_easy_and_hard_problems_alternate() -> None:
     steps = [problem.steps for problem in builtin.load(24, 1)]
     assert steps == [*range(1, 13), *range(1, 13)]
 
@@ -63,14 +63,14 @@ def test_the_same_seed_gives_the_same_test_and_another_seed_another() -> None:
     assert {problem.id for problem in held_out(2)} != {problem.id for problem in held_out(0)}
 
 
-def test_longer_programs_and_in_words_are_of_the_test_split_too() -> None:
+def test_longer_programs_and_word_problems_are_of_the_test_split_too() -> None:
     longer, in_words = builtin.load_longer(8, 0), builtin.load_word_problems(12, 0)
     assert Counter(problem.steps for problem in longer) == dict.fromkeys(range(13, 17), 2)
     assert Counter(problem.steps for problem in in_words) == dict.fromkeys(range(1, 13), 1)
     assert all(split(problem.id, synthetic.TEST_SHARE) == "test" for problem in [*longer, *in_words])
 
 
-def test_the_table_loads_these() -> None:
+def test_the_benchmark_table_uses_these_loaders() -> None:
     assert get_benchmark("programs-longer").load(8, 0, NO_OPTIONS) == builtin.load_longer(8, 0)
     assert get_benchmark("word-problems").load(12, 0, NO_OPTIONS) == builtin.load_word_problems(12, 0)
     assert get_benchmark("programs").load(COUNT, 0, NO_OPTIONS) == list(held_out(0))

@@ -1,4 +1,4 @@
-"""Are the options shuffled, and is the trap detected that the reference's data fell into?"""
+"""GPQA: shuffled options, and the refusal of a file in which one letter is always right."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.benchmarks.sample_files import gpqa as made
+from tests.benchmarks.sample_files import gpqa as write_gpqa
 from tests.benchmarks.sample_files import jsonl
 from z1.benchmarks import LoadOptions, get_benchmark
 from z1.errors import UserError
@@ -16,7 +16,7 @@ LOAD = get_benchmark("gpqa-diamond").load
 
 
 def test_options_are_shuffled_by_the_seed(tmp_path: Path) -> None:
-    path = str(made(tmp_path / "gpqa_diamond.csv", 400))
+    path = str(write_gpqa(tmp_path / "gpqa_diamond.csv", 400))
     once, again, other = (LOAD(400, seed, LoadOptions(path)) for seed in (1, 1, 2))
     assert once == again
     assert [p.answer for p in once] != [p.answer for p in other]
@@ -24,20 +24,20 @@ def test_options_are_shuffled_by_the_seed(tmp_path: Path) -> None:
 
 
 def test_the_answer_is_the_letter_of_the_right_option(tmp_path: Path) -> None:
-    for problem in LOAD(9, 5, LoadOptions(str(made(tmp_path / "gpqa_diamond.csv")))):
+    for problem in LOAD(9, 5, LoadOptions(str(write_gpqa(tmp_path / "gpqa_diamond.csv")))):
         assert f"\n{problem.answer}. right {problem.id.removeprefix('rec')}\n" in problem.question
         assert problem.question.endswith("with \\boxed{} in the end.")
         assert problem.kind == "Physics"
 
 
-def test_the_order_does_not_depend_on_how_many_are_asked_for(tmp_path: Path) -> None:
-    path = str(made(tmp_path / "gpqa_diamond.csv"))
+def test_the_order_of_options_does_not_depend_on_count(tmp_path: Path) -> None:
+    path = str(write_gpqa(tmp_path / "gpqa_diamond.csv"))
     assert LOAD(3, 1, LoadOptions(path)) == LOAD(14, 1, LoadOptions(path))[:3]
 
 
 @pytest.mark.parametrize("letter", "AD")
-def test_the_trap_that_every_right_option_stands_at_one_letter(tmp_path: Path, letter: str) -> None:
-    """As LIMO's gpqa/test.jsonl has it: all 198 at A; and another at D."""
+def test_a_file_with_one_right_letter_throughout_is_refused(tmp_path: Path, letter: str) -> None:
+    """LIMO's gpqa/test.jsonl has all 198 right options at A; the same at D is refused too."""
     path = jsonl(tmp_path / "test.jsonl", [{"question": f"q{n}\nA. x", "answer": letter} for n in range(198)])
     with pytest.raises(UserError, match=f"the right option at {letter} in all 198 rows; use the hub's own"):
         LOAD(198, 1, LoadOptions(str(path)))
@@ -45,6 +45,6 @@ def test_the_trap_that_every_right_option_stands_at_one_letter(tmp_path: Path, l
         LOAD(5, 1, LoadOptions(str(path)))
 
 
-def test_letters_that_differ_are_no_trap(tmp_path: Path) -> None:
+def test_a_file_with_different_letters_is_accepted(tmp_path: Path) -> None:
     path = jsonl(tmp_path / "test.jsonl", [{"question": f"q{n}", "answer": "ABCD"[n % 4]} for n in range(198)])
     assert len(LOAD(198, 1, LoadOptions(str(path)))) == 198

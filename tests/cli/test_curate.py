@@ -105,7 +105,7 @@ def test_fetch_brings_what_a_plan_needs_of_the_hub_and_names_what_cannot_be_had(
     cached.rmdir()
     done = stories.z1_alone("curate", "plan.toml", "--fetch", cwd=tmp_path, env=environment)
     assert done.returncode == 2 and done.stderr.count("\n") == 1
-    assert "newfacade/LeetCodeDataset is not here and the hub does not give it" in done.stderr
+    assert "newfacade/LeetCodeDataset is not cached and the hub did not return it" in done.stderr
 
 
 def test_a_built_in_world_becomes_a_dataset(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ import random
 import pytest
 
 from z1.grading import Verdict
-from z1.grading.unit_tests import FAILING, UnitTestSuite, asserts, cross_examined, grade
+from z1.grading.unit_tests import FAILING, UnitTestSuite, cross_examined, grade, suite_from_assertions
 from z1.sandbox import ResourceLimits, Sandbox
 
 SOURCE = """
@@ -255,7 +255,7 @@ def test_a_file_without_tests_is_no_success(sandbox: Sandbox) -> None:
 
 
 def test_bare_assertions(sandbox: Sandbox) -> None:
-    tests = asserts("def check(candidate):\n    assert candidate(4) == 16\n", "square", "check(square)")
+    tests = suite_from_assertions("def check(candidate):\n    assert candidate(4) == 16\n", "square", "check(square)")
     assert grade(sandbox, GOOD, tests, LIMITS).verdict is Verdict.RIGHT
     for name in ("wrong", "equal to everything", "equal to everything, by type()", "os._exit(0)", "walking the stack"):
         assert grade(sandbox, CHEATS[name], tests, LIMITS).verdict is Verdict.WRONG, name

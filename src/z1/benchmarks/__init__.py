@@ -1,6 +1,16 @@
-"""What is the model asked, and who says whether it is right?
+"""The table of benchmarks: where problems come from, how they are put to a model, and how replies are graded.
 
-A table with a row a benchmark. To add one, write a loader and a grader and add its row here.
+    builtin.py        programs and word problems of the built-in synthetic task
+    math500.py        MATH-500: competition mathematics
+    gsm8k.py          GSM8K: grade-school word problems
+    gpqa.py           GPQA Diamond: graduate-level multiple choice
+    livecodebench.py  LiveCodeBench: dated contest problems
+    bigcodebench.py   BigCodeBench-Hard: code that uses libraries
+    humaneval.py      HumanEval: functions from their documentation
+    mbpp.py           MBPP: functions from one sentence
+    hub.py            files from the Hugging Face hub or a local path
+
+To add a benchmark, write a loader and a grader and add a row to `BENCHMARKS`.
 """
 
 from __future__ import annotations
@@ -10,27 +20,27 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from z1.benchmarks import bigcodebench as b
-from z1.benchmarks import builtin, gpqa
+from z1.benchmarks import builtin, gpqa, gsm8k, mbpp
 from z1.benchmarks import humaneval as h
 from z1.benchmarks import livecodebench as lcb
 from z1.benchmarks import math500 as m
-from z1.benchmarks.hub import HubFiles, LoadOptions, download_model, paths
+from z1.benchmarks.hub import HubFiles, LoadOptions, download_model, find_files
 from z1.errors import UserError
 from z1.grading import Grade, exact_match
 from z1.records import Problem
 
 Loader = Callable[[int, int, LoadOptions], list[Problem]]
-"""From (how many, seed, options) to problems."""
+"""Maps (count, seed, options) to problems."""
 
 Grader = Callable[[str, Problem, bool], Grade]
-"""From (text of the reply from its answer on, problem, whether it was cut) to a grade."""
+"""Maps (text of the reply from its answer on, problem, whether the reply was cut off) to a grade."""
 
 
 @dataclass(frozen=True, slots=True)
 class Benchmark:
-    """One row: where problems come from, how they are asked and graded, under which licence, and the source.
+    """One benchmark: loader, grader, licence, source and prompt.
 
-    `prompt` is what the user says, with {question} in it; `system` is said before, where there is one.
+    `prompt` is the user message, with {question} in it; `system` is the system message, "" for none.
     """
 
     name: str
@@ -42,7 +52,7 @@ class Benchmark:
     system: str = ""
 
     def with_prompt(self, prompt: str | None, system: str | None) -> Benchmark:
-        """The same, asked in other words; None leaves its own."""
+        """A copy with another user or system message; None keeps the benchmark's own."""
         return replace(
             self,
             prompt=self.prompt if prompt is None else prompt,
@@ -50,9 +60,9 @@ class Benchmark:
         )
 
     def messages(self, problem: Problem) -> list[dict[str, str]]:
-        """The conversation that asks `problem`."""
-        said = [{"role": "user", "content": self.prompt.replace("{question}", problem.question)}]
-        return [{"role": "system", "content": self.system}, *said] if self.system else said
+        """The chat messages for `problem`."""
+        user = {"role": "user", "content": self.prompt.replace("{question}", problem.question)}
+        return [{"role": "system", "content": self.system}, user] if self.system else [user]
 
 
 def _grade_builtin(text: str, problem: Problem, cut: bool) -> Grade:
@@ -79,34 +89,34 @@ BENCHMARKS: dict[str, Benchmark] = {
             "MIT",
             "word problems of z1.synthetic that no training has seen",
         ),
-        Benchmark("math500", m.load_math500, m.grade, "MIT", m.MATH500, m.PROMPT, m.SYSTEM),
-        Benchmark("gsm8k", m.load_gsm8k, m.grade, "MIT", m.GSM8K, m.PROMPT, m.SYSTEM),
+        Benchmark("math500", m.load, m.grade, "MIT", m.MATH500, m.PROMPT, m.SYSTEM),
+        Benchmark("gsm8k", gsm8k.load, m.grade, "MIT", gsm8k.GSM8K, m.PROMPT, m.SYSTEM),
         Benchmark("gpqa-diamond", gpqa.load, gpqa.grade, "CC BY 4.0; gated", gpqa.GPQA, gpqa.PROMPT, m.SYSTEM),
         Benchmark("livecodebench", lcb.load, lcb.grade, "CC", lcb.LCB, lcb.PROMPT, lcb.SYSTEM),
         Benchmark("bigcodebench-hard", b.load_instruct, b.grade, "Apache-2.0", b.HARD, b.PROMPT, b.SYSTEM),
         Benchmark("bigcodebench-hard-complete", b.load_complete, b.grade, "Apache-2.0", b.HARD, b.PROMPT, b.SYSTEM),
-        Benchmark("humaneval", h.load_humaneval, h.grade, "MIT", h.HUMANEVAL, h.PROMPT),
-        Benchmark("mbpp", h.load_mbpp, h.grade, "CC BY 4.0", h.MBPP, h.PROMPT),
+        Benchmark("humaneval", h.load, h.grade, "MIT", h.HUMANEVAL, h.PROMPT),
+        Benchmark("mbpp", mbpp.load, h.grade, "CC BY 4.0", mbpp.MBPP, h.PROMPT),
     )
 }
 
 
 def get_benchmark(name: str) -> Benchmark:
-    """The row called `name`."""
+    """The benchmark called `name`. Raises UserError for an unknown name."""
     if name not in BENCHMARKS:
         raise UserError("benchmark", name, f"choose one of {', '.join(BENCHMARKS)}")
     return BENCHMARKS[name]
 
 
 def download(name: str, data: str = "", model: str = "") -> list[Path]:
-    """The files of benchmark `name`, and the folder of `model` of the hub, brought here where they are not yet."""
+    """Download the files of benchmark `name` and, if given, a `model` of the hub; returns their local paths."""
     source = get_benchmark(name).source
-    found = paths(source, data) if isinstance(source, HubFiles) else []
+    found = find_files(source, data) if isinstance(source, HubFiles) else []
     return [*found, *([model_folder(model)] if model else [])]
 
 
 def model_folder(model: str) -> Path:
-    """The folder of `model`, brought here from the hub where it is none."""
+    """`model` if that is a local path, else the folder of the model of that name, downloaded from the hub."""
     return Path(model) if Path(model).exists() else download_model(model)
 
 

@@ -15,28 +15,32 @@ from z1 import synthetic
 from z1.benchmarks.hub import NO_OPTIONS, LoadOptions
 from z1.records import Problem
 
-FEWEST, MOST, LONGEST = 1, 12, 16
+MIN_STEPS, MAX_STEPS, MAX_LONGER_STEPS = 1, 12, 16
 
 
 def load(count: int, seed: int, options: LoadOptions = NO_OPTIONS) -> list[Problem]:
     """`count` programs of 1 to 12 steps, or as many as the draws of `seed` give."""
-    return list(_in_turns(synthetic.DatasetRequest(count, "test", FEWEST, MOST, seed)))
+    return list(_alternate_difficulty(synthetic.DatasetRequest(count, "test", MIN_STEPS, MAX_STEPS, seed)))
 
 
 def load_longer(count: int, seed: int, options: LoadOptions = NO_OPTIONS) -> list[Problem]:
     """`count` programs of 13 to 16 steps."""
-    return list(_in_turns(synthetic.DatasetRequest(count, "test", MOST + 1, LONGEST, seed)))
+    return list(_alternate_difficulty(synthetic.DatasetRequest(count, "test", MAX_STEPS + 1, MAX_LONGER_STEPS, seed)))
 
 
 def load_word_problems(count: int, seed: int, options: LoadOptions = NO_OPTIONS) -> list[Problem]:
     """`count` word problems of 1 to 12 sentences."""
-    return list(_in_turns(synthetic.DatasetRequest(count, "test", FEWEST, MOST, seed, synthetic.WORD_PROBLEMS)))
+    return list(
+        _alternate_difficulty(
+            synthetic.DatasetRequest(count, "test", MIN_STEPS, MAX_STEPS, seed, synthetic.WORD_PROBLEMS)
+        )
+    )
 
 
-@lru_cache(maxsize=8)  # a study asks for the same problems for every model
-def _in_turns(wanted: synthetic.DatasetRequest) -> tuple[Problem, ...]:
+@lru_cache(maxsize=8)  # a study loads the same problems for every model
+def _alternate_difficulty(request: synthetic.DatasetRequest) -> tuple[Problem, ...]:
     by_steps: dict[int, list[Problem]] = defaultdict(list)
-    for found in synthetic.collect(wanted):
+    for found in synthetic.collect(request):
         by_steps[found.problem.steps or 0].append(found.problem)
-    turns = zip_longest(*(by_steps[steps] for steps in sorted(by_steps)))
-    return tuple(problem for problem in chain.from_iterable(turns) if problem is not None)
+    rounds = zip_longest(*(by_steps[steps] for steps in sorted(by_steps)))
+    return tuple(problem for problem in chain.from_iterable(rounds) if problem is not None)

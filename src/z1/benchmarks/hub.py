@@ -1,7 +1,7 @@
-"""Where do a benchmark's rows come from, and are they what they were?
+"""Files of benchmarks, data sets and models from the Hugging Face hub or a local path.
 
-A file of the Hugging Face hub at a pinned revision, or a local file or folder of exactly the hub's format. Rows are
-read without running any code of the data set. What cannot be had is one line that says what to do.
+Benchmarks are pinned to a revision; a local file or folder has to have exactly the hub's format. Rows are read without
+running code of the data set. A missing or broken file raises a one-line UserError that says what to do.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ Row = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class LoadOptions:
-    """What a person can choose about a benchmark's problems.
+    """Which problems of a benchmark to load.
 
-    `data` is a local file or folder ("" asks the hub), `since` and `until` dates as YYYY-MM-DD, both included, and
-    `release` a name that the benchmark knows.
+    `data` is a local file or folder ("" for the hub), `since` and `until` are dates as YYYY-MM-DD, both included, and
+    `release` is a release name of the benchmark.
     """
 
     data: str = ""
@@ -52,71 +52,70 @@ class HubFiles:
         return f"https://huggingface.co/datasets/{self.id} at {self.revision}"
 
 
-_AWAY = threading.Event()
-"""The hub could not be reached; it is not tried again, since every try takes half a minute."""
+_UNREACHABLE = threading.Event()
+"""Set once the hub could not be reached: later calls use the local cache only, since each try takes half a minute."""
 
 
-def paths(hub: HubFiles, data: str) -> list[Path]:
-    """The files of `hub`, from `data` where it is given. Raises UserError where one cannot be had."""
+def find_files(hub: HubFiles, data: str) -> list[Path]:
+    """The files of `hub`, below `data` or, if that is empty, from the hub. Raises UserError if one is missing."""
     if not data:
-        return [_fetched(hub, name) for name in hub.files]
-    given = Path(data)
-    if given.is_file():
-        return [given]
-    found = [given / name if (given / name).is_file() else given / Path(name).name for name in hub.files]
+        return [_download_file(hub, name) for name in hub.files]
+    folder = Path(data)
+    if folder.is_file():
+        return [folder]
+    found = [folder / name if (folder / name).is_file() else folder / Path(name).name for name in hub.files]
     for path in found:
         if not path.is_file():
             raise UserError("data of a benchmark", f"no {path}", f"put {path.name} of {hub} there, or give a file")
     return found
 
 
-def _fetched(hub: HubFiles, name: str) -> Path:
+def _download_file(hub: HubFiles, name: str) -> Path:
     from huggingface_hub import hf_hub_download
 
-    with _reached(
-        f"{hub.id}", f"download {name} at revision {hub.revision[:12]} where there is a network, then set data"
-    ) as near:
-        return Path(hf_hub_download(hub.id, name, repo_type="dataset", revision=hub.revision, local_files_only=near))
+    advice = f"download {name} at revision {hub.revision[:12]} where there is a network, then set data"
+    with _hub_access(hub.id, advice) as offline:
+        return Path(hf_hub_download(hub.id, name, repo_type="dataset", revision=hub.revision, local_files_only=offline))
 
 
 def download_dataset(hub: HubFiles) -> Path:
-    """The folder of a data set for which `hub.files` are patterns, downloaded where it is not here yet."""
+    """The local folder of a data set, downloaded if it is not cached; `hub.files` are patterns here."""
     from huggingface_hub import snapshot_download
 
-    do = f"download it at revision {hub.revision[:12]} where there is a network, then give its folder as path"
-    with _reached(hub.id, do, "data set of the hub") as near:
-        wanted = partial(snapshot_download, hub.id, repo_type="dataset", revision=hub.revision)
-        return Path(wanted(allow_patterns=list(hub.files), local_files_only=near))
+    advice = f"download it at revision {hub.revision[:12]} where there is a network, then give its folder as path"
+    with _hub_access(hub.id, advice, "data set of the hub") as offline:
+        snapshot = partial(snapshot_download, hub.id, repo_type="dataset", revision=hub.revision)
+        return Path(snapshot(allow_patterns=list(hub.files), local_files_only=offline))
 
 
 def download_model(model: str) -> Path:
-    """The folder of a model of the hub, downloaded where it is not here yet."""
+    """The local folder of a model of the hub, downloaded if it is not cached."""
     from huggingface_hub import snapshot_download
 
-    with _reached(model, "download it where there is a network, then give its folder as --model") as near:
-        return Path(snapshot_download(model, local_files_only=near))
+    with _hub_access(model, "download it where there is a network, then give its folder as --model") as offline:
+        return Path(snapshot_download(model, local_files_only=offline))
 
 
 @contextmanager
-def _reached(wanted: str, do: str, what: str = "data of a benchmark") -> Iterator[bool]:
-    """Whether to look on this machine alone."""
+def _hub_access(name: str, advice: str, what: str = "data of a benchmark") -> Iterator[bool]:
+    """Yields whether to use the local cache only; turns the hub's errors into a UserError with `advice`."""
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 
     try:
-        yield _AWAY.is_set()
+        yield _UNREACHABLE.is_set()
     except (HfHubHTTPError, LocalEntryNotFoundError, HFValidationError, OSError) as error:
         if isinstance(error, LocalEntryNotFoundError):
-            _AWAY.set()
-        got = f"{wanted} is not here and the hub does not give it ({type(error).__name__})"
-        raise UserError(what, got, do) from None
+            _UNREACHABLE.set()
+        got = f"{name} is not cached and the hub did not return it ({type(error).__name__})"
+        raise UserError(what, got, advice) from None
 
 
-def rows(hub: HubFiles, data: str) -> list[Row]:
+def load_rows(hub: HubFiles, data: str) -> list[Row]:
     """All rows of all files, in order."""
-    return [row for path in paths(hub, data) for row in read(path)]
+    return [row for path in find_files(hub, data) for row in read_rows(path)]
 
 
-def read(path: Path) -> list[Row]:
+def read_rows(path: Path) -> list[Row]:
     """The rows of one .jsonl, .json, .csv (each also with .gz) or .parquet file."""
     kind = "".join(path.suffixes[-2:]).removesuffix(".gz")[-8:].rpartition(".")[2]
     if kind == "parquet":
@@ -131,21 +130,21 @@ def read(path: Path) -> list[Row]:
             return list(json.loads(text))
         return [json.loads(line) for line in text.split(b"\n") if line.strip()]
     except (ValueError, csv.Error) as error:
-        raise UserError(f"data in {path}", f"no {kind} ({error})", "download the file again") from None
+        raise UserError(f"data in {path}", f"invalid {kind} ({error})", "download the file again") from None
 
 
-def lines(path: Path) -> Iterator[tuple[int, Row]]:
-    """The rows of a .jsonl file with the byte at which each begins."""
+def read_lines(path: Path) -> Iterator[tuple[int, Row]]:
+    """The rows of a .jsonl file, each with its byte offset."""
     with path.open("rb") as file:
-        at = 0
+        offset = 0
         for line in file:
             if line.strip():
-                yield at, json.loads(line)
-            at += len(line)
+                yield offset, json.loads(line)
+            offset += len(line)
 
 
-def column(row: Row, *names: str) -> Any:
-    """The first of the columns `names` that `row` has. Raises UserError where it has none."""
+def get_column(row: Row, *names: str) -> Any:
+    """The first of the columns `names` that `row` has. Raises UserError if it has none."""
     for name in names:
         if row.get(name) is not None:
             return row[name]

@@ -51,7 +51,7 @@ def grade(one: Candidate) -> Grade:
         return grade_no_answer(cut=one.end == "length")
     if not by_call:
         return pytests.grade(pool.for_pytest(), code, one.tests, name)
-    suite = unit_tests.asserts(one.tests, "check", f"check({one.entry})")
+    suite = unit_tests.suite_from_assertions(one.tests, "check", f"check({one.entry})")
     return unit_tests.grade(
         pool.for_unit_tests(), f"{one.setup or function_tests.PRELUDE}\n{code}", suite, pytests.LIMITS
     )

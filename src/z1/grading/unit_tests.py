@@ -68,7 +68,7 @@ class UnitTestSuite:
     name: str
 
 
-def asserts(source: str, name: str, body: str) -> UnitTestSuite:
+def suite_from_assertions(source: str, name: str, body: str) -> UnitTestSuite:
     """Bare assertions, such as HumanEval's, as a unit test: `source` once, then the statements of `body`."""
     lines = "\n".join("        " + line for line in body.splitlines() if line.strip())
     case = f"import unittest\nclass TestCases(unittest.TestCase):\n    def test_all(self):\n{lines}\n"

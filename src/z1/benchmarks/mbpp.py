@@ -1,0 +1,44 @@
+"""MBPP: 500 functions to write from one sentence each (Austin et al. 2021, test split).
+
+Each task has three assertions. The first is shown to the model, as its authors do; all of them count. Prompt and grader
+are those of HumanEval.
+"""
+
+from __future__ import annotations
+
+import ast
+import builtins
+import json
+
+from z1.benchmarks.hub import NO_OPTIONS, HubFiles, LoadOptions, Row, get_column, load_rows
+from z1.records import Problem
+
+MBPP = HubFiles(
+    "google-research-datasets/mbpp",
+    "4bb6404fdc6cacfda99d4ac4205087b89d32030c",
+    ("full/test-00000-of-00001.parquet",),
+)
+
+
+def load(count: int, seed: int, options: LoadOptions = NO_OPTIONS) -> list[Problem]:
+    """The first `count` tasks of the test split."""
+    return [_problem(row) for row in load_rows(MBPP, options.data)[:count]]
+
+
+def _problem(row: Row) -> Problem:
+    assertions: list[str] = list(get_column(row, "test_list"))
+    body = "\n".join([*assertions, *(row.get("challenge_test_list") or [])])
+    name = function_name(assertions[0])
+    answer = {"head": "", "name": name, "source": row.get("test_setup_code") or "", "body": body}
+    question = (
+        f"{get_column(row, 'text', 'prompt')}\n\nYour code should pass this test:\n\n```python\n{assertions[0]}\n```"
+    )
+    return Problem(f"mbpp/{get_column(row, 'task_id')}", question, json.dumps(answer), "mbpp")
+
+
+def function_name(assertion: str) -> str:
+    """The function that `assertion` tests: the first function called by name that is not a builtin."""
+    calls = (node.func for node in ast.walk(ast.parse(assertion)) if isinstance(node, ast.Call))
+    names = [function.id for function in calls if isinstance(function, ast.Name)]
+    own = [name for name in names if not hasattr(builtins, name)]
+    return (own or names or [""])[0]
