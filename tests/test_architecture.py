@@ -199,26 +199,26 @@ def _only_hands_on(tree: ast.Module) -> bool:
     return all(isinstance(node, quiet) or ast.unparse(node).startswith("__all__") for node in tree.body)
 
 
-def tree_of(readme: str, files: Iterable[str]) -> Iterator[str]:
-    """Differences between the tree in a README and the repository's files.
+def tree_of(page: str, files: Iterable[str]) -> Iterator[str]:
+    """Differences between the tree in a document and the repository's files.
 
     The tree stands in fences between `<!-- tree -->` and `<!-- /tree -->`. A line is a name, folders with a slash, and
     what it is for. Names that begin a line stand in the root (no dot files), indented ones in src/z1; `src/z1/`
     is a heading and stands for `src/`. Every entry of both folders has a line.
     """
-    found = re.search(r"<!-- tree -->\n(.*?)<!-- /tree -->", readme, re.DOTALL)
+    found = re.search(r"<!-- tree -->\n(.*?)<!-- /tree -->", page, re.DOTALL)
     said: set[str] = set()
     for line in re.findall(r"^(?!```).*\S.*$", found[1] if found else "", re.MULTILINE):
         name, _, purpose = line.strip(" │├└─").partition(" ")
         if not purpose.strip() and name != "src/z1/":
-            yield f"README.md, tree: {name} does not say what it is for"
+            yield f"docs/architecture.md, tree: {name} does not say what it is for"
         said.add("src/z1/" + name if line[0] in " │├└" else "src/" if name == "src/z1/" else name)
     real = set()
     for parts in (PurePosixPath(name).parts for name in files):
         real |= {parts[0] + "/" * (len(parts) > 1)} if not parts[0].startswith(".") else set()
         real |= {"src/z1/" + parts[2] + "/" * (len(parts) > 3)} if parts[:2] == ("src", "z1") else set()
-    yield from (f"README.md, tree: {name} does not exist" for name in sorted(said - real))
-    yield from (f"README.md, tree: {name} is missing" for name in sorted(real - said))
+    yield from (f"docs/architecture.md, tree: {name} does not exist" for name in sorted(said - real))
+    yield from (f"docs/architecture.md, tree: {name} is missing" for name in sorted(real - said))
 
 
 def machine_paths(name: str, content: bytes) -> Iterator[str]:
@@ -263,9 +263,10 @@ def test_every_module_stands_in_a_package_and_has_its_tests() -> None:
     clean(mirror(SOURCE, {path.relative_to(ROOT).as_posix() for path in (ROOT / "tests").rglob("test_*.py")}))
 
 
-def test_the_readme_draws_the_tree_that_exists() -> None:
-    assert (ROOT / "README.md").is_file(), "there is no README.md"
-    clean(tree_of((ROOT / "README.md").read_text(encoding="utf-8"), listed()))
+def test_the_documented_tree_is_the_real_one() -> None:
+    page = ROOT / "docs" / "architecture.md"
+    assert page.is_file(), "there is no docs/architecture.md"
+    clean(tree_of(page.read_text(encoding="utf-8"), listed()))
 
 
 def test_no_file_knows_the_machine_it_was_written_on() -> None:
@@ -362,9 +363,11 @@ def test_the_tree_complains() -> None:
     tree = f"<!-- tree -->\n```text\n{lines}```\n<!-- /tree -->"
     assert not list(tree_of(tree, files))
     assert len(list(tree_of("# z1", files))) == 4
-    assert list(tree_of(tree, [*files, "LICENSE"])) == ["README.md, tree: LICENSE is missing"]
-    assert list(tree_of(tree, files[:-1])) == ["README.md, tree: src/z1/think/ does not exist"]
-    assert list(tree_of(tree.replace("  talk", ""), files)) == ["README.md, tree: chat.py does not say what it is for"]
+    assert list(tree_of(tree, [*files, "LICENSE"])) == ["docs/architecture.md, tree: LICENSE is missing"]
+    assert list(tree_of(tree, files[:-1])) == ["docs/architecture.md, tree: src/z1/think/ does not exist"]
+    assert list(tree_of(tree.replace("  talk", ""), files)) == [
+        "docs/architecture.md, tree: chat.py does not say what it is for"
+    ]
 
 
 def test_machine_paths_complains() -> None:
