@@ -99,9 +99,9 @@ def measured(shape: Shape, rows: EncodedRows, found: list[Round], heard: dict[st
         "matrix_gflops": round(rate / 1e9, 1),
         "rounds": len(found),
         "rows": len(rows),
-        "ids": int(rows.sizes.sum()),
-        "learned": int(rows.supervised.sum()),
-        "longest": int(rows.sizes.max()),
+        "ids": int(rows.lengths.sum()),
+        "learned": int(rows.learned_counts.sum()),
+        "longest": int(rows.lengths.max()),
     }
 
 

@@ -65,11 +65,11 @@ def test_prefix_law_for_every_profile_and_whatever_a_template_does(
     said = [{"role": "user", "content": question}]
     sent = profiles.prompt_ids(tokenizer, profile, said)
     for hint_share in (0.0, 0.999):
-        tokens, learned = Encoder(tokenizer, profile, hint_share, 0).row(row)
+        tokens, learned = Encoder(tokenizer, profile, hint_share, 0).encode_row(row)
         assert tokens[: len(sent)] == sent
         assert not any(learned[: len(sent)])
         assert learned[-1]
-    tokens, learned = Encoder(tokenizer, profile, 0.0, 0).row(row)
+    tokens, learned = Encoder(tokenizer, profile, 0.0, 0).encode_row(row)
     assert all(learned[len(sent) :])
     tokenizer.chat_template = profiles.template(tokenizer)  # what a server is given with the model folder
     system = [{"role": "system", "content": profile.system}] if profile.system else []

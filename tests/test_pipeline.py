@@ -144,8 +144,8 @@ def test_a_dataset_and_a_base_become_a_model_that_says_how_it_is_spoken_to(tmp_p
     model = pipeline.train(tuned(tmp_path), run, pipeline.Silent(), shown.append)
     said = runs.read_json(model / "z1.json")
     assert (said["name"], said["profile"], said["base"]) == ("tuned", "z1-tiny", (tmp_path / "base").as_posix())
-    assert said["data"] == shown[0].about
-    assert said["steps"] == shown[0].preflight.plan.steps == len(shown[0].preflight.rows) // 8
+    assert said["data"] == shown[0].data_info
+    assert said["steps"] == shown[0].preflight.schedule.steps == len(shown[0].preflight.rows) // 8
     weights = hashlib.sha256((model / "model.safetensors").read_bytes()).hexdigest()
     watch = Noted()
     # another amount at once is the same training; it is done, and nothing more is shown

@@ -80,7 +80,7 @@ def test_prefix_law_what_training_masks_as_prompt_is_what_serving_sends(
 ) -> None:
     for row in rows()[::9]:
         sent = profiles.prompt_ids(tokenizer, profile, [{"role": "user", "content": row.question}])
-        tokens, learned = Encoder(tokenizer, profile, 0.0, 0).row(row)
+        tokens, learned = Encoder(tokenizer, profile, 0.0, 0).encode_row(row)
         assert tokens[: learned.index(True)] == sent
         assert tokens[len(sent) : -1] == reply_ids(tokenizer, profile, row.thought, row.answer)
 

@@ -356,14 +356,14 @@ def test_an_input_that_is_missing_is_named(tmp_path: Path) -> None:
 def test_a_stage_is_done_once_it_has_finished_and_not_before(tmp_path: Path) -> None:
     made = stage(tmp_path, "curate", {"seed": 1}, {})
     write_text(made.folder / "rows.jsonl", "{}\n")
-    assert not made.done
+    assert not made.is_done
     with pytest.raises(Z1Error):
         made.results()
     made.finish({"rows": {"full": 3}})
     again = stage(tmp_path, "curate", {"seed": 1}, {})
-    assert again.done
+    assert again.is_done
     assert again.results() == {"rows": {"full": 3}}
-    assert not stage(tmp_path, "curate", {"seed": 2}, {}).done
+    assert not stage(tmp_path, "curate", {"seed": 2}, {}).is_done
 
 
 def test_a_stage_says_what_made_it(tmp_path: Path) -> None:

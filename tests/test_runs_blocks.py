@@ -20,7 +20,7 @@ def test_a_torn_line_longer_than_what_is_read_at_a_time_is_dropped(
         path = tmp_path / "log.jsonl"
         path.write_text(whole + torn)
         with runs.Log(path) as log:
-            log.to_disk()
+            log.sync()
         assert path.read_text() == whole
 
 

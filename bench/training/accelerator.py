@@ -49,15 +49,15 @@ def run(shape: Shape, device: str, layers: int) -> dict[str, Any]:
         tuning = FineTuner(learner, TrainingSet(rows, None, "", {}), told, 0, team)
         for _ in range(STEPS):
             begun = time.perf_counter()
-            tuning.advance()
+            tuning.train_step()
             torch.cuda.synchronize()
             seconds.append(time.perf_counter() - begun)
     step = median(seconds[1:])
     return {
         "device": torch.cuda.get_device_name(0),
         "layers": shape.layers,
-        "ids_per_second": round(float(rows.sizes.sum()) / STEPS / step),
-        "learned_per_second": round(float(rows.supervised.sum()) / STEPS / step),
+        "ids_per_second": round(float(rows.lengths.sum()) / STEPS / step),
+        "learned_per_second": round(float(rows.learned_counts.sum()) / STEPS / step),
         "model_flops_utilisation": round(flops(shape, rows) / STEPS / step / rate, 4),
         "matrix_tflops": round(rate / 1e12, 1),
         "peak_gib": round(torch.cuda.max_memory_allocated() / 2**30, 1),

@@ -17,7 +17,7 @@ def flops(shape: Shape, rows: EncodedRows) -> float:
     """Of teaching each of these rows once."""
     inner, kv = shape.heads * shape.head, shape.kv_heads * shape.head
     layer = shape.hidden * (2 * inner + 2 * kv + 3 * shape.ffn)
-    sizes = rows.sizes.astype(np.float64)
+    sizes = rows.lengths.astype(np.float64)
     seen = float((sizes * (sizes + 1) / 2).sum())
-    head = float(rows.supervised.sum()) * shape.vocabulary * shape.hidden
+    head = float(rows.learned_counts.sum()) * shape.vocabulary * shape.hidden
     return 3 * (2 * float(sizes.sum()) * shape.layers * layer + 4 * seen * shape.layers * inner + 2 * head)

@@ -36,6 +36,6 @@ class Ours:
         """Teach every row once; the ids that were learned."""
         with joined(alone_too=False) as team:
             tuning = FineTuner(self._learner, TrainingSet(self._rows, None, "", {}), self._settings, 0, team)
-            while tuning.facts["step"] < tuning.plan.steps:
-                tuning.advance()
-        return int(self._rows.supervised.sum())
+            while tuning.facts["step"] < tuning.schedule.steps:
+                tuning.train_step()
+        return int(self._rows.learned_counts.sum())

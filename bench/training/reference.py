@@ -39,9 +39,9 @@ class Reference:
             torch.nn.utils.clip_grad_norm_(self._model.parameters(), 1.0)
             self._optimizer.step()
             self._optimizer.zero_grad()
-        return int(self._rows.supervised.sum())
+        return int(self._rows.learned_counts.sum())
 
     def _collated(self, numbers: Any) -> tuple[Tensor, Tensor, Tensor]:
         ids, learned = (torch.from_numpy(each) for each in padded(self._rows, numbers))
-        sizes = torch.from_numpy(self._rows.sizes[numbers])
+        sizes = torch.from_numpy(self._rows.lengths[numbers])
         return ids, torch.arange(ids.size(1))[None] < sizes[:, None], ids.where(learned, IGNORED)

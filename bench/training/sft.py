@@ -34,10 +34,10 @@ class Sft:
 
         told = WAYS[way]
         ids = np.split(rows.token_ids, rows.starts[1:-1])
-        learned = np.split(rows.learned, rows.starts[1:-1])
+        learned = np.split(rows.loss_mask, rows.starts[1:-1])
         labels = [np.where(mask, row, IGNORED).tolist() for row, mask in zip(ids, learned, strict=True)]
         data = Dataset.from_dict({"input_ids": [row.tolist() for row in ids], "labels": labels})
-        packs = max(1, round(int(rows.sizes.sum()) / micro_tokens / (len(rows) / batch)))
+        packs = max(1, round(int(rows.lengths.sum()) / micro_tokens / (len(rows) / batch)))
         each = packs if told.get("packing") else batch // told["per_device_train_batch_size"]
         self._folder = tempfile.TemporaryDirectory()
         config = SFTConfig(
@@ -56,7 +56,7 @@ class Sft:
             optim="adamw_torch_fused",
             **told,
         )
-        self._learned = int(rows.supervised.sum())
+        self._learned = int(rows.learned_counts.sum())
         self.trainer = SFTTrainer(model=model, args=config, train_dataset=data, processing_class=tokenizer)
 
     def epoch(self) -> int:

@@ -79,7 +79,7 @@ def curate(recipe: Recipe, run: Path, watch: Watcher) -> Path:
     settings = {"seed": recipe.seed, **chosen.model_dump(mode="json", exclude_defaults=True)}
     stage = runs.stage(run, "curate", settings, {})
     watch.begin("curate", chosen.problems)
-    if not stage.done:
+    if not stage.is_done:
         curating.collect(chosen, recipe.seed, stage.folder, lambda count: watch.at(count, "problems"))
         stage.finish({"rows": curating.select(chosen, stage.folder)})
     levels = ", ".join(f"{count:,} {level}" for level, count in stage.results()["rows"].items())
@@ -110,7 +110,7 @@ def train(
     inputs = {"rows": rows, **({"base": base} if base else {})}
     stage = runs.stage(run, "train", settings, inputs)
     watch.begin("train", 1)
-    if not stage.done:
+    if not stage.is_done:
         last: list[training.Progress] = []
 
         def plan(left: float, whole: float) -> None:
@@ -162,12 +162,12 @@ def _finetune(recipe: Recipe, run: Path, watch: Watcher, show: Callable[[Prepare
     prepared = prepare(recipe, run, watch, world)
     preflight, base = prepared.preflight, Path(prepared.base)
     own = preflight.settings.model_dump(mode="json", exclude=HOW | CHECKED, exclude_defaults=True)
-    settings = {"seed": recipe.seed, "name": recipe.name, "base": recipe.base, "rows": prepared.about, **own}
+    settings = {"seed": recipe.seed, "name": recipe.name, "base": recipe.base, "rows": prepared.data_info, **own}
     stage = runs.stage(run, "train", settings, {"base": base} if base.exists() else {})
-    if not stage.done:
+    if not stage.is_done:
         show(prepared)
-        preflight.refuse()
-        watch.begin("train", preflight.plan.steps)
+        preflight.check()
+        watch.begin("train", preflight.schedule.steps)
         last: list[Progress] = []
 
         def report(progress: Progress) -> None:
@@ -175,10 +175,10 @@ def _finetune(recipe: Recipe, run: Path, watch: Watcher, show: Callable[[Prepare
             rate = progress.tokens / max(progress.seconds, 1e-9)
             watch.at(progress.step, f"loss {progress.loss:.4f}, {rate:,.0f} tokens/s")
 
-        corpus = TrainingSet(preflight.rows, preflight.held_out, prepared.base, prepared.about)
+        corpus = TrainingSet(preflight.rows, preflight.held_out, prepared.base, prepared.data_info)
         finetune(recipe, corpus, stage.folder, report)
         if rank == 0:
-            stage.finish({"loss": last[-1].loss if last else None, "steps": preflight.plan.steps})
+            stage.finish({"loss": last[-1].loss if last else None, "steps": preflight.schedule.steps})
     watch.end(f"model in {stage.folder / MODEL}")
     return stage.folder / MODEL
 
@@ -215,7 +215,7 @@ def measure(
     stage = runs.stage(run, "evaluate", settings, weights)
     draws = chosen.sampling
     watch.begin("evaluate", chosen.problems * (draws.samples if draws else 1))
-    if not stage.done:
+    if not stage.is_done:
         problems = benchmarks.get_benchmark(chosen.benchmark).load(
             chosen.problems, seed, benchmarks.LoadOptions(**chosen.source())
         )

@@ -44,7 +44,7 @@ class Stage:
     """Name of each input, and the hash of its content."""
 
     @property
-    def done(self) -> bool:
+    def is_done(self) -> bool:
         """Whether the stage has ended well before."""
         return (self.folder / "stage.json").is_file()
 
@@ -240,7 +240,7 @@ def _parse(path: Path, number: int, line: bytes, parse: Callable[[Mapping[str, A
 class Log:
     """The one writer of an append-only JSONL file. A line counts once `add` has returned.
 
-    What is written outlives the process; after `to_disk` also the machine.
+    What is written outlives the process; after `sync` also the machine.
     """
 
     def __init__(self, path: Path) -> None:
@@ -281,7 +281,7 @@ class Log:
             error.filename = str(self.path)
             raise
 
-    def to_disk(self) -> None:
+    def sync(self) -> None:
         """Wait until what was added is on the disk itself: milliseconds, for what cost money."""
         if self._file is not None:
             os.fsync(self._file.fileno())

@@ -64,7 +64,7 @@ def test_what_would_be_trained_on_less_is_shown_and_then_refused(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with pytest.raises(UserError, match="rows left out or truncated"):
-        preflight(tmp_path, most=int(small.encoded(0.0).sizes.max()) - 12)
+        preflight(tmp_path, most=int(small.encoded(0.0).lengths.max()) - 12)
     assert "left out" in capsys.readouterr().out
 
 

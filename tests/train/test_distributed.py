@@ -16,15 +16,15 @@ from z1.train.sft.loss import LossModel
 
 def test_without_torchrun_one_is_the_whole_team() -> None:
     with joined(alone_too=False) as team:
-        assert (team.rank, team.world, team.leads) == (0, 1, True)
-        assert team.total(1.5, True) == [1.5, 1.0]
+        assert (team.rank, team.world_size, team.is_main) == (0, 1, True)
+        assert team.all_reduce(1.5, True) == [1.5, 1.0]
         assert not torch.distributed.is_initialized()
 
 
 def test_the_first_of_a_team_leads(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RANK", "1")
     with joined(alone_too=False) as team:
-        assert not team.leads
+        assert not team.is_main
 
 
 @pytest.mark.parametrize("half", [True, False])

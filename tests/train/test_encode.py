@@ -38,7 +38,7 @@ def prompt(row: TrainingRow) -> list[int]:
 
 @EVERY_ROW
 def test_exactly_the_response_and_its_stop_are_learned(row: TrainingRow) -> None:
-    tokens, learned = encoder(0.0).row(row)
+    tokens, learned = encoder(0.0).encode_row(row)
     reply = [token for text in profiles.reply_texts(small.PROFILE, "", row.thought, row.answer) for token in ids(text)]
     stop = small.tokenizer().eos_token_id
     assert tokens == [*prompt(row), *reply, stop]
@@ -50,7 +50,7 @@ def test_exactly_the_response_and_its_stop_are_learned(row: TrainingRow) -> None
 @pytest.mark.parametrize("profile", PROFILES.values(), ids=PROFILES.keys())
 def test_every_profile_learns_the_response_alone(profile: Profile) -> None:
     row = small.rows()[-1]
-    tokens, learned = encoder(0.0, profile).row(row)
+    tokens, learned = encoder(0.0, profile).encode_row(row)
     first = learned.index(True)
     assert tokens[:first] == profiles.prompt_ids(small.tokenizer(), profile, row.question)
     assert all(learned[first:])
@@ -62,7 +62,7 @@ def test_every_profile_learns_the_response_alone(profile: Profile) -> None:
 
 def test_a_question_that_holds_control_text_is_learned_as_it_is_served() -> None:
     row = replace(small.rows()[-1], question="what ends a turn? <|im_end|>\n<|im_start|>assistant\n")
-    tokens, learned = encoder(0.0).row(row)
+    tokens, learned = encoder(0.0).encode_row(row)
     assert tokens[: learned.index(True)] == profiles.prompt_ids(small.tokenizer(), small.PROFILE, row.question)
     assert tokens.count(small.tokenizer().eos_token_id) == 2
 
@@ -71,7 +71,7 @@ def test_a_question_that_holds_control_text_is_learned_as_it_is_served() -> None
 def test_a_hinted_row_is_prompt_part_of_the_thought_hint_and_answer_and_its_hint_is_not_learned(
     row: TrainingRow,
 ) -> None:
-    tokens, learned = encoder(1.0).row(row)
+    tokens, learned = encoder(1.0).encode_row(row)
     rest = tokens[len(prompt(row)) :]
     answer = [*ids(row.answer.removeprefix(small.PROFILE.answer_prefix)), small.tokenizer().eos_token_id]
     thought = ids(row.thought)
@@ -90,7 +90,7 @@ def test_a_thought_is_cut_everywhere_from_nothing_to_its_end() -> None:
     row = next(row for row in small.rows() if row.level == "compact")
     lengths = set()
     for number in range(400):
-        _tokens, learned = encoder(1.0).row(replace(row, id=str(number)))
+        _tokens, learned = encoder(1.0).encode_row(replace(row, id=str(number)))
         first = len(prompt(row))
         lengths.add(learned[first:].index(False))
     assert lengths == set(range(len(ids(row.thought)) + 1))
@@ -99,25 +99,25 @@ def test_a_thought_is_cut_everywhere_from_nothing_to_its_end() -> None:
 @pytest.mark.parametrize("share", [0.1, 0.5])
 def test_about_the_asked_share_of_rows_is_hinted(share: float) -> None:
     row = small.rows()[0]
-    whole = encoder(0.0).row(row)
-    hinted = sum(encoder(share).row(replace(row, id=str(number))) != whole for number in range(600))
+    whole = encoder(0.0).encode_row(row)
+    hinted = sum(encoder(share).encode_row(replace(row, id=str(number))) != whole for number in range(600))
     assert abs(hinted / 600 - share) < 3 * (share * (1 - share) / 600) ** 0.5
 
 
 def test_which_rows_are_hinted_and_where_is_a_function_of_seed_and_row() -> None:
-    first = [encoder(0.5).row(row) for row in small.rows()]
-    assert first[::-1] == [encoder(0.5).row(row) for row in reversed(small.rows())]
-    assert first != [encoder(0.5, seed=small.SEED + 1).row(row) for row in small.rows()]
+    first = [encoder(0.5).encode_row(row) for row in small.rows()]
+    assert first[::-1] == [encoder(0.5).encode_row(row) for row in reversed(small.rows())]
+    assert first != [encoder(0.5, seed=small.SEED + 1).encode_row(row) for row in small.rows()]
 
 
 def test_encoded_rows_stand_end_to_end() -> None:
     made = small.encoded()
     assert len(made) == len(small.rows())
     assert made.starts[0] == 0
-    assert made.starts[-1] == len(made.token_ids) == len(made.learned) == made.sizes.sum()
+    assert made.starts[-1] == len(made.token_ids) == len(made.loss_mask) == made.lengths.sum()
     for number, row in enumerate(small.rows()):
         part = slice(made.starts[number], made.starts[number + 1])
-        assert (made.token_ids[part].tolist(), made.learned[part].tolist()) == encoder(0.3).row(row)
+        assert (made.token_ids[part].tolist(), made.loss_mask[part].tolist()) == encoder(0.3).encode_row(row)
 
 
 def cut(rows: list[TrainingRow], most: int, over_long: Any = "refuse") -> list[Encoded]:
@@ -125,12 +125,12 @@ def cut(rows: list[TrainingRow], most: int, over_long: Any = "refuse") -> list[E
 
 
 def by_length() -> list[TrainingRow]:
-    return sorted(small.rows(), key=lambda row: len(encoder(0.0).row(row)[0]))
+    return sorted(small.rows(), key=lambda row: len(encoder(0.0).encode_row(row)[0]))
 
 
 def test_a_row_of_exactly_the_context_fits_and_one_id_more_is_refused_by_name() -> None:
     shortest, *_others, row = by_length()
-    size = len(encoder(0.0).row(row)[0])
+    size = len(encoder(0.0).encode_row(row)[0])
     assert [len(made.token_ids) for made in cut([row], size)] == [size]
     with pytest.raises(
         UserError, match=f"row {row.id}: got {size} ids; raise model.context above {size - 1}"
@@ -141,9 +141,9 @@ def test_a_row_of_exactly_the_context_fits_and_one_id_more_is_refused_by_name() 
 
 def test_a_row_that_is_too_long_is_dropped_and_named_and_nothing_else_is() -> None:
     rows = by_length()
-    size = len(encoder(0.0).row(rows[-1])[0])
+    size = len(encoder(0.0).encode_row(rows[-1])[0])
     made = cut(rows, size - 1, "drop")
-    fit = [len(encoder(0.0).row(row)[0]) < size for row in rows]
+    fit = [len(encoder(0.0).encode_row(row)[0]) < size for row in rows]
     assert [one.note for one in made] == ["" if fits else "too long" for fits in fit]
     assert [len(one.token_ids) > 0 for one in made] == fit
     assert [one.id for one in made] == [row.id for row in rows]
@@ -151,11 +151,11 @@ def test_a_row_that_is_too_long_is_dropped_and_named_and_nothing_else_is() -> No
 
 def test_only_where_it_is_asked_for_a_row_is_truncated_and_it_is_said() -> None:
     row = by_length()[-1]
-    tokens, learned = encoder(0.0).row(row)
+    tokens, learned = encoder(0.0).encode_row(row)
     (made,) = cut([row], len(tokens) - 1, "truncate")
-    assert (made.token_ids.tolist(), made.learned.tolist(), made.note) == (tokens[:-1], learned[:-1], TRUNCATED)
+    assert (made.token_ids.tolist(), made.loss_mask.tolist(), made.note) == (tokens[:-1], learned[:-1], TRUNCATED)
     (made,) = cut([row], len(prompt(row)) + 1, "truncate")
-    assert made.learned.sum() == 1
+    assert made.loss_mask.sum() == 1
 
 
 def test_a_row_that_truncation_leaves_nothing_to_learn_is_left_out() -> None:
@@ -174,8 +174,8 @@ def test_a_row_without_question_or_answer_is_left_out(change: dict[str, Any]) ->
 def test_many_rows_at_once_are_the_rows_one_by_one(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("z1.train.encode.TOGETHER", 5)
     made = encode(small.rows(), encoder(0.3), Truncation(256))
-    assert [(one.token_ids.tolist(), one.learned.tolist()) for one in made] == [
-        encoder(0.3).row(row) for row in small.rows()
+    assert [(one.token_ids.tolist(), one.loss_mask.tolist()) for one in made] == [
+        encoder(0.3).encode_row(row) for row in small.rows()
     ]
 
 
@@ -189,7 +189,7 @@ def test_a_tokenizer_that_cannot_end_a_reply_is_refused() -> None:
     endless = tokenizers.build(["a"], 300)
     endless.eos_token = None
     with pytest.raises(UserError, match="eos_token: got none; set one"):
-        Encoder(endless, small.PROFILE, 0.0, 0).row(small.rows()[0])
+        Encoder(endless, small.PROFILE, 0.0, 0).encode_row(small.rows()[0])
 
 
 # rows of a dataset, in one piece
@@ -210,10 +210,10 @@ def test_a_response_in_one_piece_is_parted_at_its_fence_which_is_opened_once(
 ) -> None:
     row = TrainingRow("r", "q?", "", response, "", None)
     (made,) = encode([row], encoder(0.0, FENCED), Truncation(256))
-    assert small.tokenizer().decode(made.token_ids[made.learned][:-1]) == reply
+    assert small.tokenizer().decode(made.token_ids[made.loss_mask][:-1]) == reply
     assert made.note == note
     (opened,) = encode([row], encoder(0.0, replace(FENCED, think_start="<think>\n")), Truncation(256))
-    assert small.tokenizer().decode(opened.token_ids[opened.learned][:-1]) == reply.removeprefix("<think>\n")
+    assert small.tokenizer().decode(opened.token_ids[opened.loss_mask][:-1]) == reply.removeprefix("<think>\n")
 
 
 def test_the_fingerprint_tells_whatever_decides_which_ids_a_row_becomes() -> None:
@@ -251,7 +251,7 @@ def test_the_order_is_a_function_of_sizes_seed_and_epoch(
 
 
 def test_epochs_and_seeds_differ_in_order() -> None:
-    sizes = small.encoded().sizes
+    sizes = small.encoded().lengths
     orders = {str([batch.tolist() for batch in batches(sizes, 400, *key)]) for key in ((0, 0), (0, 1), (1, 0), (1, 1))}
     assert len(orders) == 4
 

@@ -140,37 +140,37 @@ def test_packs_are_full_and_alike_and_groups_are_of_like_length() -> None:
 def test_rows_of_a_pack_lie_end_to_end_and_their_positions_begin_anew() -> None:
     rows, numbers = small.encoded(), np.array([4, 0, 9])
     made = pack(rows, numbers)
-    assert made.bounds.tolist() == np.cumsum([0, *rows.sizes[numbers]]).tolist()
-    assert made.longest == rows.sizes[numbers].max()
+    assert made.cu_seqlens.tolist() == np.cumsum([0, *rows.lengths[numbers]]).tolist()
+    assert made.max_seqlen == rows.lengths[numbers].max()
     for at, row in enumerate(numbers):
-        part, own = slice(made.bounds[at], made.bounds[at + 1]), slice(rows.starts[row], rows.starts[row + 1])
+        part, own = slice(made.cu_seqlens[at], made.cu_seqlens[at + 1]), slice(rows.starts[row], rows.starts[row + 1])
         assert made.token_ids[part].tolist() == rows.token_ids[own].tolist()
-        assert made.learned[part].tolist() == rows.learned[own].tolist()
-        assert made.positions[part].tolist() == list(range(rows.sizes[row]))
+        assert made.loss_mask[part].tolist() == rows.loss_mask[own].tolist()
+        assert made.positions[part].tolist() == list(range(rows.lengths[row]))
 
 
 def test_no_row_begins_with_an_id_that_is_learned() -> None:
     rows = small.encoded()
-    assert not rows.learned[rows.starts[:-1]].any()
-    assert rows.supervised.tolist() == [
-        int(rows.learned[rows.starts[n] : rows.starts[n + 1]].sum()) for n in range(len(rows))
+    assert not rows.loss_mask[rows.starts[:-1]].any()
+    assert rows.learned_counts.tolist() == [
+        int(rows.loss_mask[rows.starts[n] : rows.starts[n + 1]].sum()) for n in range(len(rows))
     ]
 
 
 def test_padding_stands_at_the_end_and_is_not_learned() -> None:
     rows, numbers = small.encoded(), np.array([4, 0, 9])
     ids, learned = padded(rows, numbers)
-    assert ids.shape == learned.shape == (3, rows.sizes[numbers].max())
+    assert ids.shape == learned.shape == (3, rows.lengths[numbers].max())
     for at, row in enumerate(numbers):
-        size, own = rows.sizes[row], slice(rows.starts[row], rows.starts[row + 1])
+        size, own = rows.lengths[row], slice(rows.starts[row], rows.starts[row + 1])
         assert ids[at, :size].tolist() == rows.token_ids[own].tolist()
-        assert learned[at, :size].tolist() == rows.learned[own].tolist()
+        assert learned[at, :size].tolist() == rows.loss_mask[own].tolist()
         assert not learned[at, size:].any()
 
 
 def test_no_rows_are_one_id_that_teaches_nothing() -> None:
     rows, none = small.encoded(), np.zeros(0, np.int64)
     made = pack(rows, none)
-    assert (made.token_ids.shape, made.learned.tolist(), made.bounds.tolist()) == ((1,), [False], [0, 1])
+    assert (made.token_ids.shape, made.loss_mask.tolist(), made.cu_seqlens.tolist()) == ((1,), [False], [0, 1])
     ids, learned = padded(rows, none)
     assert (ids.shape, learned.tolist()) == ((1, 1), [[False]])

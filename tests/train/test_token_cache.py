@@ -33,7 +33,7 @@ def test_rows_are_encoded_once_and_read_afterwards_without_being_loaded(tmp_path
             assert np.array_equal(getattr(rows, name), getattr(small.encoded(), name))
             assert getattr(rows, name).dtype == getattr(small.encoded(), name).dtype
         assert isinstance(rows.token_ids, np.memmap)
-        assert isinstance(rows.learned, np.memmap)
+        assert isinstance(rows.loss_mask, np.memmap)
     assert len(calls) == 1
 
 
@@ -43,13 +43,13 @@ def test_what_is_left_out_or_truncated_is_kept_with_the_reason(tmp_path: Path) -
     every = [
         one,
         Encoded("7", *nothing, "too long"),
-        Encoded("8", other.token_ids[:9], other.learned[:9], "truncated"),
+        Encoded("8", other.token_ids[:9], other.loss_mask[:9], "truncated"),
         third,
     ]
     for _ in range(2):
         kept = once(tmp_path / "rows", lambda: every)
         assert kept.notes == (DroppedRow("7", "too long"), DroppedRow("8", "truncated"))
-        assert kept.rows.sizes.tolist() == [len(one.token_ids), 9, len(third.token_ids)]
+        assert kept.rows.lengths.tolist() == [len(one.token_ids), 9, len(third.token_ids)]
 
 
 def test_of_several_that_want_it_one_encodes_and_the_others_wait(tmp_path: Path) -> None:

@@ -81,7 +81,7 @@ def replay(path: Path, asked: ReplayOptions, folder: Path) -> None:
     stage = runs.stage(folder / "replay", "replay", settings, {"requests": path, **files})
     with Bars() as watch:
         watch.begin("replay", len(problems))
-        if not stage.done:
+        if not stage.is_done:
             engine = load(model, LocalSettings(max_num_seqs=2 * SLOTS))
             setting = evaluate.Sweep(
                 engine, bench, asked.thinking_budgets, asked.max_answer_tokens, stage.inputs.get("tokenizer.json", "")
@@ -99,7 +99,7 @@ def replay(path: Path, asked: ReplayOptions, folder: Path) -> None:
 
             asyncio.run(run_it())
         rows = savings(evaluate.read_attempts(stage.folder).values(), asked.price_per_mtok)
-        if not stage.done and not any(row.missing for row in rows):
+        if not stage.is_done and not any(row.missing for row in rows):
             stage.finish({"requests": len(problems)})
         watch.end(f"attempts in {stage.folder}")
     written = stage.folder / SAVINGS

@@ -57,7 +57,7 @@ def preflight(path: Path, folder: Path, processes: int | None) -> None:
     with watching() as watch:
         prepared = pipeline.prepare(recipe, folder / recipe.name, watch, processes or pipeline.place()[1])
     train.show(prepared, recipe)
-    prepared.preflight.refuse()
+    prepared.preflight.check()
 
 
 def watching() -> AbstractContextManager[pipeline.Watcher]:

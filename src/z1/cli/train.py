@@ -28,7 +28,7 @@ def show(prepared: Prepared, recipe: Recipe) -> None:
         return
     console = Console(soft_wrap=True, highlight=False)
     table = Table.grid(padding=(0, 2))
-    for name, finding in [*prepared.preflight.lines(), *_warnings(prepared, recipe)]:
+    for name, finding in [*prepared.preflight.summary(), *_warnings(prepared, recipe)]:
         table.add_row(Text(name, "bold red" if name == "beware" else "bold"), Text(finding))
     console.print(table)
     console.print(sample(prepared), soft_wrap=True)
@@ -53,14 +53,14 @@ def _warnings(prepared: Prepared, recipe: Recipe) -> list[tuple[str, str]]:
 def sample(prepared: Prepared) -> Text:
     """The first row as text: dim what is seen, green what is learned, its end reversed."""
     rows = prepared.preflight.rows
-    ids, learned = rows.token_ids[: rows.starts[1]], rows.learned[: rows.starts[1]]
+    ids, learned = rows.token_ids[: rows.starts[1]], rows.loss_mask[: rows.starts[1]]
     shown = Text("the first row, what is learned in green:\n")
     begin = 0
     for at in range(1, len(ids) + 1):
         if at == len(ids) or learned[at] != learned[begin]:
             style = "green" if learned[begin] else "dim"
             part = ids[begin:at].tolist()
-            end = [part.pop()] if at == len(ids) and part[-1] == prepared.preflight.stop else []
+            end = [part.pop()] if at == len(ids) and part[-1] == prepared.preflight.end_token_id else []
             shown.append(_text(prepared, part), style)
             shown.append(_text(prepared, end), f"{style} reverse")
             begin = at

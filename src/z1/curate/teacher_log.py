@@ -98,7 +98,7 @@ class TeacherReplies:
     def reply(self, reply: TeacherReply) -> None:
         """Keep a reply; it counts once this returns."""
         self._add({"event": "reply", **reply.as_json()})
-        self._log.to_disk()
+        self._log.sync()
 
     def fault(self, key: str, why: str, *, paid: bool) -> None:
         """Write that a request failed; `paid` where the server may have worked, and so charged, for it."""

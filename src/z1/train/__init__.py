@@ -72,7 +72,7 @@ def train(
     limit = Truncation(model.config.max_position_embeddings)
     data = once(folder / ROWS, lambda: encode_rows(shown, encoder, limit)).rows
     trainer = Trainer(model, data, settings, recipe.seed)
-    plan(*trainer.expected_seconds(folder))
+    plan(*trainer.estimate_seconds(folder))
     trainer.run(folder, report)
     with whole_folder(folder / MODEL) as temporary:
         with full_disk_is_an_os_error(folder / MODEL):
@@ -101,7 +101,7 @@ def _start(recipe: Recipe, corpus: Sequence[TrainingRow], base: Path | None) -> 
 
 def _manifest(recipe: Recipe, rows: Path, trainer: Trainer, base: Path | None) -> dict[str, object]:
     """What a model folder says about itself; `profile` is read by the engines, `core_minutes` are the steps' alone."""
-    data = trainer.order.rows
+    data = trainer.schedule.rows
     return {
         "name": recipe.name,
         "profile": recipe.profile,

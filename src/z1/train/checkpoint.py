@@ -53,25 +53,25 @@ def save(
     whole, half = folder / f"{PREFIX}{facts['step']:08d}", folder / f".{PREFIX}half"
     if whole.exists():
         return
-    if team.leads:
+    if team.is_main:
         shutil.rmtree(half, ignore_errors=True)
         half.mkdir(parents=True)
-    team.wait()
-    part = half / _part(team.rank, team.world)
+    team.barrier()
+    part = half / _part(team.rank, team.world_size)
     tensors = {name: _local(tensor) for name, tensor in _named(parameters, optimizer)}
     try:
         with full_disk_is_an_os_error(part):
             save_file(tensors, part)
         to_disk(part)
-        team.wait()
-        if team.leads:
-            write_json(half / "state.json", {"processes": team.world, "facts": facts})
+        team.barrier()
+        if team.is_main:
+            write_json(half / "state.json", {"processes": team.world_size, "facts": facts})
             half.replace(whole)
             _delete_all_but(folder, whole)
     finally:
-        if team.leads:
+        if team.is_main:
             shutil.rmtree(half, ignore_errors=True)
-    team.wait()
+    team.barrier()
 
 
 def restore(
@@ -82,7 +82,7 @@ def restore(
     if found is None:
         return {}
     state = read_json(found / "state.json")
-    same = state["processes"] == team.world
+    same = state["processes"] == team.world_size
     ranks = [team.rank] if same else range(state["processes"])
     with ExitStack() as stack:
         files = [

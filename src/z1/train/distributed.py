@@ -26,28 +26,28 @@ from torch.distributed.fsdp import CPUOffloadPolicy, MixedPrecisionPolicy, Offlo
 
 @dataclass(frozen=True, slots=True)
 class DistributedContext:
-    """This process among all: its `rank` of `world`, and the device that it computes on."""
+    """This process among all: its `rank` of `world_size`, and the device that it computes on."""
 
     rank: int
-    world: int
+    world_size: int
     device: torch.device
 
     @property
-    def leads(self) -> bool:
+    def is_main(self) -> bool:
         """Whether this is the process that writes and reports."""
         return self.rank == 0
 
-    def total(self, *values: float) -> list[float]:
+    def all_reduce(self, *values: float) -> list[float]:
         """Each value summed over all processes."""
-        if self.world == 1:
+        if self.world_size == 1:
             return list(values)
         summed = torch.tensor(values, dtype=torch.float64, device=self.device)
         dist.all_reduce(summed)
         return [float(value) for value in summed]
 
-    def wait(self) -> None:
+    def barrier(self) -> None:
         """Until all processes are here."""
-        if self.world > 1:
+        if self.world_size > 1:
             dist.barrier()
 
 
@@ -78,12 +78,12 @@ def shard(learner: nn.Module, team: DistributedContext, *, half: bool, offload: 
     float32. With `offload` weights and optimizer stay in the host's memory.
     """
     model: Any = learner.model
-    if team.world == 1 and not half and not offload:
+    if team.world_size == 1 and not half and not offload:
         learner.to(team.device)
         return
     policy = MixedPrecisionPolicy(torch.bfloat16, torch.float32) if half else MixedPrecisionPolicy()
     told: dict[str, Any] = {
-        "mesh": init_device_mesh(team.device.type, (team.world,)),
+        "mesh": init_device_mesh(team.device.type, (team.world_size,)),
         "mp_policy": policy,
         "offload_policy": CPUOffloadPolicy() if offload else OffloadPolicy(),
     }

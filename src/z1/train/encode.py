@@ -40,24 +40,24 @@ TAUGHT_NOTHING = np.zeros(0, np.int32), np.zeros(0, np.bool_)
 
 @dataclass(frozen=True, slots=True)
 class EncodedRows:
-    """All rows end to end: `token_ids` and `learned` [N], `starts` [rows + 1]. No loss on a row's first token."""
+    """All rows end to end: `token_ids` and `loss_mask` [N], `starts` [rows + 1]. No loss on a row's first token."""
 
     token_ids: NDArray[np.int32]
-    learned: NDArray[np.bool_]
+    loss_mask: NDArray[np.bool_]
     starts: NDArray[np.int64]
 
     def __len__(self) -> int:
         return len(self.starts) - 1
 
     @property
-    def sizes(self) -> NDArray[np.int64]:
+    def lengths(self) -> NDArray[np.int64]:
         """Ids in each row."""
         return np.diff(self.starts)
 
     @property
-    def supervised(self) -> NDArray[np.int64]:
+    def learned_counts(self) -> NDArray[np.int64]:
         """Learned ids of each row."""
-        return np.add.reduceat(self.learned, self.starts[:-1], dtype=np.int64)
+        return np.add.reduceat(self.loss_mask, self.starts[:-1], dtype=np.int64)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +70,7 @@ class Encoded:
 
     id: str
     token_ids: NDArray[np.int32]
-    learned: NDArray[np.bool_]
+    loss_mask: NDArray[np.bool_]
     note: str = ""
 
 
@@ -79,7 +79,7 @@ class Truncation:
     """Most ids of a row, what becomes of longer ones, and the key of the recipe that says so."""
 
     max_length: int
-    truncation: Literal["drop", "truncate", "refuse"] = "refuse"
+    mode: Literal["drop", "truncate", "refuse"] = "refuse"
     key: str = "model.context"
 
 
@@ -93,19 +93,19 @@ class Encoder:
     seed: int
 
     @cached_property
-    def stop(self) -> int:
+    def end_token_id(self) -> int:
         """The id that ends every row, and every reply. Raises UserError where the tokenizer has none."""
         if self.tokenizer.eos_token_id is None:
             raise UserError("the tokenizer's eos_token", "none", "set one in its tokenizer_config.json")
         return int(self.tokenizer.eos_token_id)
 
-    def row(self, row: TrainingRow) -> tuple[list[int], list[bool]]:
+    def encode_row(self, row: TrainingRow) -> tuple[list[int], list[bool]]:
         """Ids and, for each, whether it is learned."""
-        made = self.rows([row])[0]
-        return made.token_ids.tolist(), made.learned.tolist()
+        made = self.encode_rows([row])[0]
+        return made.token_ids.tolist(), made.loss_mask.tolist()
 
-    def rows(self, rows: Sequence[TrainingRow]) -> list[Encoded]:
-        """As `row`, for many at once. One without question or answer is left out."""
+    def encode_rows(self, rows: Sequence[TrainingRow]) -> list[Encoded]:
+        """As `encode_row`, for many at once. One without question or answer is left out."""
         texts = [self._texts(row) for row in rows]
         flat = [text for prompt, reply in texts for text in (*prompt, *reply)]
         found: list[list[int]] = (
@@ -143,9 +143,9 @@ class Encoder:
             thought, answer = reply
             thought = thought[: draws.randint(0, len(thought))]
             hint = self._hints[not thought]
-            parts = [(prompt, False), (thought, True), (hint, False), ([*answer, self.stop], True)]
+            parts = [(prompt, False), (thought, True), (hint, False), ([*answer, self.end_token_id], True)]
         else:
-            parts = [(prompt, False), *((part, True) for part in reply), ([self.stop], True)]
+            parts = [(prompt, False), *((part, True) for part in reply), ([self.end_token_id], True)]
         ids = [token for part, _learned in parts for token in part]
         learned = [taught for part, taught in parts for _token in part]
         note = NO_FENCE if self.profile.think_end and not self._parted(row)[0] else ""
@@ -157,7 +157,7 @@ class Encoder:
         backend = getattr(self.tokenizer, "backend_tokenizer", None)
         words = backend.to_str() if backend else json.dumps(sorted(self.tokenizer.get_vocab().items()))
         drawn = [self.hint_share, self.seed] if self.hint_share else []
-        facts = [words, profiles.template(self.tokenizer), self.stop, asdict(self.profile), drawn]
+        facts = [words, profiles.template(self.tokenizer), self.end_token_id, asdict(self.profile), drawn]
         return sha256(json.dumps(facts).encode()).hexdigest()[:16]
 
     def _draws(self, row: TrainingRow) -> Random:
@@ -174,21 +174,21 @@ def encode(rows: Iterable[TrainingRow], encoder: Encoder, limit: Truncation) -> 
     """All `rows` in their order, none of more than `limit.most` ids."""
     source = iter(rows)
     while block := list(islice(source, TOGETHER)):
-        yield from (_within(made, limit) for made in encoder.rows(block))
+        yield from (_within(made, limit) for made in encoder.encode_rows(block))
 
 
 def _within(made: Encoded, limit: Truncation) -> Encoded:
     if len(made.token_ids) <= limit.max_length:
         return made
-    if limit.truncation == "refuse":
+    if limit.mode == "refuse":
         do = f"raise {limit.key} above {limit.max_length} or leave it out"
         raise UserError(f"row {made.id}", f"{len(made.token_ids)} ids", do)
-    if limit.truncation == "drop":
-        return replace(made, token_ids=TAUGHT_NOTHING[0], learned=TAUGHT_NOTHING[1], note=TOO_LONG)
-    if not made.learned[: limit.max_length].any():
-        return replace(made, token_ids=TAUGHT_NOTHING[0], learned=TAUGHT_NOTHING[1], note=NOTHING)
+    if limit.mode == "drop":
+        return replace(made, token_ids=TAUGHT_NOTHING[0], loss_mask=TAUGHT_NOTHING[1], note=TOO_LONG)
+    if not made.loss_mask[: limit.max_length].any():
+        return replace(made, token_ids=TAUGHT_NOTHING[0], loss_mask=TAUGHT_NOTHING[1], note=NOTHING)
     return replace(
-        made, token_ids=made.token_ids[: limit.max_length], learned=made.learned[: limit.max_length], note=TRUNCATED
+        made, token_ids=made.token_ids[: limit.max_length], loss_mask=made.loss_mask[: limit.max_length], note=TRUNCATED
     )
 
 
@@ -199,7 +199,7 @@ def gather(encoded: Iterable[Encoded]) -> EncodedRows:
         raise UserError("training rows", "none", "curate some first")
     return EncodedRows(
         np.concatenate([made.token_ids for made in kept]),
-        np.concatenate([made.learned for made in kept]),
+        np.concatenate([made.loss_mask for made in kept]),
         np.cumsum([0, *(len(made.token_ids) for made in kept)]),
     )
 

@@ -29,9 +29,9 @@ Numbers = NDArray[np.int64]
 
 @dataclass(frozen=True)
 class PackedSchedule:
-    """The order of rows of a whole training: `sizes` are the ids of each row [rows]."""
+    """The order of rows of a whole training: `lengths` are the ids of each row [rows]."""
 
-    sizes: Numbers
+    lengths: Numbers
     settings: FinetuneSettings
     seed: int
 
@@ -43,14 +43,14 @@ class PackedSchedule:
         """
         if not (steps := sum(1 for _ in self._starts())):
             asked = self.settings.batch_samples or self.settings.batch_tokens
-            got = f"{asked} of {len(self.sizes)} rows, {self.sizes.sum():,} ids, in {self.settings.epochs} epochs"
+            got = f"{asked} of {len(self.lengths)} rows, {self.lengths.sum():,} ids, in {self.settings.epochs} epochs"
             raise UserError("a global batch", got, "lower finetune.batch_samples or batch_tokens, or raise epochs")
         return steps
 
     def batch(self, step: int) -> Numbers:
         """The rows of step `step`, of all processes together."""
         epoch, first, last = self._where[step]
-        return _shuffled(len(self.sizes), self.seed, epoch)[first:last]
+        return _shuffled(len(self.lengths), self.seed, epoch)[first:last]
 
     def micro_batches(self, step: int, rank: int, world: int) -> list[Numbers]:
         """The rows of each micro-batch that process `rank` of `world` computes at `step`.
@@ -59,7 +59,7 @@ class PackedSchedule:
         """
         rows = self.batch(step)
         divide = packs if self.settings.packing else groups
-        parts = divide(self.sizes[rows], self.settings.micro_tokens, world)
+        parts = divide(self.lengths[rows], self.settings.micro_tokens, world)
         return [rows[part] for part in parts[rank::world]]
 
     @cached_property
@@ -77,11 +77,11 @@ class PackedSchedule:
     def _borders(self, epoch: int) -> list[int]:
         """Where the whole global batches of an epoch begin and end in its order."""
         if samples := self.settings.batch_samples:
-            return list(range(0, len(self.sizes) + 1, samples))
+            return list(range(0, len(self.lengths) + 1, samples))
         room = self.settings.batch_tokens or 0
-        ends = np.cumsum([0, *self.sizes[_shuffled(len(self.sizes), self.seed, epoch)]])
+        ends = np.cumsum([0, *self.lengths[_shuffled(len(self.lengths), self.seed, epoch)]])
         borders = [0]
-        while borders[-1] < len(self.sizes):
+        while borders[-1] < len(self.lengths):
             fits = int(ends.searchsorted(ends[borders[-1]] + room, "right")) - 1
             borders.append(max(borders[-1] + 1, fits))
         whole = ends[-1] - ends[borders[-2]] >= room
@@ -144,7 +144,7 @@ def _multiple(number: int, of: int) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Pack:
-    """Rows laid end to end: `token_ids`, `positions` (beginning anew with each row) and `learned` [N], `bounds` [rows +
+    """Rows laid end to end: `token_ids`, `positions` (beginning anew with each row) and `loss_mask` [N], `cu_seqlens` [rows +
     1].
 
     The first id of a row is never learned: what stands at N is taught at N - 1, so no row is taught by its neighbour.
@@ -152,13 +152,13 @@ class Pack:
 
     token_ids: Numbers
     positions: Numbers
-    learned: NDArray[np.bool_]
-    bounds: NDArray[np.int32]
+    loss_mask: NDArray[np.bool_]
+    cu_seqlens: NDArray[np.int32]
 
     @property
-    def longest(self) -> int:
+    def max_seqlen(self) -> int:
         """Ids of the longest row."""
-        return int(np.diff(self.bounds).max())
+        return int(np.diff(self.cu_seqlens).max())
 
 
 def pack(rows: EncodedRows, numbers: Numbers) -> Pack:
@@ -169,7 +169,7 @@ def pack(rows: EncodedRows, numbers: Numbers) -> Pack:
     return Pack(
         np.concatenate([rows.token_ids[span] for span in spans]).astype(np.int64),
         np.concatenate([np.arange(span.stop - span.start) for span in spans]),
-        np.concatenate([rows.learned[span] for span in spans]),
+        np.concatenate([rows.loss_mask[span] for span in spans]),
         np.cumsum([0, *(span.stop - span.start for span in spans)], dtype=np.int32),
     )
 
@@ -185,5 +185,5 @@ def padded(rows: EncodedRows, numbers: Numbers) -> tuple[Numbers, NDArray[np.boo
     learned = np.zeros(ids.shape, np.bool_)
     for row, span in enumerate(spans):
         ids[row, : span.stop - span.start] = rows.token_ids[span]
-        learned[row, : span.stop - span.start] = rows.learned[span]
+        learned[row, : span.stop - span.start] = rows.loss_mask[span]
     return ids, learned

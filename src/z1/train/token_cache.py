@@ -26,7 +26,7 @@ class DroppedRow(Record):
     """Why a row is left out, or that it was truncated."""
 
     id: str
-    note: str
+    reason: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +42,7 @@ class EncodedDataset:
         starts = np.load(folder / "starts.npy", allow_pickle=False)
         notes = tuple(read_lines(folder / "notes.jsonl", DroppedRow.from_json))
         if len(starts) == 1:
-            why = f"none; {len(notes)} left out, the first one ({notes[0].id}) as {notes[0].note}" if notes else "none"
+            why = f"none; {len(notes)} left out, the first one ({notes[0].id}) as {notes[0].reason}" if notes else "none"
             raise UserError("training rows", why, "curate some first" if not notes else "loosen what leaves them out")
         ids = np.memmap(folder / "ids.bin", np.int32, "c")
         return cls(EncodedRows(ids, np.memmap(folder / "learned.bin", np.bool_, "c"), starts), notes)
@@ -65,7 +65,7 @@ def _write(folder: Path, encoded: Iterable[Encoded]) -> None:
                 notes.append(DroppedRow(made.id, made.note).as_json())
             if len(made.token_ids):
                 ids.write(made.token_ids.tobytes())
-                learned.write(made.learned.tobytes())
+                learned.write(made.loss_mask.tobytes())
                 sizes.append(len(made.token_ids))
     with (folder / "starts.npy").open("wb") as file:
         np.save(file, np.cumsum(sizes), allow_pickle=False)

@@ -51,11 +51,11 @@ def same(one: dict[str, Tensor], other: dict[str, Tensor]) -> bool:
 def test_padding_stands_at_the_end_and_is_not_learned() -> None:
     rows = small.encoded()
     ids, learned = padded(rows, UNEVEN)
-    assert ids.shape == learned.shape == (4, rows.sizes[UNEVEN].max())
+    assert ids.shape == learned.shape == (4, rows.lengths[UNEVEN].max())
     for i, row in enumerate(UNEVEN):
         first, last = rows.starts[row], rows.starts[row + 1]
         assert ids[i, : last - first].tolist() == rows.token_ids[first:last].tolist()
-        assert learned[i, : last - first].tolist() == rows.learned[first:last].tolist()
+        assert learned[i, : last - first].tolist() == rows.loss_mask[first:last].tolist()
         assert not learned[i, last - first :].any()
 
 
@@ -66,7 +66,7 @@ def test_the_loss_of_a_batch_is_that_of_its_rows_alone_weighed_by_learned_ids() 
     with torch.no_grad():
         alone = torch.stack([response_loss(model, ids, learned) for ids, learned in parts])
         together = response_loss(model, *padded(rows, UNEVEN))
-    assert len(set(rows.sizes[UNEVEN])) > 1
+    assert len(set(rows.lengths[UNEVEN])) > 1
     assert torch.allclose(together, (alone * counts).sum() / counts.sum(), rtol=1e-5)
 
 
@@ -74,7 +74,7 @@ def test_what_stands_in_the_padding_does_not_matter() -> None:
     model, rows = small.model(), small.encoded()
     ids, learned = padded(rows, UNEVEN)
     other = ids.clone()
-    for i, size in enumerate(rows.sizes[UNEVEN]):
+    for i, size in enumerate(rows.lengths[UNEVEN]):
         other[i, size:] = 17
     assert not torch.equal(ids, other)
     with torch.no_grad():
@@ -203,7 +203,7 @@ def test_loss_falls_and_progress_adds_up(tmp_path: Path) -> None:
     assert seen[-1].loss < 0.5 * seen[0].loss
     assert [progress.step for progress in seen] == [*range(10, made.steps, 10), made.steps]
     assert {progress.steps for progress in seen} == {made.steps}
-    assert seen[-1].tokens == 6 * small.encoded().sizes.sum()
+    assert seen[-1].tokens == 6 * small.encoded().lengths.sum()
     assert seen[-1].seconds > 0
 
 
@@ -218,7 +218,7 @@ def test_a_loss_that_is_no_number_is_a_fault_with_advice_and_leaves_no_checkpoin
 
 def test_rows_of_which_nothing_is_learned_are_a_fault_not_a_silent_run(tmp_path: Path) -> None:
     rows = small.encoded()
-    nothing = EncodedRows(rows.token_ids, np.zeros_like(rows.learned), rows.starts)
+    nothing = EncodedRows(rows.token_ids, np.zeros_like(rows.loss_mask), rows.starts)
     with pytest.raises(Fault):
         Trainer(small.model(), nothing, small.train_settings(), small.SEED).run(tmp_path, silent)
 
@@ -284,7 +284,7 @@ def test_a_checkpoint_appears_whole_or_not_at_all(tmp_path: Path, monkeypatch: p
 
 def test_a_rehearsal_says_how_long_it_takes_and_changes_nothing(tmp_path: Path) -> None:
     made, plain = trainer(2.0), trainer(2.0)
-    left, whole = made.expected_seconds(tmp_path)
+    left, whole = made.estimate_seconds(tmp_path)
     assert 0 < left == whole
     made.run(tmp_path / "a", silent)
     plain.run(tmp_path / "b", silent)
@@ -293,13 +293,13 @@ def test_a_rehearsal_says_how_long_it_takes_and_changes_nothing(tmp_path: Path) 
 
 def test_steps_until_so_many_ids_were_seen() -> None:
     rows = small.encoded()
-    every = int(rows.sizes.sum())
+    every = int(rows.lengths.sum())
     for ids in (1, every // 2, every, 2 * every + 1):
         order = EpochSchedule(
             rows, small.train_settings().model_copy(update={"epochs": None, "train_tokens": ids}), small.SEED
         )
         batches = [batch for epoch in range(3) for batch in order.epoch(epoch)]
-        seen = [int(rows.sizes[batch].sum()) for batch in batches]
+        seen = [int(rows.lengths[batch].sum()) for batch in batches]
         assert sum(seen[: order.steps - 1]) < ids <= sum(seen[: order.steps])
 
 

@@ -53,7 +53,7 @@ def losses_and_gradients(model: Any, lessons: list[TrainingBatch]) -> tuple[Tens
 def alone(rows: list[int]) -> list[TrainingBatch]:
     """Each row by itself, with nothing said about packs."""
     lessons = [tuned.packed(tuned.drawn(), [row]) for row in rows]
-    return [TrainingBatch(lesson.token_ids, lesson.learned) for lesson in lessons]
+    return [TrainingBatch(lesson.token_ids, lesson.loss_mask) for lesson in lessons]
 
 
 def close(one: Tensor, other: Tensor) -> bool:
@@ -83,7 +83,7 @@ def test_what_is_compared_would_show_a_leak() -> None:
     """Told that all is one row, the same model has another loss."""
     model, lesson = made(FAMILIES["qwen2"], ROWS), tuned.packed(tuned.drawn(), [2, 0, 3, 1])
     leaky = TrainingBatch(
-        lesson.token_ids, lesson.learned, lesson.positions, torch.tensor([0, lesson.token_ids.numel()]), 31
+        lesson.token_ids, lesson.loss_mask, lesson.positions, torch.tensor([0, lesson.token_ids.numel()]), 31
     )
     whole, cut = (losses_and_gradients(model, [each])[0] for each in (leaky, lesson))
     assert not torch.allclose(whole, cut, rtol=1e-3)

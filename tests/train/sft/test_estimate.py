@@ -34,7 +34,7 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_a_shape_is_that_of_the_model_without_its_weights(base: Path) -> None:
     model = small.model(layers=2)
     found = estimate.shape(str(base), chosen())
-    assert found.weights == found.learning == sum(parameter.numel() for parameter in model.parameters())
+    assert found.parameters == found.trainable == sum(parameter.numel() for parameter in model.parameters())
     assert found.embedding == model.model.embed_tokens.weight.numel()
     assert (found.hidden, found.feed_forward, found.layers, found.tied) == (32, 64, 2, True)
 
@@ -42,7 +42,7 @@ def test_a_shape_is_that_of_the_model_without_its_weights(base: Path) -> None:
 def test_of_lora_only_the_additions_learn(base: Path) -> None:
     found = estimate.shape(str(base), chosen(lora_rank=4))
     each = 2 * (32 + 32) + 2 * (32 + 16) + 3 * (32 + 64)  # q, o; k, v with one head of two; the feed-forward
-    assert found.learning == 2 * 4 * each
+    assert found.trainable == 2 * 4 * each
 
 
 def test_a_base_that_is_none_is_refused_in_one_line(tmp_path: Path) -> None:

@@ -30,7 +30,7 @@ def test_the_loss_is_the_sum_over_learned_ids_of_a_textbooks_cross_entropy() -> 
         first, last = int(rows.starts[number]), int(rows.starts[number + 1])
         ids = torch.from_numpy(rows.token_ids[first:last].astype("int64"))
         odds = made.model(ids[None]).logits[0].detach().log_softmax(-1)
-        expected -= sum(float(odds[t - 1, ids[t]]) for t in range(1, len(ids)) if rows.learned[first + t])
+        expected -= sum(float(odds[t - 1, ids[t]]) for t in range(1, len(ids)) if rows.loss_mask[first + t])
     with torch.no_grad():
         assert float(made(tuned.packed(rows, [3, 0, 7]))) == pytest.approx(expected, rel=1e-5)
 
@@ -58,7 +58,7 @@ def test_logits_are_made_for_learned_ids_alone_and_in_pieces_of_the_given_size(m
         made(lesson)
         monkeypatch.setattr(loss, "LOGITS", 10 * made.model.config.vocab_size)
         made(lesson)
-    taught = int(lesson.learned.sum())
+    taught = int(lesson.loss_mask.sum())
     assert seen[0] == taught == sum(seen[1:])
     assert max(seen[1:]) == 10
 
@@ -100,7 +100,7 @@ def test_loss_is_taken_in_float32_from_a_model_in_half_precision() -> None:
     model = AutoModelForCausalLM.from_config(Qwen2Config(**tuned.SHAPE), dtype=torch.bfloat16, attn_implementation=ROWS)
     lesson = tuned.packed(tuned.drawn(), [1])
     value = LossModel(model)(lesson)
-    logits = model(lesson.token_ids).logits[0, :-1].float()[lesson.learned[0, 1:]]
+    logits = model(lesson.token_ids).logits[0, :-1].float()[lesson.loss_mask[0, 1:]]
     assert value.dtype == torch.float32
-    expected = F.cross_entropy(logits, lesson.token_ids[0, 1:][lesson.learned[0, 1:]], reduction="sum")
+    expected = F.cross_entropy(logits, lesson.token_ids[0, 1:][lesson.loss_mask[0, 1:]], reduction="sum")
     torch.testing.assert_close(value, expected, rtol=1e-4, atol=0)  # logits of fewer rows may have other last bits

@@ -53,14 +53,14 @@ def chosen(**changes: Any) -> FinetuneSettings:
 
 def preflight(made: EncodedRows, notes: tuple[DroppedRow, ...] = (), world: int = 8, **changes: Any) -> Preflight:
     return Preflight(
-        EncodedDataset(made, notes), None, PackedSchedule(made.sizes, chosen(**changes), 42), STOP, SMALL, world
+        EncodedDataset(made, notes), None, PackedSchedule(made.lengths, chosen(**changes), 42), STOP, SMALL, world
     )
 
 
 def test_the_recipe_of_the_paper_takes_its_836_steps_and_says_how() -> None:
     made = preflight(published())
-    made.refuse()
-    said = dict(made.lines())
+    made.check()
+    said = dict(made.summary())
     assert said["steps"] == "836 = 107,173 rows // 256 = 418 whole batches an epoch (165 rows over), 2 epochs"
     assert said["a step"].startswith("256 samples, about ")
     assert said["ends"].startswith("0 rows lose theirs, 0 hold")
@@ -69,39 +69,39 @@ def test_the_recipe_of_the_paper_takes_its_836_steps_and_says_how() -> None:
 @pytest.mark.parametrize(("samples", "steps"), [(128, "1,674"), (255, "840")])
 def test_the_batch_that_the_paper_names_gives_other_steps_and_is_refused(samples: int, steps: str) -> None:
     with pytest.raises(UserError, match=f"^the steps: got {steps} from 107,173 rows, not the 836 of the recipe; corr"):
-        preflight(published(), batch_samples=samples).refuse()
+        preflight(published(), batch_samples=samples).check()
 
 
 def test_micro_batches_are_those_of_the_plan() -> None:
     made = preflight(published())
-    each = {len(made.plan.micro_batches(step, rank, 8)) for step in (0, 835) for rank in range(8)}
-    said = dict(made.lines())["processes"]
+    each = {len(made.schedule.micro_batches(step, rank, 8)) for step in (0, 835) for rank in range(8)}
+    said = dict(made.summary())["processes"]
     assert said.startswith(f"8, each with {min(each)}")
     assert "of at most 164 ids a step" in said
-    assert "padded groups" in dict(preflight(published(), packing=False).lines())["processes"]
+    assert "padded groups" in dict(preflight(published(), packing=False).summary())["processes"]
 
 
 def test_rows_whose_end_is_not_learned_or_stands_in_their_text_are_counted() -> None:
     made = rows(np.array([5] * 10))
     made.token_ids[4] = 7  # the first row loses its end, the second one's is seen only, the third says it twice
-    made.learned[9] = False
+    made.loss_mask[9] = False
     made.token_ids[12] = STOP
     found = preflight(made, batch_samples=5, steps=None)
-    assert (found.endless(), found.ends_within()) == (2, 1)
-    assert dict(found.lines())["ends"] == "2 rows lose theirs, 1 hold another one in their text"
+    assert (found.rows_without_end(), found.rows_with_early_end()) == (2, 1)
+    assert dict(found.summary())["ends"] == "2 rows lose theirs, 1 hold another one in their text"
 
 
 def test_what_of_a_row_is_learned_is_said_with_its_spread() -> None:
-    said = dict(preflight(rows(np.arange(2, 103)), batch_samples=5, steps=None).lines())
+    said = dict(preflight(rows(np.arange(2, 103)), batch_samples=5, steps=None).summary())
     assert said["learned"] == "1 | 6 · 26 · 51 · 76 · 96 | 101, mean 51.0 ids a row; 98.1% of all ids"
     assert said["rows"] == "101 to learn from, 5,252 ids"
 
 
 def test_a_row_with_nothing_to_learn_is_refused_by_its_place() -> None:
     made = rows(np.array([5] * 10))
-    made.learned[15:20] = False
+    made.loss_mask[15:20] = False
     with pytest.raises(UserError, match=r"^rows with nothing to learn: got 1, the first at place 3; "):
-        preflight(made, batch_samples=5, steps=None).refuse()
+        preflight(made, batch_samples=5, steps=None).check()
 
 
 def noted(**counts: int) -> tuple[DroppedRow, ...]:
@@ -111,36 +111,36 @@ def noted(**counts: int) -> tuple[DroppedRow, ...]:
 def test_a_training_that_lost_too_many_rows_is_refused_with_the_reasons() -> None:
     made = rows(np.array([5] * 94))
     settings: dict[str, Any] = {"batch_samples": 5, "steps": None}
-    preflight(made, noted(too_long=4), **settings).refuse()
-    preflight(made, noted(too_long=6), left_out=0.06, **settings).refuse()
+    preflight(made, noted(too_long=4), **settings).check()
+    preflight(made, noted(too_long=6), left_out=0.06, **settings).check()
     with pytest.raises(UserError) as caught:
-        preflight(made, noted(too_long=4, empty=2), **settings).refuse()
+        preflight(made, noted(too_long=4, empty=2), **settings).check()
     assert str(caught.value) == (
         "the rows to learn from: got 6 of 100 rows left out or truncated (4 too long (first: too long0), 2 empty "
         "(first: empty0)); raise finetune.max_length above 164, or finetune.left_out if it is meant"
     ).replace("too long0", "too_long0")
-    assert dict(preflight(made, noted(empty=2), **settings).lines())["left out"].startswith("2 empty (first: empty0); ")
+    assert dict(preflight(made, noted(empty=2), **settings).summary())["left out"].startswith("2 empty (first: empty0); ")
 
 
 def test_truncated_rows_count_as_lost_and_rows_without_a_fence_do_not() -> None:
     made = rows(np.array([5] * 100))
     settings: dict[str, Any] = {"batch_samples": 5, "steps": None}
-    preflight(made, noted(no_fence=100), **settings).refuse()
+    preflight(made, noted(no_fence=100), **settings).check()
     with pytest.raises(UserError, match="got 6 of 100 rows left out or truncated"):
-        preflight(made, noted(truncated=6), **settings).refuse()
+        preflight(made, noted(truncated=6), **settings).check()
 
 
 def test_held_out_rows_and_batches_of_tokens_are_said() -> None:
     made = preflight(published(), batch_samples=None, batch_tokens=3000, steps=None)
-    said = dict(replace(made, held_out=rows(np.array([5] * 9))).lines())
+    said = dict(replace(made, held_out=rows(np.array([5] * 9))).summary())
     assert said["rows"].endswith(" ids, 9 held out")
-    assert said["steps"] == f"{made.plan.steps:,} whole batches of at most 3,000 ids, 2 epochs"
+    assert said["steps"] == f"{made.schedule.steps:,} whole batches of at most 3,000 ids, 2 epochs"
 
 
 def test_memory_and_time_are_those_of_the_base() -> None:
     made = preflight(published())
-    made = replace(made, shape=QWEN_7B, plan=PackedSchedule(made.plan.sizes, chosen(micro_tokens=16_384), 42))
-    said = dict(made.lines())
+    made = replace(made, shape=QWEN_7B, schedule=PackedSchedule(made.schedule.lengths, chosen(micro_tokens=16_384), 42))
+    said = dict(made.summary())
     assert said["memory"].startswith("about 2")
     assert "weights, gradients, moments 15.2" in said["memory"]
     assert " h on this CPU, " in said["time"]

@@ -44,9 +44,9 @@ def stages(folder: Path) -> list[str]:
 def test_the_rows_are_those_of_the_encoder_and_say_what_they_are(made: Any) -> None:
     found = made(hint_share=0.3)
     assert found.preflight.rows.ids.tolist() == small.encoded(0.3).token_ids.tolist()
-    assert found.preflight.rows.learned.tolist() == small.encoded(0.3).learned.tolist()
+    assert found.preflight.rows.learned.tolist() == small.encoded(0.3).loss_mask.tolist()
     assert found.about["rows"] == len(small.rows())
-    assert found.about["learned"] == small.encoded(0.3).learned.sum()
+    assert found.about["learned"] == small.encoded(0.3).loss_mask.sum()
     assert found.about["left_out"] == {}
     assert (found.preflight.world, found.preflight.stop) == (2, small.tokenizer().eos_token_id)
     found.preflight.refuse()
@@ -75,7 +75,7 @@ def test_a_question_is_learned_or_held_out_and_none_is_lost(made: Any) -> None:
 
 
 def test_rows_that_are_too_long_are_dropped_and_told(made: Any) -> None:
-    sizes = small.encoded(0.0).sizes
+    sizes = small.encoded(0.0).lengths
     most = int(sizes.max()) - 1
     found = made(max_length=most, left_out=1.0)
     assert found.about["left_out"] == {"too long": int((sizes > most).sum())}

@@ -63,7 +63,7 @@ class EpochSchedule:
 
     def epoch(self, number: int) -> list[Batch]:
         """Row numbers of each batch of epoch `number`."""
-        return batches(self.rows.sizes, self.settings.batch_tokens, self.seed, number)
+        return batches(self.rows.lengths, self.settings.batch_tokens, self.seed, number)
 
     @property
     def steps(self) -> int:
@@ -80,7 +80,7 @@ class EpochSchedule:
         steps, epoch = 0, 0
         while True:
             for batch in self.epoch(epoch):
-                ids -= int(self.rows.sizes[batch].sum())
+                ids -= int(self.rows.lengths[batch].sum())
                 steps += 1
                 if ids <= 0:
                     return steps
@@ -92,7 +92,7 @@ class Trainer:
 
     def __init__(self, model: Qwen2ForCausalLM, rows: EncodedRows, settings: TrainSettings, seed: int) -> None:
         self.model, self.settings = model, settings
-        self.order = EpochSchedule(rows, settings, seed)
+        self.schedule = EpochSchedule(rows, settings, seed)
         named = dict(model.named_parameters())
         matrices = [name for name, p in named.items() if p.ndim == 2 and "embed" not in name and "lm_head" not in name]
         self._others = [p for name, p in named.items() if name not in matrices]
@@ -102,7 +102,7 @@ class Trainer:
         ]
         self._peaks = (settings.muon_lr, settings.adamw_lr)
         self.step = 0
-        self.steps = self.order.steps
+        self.steps = self.schedule.steps
         self.core_seconds = 0.0
         """Processor time of all steps so far, those before a kill included as far as they were saved."""
 
@@ -125,7 +125,7 @@ class Trainer:
             before = time.process_time()
             losses.append(self._update(batch))
             self.core_seconds += time.process_time() - before
-            tokens += int(self.order.rows.sizes[batch].sum())
+            tokens += int(self.schedule.rows.lengths[batch].sum())
             self.step += 1
             if self.step % every == 0 or self.step == self.steps:
                 report(Progress(self.step, self.steps, sum(losses) / len(losses), tokens, time.monotonic() - began))
@@ -139,16 +139,16 @@ class Trainer:
             raise Fault("the last steps made weights that are no numbers; lower train.matrix_rate or train.other_rate")
         self._save(folder / CHECKPOINT)
 
-    def expected_seconds(self, folder: Path) -> tuple[float, float]:
+    def estimate_seconds(self, folder: Path) -> tuple[float, float]:
         """Processor seconds that the steps after the checkpoint in `folder`, and all steps, are expected to take, by a
         rehearsal: the gradients of a few batches, thrown away.
         """
         self._restore(folder / CHECKPOINT)
         torch.set_num_threads(self.settings.threads)
-        rehearsed = self.order.epoch(0)[:REHEARSED]
+        rehearsed = self.schedule.epoch(0)[:REHEARSED]
         began = time.process_time()
         for batch in rehearsed:
-            response_loss(self.model, *padded(self.order.rows, batch)).backward()
+            response_loss(self.model, *padded(self.schedule.rows, batch)).backward()
             self.model.zero_grad()
         step = (time.process_time() - began) / len(rehearsed) * OPTIMIZERS
         return step * (self.steps - self.step), step * self.steps
@@ -156,7 +156,7 @@ class Trainer:
     def _batches_left(self) -> Iterator[Batch]:
         passed, epoch = 0, 0
         while passed < self.steps:
-            order = self.order.epoch(epoch)
+            order = self.schedule.epoch(epoch)
             yield from order[max(0, self.step - passed) : self.steps - passed]
             passed, epoch = passed + len(order), epoch + 1
 
@@ -165,7 +165,7 @@ class Trainer:
         for optimizer, peak in zip(self.optimizers, self._peaks, strict=True):
             optimizer.param_groups[0]["lr"] = peak * share
             optimizer.zero_grad()
-        ids, learned = padded(self.order.rows, batch)
+        ids, learned = padded(self.schedule.rows, batch)
         loss = response_loss(self.model, ids, learned)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(self._others, 1.0)
@@ -206,13 +206,13 @@ class Trainer:
 
 def padded(rows: EncodedRows, batch: Batch) -> tuple[Tensor, Tensor]:
     """The ids and the learned mask [B, T] of the rows in `batch`; padding stands at the end and is not learned."""
-    longest = int(rows.sizes[batch].max())
+    longest = int(rows.lengths[batch].max())
     ids = torch.zeros(len(batch), longest, dtype=torch.long)
     learned = torch.zeros(len(batch), longest, dtype=torch.bool)
     for i, row in enumerate(batch):
         first, last = int(rows.starts[row]), int(rows.starts[row + 1])
         ids[i, : last - first] = torch.from_numpy(rows.token_ids[first:last].astype(np.int64))
-        learned[i, : last - first] = torch.from_numpy(rows.learned[first:last])
+        learned[i, : last - first] = torch.from_numpy(rows.loss_mask[first:last])
     return ids, learned
 
 

@@ -37,9 +37,9 @@ ACCELERATORS = {"A100": 312e12, "H100": 989e12, "H200": 989e12, "B200": 2250e12}
 class ModelShape:
     """What of a model decides how much it takes; counts of weights, `embedding` one matrix of vocabulary x hidden."""
 
-    weights: int
+    parameters: int
     embedding: int
-    learning: int
+    trainable: int
     hidden: int
     feed_forward: int
     layers: int
@@ -73,12 +73,12 @@ def shape(base: str, settings: FinetuneSettings) -> ModelShape:
 def memory(shape: ModelShape, settings: FinetuneSettings, world: int) -> dict[str, float]:
     """Bytes that each of `world` processes holds at once, by what they are; `host` stands in the host's memory."""
     number = 2 if settings.precision == "bf16" else 4
-    states: float = STATE * shape.learning / world
+    states: float = STATE * shape.trainable / world
     ends = shape.embedding * (1 if shape.tied else 2)
-    layer = (shape.weights - ends) / shape.layers
+    layer = (shape.parameters - ends) / shape.layers
     found = {"weights, gradients, moments": states}
     if settings.lora_rank:
-        found["frozen weights"] = number * shape.weights / world
+        found["frozen weights"] = number * shape.parameters / world
     if settings.precision == "bf16":
         found["copies to compute with"] = 2 * (ends + 2 * layer)
     held = settings.micro_tokens * number
@@ -92,7 +92,7 @@ def memory(shape: ModelShape, settings: FinetuneSettings, world: int) -> dict[st
 def operations(shape: ModelShape, settings: FinetuneSettings, sizes: NDArray[np.int64], learned: int) -> float:
     """Operations on rows of these `sizes`, of whose ids so many are learned."""
     ends = shape.embedding * (1 if shape.tied else 2)
-    inside = 2 * (shape.weights - ends) * float(sizes.sum())
+    inside = 2 * (shape.parameters - ends) * float(sizes.sum())
     attended = 2 * shape.layers * shape.hidden * float((sizes.astype(np.float64) ** 2).sum())
     forward = inside + attended + 2 * shape.embedding * learned
     return forward * (4 if settings.gradient_checkpointing else 3)

@@ -28,7 +28,7 @@ def export(
 ) -> None:
     """Write the model folder of a training that said `facts` of itself; called by every process, written by one."""
     weights = gathered(learner.model)
-    if team.leads and recipe.finetune:
+    if team.is_main and recipe.finetune:
         model = _whole(learner.model, weights, recipe.finetune, facts["base"])
         with whole_folder(folder) as temporary:
             with full_disk_is_an_os_error(folder):
@@ -37,7 +37,7 @@ def export(
             said = manifest(recipe, facts)
             write_json(temporary / "z1.json", said)
             write_text(temporary / "README.md", card(said))
-    team.wait()
+    team.barrier()
 
 
 def _whole(model: Any, weights: Mapping[str, Tensor], settings: FinetuneSettings, base: str) -> Any:

@@ -30,22 +30,22 @@ SHARE = 0.02
 
 @dataclass(frozen=True, slots=True)
 class TrainingBatch:
-    """What is shown at once. A pack: `token_ids`, `learned` and `positions` [1, N], `bounds` [rows + 1], `longest`.
-    Padded rows: `token_ids` and `learned` [B, T] alone.
+    """What is shown at once. A pack: `token_ids`, `loss_mask` and `positions` [1, N], `cu_seqlens` [rows + 1], `max_seqlen`.
+    Padded rows: `token_ids` and `loss_mask` [B, T] alone.
     """
 
     token_ids: Tensor
-    learned: Tensor
+    loss_mask: Tensor
     positions: Tensor | None = None
-    bounds: Tensor | None = None
-    longest: int = 0
+    cu_seqlens: Tensor | None = None
+    max_seqlen: int = 0
 
-    def where(self) -> dict[str, Any]:
+    def attention_kwargs(self) -> dict[str, Any]:
         """Where rows begin, as transformers wants to be told."""
-        if self.bounds is None:
+        if self.cu_seqlens is None:
             return {}
-        cu = {"cu_seq_lens_q": self.bounds, "cu_seq_lens_k": self.bounds}
-        return {"position_ids": self.positions, **cu, "max_length_q": self.longest, "max_length_k": self.longest}
+        cu = {"cu_seq_lens_q": self.cu_seqlens, "cu_seq_lens_k": self.cu_seqlens}
+        return {"position_ids": self.positions, **cu, "max_length_q": self.max_seqlen, "max_length_k": self.max_seqlen}
 
 
 class LossModel(nn.Module):
@@ -61,8 +61,8 @@ class LossModel(nn.Module):
 
     def forward(self, lesson: TrainingBatch) -> Tensor:
         """Sum of the cross-entropy over the learned ids, a scalar in float32."""
-        hidden = self.model.base_model(lesson.token_ids, use_cache=False, **lesson.where()).last_hidden_state[:, :-1]
-        wanted = lesson.learned[:, 1:]
+        hidden = self.model.base_model(lesson.token_ids, use_cache=False, **lesson.attention_kwargs()).last_hidden_state[:, :-1]
+        wanted = lesson.loss_mask[:, 1:]
         hidden, targets = hidden[wanted], lesson.token_ids[:, 1:][wanted]
         most = max(1, LOGITS // self.model.config.get_text_config().vocab_size)
         if len(targets) <= most:
@@ -101,5 +101,5 @@ def _hidden(model: Any, first: Tensor, second: Tensor) -> Tensor:
     positions = torch.cat([torch.arange(len(first)), torch.arange(len(second))])[None].to(ids)
     bounds = torch.tensor([0, len(first), ids.size(1)], dtype=torch.int32, device=ids.device)
     lesson = TrainingBatch(ids, torch.ones_like(ids, dtype=torch.bool), positions, bounds, max(len(first), len(second)))
-    states: Tensor = model.base_model(ids, use_cache=False, **lesson.where()).last_hidden_state
+    states: Tensor = model.base_model(ids, use_cache=False, **lesson.attention_kwargs()).last_hidden_state
     return states[0, len(first) :]

@@ -37,64 +37,64 @@ GIGA, PETA = 1e9, 1e15
 class Preflight:
     """The rows to be learned, the plan of their batches, and by how many processes."""
 
-    stored: EncodedDataset
+    encoded: EncodedDataset
     held_out: EncodedRows | None
-    plan: PackedSchedule
-    stop: int
+    schedule: PackedSchedule
+    end_token_id: int
     """The id that ends a row."""
     shape: ModelShape
-    world: int = 1
+    world_size: int = 1
 
     @property
     def rows(self) -> EncodedRows:
         """The rows to be learned."""
-        return self.stored.rows
+        return self.encoded.rows
 
     @cached_property
     def learned(self) -> NDArray[np.int64]:
         """Learned ids of each row; counted once, over all ids of the dataset."""
-        return self.rows.supervised
+        return self.rows.learned_counts
 
     @property
     def settings(self) -> FinetuneSettings:
         """The recipe's `[finetune]`."""
-        return self.plan.settings
+        return self.schedule.settings
 
-    def endless(self) -> int:
+    def rows_without_end(self) -> int:
         """Rows whose end is not learned: from them the model learns to go on."""
         last = self.rows.starts[1:] - 1
-        return int((~((self.rows.token_ids[last] == self.stop) & self.rows.learned[last])).sum())
+        return int((~((self.rows.token_ids[last] == self.end_token_id) & self.rows.loss_mask[last])).sum())
 
-    def ends_within(self) -> int:
+    def rows_with_early_end(self) -> int:
         """Rows that learn an end before their end: their text holds it."""
         ends = np.add.reduceat(
-            (self.rows.token_ids == self.stop) & self.rows.learned, self.rows.starts[:-1], dtype=np.int64
+            (self.rows.token_ids == self.end_token_id) & self.rows.loss_mask, self.rows.starts[:-1], dtype=np.int64
         )
         return int((ends > 1).sum())
 
-    def refuse(self) -> None:
+    def check(self) -> None:
         """Raise UserError where this would train on nothing, on less than was meant, or in other steps."""
         if nothing := int((self.learned == 0).sum()):
             row = int(np.argmin(self.learned))
             raise UserError("rows with nothing to learn", f"{nothing}, the first at place {row}", "correct the dataset")
-        lost = [note for note in self.stored.notes if note.note != NO_FENCE]
-        every = len(self.rows) + sum(note.note not in KEPT for note in lost)
+        lost = [note for note in self.encoded.notes if note.reason != NO_FENCE]
+        every = len(self.rows) + sum(note.reason not in KEPT for note in lost)
         if len(lost) > self.settings.max_dropped * every:
             got = f"{len(lost):,} of {every:,} rows left out or truncated ({_counted(lost)})"
             do = f"raise finetune.max_length above {self.settings.max_length}, or finetune.left_out if it is meant"
             raise UserError("the rows to learn from", got, do)
-        if self.settings.steps not in (None, self.plan.steps):
-            got = f"{self.plan.steps:,} from {len(self.rows):,} rows, not the {self.settings.steps:,} of the recipe"
+        if self.settings.steps not in (None, self.schedule.steps):
+            got = f"{self.schedule.steps:,} from {len(self.rows):,} rows, not the {self.settings.steps:,} of the recipe"
             raise UserError("the steps", got, "correct finetune.steps, or the batch and the epochs")
 
-    def lines(self) -> Iterator[tuple[str, str]]:
+    def summary(self) -> Iterator[tuple[str, str]]:
         """What is about to happen: a name and a finding each."""
         yield "rows", self._counts()
-        if notes := self.stored.notes:
+        if notes := self.encoded.notes:
             yield "left out", f"{_counted(notes)}; all of them by name in notes.jsonl"
         yield "learned", f"{_spread(self.learned)} ids a row; {self._share():.1%} of all ids"
-        yield "length", f"{_spread(self.rows.sizes)} ids a row"
-        yield "ends", f"{self.endless():,} rows lose theirs, {self.ends_within():,} hold another one in their text"
+        yield "length", f"{_spread(self.rows.lengths)} ids a row"
+        yield "ends", f"{self.rows_without_end():,} rows lose theirs, {self.rows_with_early_end():,} hold another one in their text"
         yield "steps", self._steps()
         yield "a step", self._step()
         yield "processes", self._micro_batches()
@@ -109,7 +109,7 @@ class Preflight:
         return float(self.learned.sum() / len(self.rows.token_ids))
 
     def _steps(self) -> str:
-        chosen, steps = self.settings, self.plan.steps
+        chosen, steps = self.settings, self.schedule.steps
         if samples := chosen.batch_samples:
             each, over = divmod(len(self.rows), samples)
             said = f"{len(self.rows):,} rows // {samples} = {each:,} whole batches an epoch ({over} rows over)"
@@ -118,29 +118,29 @@ class Preflight:
 
     def _sample(self) -> list[int]:
         """Steps to look at, from the first to the last."""
-        count = min(LOOKED_AT, self.plan.steps)
-        return [int(step) for step in np.linspace(0, self.plan.steps - 1, count)]
+        count = min(LOOKED_AT, self.schedule.steps)
+        return [int(step) for step in np.linspace(0, self.schedule.steps - 1, count)]
 
     def _step(self) -> str:
-        seen = [self.plan.batch(step) for step in self._sample()]
+        seen = [self.schedule.batch(step) for step in self._sample()]
         samples, ids, learned = (
             np.mean([measure(batch) for batch in seen])
-            for measure in (len, lambda b: self.rows.sizes[b].sum(), lambda b: self.learned[b].sum())
+            for measure in (len, lambda b: self.rows.lengths[b].sum(), lambda b: self.learned[b].sum())
         )
         return f"{samples:,.0f} samples, about {ids:,.0f} ids, {learned:,.0f} of them learned"
 
     def _micro_batches(self) -> str:
         steps = self._sample()
-        micro = [len(self.plan.micro_batches(step, 0, self.world)) for step in steps]
-        ids = sum(int(self.rows.sizes[self.plan.batch(step)].sum()) for step in steps)
-        full = ids / (sum(micro) * self.world * self.settings.micro_tokens)
+        micro = [len(self.schedule.micro_batches(step, 0, self.world_size)) for step in steps]
+        ids = sum(int(self.rows.lengths[self.schedule.batch(step)].sum()) for step in steps)
+        full = ids / (sum(micro) * self.world_size * self.settings.micro_tokens)
         how = "packs" if self.settings.packing else "padded groups"
         span = f"{min(micro)}" if min(micro) == max(micro) else f"{min(micro)} to {max(micro)}"
         room = f"at most {self.settings.micro_tokens:,} ids"
-        return f"{self.world}, each with {span} {how} of {room} a step, {full:.0%} full"
+        return f"{self.world_size}, each with {span} {how} of {room} a step, {full:.0%} full"
 
     def _memory(self) -> str:
-        parts = estimate.memory(self.shape, self.settings, self.world)
+        parts = estimate.memory(self.shape, self.settings, self.world_size)
         host = parts.pop("host", 0.0)
         said = ", ".join(f"{what} {size / GIGA:.1f}" for what, size in parts.items() if size)
         beside = f"; {host / GIGA:.1f} GB on the host" if host else ""
@@ -148,8 +148,8 @@ class Preflight:
 
     def _time(self) -> str:
         steps = self._sample()
-        total = sum(self._operations(self.plan.batch(step)) for step in steps) * self.plan.steps / len(steps)
-        left = estimate.hours(total, self.world, estimate.devices(self.settings))
+        total = sum(self._operations(self.schedule.batch(step)) for step in steps) * self.schedule.steps / len(steps)
+        left = estimate.hours(total, self.world_size, estimate.devices(self.settings))
         said = ", ".join(f"{time:,.2g} h on {name}" for name, time in left.items())
         return (
             f"{total / PETA:,.1f} Peta-operations: {said}, where {estimate.REACHED:.0%} of the matrix rate is reached"
@@ -157,7 +157,7 @@ class Preflight:
 
     def _operations(self, batch: NDArray[np.int64]) -> float:
         learned = int(self.learned[batch].sum())
-        return estimate.operations(self.shape, self.settings, self.rows.sizes[batch], learned)
+        return estimate.operations(self.shape, self.settings, self.rows.lengths[batch], learned)
 
 
 def _spread(values: NDArray[np.int64]) -> str:
@@ -166,6 +166,6 @@ def _spread(values: NDArray[np.int64]) -> str:
 
 
 def _counted(notes: tuple[DroppedRow, ...] | list[DroppedRow]) -> str:
-    counts = Counter(note.note for note in notes)
-    first = {note.note: note.id for note in reversed(notes)}
+    counts = Counter(note.reason for note in notes)
+    first = {note.reason: note.id for note in reversed(notes)}
     return ", ".join(f"{count:,} {note} (first: {first[note]})" for note, count in counts.most_common())

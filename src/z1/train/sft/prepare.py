@@ -31,7 +31,7 @@ class Prepared:
     preflight: Preflight
     base: str
     tokenizer: Any
-    about: dict[str, Any]
+    data_info: dict[str, Any]
 
 
 def prepare(recipe: Recipe, run: Path, curated: Path | None, base: str, world: int) -> Prepared:
@@ -55,8 +55,8 @@ def prepare(recipe: Recipe, run: Path, curated: Path | None, base: str, world: i
 
     stored = part("rows", held_out=False)
     held = part("held_out", held_out=True).rows if chosen.held_out else None
-    plan = PackedSchedule(stored.rows.sizes, chosen, recipe.seed)
-    preflight = Preflight(stored, held, plan, encoder.stop, estimate.shape(base, chosen), world)
+    plan = PackedSchedule(stored.rows.lengths, chosen, recipe.seed)
+    preflight = Preflight(stored, held, plan, encoder.end_token_id, estimate.shape(base, chosen), world)
     return Prepared(preflight, base, tokenizer, _about(chosen, preflight, stage))
 
 
@@ -82,7 +82,7 @@ def _about(chosen: FinetuneSettings, preflight: Preflight, stage: runs.Stage) ->
         "sha256": dict(stage.inputs),
         "rows": len(rows),
         "ids": len(rows.token_ids),
-        "learned": int(rows.supervised.sum()),
+        "learned": int(rows.learned_counts.sum()),
         "held_out": len(preflight.held_out) if preflight.held_out is not None else 0,
-        "left_out": dict(Counter(note.note for note in preflight.stored.notes)),
+        "left_out": dict(Counter(note.reason for note in preflight.encoded.notes)),
     }

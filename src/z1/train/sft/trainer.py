@@ -56,7 +56,7 @@ class TrainingSet:
     rows: EncodedRows
     held_out: EncodedRows | None
     base: str
-    about: Mapping[str, object]
+    data_info: Mapping[str, object]
 
 
 def finetune(recipe: Recipe, corpus: TrainingSet, folder: Path, report: Callable[[Progress], None]) -> Path:
@@ -76,8 +76,8 @@ def finetune(recipe: Recipe, corpus: TrainingSet, folder: Path, report: Callable
         check(learner, corpus.base, packing=settings.packing)
         shard(learner, team, half=half, offload=settings.offload)
         tuning = FineTuner(learner, corpus, settings, recipe.seed, team)
-        facts = tuning.run(folder, report if team.leads else _nobody)
-        export(learner, team, recipe, {"base": corpus.base, "data": dict(corpus.about), **facts}, folder / MODEL)
+        facts = tuning.run(folder, report if team.is_main else _nobody)
+        export(learner, team, recipe, {"base": corpus.base, "data": dict(corpus.data_info), **facts}, folder / MODEL)
     return folder / MODEL
 
 
@@ -99,15 +99,15 @@ class FineTuner:
     def __init__(
         self, learner: LossModel, corpus: TrainingSet, settings: FinetuneSettings, seed: int, team: DistributedContext
     ) -> None:
-        self.learner, self.corpus, self.settings, self.seed, self.team = learner, corpus, settings, seed, team
-        self._sizes, self._supervised = corpus.rows.sizes, corpus.rows.supervised  # both are counted when asked for
-        self.plan = PackedSchedule(self._sizes, settings, seed)
+        self.loss_model, self.training_set, self.settings, self.seed, self.context = learner, corpus, settings, seed, team
+        self._sizes, self._supervised = corpus.rows.lengths, corpus.rows.learned_counts  # both are counted when asked for
+        self.schedule = PackedSchedule(self._sizes, settings, seed)
         self._learning = checkpoint.learning(learner)
         matrices, others = ([p for _, p in self._learning if (p.ndim > 1) == wide] for wide in (True, False))
         decays = [(matrices, settings.weight_decay), (others, 0.0)]
         groups = [{"params": parameters, "weight_decay": decay} for parameters, decay in decays if parameters]
         self.optimizer = torch.optim.AdamW(groups, lr=settings.learning_rate, betas=settings.betas, fused=True)
-        self.facts: dict[str, Any] = {"step": 0, "steps": self.plan.steps, "tokens": 0, "core_seconds": 0.0}
+        self.facts: dict[str, Any] = {"step": 0, "steps": self.schedule.steps, "tokens": 0, "core_seconds": 0.0}
         """What a checkpoint keeps beside the tensors: counts over all lives, and the last losses."""
 
     def run(self, folder: Path, report: Callable[[Progress], None]) -> dict[str, Any]:
@@ -115,15 +115,15 @@ class FineTuner:
 
         `report` is told of every step.
         """
-        self.facts |= checkpoint.restore(folder, self._learning, self.optimizer, self.team)
+        self.facts |= checkpoint.restore(folder, self._learning, self.optimizer, self.context)
         before, begun = self.facts["tokens"], time.monotonic()
         saved = begun
-        with asked_to_stop() as asked, curves(folder, self.facts["step"], writes=self.team.leads) as draw:
-            while self.facts["step"] < self.plan.steps:
+        with asked_to_stop() as asked, curves(folder, self.facts["step"], writes=self.context.is_main) as draw:
+            while self.facts["step"] < self.schedule.steps:
                 draw(self.facts["step"], self._held_out_now())
-                draw(self.facts["step"] + 1, self.advance())
-                late = self.team.leads and time.monotonic() - saved > self.settings.checkpoint_seconds
-                stop, save = self.team.total(asked(), late)
+                draw(self.facts["step"] + 1, self.train_step())
+                late = self.context.is_main and time.monotonic() - saved > self.settings.checkpoint_seconds
+                stop, save = self.context.all_reduce(asked(), late)
                 if stop or save:
                     self._save(folder)
                     saved = time.monotonic()
@@ -135,19 +135,19 @@ class FineTuner:
         return self.facts
 
     def _save(self, folder: Path) -> None:
-        checkpoint.save(folder, self.facts, self._learning, self.optimizer, self.team)
+        checkpoint.save(folder, self.facts, self._learning, self.optimizer, self.context)
 
     def _progress(self, before: int, begun: float) -> Progress:
         facts = self.facts
         seconds = time.monotonic() - begun
         return Progress(facts["step"], facts["steps"], facts["loss"], facts["tokens"] - before, seconds)
 
-    def advance(self) -> dict[str, float]:
+    def train_step(self) -> dict[str, float]:
         """One update from one global batch, and what there is to draw of it."""
         step = self.facts["step"]
-        batch = self.plan.batch(step)
+        batch = self.schedule.batch(step)
         taught, seen = int(self._supervised[batch].sum()), int(self._sizes[batch].sum())
-        rate = self.settings.learning_rate * rate_share(step, self.plan.steps, self.settings)
+        rate = self.settings.learning_rate * rate_share(step, self.schedule.steps, self.settings)
         for group in self.optimizer.param_groups:
             group["lr"] = rate
         began, began_core = time.monotonic(), time.process_time()
@@ -156,7 +156,7 @@ class FineTuner:
         if not math.isfinite(norm):
             raise Fault(f"the gradient is {norm} at step {step}; lower finetune.rate")
         self.optimizer.step()
-        lost, cores = self.team.total(lost, time.process_time() - began_core)
+        lost, cores = self.context.all_reduce(lost, time.process_time() - began_core)
         seconds, facts = time.monotonic() - began, self.facts
         facts |= {"step": step + 1, "tokens": facts["tokens"] + seen, "loss": lost / taught}
         facts["core_seconds"] += cores
@@ -165,41 +165,41 @@ class FineTuner:
 
     def _gradient(self, step: int, taught: int) -> float:
         """The gradient of the mean over the `taught` ids of a global batch; the sum of this process's losses."""
-        _draw_from(self.seed, step, self.team.rank)
-        self.learner.train()
+        _draw_from(self.seed, step, self.context.rank)
+        self.loss_model.train()
         self.optimizer.zero_grad()
         lost = 0.0
-        for numbers in self.plan.micro_batches(step, self.team.rank, self.team.world):
-            loss = self.learner(self._lesson(self.corpus.rows, numbers))
-            (loss * (self.team.world / taught)).backward()  # FSDP averages over the processes
+        for numbers in self.schedule.micro_batches(step, self.context.rank, self.context.world_size):
+            loss = self.loss_model(self._lesson(self.training_set.rows, numbers))
+            (loss * (self.context.world_size / taught)).backward()  # FSDP averages over the processes
             lost += loss.item()
         return lost
 
     def _held_out_now(self) -> dict[str, float]:
         """The loss on the rows held out, where it is time to look."""
-        rows, (step, steps) = self.corpus.held_out, (self.facts["step"], self.facts["steps"])
+        rows, (step, steps) = self.training_set.held_out, (self.facts["step"], self.facts["steps"])
         if rows is None or (step % self.settings.held_out_steps and step < steps):
             return {}
         divide = packs if self.settings.packing else groups
-        parts = divide(rows.sizes, self.settings.micro_tokens, self.team.world)[self.team.rank :: self.team.world]
-        self.learner.eval()
+        parts = divide(rows.lengths, self.settings.micro_tokens, self.context.world_size)[self.context.rank :: self.context.world_size]
+        self.loss_model.eval()
         with torch.no_grad():
-            lost = sum(self.learner(self._lesson(rows, part)).item() for part in parts)
-        (lost,) = self.team.total(lost)
-        self.facts["held_out"] = lost / int(rows.supervised.sum())
+            lost = sum(self.loss_model(self._lesson(rows, part)).item() for part in parts)
+        (lost,) = self.context.all_reduce(lost)
+        self.facts["held_out"] = lost / int(rows.learned_counts.sum())
         self.facts.setdefault("held_out_before", self.facts["held_out"])
         return {"held_out": self.facts["held_out"]}
 
     def _lesson(self, rows: EncodedRows, numbers: Batch) -> TrainingBatch:
         """The rows `numbers` as tensors on the device."""
-        device = self.team.device
+        device = self.context.device
         if not self.settings.packing:
             ids, learned = (torch.from_numpy(each).to(device) for each in padded(rows, numbers))
             return TrainingBatch(ids, learned)
         made = pack(rows, numbers)
-        parts = (made.token_ids[None], made.learned[None], made.positions[None], made.bounds)
+        parts = (made.token_ids[None], made.loss_mask[None], made.positions[None], made.cu_seqlens)
         ids, learned, positions, bounds = (torch.from_numpy(each).to(device) for each in parts)
-        return TrainingBatch(ids, learned, positions, bounds, made.longest)
+        return TrainingBatch(ids, learned, positions, bounds, made.max_seqlen)
 
 
 def _number(norm: Tensor) -> float:
