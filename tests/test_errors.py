@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from z1.errors import EngineFault, Fault, UserError, Z1Error, from_os
+from z1.errors import EngineFault, Fault, UserError, Z1Error, from_os_error
 
 
 def test_a_user_error_says_what_got_and_do() -> None:
@@ -51,12 +51,12 @@ def made(number: int, *name: str) -> OSError:
 
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT, errno.EFBIG])
 def test_a_full_disk_is_for_the_user_to_empty(number: int) -> None:
-    error = from_os(made(number, "runs/a/log.jsonl"))
+    error = from_os_error(made(number, "runs/a/log.jsonl"))
     assert isinstance(error, UserError)
     assert error.what == "no room to write runs/a/log.jsonl"
     assert error.got == os.strerror(number)
     assert "free some space" in error.do
-    assert str(from_os(made(number))).startswith("no room to write to the disk: ")
+    assert str(from_os_error(made(number))).startswith("no room to write to the disk: ")
 
 
 @pytest.mark.parametrize(
@@ -64,14 +64,14 @@ def test_a_full_disk_is_for_the_user_to_empty(number: int) -> None:
     [(errno.ENOENT, "a file is missing"), (errno.EACCES, "no permission"), (errno.EPERM, "no permission")],
 )
 def test_paths_are_for_the_user_to_correct(number: int, what: str) -> None:
-    error = from_os(made(number, "recipes/big.toml"))
+    error = from_os_error(made(number, "recipes/big.toml"))
     assert isinstance(error, UserError)
     assert (error.what, error.got) == (what, "recipes/big.toml")
     assert error.exit_status == 2
 
 
 def test_everything_else_is_a_fault_in_one_line() -> None:
-    error = from_os(OSError(errno.EIO, "Input/output\nerror", "disk"))
+    error = from_os_error(OSError(errno.EIO, "Input/output\nerror", "disk"))
     assert isinstance(error, Fault)
     assert str(error).startswith("the operating system refused: ")
     assert len(str(error).splitlines()) == 1

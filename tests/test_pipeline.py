@@ -157,7 +157,7 @@ def test_a_dataset_and_a_base_become_a_model_that_says_how_it_is_spoken_to(tmp_p
 
 def test_what_the_preflight_refuses_is_shown_and_never_trained(tmp_path: Path) -> None:
     recipe, shown = tuned(tmp_path), list[Prepared]()
-    finetune = recipes.needed(recipe.finetune, "finetune").model_copy(update={"steps": 77})
+    finetune = recipes.required_table(recipe.finetune, "finetune").model_copy(update={"steps": 77})
     with pytest.raises(UserError, match=r"the steps: got \d from .* not the 77 of the recipe"):
         pipeline.train(
             recipe.model_copy(update={"finetune": finetune}), tmp_path / "run", pipeline.Silent(), shown.append

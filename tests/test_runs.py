@@ -21,9 +21,9 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from z1 import runs
-from z1.errors import UserError, Z1Error, from_os
+from z1.errors import UserError, Z1Error, from_os_error
 from z1.records import Problem
-from z1.runs import Log, hash_file, read_json, read_lines, stage, whole_file, whole_folder, write_json, write_text
+from z1.runs import Log, atomic_file, atomic_folder, hash_file, read_json, read_lines, stage, write_json, write_text
 
 LAW = settings(max_examples=60, deadline=None, derandomize=True)
 VALUES = st.lists(st.dictionaries(st.text(max_size=3), st.text(max_size=6) | st.integers(), max_size=2), max_size=6)
@@ -98,7 +98,7 @@ def test_a_write_that_fails_half_way_leaves_the_file_as_it_was_and_names_it(
     with Log(path) as log, pytest.raises(OSError, match="No space left") as caught:
         log.add([{"n": 2}, {"n": 3}])
     assert path.read_bytes() == before
-    message = str(from_os(caught.value))
+    message = str(from_os_error(caught.value))
     assert str(path) in message
     assert "\n" not in message
 
@@ -235,7 +235,7 @@ def test_a_file_that_fails_half_way_is_not_there_and_an_older_one_stays(tmp_path
     path = tmp_path / "curve.json"
     if older is not None:
         path.write_text(older, encoding="utf-8")
-    with suppress(ZeroDivisionError), whole_file(path) as temporary:
+    with suppress(ZeroDivisionError), atomic_file(path) as temporary:
         temporary.write_text("half", encoding="utf-8")
         assert path.exists() == (older is not None)
         raise ZeroDivisionError
@@ -245,7 +245,7 @@ def test_a_file_that_fails_half_way_is_not_there_and_an_older_one_stays(tmp_path
 def test_a_file_appears_at_the_end_and_leaves_nothing_else(tmp_path: Path) -> None:
     path = tmp_path / "curve.json"
     path.write_text("older", encoding="utf-8")
-    with whole_file(path) as temporary:
+    with atomic_file(path) as temporary:
         temporary.write_text("newer", encoding="utf-8")
         assert path.read_text(encoding="utf-8") == "older"
     assert path.read_text(encoding="utf-8") == "newer"
@@ -263,10 +263,10 @@ def test_a_text_that_cannot_be_encoded_leaves_the_older_one(tmp_path: Path) -> N
 @pytest.mark.parametrize("mask", [0o022, 0o027, 0o077])
 def test_permissions_are_those_that_a_new_file_and_folder_get(tmp_path: Path, mask: int) -> None:
     with umask(mask):
-        with whole_file(tmp_path / "file") as temporary:
+        with atomic_file(tmp_path / "file") as temporary:
             temporary.write_text("x", encoding="utf-8")
         write_text(tmp_path / "text", "x")
-        with whole_folder(tmp_path / "folder"):
+        with atomic_folder(tmp_path / "folder"):
             pass
         (tmp_path / "usual").touch()
         (tmp_path / "usual folder").mkdir()
@@ -283,7 +283,7 @@ def tree(folder: Path) -> dict[str, str]:
 def test_a_folder_takes_the_place_of_an_older_one_altogether(tmp_path: Path) -> None:
     path = tmp_path / "model"
     for name in ("first", "second"):
-        with whole_folder(path) as temporary:
+        with atomic_folder(path) as temporary:
             (temporary / "deep").mkdir()
             (temporary / "deep" / name).write_text(name, encoding="utf-8")
             assert f"model/deep/{name}" not in tree(tmp_path)
@@ -296,7 +296,7 @@ def test_a_folder_that_fails_half_way_is_not_there_and_an_older_one_stays(tmp_pa
     if older:
         write_text(tmp_path / "model" / "weights", "older")
     before = tree(tmp_path)
-    with suppress(ZeroDivisionError), whole_folder(tmp_path / "model") as temporary:
+    with suppress(ZeroDivisionError), atomic_folder(tmp_path / "model") as temporary:
         (temporary / "weights").write_text("half", encoding="utf-8")
         raise ZeroDivisionError
     assert tree(tmp_path) == before
@@ -315,7 +315,7 @@ def test_a_folder_that_cannot_be_put_in_its_place_leaves_the_older_one(
         return replace(self, target)
 
     monkeypatch.setattr(Path, "replace", refusing)
-    with pytest.raises(PermissionError), whole_folder(tmp_path / "model") as temporary:
+    with pytest.raises(PermissionError), atomic_folder(tmp_path / "model") as temporary:
         (temporary / "weights").write_text("newer", encoding="utf-8")
     assert tree(tmp_path) == {"model/weights": "older"}
 

@@ -26,8 +26,8 @@ def test_a_torn_line_longer_than_what_is_read_at_a_time_is_dropped(
 
 def test_a_full_disk_under_rust_is_an_os_error_with_a_name(tmp_path: Path) -> None:
     """The texts are those that safetensors and tokenizers give."""
-    with pytest.raises(OSError, match="No space") as caught, runs.full_disk_is_an_os_error(tmp_path):
+    with pytest.raises(OSError, match="No space") as caught, runs.disk_full_as_os_error(tmp_path):
         raise SafetensorError("I/O error: No space left on device (os error 28)")
     assert (caught.value.errno, caught.value.filename) == (errno.ENOSPC, str(tmp_path))
-    with pytest.raises(SafetensorError), runs.full_disk_is_an_os_error(tmp_path):
+    with pytest.raises(SafetensorError), runs.disk_full_as_os_error(tmp_path):
         raise SafetensorError("I/O error: (os error 5)")

@@ -19,7 +19,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from z1.errors import UserError
-from z1.runs import whole_file
+from z1.runs import atomic_file
 
 ENDINGS = (".parquet", ".jsonl", ".jsonl.gz")
 
@@ -80,7 +80,7 @@ def write(path: Path, rows: Iterable[Mapping[str, Any]], columns: Mapping[str, t
     """
     schema = pa.schema([(name, TYPES[kind]) for name, kind in columns.items()])
     written, source = 0, iter(rows)
-    with whole_file(path) as temporary, pq.ParquetWriter(temporary, schema, compression="zstd") as writer:
+    with atomic_file(path) as temporary, pq.ParquetWriter(temporary, schema, compression="zstd") as writer:
         while block := list(islice(source, TOGETHER)):
             writer.write_table(pa.Table.from_pylist([dict(row) for row in block], schema=schema))
             written += len(block)

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import errno
 
-NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 """What the system says where something cannot be written for want of room."""
 
 
@@ -43,10 +43,10 @@ class EngineFault(Fault):
     """An engine failed. The attempt it was working on is missing, not wrong."""
 
 
-def from_os(error: OSError) -> Z1Error:
+def from_os_error(error: OSError) -> Z1Error:
     """The one border where the operating system's errors become ours."""
     name = error.filename or "to the disk"
-    if error.errno in NO_ROOM:
+    if error.errno in DISK_FULL:
         do = "free some space and run the same command again; what was finished is kept"
         return UserError(f"no room to write {name}", error.strerror, do)
     if isinstance(error, FileNotFoundError):

@@ -75,7 +75,7 @@ def check(recipe: Recipe) -> None:
 
 def curate(recipe: Recipe, run: Path, watch: Watcher) -> Path:
     """Collect and select; returns the rows to train on."""
-    chosen = recipes.needed(recipe.curate, "curate")
+    chosen = recipes.required_table(recipe.curate, "curate")
     settings = {"seed": recipe.seed, **chosen.model_dump(mode="json", exclude_defaults=True)}
     stage = runs.stage(run, "curate", settings, {})
     watch.begin("curate", chosen.problems)
@@ -144,8 +144,8 @@ def prepare(recipe: Recipe, run: Path, watch: Watcher, world: int = 1) -> Prepar
     """Encode what a recipe with `[finetune]` learns from, and count what `world` processes would do with it."""
     from z1.train.sft.prepare import prepare as preparing
 
-    chosen = recipes.needed(recipe.finetune, "finetune")
-    with runs.one_at_a_time(run / ".prepare.lock"):  # what one process has made the others find
+    chosen = recipes.required_table(recipe.finetune, "finetune")
+    with runs.file_lock(run / ".prepare.lock"):  # what one process has made the others find
         curated = None if chosen.data else curate(recipe, run, watch)
         base = str(_base(recipe, run, watch))
         watch.begin("encode", 1)

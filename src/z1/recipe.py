@@ -30,7 +30,7 @@ class Settings(BaseModel):
 S = TypeVar("S", bound=Settings)
 
 
-def needed(table: S | None, name: str) -> S:
+def required_table(table: S | None, name: str) -> S:
     """A table that a stage cannot do without. Raises UserError where the recipe has none."""
     if table is None:
         raise UserError(f"the recipe's [{name}]", "none", "add it, or leave this stage out")
@@ -204,7 +204,7 @@ class FinetuneSettings(Settings):
         return self
 
 
-class DrawSettings(Settings):
+class SamplingSettings(Settings):
     """`[evaluate.draws]`: several replies to a problem, drawn at random; one greedy reply where this table is not."""
 
     samples: int = Field(gt=0)
@@ -235,7 +235,7 @@ class EvaluateSettings(Settings):
     """What the user says, with {question} in it; the benchmark's own where none is given."""
     system: str | None = None
     """What is said before; the benchmark's own where none is given."""
-    sampling: DrawSettings | None = None
+    sampling: SamplingSettings | None = None
     separate_runs: Literal[True] | None = None
     """Each window thinks for itself, at the price of a thought a window; for engines that cannot fork."""
     max_model_len: int | None = Field(default=None, gt=0)

@@ -26,7 +26,7 @@ from typing import Any, TypeVar
 
 from filelock import FileLock, Timeout
 
-from z1.errors import NO_ROOM, UserError
+from z1.errors import DISK_FULL, UserError
 
 T = TypeVar("T")
 
@@ -94,7 +94,7 @@ def hash_file(path: Path) -> str:
 
 
 @contextmanager
-def one_at_a_time(name: Path) -> Iterator[None]:
+def file_lock(name: Path) -> Iterator[None]:
     """Wait until no other process is here with this `name`, a file that is left behind."""
     name.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(name):
@@ -102,7 +102,7 @@ def one_at_a_time(name: Path) -> Iterator[None]:
 
 
 @contextmanager
-def whole_file(path: Path) -> Iterator[Path]:
+def atomic_file(path: Path) -> Iterator[Path]:
     """A temporary path to write to; becomes `path` at the end, or vanishes if anything goes wrong.
 
     It has the permissions that a new file gets, which `tempfile`'s do not.
@@ -113,14 +113,14 @@ def whole_file(path: Path) -> Iterator[Path]:
     try:
         with _named(path):
             yield temporary
-        to_disk(temporary)
+        sync_file(temporary)
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
 
 
 @contextmanager
-def whole_folder(path: Path) -> Iterator[Path]:
+def atomic_folder(path: Path) -> Iterator[Path]:
     """A temporary folder to fill; becomes `path` at the end (an older one is replaced), or vanishes.
 
     Its files get the permissions of new ones; safetensors makes files that nobody else may read.
@@ -134,7 +134,7 @@ def whole_folder(path: Path) -> Iterator[Path]:
         for part in temporary.rglob("*"):
             if part.is_file():
                 part.chmod(temporary.stat().st_mode & 0o666)
-                to_disk(part)
+                sync_file(part)
         _swap(temporary, path)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
@@ -168,18 +168,18 @@ def _swap(temporary: Path, path: Path) -> None:
 
 
 @contextmanager
-def full_disk_is_an_os_error(path: Path) -> Iterator[None]:
+def disk_full_as_os_error(path: Path) -> Iterator[None]:
     """safetensors and tokenizers write in Rust and name the system's error in their text alone."""
     try:
         yield
     except Exception as error:
         found = re.search(r"os error (\d+)", str(error))
-        if isinstance(error, OSError) or found is None or int(found[1]) not in NO_ROOM:
+        if isinstance(error, OSError) or found is None or int(found[1]) not in DISK_FULL:
             raise
         raise OSError(int(found[1]), os.strerror(int(found[1])), str(path)) from error
 
 
-def to_disk(path: Path) -> None:
+def sync_file(path: Path) -> None:
     """Wait until the content of a file is on the disk itself."""
     with path.open("rb") as file, suppress(OSError):
         os.fsync(file.fileno())
@@ -192,7 +192,7 @@ def write_json(path: Path, value: Any) -> None:
 
 def write_text(path: Path, text: str) -> None:
     """`text` in UTF-8, whole or not at all."""
-    with whole_file(path) as temporary:
+    with atomic_file(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
 
 

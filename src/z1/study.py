@@ -214,7 +214,7 @@ def write(study: Study, folder: Path, numbers: dict[str, Any], place: Path) -> P
         said = (*run.glob("*-*/stage.json"), *run.glob("train-*/model/z1.json"))
         copied |= {path: place / "runs" / path.relative_to(folder) for path in said}
     for source, target in copied.items():
-        with runs.whole_file(target) as temporary:
+        with runs.atomic_file(target) as temporary:
             shutil.copyfile(source, temporary)
     return path
 
@@ -248,7 +248,7 @@ def _free(folder: Path) -> dict[str, Any]:
 
 def _by_design(ours: Member, theirs: Member, study: Study) -> dict[str, Interval]:
     """`by_design`, but for a base, whose teacher writes at every level."""
-    if recipes.needed(theirs.recipe.curate, "curate").arm == "base":
+    if recipes.required_table(theirs.recipe.curate, "curate").arm == "base":
         return {}
     return {"thinking_ratio_by_design": by_design(ours, theirs, study)}
 
@@ -260,12 +260,14 @@ def by_design(ours: Member, theirs: Member, study: Study) -> Interval:
     tokenizer = load_model(str(next(ours.run.glob("train-*/model"))), None).tokenizer
     asked = list(
         collect(
-            DatasetRequest(PROGRAMS, "test", *recipes.needed(ours.recipe.curate, "curate").steps, study.problem_seed)
+            DatasetRequest(
+                PROGRAMS, "test", *recipes.required_table(ours.recipe.curate, "curate").steps, study.problem_seed
+            )
         )
     )
 
     def lengths(recipe: Recipe) -> dict[str, float]:
-        curate = recipes.needed(recipe.curate, "curate")
+        curate = recipes.required_table(recipe.curate, "curate")
         chosen = ((i, level(curate, i.problem.steps or 0, i.operations)) for i in asked)
         texts = {i.problem.id: i.thoughts[name] for i, name in chosen}
         return {p: float(len(tokenizer.encode(text, add_special_tokens=False))) for p, text in texts.items()}

@@ -22,7 +22,7 @@ from torch.distributed.tensor import DTensor
 
 from tests.train import tuned
 from tests.train.deaths import at_report, die
-from z1.errors import from_os
+from z1.errors import from_os_error
 from z1.train import checkpoint, distributed
 from z1.train.scratch.trainer import Progress
 from z1.train.sft import trainer
@@ -108,8 +108,8 @@ def without_room(steps: int) -> Life:
         try:
             live(folder, at_report(steps, small_disk))
         except OSError as error:
-            (folder / "said").write_text(str(from_os(error)), encoding="utf-8")
-            raise SystemExit(from_os(error).exit_status) from None
+            (folder / "said").write_text(str(from_os_error(error)), encoding="utf-8")
+            raise SystemExit(from_os_error(error).exit_status) from None
 
     return life
 

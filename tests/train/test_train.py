@@ -13,7 +13,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, Qwen2ForCausalLM
 from tests.train import small
 from z1 import profiles
 from z1.errors import UserError
-from z1.recipe import needed
+from z1.recipe import required_table
 from z1.runs import hash_file
 from z1.train import MODEL, Progress, train
 
@@ -59,7 +59,7 @@ def test_the_folder_says_what_it_is_and_what_it_was_made_from(made: Path) -> Non
 
 def test_an_arm_begins_with_the_weights_and_the_tokenizer_of_its_base(made: Path, tmp_path: Path) -> None:
     arm = small.recipe(0.5).model_copy(update={"model": None, "base": "some/base", "name": "arm"})
-    slow = needed(arm.train, "train").model_copy(update={"muon_lr": 1e-12, "adamw_lr": 1e-12})
+    slow = required_table(arm.train, "train").model_copy(update={"muon_lr": 1e-12, "adamw_lr": 1e-12})
     still = arm.model_copy(update={"train": slow})
     model = train(still, made.parent.parent / "rows.jsonl", tmp_path, silent, made)
     ours, theirs = (AutoModelForCausalLM.from_pretrained(folder).state_dict() for folder in (model, made))

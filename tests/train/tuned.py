@@ -46,7 +46,9 @@ def drawn(lengths: tuple[int, ...] = LENGTHS, seed: int = 0) -> EncodedRows:
 def packed(rows: EncodedRows, numbers: list[int]) -> TrainingBatch:
     """These rows as one pack."""
     made = pack(rows, np.array(numbers))
-    ids, learned, positions = (torch.from_numpy(each)[None] for each in (made.token_ids, made.loss_mask, made.positions))
+    ids, learned, positions = (
+        torch.from_numpy(each)[None] for each in (made.token_ids, made.loss_mask, made.positions)
+    )
     return TrainingBatch(ids, learned, positions, torch.from_numpy(made.cu_seqlens), made.max_seqlen)
 
 
@@ -80,4 +82,6 @@ def corpus(base: str) -> TrainingSet:
 
 def _part(rows: EncodedRows, first: int, last: int) -> EncodedRows:
     starts = rows.starts[first : last + 1]
-    return EncodedRows(rows.token_ids[starts[0] : starts[-1]], rows.loss_mask[starts[0] : starts[-1]], starts - starts[0])
+    return EncodedRows(
+        rows.token_ids[starts[0] : starts[-1]], rows.loss_mask[starts[0] : starts[-1]], starts - starts[0]
+    )

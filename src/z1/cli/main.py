@@ -21,7 +21,7 @@ from typing import Annotated, Any
 
 import typer
 
-from z1.errors import UserError, Z1Error, from_os
+from z1.errors import UserError, Z1Error, from_os_error
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
 
@@ -289,7 +289,7 @@ def main() -> None:
             raise
         _refuse(UserError("library", f"no {error.name}", f"pip install 'z1[{extra}]'"))
     except OSError as error:
-        _refuse(from_os(error))
+        _refuse(from_os_error(error))
     except SystemExit as ended:
         if ended.code in STOPPED:
             typer.echo("\nstopped; the same command goes on where this one was", err=True)

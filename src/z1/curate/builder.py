@@ -33,7 +33,7 @@ from z1.curate.shard import Shard
 from z1.curate.sources import Candidate
 from z1.curate.teacher_log import TeacherLog, TeacherRequest, asks
 from z1.errors import UserError
-from z1.runs import provenance, whole_folder, write_json, write_lines, write_text
+from z1.runs import atomic_folder, provenance, write_json, write_lines, write_text
 
 DATASET = "dataset"
 
@@ -130,7 +130,7 @@ class DatasetBuilder:
             raise UserError(f"rows of plan {self._plan.name}", f"none; {why}", "loosen its checks or add sources")
         manifest = self._manifest(entries, found, taken, reasons)
         manifest["decontaminated"] = contamination.facts() if contamination else None
-        with whole_folder(self._folder / DATASET) as folder:
+        with atomic_folder(self._folder / DATASET) as folder:
             description = Description()
             self._write(folder, entries, found, description)
             write_json(folder / "manifest.json", manifest)

@@ -25,9 +25,9 @@ from transformers.utils import logging
 
 from z1 import profiles
 from z1.errors import UserError
-from z1.recipe import Recipe, needed
+from z1.recipe import Recipe, required_table
 from z1.records import TrainingRow
-from z1.runs import full_disk_is_an_os_error, hash_file, provenance, read_json, read_lines, whole_folder, write_json
+from z1.runs import atomic_folder, disk_full_as_os_error, hash_file, provenance, read_json, read_lines, write_json
 from z1.train.encode import Encoder, Truncation
 from z1.train.encode import encode as encode_rows
 from z1.train.scratch import model as models
@@ -65,7 +65,7 @@ def train(
     """
     logging.disable_progress_bar()
     corpus = read_lines(rows, TrainingRow.from_json)
-    settings = needed(recipe.train, "train")
+    settings = required_table(recipe.train, "train")
     model, tokenizer = _start(recipe, corpus, base)
     encoder = Encoder(tokenizer, profiles.profile(settings.profile), settings.hint_share, recipe.seed)
     shown = [row for row in corpus for _ in range(settings.repeats.get(row.level, 1))]
@@ -74,8 +74,8 @@ def train(
     trainer = Trainer(model, data, settings, recipe.seed)
     plan(*trainer.estimate_seconds(folder))
     trainer.run(folder, report)
-    with whole_folder(folder / MODEL) as temporary:
-        with full_disk_is_an_os_error(folder / MODEL):
+    with atomic_folder(folder / MODEL) as temporary:
+        with disk_full_as_os_error(folder / MODEL):
             model.save_pretrained(temporary)
             tokenizer.save_pretrained(temporary)
         write_json(temporary / "z1.json", _manifest(recipe, rows, trainer, base))

@@ -24,7 +24,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.distributed.tensor import DTensor, distribute_tensor
 
-from z1.runs import full_disk_is_an_os_error, read_json, to_disk, write_json
+from z1.runs import disk_full_as_os_error, read_json, sync_file, write_json
 from z1.train.distributed import DistributedContext
 
 PREFIX = "checkpoint-"
@@ -60,9 +60,9 @@ def save(
     part = half / _part(team.rank, team.world_size)
     tensors = {name: _local(tensor) for name, tensor in _named(parameters, optimizer)}
     try:
-        with full_disk_is_an_os_error(part):
+        with disk_full_as_os_error(part):
             save_file(tensors, part)
-        to_disk(part)
+        sync_file(part)
         team.barrier()
         if team.is_main:
             write_json(half / "state.json", {"processes": team.world_size, "facts": facts})

@@ -144,8 +144,7 @@ def _multiple(number: int, of: int) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Pack:
-    """Rows laid end to end: `token_ids`, `positions` (beginning anew with each row) and `loss_mask` [N], `cu_seqlens` [rows +
-    1].
+    """Rows laid end to end: `token_ids`, `positions` (from 0 in each row) and `loss_mask` [N], `cu_seqlens` [rows + 1].
 
     The first id of a row is never learned: what stands at N is taught at N - 1, so no row is taught by its neighbour.
     """

@@ -17,7 +17,7 @@ import numpy as np
 
 from z1.errors import UserError
 from z1.records import Record
-from z1.runs import one_at_a_time, read_lines, whole_folder, write_lines
+from z1.runs import atomic_folder, file_lock, read_lines, write_lines
 from z1.train.encode import Encoded, EncodedRows
 
 
@@ -42,7 +42,9 @@ class EncodedDataset:
         starts = np.load(folder / "starts.npy", allow_pickle=False)
         notes = tuple(read_lines(folder / "notes.jsonl", DroppedRow.from_json))
         if len(starts) == 1:
-            why = f"none; {len(notes)} left out, the first one ({notes[0].id}) as {notes[0].reason}" if notes else "none"
+            why = (
+                f"none; {len(notes)} left out, the first one ({notes[0].id}) as {notes[0].reason}" if notes else "none"
+            )
             raise UserError("training rows", why, "curate some first" if not notes else "loosen what leaves them out")
         ids = np.memmap(folder / "ids.bin", np.int32, "c")
         return cls(EncodedRows(ids, np.memmap(folder / "learned.bin", np.bool_, "c"), starts), notes)
@@ -50,9 +52,9 @@ class EncodedDataset:
 
 def once(folder: Path, make: Callable[[], Iterable[Encoded]]) -> EncodedDataset:
     """The rows in `folder`, or those that `make` gives, kept there for the next time."""
-    with one_at_a_time(folder.with_name(f".{folder.name}.lock")):
+    with file_lock(folder.with_name(f".{folder.name}.lock")):
         if not folder.is_dir():
-            with whole_folder(folder) as temporary:
+            with atomic_folder(folder) as temporary:
                 _write(temporary, make())
     return EncodedDataset.read(folder)
 

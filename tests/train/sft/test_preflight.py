@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from z1.errors import UserError
-from z1.recipe import FinetuneSettings, load, needed
+from z1.recipe import FinetuneSettings, load, required_table
 from z1.train.encode import EncodedRows
 from z1.train.packing import PackedSchedule
 from z1.train.sft.estimate import ModelShape
@@ -48,7 +48,7 @@ def published() -> EncodedRows:
 def chosen(**changes: Any) -> FinetuneSettings:
     """The recipe's settings, its lengths at a hundredth."""
     scaled = {"max_length": 164, "micro_tokens": 164, **changes}
-    return needed(load(RECIPE).finetune, "finetune").model_copy(update=scaled)
+    return required_table(load(RECIPE).finetune, "finetune").model_copy(update=scaled)
 
 
 def preflight(made: EncodedRows, notes: tuple[DroppedRow, ...] = (), world: int = 8, **changes: Any) -> Preflight:
@@ -119,7 +119,9 @@ def test_a_training_that_lost_too_many_rows_is_refused_with_the_reasons() -> Non
         "the rows to learn from: got 6 of 100 rows left out or truncated (4 too long (first: too long0), 2 empty "
         "(first: empty0)); raise finetune.max_length above 164, or finetune.left_out if it is meant"
     ).replace("too long0", "too_long0")
-    assert dict(preflight(made, noted(empty=2), **settings).summary())["left out"].startswith("2 empty (first: empty0); ")
+    assert dict(preflight(made, noted(empty=2), **settings).summary())["left out"].startswith(
+        "2 empty (first: empty0); "
+    )
 
 
 def test_truncated_rows_count_as_lost_and_rows_without_a_fence_do_not() -> None:

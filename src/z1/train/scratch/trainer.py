@@ -23,7 +23,7 @@ from transformers import Qwen2ForCausalLM
 
 from z1.errors import Fault
 from z1.recipe import TrainSettings
-from z1.runs import whole_file
+from z1.runs import atomic_file
 from z1.train.encode import EncodedRows, batches
 from z1.train.preemption import STATUS, asked_to_stop
 from z1.train.scratch.muon import Muon
@@ -191,7 +191,7 @@ class Trainer:
         }
         packed = BytesIO()  # torch's own writer hides a full disk behind a RuntimeError
         torch.save(state, packed)
-        with whole_file(path) as temporary:
+        with atomic_file(path) as temporary:
             temporary.write_bytes(packed.getbuffer())
 
     def _restore(self, path: Path) -> None:

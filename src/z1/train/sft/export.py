@@ -16,7 +16,7 @@ from torch import Tensor
 from transformers import AutoModelForCausalLM
 
 from z1.recipe import FinetuneSettings, Recipe
-from z1.runs import full_disk_is_an_os_error, provenance, read_json, whole_folder, write_json, write_text
+from z1.runs import atomic_folder, disk_full_as_os_error, provenance, read_json, write_json, write_text
 from z1.train.distributed import DistributedContext, gathered
 from z1.train.scratch import tokenizer as tokenizers
 from z1.train.sft.load_base import loaded, with_lora
@@ -30,8 +30,8 @@ def export(
     weights = gathered(learner.model)
     if team.is_main and recipe.finetune:
         model = _whole(learner.model, weights, recipe.finetune, facts["base"])
-        with whole_folder(folder) as temporary:
-            with full_disk_is_an_os_error(folder):
+        with atomic_folder(folder) as temporary:
+            with disk_full_as_os_error(folder):
                 model.save_pretrained(temporary)
                 tokenizers.of(facts["base"]).save_pretrained(temporary)
             said = manifest(recipe, facts)

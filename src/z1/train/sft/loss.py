@@ -30,7 +30,7 @@ SHARE = 0.02
 
 @dataclass(frozen=True, slots=True)
 class TrainingBatch:
-    """What is shown at once. A pack: `token_ids`, `loss_mask` and `positions` [1, N], `cu_seqlens` [rows + 1], `max_seqlen`.
+    """Rows computed together. A pack: `token_ids`, `loss_mask`, `positions` [1, N], `cu_seqlens` [rows + 1], `max_seqlen`.
     Padded rows: `token_ids` and `loss_mask` [B, T] alone.
     """
 
@@ -61,7 +61,9 @@ class LossModel(nn.Module):
 
     def forward(self, lesson: TrainingBatch) -> Tensor:
         """Sum of the cross-entropy over the learned ids, a scalar in float32."""
-        hidden = self.model.base_model(lesson.token_ids, use_cache=False, **lesson.attention_kwargs()).last_hidden_state[:, :-1]
+        hidden = self.model.base_model(
+            lesson.token_ids, use_cache=False, **lesson.attention_kwargs()
+        ).last_hidden_state[:, :-1]
         wanted = lesson.loss_mask[:, 1:]
         hidden, targets = hidden[wanted], lesson.token_ids[:, 1:][wanted]
         most = max(1, LOGITS // self.model.config.get_text_config().vocab_size)

@@ -94,7 +94,8 @@ class Preflight:
             yield "left out", f"{_counted(notes)}; all of them by name in notes.jsonl"
         yield "learned", f"{_spread(self.learned)} ids a row; {self._share():.1%} of all ids"
         yield "length", f"{_spread(self.rows.lengths)} ids a row"
-        yield "ends", f"{self.rows_without_end():,} rows lose theirs, {self.rows_with_early_end():,} hold another one in their text"
+        lost, early = self.rows_without_end(), self.rows_with_early_end()
+        yield "ends", f"{lost:,} rows lose theirs, {early:,} hold another one in their text"
         yield "steps", self._steps()
         yield "a step", self._step()
         yield "processes", self._micro_batches()

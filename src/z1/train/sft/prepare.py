@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from z1 import profiles, runs
-from z1.recipe import FinetuneSettings, Recipe, needed
+from z1.recipe import FinetuneSettings, Recipe, required_table
 from z1.records import TrainingRow
 from z1.train.encode import Encoder, Truncation, encode
 from z1.train.packing import PackedSchedule
@@ -39,7 +39,7 @@ def prepare(recipe: Recipe, run: Path, curated: Path | None, base: str, world: i
 
     `curated` is the file of rows that the run's own curate stage left, for a recipe that names no dataset.
     """
-    chosen = needed(recipe.finetune, "finetune")
+    chosen = required_table(recipe.finetune, "finetune")
     tokenizer = tokenizers.of(base)
     encoder = Encoder(tokenizer, profiles.profile(chosen.profile), chosen.hint_share, recipe.seed)
     files = [curated] if curated else dataset.files(chosen.data)
@@ -61,7 +61,7 @@ def prepare(recipe: Recipe, run: Path, curated: Path | None, base: str, world: i
 
 
 def _stage(recipe: Recipe, run: Path, encoder: Encoder, files: Sequence[Path]) -> runs.Stage:
-    chosen = needed(recipe.finetune, "finetune")
+    chosen = required_table(recipe.finetune, "finetune")
     asked = chosen.model_dump(mode="json", include={"max_length", "over_long", "held_out"})
     columns = chosen.model_dump(mode="json", include={"question", "response", "thought"}) if chosen.data else {}
     seed = {"seed": recipe.seed} if chosen.held_out else {}

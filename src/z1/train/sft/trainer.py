@@ -99,8 +99,17 @@ class FineTuner:
     def __init__(
         self, learner: LossModel, corpus: TrainingSet, settings: FinetuneSettings, seed: int, team: DistributedContext
     ) -> None:
-        self.loss_model, self.training_set, self.settings, self.seed, self.context = learner, corpus, settings, seed, team
-        self._sizes, self._supervised = corpus.rows.lengths, corpus.rows.learned_counts  # both are counted when asked for
+        self.loss_model, self.training_set, self.settings, self.seed, self.context = (
+            learner,
+            corpus,
+            settings,
+            seed,
+            team,
+        )
+        self._sizes, self._supervised = (
+            corpus.rows.lengths,
+            corpus.rows.learned_counts,
+        )  # both are counted when asked for
         self.schedule = PackedSchedule(self._sizes, settings, seed)
         self._learning = checkpoint.learning(learner)
         matrices, others = ([p for _, p in self._learning if (p.ndim > 1) == wide] for wide in (True, False))
@@ -181,7 +190,9 @@ class FineTuner:
         if rows is None or (step % self.settings.held_out_steps and step < steps):
             return {}
         divide = packs if self.settings.packing else groups
-        parts = divide(rows.lengths, self.settings.micro_tokens, self.context.world_size)[self.context.rank :: self.context.world_size]
+        parts = divide(rows.lengths, self.settings.micro_tokens, self.context.world_size)[
+            self.context.rank :: self.context.world_size
+        ]
         self.loss_model.eval()
         with torch.no_grad():
             lost = sum(self.loss_model(self._lesson(rows, part)).item() for part in parts)
