@@ -30,8 +30,8 @@ SHARE = 0.02
 
 @dataclass(frozen=True, slots=True)
 class TrainingBatch:
-    """Rows computed together. A pack: `token_ids`, `loss_mask`, `positions` [1, N], `cu_seqlens` [rows + 1], `max_seqlen`.
-    Padded rows: `token_ids` and `loss_mask` [B, T] alone.
+    """A pack: `token_ids`, `loss_mask` and `positions` [1, N], `cu_seqlens` [rows + 1], `max_seqlen`; or padded rows:
+    only `token_ids` and `loss_mask` [B, T].
     """
 
     token_ids: Tensor
