@@ -31,9 +31,10 @@ from typing import Any
 
 from z1.curate import verification
 from z1.curate.sources import Candidate
-from z1.evaluate.intervals import Interval, middle, share
+from z1.evaluate.intervals import middle, share
 from z1.grading import Verdict, function_tests
 from z1.profiles import PROFILES
+from z1.records import Interval
 from z1.sandbox import pool
 from z1.think.answer_detector import AnswerDetector
 

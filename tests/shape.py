@@ -21,7 +21,9 @@ HEAVY = frozenset({"torch", "transformers", "tokenizers", "safetensors", "numpy"
 
 THIRD_PARTY: dict[str, frozenset[str]] = {
     "z1.runs": frozenset({"filelock"}),
-    **dict.fromkeys(["z1.recipe", "z1.comparison", "z1.study", "z1.curate.plan"], frozenset({"pydantic"})),
+    **dict.fromkeys(
+        ["z1.recipe", "z1.comparison", "z1.study", "z1.report.study_page", "z1.curate.plan"], frozenset({"pydantic"})
+    ),
     "z1.cli.doctor": HEAVY | {"typer"},
     **dict.fromkeys(["z1.train", "z1.train.*", "z1.engines.local.*", "z1.model_files"], HEAVY),
     "z1.train.sft.load_base": HEAVY | {"peft"},

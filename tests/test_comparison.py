@@ -8,6 +8,7 @@ import pytest
 
 from tests.serve.conftest import serving
 from z1 import comparison, pipeline
+from z1 import recipe as recipes
 from z1.engines.local.engine import LocalSettings
 from z1.engines.local.engine import load as load_engine
 from z1.errors import UserError
@@ -35,7 +36,7 @@ samples = 2
 temperature = 0.8
 """
 
-PAPER = sorted((Path(__file__).parent.parent / "recipes").glob("paper-*.toml"))
+PAPER = sorted((Path(__file__).parent.parent / "experiments" / "paper").glob("*.toml"))
 
 
 def load(folder: Path, text: str = TEXT) -> comparison.Comparison:
@@ -56,8 +57,12 @@ def test_every_model_is_put_through_everything_once(tmp_path: Path) -> None:
     assert len(set(done.values())) == 4
     written = comparison.write(chosen, tmp_path / "runs", done)
     programs, words = read_json(written)["evaluations"]
-    assert (programs["benchmark"], programs["against"], list(programs["compared"])) == ("programs", "one", ["bare"])
-    assert [row["window"] for row in programs["compared"]["bare"]["windows"]] == [4, None]
+    assert (programs["benchmark"], programs["reference"], list(programs["comparisons"])) == (
+        "programs",
+        "one",
+        ["bare"],
+    )
+    assert [row["thinking_budget"] for row in programs["comparisons"]["bare"]["thinking_budgets"]] == [4, None]
     assert set(words["models"]["one"]["points"][0]["pass_at"]) == {"1", "2"}
     for page in ("1-programs", "2-word-problems"):
         assert (written.parent / "report" / page / "index.html").is_file()
@@ -84,15 +89,15 @@ def test_a_wrong_name_is_refused_before_anything_runs(tmp_path: Path, old: str, 
 def test_the_papers_tables_can_be_asked_for(path: Path) -> None:
     chosen = comparison.load(path)
     comparison.check(chosen)
-    assert chosen.name == path.stem
+    assert chosen.name == f"paper-{path.stem}"
     for settings in chosen.evaluate:
         assert settings.max_model_len is not None
         assert settings.max_model_len > max(settings.thinking_budgets) + settings.max_answer_tokens
 
 
 def test_there_is_a_recipe_a_table() -> None:
-    assert [path.stem for path in PAPER] == ["paper-table-1", "paper-table-2", "paper-table-6"]
-    assert not comparison.is_comparison(PAPER[0].parent / "tiny.toml")
+    assert [path.stem for path in PAPER] == ["table-1", "table-2", "table-6"]
+    assert not comparison.is_comparison(recipes.SHIPPED / "tiny.toml")
 
 
 ELSEWHERE = """

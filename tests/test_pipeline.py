@@ -63,7 +63,7 @@ def test_every_stage_leaves_what_the_next_one_needs(told: Path) -> None:
     assert {path.name.split("-")[0] for path in told.iterdir()} == {"curate", "train", "evaluate", "report"}
     assert (told / "report" / "index.html").stat().st_size > 10_000
     numbers = runs.read_json(next(told.glob("evaluate-*")) / "curve.json")
-    assert [point["window"] for point in numbers["points"]] == [0, 4, 16, None]
+    assert [point["thinking_budget"] for point in numbers["points"]] == [0, 4, 16, None]
     assert numbers["model"] == "micro"
     assert Counter(len(read_attempts(p)) for p in told.glob("evaluate-*")) == {48: 1}
 

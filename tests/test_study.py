@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from experiments.tiny import analyse
 from tests import stories
 from z1 import pipeline, runs
 from z1 import recipe as recipes
@@ -16,6 +17,7 @@ from z1.errors import UserError
 STUDY = """
 name = "few"
 problem_seed = 9
+reference = "z1"
 [arms]
 z1 = {{ recipe = "{z1}", seeds = [3, 4] }}
 full = {{ recipe = "{full}", seeds = [3] }}
@@ -33,6 +35,19 @@ problems = 3
 thinking_budgets = [4]
 max_answer_tokens = 8
 profile = "z1-tiny-bare"
+arms = ["z1"]
+[[criteria]]
+name = "z1 is right"
+metric = "accuracy"
+arm = "z1"
+at_least = 0.0
+[[criteria]]
+name = "z1 beats full"
+metric = "accuracy_difference"
+arm = "z1"
+against = "full"
+end = "low"
+at_least = 0.5
 """
 
 
@@ -52,78 +67,76 @@ def write(folder: Path) -> Path:
     return path
 
 
-@pytest.fixture
-def few_programs(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What the data's design gives is not looked at closely."""
-    monkeypatch.setattr(studies, "PROGRAMS", 60)
+Trained = tuple[studies.Study, Path, studies.EvaluationFolders]
 
 
 @pytest.fixture(scope="module")
-def told(tmp_path_factory: pytest.TempPathFactory) -> tuple[studies.Study, Path, studies.Done]:
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Trained:
     folder = tmp_path_factory.mktemp("study")
     study, every = studies.load(write(folder)), folder / "runs"
-    assert studies.plan(study, every) == "3 models, 0 trained; how long one takes is said when the first is trained"
+    assert (
+        studies.plan(study, every)
+        == "3 models, 0 trained; the first one that is trained gives an estimate for the others"
+    )
     return study, every, list(studies.carry_out(study, every, pipeline.Silent()))[-1]
 
 
 def test_each_arm_and_seed_is_a_run_of_its_own_from_one_base(
-    told: tuple[studies.Study, Path, studies.Done],
+    trained: Trained,
 ) -> None:
-    _, every, done = told
+    _, every, done = trained
     assert {path.name for path in every.iterdir()} == {"micro", "z1-arm", "z1-arm-seed4", "full-arm"}
     assert len(list(every.glob("micro/train-*"))) == 1
     assert {key: len(paths) for key, paths in done.items()} == {
-        **{("z1", 0): 2, ("full", 0): 1},  # every seed, and what follows for the first seed alone
-        **{("z1", 1): 1, ("full", 1): 1, ("z1", 2): 1, ("full", 2): 1},
+        **{("z1", 0): 2, ("full", 0): 1},  # all seeds; the other evaluations have the first seed only
+        **{("z1", 1): 1, ("full", 1): 1, ("z1", 2): 1},  # the last evaluation is for z1 only
     }
 
 
-def test_all_answer_the_same_problems(told: tuple[studies.Study, Path, studies.Done]) -> None:
-    _, _, done = told
+def test_all_answer_the_same_problems(trained: Trained) -> None:
+    _, _, done = trained
     first = {
         (path / "problems.jsonl").read_bytes() for (_, number), paths in done.items() for path in paths if not number
     }
     assert len(first) == 1
 
 
-def test_a_study_that_is_done_is_passed_over(told: tuple[studies.Study, Path, studies.Done]) -> None:
-    study, every, done = told
+def test_a_finished_study_is_skipped(trained: Trained) -> None:
+    study, every, done = trained
     before = {path: path.stat().st_mtime_ns for path in every.rglob("*.safetensors")}
     assert studies.plan(study, every) == "3 models, 3 trained"
     assert list(studies.carry_out(study, every, pipeline.Silent()))[-1] == done
     assert {path: path.stat().st_mtime_ns for path in every.rglob("*.safetensors")} == before
 
 
-def test_the_plan_says_what_is_left_by_what_is_done(
-    told: tuple[studies.Study, Path, studies.Done], tmp_path: Path
-) -> None:
-    study, _, _ = told
+def test_the_plan_estimates_the_rest_from_what_is_trained(trained: Trained, tmp_path: Path) -> None:
+    study, _, _ = trained
     runs.write_json(tmp_path / "z1-arm" / "train-1" / "model" / "z1.json", {"core_minutes": 4.0})
     assert studies.plan(study, tmp_path) == "3 models, 1 trained; the other 2 take about 8 core-minutes to train"
 
 
-def test_a_model_took_what_all_that_it_began_with_took_too(
-    told: tuple[studies.Study, Path, studies.Done], few_programs: None
-) -> None:
-    study, every, done = told
+def test_the_core_minutes_of_a_model_include_those_of_its_bases(trained: Trained) -> None:
+    study, every, done = trained
     path = next(every.glob("full-arm/train-*/model/z1.json"))
     before = path.read_text(encoding="utf-8")
-    said = {**runs.read_json(path), "core_minutes": 4.0, "base": {"core_minutes": 2.0, "base": {"core_minutes": 1.0}}}
-    runs.write_json(path, said)
+    manifest = {
+        **runs.read_json(path),
+        "core_minutes": 4.0,
+        "base": {"core_minutes": 2.0, "base": {"core_minutes": 1.0}},
+    }
+    runs.write_json(path, manifest)
     try:
         assert studies.numbers(study, every, done)["core_minutes"]["full"] == 7.0
     finally:
         path.write_text(before, encoding="utf-8")
 
 
-def test_what_is_done_is_found_without_beginning_anything(
-    told: tuple[studies.Study, Path, studies.Done], tmp_path: Path
-) -> None:
-    study, every, done = told
-    assert studies.found(study, every) == (done, [])
-    nothing, left = studies.found(study, tmp_path)
+def test_finished_evaluations_are_found_without_starting_anything(trained: Trained, tmp_path: Path) -> None:
+    study, every, done = trained
+    assert studies.finished(study, every) == (done, [])
+    nothing, left = studies.finished(study, tmp_path)
     assert nothing == {}
-    assert len(left) == 7
+    assert len(left) == 6
     assert left[:2] == ["z1, seed 3: programs", "z1, seed 3: word-problems"]
     assert "z1, seed 4: programs" in left
     assert list(tmp_path.iterdir()) == []
@@ -131,21 +144,17 @@ def test_what_is_done_is_found_without_beginning_anything(
 
 def test_the_arms_with_the_most_seeds_come_first_and_of_them_the_first_seeds(tmp_path: Path) -> None:
     path = write(tmp_path)
-    path.write_text(path.read_text(encoding="utf-8").replace("full = {", "long = {", 1), encoding="utf-8")
-    arms = '[arms]\nfull = { recipe = "z1.toml" }\n'.replace("z1.toml", str(tmp_path / "z1.toml"))
-    study = studies.load(path)
+    arms = '[arms]\nfirst = { recipe = "z1.toml" }\n'
     path.write_text(path.read_text(encoding="utf-8").replace("[arms]\n", arms), encoding="utf-8")
     study = studies.load(path)
     assert [(one.arm, one.seed) for one in studies.members(study, tmp_path)] == [
         *(("z1", 3), ("z1", 4)),
-        *(("full", 1), ("long", 3)),
+        *(("first", 1), ("full", 3)),
     ]
 
 
-def test_a_study_is_written_beside_others_with_page_pictures_and_manifests(
-    told: tuple[studies.Study, Path, studies.Done], tmp_path: Path, few_programs: None
-) -> None:
-    study, every, done = told
+def test_a_study_is_written_beside_others_with_page_pictures_and_manifests(trained: Trained, tmp_path: Path) -> None:
+    study, every, done = trained
     runs.write_json(tmp_path / "results.json", {"other": 1})
     picture = every / study.name / "report" / "curve.png"
     picture.parent.mkdir(parents=True)
@@ -157,7 +166,7 @@ def test_a_study_is_written_beside_others_with_page_pictures_and_manifests(
         shutil.rmtree(every / study.name)
     found = runs.read_json(path)
     assert found["other"] == 1
-    assert found["few"]["accuracy_z1"] == numbers["accuracy_z1"]
+    assert found["few"]["accuracy"]["z1"] == list(numbers["accuracy"]["z1"])
     assert "- x, seed 1: programs" in (tmp_path / "results.md").read_text(encoding="utf-8")
     assert (tmp_path / "curve.png").read_bytes() == b"picture"
     kept = {path.relative_to(tmp_path / "runs").parts[0] for path in (tmp_path / "runs").rglob("z1.json")}
@@ -165,19 +174,45 @@ def test_a_study_is_written_beside_others_with_page_pictures_and_manifests(
     assert {path.name for path in (tmp_path / "runs").rglob("*.*")} == {"z1.json", "stage.json"}
 
 
-def test_the_numbers_name_the_runs_that_made_them(
-    told: tuple[studies.Study, Path, studies.Done], few_programs: None
-) -> None:
-    study, every, done = told
-    found = studies.numbers(study, every, done)
-    for key in ("accuracy_z1", "accuracy_full"):
-        low, value, high = found[key]
+def test_the_numbers_name_the_runs_that_made_them(trained: Trained) -> None:
+    found = studies.numbers(*trained)
+    for arm in ("z1", "full"):
+        low, value, high = found["accuracy"][arm]
         assert low <= value <= high
     assert len(found["seeds"]["z1"]) == 2
     assert {one["runs"][0].split(" ")[0] for one in found["evaluations"]} == {"z1-arm", "full-arm"}
     assert all(minutes >= 0 for minutes in found["core_minutes"].values())
-    low, value, high = found["z1_against"]["full"]["thinking_ratio_by_design"]
+    assert [(one["arm"], one["against"]) for one in found["comparisons"]] == [("z1", "full")]
+
+
+def test_criteria_are_met_or_not_by_the_end_of_the_interval_that_they_name(trained: Trained) -> None:
+    found = studies.numbers(*trained)
+    accuracy, difference = found["criteria"]
+    assert (accuracy["found"], accuracy["is_met"]) == (found["accuracy"]["z1"][1], True)
+    assert (difference["found"], difference["is_met"]) == (found["comparisons"][0]["accuracy_difference"][0], False)
+    study, folder, done = trained
+    ratio = studies.Criterion(name="x", metric="thinking_ratio", arm="full", against="z1", end="high", at_most=100.0)
+    other = study.model_copy(update={"criteria": (ratio,)})
+    assert other.pairs() == [("z1", "full"), ("full", "z1")]
+    found = studies.numbers(other, folder, done)
+    pair = next((one for one in found["comparisons"] if one["arm"] == "full"), None)
+    assert [one["found"] for one in found["criteria"]] == ([pair["thinking_ratio"][2]] if pair else [])
+
+
+def test_the_analyses_of_the_tiny_family_read_the_same_runs(trained: Trained, tmp_path: Path) -> None:
+    study, folder, done = trained
+    found = analyse.analyses(study, folder, done, programs=60)
+    low, value, high = found["data_ratio"]["full"]
     assert 0 < low <= value <= high < 1
+    assert [(one["arm"], one["profile"]) for one in found["forced_close"]] == [
+        (arm, study.evaluate[index].profile) for arm, index in done
+    ]
+    assert all(one["shifted"] >= 0 for one in found["forced_close"])
+    numbers = {"command": "z1 study", **studies.numbers(study, folder, done), **found, "not_run": []}
+    studies.write(study, folder, numbers, tmp_path, analyse.sections(numbers))
+    page = (tmp_path / "results.md").read_text(encoding="utf-8")
+    for heading in ("Self-check", "Forced-close failures", "Ratio in the training data"):
+        assert f"## {heading}\n" in page
 
 
 @pytest.mark.parametrize("path", STUDIES, ids=lambda path: path.stem)
@@ -188,12 +223,18 @@ def test_every_study_that_ships_names_recipes_that_ship(path: Path) -> None:
 
 FEW = """
 name = "few"
+reference = "z1"
 [arms]
 z1 = { recipe = "tiny", seeds = [1, 2] }
 [[evaluate]]
 problems = 8
 thinking_budgets = [0]
 max_answer_tokens = 8
+[[criteria]]
+name = "right"
+metric = "accuracy"
+arm = "z1"
+at_least = 1.0
 """
 
 
@@ -209,11 +250,19 @@ max_answer_tokens = 8
         ),
         ("[[evaluate]]", "[[evaluat]]", ["the unknown key evaluat", "did you mean evaluate?"]),
         ("[arms]", "[arm]", ["the unknown key arm", "did you mean arms?"]),
+        ('reference = "z1"', "", ["no key reference", "add it"]),
+        ('reference = "z1"', 'reference = "z2"', ["the unknown arm z2", "name one of z1"]),
+        ("at_least = 1.0", "", ["no bound, or two", "give at_least or at_most"]),
+        ("at_least = 1.0", "at_least = 1.0\nat_most = 1.0", ["no bound, or two", "give at_least or at_most"]),
+        ('metric = "accuracy"', 'metric = "thinking_ratio"', ["against = None", "give against for pairs of arms"]),
+        ("at_least = 1.0", 'at_least = 1.0\nagainst = "z1"', ["metric accuracy", "give against for pairs of arms"]),
+        ('arm = "z1"', 'arm = "z2"', ["the unknown arm z2"]),
+        ("problems = 8", 'problems = 8\narms = ["z1"]', ["a first evaluation for some arms only"]),
     ],
 )
 def test_a_fault_in_a_study_is_one_line_that_names_its_key(tmp_path: Path, old: str, new: str, said: list[str]) -> None:
     path = tmp_path / "few.toml"
-    path.write_text(FEW.replace(old, new), encoding="utf-8")
+    path.write_text(FEW.replace(old, new, 1), encoding="utf-8")
     with pytest.raises(UserError) as caught:
         studies.load(path)
     assert [part for part in said if part in str(caught.value)] == said

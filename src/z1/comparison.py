@@ -120,16 +120,16 @@ def numbers(comparison: Comparison, done: Done) -> dict[str, Any]:
             {
                 "benchmark": settings.benchmark,
                 "models": {name: {"run": curve["run"], "points": curve["points"]} for name, curve in curves.items()},
-                "against": first,
-                "compared": {name: _against(folder, folders[first]) for name, folder in others.items()},
+                "reference": first,
+                "comparisons": {name: _compare(folder, folders[first]) for name, folder in others.items()},
             }
         )
     return {"name": comparison.name, "evaluations": told}
 
 
-def _against(ours: Path, theirs: Path) -> dict[str, Any]:
+def _compare(ours: Path, theirs: Path) -> dict[str, Any]:
     try:
-        return evaluate.against(read_attempts(ours).values(), read_attempts(theirs).values())
+        return evaluate.compare(read_attempts(ours).values(), read_attempts(theirs).values())
     except Fault as fault:
         return {"why": str(fault)}
 

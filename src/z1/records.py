@@ -8,10 +8,24 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
-from typing import Any, Self
+from math import isnan
+from typing import Any, NamedTuple, Self
 
 from z1.errors import UserError
 from z1.think import Ledger
+
+
+class Interval(NamedTuple):
+    """A value with its 95 % interval, `[low, value, high]` in JSON; all three are NaN if it is unknown."""
+
+    low: float
+    value: float
+    high: float
+
+    @property
+    def known(self) -> bool:
+        """Whether there is a value."""
+        return not isnan(self.value)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,8 +1,9 @@
-"""What do several recipes and seeds, side by side, say together?
+"""Studies: several recipes and seeds side by side.
 
-A study is a TOML file: arms (a recipe each), seeds, and what every model is put through. Each arm and seed is an
-ordinary run in a folder of its own, so a study that is stopped goes on where it was; what is done is passed over. Seeds
-change the data and their order, never the base or the problems of the evaluation, so that everything is paired.
+A study is a TOML file: arms (a recipe and its seeds each), the reference arm, evaluations and acceptance criteria. Each
+arm and seed is an ordinary run in a folder of its own, so an interrupted study continues where it stopped and finished
+work is skipped. Seeds change the training data and their order, never the base or the evaluation problems, so that all
+comparisons are paired by problem.
 """
 
 from __future__ import annotations
@@ -10,45 +11,68 @@ from __future__ import annotations
 import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, Self
 
-from pydantic import Field, PrivateAttr
+from pydantic import Field, PrivateAttr, model_validator
 
 from z1 import pipeline, runs
 from z1 import recipe as recipes
-from z1.curate.select import level
-from z1.evaluate import PROBLEMS, read_attempts
-from z1.evaluate import scores as compared
-from z1.evaluate.intervals import Interval
-from z1.evaluate.leakage import leakage
+from z1.evaluate import PROBLEMS, read_attempts, scores
 from z1.evaluate.scores import ModelScores
-from z1.evaluate.second_look import second_look
 from z1.recipe import EvaluateSettings, Recipe, Settings
 from z1.records import Problem
 from z1.report import study_page
-from z1.synthetic import DatasetRequest, collect
+from z1.report.study_page import StudyPage
 
-Done = dict[tuple[str, int], list[Path]]
-"""Folders of numbers by arm and by number of the evaluation, one a seed."""
+EvaluationFolders = dict[tuple[str, int], list[Path]]
+"""Folders of evaluation results by arm and by index of the evaluation, one per seed."""
 
-REFERENCE = "z1"
-"""The arm that the others are compared with."""
-
-RATIOS = {"long": "thinking_ratio", "full": "thinking_ratio_full"}
-"""Under which name the ratio of thought ids at matched accuracy stands among the results, by arm."""
-
-PROGRAMS = 1200
-"""Of the test, whose thoughts the teacher writes for both arms, to say what ratio the data has by design."""
+PAIRED = ("accuracy_difference", "thinking_ratio", "thinking_ratio_at_matched_accuracy")
+"""Metrics that compare two arms."""
 
 
 class StudyArm(Settings):
     """`[arms.NAME]`: a recipe, and the seeds that it is trained with."""
 
     recipe: str
-    """A file beside the study, or the name of a recipe that ships with z1 (see `find`)."""
+    """A file beside the study, or the name of a recipe that ships with z1 (see `recipe.find`)."""
     seeds: tuple[int, ...] = Field(default=(1,), min_length=1)
+
+
+class StudyEvaluation(EvaluateSettings):
+    """`[[evaluate]]`: one evaluation of the study's models."""
+
+    arms: tuple[str, ...] | None = None
+    """The arms that it applies to; all if not given."""
+
+    def settings(self) -> EvaluateSettings:
+        """The settings of the evaluation itself."""
+        return self.model_copy(update={"arms": None})
+
+
+class Criterion(Settings):
+    """`[[criteria]]`: an acceptance criterion, which is a bound on one number of the study."""
+
+    name: str
+    metric: Literal[
+        "accuracy", "core_minutes", "accuracy_difference", "thinking_ratio", "thinking_ratio_at_matched_accuracy"
+    ]
+    arm: str
+    against: str | None = None
+    """The other arm, for a difference or a ratio."""
+    end: Literal["low", "value", "high"] = "value"
+    """Which end of the 95 % interval is compared with the bound."""
+    at_least: float | None = None
+    at_most: float | None = None
+
+    @model_validator(mode="after")
+    def _is_complete(self) -> Self:
+        if (self.at_least is None) == (self.at_most is None):
+            raise ValueError("no bound, or two; give at_least or at_most")
+        if (self.metric in PAIRED) == (self.against is None):
+            raise ValueError(f"metric {self.metric} and against = {self.against}; give against for pairs of arms only")
+        return self
 
 
 class Study(Settings):
@@ -57,16 +81,35 @@ class Study(Settings):
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9.-]*$")
     problem_seed: int = 1
     """Draws the problems of every evaluation, whatever the arm and its seed."""
+    reference: str
+    """The arm that every other arm is compared with."""
     arms: dict[str, StudyArm] = Field(min_length=1)
-    evaluate: tuple[EvaluateSettings, ...] = Field(min_length=1)
-    """What models are put through: the first of each arm through all of it, those of further seeds through the first
-    alone.
-    """
+    evaluate: tuple[StudyEvaluation, ...] = Field(min_length=1)
+    """The first seed of an arm is put through all evaluations, further seeds through the first evaluation only."""
+    criteria: tuple[Criterion, ...] = ()
+    page: StudyPage = StudyPage()
     _folder: Path = PrivateAttr(default=Path())
+
+    @model_validator(mode="after")
+    def _names_its_arms(self) -> Self:
+        named = [self.reference, *self.page.arms]
+        named += [arm for one in self.criteria for arm in (one.arm, one.against) if arm is not None]
+        named += [arm for one in self.evaluate for arm in one.arms or ()]
+        if unknown := sorted(set(named) - self.arms.keys()):
+            raise ValueError(f"the unknown arm {unknown[0]}; name one of {', '.join(self.arms)}")
+        if self.evaluate[0].arms is not None:
+            raise ValueError("a first evaluation for some arms only; leave arms out of it")
+        return self
 
     def recipe_of(self, arm: str) -> Recipe:
         """The recipe of an arm."""
         return recipes.load(recipes.find(self.arms[arm].recipe, self._folder))
+
+    def pairs(self) -> list[tuple[str, str]]:
+        """The pairs of arms to compare: the reference with each other arm, then those of the criteria."""
+        pairs = [(self.reference, arm) for arm in self.arms if arm != self.reference]
+        pairs += [(one.arm, one.against) for one in self.criteria if one.against is not None]
+        return list(dict.fromkeys(pairs))
 
 
 def load(path: Path) -> Study:
@@ -87,157 +130,131 @@ class Member:
 
 
 def members(study: Study, folder: Path) -> list[Member]:
-    """All runs of a study under the `folder` of all runs; a recipe's own seed is its own run.
+    """All runs of a study under the `folder` of all runs. The run of a recipe's own seed has the recipe's name.
 
-    First come the arms with the most seeds, which are what the study is about, and of them the first seeds.
+    Arms with the most seeds come first, and of each arm the first seeds.
     """
     order = [
-        (-len(arm.seeds), round_, place, name)
-        for place, (name, arm) in enumerate(study.arms.items())
-        for round_ in range(len(arm.seeds))
+        (-len(arm.seeds), index, position, name)
+        for position, (name, arm) in enumerate(study.arms.items())
+        for index in range(len(arm.seeds))
     ]
-    return [_member(study, name, round_, folder) for _, round_, _, name in sorted(order)]
+    return [_member(study, name, index, folder) for _, index, _, name in sorted(order)]
 
 
-def _member(study: Study, name: str, round_: int, folder: Path) -> Member:
-    recipe, seed = study.recipe_of(name), study.arms[name].seeds[round_]
+def _member(study: Study, name: str, index: int, folder: Path) -> Member:
+    recipe, seed = study.recipe_of(name), study.arms[name].seeds[index]
     run = recipe.name if seed == recipe.seed else f"{recipe.name}-seed{seed}"
     return Member(name, seed, recipe.model_copy(update={"seed": seed}), folder / run)
 
 
 def plan(study: Study, folder: Path) -> str:
-    """What is done and what is left, in a line, with the core-minutes to expect by those that are done."""
+    """One line: how many models are trained, and the core-minutes that the others are expected to take."""
     every = members(study, folder)
     done = [minutes for member in every if (minutes := _minutes(member.run)) is not None]
     left = len(every) - len(done)
-    said = f"{len(every)} models, {len(done)} trained"
+    counts = f"{len(every)} models, {len(done)} trained"
     if left and done:
-        return f"{said}; the other {left} take about {left * sum(done) / len(done):.0f} core-minutes to train"
-    return f"{said}; how long one takes is said when the first is trained" if left else said
+        return f"{counts}; the other {left} take about {left * sum(done) / len(done):.0f} core-minutes to train"
+    return f"{counts}; the first one that is trained gives an estimate for the others" if left else counts
 
 
 def _minutes(run: Path) -> float | None:
-    found = [runs.read_json(path)["core_minutes"] for path in run.glob("train-*/model/z1.json")]
-    return float(found[0]) if found else None
+    manifests = [runs.read_json(path)["core_minutes"] for path in run.glob("train-*/model/z1.json")]
+    return float(manifests[0]) if manifests else None
 
 
-def carry_out(study: Study, folder: Path, watch: pipeline.Watcher) -> Iterator[Done]:
-    """Train and evaluate every member, then put the first of each arm through the rest; gives what is done so far after
-    each.
+def carry_out(study: Study, folder: Path, watch: pipeline.Watcher) -> Iterator[EvaluationFolders]:
+    """Train every member and put it through the first evaluation, then the first seed of each arm through the others.
+
+    Yields the folders that are done after each evaluation.
     """
-    done: Done = {}
+    done: EvaluationFolders = {}
     every = members(study, folder)
-    for rest in (False, True):
+    for first in (True, False):
         for member in every:
-            for number, settings in _wanted(study, member)[1:] if rest else _wanted(study, member)[:1]:
-                model = pipeline.train(member.recipe, member.run, watch)
-                asked = member.recipe.model_copy(update={"seed": study.problem_seed, "evaluate": settings})
-                done.setdefault((member.arm, number), []).append(pipeline.evaluate(asked, member.run, watch, model))
-                yield done
+            for index, settings in _evaluations(study, member):
+                if (index == 0) == first:
+                    model = pipeline.train(member.recipe, member.run, watch)
+                    recipe = member.recipe.model_copy(update={"seed": study.problem_seed, "evaluate": settings})
+                    done.setdefault((member.arm, index), []).append(pipeline.evaluate(recipe, member.run, watch, model))
+                    yield done
 
 
-def _wanted(study: Study, member: Member) -> list[tuple[int, EvaluateSettings]]:
-    """The first seed of an arm is put through everything, the others through the study's first evaluation; a way to
-    close a thought is tried on models that were not taught another one.
-    """
-    first = member.seed == study.arms[member.arm].seeds[0]
-    plain = member.recipe.profile == "z1-tiny"
-    every = [(n, one) for n, one in enumerate(study.evaluate) if one.profile is None or plain]
-    return every if first else every[:1]
+def _evaluations(study: Study, member: Member) -> list[tuple[int, EvaluateSettings]]:
+    """The evaluations of a member, with their indices."""
+    first_seed = member.seed == study.arms[member.arm].seeds[0]
+    return [
+        (index, one.settings())
+        for index, one in enumerate(study.evaluate)
+        if (one.arms is None or member.arm in one.arms) and (first_seed or index == 0)
+    ]
 
 
-def found(study: Study, folder: Path) -> tuple[Done, list[str]]:
-    """What is done already, and in words what is not; nothing is begun."""
-    done: Done = {}
+def finished(study: Study, folder: Path) -> tuple[EvaluationFolders, list[str]]:
+    """The evaluations that are done, and the names of those that are not. Starts nothing."""
+    done: EvaluationFolders = {}
     left = []
     for member in members(study, folder):
-        for number, settings in _wanted(study, member):
-            asked = {"seed": study.problem_seed, **settings.model_dump(mode="json", exclude_none=True)}
-            ends = [path for path in sorted(member.run.glob("evaluate-*/stage.json")) if _asked(path) == asked]
-            if ends:
-                done.setdefault((member.arm, number), []).append(ends[-1].parent)
+        for index, settings in _evaluations(study, member):
+            key = {"seed": study.problem_seed, **settings.model_dump(mode="json", exclude_none=True)}
+            stages = [
+                p for p in sorted(member.run.glob("evaluate-*/stage.json")) if runs.read_json(p)["settings"] == key
+            ]
+            if stages:
+                done.setdefault((member.arm, index), []).append(stages[-1].parent)
             else:
-                how = f" ({settings.profile})" if settings.profile else ""
-                left.append(f"{member.arm}, seed {member.seed}: {settings.benchmark}{how}")
+                profile = f" ({settings.profile})" if settings.profile else ""
+                left.append(f"{member.arm}, seed {member.seed}: {settings.benchmark}{profile}")
     return done, left
 
 
-def _asked(stage: Path) -> Any:
-    return runs.read_json(stage)["settings"]
-
-
-def numbers(study: Study, folder: Path, done: Done) -> dict[str, Any]:
-    """What the arms say together; `done` are the folders of numbers by (arm, evaluation), one a seed."""
+def numbers(study: Study, folder: Path, done: EvaluationFolders) -> dict[str, Any]:
+    """The numbers of the study, ready for JSON; `done` are the folders of finished evaluations."""
     every = {member.arm: member for member in reversed(members(study, folder))}
-    paths = {arm: found for (arm, number), found in done.items() if number == 0}
-    asked = [one for found in paths.values() for one in runs.read_lines(found[0] / PROBLEMS, Problem.from_json)]
-    answers, steps = {one.id: one.answer for one in asked}, {one.id: one.steps for one in asked}
-    scores: dict[str, ModelScores] = {}
-    looks: dict[str, dict[str, Interval | int]] = {}
-    for arm in sorted(paths, key=lambda name: name != REFERENCE):  # first the one that the others are compared with
-        seeds = [read_attempts(path).values() for path in paths[arm]]
-        scores[arm] = compared.scores([draw for seed in seeds for draw in compared.draws(seed)])
-        if REFERENCE in scores:
-            looks[arm] = second_look(chain.from_iterable(seeds), answers, scores[REFERENCE].free()[0])
-    scored = {arm: scores[arm] for arm in paths}
-    result: dict[str, Any] = {f"accuracy_{arm}": one.accuracy() for arm, one in scored.items()}
-    if REFERENCE in scored:
-        against = {
-            arm: {
-                **_against(scored[REFERENCE], other),
-                **_by_design(every[REFERENCE], every[arm], study),
-            }
-            for arm, other in scored.items()
-            if arm != REFERENCE and any(other.free()[1].values())
-        }
-        result |= {name: against[arm]["thinking_ratio_on_curves"] for arm, name in RATIOS.items() if arm in against}
-        result[f"{REFERENCE}_against"] = against
-        result["second_look"] = {arm: looks[arm] for arm in paths if looks[arm]["checked"]}
-    result["core_minutes"] = {arm: _all_minutes(every[arm].run) for arm in scored}
-    result["seeds"] = {arm: [_free(path)["accuracy"] for path in found] for arm, found in paths.items()}
-    result["by_difficulty"] = {arm: compared.by_steps(one, steps) for arm, one in scored.items()}
-    result["curves"] = {arm: compared.points(one) for arm, one in scored.items()}
-    result["evaluations"] = [_told(study, key, found) for key, found in done.items()]
-    return result
+    paths = {arm: folders for (arm, index), folders in done.items() if index == 0}
+    problems = (one for folders in paths.values() for one in runs.read_lines(folders[0] / PROBLEMS, Problem.from_json))
+    steps = {one.id: one.steps for one in problems}
+    scored = {arm: arm_scores(folders) for arm, folders in paths.items()}
+    result: dict[str, Any] = {
+        "reference": study.reference,
+        "accuracy": {arm: one.accuracy() for arm, one in scored.items()},
+        "comparisons": [
+            {"arm": arm, "against": other, **_comparison(scored[arm], scored[other])}
+            for arm, other in study.pairs()
+            if arm in scored and other in scored and any(scored[other].free()[1].values())
+        ],
+        "core_minutes": {arm: _total_minutes(every[arm].run) for arm in scored},
+        "seeds": {arm: [_free(path)["accuracy"] for path in folders] for arm, folders in paths.items()},
+        "by_difficulty": {arm: scores.by_steps(one, steps) for arm, one in scored.items()},
+        "curves": {arm: scores.points(one) for arm, one in scored.items()},
+        "evaluations": [_evaluation(study, key, folders) for key, folders in done.items()],
+    }
+    return {**result, "criteria": criteria(study, result)}
 
 
-def write(study: Study, folder: Path, numbers: dict[str, Any], place: Path) -> Path:
-    """The study in `place`: its numbers beside those of others in results.json, its page, its pictures, and what each
-    of its runs (under `folder`) says about itself. Returns the file of numbers.
-    """
-    path = place / "results.json"
-    others = runs.read_json(path) if path.exists() else {}
-    runs.write_json(path, {**others, study.name: numbers})
-    runs.write_text(place / "results.md", study_page.page(study.name, numbers))
-    copied = {picture: place / picture.name for picture in (folder / study.name / "report").glob("*.png")}
-    for run in {member.run for member in members(study, folder)}:
-        said = (*run.glob("*-*/stage.json"), *run.glob("train-*/model/z1.json"))
-        copied |= {path: place / "runs" / path.relative_to(folder) for path in said}
-    for source, target in copied.items():
-        with runs.atomic_file(target) as temporary:
-            shutil.copyfile(source, temporary)
-    return path
+def arm_scores(folders: Sequence[Path]) -> ModelScores:
+    """The scores of an arm from the evaluation folders of its seeds."""
+    return scores.scores([draw for path in folders for draw in scores.draws(read_attempts(path).values())])
 
 
-def _told(study: Study, key: tuple[str, int], paths: Sequence[Path]) -> dict[str, Any]:
-    arm, number = key
-    settings = study.evaluate[number]
+def _comparison(ours: ModelScores, theirs: ModelScores) -> dict[str, Any]:
     return {
-        "arm": arm,
-        "benchmark": settings.benchmark,
-        "profile": settings.profile,
-        "runs": [f"{path.parent.name} {path.name}" for path in paths],
-        "free": _free(paths[0]),
-        "after_a_forced_close": leakage(a for path in paths for a in read_attempts(path).values()),
+        "accuracy_difference": scores.difference(ours, theirs),
+        "thinking_ratio": scores.ratio(ours.free()[1], theirs.free()[1]),
+        "thinking_ratio_at_matched_accuracy": scores.at_matched_accuracy(ours, theirs),
+        "thinking_ratio_within_1_point": scores.at_matched_accuracy(ours, theirs, 0.01),
     }
 
 
-def _against(ours: ModelScores, theirs: ModelScores) -> dict[str, Any]:
+def _evaluation(study: Study, key: tuple[str, int], folders: Sequence[Path]) -> dict[str, Any]:
+    arm, index = key
     return {
-        "difference": compared.difference(ours, theirs),
-        "thinking_ratio": compared.ratio(ours.free()[1], theirs.free()[1]),
-        "thinking_ratio_on_curves": compared.at_matched_accuracy(ours, theirs),
-        "thinking_ratio_on_curves_within_1_point": compared.at_matched_accuracy(ours, theirs, 0.01),
+        "arm": arm,
+        "benchmark": study.evaluate[index].benchmark,
+        "profile": study.evaluate[index].profile,
+        "runs": [f"{path.parent.name} {path.name}" for path in folders],
+        "free": _free(folders[0]),
     }
 
 
@@ -246,39 +263,50 @@ def _free(folder: Path) -> dict[str, Any]:
     return point
 
 
-def _by_design(ours: Member, theirs: Member, study: Study) -> dict[str, Interval]:
-    """`by_design`, but for a base, whose teacher writes at every level."""
-    if recipes.required_table(theirs.recipe.curate, "curate").arm == "base":
-        return {}
-    return {"thinking_ratio_by_design": by_design(ours, theirs, study)}
-
-
-def by_design(ours: Member, theirs: Member, study: Study) -> Interval:
-    """The ratio of thought ids that the teacher itself writes for the two arms, on programs of the test."""
-    from z1.model_files import load_model
-
-    tokenizer = load_model(str(next(ours.run.glob("train-*/model"))), None).tokenizer
-    asked = list(
-        collect(
-            DatasetRequest(
-                PROGRAMS, "test", *recipes.required_table(ours.recipe.curate, "curate").steps, study.problem_seed
-            )
-        )
-    )
-
-    def lengths(recipe: Recipe) -> dict[str, float]:
-        curate = recipes.required_table(recipe.curate, "curate")
-        chosen = ((i, level(curate, i.problem.steps or 0, i.operations)) for i in asked)
-        texts = {i.problem.id: i.thoughts[name] for i, name in chosen}
-        return {p: float(len(tokenizer.encode(text, add_special_tokens=False))) for p, text in texts.items()}
-
-    return compared.ratio(lengths(ours.recipe), lengths(theirs.recipe))
-
-
-def _all_minutes(run: Path) -> float:
-    """Core-minutes of a model's steps, those of all that it began with included."""
-    left: Any = runs.read_json(next(iter(run.glob("train-*/model/z1.json"))))
+def _total_minutes(run: Path) -> float:
+    """Core-minutes of a model's training steps, including those of all its bases."""
+    manifest: Any = runs.read_json(next(iter(run.glob("train-*/model/z1.json"))))
     total = 0.0
-    while left:
-        total, left = total + float(left.get("core_minutes", 0.0)), left.get("base")
+    while manifest:
+        total, manifest = total + float(manifest.get("core_minutes", 0.0)), manifest.get("base")
     return total
+
+
+def criteria(study: Study, numbers: dict[str, Any]) -> list[dict[str, Any]]:
+    """Each criterion with the number that was `found` and whether it `is_met`; those without a number are left out."""
+    results = []
+    for one in study.criteria:
+        value = _measured(one, numbers)
+        if value is None:
+            continue
+        found = value[("low", "value", "high").index(one.end)] if isinstance(value, list | tuple) else value
+        is_met = found >= one.at_least if one.at_least is not None else found <= (one.at_most or 0.0)
+        results.append({**one.model_dump(mode="json", exclude_none=True), "found": found, "is_met": is_met})
+    return results
+
+
+def _measured(one: Criterion, numbers: dict[str, Any]) -> Any:
+    if one.metric not in PAIRED:
+        return numbers[one.metric].get(one.arm)
+    pair = (one.arm, one.against)
+    return next((row[one.metric] for row in numbers["comparisons"] if (row["arm"], row["against"]) == pair), None)
+
+
+def write(study: Study, folder: Path, numbers: dict[str, Any], output_dir: Path, sections: Sequence[str] = ()) -> Path:
+    """Write the study into `output_dir`: its numbers beside those of other studies in results.json, its page, its
+    pictures, and the manifests of its runs (under `folder`). `sections` are added to the page.
+
+    Returns the file of numbers.
+    """
+    path = output_dir / "results.json"
+    others = runs.read_json(path) if path.exists() else {}
+    runs.write_json(path, {**others, study.name: numbers})
+    runs.write_text(output_dir / "results.md", study_page.page(study.name, numbers, study.page, sections))
+    copied = {picture: output_dir / picture.name for picture in (folder / study.name / "report").glob("*.png")}
+    for run in {member.run for member in members(study, folder)}:
+        manifests = (*run.glob("*-*/stage.json"), *run.glob("train-*/model/z1.json"))
+        copied |= {path: output_dir / "runs" / path.relative_to(folder) for path in manifests}
+    for source, target in copied.items():
+        with runs.atomic_file(target) as temporary:
+            shutil.copyfile(source, temporary)
+    return path

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.evaluate.test_against import OURS, THEIRS
+from tests.evaluate.test_run_comparison import OURS, THEIRS
 from z1.cli import evaluate
 from z1.errors import UserError
 from z1.records import Attempt

@@ -60,8 +60,8 @@ def test_traffic_is_replayed_once(
     first = capsys.readouterr().out
     assert "2 requests against free thinking" in first and "per 1,000" in first
     (folder,) = (tmp_path / "replay").iterdir()
-    rows = read_json(folder / "savings.json")["windows"]
-    assert [(row["window"], row["requests"], row["missing"]) for row in rows] == [(0, 2, 0), (8, 2, 0)]
+    rows = read_json(folder / "savings.json")["thinking_budgets"]
+    assert [(row["thinking_budget"], row["requests"], row["missing"]) for row in rows] == [(0, 2, 0), (8, 2, 0)]
 
     def never(*_: object) -> None:
         raise AssertionError("what was replayed is not replayed again")

@@ -21,8 +21,8 @@ NUMBERS = {
     "benchmark": "programs",
     "problems": 200,
     "points": [
-        {"window": 16, "accuracy": [0.4, 0.5, 0.6], "thought": [9, 10, 11], "paid": [18, 20, 22], **POINT},
-        {"window": None, "accuracy": [0.8, 0.9, 0.95], "thought": [39, 40, 41], "paid": [48, 50, 52], **POINT},
+        {"thinking_budget": 16, "accuracy": [0.4, 0.5, 0.6], "thought": [9, 10, 11], "paid": [18, 20, 22], **POINT},
+        {"thinking_budget": None, "accuracy": [0.8, 0.9, 0.95], "thought": [39, 40, 41], "paid": [48, 50, 52], **POINT},
     ],
 }
 
@@ -58,7 +58,7 @@ def test_fetch_of_a_comparison_brings_all_data_and_weights(tmp_path: Path, capsy
     (tmp_path / "m" / "model.safetensors").write_bytes(b"weights")
     path = tmp_path / "two.toml"
     evaluation = f'[[evaluate]]\nbenchmark = "humaneval"\ndata = "{tmp_path / "data"}"\n'
-    rest = "problems = 1\nwindows = []\nanswer = 8\n"
+    rest = "problems = 1\nthinking_budgets = []\nmax_answer_tokens = 8\n"
     path.write_text(f'name = "two"\n[models]\nm = {{ path = "{tmp_path / "m"}" }}\n' + (evaluation + rest) * 2)
     progress.fetch(path, None)
     lines = capsys.readouterr().out.splitlines()

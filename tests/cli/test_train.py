@@ -25,8 +25,8 @@ micro_tokens = 256
 rate = 1e-3
 [evaluate]
 problems = 1
-windows = [0]
-answer = 8
+thinking_budgets = [0]
+max_answer_tokens = 8
 system = "{system}"
 [report]
 title = "tuned"

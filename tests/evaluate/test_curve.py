@@ -31,7 +31,7 @@ ATTEMPTS = [
 
 
 def test_windows_ascend_and_free_thinking_is_last() -> None:
-    assert [p["window"] for p in curve(PROBLEMS, ATTEMPTS, NAMES)["points"]] == [8, None]
+    assert [p["thinking_budget"] for p in curve(PROBLEMS, ATTEMPTS, NAMES)["points"]] == [8, None]
 
 
 def test_missing_attempts_are_counted_and_left_out_of_everything_else() -> None:
@@ -49,7 +49,7 @@ def test_shares_are_of_what_was_measured() -> None:
 
 
 def test_by_steps_tells_difficulties_apart_under_every_window() -> None:
-    rows = {(r["window"], r["steps"]): r for r in curve(PROBLEMS, ATTEMPTS, NAMES)["by_steps"]}
+    rows = {(r["thinking_budget"], r["steps"]): r for r in curve(PROBLEMS, ATTEMPTS, NAMES)["by_steps"]}
     assert set(rows) == {(8, 1), (8, 2), (None, 1), (None, 2)}
     assert rows[8, 1]["accuracy"][1] == 0.5
     assert rows[8, 2]["n"] == 1
@@ -59,9 +59,9 @@ def test_by_steps_tells_difficulties_apart_under_every_window() -> None:
 def test_the_window_off_is_the_free_reply_cut_where_it_stands() -> None:
     free = [attempt(i, None, "right" if i else "wrong", 20 + i) for i in range(4)]  # 30 to 33 ids in all
     points = curve(PROBLEMS, [attempt(0, window, "right") for window in (30, 31, 40)] + free, NAMES)["points"]
-    assert [point["off"][1] for point in points[:-1]] == [0, 0.25, 0.75]
-    assert "off" not in points[-1]
-    assert "off" not in curve(PROBLEMS, ATTEMPTS[:3], NAMES)["points"][0]
+    assert [point["truncated_accuracy"][1] for point in points[:-1]] == [0, 0.25, 0.75]
+    assert "truncated_accuracy" not in points[-1]
+    assert "truncated_accuracy" not in curve(PROBLEMS, ATTEMPTS[:3], NAMES)["points"][0]
 
 
 def test_s1s_metrics_are_those_of_the_points() -> None:

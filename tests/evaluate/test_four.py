@@ -77,7 +77,7 @@ def test_written_answers_of_known_score(name: str, tmp_path: Path, monkeypatch: 
     script = Script(thoughts, said, "so:\n")
     numbers = run(ScriptedEngine(script, max_model_len=20_000, profile="told"), name, tmp_path, (0, 40))
     share = 1 / len(asked)
-    assert [point["window"] for point in numbers["points"]] == [0, 40, None]
+    assert [point["thinking_budget"] for point in numbers["points"]] == [0, 40, None]
     for point in numbers["points"]:
         assert point["missing"] == 0
         assert point["n"] == len(asked)

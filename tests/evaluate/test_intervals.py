@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from z1.evaluate import intervals
+from z1.records import Interval
 
 
 @pytest.mark.parametrize(
@@ -30,7 +31,7 @@ def test_a_share_lies_in_its_interval_inside_zero_and_one(case: tuple[int, int])
 
 
 def test_a_share_of_nothing_is_not_zero() -> None:
-    with pytest.raises(ValueError, match="nothing"):
+    with pytest.raises(ValueError, match="at least one value"):
         intervals.share(0, 0)
 
 
@@ -44,7 +45,7 @@ def test_a_mean_interval_covers_the_truth_in_about_95_of_100() -> None:
 
 
 def test_a_single_value_has_no_spread() -> None:
-    assert intervals.mean([4.0]) == [4.0, 4.0, 4.0]
+    assert intervals.mean([4.0]) == Interval(4.0, 4.0, 4.0)
 
 
 @given(st.lists(st.booleans(), min_size=1))
@@ -73,7 +74,7 @@ def test_a_clustered_share_that_is_whole_still_has_an_interval() -> None:
     low, value, high = intervals.clustered_share([[True] * 8 for _ in range(10)])
     assert (value, high) == (1, 1)
     assert low == pytest.approx(0.7225, abs=1e-4)
-    with pytest.raises(ValueError, match="nothing"):
+    with pytest.raises(ValueError, match="at least one value"):
         intervals.clustered_share([[], []])
 
 

@@ -7,6 +7,7 @@ import random
 import pytest
 
 from z1.evaluate.matched import common_accuracy, curve_of, ratio, ratio_with_interval, tokens_at
+from z1.records import Interval
 
 TABLE_6 = {
     "LiveCodeBench": (
@@ -80,7 +81,7 @@ def test_the_interval_holds_the_value() -> None:
 
 def test_a_run_against_itself_needs_as_many_whichever_problems_are_drawn() -> None:
     ours = made(1, 0.5)
-    assert ratio_with_interval(ours, ours, draws=50) == ([1, 1, 1], 1.0)
+    assert ratio_with_interval(ours, ours, draws=50) == (Interval(1, 1, 1), 1.0)
 
 
 def test_runs_without_a_problem_in_common_are_an_error() -> None:

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from z1.evaluate.paired import bootstrap, difference, pass_at_k, problems_needed
+from z1.records import Interval
 
 RUNS = st.dictionaries(st.text("abc", min_size=1, max_size=3), st.tuples(st.booleans(), st.booleans()), min_size=1)
 
@@ -18,7 +19,7 @@ RUNS = st.dictionaries(st.text("abc", min_size=1, max_size=3), st.tuples(st.bool
 def test_a_run_against_itself_is_no_difference(runs: dict[str, tuple[bool, bool]]) -> None:
     one = {name: both[0] for name, both in runs.items()}
     found = difference(one, one, draws=20)
-    assert found.interval == [0, 0, 0]
+    assert found.interval == Interval(0, 0, 0)
     assert (found.only_ours, found.only_theirs, found.p_value) == (0, 0, 1.0)
 
 

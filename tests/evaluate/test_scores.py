@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from z1.errors import Fault
 from z1.evaluate import scores as arms
 from z1.evaluate.scores import ModelScores
-from z1.records import Attempt
+from z1.records import Attempt, Interval
 from z1.think import Ledger
 
 LAW = settings(max_examples=30, deadline=None, derandomize=True)
@@ -56,8 +56,8 @@ def test_draws_of_a_run_are_taken_as_seeds_are() -> None:
 def test_a_curve_has_all_windows_in_order_and_all_ids_paid_for() -> None:
     paid = replace(attempt("a", None, True, 10), ledger={**LEDGER, "thought": 10, "hint": 3, "answer": 4})
     found = arms.points(arms.scores([[paid, attempt("a", 8, False, 8), attempt("a", 2, False, 2)]]))
-    assert [one["window"] for one in found] == [2, 8, None]
-    assert found[-1] == {"window": None, "accuracy": [1.0] * 3, "thought": [10.0] * 3, "paid": [17.0] * 3}
+    assert [one["thinking_budget"] for one in found] == [2, 8, None]
+    assert found[-1] == {"thinking_budget": None, "accuracy": (1.0,) * 3, "thought": (10.0,) * 3, "paid": (17.0,) * 3}
 
 
 def test_without_a_window_a_reply_is_right_that_ended_within_as_many_ids() -> None:
@@ -65,7 +65,10 @@ def test_without_a_window_a_reply_is_right_that_ended_within_as_many_ids() -> No
         [*(attempt("a", window, False, 1) for window in (9, 10)), attempt("a", None, right, thought)]
         for right, thought in ((True, 10), (True, 30))
     ]
-    assert [one["off"][1] for one in arms.points(arms.scores(seeds)) if "off" in one] == [0.0, 0.5]
+    assert [one["truncated_accuracy"][1] for one in arms.points(arms.scores(seeds)) if "truncated_accuracy" in one] == [
+        0.0,
+        0.5,
+    ]
 
 
 def test_difficulty_is_counted_by_steps_with_honest_ends() -> None:
@@ -91,7 +94,7 @@ def test_a_problem_that_is_missing_somewhere_is_left_out_everywhere() -> None:
 
 def test_a_model_does_not_differ_from_itself() -> None:
     one = scores(0.8, 40)
-    assert arms.difference(one, one) == [0.0, 0.0, 0.0]
+    assert arms.difference(one, one) == Interval(0.0, 0.0, 0.0)
     assert arms.ratio(one.free()[1], one.free()[1]) == pytest.approx([1.0, 1.0, 1.0])
     assert arms.at_matched_accuracy(one, one)[1] == pytest.approx(1.0)
 

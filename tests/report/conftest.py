@@ -34,7 +34,7 @@ def attempt(number: int, window: int | None, verdict: str = "right", shift: str 
 def curve(model: str, steps: tuple[int, ...]) -> dict[str, Any]:
     points = [
         {
-            "window": window,
+            "thinking_budget": window,
             "n": 1187 + at,
             "missing": 13 - at,
             "accuracy": [0.2011 + at / 5, 0.3012 + at / 5, 0.4013 + at / 5],
@@ -44,12 +44,18 @@ def curve(model: str, steps: tuple[int, ...]) -> dict[str, Any]:
             "shifted": 0.631 - at / 10,
             "cut": 0.012 + at / 100,
             "unparsed": 0.023 + at / 100,
-            **({"off": [0.011, 0.022 + at / 10, 0.333]} if window else {}),
+            **({"truncated_accuracy": [0.011, 0.022 + at / 10, 0.333]} if window else {}),
         }
         for at, window in enumerate(WINDOWS)
     ]
     cells = [
-        {"window": window, "steps": step, "n": 9, "accuracy": [0.1, 0.5, 0.9], "thought": [step, 2 * step, 3 * step]}
+        {
+            "thinking_budget": window,
+            "steps": step,
+            "n": 9,
+            "accuracy": [0.1, 0.5, 0.9],
+            "thought": [step, 2 * step, 3 * step],
+        }
         for window in WINDOWS
         for step in steps
     ]

@@ -3,8 +3,9 @@
 from dataclasses import replace
 from pathlib import Path
 
+from z1.records import Interval
 from z1.report import formatting
-from z1.report.load import Evaluation, Interval, read
+from z1.report.load import Evaluation, read
 
 NAN = float("nan")
 

@@ -6,8 +6,9 @@ from pathlib import Path
 import matplotlib
 import pytest
 
+from z1.records import Interval
 from z1.report import plots
-from z1.report.load import Evaluation, Interval, read
+from z1.report.load import Evaluation, read
 
 UNKNOWN = Interval(float("nan"), float("nan"), float("nan"))
 

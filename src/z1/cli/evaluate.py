@@ -1,6 +1,6 @@
 """How does a person compare models, and two runs?
 
-Draws tables from what `comparison.py` and `evaluate.against` computed; computes nothing itself.
+Draws tables from what `comparison.py` and `evaluate.compare` computed; computes nothing itself.
 """
 
 from __future__ import annotations
@@ -33,8 +33,8 @@ def compare_models(path: Path, folder: Path) -> None:
     for found in done.values():
         console.print(table(found))
     for told in runs.read_json(written)["evaluations"]:
-        for name, compared in told["compared"].items():
-            _print(console, f"{name} less {told['against']} on {told['benchmark']}", compared)
+        for name, compared in told["comparisons"].items():
+            _print(console, f"{name} less {told['reference']} on {told['benchmark']}", compared)
     console.print(f"numbers: {written}\nreports: {written.parent / 'report'}", markup=False)
 
 
@@ -44,7 +44,7 @@ def against(ours: Path, theirs: Path) -> None:
     asked = [runs.read_json(folder / "curve.json")["benchmark"] for folder in folders]
     if asked[0] != asked[1]:
         raise UserError("two runs to compare", f"{asked[0]} and {asked[1]}", "give two runs of the same benchmark")
-    found = evaluate.against(*(evaluate.read_attempts(folder).values() for folder in folders))
+    found = evaluate.compare(*(evaluate.read_attempts(folder).values() for folder in folders))
     console = Console(soft_wrap=True, highlight=False)
     _print(console, f"{folders[0]} less {folders[1]}, {found['problems']} problems of {asked[0]}", found)
 
@@ -65,18 +65,18 @@ def _print(console: Console, title: str, found: dict[str, Any]) -> None:
     shown = Table(title=title, caption="95 % intervals, paired by problem", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
     for heading in ("window", "ours %", "theirs %", "difference", "p", "problems needed", "thought, ratio"):
         shown.add_column(heading, justify="right", no_wrap=True)
-    for row in found["windows"]:
+    for row in found["thinking_budgets"]:
         shown.add_row(
-            "free" if row["window"] is None else str(row["window"]),
+            "free" if row["thinking_budget"] is None else str(row["thinking_budget"]),
             f"{100 * row['ours']:.1f}",
             f"{100 * row['theirs']:.1f}",
             _interval([100 * part for part in row["difference"]], "+.1f"),
             f"{row['p_value']:.3f}",
             "-" if row["problems_needed"] is None else f"{row['problems_needed']:,}",
-            _interval(row["thought_ratio"], ".3f"),
+            _interval(row["thinking_ratio"], ".3f"),
         )
     console.print(shown)
-    matched = found["matched"]
+    matched = found["at_matched_accuracy"]
     ratio = _interval(matched["ratio"], ".3f") if matched["ratio"] else matched["why"]
     console.print(f"thought at {100 * matched['accuracy']:.1f} %, ratio: {ratio}", markup=False)
 

@@ -20,9 +20,9 @@ from z1.cli.progress import Bars
 from z1.errors import UserError
 from z1.evaluate.calibrate import Calibration, calibrate
 from z1.evaluate.exit_savings import early_exit, grid
-from z1.evaluate.intervals import Interval
 from z1.evaluate.replay import ReplaySavings, requests, savings, traffic
 from z1.models import shipped
+from z1.records import Interval
 
 STABLE = (2, 3, 4, 6)
 """Equal answers after which an early exit is tried."""
@@ -74,8 +74,8 @@ def replay(path: Path, asked: ReplayOptions, folder: Path) -> None:
     problems, bench, model = requests(path), traffic(path), asked.model or str(shipped())
     files = weights_of(Path(model))
     settings = {
-        "windows": asked.thinking_budgets,
-        "answer": asked.max_answer_tokens,
+        "thinking_budgets": asked.thinking_budgets,
+        "max_answer_tokens": asked.max_answer_tokens,
         **({} if files else {"model": model}),
     }
     stage = runs.stage(folder / "replay", "replay", settings, {"requests": path, **files})
@@ -103,7 +103,9 @@ def replay(path: Path, asked: ReplayOptions, folder: Path) -> None:
             stage.finish({"requests": len(problems)})
         watch.end(f"attempts in {stage.folder}")
     written = stage.folder / SAVINGS
-    runs.write_json(written, {"requests": str(path), "model": model, "windows": [row.as_json() for row in rows]})
+    runs.write_json(
+        written, {"requests": str(path), "model": model, "thinking_budgets": [row.as_json() for row in rows]}
+    )
     console = Console(soft_wrap=True, highlight=False)
     console.print(_savings(rows, asked.price_per_mtok))
     console.print(f"numbers: {written}", markup=False)

@@ -79,7 +79,7 @@ def study(path: Path, folder: Path, *, done: bool = False, into: Path | None = N
         with Bars() as watch:
             for _ in studies.carry_out(chosen, folder, watch):
                 console.print(studies.plan(chosen, folder), markup=False)
-    found, left = studies.found(chosen, folder)
+    found, left = studies.finished(chosen, folder)
     command = f"z1 study {path}"
     numbers = {"command": command, **studies.numbers(chosen, folder, found), "not_run": left}
     heads = [paths[0] for (_, number), paths in found.items() if number == 0][:DRAWN]
@@ -150,7 +150,7 @@ def table(folder: Path) -> Table:
         low, value, high = point["accuracy"]
         accuracy = f"{100 * value:.1f} [{100 * low:.1f}, {100 * high:.1f}]"
         shares = (f"{point[key]:.0%}" for key in ("shifted", "cut", "unparsed"))
-        window = "free" if point["window"] is None else str(point["window"])
+        window = "free" if point["thinking_budget"] is None else str(point["thinking_budget"])
         passes = [f"{100 * point['pass_at'][drawn]:.1f}"] if drawn and "pass_at" in point else []
         ids = (_interval(point["thought"]), _interval(point["paid"]))
         shown.add_row(window, accuracy, *ids, *shares, str(point["missing"]), *passes)

@@ -18,11 +18,11 @@
 Verbs know the engine protocol only; the door picks the engine.
 """
 
-from z1.evaluate.against import against
 from z1.evaluate.cost import CostEstimate, foresee
 from z1.evaluate.curve import curve
 from z1.evaluate.matched import ratio, ratio_with_interval
 from z1.evaluate.paired import Difference, difference, pass_at_k, problems_needed
+from z1.evaluate.run_comparison import compare
 from z1.evaluate.runner import ATTEMPTS, PROBLEMS, evaluate, read_attempts
 from z1.evaluate.sweep import Sweep
 
@@ -32,7 +32,7 @@ __all__ = [
     "CostEstimate",
     "Difference",
     "Sweep",
-    "against",
+    "compare",
     "curve",
     "difference",
     "evaluate",

@@ -16,10 +16,10 @@ from statistics import fmean
 from typing import Any
 
 from z1.errors import UserError
-from z1.evaluate.intervals import Interval, mean
+from z1.evaluate.intervals import mean
 from z1.evaluate.paired import bootstrap
 from z1.evaluate.scores import ModelScores, scores
-from z1.records import Attempt
+from z1.records import Attempt, Interval
 
 GAINS = {"minimal": 0.25, "low": 0.5, "medium": 0.75, "high": 0.9, "xhigh": 0.99}
 """Share of thinking's gain that an effort buys; `none` answers at once and `max` is free."""

@@ -16,7 +16,7 @@ from z1.errors import Fault
 from z1.evaluate import intervals
 from z1.evaluate.paired import pass_at_k
 from z1.grading import Verdict
-from z1.records import Attempt, Problem
+from z1.records import Attempt, Interval, Problem
 from z1.think import End, Shift
 
 Numbers = dict[str, Any]
@@ -53,7 +53,7 @@ def _point(window: int | None, attempts: Sequence[Attempt], free: Sequence[Attem
         return None
     n = len(known)
     return {
-        "window": window,
+        "thinking_budget": window,
         "n": n,
         "missing": len(attempts) - n,
         "accuracy": _accuracy(known),
@@ -73,7 +73,9 @@ def _off(window: int | None, free: Sequence[Attempt]) -> Numbers:
     known = [a for a in free if a.verdict != Verdict.MISSING]
     if window is None or not known:
         return {}
-    return {"off": intervals.clustered_share(_by_problem(known, lambda a: _right(a) and _paid(a) <= window))}
+    return {
+        "truncated_accuracy": intervals.clustered_share(_by_problem(known, lambda a: _right(a) and _paid(a) <= window))
+    }
 
 
 def _passes(attempts: Sequence[Attempt]) -> Numbers:
@@ -102,7 +104,7 @@ def _by_steps(window: int | None, attempts: Sequence[Attempt], problems: dict[st
             groups.setdefault(steps, []).append(attempt)
     return [
         {
-            "window": window,
+            "thinking_budget": window,
             "steps": steps,
             "n": len(group),
             "accuracy": _accuracy(group),
@@ -114,7 +116,7 @@ def _by_steps(window: int | None, attempts: Sequence[Attempt], problems: dict[st
 
 def _s1(points: Sequence[Numbers]) -> Numbers:
     curve_points = [(p["thought"][1], p["accuracy"][1]) for p in points]
-    capped = [(p["thought"][1], p["window"]) for p in points if p["window"] is not None]
+    capped = [(p["thought"][1], p["thinking_budget"]) for p in points if p["thinking_budget"] is not None]
     return {
         "control": intervals.control(capped) if capped else None,
         "scaling": intervals.scaling(curve_points),
@@ -122,7 +124,7 @@ def _s1(points: Sequence[Numbers]) -> Numbers:
     }
 
 
-def _accuracy(attempts: Sequence[Attempt]) -> intervals.Interval:
+def _accuracy(attempts: Sequence[Attempt]) -> Interval:
     return intervals.clustered_share(_by_problem(attempts, _right))
 
 

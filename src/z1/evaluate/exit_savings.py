@@ -14,11 +14,10 @@ from typing import Any
 
 from z1.errors import UserError
 from z1.evaluate import intervals
-from z1.evaluate.intervals import Interval
 from z1.evaluate.paired import bootstrap
 from z1.grading import Verdict
 from z1.grading.equivalence import canonical_answer
-from z1.records import Attempt
+from z1.records import Attempt, Interval
 from z1.think import Bucket, Shift
 
 

@@ -13,7 +13,8 @@ from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from statistics import fmean
 
-from z1.evaluate.intervals import Interval, middle
+from z1.evaluate.intervals import middle
+from z1.records import Interval
 
 Curve = Sequence[tuple[float, float]]
 """Points of (mean tokens, accuracy), in any order."""

@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from math import comb, sqrt
 from statistics import NormalDist, fmean, stdev
 
-from z1.evaluate.intervals import Interval, middle
+from z1.evaluate.intervals import middle
+from z1.records import Interval
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,11 +20,10 @@ from typing import Any
 from z1.benchmarks import Benchmark
 from z1.errors import Fault, UserError
 from z1.evaluate import intervals
-from z1.evaluate.intervals import Interval
 from z1.evaluate.paired import bootstrap
 from z1.grading import Grade, Verdict
 from z1.grading.equivalence import answer_parts, canonical_answer
-from z1.records import Attempt, Problem
+from z1.records import Attempt, Interval, Problem
 from z1.runs import read_lines
 
 ORIGIN = "traffic"
@@ -131,7 +130,7 @@ def _saving(
         thought=intervals.mean([short for short, _ in used]),
         thought_saved=_share_saved(used),
         paid_saved=paid_saved,
-        money=None if price is None else [tokens * price / 1000 for tokens in paid_saved],
+        money=None if price is None else Interval(*(tokens * price / 1000 for tokens in paid_saved)),
     )
 
 
@@ -139,7 +138,7 @@ def _share_saved(used: Sequence[tuple[float, float]]) -> Interval:
     """Of all ids that full thinking took; its interval is that of the saving, with the whole held fixed."""
     whole = sum(full for _, full in used) / len(used)
     saved = bootstrap([[full - short] for short, full in used])
-    return [ids / whole for ids in saved] if whole else [0.0, 0.0, 0.0]
+    return Interval(*(tokens / whole for tokens in saved)) if whole else Interval(0.0, 0.0, 0.0)
 
 
 def _known(attempt: Attempt) -> bool:

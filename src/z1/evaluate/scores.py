@@ -18,9 +18,9 @@ from typing import Any
 
 from z1.errors import Fault
 from z1.evaluate import matched
-from z1.evaluate.intervals import Interval, Z, mean, middle, share
+from z1.evaluate.intervals import Z, mean, middle, share
 from z1.grading import Verdict
-from z1.records import Attempt
+from z1.records import Attempt, Interval
 
 RESAMPLES = 400
 """Bootstrap samples behind an interval that is read off a curve."""
@@ -85,9 +85,14 @@ def points(one: ModelScores) -> list[dict[str, Any]]:
     with its interval.
     """
     windows = sorted(one.right, key=lambda w: float("inf") if w is None else w)
-    kinds = {"accuracy": one.right, "off": one.truncated_accuracy, "thought": one.thought, "paid": one.paid}
+    kinds = {
+        "accuracy": one.right,
+        "truncated_accuracy": one.truncated_accuracy,
+        "thought": one.thought,
+        "paid": one.paid,
+    }
     return [
-        {"window": w, **{name: mean(list(kind[w].values())) for name, kind in kinds.items() if w in kind}}
+        {"thinking_budget": w, **{name: mean(list(kind[w].values())) for name, kind in kinds.items() if w in kind}}
         for w in windows
     ]
 
@@ -124,7 +129,7 @@ def ratio(ours: Mapping[str, float], theirs: Mapping[str, float]) -> Interval:
     value = fmean(ours[p] for p in shared) / below
     rest = [ours[p] - value * theirs[p] for p in shared]
     half = Z * stdev(rest) / (below * sqrt(len(rest))) if len(rest) > 1 else 0.0
-    return [value - half, value, value + half]
+    return Interval(value - half, value, value + half)
 
 
 def at_matched_accuracy(ours: ModelScores, theirs: ModelScores, within: float = 0.0, seed: int = 0) -> Interval:

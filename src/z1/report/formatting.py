@@ -9,7 +9,8 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from z1.report.load import Evaluation, Interval, Point
+from z1.records import Interval
+from z1.report.load import Evaluation, Point
 
 NONE = "\u2013"
 

@@ -19,25 +19,11 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from z1.errors import UserError
-from z1.records import Attempt, Problem
+from z1.records import Attempt, Interval, Problem
 
 R = TypeVar("R")
 
 AGAIN = "write the folder again with `z1 evaluate`"
-
-
-@dataclass(frozen=True, slots=True)
-class Interval:
-    """A value with its 95 % interval; all three are NaN where there is none."""
-
-    low: float
-    value: float
-    high: float
-
-    @property
-    def known(self) -> bool:
-        """Is there a value?"""
-        return not math.isnan(self.value)
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,7 +141,7 @@ def _order(window: int | None) -> float:
 
 def _point(row: _Table) -> Point:
     return Point(
-        row.window(),
+        row.thinking_budget(),
         row.count("n"),
         row.count("missing"),
         row.interval("accuracy", 1.0),
@@ -165,13 +151,17 @@ def _point(row: _Table) -> Point:
         row.number("shifted", 1.0),
         row.number("cut", 1.0),
         row.number("unparsed", 1.0),
-        row.interval("off", 1.0) if "off" in row.values else None,
+        row.interval("truncated_accuracy", 1.0) if "truncated_accuracy" in row.values else None,
     )
 
 
 def _cell(row: _Table) -> Cell:
     return Cell(
-        row.window(), row.count("steps"), row.count("n"), row.interval("accuracy", 1.0), row.interval("thought")
+        row.thinking_budget(),
+        row.count("steps"),
+        row.count("n"),
+        row.interval("accuracy", 1.0),
+        row.interval("thought"),
     )
 
 
@@ -250,8 +240,9 @@ class _Table:
             raise UserError(f"{self.where}: {key}", value, AGAIN)
         return value
 
-    def window(self) -> int | None:
-        return None if self.get("window", (int, type(None)), "a whole number or null") is None else self.count("window")
+    def thinking_budget(self) -> int | None:
+        key = "thinking_budget"
+        return None if self.get(key, (int, type(None)), "a whole number or null") is None else self.count(key)
 
     def number(self, key: str, most: float = math.inf) -> float:
         """A number; where `most` is given, one of 0..`most`."""

@@ -11,8 +11,9 @@ import re
 from collections.abc import Mapping, Sequence
 from html import escape
 
+from z1.records import Interval
 from z1.report import formatting, transcript_cards
-from z1.report.load import Evaluation, Interval, Point
+from z1.report.load import Evaluation, Point
 from z1.report.style import CSS, MODELS, NAMES
 from z1.report.transcripts import HOW, choose
 

@@ -26,8 +26,9 @@ from matplotlib.patches import Rectangle
 from matplotlib.patheffects import withStroke
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
+from z1.records import Interval
 from z1.report import formatting, labels
-from z1.report.load import Cell, Evaluation, Interval
+from z1.report.load import Cell, Evaluation
 from z1.report.style import GRID, INK, MARKERS, MODELS, PAPER, SOFT
 
 WIDTH = 8.0

@@ -1,15 +1,15 @@
-"""The first pass and the answer of one attempt are graded side by side; thoughts without a check say nothing."""
+"""The first pass and the answer of one attempt are graded side by side; thoughts without a check are left out."""
 
 from __future__ import annotations
 
 import pytest
 
-from z1.evaluate.second_look import second_look
+from experiments.tiny.self_check import self_check
 from z1.records import Attempt
 from z1.synthetic.trajectories import CHECK
 
 ANSWERS = {"p": "7", "q": "7", "r": "7"}
-OURS = {"p": 1.0, "q": 0.5, "r": 0.0}
+REFERENCE = {"p": 1.0, "q": 0.5, "r": 0.0}
 
 
 def attempt(first: str, verdict: str, problem: str = "p", window: int | None = None, check: str = CHECK) -> Attempt:
@@ -28,15 +28,15 @@ def attempt(first: str, verdict: str, problem: str = "p", window: int | None = N
     ],
 )
 def test_what_a_check_changed(first: str, verdict: str, found: dict[str, int]) -> None:
-    said = second_look([attempt(first, verdict)], ANSWERS, OURS)
-    assert said == {"checked": 1, **{name: [value] * 3 for name, value in found.items()}}
+    said = self_check([attempt(first, verdict)], ANSWERS, REFERENCE)
+    assert said == {"checked": 1, **{name: (value,) * 3 for name, value in found.items()}}
 
 
 def test_a_problem_counts_once_with_the_mean_over_its_attempts() -> None:
     twice = [attempt("7", "right"), attempt("7", "wrong")]
-    said = second_look([*twice, attempt("6", "wrong", "q"), attempt("6", "right", "r")], ANSWERS, OURS)
+    said = self_check([*twice, attempt("6", "wrong", "q"), attempt("6", "right", "r")], ANSWERS, REFERENCE)
     assert said["checked"] == 4
-    values = {name: interval[1] for name, interval in said.items() if isinstance(interval, list)}
+    values = {name: interval[1] for name, interval in said.items() if isinstance(interval, tuple)}
     third = pytest.approx(1 / 3)
     assert values["first"] == third
     assert values["last"] == pytest.approx(0.5)
@@ -56,5 +56,5 @@ def test_a_problem_counts_once_with_the_mean_over_its_attempts() -> None:
     ],
 )
 def test_windows_thoughts_without_a_check_and_what_is_missing_do_not_count(passed_over: Attempt) -> None:
-    assert second_look([passed_over], ANSWERS, OURS) == {"checked": 0}
-    assert second_look([passed_over, attempt("7", "right")], ANSWERS, OURS)["checked"] == 1
+    assert self_check([passed_over], ANSWERS, REFERENCE) == {"checked": 0}
+    assert self_check([passed_over, attempt("7", "right")], ANSWERS, REFERENCE)["checked"] == 1

@@ -1,4 +1,4 @@
-"""Is one run against another what the two say in pairs?"""
+"""Two runs are compared in pairs, budget by budget."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from z1.errors import Fault
-from z1.evaluate import against
+from z1.evaluate import compare
 from z1.records import Attempt
 
 LEDGER = {"close": 0, "hint": 0, "answer": 0, "stop": 0, "probe": 0, "phase_one": 0}
@@ -41,52 +41,55 @@ OURS = run({4: 10, 8: 40, None: 60}, {4: 3, 8: 7, None: 31})
 
 
 def test_windows_of_both_are_compared_in_pairs() -> None:
-    found = against(OURS, THEIRS)
+    found = compare(OURS, THEIRS)
     assert found["problems"] == 100
-    assert [row["window"] for row in found["windows"]] == [8, None]
-    eight, free = found["windows"]
+    assert [row["thinking_budget"] for row in found["thinking_budgets"]] == [8, None]
+    eight, free = found["thinking_budgets"]
     assert (eight["ours"], eight["theirs"], eight["only_ours"], eight["only_theirs"]) == (0.4, 0.2, 20, 0)
     assert eight["difference"][1] == pytest.approx(0.2)
     assert eight["difference"][0] > 0.1
     assert eight["p_value"] == pytest.approx(2 / 2**20)
-    assert eight["thought_ratio"][1] == 1
-    assert (free["difference"], free["p_value"], free["problems_needed"]) == ([0, 0, 0], 1, None)
-    assert free["thought_ratio"][1] == pytest.approx(32 / 64, abs=0.001)
+    assert eight["thinking_ratio"][1] == 1
+    assert (free["difference"], free["p_value"], free["problems_needed"]) == ((0, 0, 0), 1, None)
+    assert free["thinking_ratio"][1] == pytest.approx(32 / 64, abs=0.001)
 
 
 def test_so_many_problems_as_are_needed_are_fewer_than_these_where_the_difference_is_sure() -> None:
-    assert 20 < against(OURS, THEIRS)["windows"][0]["problems_needed"] < 100
+    assert 20 < compare(OURS, THEIRS)["thinking_budgets"][0]["problems_needed"] < 100
 
 
 def test_thought_at_matched_accuracy() -> None:
-    matched = against(OURS, THEIRS)["matched"]
+    matched = compare(OURS, THEIRS)["at_matched_accuracy"]
     assert matched["accuracy"] == 0.6
     assert matched["ratio"][1] == pytest.approx(32 / 64, abs=0.01)
-    assert 0.9 < matched["draws_with_a_ratio"] <= 1
+    assert 0.9 < matched["share_of_resamples_with_a_ratio"] <= 1
 
 
 def test_a_curve_that_begins_above_says_why_there_is_no_ratio() -> None:
     high = run({8: 90, None: 95}, {8: 7, None: 31})
-    matched = against(high, THEIRS)["matched"]
+    matched = compare(high, THEIRS)["at_matched_accuracy"]
     assert matched["ratio"] is None
     assert "begins above" in matched["why"]
 
 
 def test_several_draws_count_as_one_problem_and_a_missing_one_leaves_it_out() -> None:
     often = [replace(one, sample=n) for one in OURS for n in range(3)]
-    assert against(often, THEIRS)["windows"] == against(OURS, THEIRS)["windows"]
+    assert compare(often, THEIRS)["thinking_budgets"] == compare(OURS, THEIRS)["thinking_budgets"]
     holed = [replace(one, verdict="missing") if (one.problem, one.sample) == ("p0", 1) else one for one in often]
-    assert against(holed, THEIRS)["problems"] == 99
+    assert compare(holed, THEIRS)["problems"] == 99
 
 
 def test_nothing_in_common_is_a_fault() -> None:
     others = [replace(one, problem="q" + one.problem) for one in THEIRS]
     with pytest.raises(Fault, match="no problem in common"):
-        against(OURS, others)
-    with pytest.raises(Fault, match="no window in common"):
-        against([one for one in OURS if one.thinking_budget == 4], THEIRS)
+        compare(OURS, others)
+    with pytest.raises(Fault, match="no thinking budget in common"):
+        compare([one for one in OURS if one.thinking_budget == 4], THEIRS)
 
 
 def test_a_model_that_thinks_nothing_has_no_ratio() -> None:
     still = [replace(one, ledger={**LEDGER, "thought": 0}) for one in THEIRS]
-    assert {row["window"]: row["thought_ratio"] for row in against(OURS, still)["windows"]} == {8: None, None: None}
+    assert {row["thinking_budget"]: row["thinking_ratio"] for row in compare(OURS, still)["thinking_budgets"]} == {
+        8: None,
+        None: None,
+    }

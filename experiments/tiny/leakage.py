@@ -1,7 +1,7 @@
-"""After a forced close, does the model answer, or does it go on thinking inside its answer?
+"""How often a model continues its reasoning inside the answer after its thought was closed by force.
 
-Looks at attempts that a window shifted. An answer *leaks* where it holds a row of a thought; it *loops* where it says
-a line again that it had said before and was cut off. Known rows are those of the built-in worlds.
+Takes attempts that were forced to answer. An answer *leaks* when it contains a row of a thought; it *loops* when it
+repeats a line and was cut off. The rows are those of the synthetic tasks.
 """
 
 from __future__ import annotations
@@ -9,16 +9,16 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-from z1.evaluate.intervals import Interval, share
-from z1.records import Attempt
+from z1.evaluate.intervals import share
+from z1.records import Attempt, Interval
 from z1.think import Bucket, End, Shift
 
 ROW = re.compile(r"\d+\| | -> ")
-"""What stands in rows of thoughts and in no answer."""
+"""Marks of a thought's row, which no answer has."""
 
 
 def leakage(attempts: Iterable[Attempt]) -> dict[str, Interval | int]:
-    """Shares of the shifted attempts under all windows that leak and that loop, and how many were shifted."""
+    """The number of attempts that were `shifted`, under all budgets, and the shares of them that leak and loop."""
     answers = [
         (a.text(Bucket.ANSWER), a.end == End.CUT)
         for a in attempts
@@ -27,7 +27,7 @@ def leakage(attempts: Iterable[Attempt]) -> dict[str, Interval | int]:
     if not answers:
         return {"shifted": 0}
     leaks = sum(bool(ROW.search(text)) for text, _ in answers)
-    loops = sum(cut and _repeats(text) for text, cut in answers)
+    loops = sum(is_cut and _repeats(text) for text, is_cut in answers)
     return {"shifted": len(answers), "leaks": share(leaks, len(answers)), "loops": share(loops, len(answers))}
 
 

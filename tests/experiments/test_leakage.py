@@ -1,10 +1,10 @@
-"""Rows inside an answer are a leak, a line said again until the cut is a loop, and only shifted replies count."""
+"""A row of a thought in an answer is a leak, a repeated line before a cut-off is a loop; only forced replies count."""
 
 from __future__ import annotations
 
 import pytest
 
-from z1.evaluate.leakage import leakage
+from experiments.tiny.leakage import leakage
 from z1.records import Attempt
 
 
