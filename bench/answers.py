@@ -1,14 +1,14 @@
-"""Where does an answer begin in real trajectories, and could the thought have ended before?
+"""Precision of answer markers, and savings of early exit, on real trajectories.
 
-On 690 trajectories of DeepSeek-R1 (KodCode's demo, ../shared/data/kodcode_demo.jsonl.gz), as a model without a fence
-would write them: their tags are taken out. *Markers*: `think.answer.AnswerDetector` with those of every profile of
-`chat.py` and with candidates, against `bench/answer_labels.json` (60 replies labelled by hand; its rule stands in it)
-and, for all 690, against the place of the tag. A firing is right where it is not before the answer; a marker finds an
-answer where it fires in it. *Convergence*: the thought ends when a function's draft has been written `k` times and is
-the same program (comments aside), or has stood uncontradicted for some length; the drafts are the answer. What it would
-have saved of the thoughts, in characters, and which verdicts it would have lost, of all functions' last drafts with
-LeetCode's imports before them; a model that may still write its answer loses no more. The last line is JSON; `--quick`
-takes every 20th problem for convergence.
+On 690 trajectories of DeepSeek-R1 (KodCode's demo, ../shared/data/kodcode_demo.jsonl.gz) without their tags, as a model
+without think tags would write them. *Markers*: `AnswerDetector` with the markers of every profile and with candidates,
+compared with `bench/answer_labels.json` (60 replies labelled by hand; the file contains the rule) and, for all 690,
+with the position of the tag. A detection is correct if it is not before the answer; a marker finds an answer if it
+fires inside it. *Convergence*: the thought ends when the same draft of a function (apart from comments) has been
+written `k` times, or when no new draft followed for some length; the drafts are then the answer. Reports the saved
+share of the thoughts, in characters, and the lost verdicts, with the last drafts of all functions after LeetCode's
+imports as the program; a model that may still write its answer loses no more. The last line is JSON; `--quick` takes
+every 20th problem for convergence.
 """
 
 from __future__ import annotations
@@ -52,13 +52,13 @@ CANDIDATES = {
 
 DEF = re.compile(r"^([ \t]*)def[ \t]+(\w+)[ \t]*\(", re.MULTILINE)
 
-DRAWN = 1_000
+RESAMPLES = 1_000
 """Resamples of a bootstrap."""
 
 
 @dataclass(frozen=True)
 class Reply:
-    """One trajectory without its tags; `thought` is how many characters stood before the closing one."""
+    """One trajectory without its tags; `thought` is the number of characters before the closing tag."""
 
     candidate: Candidate
     text: str
@@ -66,12 +66,12 @@ class Reply:
 
     @property
     def key(self) -> str:
-        """What its label is found by."""
+        """The key of its label."""
         return sha256(self.text.encode()).hexdigest()[:16]
 
 
 def replies(step: int = 1) -> Iterator[Reply]:
-    """All trajectories, those of every `step`-th problem."""
+    """The trajectories of every `step`-th problem."""
     with gzip.open(DATA, "rt", encoding="utf-8") as file:
         rows = [json.loads(line) for line in file]
     for row in rows[::step]:
@@ -84,7 +84,7 @@ def replies(step: int = 1) -> Iterator[Reply]:
 
 
 def fires(text: str, markers: tuple[str, ...]) -> int | None:
-    """The character at which the detector says that the answer begins; a byte is an id here."""
+    """The character at which the detector finds the start of the answer; one byte is one token here."""
     data = text.encode()
     detector = AnswerDetector([marker.encode() for marker in markers], lambda byte: bytes([byte]))
     at = detector.feed(data)
@@ -92,17 +92,17 @@ def fires(text: str, markers: tuple[str, ...]) -> int | None:
 
 
 def first(text: str, markers: tuple[str, ...]) -> int | None:
-    """The same by searching; `detected` holds both to each other on what is labelled."""
+    """The same by text search; `detected` checks that both agree on the labelled replies."""
     found = [at for at in map(text.find, markers) if at >= 0]
     return min(found, default=None)
 
 
 def detected(every: list[Reply], labels: dict[str, int], markers: tuple[str, ...]) -> dict[str, Any]:
-    """How exact some markers are."""
+    """Precision and recall of some markers."""
     sample = [reply for reply in every if reply.key in labels]
     fired = [(labels[reply.key], at) for reply in sample if (at := fires(reply.text, markers)) is not None]
     if [at for _, at in fired] != [at for reply in sample if (at := first(reply.text, markers)) is not None]:
-        raise AssertionError("the detector does not fire where the marker is")
+        raise AssertionError("the detector does not fire at the marker")
     right = [at - label for label, at in fired if at >= label]
     everywhere = [(reply.thought, at) for reply in every if (at := first(reply.text, markers)) is not None]
     return {
@@ -118,7 +118,7 @@ def detected(every: list[Reply], labels: dict[str, int], markers: tuple[str, ...
 
 @dataclass(frozen=True)
 class Draft:
-    """One function as it was written out in a thought, up to character `end`."""
+    """One function as written in a thought, up to character `end`."""
 
     name: str
     source: str
@@ -127,7 +127,7 @@ class Draft:
 
 
 def drafts(thought: str) -> Iterator[Draft]:
-    """Every function that parses, in order: a line `def` and all lines after it that are deeper or empty."""
+    """Every function that parses, in order: a line `def` and all following lines that are deeper or empty."""
     for found in DEF.finditer(thought):
         lines, deep = thought[found.start() :].splitlines(keepends=True), len(found[1].expandtabs())
         size = 1
@@ -148,7 +148,7 @@ def _depth(line: str) -> int:
 
 
 def _inside(thought: str, found: re.Match[str]) -> bool:
-    """Whether an indented `def` stands in another function: the last shallower line before it ends in a colon."""
+    """Whether an indented `def` is inside another block: the last shallower line before it ends in a colon."""
     before = [line for line in thought[: found.start()].splitlines() if line.strip()]
     shallower = next((line for line in reversed(before) if _depth(line) < len(found[1].expandtabs())), "")
     return shallower.rstrip().endswith(":") and shallower.lstrip().startswith(("def ", "class ", "if ", "for ", "else"))
@@ -158,7 +158,7 @@ Rule = Callable[[list[Draft], int], int | None]
 
 
 def same_times(times: int) -> Rule:
-    """The character at which a function's draft stood there `times` in a row."""
+    """A rule: the character at which the same draft of a function was written `times` in a row."""
 
     def rule(found: list[Draft], _: int) -> int | None:
         runs: dict[str, tuple[str, int]] = {}
@@ -174,7 +174,7 @@ def same_times(times: int) -> Rule:
 
 
 def unchanged_for(characters: int) -> Rule:
-    """The character at which no new or other draft had been written for so long."""
+    """A rule: the character after which no new or changed draft was written for `characters`."""
 
     def rule(found: list[Draft], thought: int) -> int | None:
         last: dict[str, str] = {}
@@ -201,7 +201,7 @@ RULES: dict[str, Rule] = {
 
 
 def program(found: list[Draft], until: int) -> str:
-    """The last draft of each function up to there, in the order in which these were written."""
+    """The last draft of each function before character `until`, in the order of writing."""
     last: dict[str, str] = {}
     for draft in found:
         if draft.end <= until:
@@ -212,7 +212,7 @@ def program(found: list[Draft], until: int) -> str:
 
 @dataclass(frozen=True)
 class Cut:
-    """One trajectory under one rule: characters saved of its thought, and whether it passes whole and cut."""
+    """One trajectory under one rule: saved characters of its thought, and its verdicts whole and cut."""
 
     problem: str
     thought: int
@@ -226,7 +226,7 @@ def verdict(one: Candidate) -> Verdict:
 
 
 def cuts(every: list[Reply], threads: int) -> dict[str, list[Cut]]:
-    """Every trajectory under every rule; a program is graded once."""
+    """Every trajectory under every rule; each program is graded once."""
     todo: dict[str, Candidate] = {}
     plans = []
     for reply in every:
@@ -248,37 +248,37 @@ def cuts(every: list[Reply], threads: int) -> dict[str, list[Cut]]:
 
 
 def summary(found: list[Cut]) -> dict[str, Any]:
-    """What a rule saves and what it loses; intervals by drawing problems."""
+    """Savings and losses of a rule; intervals by a bootstrap over problems."""
     known = [cut for cut in found if Verdict.MISSING not in (cut.whole, cut.cut)]
     right = [cut for cut in known if cut.whole is Verdict.RIGHT]
     return {
         "trajectories": len(known),
         "fires": sum(cut.saved > 0 for cut in known),
-        "saved": drawn(known, lambda cuts: sum(cut.saved for cut in cuts) / sum(cut.thought for cut in cuts)),
+        "saved": bootstrap(known, lambda cuts: sum(cut.saved for cut in cuts) / sum(cut.thought for cut in cuts)),
         "right": len(right),
-        "lost": drawn(right, lambda cuts: sum(cut.cut is not Verdict.RIGHT for cut in cuts) / len(cuts)),
+        "lost": bootstrap(right, lambda cuts: sum(cut.cut is not Verdict.RIGHT for cut in cuts) / len(cuts)),
         "won": sum(cut.whole is not Verdict.RIGHT and cut.cut is Verdict.RIGHT for cut in known),
     }
 
 
-def drawn(found: list[Cut], value: Callable[[list[Cut]], float]) -> Interval:
-    """`value` of trajectories, with its bootstrap over problems."""
+def bootstrap(found: list[Cut], value: Callable[[list[Cut]], float]) -> Interval:
+    """`value` of the trajectories, with a bootstrap interval over problems."""
     problems: dict[str, list[Cut]] = {}
     for cut in found:
         problems.setdefault(cut.problem, []).append(cut)
-    groups, chance = list(problems.values()), random.Random(0)
-    resamples = ([cut for group in chance.choices(groups, k=len(groups)) for cut in group] for _ in range(DRAWN))
+    groups, rng = list(problems.values()), random.Random(0)
+    resamples = ([cut for group in rng.choices(groups, k=len(groups)) for cut in group] for _ in range(RESAMPLES))
     return middle(value(found), [value(resample) for resample in resamples])
 
 
 def percent(interval: Interval | None) -> str:
-    """An interval as a table shows it."""
+    """An interval as text for a table."""
     return "" if interval is None else f"{interval[1]:.1%} [{interval[0]:.1%}, {interval[2]:.1%}]"
 
 
 def main() -> None:
     """Print both tables as Markdown, and end with one line of JSON."""
-    parser = argparse.ArgumentParser(description="Where answers begin, and when thoughts converge.")
+    parser = argparse.ArgumentParser(description="Precision of answer markers, and savings of early exit.")
     parser.add_argument("--quick", action="store_true", help="every 20th problem for convergence")
     parser.add_argument("--threads", type=int, default=2, help="programs at once")
     given = parser.parse_args()

@@ -1,12 +1,13 @@
-"""What do three ways to keep a thinking budget inside vLLM give, and what do they cost?
+"""Accuracy and throughput of three ways to keep a thinking budget inside vLLM.
 
-z1-tiny on held-out programs, greedy, under several windows, in one vLLM process (CPU, float32, eager): our logits
-processor, vLLM's own budget bent to a model without tags, and the two-pass reference (`bench/thinking/inside.py` says
-how). Accuracy with an interval; ids paid; answers that were already being written when the hint was forced on them;
-ids a second of CPU time (medians and quartiles of turns taken in rotation). The last line is JSON.
+z1-tiny on held-out programs, greedy, at several budgets, in one vLLM process (CPU, float32, eager): z1's logits
+processor, vLLM's own budget adapted to a model without tags, and the two-pass reference (see
+`bench/thinking/inside.py`). Reports accuracy with an interval, generated tokens, answers that had started when
+the hint was forced, and tokens per second of CPU time (medians and quartiles of alternating turns). The last line is
+JSON.
 
     bench/budgets.py --vllm-python PYTHON                          writes bench/results/budgets.json
-    bench/budgets.py --vllm-python PYTHON --programs 24 --rounds 1 --dry    a look; writes nothing
+    bench/budgets.py --vllm-python PYTHON --programs 24 --rounds 1 --dry    a short run; writes nothing
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
-from bench.record import keep, surroundings
+from bench import record
 from bench.thinking.resident import SETTINGS
 from bench.thinking.turns import spread
 from z1 import profiles
@@ -39,7 +40,7 @@ TINY = profiles.profile("z1-tiny")
 
 
 class Peer:
-    """The process that has vLLM."""
+    """The process that runs vLLM."""
 
     def __init__(self, python: str, hint: list[int]) -> None:
         env = {**os.environ, **SETTINGS, "VLLM_CPU_OMP_THREADS_BIND": "nobind"}
@@ -50,14 +51,14 @@ class Peer:
         model = {"model": str(shipped()), "hint": hint, "hint_text": TINY.hint + TINY.answer_prefix}
         self.version = str(self.ask(model)["ready"])
 
-    def ask(self, said: dict[str, Any]) -> dict[str, Any]:
-        """One line there, one line back."""
+    def ask(self, command: dict[str, Any]) -> dict[str, Any]:
+        """Send one line, read one line."""
         assert self._process.stdin is not None
         assert self._process.stdout is not None
-        print(json.dumps(said), file=self._process.stdin, flush=True)
+        print(json.dumps(command), file=self._process.stdin, flush=True)
         line = self._process.stdout.readline()
         if not line:
-            sys.exit(f"vLLM's process ended with status {self._process.wait()}; its last words stand above")
+            sys.exit(f"vLLM's process ended with status {self._process.wait()}; see its output above")
         found: dict[str, Any] = json.loads(line)
         return found
 
@@ -66,20 +67,26 @@ class Peer:
         self._process.communicate(timeout=120)
 
 
-def seen(tokenizer: Any, ids: list[int], hint: tuple[int, ...], answer: str) -> dict[str, Any]:
-    """What one reply came to. `late`: ids of answer that stood there when the hint came."""
-    text = profiles.text_of(tokenizer, ids)
-    at = next((n for n in range(len(ids)) if tuple(ids[n : n + len(hint)]) == hint), None)
-    watch = profiles.detector(tokenizer, TINY)
-    begins = watch.feed(ids[:at]) if watch is not None else None
+def outcome(tokenizer: Any, token_ids: list[int], hint: tuple[int, ...], answer: str) -> dict[str, Any]:
+    """The outcome of one reply; `interrupted` if the answer had started before the hint was forced."""
+    text = profiles.text_of(tokenizer, token_ids)
+    at = next((n for n in range(len(token_ids)) if tuple(token_ids[n : n + len(hint)]) == hint), None)
+    answers = profiles.detector(tokenizer, TINY)
+    begins = answers.feed(token_ids[:at]) if answers is not None else None
     interrupted = at is not None and begins is not None and begins < at
-    thought = min(one for one in (at, begins, len(ids)) if one is not None)
+    thought = min(one for one in (at, begins, len(token_ids)) if one is not None)
     right = extract_boxed(text.removesuffix("<|im_end|>")) == answer
-    return {"right": right, "forced": at is not None, "interrupted": interrupted, "thought": thought, "paid": len(ids)}
+    return {
+        "right": right,
+        "forced": at is not None,
+        "interrupted": interrupted,
+        "thought": thought,
+        "paid": len(token_ids),
+    }
 
 
-def told(replies: list[dict[str, Any]], turns: list[dict[str, Any]]) -> dict[str, Any]:
-    """One arm under one window."""
+def summary(replies: list[dict[str, Any]], turns: list[dict[str, Any]]) -> dict[str, Any]:
+    """The figures of one arm at one budget."""
     return {
         "accuracy": share(sum(one["right"] for one in replies), len(replies)),
         "forced": sum(one["forced"] for one in replies),
@@ -92,7 +99,7 @@ def told(replies: list[dict[str, Any]], turns: list[dict[str, Any]]) -> dict[str
 
 
 def measure(python: str, count: int, rounds: int) -> dict[str, Any]:
-    """All arms under all windows, `rounds` times in turns."""
+    """All arms at all budgets, `rounds` times in alternation."""
     tokenizer = load_tokenizer(str(shipped()))
     problems = load(count, seed=11)
     prompts = [profiles.prompt_ids(tokenizer, TINY, problem.question) for problem in problems]
@@ -107,31 +114,36 @@ def measure(python: str, count: int, rounds: int) -> dict[str, Any]:
                 turns[window, arm].append(peer.ask({"arm": arm, "window": window, "prompts": prompts}))
     peer.close()
     found: dict[str, Any] = {}
-    for (window, arm), took in turns.items():
-        ids = took[0]["ids"]
-        assert all(turn["ids"] == ids for turn in took), "greedy replies differ from round to round"
-        replies = [seen(tokenizer, one, hint, p.answer) for one, p in zip(ids, problems, strict=True)]
-        found.setdefault(str(window), {})[arm] = told(replies, took)
+    for (window, arm), results in turns.items():
+        token_ids = results[0]["ids"]
+        assert all(turn["ids"] == token_ids for turn in results), "greedy replies differ from round to round"
+        replies = [outcome(tokenizer, one, hint, p.answer) for one, p in zip(token_ids, problems, strict=True)]
+        found.setdefault(str(window), {})[arm] = summary(replies, results)
         print(window, arm, found[str(window)][arm], flush=True)
     same = {str(w): turns[w, "window"][0]["ids"] == turns[w, "two_passes"][0]["ids"] for w in WINDOWS}
     speed = {arm: median(found[str(w)][arm]["ids_per_cpu_second"][1] for w in WINDOWS) for arm in ARMS}
     over = {f"over_{arm}": round(speed["window"] / speed[arm], 3) for arm in ARMS[1:]}
     interrupted = {arm: sum(found[str(w)][arm]["interrupted"] for w in WINDOWS) for arm in ARMS}
     headline = {"programs": len(problems), "rounds": rounds, **over, "interrupted": interrupted}
-    return {**surroundings(vllm=peer.version), "headline": headline, "same_ids_as_two_passes": same, "windows": found}
+    return {
+        **record.environment(vllm=peer.version),
+        "headline": headline,
+        "same_ids_as_two_passes": same,
+        "windows": found,
+    }
 
 
 def main() -> None:
     """Measure, and end with one line of JSON."""
     parser = argparse.ArgumentParser(description="Three ways to keep a budget inside vLLM.")
-    parser.add_argument("--vllm-python", metavar="PYTHON", required=True, help="an interpreter that has vllm-cpu")
+    parser.add_argument("--vllm-python", metavar="PYTHON", required=True, help="an interpreter with vllm-cpu")
     parser.add_argument("--programs", type=int, default=240)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--dry", action="store_true", help="write nothing")
     given = parser.parse_args()
     result = {"bench": "budgets", **measure(given.vllm_python, given.programs, given.rounds)}
     if not given.dry:
-        keep("budgets", result)
+        record.write("budgets", result)
     print(json.dumps(result))
 
 

@@ -1,11 +1,11 @@
-"""How fast is a dataset of the published shape counted, described and selected, and how fast is the reference's way?
+"""Throughput of `z1 curate`, and of token counting compared with the reference script.
 
-Rows are made up at the published lengths (mean about 1,159 tokens, 25 to 8,169) out of Python's own standard library,
-with a byte-level BPE trained on it. The reference's way (efficientscaling/Z1, train/preprocess.py) encodes the
-question, then question and response together, row by row; ours encodes each text once, by its words. Both make the ids
-of the same rows on the same machine with the same fast tokenizer, in turns, and ours are compared with the tokenizer's
-own. `rows_per_s` is all of `z1 curate`: checks, counts, selection, statistics, Parquet; `cached_s` is the same counts
-and checks from what was kept. Where others compute too, `..._cpu` are the seconds of computing. The last line is JSON.
+Rows have the published lengths (mean about 1,159 tokens, 25 to 8,169) and consist of lines of Python's standard
+library; the tokenizer is a byte-level BPE trained on it. The reference (efficientscaling/Z1, train/preprocess.py)
+encodes the question, then question and response together, row by row; z1 encodes each text once, with a per-word cache.
+Both encode the same rows with the same fast tokenizer, in alternation, and z1's tokens are compared with the
+tokenizer's. `rows_per_s` is all of `z1 curate`: filters, counts, selection, statistics, Parquet; `cached_s` is the same
+counts and filters from the cache. `..._cpu` are CPU seconds, for a machine that others use. The last line is JSON.
 
     bench/curate.py --quick          2,000 rows, under 50 s
     bench/curate.py --rows 107173    the published size
@@ -37,7 +37,7 @@ from z1.curate.token_counts import WordEncoder
 
 COLUMNS = {"id": str, "question": str, "response": str}
 
-LEAST, MOST, MEDIAN, SPREAD = 25, 8169, 800, 0.85
+SHORTEST, LONGEST, MEDIAN, SIGMA = 25, 8169, 800, 0.85
 
 TURNS = 3
 
@@ -50,7 +50,7 @@ def library() -> list[str]:
 
 
 def train(lines: list[str], path: Path) -> None:
-    """A tokenizer of 8,000 ids."""
+    """Train a tokenizer of 8,000 tokens."""
     made = Tokenizer(models.BPE())
     made.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     made.decoder = decoders.ByteLevel()
@@ -62,12 +62,12 @@ def rows(count: int, lines: list[str]) -> Iterator[dict[str, str]]:
     """Questions of about 120 tokens, and responses of log-normal lengths."""
     rng = random.Random(0)
     for number in range(count):
-        size = min(MOST, max(LEAST, round(MEDIAN * 2.718281828 ** rng.gauss(0, SPREAD))))
+        size = min(LONGEST, max(SHORTEST, round(MEDIAN * 2.718281828 ** rng.gauss(0, SIGMA))))
         yield {"id": str(number), "question": text(rng, lines, 120), "response": text(rng, lines, size)}
 
 
 def text(rng: random.Random, lines: list[str], tokens: int) -> str:
-    """Lines of about so many tokens, at three and a half characters each."""
+    """Lines of about `tokens` tokens, at three and a half characters each."""
     found, left = [], tokens * 3.5
     while left > 0:
         found.append(rng.choice(lines)[: int(left) + 1])
@@ -76,21 +76,21 @@ def text(rng: random.Random, lines: list[str], tokens: int) -> str:
 
 
 def ours(sample: list[dict[str, str]], tokenizer: Path) -> Spent:
-    """To encode question and response of each row once, in batches, beginning without any word."""
+    """Time of encoding question and response of each row once, in batches, from an empty cache."""
     texts = [row[name] for row in sample for name in ("question", "response")]
     plain = Tokenizer.from_file(str(tokenizer))
     encode = WordEncoder(plain).encode
-    ids: list[list[int]] = []
+    token_ids: list[list[int]] = []
     with spent() as took:
         for begin in range(0, len(texts), 512):
-            ids += encode(texts[begin : begin + 512])
-    if ids != [one.ids for one in plain.encode_batch_fast(texts, add_special_tokens=False)]:
-        raise AssertionError("other ids than the tokenizer's")
+            token_ids += encode(texts[begin : begin + 512])
+    if token_ids != [one.ids for one in plain.encode_batch_fast(texts, add_special_tokens=False)]:
+        raise AssertionError("tokens differ from the tokenizer's")
     return took
 
 
 def reference(sample: list[dict[str, str]], tokenizer: Path) -> Spent:
-    """To encode them as the reference does."""
+    """Time of encoding them as the reference does."""
     encode = PreTrainedTokenizerFast(tokenizer_file=str(tokenizer))
     with spent() as took:
         for row in sample:
@@ -101,7 +101,7 @@ def reference(sample: list[dict[str, str]], tokenizer: Path) -> Spent:
 
 @dataclass
 class Spent:
-    """Seconds by the clock, and of computing in this process."""
+    """Wall seconds, and CPU seconds of this process."""
 
     wall: float = 0.0
     cpu: float = 0.0
@@ -109,7 +109,7 @@ class Spent:
 
 @contextmanager
 def spent() -> Iterator[Spent]:
-    """Measure what happens inside."""
+    """Measure the time of the block."""
     took, wall, cpu = Spent(), time.perf_counter(), time.process_time()
     yield took
     took.wall, took.cpu = time.perf_counter() - wall, time.process_time() - cpu
@@ -148,7 +148,7 @@ def bench(count: int, folder: Path) -> dict[str, Any]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="Counting, describing and selecting a dataset.")
+    parser = argparse.ArgumentParser(description="Throughput of z1 curate.")
     parser.add_argument("--quick", action="store_true", help="2,000 rows")
     parser.add_argument("--rows", type=int, default=20_000)
     arguments = parser.parse_args()

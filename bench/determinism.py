@@ -1,10 +1,10 @@
-"""What does it cost that ids do not depend on who else is served, and how often would they?
+"""Cost of deterministic mode, and how often tokens depend on the batch without it.
 
-Greedy replies of the shipped z1-tiny and of a random model are sampled one at a time and 64 together, with and without
-deterministic mode. Counted: replies and ids that differ. Measured: CPU time an id of deterministic mode against the
-ordinary one, in turns. The last line is JSON.
+Greedy replies of the packaged z1-tiny and of a random model are sampled one at a time and in batches of 64, with and
+without deterministic mode. Counts the replies that differ. Measures CPU time per token of deterministic mode
+over that of the default mode, in alternation. The last line is JSON.
 
-    bench/determinism.py --quick        fewer problems; ends under 50 s
+    bench/determinism.py --quick        fewer problems; under 50 s
 """
 
 from __future__ import annotations
@@ -34,13 +34,13 @@ from z1.engines.scripted import Characters
 from z1.model_files import load_model
 from z1.models import shipped
 
-LENGTH, MOST = 512, 96
+LENGTH, MAX_TOKENS = 512, 96
 Prompts = Sequence[Sequence[int]]
 Replies = list[tuple[int, ...]]
 
 
 def z1_tiny(count: int) -> tuple[Any, Prompts, frozenset[int]]:
-    """The shipped model, programs that it has not seen, and its stop ids."""
+    """The packaged model, prompts of unseen programs, and its stop tokens."""
     loaded = load_model(str(shipped()), None)
     profile = profiles.profile(loaded.profile)
     problems = get_benchmark("programs").load(count, 1, LoadOptions())
@@ -49,33 +49,33 @@ def z1_tiny(count: int) -> tuple[Any, Prompts, frozenset[int]]:
 
 
 def random_model(count: int) -> tuple[Any, Prompts, frozenset[int]]:
-    """`bench-2m`, whose logits lie nearer to each other than those of a trained model."""
+    """`bench-2m`, whose logits are closer to each other than those of a trained model."""
     shape = SHAPES["bench-2m"]
     requests = uniform(count, 1, Sizes(prompt=16, hint=1, answer=1))
     return make_model(shape, "cpu", LENGTH), [request.prompt for request in requests], frozenset()
 
 
-def replies(engine: LocalEngine, prompts: Prompts, stops: frozenset[int], together: int) -> tuple[Replies, float]:
-    """Up to `MOST` greedy ids after each prompt, `together` at a time, and the CPU seconds that they took."""
+def replies(engine: LocalEngine, prompts: Prompts, stops: frozenset[int], batch_size: int) -> tuple[Replies, float]:
+    """Up to `MAX_TOKENS` greedy tokens after each prompt, `batch_size` at a time, and the CPU seconds."""
 
-    async def one(prompt: Sequence[int], gate: asyncio.Semaphore) -> tuple[int, ...]:
-        async with gate:
+    async def one(prompt: Sequence[int], slots: asyncio.Semaphore) -> tuple[int, ...]:
+        async with slots:
             session = await engine.open(prompt, Sampling(stops))
             try:
-                return (await session.sample(MOST)).token_ids
+                return (await session.sample(MAX_TOKENS)).token_ids
             finally:
                 await session.close()
 
     async def every() -> Replies:
-        gate = asyncio.Semaphore(together)
-        return await asyncio.gather(*(one(prompt, gate) for prompt in prompts))
+        slots = asyncio.Semaphore(batch_size)
+        return await asyncio.gather(*(one(prompt, slots) for prompt in prompts))
 
-    begun = time.process_time()
-    return asyncio.run(every()), time.process_time() - begun
+    start = time.process_time()
+    return asyncio.run(every()), time.process_time() - start
 
 
 def compare(model: Any, prompts: Prompts, stops: frozenset[int], turns: int) -> dict[str, Any]:
-    """What changes between one at a time and all together, and what deterministic mode costs."""
+    """Replies that change between batch sizes 1 and 64, and the cost of deterministic mode."""
     settings = LocalSettings(max_num_seqs=64, max_model_len=LENGTH)
     engines = {
         "ordinary": LocalEngine(model, Characters(), ("bench", "plain"), settings),
@@ -83,9 +83,9 @@ def compare(model: Any, prompts: Prompts, stops: frozenset[int], turns: int) -> 
     }
     found: dict[str, Any] = {"replies": len(prompts)}
     for name, engine in engines.items():
-        alone, together = (replies(engine, prompts, stops, width)[0] for width in (1, 64))
-        found[f"replies_changed_{name}"] = sum(a != b for a, b in zip(alone, together, strict=True))
-        found["ids"] = sum(map(len, together))
+        single, batched = (replies(engine, prompts, stops, width)[0] for width in (1, 64))
+        found[f"replies_changed_{name}"] = sum(a != b for a, b in zip(single, batched, strict=True))
+        found["ids"] = sum(map(len, batched))
     costs = []
     for _ in range(turns):
         ordinary, fixed = (replies(engine, prompts, stops, 64) for engine in engines.values())
@@ -98,8 +98,8 @@ def compare(model: Any, prompts: Prompts, stops: frozenset[int], turns: int) -> 
 
 def main() -> None:
     """Compare, and end with one line of JSON."""
-    parser = argparse.ArgumentParser(description="What does it cost that ids do not depend on who else is served?")
-    parser.add_argument("--quick", action="store_true", help="fewer problems; ends under 50 s")
+    parser = argparse.ArgumentParser(description="Cost of deterministic mode.")
+    parser.add_argument("--quick", action="store_true", help="fewer problems; under 50 s")
     quick = parser.parse_args().quick
     torch.set_num_threads(1)
     result: dict[str, Any] = {"bench": "determinism"}

@@ -1,9 +1,9 @@
-"""How many programs are graded in a second?
+"""Grading throughput: programs per second in z1's sandbox, compared with two unsandboxed ways.
 
-Small programs on stdin and stdout with six inputs each, one at a time, three ways that take turns in one process: z1's
-sandbox; plain `subprocess` with the same interpreter, a process an input and no isolation; and `exec` of all inputs in
-one forked child with the output caught, a manager bringing the results home, as the harnesses of HumanEval and
-LiveCodeBench do it (no isolation, and one input can change the next). A ratio is the median of the ratios within a
+Small programs on stdin and stdout with six inputs each, one at a time. Three ways alternate in one process: z1's
+sandbox; plain `subprocess` with the same interpreter, one process per input, without isolation; and `exec` of all
+inputs in one forked child with captured output and a manager that returns the results, as the harnesses of HumanEval
+and LiveCodeBench do (no isolation, and one input can affect the next). A ratio is the median of the ratios within a
 turn. The last line is JSON.
 """
 
@@ -27,7 +27,7 @@ from typing import Any
 from z1.sandbox import Job, Sandbox
 
 HEAD = "import sys\nimport math\nfrom collections import Counter, defaultdict, deque\nfrom functools import lru_cache\n"
-"""How solutions of contests begin."""
+"""Typical imports of a contest solution."""
 
 PROGRAMS: list[tuple[str, list[tuple[str, str]]]] = [
     (HEAD + "print(sum(map(int, input().split())))", [(f"1 2 {n}\n", f"{3 + n}\n") for n in range(6)]),
@@ -40,14 +40,14 @@ PROGRAMS: list[tuple[str, list[tuple[str, str]]]] = [
     (HEAD + "n = int(input())\nprint(math.gcd(n, 84), math.isqrt(n))", [("126\n", "42 11\n"), ("1\n", "1 1\n")] * 3),
     (HEAD + "n = int(input())\nprint(sum(i * i % 7 for i in range(n)))", [("5000\n", "9997\n"), ("3\n", "5\n")] * 3),
 ]
-"""Programs with six inputs each and the outputs that are right, as the tests of a contest problem are."""
+"""Programs with six inputs each and the expected outputs, like the tests of a contest problem."""
 
 Runner = Callable[[str, list[str]], list[str]]
 """From a program and its inputs to its outputs."""
 
 
 def plain(folder: Path) -> Runner:
-    """A new interpreter for each program, as a careful grader without a sandbox would have it."""
+    """A new interpreter per input, as in a grader without a sandbox."""
     path = folder / "program.py"
 
     def run(code: str, inputs: list[str]) -> list[str]:
@@ -59,28 +59,28 @@ def plain(folder: Path) -> Runner:
     return run
 
 
-def _executed(code: str, inputs: list[str], said: Any) -> None:
+def _execute(code: str, inputs: list[str], outputs: Any) -> None:
     for given in inputs:
         caught = io.StringIO()
         sys.stdin = io.StringIO(given)
         with contextlib.redirect_stdout(caught):
             exec(code, {"__name__": "__main__"})
-        said.append(caught.getvalue())
+        outputs.append(caught.getvalue())
 
 
 def forked(code: str, inputs: list[str]) -> list[str]:
-    """A fork of this process that executes the program on all inputs, and a manager, as those harnesses have it."""
+    """A fork of this process that executes the program on all inputs, and a manager, as in those harnesses."""
     context = multiprocessing.get_context("fork")
     with context.Manager() as manager:
-        said = manager.list()
-        process = context.Process(target=_executed, args=(code, inputs, said))
+        outputs = manager.list()
+        process = context.Process(target=_execute, args=(code, inputs, outputs))
         process.start()
         process.join(10)
-        return list(said)
+        return list(outputs)
 
 
 def sandboxed(sandbox: Sandbox) -> Runner:
-    """z1's own way."""
+    """z1's sandbox."""
 
     def run(code: str, inputs: list[str]) -> list[str]:
         with sandbox.open_process(Job("program", code)) as process:
@@ -90,41 +90,41 @@ def sandboxed(sandbox: Sandbox) -> Runner:
 
 
 def seconds(run: Runner) -> float:
-    """Seconds a program, over all programs; stops where an output is not the right one."""
-    began = time.perf_counter()
+    """Seconds per program, over all programs; exits on a wrong output."""
+    start = time.perf_counter()
     for code, tests in PROGRAMS:
-        if (got := run(code, [given for given, _ in tests])) != [wanted for _, wanted in tests]:
+        if (got := run(code, [given for given, _ in tests])) != [expected for _, expected in tests]:
             sys.exit(f"wrong output {got!r} for {code!r}")
-    return (time.perf_counter() - began) / len(PROGRAMS)
+    return (time.perf_counter() - start) / len(PROGRAMS)
 
 
-def start(sandbox: Sandbox) -> float:
-    """Seconds from handing in a program that does nothing to knowing how it ended, after a pause."""
+def startup(sandbox: Sandbox) -> float:
+    """Latency in seconds of an empty program, after a pause."""
     time.sleep(0.1)
-    began = time.perf_counter()
+    start = time.perf_counter()
     sandbox.run(Job("program", ""))
-    return time.perf_counter() - began
+    return time.perf_counter() - start
 
 
 def over(turns: list[dict[str, float]], peer: str) -> dict[str, Any]:
-    """How many times as many programs a second the sandbox grades: the median within a turn, and the quartiles."""
+    """Ratio of programs per second in the sandbox to those of a peer: the median within a turn, and the quartiles."""
     low, middle, high = quantiles([turn[peer] / turn["sandbox"] for turn in turns], n=4, method="inclusive")
     return {f"over_{peer}": round(middle, 2), f"over_{peer}_quartiles": [round(low, 2), round(high, 2)]}
 
 
 def main() -> None:
-    """Measure, show a table, and end with one line of JSON."""
-    parser = argparse.ArgumentParser(description="How many programs are graded in a second?")
-    parser.add_argument("--quick", action="store_true", help="fewer turns; ends under 50 s")
-    count, allowance = (20, 36.0) if parser.parse_args().quick else (60, 200.0)
+    """Measure, print a table, and end with one line of JSON."""
+    parser = argparse.ArgumentParser(description="Grading throughput.")
+    parser.add_argument("--quick", action="store_true", help="fewer turns; under 50 s")
+    count, max_seconds = (20, 36.0) if parser.parse_args().quick else (60, 200.0)
     turns: list[dict[str, float]] = []
     with tempfile.TemporaryDirectory() as folder, Sandbox() as sandbox:
         ways = {"sandbox": sandboxed(sandbox), "subprocess": plain(Path(folder)), "forked_exec": forked}
-        end = time.monotonic() + allowance
+        end = time.monotonic() + max_seconds
         while len(turns) <= 3 or (len(turns) <= count and time.monotonic() < end):
             names = list(ways) if len(turns) % 2 else list(ways)[::-1]
             turns.append({name: seconds(ways[name]) for name in names})
-        starts = [start(sandbox) for _ in range(60)]
+        starts = [startup(sandbox) for _ in range(60)]
         layers = sandbox.layers
     turns = turns[1:]
     for name in ways:

@@ -1,6 +1,6 @@
-"""Where is a full run kept, in what form, and what ran where?
+"""Read and write the results of full runs: bench/results, one committed JSON file per benchmark.
 
-In bench/results, one JSON file a bench, committed. A list of numbers stands on one line, so that a person can read it.
+A list of numbers is on one line, for readability.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from typing import Any
 FOLDER = Path(__file__).parent / "results"
 
 
-def surroundings(peers: Sequence[str] = (), vllm: str | None = None) -> dict[str, Any]:
-    """Which versions (of `peers` too; `vllm` lives in another environment) ran on which machine, and when."""
+def environment(peers: Sequence[str] = (), vllm: str | None = None) -> dict[str, Any]:
+    """Date, machine, and versions (of `peers` too; `vllm` is the version in another environment)."""
     lines = Path("/proc/cpuinfo").read_text("utf-8").splitlines() if Path("/proc/cpuinfo").is_file() else []
     cpu = next((line.split(":")[1].strip() for line in lines if line.startswith("model name")), platform.processor())
     return {
@@ -33,15 +33,15 @@ def surroundings(peers: Sequence[str] = (), vllm: str | None = None) -> dict[str
     }
 
 
-def keep(name: str, result: dict[str, Any]) -> None:
-    """Write bench/results/`name`.json, in place of an older one."""
+def write(name: str, result: dict[str, Any]) -> None:
+    """Write bench/results/`name`.json, replacing an older one."""
     FOLDER.mkdir(exist_ok=True)
     lines = re.sub(r"\[[\s\d.,]+\]", lambda found: " ".join(found[0].split()), json.dumps(result, indent=1))
     (FOLDER / f"{name}.json").write_text(lines + "\n", encoding="utf-8")
 
 
-def kept(name: str) -> dict[str, Any] | None:
-    """What the last full run found, or None where there was none."""
+def read(name: str) -> dict[str, Any] | None:
+    """The result of the last full run, or None if there was none."""
     path = FOLDER / f"{name}.json"
     if not path.is_file():
         return None

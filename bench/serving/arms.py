@@ -1,8 +1,8 @@
-"""Who takes part, and what does each do with the same requests?
+"""The arms of the serving benchmark: the engine alone, z1's server, and vLLM's server.
 
-Each arm is called once a round and gives a `Turn`. The engine alone drives 256 windows to their ends; the servers are
-asked over HTTP by the same client for replies of the same length. vLLM is asked for as many ids in plain completions,
-and so is our server where the two are compared.
+Each arm is called once per round and returns a `Turn`. The engine alone runs 256 windows; the servers get
+requests for replies of the same length from the same client over HTTP. vLLM generates as many tokens in plain
+completions, and so does z1's server where the two are compared.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from bench.serving.client import Stream, many
+from bench.serving.client import Stream, stream_all
 from bench.serving.model import LENGTH, SHAPE, engine, save, tokenizer
 from bench.thinking.workloads import Request, Sizes, uniform
 from z1 import profiles
@@ -36,11 +36,11 @@ ROOT = Path(__file__).parents[2]
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """One arm in one round: chosen ids, wall seconds, CPU seconds of the engine and of the rest of the server,
-    and seconds to the first piece and between pieces of every stream.
+    """One arm in one round: sampled tokens, wall seconds, CPU seconds of the engine and of the rest of the server,
+    and seconds to the first chunk and between chunks of every stream.
     """
 
-    ids: int
+    tokens: int
     seconds: float
     engine_cpu: float = 0.0
     server_cpu: float = 0.0
@@ -49,12 +49,12 @@ class Turn:
 
     @property
     def rate(self) -> float:
-        """Chosen ids a second."""
-        return self.ids / self.seconds
+        """Sampled tokens per second."""
+        return self.tokens / self.seconds
 
 
 def requests(count: int, thinking: int) -> list[Request]:
-    """Prompts of drawn ids; none ends by itself."""
+    """Requests with random prompts; no reply ends by itself."""
     return uniform(count, thinking, Sizes(PROMPT, 1, ANSWER))
 
 
@@ -67,13 +67,13 @@ class Direct:
         self._hint = profiles.hint_ids(tokenizer(), profiles.profile("plain"), at_once=False)
 
     def __call__(self) -> Turn:
-        """All windows at once."""
+        """Run all windows concurrently."""
         before = os.sched_getaffinity(0)
         os.sched_setaffinity(0, {self._core})
         try:
             wall, cpu = time.perf_counter(), time.thread_time()
-            ids = asyncio.run(self._all())
-            return Turn(ids, time.perf_counter() - wall, time.thread_time() - cpu)
+            tokens = asyncio.run(self._all())
+            return Turn(tokens, time.perf_counter() - wall, time.thread_time() - cpu)
         finally:
             os.sched_setaffinity(0, before)
 
@@ -94,27 +94,27 @@ class _Process:
     """A server in a process of its own."""
 
     command: list[str]
-    says: int = subprocess.DEVNULL
-    """Where its standard output goes: a pipe that nobody reads stops who fills it."""
+    stdout: int = subprocess.DEVNULL
+    """Target of its standard output; an unread pipe would block the process when full."""
 
     def __init__(self, streams: int, core: int, thinking: int) -> None:
         self._requests, self.core, self.thinking = requests(streams, thinking), core, thinking
 
     def __enter__(self) -> Self:
         path = os.pathsep.join([str(ROOT / "src"), str(ROOT)])
-        quiet = {"PYTHONPATH": path, "OMP_NUM_THREADS": "1"}
+        settings = {"PYTHONPATH": path, "OMP_NUM_THREADS": "1"}
         self._process = subprocess.Popen(
             self.command,
-            env={**os.environ, **quiet},
+            env={**os.environ, **settings},
             cwd=ROOT,
-            stdout=self.says,
+            stdout=self.stdout,
             stderr=subprocess.DEVNULL,
             text=True,
         )
         return self
 
     def address(self) -> str:
-        """Where it listens; waits until it does."""
+        """The URL of the server; waits until it listens."""
         raise NotImplementedError
 
     def __exit__(
@@ -123,20 +123,20 @@ class _Process:
         self._process.terminate()
         self._process.wait(30)
 
-    def ask(self, bodies: Sequence[dict[str, Any]]) -> tuple[list[Stream], float]:
-        """Everybody at once, from the cores that the engine has not."""
+    def send(self, bodies: Sequence[dict[str, Any]]) -> tuple[list[Stream], float]:
+        """Send all requests concurrently, from the cores that the engine does not use."""
         before = os.sched_getaffinity(0)
         os.sched_setaffinity(0, before - {self.core})
         try:
-            return asyncio.run(many(self.address(), bodies))
+            return asyncio.run(stream_all(self.address(), bodies))
         finally:
             os.sched_setaffinity(0, before)
 
 
 class Served(_Process):
-    """Our server, kept off the engine's core as the clients are."""
+    """z1's server; like the clients it does not run on the engine's core."""
 
-    says = subprocess.PIPE
+    stdout = subprocess.PIPE
 
     def __init__(self, streams: int, core: int, thinking: int, *, milliseconds: int) -> None:
         super().__init__(streams, core, thinking)
@@ -144,32 +144,32 @@ class Served(_Process):
         self.command = [sys.executable, "-m", "bench.serving.server", str(streams), str(core), str(milliseconds)]
 
     def address(self) -> str:
-        """It says so on its standard output."""
+        """The URL, which the server prints on its standard output."""
         if not self._url:
             assert self._process.stdout is not None
             self._url = self._process.stdout.readline().strip()
         if not self._url:
-            raise RuntimeError("our server did not come up")
+            raise RuntimeError("z1's server did not start")
         return self._url
 
     def __call__(self) -> Turn:
-        """Windows, as `Direct` has them."""
+        """Replies with the windows of `Direct`."""
         budget = {"thinking_token_budget": self.thinking, "answer_tokens": ANSWER}
         return self._turn(budget)
 
     def plain(self) -> Turn:
-        """Plain completions of as many ids."""
+        """Plain completions of as many tokens."""
         return self._turn({"max_tokens": self.thinking + ANSWER})
 
     def _turn(self, settings: dict[str, Any]) -> Turn:
-        before = self._spent()
+        before = self._cpu_seconds()
         common = {"model": SHAPE.name, "temperature": 0, **settings}
-        streams, seconds = self.ask([{**common, "prompt": list(request.prompt)} for request in self._requests])
-        server, engine = (after - start for after, start in zip(self._spent(), before, strict=True))
-        ids = sum(stream.budget["used"] + stream.budget["answer_tokens"] for stream in streams)
-        return Turn(ids, seconds, engine, server, *_times(streams))
+        streams, seconds = self.send([{**common, "prompt": list(request.prompt)} for request in self._requests])
+        server, engine = (after - start for after, start in zip(self._cpu_seconds(), before, strict=True))
+        tokens = sum(stream.budget["used"] + stream.budget["answer_tokens"] for stream in streams)
+        return Turn(tokens, seconds, engine, server, *_times(streams))
 
-    def _spent(self) -> tuple[float, float]:
+    def _cpu_seconds(self) -> tuple[float, float]:
         """CPU seconds of the server's process, and of its engine's."""
         own = self._process.pid
         children = Path(f"/proc/{own}/task/{own}/children").read_text().split()
@@ -177,7 +177,7 @@ class Served(_Process):
 
 
 class Peer(_Process):
-    """vLLM's own server on the same weights, kept to the engine's core and the rest as ours is."""
+    """vLLM's own server on the same weights, on the same cores as z1's."""
 
     def __init__(self, python: str, core: int, streams: int, thinking: int) -> None:
         super().__init__(streams, core, thinking)
@@ -201,7 +201,7 @@ class Peer(_Process):
         ]
 
     def address(self) -> str:
-        """It listens once it is in health."""
+        """The URL; waits until /health answers."""
         for _ in range(600):
             if self._process.poll() is not None:
                 raise RuntimeError("vLLM's server ended")
@@ -210,7 +210,7 @@ class Peer(_Process):
                 return self._url
             except OSError:
                 time.sleep(0.5)
-        raise RuntimeError("vLLM's server did not come up")
+        raise RuntimeError("vLLM's server did not start")
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -219,9 +219,9 @@ class Peer(_Process):
         self._folder.cleanup()
 
     def __call__(self) -> Turn:
-        """Plain completions of as many ids."""
+        """Plain completions of as many tokens."""
         common = {"model": SHAPE.name, "temperature": 0, "max_tokens": self.thinking + ANSWER, "ignore_eos": True}
-        streams, seconds = self.ask([{**common, "prompt": list(request.prompt)} for request in self._requests])
+        streams, seconds = self.send([{**common, "prompt": list(request.prompt)} for request in self._requests])
         return Turn(sum(stream.usage["completion_tokens"] for stream in streams), seconds, 0.0, 0.0, *_times(streams))
 
 

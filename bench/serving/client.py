@@ -1,7 +1,7 @@
-"""How long do many clients wait, and how much do they get?
+"""A streaming client with minimal overhead, for latency and throughput of many concurrent replies.
 
-All streams are opened, then all requests are sent at once. The client does next to nothing with what comes: it notes
-the time of each piece, and reads the last usage. Pieces that arrive together count once.
+All connections are opened, then all requests are sent. The client records the arrival time of each chunk and parses
+only the last usage. Chunks that arrive together count once.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 
 @dataclass(slots=True)
 class Stream:
-    """One reply as its client saw it; times in seconds from when it was sent."""
+    """One reply as its client received it; times in seconds since the request."""
 
     times: list[float] = field(default_factory=list)
     usage: dict[str, Any] = field(default_factory=dict)
@@ -25,7 +25,7 @@ class Stream:
 
     @property
     def gaps(self) -> list[float]:
-        """Seconds between pieces."""
+        """Seconds between chunks."""
         return [after - before for before, after in zip(self.times, self.times[1:], strict=False)]
 
 
@@ -52,27 +52,27 @@ class _Reader(asyncio.Protocol):
         for line in self._tail.decode(errors="replace").splitlines():
             if line.startswith("data: {"):
                 try:
-                    said = json.loads(line[6:])
-                except ValueError:  # its beginning was cut away
+                    event = json.loads(line[6:])
+                except ValueError:  # the kept tail starts inside this line
                     continue
-                self.stream.usage = said.get("usage") or self.stream.usage
-                for choice in said.get("choices", ()):
+                self.stream.usage = event.get("usage") or self.stream.usage
+                for choice in event.get("choices", ()):
                     self.stream.budget = choice.get("budget") or self.stream.budget
         self.done.set_result(None)
 
 
-async def many(url: str, bodies: Sequence[dict[str, Any]]) -> tuple[list[Stream], float]:
-    """Every request at once; the streams, and the seconds until the last had ended."""
-    place = urlsplit(url)
+async def stream_all(url: str, bodies: Sequence[dict[str, Any]]) -> tuple[list[Stream], float]:
+    """Send every request concurrently; the streams, and the seconds until the last one ended."""
+    parts = urlsplit(url)
     loop = asyncio.get_running_loop()
-    pairs = [await loop.create_connection(_Reader, place.hostname or "", place.port or 80) for _ in bodies]
-    sends = [_request(place.hostname or "", body) for body in bodies]
-    began = time.perf_counter()
+    pairs = [await loop.create_connection(_Reader, parts.hostname or "", parts.port or 80) for _ in bodies]
+    sends = [_request(parts.hostname or "", body) for body in bodies]
+    start = time.perf_counter()
     for (transport, reader), data in zip(pairs, sends, strict=True):
         reader.sent = time.perf_counter()
         transport.write(data)
     await asyncio.gather(*(reader.done for _, reader in pairs))
-    seconds = time.perf_counter() - began
+    seconds = time.perf_counter() - start
     for transport, _ in pairs:
         transport.close()
     return [reader.stream for _, reader in pairs], seconds

@@ -1,7 +1,7 @@
-"""Which model is served, and how is its engine kept to one core?
+"""The served model, and its engine pinned to one core.
 
-`bench-2m` of `bench/thinking`, whose ids end no reply, with a tokenizer of its own. The engine pins the thread that it
-is entered in, which computes; whatever else the process does may run elsewhere.
+`bench-2m` of `bench/thinking`, whose tokens never end a reply, with a tokenizer of its own. The engine pins the thread
+that enters it, which computes; other threads of the process may run on other cores.
 """
 
 from __future__ import annotations
@@ -32,20 +32,20 @@ class Pinned(LocalEngine):
 
 
 def tokenizer() -> Any:
-    """The tokenizer, as transformers wants it."""
+    """The tokenizer, wrapped for transformers."""
     return PreTrainedTokenizerFast(tokenizer_object=make_tokenizer(SHAPE.vocabulary))
 
 
-def engine(slots: int, core: int | None) -> Pinned:
+def engine(max_num_seqs: int, core: int | None) -> Pinned:
     """The engine over a new copy of the weights."""
     torch.set_num_threads(1)
-    settings = LocalSettings(max_num_seqs=slots, max_model_len=LENGTH)
+    settings = LocalSettings(max_num_seqs=max_num_seqs, max_model_len=LENGTH)
     made = Pinned(make_model(SHAPE, "cpu", LENGTH), tokenizer(), (SHAPE.name, "plain"), settings)
     made.core = core
     return made
 
 
 def save(folder: Path) -> None:
-    """Write the model where another server can read it."""
+    """Write the model and tokenizer to a folder for another server."""
     make_model(SHAPE, "cpu", LENGTH).save_pretrained(folder)
     tokenizer().save_pretrained(folder)

@@ -1,8 +1,8 @@
-"""How does our server run in a process of its own?
+"""z1's server in a process of its own.
 
-    python -m bench.serving.server SLOTS CORE MILLISECONDS
+    python -m bench.serving.server MAX_NUM_SEQS CORE STREAM_INTERVAL_MS
 
-Says its address on standard output, and serves until it is told to stop.
+Prints its URL on standard output, and serves until it is terminated.
 """
 
 from __future__ import annotations
@@ -19,24 +19,24 @@ from z1.serve.runtime.service import ChatService, ServerLimits
 from z1.serve.server import Address, run
 
 
-def engine(slots: int, core: int) -> Engine:
-    """The engine, in the process that computes; this one has no need of its libraries."""
+def engine(max_num_seqs: int, core: int) -> Engine:
+    """The engine, in the worker process; this process does not import its libraries."""
     from bench.serving import model
 
-    return model.engine(slots, core)
+    return model.engine(max_num_seqs, core)
 
 
-def main(slots: int, core: int, milliseconds: int) -> None:
+def main(max_num_seqs: int, core: int, milliseconds: int) -> None:
     """Serve."""
     os.sched_setaffinity(0, os.sched_getaffinity(0) - {core})
-    limits = ServerLimits(max_concurrent_requests=4 * slots, stream_interval=milliseconds / 1000)
+    limits = ServerLimits(max_concurrent_requests=4 * max_num_seqs, stream_interval=milliseconds / 1000)
     app = make_app(
-        ChatService(SubprocessEngine(partial(engine, slots, core)), RequestDefaults(temperature=0.0), limits)
+        ChatService(SubprocessEngine(partial(engine, max_num_seqs, core)), RequestDefaults(temperature=0.0), limits)
     )
     run(app, Address(port=0, shutdown_timeout=1), lambda url: print(url, flush=True))
 
 
 if __name__ == "__main__":
-    from bench.serving.server import main  # by its name, under which the engine's process finds `engine` too
+    from bench.serving.server import main  # not from __main__, so that the worker process can unpickle `engine`
 
     main(*map(int, sys.argv[1:]))

@@ -1,11 +1,13 @@
-"""What does `bench/think.py` measure, and against whom?
+"""Parts of the decoding benchmarks (`bench/think.py`, `bench/budgets.py`):
 
-models.py     what the models look like, and a tokenizer for the peers that join text
-workloads.py  who asks for how long a thought
-ours.py       this engine: with windows, free, and made to work in two passes
-reference.py  `transformers.generate`, as the reference thinks and in one batch
-resident.py   another process that takes turns with ours
-worker.py     what runs in that process: vLLM
-turns.py      who runs when, and what a ratio is
-roofline.py   what the machine could do, and where the rest goes
+models.py     random models, and a tokenizer for the arms that join text
+workloads.py  requests: uniform and mixed lengths of thought
+ours.py       z1's engine: with windows, without, and in two passes
+reference.py  `transformers.generate`: the reference's two passes, and one batch
+resident.py   the process that runs vLLM, seen from the benchmark
+worker.py     vLLM inside that process
+inside.py     three ways to keep a thinking budget inside vLLM
+turns.py      alternating rounds, and ratios within a round
+roofline.py   the roofline of a decode step, and a profile
+full.py       all workloads of a full run
 """

@@ -1,8 +1,8 @@
-"""What does a whole run measure, and where is it kept?
+"""All workloads of a full run of `bench/think.py`.
 
-Every workload with every arm on `bench-2m`, requests that come one after another, and the arithmetic of `bench-100m`:
-its share of the roofline, a profile, and the same arms on mixed lengths. This process and vLLM's take turns on one
-core. On an accelerator the last part alone, with the shape of a 7B model in bfloat16.
+Every workload with every arm on `bench-2m`, requests that arrive one after another, and `bench-100m`: its
+share of the roofline, a profile, and the same arms on mixed lengths. This process and vLLM's alternate on one
+core. On an accelerator only the last part runs, with the shape of a 7B model in bfloat16.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from statistics import median
 from typing import Any
 
-from bench.record import surroundings
+from bench.record import environment
 from bench.thinking.models import SHAPES, make_model, make_tokenizer
 from bench.thinking.ours import Ours
 from bench.thinking.reference import Reference
@@ -35,12 +35,12 @@ AGAINST = {
     "vllm_eager": "free",
     "vllm_compiled": "free",
 }
-"""Which of our arms a peer is compared with: replies with windows, or as many ids without."""
+"""The arm of ours that each peer is compared with: replies with windows, or as many tokens without."""
 
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """One workload, and the peers that are left out."""
+    """One workload, and the arms that do not run on it."""
 
     name: str
     requests: list[Request]
@@ -63,8 +63,8 @@ def cases() -> list[Case]:
     ]
 
 
-class Field:
-    """Everybody who takes part, on one model."""
+class Contest:
+    """All arms on one model."""
 
     def __init__(self, name: str, runner: asyncio.Runner, device: str = "cpu") -> None:
         self.shape = SHAPES[name]
@@ -73,8 +73,8 @@ class Field:
         self.reference = Reference(self.model, make_tokenizer(min(self.shape.vocabulary, 16384)), SLOTS)
         self.vllm: dict[str, Resident] = {}
 
-    def invite(self, python: str, core: int, stack: ExitStack) -> None:
-        """Start vLLM, eager and compiled, on a copy of the same weights."""
+    def add_vllm(self, python: str, core: int, stack: ExitStack) -> None:
+        """Start vLLM, eager and compiled, on a copy of the weights."""
         folder = stack.enter_context(tempfile.TemporaryDirectory())
         make_model(self.shape, "cpu", LENGTH).save_pretrained(folder)
         for mode in ("eager", "compiled"):
@@ -82,7 +82,7 @@ class Field:
             stack.callback(self.vllm[mode].close)
 
     def arms(self, requests: Requests) -> dict[str, Arm]:
-        """Every arm on these requests, by name."""
+        """All arms on these requests, by name."""
         found: dict[str, Arm] = {
             "window": lambda: self.ours.window(requests),
             "free": lambda: self.ours.free(requests),
@@ -97,14 +97,14 @@ class Field:
         return found
 
     def measure(self, case: Case) -> dict[str, Any]:
-        """All arms on one workload, at least three rounds; a first round is dropped where there is no queue."""
+        """Run all arms on one workload for at least three rounds; without a queue the first round is dropped."""
         arms = {name: arm for name, arm in self.arms(case.requests).items() if name not in case.without}
-        count, allowance = 5, 120.0
+        count, max_seconds = 5, 120.0
         if len(case.requests) <= SLOTS:
             rounds(arms, 1, 0.0)
-            count, allowance = 9, 60.0
+            count, max_seconds = 9, 60.0
         self.reference.joined = 0
-        found = rounds(arms, count, allowance, least=3)
+        found = rounds(arms, count, max_seconds, min_rounds=3)
         return summary(case, found) | {"ids_joined_as_text": self.reference.joined // len(found)}
 
 
@@ -113,7 +113,7 @@ def _turn(resident: Resident, way: str, requests: Requests) -> Arm:
 
 
 def summary(case: Case, found: Sequence[Round]) -> dict[str, Any]:
-    """Ratios of one workload with their spread."""
+    """The ratios of one workload with their quartiles."""
     ratios = {f"over_{peer}": over(found, one, peer) for peer, one in AGAINST.items() if peer in found[0]}
     result = {
         "requests": len(case.requests),
@@ -128,14 +128,14 @@ def summary(case: Case, found: Sequence[Round]) -> dict[str, Any]:
     return result
 
 
-def late(field: Field, gap: float, count: int = 4) -> dict[str, Any]:
-    """Requests that come `gap` seconds apart: how long each waits for its reply, here and there."""
+def late(contest: Contest, gap: float, count: int = 4) -> dict[str, Any]:
+    """Latency of requests that arrive `gap` seconds apart, in z1 and in the reference."""
     requests = mixed(256, 8, Sizes(prompt=8, hint=8, answer=8))
     arms: dict[str, Arm] = {
-        "window": lambda: field.ours.late(requests, gap),
-        "two_pass": lambda: field.reference.late(requests, gap),
+        "window": lambda: contest.ours.late(requests, gap),
+        "two_pass": lambda: contest.reference.late(requests, gap),
     }
-    found = rounds(arms, count, 90.0, least=3)
+    found = rounds(arms, count, 90.0, min_rounds=3)
     return {
         "requests": len(requests),
         "rounds": len(found),
@@ -145,42 +145,42 @@ def late(field: Field, gap: float, count: int = 4) -> dict[str, Any]:
     }
 
 
-def share(field: Field, batch: int, count: int = 5, steps: int = 12) -> dict[str, Any]:
-    """The share of the roofline that decoding reaches with `batch` contexts, and a profile of it."""
+def share(contest: Contest, batch: int, count: int = 5, steps: int = 12) -> dict[str, Any]:
+    """The share of the roofline that decoding reaches with `batch` contexts, and a profile."""
     sizes = Sizes(prompt=16, hint=1, answer=1)
     requests = uniform(batch, 1, sizes)
-    machine = Machine(field.model)
-    on_cpu = field.model.device.type == "cpu"
-    least = step(field.shape, batch, sizes.prompt + 1 + steps / 2, width=4 if on_cpu else 2)
-    field.ours.steps(requests, 2)
+    machine = Machine(contest.model)
+    on_cpu = contest.model.device.type == "cpu"
+    minimum = step(contest.shape, batch, sizes.prompt + 1 + steps / 2, width=4 if on_cpu else 2)
+    contest.ours.steps(requests, 2)
     floors, taken, matrix, memory = [], [], [], []
     for _ in range(count):
         matrix.append(machine.matrix_rate())
         memory.append(machine.memory_rate())
-        floors.append(max(least.flops / matrix[-1], least.moved / memory[-1]))
+        floors.append(max(minimum.flops / matrix[-1], minimum.moved / memory[-1]))
         watch = Watch(machine.clock)
-        field.ours.steps(requests, steps, watch)
+        contest.ours.steps(requests, steps, watch)
         taken.append(watch.seconds / steps)
     found: dict[str, Any] = {
         "share": spread([floor / one for floor, one in zip(floors, taken, strict=True)]),
-        "memory_share": spread([least.moved / rate / one for rate, one in zip(memory, taken, strict=True)]),
+        "memory_share": spread([minimum.moved / rate / one for rate, one in zip(memory, taken, strict=True)]),
         "ids_per_second": spread([batch / one for one in taken]),
         "step_ms": spread([1e3 * one for one in taken]),
         "floor_ms": spread([1e3 * one for one in floors]),
-        "gflop": round(least.flops / 1e9, 3),
-        "gigabytes": round(least.moved / 1e9, 3),
+        "gflop": round(minimum.flops / 1e9, 3),
+        "gigabytes": round(minimum.moved / 1e9, 3),
         "matrix_gflop_per_second": spread([rate / 1e9 for rate in matrix]),
         "memory_gigabytes_per_second": spread([rate / 1e9 for rate in memory]),
     }
     if on_cpu:
-        seen = Profile()
-        field.ours.steps(requests, steps, seen)
-        found["profile"] = seen.shares
+        profile = Profile()
+        contest.ours.steps(requests, steps, profile)
+        found["profile"] = profile.shares
     return found
 
 
 def headline(small: Mapping[str, Any], big: Mapping[str, Any]) -> dict[str, Any]:
-    """The few ratios that are quoted: medians by wall time, and by CPU time under names that end in `_cpu_time`."""
+    """The ratios quoted in the docs: medians by wall time, and by CPU time under names that end in `_cpu_time`."""
     quoted = {
         "over_two_pass_mixed_b64": ("mixed_512_on_64", "two_pass"),
         "over_two_pass_same_engine": ("mixed_512_on_64", "two_pass_same_engine"),
@@ -200,48 +200,48 @@ def headline(small: Mapping[str, Any], big: Mapping[str, Any]) -> dict[str, Any]
 
 
 def full(runner: asyncio.Runner, python: str | None) -> dict[str, Any]:
-    """Measure everything; `python` is the interpreter that has vLLM, if there is one."""
+    """Measure everything; `python` is the interpreter with vLLM, if there is one."""
     with ExitStack() as stack:
-        field = Field("bench-2m", runner)
+        contest = Contest("bench-2m", runner)
         if python:
             core = max(os.sched_getaffinity(0))
             os.sched_setaffinity(0, {core})
-            field.invite(python, core, stack)
+            contest.add_vllm(python, core, stack)
         small: dict[str, Any] = {}
         for case in cases():
-            small[case.name] = field.measure(case)
-            tell(case.name, small[case.name])
+            small[case.name] = contest.measure(case)
+            show(case.name, small[case.name])
         queue = mixed(256, 8, Sizes(prompt=8, hint=8, answer=8))
-        alone: Measure = field.ours.window(queue)
-        small["late"] = late(field, 1.2 * alone.seconds / len(queue))
-        tell("late", small["late"])
-        vllm = field.vllm["eager"].version if python else None
-    big_field = Field("bench-100m", runner)
-    big = {f"b{batch}": share(big_field, batch) for batch in (1, 16, 64)}
-    sizes = Sizes(prompt=8, hint=8, answer=4, vocabulary=big_field.shape.vocabulary)
-    big["mixed_b64"] = big_field.measure(Case("mixed_b64", mixed(64, 2, sizes)))
+        alone: Measure = contest.ours.window(queue)
+        small["late"] = late(contest, 1.2 * alone.seconds / len(queue))
+        show("late", small["late"])
+        vllm = contest.vllm["eager"].version if python else None
+    big_contest = Contest("bench-100m", runner)
+    big = {f"b{batch}": share(big_contest, batch) for batch in (1, 16, 64)}
+    sizes = Sizes(prompt=8, hint=8, answer=4, vocabulary=big_contest.shape.vocabulary)
+    big["mixed_b64"] = big_contest.measure(Case("mixed_b64", mixed(64, 2, sizes)))
     for name, found in big.items():
-        tell(f"100m {name}", found)
-    return {**surroundings(vllm=vllm), "headline": headline(small, big), "bench-2m": small, "bench-100m": big}
+        show(f"100m {name}", found)
+    return {**environment(vllm=vllm), "headline": headline(small, big), "bench-2m": small, "bench-100m": big}
 
 
 def accelerator(runner: asyncio.Runner, device: str) -> dict[str, Any]:
-    """A 7B shape in bfloat16: ids a second and the share of the roofline with 1 and 64 contexts, and mixed lengths."""
+    """A 7B shape in bfloat16: tokens per second and share of the roofline with 1 and 64 contexts, and mixed lengths."""
     import torch
 
-    field = Field("qwen2.5-coder-7b", runner, device)
-    found = {f"b{batch}": share(field, batch, steps=64) for batch in (1, 64)}
-    sizes = Sizes(prompt=32, hint=8, answer=32, vocabulary=field.shape.vocabulary)
-    found["mixed_b64"] = field.measure(Case("mixed_b64", mixed(64, 32, sizes)))
+    contest = Contest("qwen2.5-coder-7b", runner, device)
+    found = {f"b{batch}": share(contest, batch, steps=64) for batch in (1, 64)}
+    sizes = Sizes(prompt=32, hint=8, answer=32, vocabulary=contest.shape.vocabulary)
+    found["mixed_b64"] = contest.measure(Case("mixed_b64", mixed(64, 32, sizes)))
     for name, one in found.items():
-        tell(name, one)
-    surrounding = surroundings()
-    surrounding["machine"]["accelerator"] = torch.cuda.get_device_name(device)
-    return {**surrounding, "qwen2.5-coder-7b": found}
+        show(name, one)
+    facts = environment()
+    facts["machine"]["accelerator"] = torch.cuda.get_device_name(device)
+    return {**facts, "qwen2.5-coder-7b": found}
 
 
-def tell(name: str, found: Mapping[str, Any]) -> None:
-    """Show one workload as soon as it is done."""
+def show(name: str, found: Mapping[str, Any]) -> None:
+    """Print the figures of one workload."""
     print(name)
     for key, value in {**found, **found.get("ratios", {})}.items():
         if key not in ("ratios", "requests", "rounds", "ids_sampled", "ids_joined"):

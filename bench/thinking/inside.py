@@ -1,11 +1,11 @@
-"""How do three ways to keep a budget do inside vLLM?
+"""Three ways to keep a thinking budget inside vLLM, in a process of its own.
 
-Runs in its own process in vLLM's environment, with z1 on its path. The first line of its input says model and hint, in
-JSON; each further one is a turn: arm, window and prompts, answered by a line: ids, CPU and wall seconds, ids paid.
+Runs in vLLM's environment, with z1 on its path. The first line of its input is JSON with model and hint; each further
+line is a turn (arm, window, prompts), answered by one line: tokens, CPU and wall seconds, number of generated tokens.
 
-    window      our logits processor, told in extra_args
+    window      z1's logits processor, configured in extra_args
     trick       vLLM's own thinking_token_budget: reasoning_end_str is the hint, reasoning_start_str the prompt's end
-    two_passes  think, wait for all, join the hint as ids, ask again; the prefix cache on
+    two_passes  all thoughts, then all answers with the hint appended as tokens; prefix cache on
 """
 
 from __future__ import annotations
@@ -21,15 +21,15 @@ ANSWER = 24
 
 
 class Inside:
-    """One `vllm.LLM` that can do all three."""
+    """One `vllm.LLM` for all three."""
 
-    def __init__(self, said: dict[str, Any]) -> None:
+    def __init__(self, settings: dict[str, Any]) -> None:
         from vllm import LLM, SamplingParams  # type: ignore[import-not-found, unused-ignore]
         from vllm.config import ReasoningConfig  # type: ignore[import-not-found, unused-ignore]
 
-        self._params, self._hint = SamplingParams, said["hint"]
+        self._params, self._hint = SamplingParams, settings["hint"]
         self._llm = LLM(
-            model=said["model"],
+            model=settings["model"],
             dtype="float32",
             max_model_len=1024,
             max_num_seqs=64,
@@ -38,51 +38,53 @@ class Inside:
             seed=0,
             logits_processors=["z1.vllm_plugin.logits_processor:z1-tiny"],
             reasoning_config=ReasoningConfig(
-                reasoning_start_str="<|im_start|>assistant\n", reasoning_end_str=said["hint_text"]
+                reasoning_start_str="<|im_start|>assistant\n", reasoning_end_str=settings["hint_text"]
             ),
         )
 
     def turn(self, arm: str, window: int, prompts: list[list[int]]) -> dict[str, Any]:
-        """Carry one turn out, with nothing left over from the last."""
+        """Run one turn, with an empty prefix cache."""
         self._llm.reset_prefix_cache()
         cpu, wall = time.process_time(), time.perf_counter()
-        ids, paid = getattr(self, arm)(window, prompts)
-        return {"cpu": time.process_time() - cpu, "wall": time.perf_counter() - wall, "paid": paid, "ids": ids}
+        token_ids, paid = getattr(self, arm)(window, prompts)
+        return {"cpu": time.process_time() - cpu, "wall": time.perf_counter() - wall, "paid": paid, "ids": token_ids}
 
     def window(self, window: int, prompts: list[list[int]]) -> tuple[list[list[int]], int]:
-        """Our processor."""
-        ids = self._ask(
-            prompts, self._most(window), extra_args={"z1_window": window, "z1_answer": ANSWER, "z1_hint": self._hint}
+        """z1's logits processor."""
+        token_ids = self._generate(
+            prompts,
+            self._max_tokens(window),
+            extra_args={"z1_window": window, "z1_answer": ANSWER, "z1_hint": self._hint},
         )
-        return ids, sum(map(len, ids))
+        return token_ids, sum(map(len, token_ids))
 
     def trick(self, window: int, prompts: list[list[int]]) -> tuple[list[list[int]], int]:
         """vLLM's own budget."""
-        ids = self._ask(prompts, self._most(window), thinking_token_budget=window)
-        return ids, sum(map(len, ids))
+        token_ids = self._generate(prompts, self._max_tokens(window), thinking_token_budget=window)
+        return token_ids, sum(map(len, token_ids))
 
     def two_passes(self, window: int, prompts: list[list[int]]) -> tuple[list[list[int]], int]:
-        """The reference's way: whoever reached the window is asked again."""
-        thoughts = self._ask(prompts, window)
+        """The reference's two passes: thoughts that reached the window get an answer in a second pass."""
+        thoughts = self._generate(prompts, window)
         again = [at for at, thought in enumerate(thoughts) if len(thought) == window and thought[-1] != 2]
-        asked = [prompts[at] + thoughts[at] + self._hint for at in again]
-        answers = self._ask(asked, ANSWER) if asked else []
+        continued = [prompts[at] + thoughts[at] + self._hint for at in again]
+        answers = self._generate(continued, ANSWER) if continued else []
         whole = list(thoughts)
         for at, answer in zip(again, answers, strict=True):
             whole[at] = thoughts[at] + self._hint + answer
         return whole, sum(map(len, whole))
 
-    def _most(self, window: int) -> int:
+    def _max_tokens(self, window: int) -> int:
         return window + len(self._hint) + ANSWER
 
-    def _ask(self, prompts: list[list[int]], limit: int, **settings: Any) -> list[list[int]]:
+    def _generate(self, prompts: list[list[int]], limit: int, **settings: Any) -> list[list[int]]:
         params = self._params(temperature=0.0, max_tokens=limit, detokenize=False, **settings)
-        done = self._llm.generate([{"prompt_token_ids": ids} for ids in prompts], params, use_tqdm=False)
+        done = self._llm.generate([{"prompt_token_ids": prompt} for prompt in prompts], params, use_tqdm=False)
         return [list(one.outputs[0].token_ids) for one in done]
 
 
 def main() -> None:
-    """Answer turns until the input ends; whatever libraries print goes to the error stream."""
+    """Answer turns until the input ends; library output goes to stderr."""
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
     inside = Inside(json.loads(sys.stdin.readline()))

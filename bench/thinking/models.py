@@ -1,7 +1,8 @@
-"""What do the models look like that are measured?
+"""Random models of several shapes, and a tokenizer.
 
-Random weights from a fixed seed, with a spread at which greedy ids vary; none of their ids ends a reply. The tokenizer
-is for peers that join text: byte-level, trained on made words, ASCII only, so that each id stands for whole characters.
+Weights have a fixed seed and a standard deviation at which greedy tokens vary; no token ends a reply. The tokenizer is
+for arms that join text: byte-level, trained on made-up words, ASCII only, so that each token is a whole number of
+characters.
 """
 
 from __future__ import annotations
@@ -49,7 +50,7 @@ SHAPES = {
 
 
 def make_model(shape: Shape, device: str, length: int) -> Any:
-    """A model of this shape for contexts of up to `length` ids: float32 on a CPU, bfloat16 elsewhere."""
+    """A model of this shape for contexts of up to `length` tokens: float32 on a CPU, bfloat16 elsewhere."""
     config = Qwen2Config(
         vocab_size=shape.vocabulary,
         hidden_size=shape.hidden,
@@ -74,7 +75,7 @@ def make_model(shape: Shape, device: str, length: int) -> Any:
 
 
 def make_tokenizer(vocabulary: int) -> Tokenizer:
-    """A byte-level BPE of at most `vocabulary` ids, trained on made words."""
+    """A byte-level BPE of at most `vocabulary` tokens, trained on made-up words."""
     draw = random.Random(SEED)
     syllables = [a + b for a in "bcdfghjklmnprstvwz" for b in ("a", "e", "i", "o", "u", "an", "er", "is")]
     words = ["".join(draw.choices(syllables, k=draw.choice((1, 2, 2, 3)))) for _ in range(vocabulary)]

@@ -1,7 +1,7 @@
-"""How does this engine serve the requests?
+"""z1's local engine as an arm of the benchmark.
 
-With windows, in a free run of equal length (thought, hint and answer are all sampled), and made to work in two passes:
-all think, all wait for the slowest, every context is thrown away and read again with the hint behind it.
+With windows, in a free run of equal length (thought, hint and answer are all sampled), and in two passes: all thoughts
+are sampled, then every context is discarded and prefilled again with the hint, then all answers are sampled.
 """
 
 from __future__ import annotations
@@ -26,23 +26,23 @@ PLAIN = Sampling()
 
 
 class Ours:
-    """A `LocalEngine` of `slots` slots over `model`, and the ways to use it."""
+    """A `LocalEngine` over `model`, and the ways to run requests on it."""
 
-    def __init__(self, model: Any, slots: int, length: int, runner: asyncio.Runner) -> None:
-        settings = LocalSettings(max_num_seqs=slots, max_model_len=length, deterministic=False)
+    def __init__(self, model: Any, max_num_seqs: int, length: int, runner: asyncio.Runner) -> None:
+        settings = LocalSettings(max_num_seqs=max_num_seqs, max_model_len=length, deterministic=False)
         self.engine = LocalEngine(model, Characters(), ("bench", "plain"), settings)
         self._runner = runner
 
     def window(self, requests: Requests) -> Measure:
-        """Each thinks as long as its window allows, gets the hint, and answers."""
-        return self._counted(_together(map(self._think, requests)))
+        """Every request thinks up to its window, gets the hint, and answers."""
+        return self._counted(_total(map(self._think, requests)))
 
     def free(self, requests: Requests) -> Measure:
-        """Each samples as many ids as its whole reply has; nothing is forced."""
-        return self._counted(_together(self._sampled(r.prompt, r.length) for r in requests))
+        """Every request samples as many tokens as its whole reply has; none are forced."""
+        return self._counted(_total(self._sampled(r.prompt, r.length) for r in requests))
 
     def two_passes(self, requests: Requests) -> Measure:
-        """All think, all wait, all that is shifted is read again and answers."""
+        """All thoughts, then prefill and answers of the shifted requests."""
 
         async def passes() -> int:
             thoughts = await asyncio.gather(*(self._sample(r.prompt, r.thinking) for r in requests))
@@ -57,21 +57,21 @@ class Ours:
         return self._counted(passes())
 
     def late(self, requests: Requests, gap: float) -> Measure:
-        """A request comes every `gap` seconds, whatever is under way."""
-        begun = time.perf_counter()
+        """Requests arrive every `gap` seconds."""
+        start = time.perf_counter()
         latencies: list[float] = []
 
         async def one(index: int, request: Request) -> int:
-            await asyncio.sleep(begun + index * gap - time.perf_counter())
-            ids = await self._think(request)
-            latencies.append(time.perf_counter() - begun - index * gap)
-            return ids
+            await asyncio.sleep(start + index * gap - time.perf_counter())
+            tokens = await self._think(request)
+            latencies.append(time.perf_counter() - start - index * gap)
+            return tokens
 
-        measure = self._counted(_together(one(i, r) for i, r in enumerate(requests)))
+        measure = self._counted(_total(one(i, r) for i, r in enumerate(requests)))
         return replace(measure, latency=mean(latencies))
 
     def steps(self, requests: Requests, count: int, watch: AbstractContextManager[object] | None = None) -> None:
-        """With all `requests` live and read, `count` decode steps; `watch` is entered for these alone."""
+        """Run `count` decode steps after the prefill of all `requests`; `watch` is entered for these steps only."""
 
         async def stepped() -> None:
             sessions = [await self.engine.open(r.prompt, PLAIN) for r in requests]
@@ -90,7 +90,7 @@ class Ours:
         return replace(measure, calls=forward.calls - calls, rows=forward.rows - rows)
 
     async def _think(self, request: Request) -> int:
-        """Drive one window; how many ids were sampled."""
+        """Run one window; returns the number of sampled tokens."""
         window = Window(request.thinking, request.answer, request.hint, frozenset())
         session = await self.engine.open(request.prompt, PLAIN)
         try:
@@ -110,5 +110,5 @@ class Ours:
             await session.close()
 
 
-async def _together(works: Iterable[Coroutine[Any, Any, int]]) -> int:
+async def _total(works: Iterable[Coroutine[Any, Any, int]]) -> int:
     return sum(await asyncio.gather(*works))

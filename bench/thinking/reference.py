@@ -1,8 +1,8 @@
-"""How does the reference think?
+"""The reference's two-pass decoding on `transformers.generate`.
 
-As its released code does (`eval/general_evaluation/reasoning.py`), on `transformers.generate`: batches of `width` think
-until their slowest has finished; when all batches have, thoughts become text, the hint's text is joined, all of it is
-tokenized again and computed again, and the answers are generated. A row that has ended is padded until its batch ends.
+As in its released code (`eval/general_evaluation/reasoning.py`): batches of `width` requests think until the slowest
+one has finished. After the last batch, thoughts are decoded to text, the hint's text is appended, the whole is
+tokenized and prefilled again, and the answers are generated. A finished row is padded until its batch ends.
 """
 
 from __future__ import annotations
@@ -25,50 +25,50 @@ PAD = 0
 
 
 class Ends(StoppingCriteria):  # type: ignore[misc] # transformers is not followed by mypy
-    """Row i ends after `limits[i]` ids, as if its model had said so."""
+    """Row i ends after `limits[i]` tokens, as if the model had ended it."""
 
     def __init__(self, start: int, limits: Tensor) -> None:
         self._start, self._limits = start, limits
-        self.eos_token_id = None  # with this name `generate` pads rows that have ended
+        self.eos_token_id = None  # `generate` pads finished rows only if this attribute exists
 
     def __call__(self, input_ids: Tensor, scores: Any, **_: Any) -> Tensor:
-        """Which rows have ended [B]."""
+        """Finished rows [B]."""
         return self._limits <= input_ids.shape[1] - self._start
 
 
 class Reference:
-    """`transformers.generate` over `model`, `width` requests at a time."""
+    """`transformers.generate` over `model`, in batches of `width` requests."""
 
     def __init__(self, model: Any, tokenizer: Tokenizer, width: int) -> None:
         self._model, self._tokenizer, self._width = model, tokenizer, width
-        self._known = tokenizer.get_vocab_size()
+        self._vocabulary = tokenizer.get_vocab_size()
         self.joined = 0
-        """Ids that the second passes read again, so far."""
+        """Tokens that second passes have prefilled again, so far."""
 
     def thoughts(self, requests: Requests) -> Measure:
-        """One pass without a window: only the thoughts."""
+        """One pass without a window: the thoughts only."""
         return timed(lambda: _count(self._generate([r.prompt for r in requests], [r.thinking for r in requests])))
 
     def two_passes(self, requests: Requests) -> Measure:
-        """Thoughts, barrier, text, barrier, answers."""
+        """Two passes: all thoughts, then all answers."""
         return timed(lambda: self._both(requests))
 
     def late(self, requests: Requests, gap: float) -> Measure:
-        """A request comes every `gap` seconds; who comes while a batch is under way waits for the next."""
+        """Requests arrive every `gap` seconds; one that arrives during a batch waits for the next batch."""
         latencies: list[float] = []
-        begun = time.perf_counter()
+        start = time.perf_counter()
 
         def serve() -> int:
-            ids = 0
+            tokens = 0
             while len(latencies) < len(requests):
                 first = len(latencies)
-                time.sleep(max(0.0, begun + first * gap - time.perf_counter()))
-                come = min(len(requests), int((time.perf_counter() - begun) / gap) + 1)
-                last = min(first + self._width, max(come, first + 1))
-                ids += self._both(requests[first:last])
-                now = time.perf_counter() - begun
+                time.sleep(max(0.0, start + first * gap - time.perf_counter()))
+                arrived = min(len(requests), int((time.perf_counter() - start) / gap) + 1)
+                last = min(first + self._width, max(arrived, first + 1))
+                tokens += self._both(requests[first:last])
+                now = time.perf_counter() - start
                 latencies.extend(now - index * gap for index in range(first, last))
-            return ids
+            return tokens
 
         measure = timed(serve)
         return replace(measure, latency=mean(latencies))
@@ -85,9 +85,9 @@ class Reference:
         self.joined += sum(map(len, prompts))
         return _count(thoughts) + _count(self._generate(prompts, limits))
 
-    def _text(self, ids: Sequence[int]) -> str:
-        """The text of `ids`; where the tokenizer knows fewer than the model, they begin again."""
-        return self._tokenizer.decode([token % self._known for token in ids])
+    def _text(self, token_ids: Sequence[int]) -> str:
+        """The text of `token_ids`, modulo the vocabulary if the tokenizer has fewer tokens than the model."""
+        return self._tokenizer.decode([token % self._vocabulary for token in token_ids])
 
     def _generate(self, prompts: Sequence[Sequence[int]], limits: Sequence[int]) -> list[list[int]]:
         found: list[list[int]] = []
@@ -97,14 +97,14 @@ class Reference:
 
     def _batch(self, prompts: Sequence[Sequence[int]], limits: Sequence[int]) -> list[list[int]]:
         size, device = max(map(len, prompts)), self._model.device
-        ids = torch.tensor([[PAD] * (size - len(p)) + list(p) for p in prompts], device=device)
-        seen = torch.tensor([[0] * (size - len(p)) + [1] * len(p) for p in prompts], device=device)
+        token_ids = torch.tensor([[PAD] * (size - len(p)) + list(p) for p in prompts], device=device)
+        mask = torch.tensor([[0] * (size - len(p)) + [1] * len(p) for p in prompts], device=device)
         ends = StoppingCriteriaList()
         if len(set(limits)) > 1:
             ends.append(Ends(size, torch.tensor(limits, device=device)))
         out = self._model.generate(
-            input_ids=ids,
-            attention_mask=seen,
+            input_ids=token_ids,
+            attention_mask=mask,
             max_new_tokens=max(limits),
             do_sample=False,
             pad_token_id=PAD,

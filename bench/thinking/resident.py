@@ -1,6 +1,6 @@
-"""How does another process take its turn?
+"""vLLM in a process of its own, controlled by one line of JSON per turn.
 
-It is started once, stays, and answers one line of JSON with one line; while it waits it costs nothing.
+The process starts once and stays; while it waits it uses no CPU.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ SETTINGS = {
     "HF_HUB_OFFLINE": "1",
     "OMP_NUM_THREADS": "1",
 }
-"""One process and one thread: on one core the fastest way (several processes were three times slower)."""
+"""One process and one thread: the fastest setting on one core (several processes were three times slower)."""
 
 
 class Resident:
@@ -41,12 +41,12 @@ class Resident:
         self.version: str = self._answer()["ready"]
 
     def run(self, way: str, requests: Requests) -> Measure:
-        """One turn."""
+        """Run one turn."""
         rows = [(r.prompt, r.thinking, r.hint, r.answer) for r in requests]
         assert self._process.stdin is not None
         print(json.dumps({"way": way, "requests": rows}), file=self._process.stdin, flush=True)
         found = self._answer()
-        return Measure(found["seconds"], found["cpu"], int(found["ids"]))
+        return Measure(found["seconds"], found["cpu"], int(found["tokens"]))
 
     def close(self) -> None:
         """End the process."""
@@ -56,6 +56,6 @@ class Resident:
         assert self._process.stdout is not None
         line = self._process.stdout.readline()
         if not line:
-            sys.exit(f"vLLM's process ended with status {self._process.wait()}; its last words stand above")
+            sys.exit(f"vLLM's process ended with status {self._process.wait()}; see its output above")
         found: dict[str, Any] = json.loads(line)
         return found

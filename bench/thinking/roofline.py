@@ -1,10 +1,10 @@
-"""What could this machine do, and where does the rest go?
+"""The roofline of a decode step, and a profile of the rest.
 
-A decode step has to compute the products of its rows with every matrix, and of its queries with their keys and values,
-and to read every weight and the keys and values of every context once. The floor of a step is the longer of the two at
-the machine's own rates, measured here: a large square matrix product, and reading memory far larger than any cache.
-The share is the floor over the step. Nothing else (norms, softmax, scheduling, Python) is in the floor. On a CPU the
-clock is this process's CPU time, because one thread computes all and others may use the machine.
+A decode step has to multiply its rows with every matrix, and its queries with their keys and values, and to read every
+weight and the KV cache of every context once. The minimal time of a step is the longer of the two at the
+machine's rates, measured here with a large square matrix product and with reading memory far larger than any cache.
+The share is the minimal time over the measured one. Norms, softmax, scheduling and Python are not in the minimum. On a
+CPU the clock is this process's CPU time, because one thread computes and other processes may use the machine.
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ GROUPS = {
     "copy": "copy clone contiguous cat stack index gather scatter fill zero to_copy embedding",
     "views": "view reshape unsafe_view transpose t expand slice select unsqueeze squeeze as_strided empty to narrow",
 }
-"""First words of operations, by what they are for; all others are norms and other elementwise work."""
+"""Prefixes of operation names by group; all others are norms and other elementwise operations."""
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """What one decode step over `rows` contexts of `context` ids must compute and move."""
+    """FLOPs and memory traffic of one decode step over `rows` contexts of `context` tokens."""
 
     flops: float
     moved: float
@@ -41,7 +41,7 @@ class Step:
 
 
 def step(shape: Shape, rows: int, context: float, width: int) -> Step:
-    """The least work of a step; a number takes `width` bytes."""
+    """The minimal work of a step; a number has `width` bytes."""
     inner, kv = shape.heads * shape.head, shape.kv_heads * shape.head
     layer = shape.hidden * (2 * inner + 2 * kv + 3 * shape.ffn)
     weights = shape.layers * layer + shape.vocabulary * shape.hidden
@@ -50,7 +50,7 @@ def step(shape: Shape, rows: int, context: float, width: int) -> Step:
 
 
 class Machine:
-    """The rates of the device that `model` lies on."""
+    """The measured rates of the device of `model`."""
 
     def __init__(self, model: Any) -> None:
         self._device = model.device
@@ -61,12 +61,12 @@ class Machine:
 
     @torch.inference_mode()
     def matrix_rate(self) -> float:
-        """FLOP a second of a square product."""
+        """FLOPs per second of a square matrix product."""
         return 2.0 * len(self._square) ** 3 / self._seconds(lambda: self._square @ self._square)
 
     @torch.inference_mode()
     def memory_rate(self) -> float:
-        """Bytes a second of reading."""
+        """Bytes per second of a memory read."""
         return float(self._big.numel() * 4 / self._seconds(self._big.sum))
 
     def _seconds(self, work: Callable[[], Tensor | None]) -> float:
@@ -74,10 +74,10 @@ class Machine:
         taken = []
         for _ in range(5):
             self._wait()
-            begun = self.clock()
+            start = self.clock()
             work()
             self._wait()
-            taken.append(self.clock() - begun)
+            taken.append(self.clock() - start)
         return median(taken)
 
     def _wait(self) -> None:
@@ -86,33 +86,33 @@ class Machine:
 
 
 class Watch:
-    """Seconds of what happens inside a `with`."""
+    """Seconds spent inside a `with` block."""
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
         self.seconds = 0.0
 
     def __enter__(self) -> None:
-        self._begun = self._clock()
+        self._start = self._clock()
 
     def __exit__(self, *error: Any) -> None:
-        self.seconds = self._clock() - self._begun
+        self.seconds = self._clock() - self._start
 
 
 class Profile:
-    """Where the time inside a `with` went, by group of operations: shares of wall time, as the profiler's own are."""
+    """Shares of wall time inside a `with` block by group of operations, from torch's profiler."""
 
     def __init__(self) -> None:
         self.shares: dict[str, float] = {}
-        """Python is what no operation accounts for; what the profiler itself costs is in it."""
+        """`python` is the time outside all operations, including the overhead of the profiler."""
 
     def __enter__(self) -> None:
         self._profile = profile(activities=[ProfilerActivity.CPU])
         self._profile.__enter__()
-        self._begun = time.perf_counter()
+        self._start = time.perf_counter()
 
     def __exit__(self, *error: Any) -> None:
-        whole = 1e6 * (time.perf_counter() - self._begun)
+        whole = 1e6 * (time.perf_counter() - self._start)
         self._profile.__exit__(*error)
         taken: defaultdict[str, float] = defaultdict(float)
         for event in self._profile.key_averages():

@@ -1,8 +1,7 @@
-"""Who runs when, and what is a ratio?
+"""Alternating rounds of all arms, and ratios within a round.
 
-Arms take turns: all run once in a round, and every second round in the opposite order, so that a machine that slows
-down slows all of them. A ratio is the median of the ratios within a round, with the quartiles; wall time and process
-CPU time are both kept.
+Every arm runs once per round, and every second round in reverse order, so that a slowdown of the machine affects
+all of them. A ratio is the median of the ratios within a round, with quartiles, by wall time and by process CPU time.
 """
 
 from __future__ import annotations
@@ -15,15 +14,15 @@ from statistics import median, quantiles
 
 @dataclass(frozen=True, slots=True)
 class Measure:
-    """One run of one arm: wall and CPU seconds, ids that the model chose, and forward calls and rows where known."""
+    """One run of one arm: wall and CPU seconds, sampled tokens, and forward calls and rows where known."""
 
     seconds: float
     cpu: float
-    ids: int
+    tokens: int
     calls: int = 0
     rows: int = 0
     latency: float = 0.0
-    """Mean seconds of a request, where requests come one after another."""
+    """Mean seconds per request, where requests arrive one after another."""
 
 
 Arm = Callable[[], Measure]
@@ -33,20 +32,20 @@ Spread = tuple[float, float, float]
 
 
 def timed(work: Callable[[], int]) -> Measure:
-    """Run `work`, which gives the number of ids that the model chose."""
+    """Run `work`, which returns the number of sampled tokens."""
     cpu, wall = time.process_time(), time.perf_counter()
-    ids = work()
-    return Measure(time.perf_counter() - wall, time.process_time() - cpu, ids)
+    tokens = work()
+    return Measure(time.perf_counter() - wall, time.process_time() - cpu, tokens)
 
 
-def rounds(arms: Mapping[str, Arm], count: int, allowance: float, least: int = 1) -> list[Round]:
-    """Up to `count` rounds through all arms; after `least`, none is begun that would not end in `allowance` seconds."""
-    begun = time.monotonic()
+def rounds(arms: Mapping[str, Arm], count: int, max_seconds: float, min_rounds: int = 1) -> list[Round]:
+    """Up to `count` rounds of all arms; after `min_rounds` no round starts that would exceed `max_seconds`."""
+    start = time.monotonic()
     found: list[Round] = []
     names = list(arms)
     while len(found) < count:
-        spent = time.monotonic() - begun
-        if len(found) >= least and spent * (len(found) + 1) / len(found) > allowance:
+        spent = time.monotonic() - start
+        if len(found) >= min_rounds and spent * (len(found) + 1) / len(found) > max_seconds:
             break
         order = names[::-1] if len(found) % 2 else names
         found.append({name: arms[name]() for name in order})
@@ -60,21 +59,21 @@ def spread(values: Sequence[float]) -> Spread:
 
 
 def over(found: Sequence[Round], one: str, other: str) -> dict[str, Spread]:
-    """How many times as many ids a second `one` gives as `other`, by wall time and by CPU time."""
+    """Ratio of the tokens per second of `one` to those of `other`, by wall time and by CPU time."""
     pairs = [(turn[one], turn[other]) for turn in found]
     return {
-        "wall": spread([a.ids / a.seconds / (b.ids / b.seconds) for a, b in pairs]),
-        "cpu": spread([a.ids / a.cpu / (b.ids / b.cpu) for a, b in pairs]),
+        "wall": spread([a.tokens / a.seconds / (b.tokens / b.seconds) for a, b in pairs]),
+        "cpu": spread([a.tokens / a.cpu / (b.tokens / b.cpu) for a, b in pairs]),
     }
 
 
 def cheaper(found: Sequence[Round], one: str, other: str) -> Spread:
-    """How many times the CPU time of `one` the same work takes `other`; above 1, `one` is the cheaper."""
+    """Ratio of the CPU time of `other` to that of `one` for the same work; above 1, `one` is cheaper."""
     return spread([turn[other].cpu / turn[one].cpu for turn in found])
 
 
 def exact(found: Sequence[Round]) -> dict[str, float]:
-    """Forward calls and rows with a window over those of a free run of equal length; the worst of all rounds."""
+    """Forward calls and rows with a window over those of a free run of equal length; the maximum over rounds."""
     pairs = [(turn["window"], turn["free"]) for turn in found]
     return {
         "window_calls_over_free": round(max(a.calls / b.calls for a, b in pairs), 4),
@@ -83,5 +82,5 @@ def exact(found: Sequence[Round]) -> dict[str, float]:
 
 
 def rates(found: Sequence[Round]) -> dict[str, float]:
-    """Ids a second of each arm: medians, only to see what kind of machine it was."""
-    return {name: round(median(turn[name].ids / turn[name].seconds for turn in found), 1) for name in found[0]}
+    """Median tokens per second of each arm, to characterize the machine."""
+    return {name: round(median(turn[name].tokens / turn[name].seconds for turn in found), 1) for name in found[0]}

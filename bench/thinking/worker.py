@@ -1,11 +1,11 @@
-"""How does vLLM serve the requests?
+"""vLLM as an arm of the benchmark, in a process and an environment of its own.
 
-Runs in its own process and in vLLM's own environment, so it imports nothing of ours. One JSON line in, one out:
+It imports nothing of z1. One JSON line in, one out:
 
-    {"way": "free", "requests": [[prompt, thinking, hint, answer], ...]} -> {"seconds": .., "cpu": .., "ids": ..}
+    {"way": "free", "requests": [[prompt, thinking, hint, answer], ...]} -> {"seconds": .., "cpu": .., "tokens": ..}
 
-`free` samples as many ids as each whole reply has; `two_passes` thinks, waits for all, and asks again with thought and
-hint behind the prompt (joined as ids, its prefix cache on). Ids only: no text is made, which is in vLLM's favour.
+`free` samples as many tokens as each whole reply has; `two_passes` generates all thoughts, then all answers, with
+thought and hint appended to the prompt as tokens and the prefix cache on. No text is decoded, which favours vLLM.
 """
 
 from __future__ import annotations
@@ -39,11 +39,11 @@ class Served:
         )
 
     def free(self, rows: list[Row]) -> int:
-        """Sample whole replies; how many ids came."""
+        """Sample whole replies; returns the number of tokens."""
         return _count(self._pass([(prompt, thinking + len(hint) + answer) for prompt, thinking, hint, answer in rows]))
 
     def two_passes(self, rows: list[Row]) -> int:
-        """Think, wait for all, read again, answer; how many ids came."""
+        """Sample all thoughts, then all answers; returns the number of tokens."""
         thoughts = self._pass([(prompt, thinking) for prompt, thinking, _, _ in rows])
         again = [
             (prompt + thought + hint, answer)
@@ -53,13 +53,13 @@ class Served:
         return _count(thoughts) + _count(self._pass(again))
 
     def run(self, command: dict[str, Any]) -> dict[str, float]:
-        """Carry one command out, with nothing left over from the last."""
+        """Run one command, with an empty prefix cache."""
         rows = [(list(p), t, list(h), a) for p, t, h, a in command["requests"]]
         way = {"free": self.free, "two_passes": self.two_passes}[command["way"]]
         self._llm.reset_prefix_cache()
         cpu, wall = time.process_time(), time.perf_counter()
-        ids = way(rows)
-        return {"seconds": time.perf_counter() - wall, "cpu": time.process_time() - cpu, "ids": ids}
+        tokens = way(rows)
+        return {"seconds": time.perf_counter() - wall, "cpu": time.process_time() - cpu, "tokens": tokens}
 
     def _pass(self, rows: list[tuple[list[int], int]]) -> list[list[int]]:
         sampling = [
@@ -75,7 +75,7 @@ def _count(rows: list[list[int]]) -> int:
 
 
 def main() -> None:
-    """Answer commands until the input ends; whatever libraries print goes to the error stream."""
+    """Answer commands until the input ends; library output goes to stderr."""
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
     folder, mode, slots, length = sys.argv[1:]

@@ -1,7 +1,7 @@
-"""Who asks, and how long does each think?
+"""Workloads: requests with uniform and mixed lengths of thought.
 
-A thought's length is its request's own allowance, because random weights end nothing by themselves. In `mixed` half of
-the thoughts are short and half eight times longer, and each is shifted; in `natural` the short ones are whole replies
+The length of a thought is its request's thinking budget, because random weights never end a thought. In `mixed` half of
+the thoughts are short and half eight times longer, and all are shifted. In `natural` the short ones are whole replies
 that end by themselves, so that the reference's second pass has half the requests.
 """
 
@@ -16,7 +16,7 @@ from bench.thinking.models import SEED
 
 @dataclass(frozen=True, slots=True)
 class Sizes:
-    """Ids of a prompt, of the hint and of an answer, and how many ids there are to draw from."""
+    """Tokens of a prompt, of the hint and of an answer, and the size of the vocabulary."""
 
     prompt: int
     hint: int
@@ -26,7 +26,7 @@ class Sizes:
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One prompt, how long it is thought about, what is then forced, and how long the answer is."""
+    """One prompt, its tokens of thought, the hint that is then forced, and its tokens of answer."""
 
     prompt: tuple[int, ...]
     thinking: int
@@ -35,12 +35,12 @@ class Request:
 
     @property
     def sampled(self) -> int:
-        """Ids that the model chooses."""
+        """Tokens that the model samples."""
         return self.thinking + self.answer
 
     @property
     def length(self) -> int:
-        """Ids of the whole reply."""
+        """Tokens of the whole reply."""
         return self.thinking + len(self.hint) + self.answer
 
 
@@ -48,29 +48,29 @@ Requests = Sequence[Request]
 
 
 def uniform(count: int, thinking: int, sizes: Sizes) -> list[Request]:
-    """All think equally long."""
-    return _made([(thinking, sizes.answer)] * count, sizes)
+    """All thoughts have the same length."""
+    return _requests([(thinking, sizes.answer)] * count, sizes)
 
 
 def mixed(count: int, short: int, sizes: Sizes) -> list[Request]:
-    """Half think `short`, half eight times longer, in drawn order; every thought is shifted."""
-    return _made(_drawn([(short, sizes.answer), (8 * short, sizes.answer)] * (count // 2)), sizes)
+    """Half of the thoughts have `short` tokens, half eight times as many, in random order; all are shifted."""
+    return _requests(_shuffle([(short, sizes.answer), (8 * short, sizes.answer)] * (count // 2)), sizes)
 
 
 def natural(count: int, short: int, sizes: Sizes) -> list[Request]:
-    """As `mixed`, but the short ones are whole replies of `short` and an answer, and nothing is forced on them."""
-    return _made(_drawn([(short + sizes.answer, 0), (8 * short, sizes.answer)] * (count // 2)), sizes)
+    """As `mixed`, but the short ones are whole replies (`short` tokens and an answer) without a hint."""
+    return _requests(_shuffle([(short + sizes.answer, 0), (8 * short, sizes.answer)] * (count // 2)), sizes)
 
 
-def _drawn(lengths: list[tuple[int, int]]) -> list[tuple[int, int]]:
+def _shuffle(lengths: list[tuple[int, int]]) -> list[tuple[int, int]]:
     return random.Random(SEED).sample(lengths, len(lengths))
 
 
-def _made(lengths: Sequence[tuple[int, int]], sizes: Sizes) -> list[Request]:
+def _requests(lengths: Sequence[tuple[int, int]], sizes: Sizes) -> list[Request]:
     draw = random.Random(SEED)
 
-    def ids(count: int) -> tuple[int, ...]:
+    def tokens(count: int) -> tuple[int, ...]:
         return tuple(draw.randrange(sizes.vocabulary) for _ in range(count))
 
-    hint = ids(sizes.hint)
-    return [Request(ids(sizes.prompt), thinking, hint if answer else (), answer) for thinking, answer in lengths]
+    hint = tokens(sizes.hint)
+    return [Request(tokens(sizes.prompt), thinking, hint if answer else (), answer) for thinking, answer in lengths]

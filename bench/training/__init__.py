@@ -1,6 +1,11 @@
-"""How are trainers compared?
+"""Parts of the training benchmark (`bench/train.py`):
 
-`workload.py` draws rows at the length distribution of the paper's data. `ours.py`, `reference.py` and `sft.py` teach
-the same rows to the same model: this trainer, the reference's way made again, and TRL. `crosstalk.py` says who lets
-rows hear each other.
+workload.py     random rows with the length distribution of the paper's data
+ours.py         z1's fine-tuning loop
+reference.py    the reference script's loop, reimplemented
+sft.py          TRL's SFTTrainer
+crosstalk.py    a test for attention across rows
+flops.py        the minimal arithmetic of a step
+accelerator.py  throughput of the 7B shape on one accelerator
+width.py        the recipe z1-7b on a model of the 7B's width, with kills in between
 """

@@ -1,8 +1,8 @@
-"""How fast does one accelerator train the 7B shape?
+"""Training throughput of the 7B shape on one accelerator.
 
-Random weights in the shape of Qwen2.5-Coder-7B, all of its layers or as many as fit with float32 weights, gradients
-and Adam beside the copies in bfloat16, through the same loop as `z1 train`: packed, gradient checkpointing, sharded
-over this one device. Written without an accelerator at hand; nobody has run it yet.
+Random weights in the shape of Qwen2.5-Coder-7B, with all layers or as many as fit with float32 weights, gradients
+and Adam's moments beside the bfloat16 copies. Uses the loop of `z1 train`: packed, gradient checkpointing, sharded
+over this one device. Written without an accelerator; not run so far.
 """
 
 from __future__ import annotations
@@ -27,31 +27,31 @@ from z1.train.sft.trainer import FineTuner, TrainingSet
 STEPS, BATCH, MICRO_TOKENS = 6, 32, 16_384
 
 BYTES = 18
-"""A weight: float32 weight, gradient and two of Adam, and the copy in bfloat16."""
+"""Bytes per parameter: weight, gradient and two moments in float32, and the bfloat16 copy."""
 
 FREE = 16 * 2**30
 """Bytes left for activations and logits."""
 
 
 def run(shape: Shape, device: str, layers: int) -> dict[str, Any]:
-    """Ids a second, learned ids a second, and the share of the measured matrix rate, over all steps but the first."""
+    """Tokens and learned tokens per second, and the share of the measured matrix rate, over all steps but the first."""
     shape = replace(shape, layers=layers or _fitting(shape, torch.cuda.get_device_properties(0).total_memory))
     model = make_model(shape, device, workload.CUT).train()
     rate = Machine(model).matrix_rate()
     model.set_attn_implementation(ROWS)
     model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
     rows = workload.rows(STEPS * BATCH, 1, shape.vocabulary)
-    told = settings(BATCH, MICRO_TOKENS, precision="bf16", gradient_checkpointing=True)
+    recipe = settings(BATCH, MICRO_TOKENS, precision="bf16", gradient_checkpointing=True)
     seconds = []
-    with joined(alone_too=True) as team:
-        learner = LossModel(model)
-        shard(learner, team, half=True, offload=False)
-        tuning = FineTuner(learner, TrainingSet(rows, None, "", {}), told, 0, team)
+    with joined(alone_too=True) as context:
+        loss_model = LossModel(model)
+        shard(loss_model, context, half=True, offload=False)
+        tuner = FineTuner(loss_model, TrainingSet(rows, None, "", {}), recipe, 0, context)
         for _ in range(STEPS):
-            begun = time.perf_counter()
-            tuning.train_step()
+            start = time.perf_counter()
+            tuner.train_step()
             torch.cuda.synchronize()
-            seconds.append(time.perf_counter() - begun)
+            seconds.append(time.perf_counter() - start)
     step = median(seconds[1:])
     return {
         "device": torch.cuda.get_device_name(0),

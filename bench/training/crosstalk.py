@@ -1,8 +1,7 @@
-"""Who lets rows hear each other?
+"""A test for attention across rows of a batch.
 
-The first row of a batch is changed, in place; what the model says about the second must stay as it was. Batches come
-from the trainer itself, as it would train on them. A trainer that does not pass computes something else than training
-on rows, however fast.
+The first row of a batch is changed in place; the logits of the second row must not change. Batches are the trainer's
+own. A trainer that fails does not train on separate rows, however fast it is.
 """
 
 from __future__ import annotations
@@ -13,28 +12,28 @@ import torch
 from torch import Tensor
 
 CLOSE = 1e-5
-"""Logits that differ by no more are equal: a mask is computed with other sums than a row alone."""
+"""Logits that differ by no more count as equal: a masked batch sums in another order than a row alone."""
 
 
 @torch.no_grad()
-def hears(model: Any, inputs: dict[str, Any], first: tuple[Any, ...], second: tuple[Any, ...]) -> float:
-    """How far the logits at `second` move, where the ids at `first` are changed; indices into [B, T]."""
+def leakage(model: Any, inputs: dict[str, Any], first: tuple[Any, ...], second: tuple[Any, ...]) -> float:
+    """Largest change of the logits at `second` when the tokens at `first` change; indices into [B, T]."""
     model.eval()
-    told = {key: value for key, value in inputs.items() if key != "labels"}
-    before: Tensor = model(**told, use_cache=False).logits[second]
-    ids = told["input_ids"].clone()
-    ids[first] = (ids[first] + 1) % model.config.vocab_size
-    after: Tensor = model(**{**told, "input_ids": ids}, use_cache=False).logits[second]
+    arguments = {key: value for key, value in inputs.items() if key != "labels"}
+    before: Tensor = model(**arguments, use_cache=False).logits[second]
+    token_ids = arguments["input_ids"].clone()
+    token_ids[first] = (token_ids[first] + 1) % model.config.vocab_size
+    after: Tensor = model(**{**arguments, "input_ids": token_ids}, use_cache=False).logits[second]
     model.train()
     return float((before - after).abs().max())
 
 
-def of_sft(trainer: Any, way: str) -> float:
-    """For a batch of TRL's trainer."""
+def sft_leakage(trainer: Any, setting: str) -> float:
+    """The leakage in a batch of TRL's trainer."""
     data = trainer.train_dataset
-    if way.startswith("grouped"):
-        return hears(trainer.model, trainer.data_collator([data[0], data[1]]), (0,), (1, slice(0, 4)))
+    if setting.startswith("grouped"):
+        return leakage(trainer.model, trainer.data_collator([data[0], data[1]]), (0,), (1, slice(0, 4)))
     block = next(row for row in data if len(row.get("seq_lengths", [0, 0])) > 1)
     border = block["seq_lengths"][0] if "seq_lengths" in block else len(block["input_ids"]) // 2
     inputs = trainer.data_collator([block])
-    return hears(trainer.model, inputs, (0, slice(0, border)), (0, slice(border, border + 4)))
+    return leakage(trainer.model, inputs, (0, slice(0, border)), (0, slice(border, border + 4)))

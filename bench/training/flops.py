@@ -1,8 +1,8 @@
-"""What does a step have to compute at least?
+"""The minimal FLOPs of a training step.
 
-Forward and backward, three times the products of the forward: of every id with the matrices of the layers, of every
-learned id with the output matrix, and of every id with itself and what came before it in its row. Recomputing for
-gradient checkpointing is not in it.
+Forward and backward together take three times the products of the forward: every token with the matrices of the layers,
+every learned token with the output matrix, and every token with itself and the tokens before it in its row. The
+recomputation of gradient checkpointing is not counted.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from z1.train.encode import EncodedRows
 
 
 def flops(shape: Shape, rows: EncodedRows) -> float:
-    """Of teaching each of these rows once."""
+    """FLOPs of one epoch over these rows."""
     inner, kv = shape.heads * shape.head, shape.kv_heads * shape.head
     layer = shape.hidden * (2 * inner + 2 * kv + 3 * shape.ffn)
     sizes = rows.lengths.astype(np.float64)

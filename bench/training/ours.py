@@ -1,4 +1,4 @@
-"""How does this trainer teach the rows? As `z1 train` does, without its checkpoints, curves and export."""
+"""z1's fine-tuner loop, as in `z1 train`, without checkpoints, training log and export."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from z1.train.sft.trainer import FineTuner, TrainingSet
 
 
 def settings(batch: int, micro_tokens: int, **changes: Any) -> FinetuneSettings:
-    """Global batches of `batch` rows, in packs of at most `micro_tokens` ids."""
-    told: dict[str, Any] = {
+    """Global batches of `batch` rows, in packs of at most `micro_tokens` tokens."""
+    values: dict[str, Any] = {
         "max_length": micro_tokens,
         "micro_tokens": micro_tokens,
         "batch_samples": batch,
         "epochs": 1.0,
     }
-    told |= {"rate": 1e-5, "precision": "float32", "gradient_checkpointing": False}
-    return FinetuneSettings.model_validate(told | changes)
+    values |= {"learning_rate": 1e-5, "precision": "float32", "gradient_checkpointing": False}
+    return FinetuneSettings.model_validate(values | changes)
 
 
 class Ours:
@@ -30,12 +30,12 @@ class Ours:
     def __init__(self, model: Any, rows: EncodedRows, batch: int, micro_tokens: int) -> None:
         model.set_attn_implementation(ROWS)
         self._rows, self._settings = rows, settings(batch, micro_tokens)
-        self._learner = LossModel(model)
+        self._loss_model = LossModel(model)
 
     def epoch(self) -> int:
-        """Teach every row once; the ids that were learned."""
-        with joined(alone_too=False) as team:
-            tuning = FineTuner(self._learner, TrainingSet(self._rows, None, "", {}), self._settings, 0, team)
-            while tuning.facts["step"] < tuning.schedule.steps:
-                tuning.train_step()
+        """Train on every row once; returns the number of learned tokens."""
+        with joined(alone_too=False) as context:
+            tuner = FineTuner(self._loss_model, TrainingSet(self._rows, None, "", {}), self._settings, 0, context)
+            while tuner.facts["step"] < tuner.schedule.steps:
+                tuner.train_step()
         return int(self._rows.learned_counts.sum())

@@ -1,8 +1,8 @@
-"""How does TRL's SFTTrainer teach the rows?
+"""TRL's SFTTrainer in several settings.
 
-In one of its ways: `packed` (best-fit decreasing, which turns on padding-free batches; on a CPU transformers builds a
-block mask from the positions), `grouped` (rows of like length beside each other, padded), or `wrapped` (cut where a
-block ends: rows hear each other, and it is shown apart). Datasets are prepared, and packed, before the clock starts.
+`packed` (best-fit decreasing, which turns on padding-free batches; on a CPU transformers builds a block mask from the
+positions), `grouped` (rows of similar length together, padded), and `wrapped` (rows cut at the end of a block; it
+attends across rows and is reported separately). Datasets are prepared and packed before the clock starts.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import numpy as np
 from bench.training.reference import IGNORED
 from z1.train.encode import EncodedRows
 
-WAYS: dict[str, dict[str, Any]] = {
+SETTINGS: dict[str, dict[str, Any]] = {
     "packed": {"packing": True, "per_device_train_batch_size": 1},
     "grouped, 2": {"per_device_train_batch_size": 2, "train_sampling_strategy": "group_by_length"},
     "grouped, 8": {"per_device_train_batch_size": 8, "train_sampling_strategy": "group_by_length"},
@@ -25,20 +25,22 @@ WAYS: dict[str, dict[str, Any]] = {
 
 
 class Sft:
-    """A trainer of TRL, and one epoch of rows in one of the `WAYS`."""
+    """A trainer of TRL, and one epoch of rows in one of the `SETTINGS`."""
 
-    def __init__(self, model: Any, tokenizer: Any, rows: EncodedRows, batch: int, way: str, micro_tokens: int) -> None:
+    def __init__(
+        self, model: Any, tokenizer: Any, rows: EncodedRows, batch: int, setting: str, micro_tokens: int
+    ) -> None:
         from datasets import Dataset
         from trl.trainer.sft_config import SFTConfig
         from trl.trainer.sft_trainer import SFTTrainer
 
-        told = WAYS[way]
-        ids = np.split(rows.token_ids, rows.starts[1:-1])
-        learned = np.split(rows.loss_mask, rows.starts[1:-1])
-        labels = [np.where(mask, row, IGNORED).tolist() for row, mask in zip(ids, learned, strict=True)]
-        data = Dataset.from_dict({"input_ids": [row.tolist() for row in ids], "labels": labels})
+        arguments = SETTINGS[setting]
+        token_ids = np.split(rows.token_ids, rows.starts[1:-1])
+        loss_masks = np.split(rows.loss_mask, rows.starts[1:-1])
+        labels = [np.where(mask, row, IGNORED).tolist() for row, mask in zip(token_ids, loss_masks, strict=True)]
+        data = Dataset.from_dict({"input_ids": [row.tolist() for row in token_ids], "labels": labels})
         packs = max(1, round(int(rows.lengths.sum()) / micro_tokens / (len(rows) / batch)))
-        each = packs if told.get("packing") else batch // told["per_device_train_batch_size"]
+        each = packs if arguments.get("packing") else batch // arguments["per_device_train_batch_size"]
         self._folder = tempfile.TemporaryDirectory()
         config = SFTConfig(
             output_dir=self._folder.name,
@@ -54,13 +56,13 @@ class Sft:
             logging_strategy="no",
             disable_tqdm=True,
             optim="adamw_torch_fused",
-            **told,
+            **arguments,
         )
         self._learned = int(rows.learned_counts.sum())
         self.trainer = SFTTrainer(model=model, args=config, train_dataset=data, processing_class=tokenizer)
 
     def epoch(self) -> int:
-        """Teach every row once; the ids that were learned."""
+        """Train on every row once; returns the number of learned tokens."""
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             self.trainer.train()
