@@ -49,7 +49,7 @@ def load(folder: Path, text: str = TEXT) -> comparison.Comparison:
 def test_every_model_is_put_through_everything_once(tmp_path: Path) -> None:
     chosen = load(tmp_path)
     comparison.check(chosen)
-    steps = list(comparison.carry_out(chosen, tmp_path / "runs", pipeline.Silent()))
+    steps = list(comparison.carry_out(chosen, tmp_path / "runs", pipeline.NoProgress()))
     done = steps[-1]
     assert [len(read_attempts(done[name, 0])) for name in ("one", "bare")] == [8, 8]
     assert {a.sample for a in read_attempts(done["one", 1]).values()} == {0, 1}
@@ -67,7 +67,7 @@ def test_every_model_is_put_through_everything_once(tmp_path: Path) -> None:
     for page in ("1-programs", "2-word-problems"):
         assert (written.parent / "report" / page / "index.html").is_file()
     before = {path: (path / "attempts.jsonl").read_bytes() for path in done.values()}
-    assert list(comparison.carry_out(chosen, tmp_path / "runs", pipeline.Silent()))[-1] == done
+    assert list(comparison.carry_out(chosen, tmp_path / "runs", pipeline.NoProgress()))[-1] == done
     assert before == {path: (path / "attempts.jsonl").read_bytes() for path in done.values()}
 
 
@@ -120,7 +120,7 @@ def test_a_model_behind_an_address_says_what_it_says_here(tmp_path: Path) -> Non
         path.write_text(ELSEWHERE.format(model=shipped(), address=f"{served.url}/v1"), encoding="utf-8")
         chosen = comparison.load(path)
         comparison.check(chosen)
-        *_, done = comparison.carry_out(chosen, tmp_path / "runs", pipeline.Silent())
+        *_, done = comparison.carry_out(chosen, tmp_path / "runs", pipeline.NoProgress())
     here, there = (read_attempts(done[name, 0]) for name in ("here", "there"))
     assert here.keys() == there.keys() and len(here) == 12
     assert [a.prompt_token_ids for a in here.values()] == [there[key].prompt_token_ids for key in here]

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from tests import stories
+from tests import command_line
 from tests.train import small
 from z1 import pipeline, runs
 from z1 import recipe as recipes
@@ -28,14 +28,14 @@ from z1.records import Attempt
 from z1.train.sft.prepare import Prepared
 
 
-class Noted(pipeline.Silent):
+class Noted(pipeline.NoProgress):
     def __init__(self) -> None:
         self.notes: list[str] = []
 
-    def at(self, done: int, note: str = "") -> None:
+    def update(self, done: int, note: str = "") -> None:
         self.notes.append(f"{done} {note}")
 
-    def end(self, note: str) -> None:
+    def finish(self, note: str) -> None:
         self.notes.append(note)
 
 
@@ -54,8 +54,8 @@ def attempts(run: Path) -> dict[tuple[str, int | None, int], Attempt]:
 def told(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("told")
     run = folder / "runs" / "micro"
-    recipe = recipes.load(stories.recipe(folder))
-    pipeline.report(recipe, run, pipeline.Silent(), pipeline.evaluate(recipe, run, pipeline.Silent()))
+    recipe = recipes.load(command_line.recipe(folder))
+    pipeline.report(recipe, run, pipeline.NoProgress(), pipeline.evaluate(recipe, run, pipeline.NoProgress()))
     return run
 
 
@@ -72,24 +72,24 @@ def test_a_finished_stage_is_passed_over(told: Path) -> None:
     before = digest(told)
     watch = Noted()
     began = time.monotonic()
-    pipeline.evaluate(recipes.load(stories.recipe(told.parent.parent)), told, watch)
+    pipeline.evaluate(recipes.load(command_line.recipe(told.parent.parent)), told, watch)
     assert time.monotonic() - began < 20
     assert not [note for note in watch.notes if note.startswith("1 ")]
     assert digest(told) == before
 
 
 def test_a_changed_setting_is_another_folder_and_nothing_is_overwritten(told: Path, tmp_path: Path) -> None:
-    changed = stories.recipe(tmp_path, stories.MICRO.replace("compact_up_to = 4", "compact_up_to = 5"))
+    changed = command_line.recipe(tmp_path, command_line.MICRO.replace("compact_up_to = 4", "compact_up_to = 5"))
     before = digest(told)
-    pipeline.curate(recipes.load(changed), told, pipeline.Silent())
+    pipeline.curate(recipes.load(changed), told, pipeline.NoProgress())
     assert len(list(told.glob("curate-*"))) == 2
     assert {name: hash_ for name, hash_ in digest(told).items() if name in before} == before
 
 
 def test_what_a_model_begins_with_is_shown_first_and_says_what_the_rest_takes(tmp_path: Path) -> None:
-    base = stories.recipe(tmp_path, stories.MICRO.replace("epochs = 1.0", "train_tokens = 1000"))
+    base = command_line.recipe(tmp_path, command_line.MICRO.replace("epochs = 1.0", "train_tokens = 1000"))
     path = tmp_path / "arm.toml"
-    path.write_text(stories.ARM.format(name="arm", base=base.as_posix(), arm="full"), encoding="utf-8")
+    path.write_text(command_line.ARM.format(name="arm", base=base.as_posix(), arm="full"), encoding="utf-8")
     watch, recipe = Noted(), recipes.load(path)
     pipeline.train(recipe, tmp_path / "runs" / "arm", watch)
     said = [note for note in watch.notes if "core-minutes" in note or "rows in" in note or "model in" in note]
@@ -100,7 +100,7 @@ def test_what_a_model_begins_with_is_shown_first_and_says_what_the_rest_takes(tm
     ]
     wanted += [" rows in .*arm", "arm is expected to take 0 core-minutes more", "model in .*arm"]
     assert [bool(re.search(f"{one}[^;]*$", note)) for one, note in zip(wanted, said, strict=True)] == [True] * 6
-    assert pipeline._after(recipes.load(base), [recipe], 600.0) == "; arm after it about 20"
+    assert pipeline._dependents_estimate(recipes.load(base), [recipe], 600.0) == "; arm after it about 20"
 
 
 FINETUNE = """
@@ -141,7 +141,7 @@ def tuned(folder: Path, micro: int = 512, left_out: float = 0.05) -> Recipe:
 
 def test_a_dataset_and_a_base_become_a_model_that_says_how_it_is_spoken_to(tmp_path: Path) -> None:
     run, shown = tmp_path / "runs" / "tuned", list[Prepared]()
-    model = pipeline.train(tuned(tmp_path), run, pipeline.Silent(), shown.append)
+    model = pipeline.train(tuned(tmp_path), run, pipeline.NoProgress(), shown.append)
     said = runs.read_json(model / "z1.json")
     assert (said["name"], said["profile"], said["base"]) == ("tuned", "z1-tiny", (tmp_path / "base").as_posix())
     assert said["data"] == shown[0].data_info
@@ -160,7 +160,7 @@ def test_what_the_preflight_refuses_is_shown_and_never_trained(tmp_path: Path) -
     finetune = recipes.required_table(recipe.finetune, "finetune").model_copy(update={"steps": 77})
     with pytest.raises(UserError, match=r"the steps: got \d from .* not the 77 of the recipe"):
         pipeline.train(
-            recipe.model_copy(update={"finetune": finetune}), tmp_path / "run", pipeline.Silent(), shown.append
+            recipe.model_copy(update={"finetune": finetune}), tmp_path / "run", pipeline.NoProgress(), shown.append
         )
     assert len(shown) == 1
     assert not list((tmp_path / "run").glob("train-*/*"))
@@ -180,7 +180,7 @@ def test_missing_attempts_leave_the_stage_open_and_are_tried_again(
 
     engine = ScriptedEngine(says_seven)
     monkeypatch.setattr("z1.engines.local.engine.load", lambda *_: engine)
-    recipe, watch = recipes.load(stories.recipe(tmp_path)), Noted()
+    recipe, watch = recipes.load(command_line.recipe(tmp_path)), Noted()
     folder = pipeline.evaluate(recipe, tmp_path / "run", watch, "some/model")
     assert "attempts missing" in watch.notes[-1]
     assert not (folder / "stage.json").exists()
@@ -194,16 +194,16 @@ def test_missing_attempts_leave_the_stage_open_and_are_tried_again(
 
 def test_killed_while_it_evaluates_and_started_again_it_ends_alike(told: Path, tmp_path: Path) -> None:
     """kill -9 as soon as an attempt is on disk; kills of the other stages stand in tests/curate and tests/train."""
-    path, run = stories.recipe(tmp_path), tmp_path / "runs" / "micro"
+    path, run = command_line.recipe(tmp_path), tmp_path / "runs" / "micro"
     command = [sys.executable, "-m", "z1.cli.main", "evaluate", str(path), "--runs", str(tmp_path / "runs")]
-    with subprocess.Popen(command, env=stories.environment(), stderr=subprocess.DEVNULL) as process:
+    with subprocess.Popen(command, env=command_line.environment(), stderr=subprocess.DEVNULL) as process:
         while not any(p.stat().st_size for p in run.glob(f"evaluate-*/{ATTEMPTS}")) and process.poll() is None:
             time.sleep(0.002)
         os.kill(process.pid, signal.SIGKILL)
     before = sum(p.read_bytes().count(b"\n") for p in run.glob(f"evaluate-*/{ATTEMPTS}"))
     assert 0 < before <= 48
     recipe = recipes.load(path)
-    pipeline.report(recipe, run, pipeline.Silent(), pipeline.evaluate(recipe, run, pipeline.Silent()))
+    pipeline.report(recipe, run, pipeline.NoProgress(), pipeline.evaluate(recipe, run, pipeline.NoProgress()))
     assert digest(run) == digest_of_plain_run(told)
     assert {key: value.token_ids for key, value in attempts(run).items()} == {
         key: value.token_ids for key, value in attempts(told).items()

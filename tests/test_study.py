@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from experiments.tiny import analyse
-from tests import stories
+from tests import command_line
 from z1 import pipeline, runs
 from z1 import recipe as recipes
 from z1 import study as studies
@@ -57,11 +57,11 @@ RECIPES = {*recipes.SHIPPED.glob("*.toml"), *EXPERIMENTS.glob("*/*.toml")} - set
 
 
 def write(folder: Path) -> Path:
-    base = stories.recipe(folder)
+    base = command_line.recipe(folder)
     paths = {}
     for name in ("z1", "full"):
         paths[name] = folder / f"{name}.toml"
-        paths[name].write_text(stories.ARM.format(name=f"{name}-arm", base=base, arm=name), encoding="utf-8")
+        paths[name].write_text(command_line.ARM.format(name=f"{name}-arm", base=base, arm=name), encoding="utf-8")
     path = folder / "few-study.toml"
     path.write_text(STUDY.format(**paths), encoding="utf-8")
     return path
@@ -78,7 +78,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Trained:
         studies.plan(study, every)
         == "3 models, 0 trained; the first one that is trained gives an estimate for the others"
     )
-    return study, every, list(studies.carry_out(study, every, pipeline.Silent()))[-1]
+    return study, every, list(studies.carry_out(study, every, pipeline.NoProgress()))[-1]
 
 
 def test_each_arm_and_seed_is_a_run_of_its_own_from_one_base(
@@ -105,7 +105,7 @@ def test_a_finished_study_is_skipped(trained: Trained) -> None:
     study, every, done = trained
     before = {path: path.stat().st_mtime_ns for path in every.rglob("*.safetensors")}
     assert studies.plan(study, every) == "3 models, 3 trained"
-    assert list(studies.carry_out(study, every, pipeline.Silent()))[-1] == done
+    assert list(studies.carry_out(study, every, pipeline.NoProgress()))[-1] == done
     assert {path: path.stat().st_mtime_ns for path in every.rglob("*.safetensors")} == before
 
 

@@ -97,14 +97,16 @@ def _asked(comparison: Comparison, name: str, settings: EvaluateSettings) -> Eva
     return settings.model_copy(update={"profile": settings.profile or comparison.models[name].profile})
 
 
-def carry_out(comparison: Comparison, folder: Path, watch: pipeline.Watcher) -> Iterator[Done]:
+def carry_out(comparison: Comparison, folder: Path, watch: pipeline.ProgressReporter) -> Iterator[Done]:
     """Evaluate every model, one after the other, under the `folder` of all runs; gives what is done after each."""
     done: Done = {}
     for name, model in comparison.models.items():
         for number, settings in enumerate(comparison.evaluate):
             run = folder / comparison.name / name
             asked = _asked(comparison, name, settings)
-            done[name, number] = pipeline.measure(asked, comparison.seed, run, watch, model.path, model.upstream())
+            done[name, number] = pipeline.evaluate_model(
+                asked, comparison.seed, run, watch, model.path, model.upstream()
+            )
         yield done
 
 

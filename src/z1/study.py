@@ -164,7 +164,7 @@ def _minutes(run: Path) -> float | None:
     return float(manifests[0]) if manifests else None
 
 
-def carry_out(study: Study, folder: Path, watch: pipeline.Watcher) -> Iterator[EvaluationFolders]:
+def carry_out(study: Study, folder: Path, watch: pipeline.ProgressReporter) -> Iterator[EvaluationFolders]:
     """Train every member and put it through the first evaluation, then the first seed of each arm through the others.
 
     Yields the folders that are done after each evaluation.

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests import stories
+from tests import command_line
 from tests.benchmarks.sample_files import jsonl
 from tests.curate.scripted_teacher import Teacher, plan, serving
 from z1 import dataset_io
@@ -30,7 +30,7 @@ def write(folder: Path, url: str, count: int) -> None:
 def test_what_was_paid_is_said(tmp_path: Path) -> None:
     with serving(Teacher(lambda _, times: "broken" if times == 0 else "ok")) as teacher:
         write(tmp_path, teacher.url, 3)
-        done = stories.z1("curate", "plan.toml", cwd=tmp_path)
+        done = command_line.z1("curate", "plan.toml", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert "3 replies in" in done.stderr and "none missing" in done.stderr
     assert "3 rows" in done.stderr
@@ -43,7 +43,7 @@ def test_ctrl_c_ends_at_once_and_says_how_to_go_on(tmp_path: Path) -> None:
         write(tmp_path, teacher.url, 5)
         command = [sys.executable, "-m", "z1.cli.main", "curate", "plan.toml"]
         with subprocess.Popen(
-            command, cwd=tmp_path, env=stories.environment(), stderr=subprocess.PIPE, text=True
+            command, cwd=tmp_path, env=command_line.environment(), stderr=subprocess.PIPE, text=True
         ) as process:
             deadline = time.monotonic() + 60
             while not teacher.asked.total() and time.monotonic() < deadline:
@@ -60,7 +60,7 @@ def test_ctrl_c_ends_at_once_and_says_how_to_go_on(tmp_path: Path) -> None:
 def test_a_dataset_is_described(tmp_path: Path) -> None:
     rows = [{"response": "I need to go", "token_num_qwen": n} for n in (25, 8169)]
     dataset_io.write(tmp_path / "d" / "data" / "train.parquet", rows, {"response": str, "token_num_qwen": int})
-    done = stories.z1("curate", "--describe", "d", cwd=tmp_path)
+    done = command_line.z1("curate", "--describe", "d", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     for line in ("| rows | 2 |", "| tokens | 8,194 |", "| least | 25 |", "| most | 8,169 |", "| `i need to` | 2 |"):
         assert line in done.stdout
@@ -95,15 +95,15 @@ def test_fetch_brings_what_a_plan_needs_of_the_hub_and_names_what_cannot_be_had(
     (tmp_path / "plan.toml").write_text(
         'name = "x"\n[[source]]\nhub = "leetcode"\n[decontaminate]\nagainst = ["mbpp"]\n'
     )
-    environment = {**stories.environment(), "HF_HUB_CACHE": str(tmp_path)}
-    done = stories.z1_alone("curate", "plan.toml", "--fetch", cwd=tmp_path, env=environment)
+    environment = {**command_line.environment(), "HF_HUB_CACHE": str(tmp_path)}
+    done = command_line.z1_alone("curate", "plan.toml", "--fetch", cwd=tmp_path, env=environment)
     assert done.returncode == 0, done.stderr
     first, second = done.stdout.splitlines()
     assert first == f"{hash_file(cached / 'LeetCodeDataset-train.jsonl')}  {cached / 'LeetCodeDataset-train.jsonl'}"
     assert second.startswith("not read  mbpp: data of a benchmark")
     (cached / "LeetCodeDataset-train.jsonl").unlink()
     cached.rmdir()
-    done = stories.z1_alone("curate", "plan.toml", "--fetch", cwd=tmp_path, env=environment)
+    done = command_line.z1_alone("curate", "plan.toml", "--fetch", cwd=tmp_path, env=environment)
     assert done.returncode == 2 and done.stderr.count("\n") == 1
     assert "newfacade/LeetCodeDataset is not cached and the hub did not return it" in done.stderr
 
@@ -113,7 +113,7 @@ def test_a_built_in_world_becomes_a_dataset(tmp_path: Path) -> None:
     tokens = f'[tokens]\ntokenizer = "{shipped().as_posix()}"\ncolumn = "tokens"\n'
     checks = '[check]\nanswer = true\n[decontaminate]\nagainst = ["programs"]\n'
     (tmp_path / "plan.toml").write_text(f'name = "w"\n[[source]]\n{source}{tokens}{checks}')
-    done = stories.z1("curate", "plan.toml", cwd=tmp_path)
+    done = command_line.z1("curate", "plan.toml", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert "36 rows" in done.stderr and "12 pairs" in done.stderr
     card = (tmp_path / "runs" / "w" / "dataset" / "README.md").read_text()

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests import stories
+from tests import command_line
 from z1.cli import main
 from z1.models import shipped
 
@@ -40,12 +40,12 @@ def one_line(done: object, status: int = 2) -> str:
 def test_bad_input_is_one_line_with_what_got_and_do_this(
     arguments: tuple[str, ...], words: str, tmp_path: Path
 ) -> None:
-    assert words in one_line(stories.z1(*arguments, cwd=tmp_path))
+    assert words in one_line(command_line.z1(*arguments, cwd=tmp_path))
 
 
 def test_a_misspelt_key_is_named_with_what_was_meant(tmp_path: Path) -> None:
-    path = stories.recipe(tmp_path, stories.MICRO.replace("hint_share", "hint_shar"))
-    line = one_line(stories.z1("curate", path, cwd=tmp_path))
+    path = command_line.recipe(tmp_path, command_line.MICRO.replace("hint_share", "hint_shar"))
+    line = one_line(command_line.z1("curate", path, cwd=tmp_path))
     assert "train.hint_shar" in line
     assert "did you mean hint_share" in line
     assert not (tmp_path / "runs").exists()
@@ -55,32 +55,32 @@ def test_a_model_folder_without_weights_is_named(tmp_path: Path) -> None:
     folder = tmp_path / "empty"
     folder.mkdir()
     (folder / "config.json").write_text("{}")
-    assert "no weights (*.safetensors)" in one_line(stories.z1("think", "print(3)", "--model", folder))
+    assert "no weights (*.safetensors)" in one_line(command_line.z1("think", "print(3)", "--model", folder))
 
 
 def test_an_empty_corpus_is_refused(tmp_path: Path) -> None:
     """Without programs of so many steps there is nothing to train on."""
-    text = stories.MICRO.replace("steps = [1, 6]", "steps = [400, 401]").replace("problems = 80", "problems = 3")
-    line = one_line(stories.z1("train", stories.recipe(tmp_path, text), cwd=tmp_path))
+    text = command_line.MICRO.replace("steps = [1, 6]", "steps = [400, 401]").replace("problems = 80", "problems = 3")
+    line = one_line(command_line.z1("train", command_line.recipe(tmp_path, text), cwd=tmp_path))
     assert "synthetic problems" in line
 
 
 def test_a_full_disk_is_one_line_and_nothing_is_half_written(tmp_path: Path) -> None:
     import resource
 
-    path = stories.recipe(tmp_path, stories.MICRO.replace("problems = 80", "problems = 400"))
+    path = command_line.recipe(tmp_path, command_line.MICRO.replace("problems = 80", "problems = 400"))
 
     def small_disk() -> None:
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
         resource.setrlimit(resource.RLIMIT_FSIZE, (60_000, resource.RLIM_INFINITY))
 
-    line = one_line(stories.z1_alone("curate", path, cwd=tmp_path, preexec_fn=small_disk))
+    line = one_line(command_line.z1_alone("curate", path, cwd=tmp_path, preexec_fn=small_disk))
     assert "no room to write" in line
     log = next((tmp_path / "runs").rglob("trajectories.jsonl"))
     kept = log.read_bytes()
     assert kept.endswith(b"\n")
     assert all(json.loads(row) for row in kept.splitlines())
-    again = stories.z1("curate", path, cwd=tmp_path)
+    again = command_line.z1("curate", path, cwd=tmp_path)
     assert again.returncode == 0, again.stderr
     assert log.read_bytes().startswith(kept)
     assert not [p for p in log.parent.iterdir() if p.name.startswith(".") and p.suffix != ".lock"]
@@ -112,12 +112,12 @@ def test_a_library_that_no_extra_brings_is_a_bug_and_stays_one(monkeypatch: pyte
 
 
 def test_help_names_every_verb() -> None:
-    text = stories.z1_alone("--help").stdout
+    text = command_line.z1_alone("--help").stdout
     assert all(verb in text for verb in ("think", "curate", "train", "evaluate", "report", "run", "demo", "doctor"))
 
 
 def test_a_thought_from_standard_input_as_json() -> None:
-    done = stories.z1("think", "-", "--json", "--window", "4", input="a = 3\nb = a + 4\nc = b - 2\nprint(c)\n")
+    done = command_line.z1("think", "-", "--json", "--window", "4", input="a = 3\nb = a + 4\nc = b - 2\nprint(c)\n")
     assert done.returncode == 0, done.stderr
     reply = json.loads(done.stdout)
     assert reply["ledger"]["thought"] <= 4
@@ -127,7 +127,7 @@ def test_a_thought_from_standard_input_as_json() -> None:
 def test_a_thought_without_a_terminal_has_plain_marks(tmp_path: Path) -> None:
     program = tmp_path / "program.py"
     program.write_text("n = 7\nwhile n > 2:\n    n = n - 2\nprint(n)\n")
-    done = stories.z1("think", program, "--window", "6")
+    done = command_line.z1("think", program, "--window", "6")
     assert done.returncode == 0, done.stderr
     assert "[thought]" in done.stdout
     assert "[hint]" in done.stdout
@@ -139,6 +139,6 @@ def test_a_thought_without_a_terminal_has_plain_marks(tmp_path: Path) -> None:
 def test_another_folder_with_the_same_model_gives_the_same_reply(tmp_path: Path) -> None:
     copy = tmp_path / "copy"
     shutil.copytree(shipped(), copy)
-    replies = [stories.z1("think", "print(3 + 4)", "--json", *extra) for extra in ((), ("--model", str(copy)))]
+    replies = [command_line.z1("think", "print(3 + 4)", "--json", *extra) for extra in ((), ("--model", str(copy)))]
     first, second = (json.loads(done.stdout) for done in replies)
     assert first["answer"] == second["answer"]

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from tests import stories
+from tests import command_line
 from tests.benchmarks.sample_files import SAMPLE_FILES
 from z1.cli import progress
 
@@ -38,16 +38,16 @@ def test_every_window_is_a_row_with_its_intervals(tmp_path: Path) -> None:
 
 def test_bars_say_one_line_a_stage_where_there_is_no_terminal(capsys: object) -> None:
     with progress.Bars() as watch:
-        watch.begin("curate", 10)
-        watch.at(5, "half")
-        watch.end("all done")
+        watch.start("curate", 10)
+        watch.update(5, "half")
+        watch.finish("all done")
     assert "curate    all done" in capsys.readouterr().err  # type: ignore[attr-defined]
 
 
 def test_fetch_prints_a_hash_for_each_file(tmp_path: Path) -> None:
-    text = stories.MICRO.replace("[evaluate]", f'[evaluate]\nbenchmark = "humaneval"\ndata = "{tmp_path}"')
+    text = command_line.MICRO.replace("[evaluate]", f'[evaluate]\nbenchmark = "humaneval"\ndata = "{tmp_path}"')
     SAMPLE_FILES["humaneval"](tmp_path)
-    done = stories.z1("evaluate", stories.recipe(tmp_path, text), "--fetch")
+    done = command_line.z1("evaluate", command_line.recipe(tmp_path, text), "--fetch")
     assert done.returncode == 0, done.stderr
     assert re.fullmatch(r"[0-9a-f]{16}  \S+test-00000-of-00001\.parquet\n", done.stdout)
 

@@ -16,7 +16,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from tests import stories
+from tests import command_line
 from tests.curate.scripted_teacher import Teacher, capricious, plan, serving, text
 
 CONCURRENCY = 8
@@ -31,7 +31,7 @@ def events(log: Path) -> list[dict[str, Any]]:
 def life(command: list[str], folder: Path, log: Path, lines: int) -> bool:
     """One process, killed once it has written so many lines; whether it was."""
     size = log.read_bytes().count(b"\n") if log.exists() else 0
-    with subprocess.Popen(command, cwd=folder, env=stories.environment(), stderr=subprocess.PIPE) as process:
+    with subprocess.Popen(command, cwd=folder, env=command_line.environment(), stderr=subprocess.PIPE) as process:
         while process.poll() is None:
             if log.exists() and log.read_bytes().count(b"\n") >= size + lines:
                 process.send_signal(signal.SIGKILL)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests import stories
+from tests import command_line
 from z1.curate import parallel
 from z1.errors import UserError
 
@@ -32,7 +32,7 @@ def test_two_workers_make_what_one_process_makes(tmp_path: Path) -> None:
     pytest.importorskip("ray", reason="Ray is not installed: z1[ray]")
     pytest.importorskip("datasketch")
     command = [sys.executable, "-m", "tests.curate.ray_workers", str(tmp_path)]
-    environment = {**stories.environment(), "PYTHONPATH": f"{ROOT / 'src'}{os.pathsep}{ROOT}"}
+    environment = {**command_line.environment(), "PYTHONPATH": f"{ROOT / 'src'}{os.pathsep}{ROOT}"}
     environment["RAY_worker_niceness"] = "0"  # its default, 15, starves workers beside other work
     done = subprocess.run(command, env=environment, check=True, stdout=subprocess.PIPE, text=True, timeout=280)
     found = json.loads(done.stdout.splitlines()[-1])

@@ -11,7 +11,7 @@ from z1.benchmarks import get_benchmark
 from z1.engines.protocol import Capabilities
 from z1.engines.scripted import Script, ScriptedEngine
 from z1.errors import UserError
-from z1.evaluate.cost import check, foresee, plan
+from z1.evaluate.cost import check, estimate_cost, plan
 from z1.evaluate.sweep import Sweep, sweep
 from z1.records import Problem
 
@@ -87,10 +87,10 @@ def test_samples_multiply_the_cost_and_are_said() -> None:
 
 def test_foreseen_with_the_room_of_the_first_problem() -> None:
     problems = [Problem("p", "what?", "4", "test")] * 3
-    assert asyncio.run(foresee(setting(), problems)) == plan(setting(), 3, 195)
+    assert asyncio.run(estimate_cost(setting(), problems)) == plan(setting(), 3, 195)
 
 
 def test_a_window_that_the_context_cannot_hold_is_refused() -> None:
     problems = [Problem("p", "what?", "4", "test")]
     with pytest.raises(UserError, match=r"the longest window: got 190 ids, where \d+ fit; give a larger context"):
-        asyncio.run(foresee(setting((5, 190)), problems))
+        asyncio.run(estimate_cost(setting((5, 190)), problems))

@@ -60,17 +60,17 @@ def curate(path: Path, runs: Path, how: PlanOptions) -> None:
 
 def _measure(built: builder.DatasetBuilder, part: shard.Shard, folder: Path) -> None:
     with Bars() as watch:
-        watch.begin(f"shard {part.number}/{part.of}", 1)
-        watch.end(f"{built.shard(part):,} candidates in {folder / part.log}; --merge when all {part.of} are there")
+        watch.start(f"shard {part.number}/{part.of}", 1)
+        watch.finish(f"{built.shard(part):,} candidates in {folder / part.log}; --merge when all {part.of} are there")
 
 
 def _build(built: builder.DatasetBuilder, folder: Path) -> None:
     with Bars() as watch:
-        watch.begin("curate", 1)
+        watch.start("curate", 1)
         made = built.make()
         left = "".join(f"; {count:,} {why}" for why, count in made["left_out"].items())
         counts = f"{made['rows']:,} rows, {made['tokens']:,} tokens, {made['pairs']:,} pairs"
-        watch.end(f"{counts} in {folder / builder.DATASET}{left}")
+        watch.finish(f"{counts} in {folder / builder.DATASET}{left}")
     for name, why in ((made["decontaminated"] or {}).get("not_read") or {}).items():
         Console(stderr=True, soft_wrap=True, highlight=False).print(f"not read  {name}: {why}", markup=False)
 
@@ -136,14 +136,14 @@ def _ask(plan: CuratePlan, settings: TeacherSettings, folder: Path) -> None:
         try:
             for levels in range(1, len(names) + 1) if settings.raise_levels else [len(names)]:
                 due = builder.DatasetBuilder(plan, folder)
-                watch.begin("ask", sum(1 for _ in due.due(levels)))
+                watch.start("ask", sum(1 for _ in due.due(levels)))
                 note = f"replies, {names[levels - 1]}" if settings.raise_levels else "replies"
-                missing = teacher.ask_all(due.due(levels), settings, here, partial(watch.at, note=note))
+                missing = teacher.ask_all(due.due(levels), settings, here, partial(watch.update, note=note))
             ended = True
         finally:
             ledger = here.ledger(settings.prices)
             rest = "stopped" if not ended else f"{missing:,} missing" if missing else "none missing"
-            watch.end(f"{ledger['replies']:,} replies in {folder / teacher_log.REPLIES}, {rest}")
+            watch.finish(f"{ledger['replies']:,} replies in {folder / teacher_log.REPLIES}, {rest}")
             Console(stderr=True, soft_wrap=True, highlight=False).print(bill(ledger), markup=False)
 
 

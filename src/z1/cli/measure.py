@@ -69,10 +69,10 @@ class ReplayOptions:
 def replay(path: Path, asked: ReplayOptions, folder: Path) -> None:
     """Replay the requests in `path` under `folder`: what windows would have saved, and which answers they change."""
     from z1.engines.local.engine import LocalSettings, load
-    from z1.pipeline import weights_of
+    from z1.pipeline import model_inputs
 
     problems, bench, model = requests(path), traffic(path), asked.model or str(shipped())
-    files = weights_of(Path(model))
+    files = model_inputs(Path(model))
     settings = {
         "thinking_budgets": asked.thinking_budgets,
         "max_answer_tokens": asked.max_answer_tokens,
@@ -80,7 +80,7 @@ def replay(path: Path, asked: ReplayOptions, folder: Path) -> None:
     }
     stage = runs.stage(folder / "replay", "replay", settings, {"requests": path, **files})
     with Bars() as watch:
-        watch.begin("replay", len(problems))
+        watch.start("replay", len(problems))
         if not stage.is_done:
             engine = load(model, LocalSettings(max_num_seqs=2 * SLOTS))
             setting = evaluate.Sweep(
@@ -91,7 +91,7 @@ def replay(path: Path, asked: ReplayOptions, folder: Path) -> None:
             def tell(_: Any) -> None:
                 nonlocal done
                 done += 1
-                watch.at(done)
+                watch.update(done)
 
             async def run_it() -> None:
                 async with engine:
@@ -101,7 +101,7 @@ def replay(path: Path, asked: ReplayOptions, folder: Path) -> None:
         rows = savings(evaluate.read_attempts(stage.folder).values(), asked.price_per_mtok)
         if not stage.is_done and not any(row.missing for row in rows):
             stage.finish({"requests": len(problems)})
-        watch.end(f"attempts in {stage.folder}")
+        watch.finish(f"attempts in {stage.folder}")
     written = stage.folder / SAVINGS
     runs.write_json(
         written, {"requests": str(path), "model": model, "thinking_budgets": [row.as_json() for row in rows]}

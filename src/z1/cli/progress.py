@@ -55,14 +55,14 @@ def preflight(path: Path, folder: Path, processes: int | None) -> None:
     recipe = recipes.load(path)
     pipeline.check(recipe)
     with watching() as watch:
-        prepared = pipeline.prepare(recipe, folder / recipe.name, watch, processes or pipeline.place()[1])
+        prepared = pipeline.prepare(recipe, folder / recipe.name, watch, processes or pipeline.process_rank()[1])
     train.show(prepared, recipe)
     prepared.preflight.check()
 
 
-def watching() -> AbstractContextManager[pipeline.Watcher]:
+def watching() -> AbstractContextManager[pipeline.ProgressReporter]:
     """Bars in the process that builtin_question, silence in others that train beside it."""
-    return nullcontext(pipeline.Silent()) if pipeline.place()[0] else Bars()
+    return nullcontext(pipeline.NoProgress()) if pipeline.process_rank()[0] else Bars()
 
 
 def study(path: Path, folder: Path, *, done: bool = False, into: Path | None = None) -> None:
@@ -168,7 +168,7 @@ def _demo_recipe(model: Path) -> Recipe:
 
 
 class Bars:
-    """A `story.Watcher` that draws a bar a stage on a terminal, and a line a stage elsewhere."""
+    """A `pipeline.ProgressReporter` that draws a bar a stage on a terminal, and a line a stage elsewhere."""
 
     def __init__(self) -> None:
         self._console = Console(stderr=True, soft_wrap=True, highlight=False)
@@ -185,16 +185,16 @@ class Bars:
     def __exit__(self, *_: object) -> None:
         self._progress.stop()
 
-    def begin(self, stage: str, total: int) -> None:
+    def start(self, stage: str, total: int) -> None:
         """Start the stage's bar, or give it its total."""
         self._stage = stage
         self._progress.reset(self._task, total=total, description=stage, note="", visible=True)
 
-    def at(self, done: int, note: str = "") -> None:
+    def update(self, done: int, note: str = "") -> None:
         """Move the bar."""
         self._progress.update(self._task, completed=done, note=note)
 
-    def end(self, note: str) -> None:
+    def finish(self, note: str) -> None:
         """Replace the bar by a line that stays."""
         self._progress.update(self._task, visible=False)
         self._console.print(f"{self._stage:<9} {note}", markup=False)

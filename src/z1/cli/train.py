@@ -24,7 +24,7 @@ SHOWN = 400
 
 def show(prepared: Prepared, recipe: Recipe) -> None:
     """Print the pre-flight; of several processes only the first does."""
-    if pipeline.place()[0]:
+    if pipeline.process_rank()[0]:
         return
     console = Console(soft_wrap=True, highlight=False)
     table = Table.grid(padding=(0, 2))

@@ -18,7 +18,7 @@
 Verbs know the engine protocol only; the door picks the engine.
 """
 
-from z1.evaluate.cost import CostEstimate, foresee
+from z1.evaluate.cost import CostEstimate, estimate_cost
 from z1.evaluate.curve import curve
 from z1.evaluate.matched import ratio, ratio_with_interval
 from z1.evaluate.paired import Difference, difference, pass_at_k, problems_needed
@@ -35,8 +35,8 @@ __all__ = [
     "compare",
     "curve",
     "difference",
+    "estimate_cost",
     "evaluate",
-    "foresee",
     "pass_at_k",
     "problems_needed",
     "ratio",

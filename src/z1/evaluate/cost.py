@@ -82,7 +82,7 @@ def check(setting: Sweep, *, minimum: int = 0, deadline: float | None = None) ->
         raise UserError("a sweep", f"{setting.engine.name}, which cannot fork", do)
 
 
-async def foresee(setting: Sweep, problems: Sequence[Problem]) -> CostEstimate:
+async def estimate_cost(setting: Sweep, problems: Sequence[Problem]) -> CostEstimate:
     """The plan for these problems, with the room that the first one's context has.
 
     Raises UserError as `check` does, and where the longest window does not fit into that room.

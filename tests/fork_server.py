@@ -1,6 +1,7 @@
-"""A process that has z1 loaded and forks for each command, since loading takes seconds: `python -m tests.door SOCKET`.
+"""A process that has z1 loaded and forks for each command, because loading takes seconds.
 
-Over the socket come the arguments, the folder, and descriptors of standard files; back goes how the command ended.
+`python -m tests.fork_server SOCKET` receives arguments, folder and the descriptors of standard files over the socket,
+and sends back the exit code.
 """
 
 from __future__ import annotations
@@ -31,12 +32,12 @@ def main(number: int) -> None:
     cli.main()
 
 
-def become(order: dict[str, str | list[str]], files: list[int]) -> None:
+def become(request: dict[str, str | list[str]], files: list[int]) -> None:
     for target, file in enumerate(files):
         os.dup2(file, target)
         os.close(file)
-    os.chdir(str(order["folder"]))
-    sys.argv = ["z1", *order["arguments"]]
+    os.chdir(str(request["folder"]))
+    sys.argv = ["z1", *request["arguments"]]
 
 
 if __name__ == "__main__":

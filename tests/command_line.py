@@ -1,4 +1,4 @@
-"""The smallest run that is a whole story: what do tests of the door need?"""
+"""The smallest recipe of a whole run, and a runner of the command line, for tests."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ max_answer_tokens = 8
 [report]
 title = "arm"
 """
-"""What is trained from a base; to be told its name, base and arm."""
+"""A recipe that trains from a base; format it with name, base and arm."""
 
 
 def recipe(folder: Path, text: str = MICRO) -> Path:
@@ -95,26 +95,26 @@ def z1_alone(*arguments: str | Path, **options: object) -> subprocess.CompletedP
 
 
 def z1(*arguments: str | Path, cwd: Path | str = ".", input: str = "") -> subprocess.CompletedProcess[str]:
-    """Run the command line in a process of its own, which begins as a fork of one that has z1 loaded."""
-    order = {"arguments": list(map(str, arguments)), "folder": str(Path(cwd).absolute())}
+    """Run the command line in a fork of a process that has z1 loaded."""
+    request = {"arguments": list(map(str, arguments)), "folder": str(Path(cwd).absolute())}
     with ExitStack() as stack:
         given, out, error = (stack.enter_context(tempfile.TemporaryFile("w+", encoding="utf-8")) for _ in range(3))
         given.write(input)
         given.seek(0)
-        door = _door()
-        socket.send_fds(door, [json.dumps(order).encode()], [file.fileno() for file in (given, out, error)])
-        status = json.loads(door.recv(64))
+        server = _fork_server()
+        socket.send_fds(server, [json.dumps(request).encode()], [file.fileno() for file in (given, out, error)])
+        status = json.loads(server.recv(64))
         for file in (out, error):
             file.seek(0)
-        return subprocess.CompletedProcess(order["arguments"], status, out.read(), error.read())
+        return subprocess.CompletedProcess(request["arguments"], status, out.read(), error.read())
 
 
 @cache
-def _door() -> socket.socket:
-    """It ends when its socket is closed, as it is when this process ends."""
+def _fork_server() -> socket.socket:
+    """The server ends when this process ends, which closes its socket."""
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     ours.settimeout(110)
-    command = [sys.executable, "-m", "tests.door", str(theirs.fileno())]
+    command = [sys.executable, "-m", "tests.fork_server", str(theirs.fileno())]
     settings = {**environment(), "PYTHONPATH": os.pathsep.join(map(str, (SOURCE, SOURCE.parent)))}
     with theirs:
         process = subprocess.Popen(command, env=settings, pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL)
