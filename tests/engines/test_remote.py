@@ -185,7 +185,7 @@ def test_what_z1_has_no_hand_in_is_passed_on_unread() -> None:
 
     async def passed(engine: RemoteEngine, path: str) -> tuple[int, str, bytes]:
         async with engine.proxy_request(path, body) as answer:
-            return answer.status, answer.kind, b"".join([piece async for piece in answer.pieces])
+            return answer.status, answer.media_type, b"".join([chunk async for chunk in answer.chunks])
 
     status, kind, said = with_engine(upstream, lambda engine: passed(engine, "/completions"), ids=False, windows=False)
     assert (status, kind) == (200, "text/event-stream")
@@ -214,7 +214,7 @@ def test_a_budget_is_passed_on_where_the_upstream_keeps_windows() -> None:
 
     async def told(engine: RemoteEngine) -> list[Any]:
         body = {"tools": [], "vllm_xargs": {"z1_markers": ["<tool_call>"]}}
-        return [engine.window(body, None, None, None), engine.window(body, 5, 9, "so:")]
+        return [engine.request_with_budget(body, None, None, None), engine.request_with_budget(body, 5, 9, "so:")]
 
     assert with_engine(Upstream(letters), told, windows=False) == [None, None]
     free, given = with_engine(Upstream(letters), told, windows=True)

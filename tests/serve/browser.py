@@ -1,4 +1,4 @@
-"""A page in a real Chromium without a screen, by its debugging protocol (https://chromedevtools.github.io)."""
+"""A headless Chromium page, controlled with the DevTools protocol (https://chromedevtools.github.io)."""
 
 from __future__ import annotations
 
@@ -22,45 +22,47 @@ FLAGS = (
     "--no-first-run", "--disable-extensions", "--window-size=1200,1000",
 )  # fmt: skip
 
-PATIENCE = 120.0
-"""Seconds until something that should be on a page is missed."""
+TIMEOUT = 120.0
+"""Seconds to wait for a condition on a page."""
 
 
 class Tab:
-    """One tab: what it shows can be asked for, typed into, clicked and photographed."""
+    """One tab of the browser."""
 
     def __init__(self, socket: aiohttp.ClientWebSocketResponse) -> None:
         self._socket, self._count = socket, 0
 
     async def call(self, method: str, **params: Any) -> dict[str, Any]:
-        """A method of the protocol, and what it gave."""
+        """Call a method of the protocol; return its result."""
         self._count += 1
         await self._socket.send_json({"id": self._count, "method": method, "params": params})
         while True:
-            told = json.loads((await self._socket.receive()).data)
-            if told.get("id") == self._count:
-                assert "error" not in told, told
-                return dict(told["result"])
+            response = json.loads((await self._socket.receive()).data)
+            if response.get("id") == self._count:
+                assert "error" not in response, response
+                return dict(response["result"])
 
-    async def look(self, script: str) -> Any:
+    async def evaluate(self, script: str) -> Any:
         """The value of a JavaScript expression."""
-        told = await self.call("Runtime.evaluate", expression=script, returnByValue=True)
-        assert "exceptionDetails" not in told, told
-        return told["result"].get("value")
+        response = await self.call("Runtime.evaluate", expression=script, returnByValue=True)
+        assert "exceptionDetails" not in response, response
+        return response["result"].get("value")
 
     async def wait(self, script: str) -> Any:
-        """The value of an expression as soon as it is true."""
-        until = time.monotonic() + PATIENCE
-        while not (found := await self.look(script)):
-            assert time.monotonic() < until, f"{script}: not so on\n{await self.look('document.body.innerText')}"
+        """Wait until an expression is true; return its value."""
+        until = time.monotonic() + TIMEOUT
+        while not (value := await self.evaluate(script)):
+            assert time.monotonic() < until, (
+                f"{script}: still false on\n{await self.evaluate('document.body.innerText')}"
+            )
             await asyncio.sleep(0.05)
-        return found
+        return value
 
     async def type(self, selector: str, text: str) -> None:
-        """Put `text` into a field."""
+        """Set the value of a field."""
         await self.wait(f"!!document.querySelector({selector!r})")
         kind = "HTMLTextAreaElement" if selector.endswith("textarea") else "HTMLInputElement"
-        await self.look(
+        await self.evaluate(
             f"(() => {{ const field = document.querySelector({selector!r});"
             f"Object.getOwnPropertyDescriptor({kind}.prototype, 'value').set.call(field, {json.dumps(text)});"
             "field.dispatchEvent(new Event('input', {bubbles: true}));"
@@ -70,35 +72,35 @@ class Tab:
     async def click(self, selector: str) -> None:
         """Click an element."""
         await self.wait(f"!!document.querySelector({selector!r})")
-        await self.look(f"document.querySelector({selector!r}).click()")
+        await self.evaluate(f"document.querySelector({selector!r}).click()")
 
-    async def photograph(self, path: Path) -> None:
-        """Save what is seen as PNG."""
+    async def screenshot(self, path: Path) -> None:
+        """Save a screenshot as PNG."""
         path.write_bytes(base64.b64decode((await self.call("Page.captureScreenshot", format="png"))["data"]))
 
 
 @asynccontextmanager
 async def tab(url: str, folder: Path) -> AsyncIterator[Tab]:
-    """A tab that shows `url`; the browser's files lie in `folder`."""
+    """A tab that shows `url`; the browser's profile is in `folder`."""
     assert CHROMIUM is not None
     command = [CHROMIUM, *FLAGS, f"--user-data-dir={folder}", "about:blank"]
     browser = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
         port = await _port(folder / "DevToolsActivePort")
         async with aiohttp.ClientSession() as session:
-            async with session.get(f"http://127.0.0.1:{port}/json") as told:
-                pages = [page for page in await told.json() if page["type"] == "page"]
+            async with session.get(f"http://127.0.0.1:{port}/json") as response:
+                pages = [page for page in await response.json() if page["type"] == "page"]
             async with session.ws_connect(pages[0]["webSocketDebuggerUrl"], max_msg_size=0) as socket:
-                made = Tab(socket)
-                await made.call("Page.navigate", url=url)
-                yield made
+                page = Tab(socket)
+                await page.call("Page.navigate", url=url)
+                yield page
     finally:
         browser.terminate()
         browser.wait()
 
 
 async def _port(path: Path) -> int:
-    until = time.monotonic() + PATIENCE
+    until = time.monotonic() + TIMEOUT
     while not path.exists() or not path.read_text().strip():
         assert time.monotonic() < until, "the browser did not start"
         await asyncio.sleep(0.05)

@@ -1,7 +1,4 @@
-"""Which servers do the tests of `serve` talk to?
-
-Real ones: uvicorn in a thread of the test's own process, on a free port of the loopback address.
-"""
+"""Servers for the tests of `serve`: uvicorn in a thread of the test process, on a free loopback port."""
 
 from __future__ import annotations
 
@@ -21,7 +18,7 @@ from z1.engines import Engine
 from z1.serve.api.request_parser import RequestDefaults
 from z1.serve.app import make_app
 from z1.serve.runtime.service import ChatService, ServerLimits
-from z1.serve.server import Address, server
+from z1.serve.server import Address, make_server
 
 
 @dataclass
@@ -39,18 +36,18 @@ class Served:
         return self.client.get(path)
 
     def idle(self) -> bool:
-        """Whether nothing is under way any more, now or soon."""
-        until = time.monotonic() + 30
-        while (self.service.running_replies or self.service.runner.running) and time.monotonic() < until:
+        """Wait at most 30 seconds until no reply is running; whether that is so."""
+        deadline = time.monotonic() + 30
+        while (self.service.running_replies or self.service.runner.running_requests) and time.monotonic() < deadline:
             time.sleep(0.005)
-        return not self.service.running_replies and not self.service.runner.running
+        return not self.service.running_replies and not self.service.runner.running_requests
 
 
 def chunks(lines: Iterable[str]) -> list[dict[str, Any]]:
-    """The events of a stream, without its last word; which has to be there."""
-    said = [line.removeprefix("data: ") for line in lines if line]
-    assert said[-1] == "[DONE]"
-    return [json.loads(one) for one in said[:-1]]
+    """The events of a stream, which must end with [DONE]."""
+    data = [line.removeprefix("data: ") for line in lines if line]
+    assert data[-1] == "[DONE]"
+    return [json.loads(one) for one in data[:-1]]
 
 
 @contextmanager
@@ -58,22 +55,22 @@ def serving(
     engine: Engine, defaults: RequestDefaults | None = None, limits: ServerLimits | None = None, **settings: Any
 ) -> Iterator[Served]:
     service = ChatService(engine, defaults or RequestDefaults(temperature=0.0), limits or ServerLimits())
-    made = server(make_app(service, **settings), Address(port=0, shutdown_timeout=5))
-    thread = threading.Thread(target=made.run)
+    uvicorn_server = make_server(make_app(service, **settings), Address(port=0, shutdown_timeout=5))
+    thread = threading.Thread(target=uvicorn_server.run)
     thread.start()
     try:
-        while not made.started:
+        while not uvicorn_server.started:
             assert thread.is_alive(), "the server did not start"
             time.sleep(0.005)
-        url = f"http://127.0.0.1:{made.servers[0].sockets[0].getsockname()[1]}"
+        url = f"http://127.0.0.1:{uvicorn_server.servers[0].sockets[0].getsockname()[1]}"
         with httpx.Client(base_url=url, timeout=60) as client:
             yield Served(url, service, client)
     finally:
-        made.should_exit = True
+        uvicorn_server.should_exit = True
         thread.join()
 
 
 @pytest.fixture(scope="module")
 def served() -> Iterator[Served]:
-    with serving(scripted()) as one:
-        yield one
+    with serving(scripted()) as server:
+        yield server

@@ -1,4 +1,4 @@
-"""A server with the chat page and a model that thinks slowly, in a process of its own: python -m tests.serve.paged"""
+"""A server with the chat page and a slow scripted model: python -m tests.serve.paged"""
 
 from __future__ import annotations
 

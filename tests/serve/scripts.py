@@ -1,7 +1,7 @@
-"""What do the models say that the servers of these tests serve?
+"""The scripted model of these tests.
 
-`scripted()` knows one prompt, "why?"; its thought is THOUGHT, its own answer follows with the marker of z1-tiny, and
-after a forced hint it says FORCED.
+`scripted()` knows one prompt, "why?". Its thought is THOUGHT, its own answer ANSWER with the marker of z1-tiny; after a
+forced hint it generates FORCED.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ HINT = profiles.HINT + PREFIX
 def says(context: Sequence[int]) -> int:
     """The next character: of the thought and the answer after "?", of FORCED after the hint."""
     text = "".join(map(chr, context))
-    said = text.rpartition("?")[2]
-    if said.startswith(PREFIX):
-        whole, so_far = FORCED, said.removeprefix(PREFIX)
-    elif HINT in said:
-        whole, so_far = FORCED, said.partition(HINT)[2]
+    reply = text.rpartition("?")[2]
+    if reply.startswith(PREFIX):
+        whole, so_far = FORCED, reply.removeprefix(PREFIX)
+    elif HINT in reply:
+        whole, so_far = FORCED, reply.partition(HINT)[2]
     else:
-        whole, so_far = THOUGHT + ANSWER, said
+        whole, so_far = THOUGHT + ANSWER, reply
     return ord(whole[len(so_far)]) if len(so_far) < len(whole) else 3
 
 

@@ -1,9 +1,8 @@
-"""Does the server survive whoever comes, for as long as they come?
+"""Soak test: many concurrent requests, a third of them malformed, truncated, cancelled, too long or hostile.
 
     python -m tests.serve.soak 10000
 
-Many requests at once against a real server, a third of them malformed, cut off, cancelled, over-long or hostile. Counts
-answers by status, sessions that stay open, errors in the server's log, and the memory that is left behind.
+Counts responses by status, sessions that read_bytes open, errors in the server's log, and memory growth.
 """
 
 from __future__ import annotations
@@ -26,12 +25,12 @@ from z1.engines.protocol import Sampling
 from z1.engines.scripted import ScriptedEngine, ScriptedSession
 from z1.serve.runtime.service import ServerLimits
 
-TOGETHER = 48
-"""Requests under way at once; the server takes fewer replies, so that some are told to come back."""
+CONCURRENT = 48
+"""Concurrent requests; the server allows fewer replies, so that some get status 429."""
 
 
-class Open(ScriptedEngine):
-    """Knows how many sessions are open."""
+class SessionCounter(ScriptedEngine):
+    """Counts open sessions."""
 
     live = 0
 
@@ -46,8 +45,8 @@ class Open(ScriptedEngine):
 
 
 @dataclass
-class Found:
-    """What a soak found. `memory` are MiB of the process after each tenth of the requests."""
+class SoakResult:
+    """The result. `memory` is the MiB of the process after each tenth of the requests."""
 
     statuses: Counter[str] = field(default_factory=Counter)
     open: int = -1
@@ -66,14 +65,14 @@ def request(path: str, body: bytes, *, length: int | None = None, kind: str = "a
     return head.encode() + b"\r\n" + body
 
 
-def good(draw: random.Random) -> bytes:
-    budget: dict[str, Any] = draw.choice(
-        [{}, {"thinking_budget": draw.randrange(80)}, {"reasoning_effort": "low"}, {"n": 2}, {"return_token_ids": True}]
+def good(rng: random.Random) -> bytes:
+    budget: dict[str, Any] = rng.choice(
+        [{}, {"thinking_budget": rng.randrange(80)}, {"reasoning_effort": "low"}, {"n": 2}, {"return_token_ids": True}]
     )
-    if draw.random() < 0.3:
+    if rng.random() < 0.3:
         text = {"model": "scripted", "prompt": "why?", "max_tokens": 300, **budget}
-        return request("/v1/completions", json.dumps({**text, "stream": draw.random() < 0.5}).encode())
-    return chat(**budget, stream=draw.random() < 0.5, separate_reasoning=draw.random() < 0.5)
+        return request("/v1/completions", json.dumps({**text, "stream": rng.random() < 0.5}).encode())
+    return chat(**budget, stream=rng.random() < 0.5, separate_reasoning=rng.random() < 0.5)
 
 
 def question(content: Any) -> bytes:
@@ -81,86 +80,82 @@ def question(content: Any) -> bytes:
 
 
 BAD: tuple[Callable[[random.Random], bytes], ...] = (
-    lambda draw: request("/v1/chat/completions", draw.randbytes(draw.randrange(200))),
-    lambda draw: request("/v1/chat/completions", json.dumps(ASK).encode()[: draw.randrange(60)]),
-    lambda draw: request("/v1/chat/completions", b"[" * draw.randrange(100_000)),
-    lambda draw: request("/v1/chat/completions", b'{"n": ' + b"9" * draw.randrange(1, 9000) + b"}"),
-    lambda draw: request("/v1/chat/completions", json.dumps(ASK).encode(), kind="text/plain"),
-    lambda draw: request("/" + draw.choice(["..", "v1", "v1/%2e%2e", "\x7f", "v1/models/" + "a" * 900]), b"{}"),
-    lambda draw: chat(
-        **{draw.choice(["tools", "logprobs", "echo", "zz", "n", "stop"]): draw.choice([[1], "x", -1, {}])}
-    ),
-    lambda draw: chat(thinking_budget=draw.choice([-7, 1e99, "5", None, [], True, 10**30])),
-    lambda draw: chat(max_tokens=draw.choice([0, 1, 2**70, -1]), temperature=draw.choice([float("nan"), -1, 1e309])),
-    lambda draw: question("x" * draw.choice([5000, 70_000]) + "?"),
-    lambda draw: question("\ud800?"),
-    lambda draw: question("\0<|im_end|>\ue0f1" * draw.randrange(1, 50) + "?"),
-    lambda draw: question([{"type": "image_url", "image_url": {"url": "file:///etc/passwd"}}]),
-    lambda draw: chat(
-        messages=[{"role": draw.choice(["tool", "system\n", ""]), "content": "x"}] * draw.randrange(1200)
-    ),
-    lambda draw: chat(
+    lambda rng: request("/v1/chat/completions", rng.randbytes(rng.randrange(200))),
+    lambda rng: request("/v1/chat/completions", json.dumps(ASK).encode()[: rng.randrange(60)]),
+    lambda rng: request("/v1/chat/completions", b"[" * rng.randrange(100_000)),
+    lambda rng: request("/v1/chat/completions", b'{"n": ' + b"9" * rng.randrange(1, 9000) + b"}"),
+    lambda rng: request("/v1/chat/completions", json.dumps(ASK).encode(), kind="text/plain"),
+    lambda rng: request("/" + rng.choice(["..", "v1", "v1/%2e%2e", "\x7f", "v1/models/" + "a" * 900]), b"{}"),
+    lambda rng: chat(**{rng.choice(["tools", "logprobs", "echo", "zz", "n", "stop"]): rng.choice([[1], "x", -1, {}])}),
+    lambda rng: chat(thinking_budget=rng.choice([-7, 1e99, "5", None, [], True, 10**30])),
+    lambda rng: chat(max_tokens=rng.choice([0, 1, 2**70, -1]), temperature=rng.choice([float("nan"), -1, 1e309])),
+    lambda rng: question("x" * rng.choice([5000, 70_000]) + "?"),
+    lambda rng: question("\ud800?"),
+    lambda rng: question("\0<|im_end|>\ue0f1" * rng.randrange(1, 50) + "?"),
+    lambda rng: question([{"type": "image_url", "image_url": {"url": "file:///etc/passwd"}}]),
+    lambda rng: chat(messages=[{"role": rng.choice(["tool", "system\n", ""]), "content": "x"}] * rng.randrange(1200)),
+    lambda rng: chat(
         **{
-            draw.choice(["min_thinking_tokens", "min_tokens", "stop_token_ids", "top_logprobs"]): draw.choice(
+            rng.choice(["min_thinking_tokens", "min_tokens", "stop_token_ids", "top_logprobs"]): rng.choice(
                 [2**70, -1, [2**70]]
             )
         }
     ),
-    lambda draw: chat(stop=["a"] * draw.randrange(40), hint="x" * draw.randrange(4000)),
-    lambda draw: request(
-        "/v1/completions", json.dumps({"model": "scripted", "prompt": [[draw.randrange(9**9)]]}).encode()
+    lambda rng: chat(stop=["a"] * rng.randrange(40), hint="x" * rng.randrange(4000)),
+    lambda rng: request(
+        "/v1/completions", json.dumps({"model": "scripted", "prompt": [[rng.randrange(9**9)]]}).encode()
     ),
-    lambda draw: request("/v1/chat/completions/control", json.dumps({"id": "x" * draw.randrange(300)}).encode()),
-    lambda draw: draw.randbytes(draw.randrange(1, 300)),
-    lambda draw: b"GET / HTTP/1.1\r\n" + b"a: " + b"b" * draw.randrange(100_000) + b"\r\n\r\n",
+    lambda rng: request("/v1/chat/completions/control", json.dumps({"id": "x" * rng.randrange(300)}).encode()),
+    lambda rng: rng.randbytes(rng.randrange(1, 300)),
+    lambda rng: b"GET / HTTP/1.1\r\n" + b"a: " + b"b" * rng.randrange(100_000) + b"\r\n\r\n",
 )
 
-CUT: tuple[Callable[[random.Random], bytes], ...] = (
-    lambda draw: request("/v1/chat/completions", b'{"model"', length=500),
-    lambda draw: chat(stream=True, n=draw.randrange(1, 3)),
-    lambda draw: chat(),
+DISCONNECTED: tuple[Callable[[random.Random], bytes], ...] = (
+    lambda rng: request("/v1/chat/completions", b'{"model"', length=500),
+    lambda rng: chat(stream=True, n=rng.randrange(1, 3)),
+    lambda rng: chat(),
 )
-"""Whose clients go away, after some bytes or none."""
+"""Requests whose client disconnects, after some bytes or none."""
 
 
-async def sent(place: tuple[str, int], data: bytes, stay: int | None) -> str:
-    """The status of the answer, or why there was none. A client that does not `stay` goes after so many bytes."""
-    reader, writer = await asyncio.open_connection(*place)
+async def send(address: tuple[str, int], data: bytes, read_bytes: int | None) -> str:
+    """The status, or why there is no response. With `read_bytes` the client disconnects after so many bytes."""
+    reader, writer = await asyncio.open_connection(*address)
     try:
         writer.write(data)
-        if b"\r\n\r\n" not in data:  # the server waits for the rest; here there is none
+        if b"\r\n\r\n" not in data:  # no more bytes follow
             writer.write_eof()
-        if stay is not None:
-            await asyncio.wait_for(reader.read(stay) if stay else writer.drain(), 0.05)
-            return "left"
+        if read_bytes is not None:
+            await asyncio.wait_for(reader.read(read_bytes) if read_bytes else writer.drain(), 0.05)
+            return "disconnected"
         answer = await asyncio.wait_for(reader.read(), 120)
         return answer[9:12].decode("latin-1") if answer.startswith(b"HTTP/1.") else "closed"
     except TimeoutError:
-        return "left" if stay is not None else "hung"
+        return "disconnected" if read_bytes is not None else "hung"
     except ConnectionError:
         return "closed"
     finally:
         writer.close()
 
 
-async def crowd(url: str, count: int, draw: random.Random) -> Counter[str]:
-    """Everybody comes, some at once."""
-    place, doors, found = urlsplit(url), asyncio.Semaphore(TOGETHER), Counter[str]()
+async def run_batch(url: str, count: int, rng: random.Random) -> Counter[str]:
+    """Send `count` requests, CONCURRENT at a time."""
+    address, limit, result = urlsplit(url), asyncio.Semaphore(CONCURRENT), Counter[str]()
 
     async def one() -> None:
-        kind = draw.random()
-        data = good(draw) if kind < 2 / 3 else draw.choice(BAD if kind < 5 / 6 else CUT)(draw)
-        stay = None if kind < 5 / 6 else draw.choice([0, 1, 400])
-        async with doors:
-            status = await sent((place.hostname or "", place.port or 0), data, stay)
-        found[status if kind >= 2 / 3 else f"good {status}"] += 1
+        kind = rng.random()
+        data = good(rng) if kind < 2 / 3 else rng.choice(BAD if kind < 5 / 6 else DISCONNECTED)(rng)
+        read_bytes = None if kind < 5 / 6 else rng.choice([0, 1, 400])
+        async with limit:
+            status = await send((address.hostname or "", address.port or 0), data, read_bytes)
+        result[status if kind >= 2 / 3 else f"good {status}"] += 1
 
     await asyncio.gather(*(one() for _ in range(count)))
-    return found
+    return result
 
 
 def resident() -> float:
-    """MiB that this process has in memory."""
+    """Resident memory of this process in MiB."""
     gc.collect()
     with open("/proc/self/statm") as file:
         return int(file.read().split()[1]) * 4096 / 2**20
@@ -175,22 +170,27 @@ class _Errors(logging.Handler):
         self.lines.append(self.format(record))
 
 
-def soak(count: int, seed: int = 0) -> Found:
-    """`count` requests against a server of this process."""
-    found, errors, engine = Found(), _Errors(), Open(says)
+def soak(count: int, seed: int = 0) -> SoakResult:
+    """Send `count` requests to a server in this process."""
+    result, errors, engine = SoakResult(), _Errors(), SessionCounter(says)
     logging.getLogger("uvicorn.error").addHandler(errors)
     try:
-        with serving(engine, limits=ServerLimits(max_concurrent_requests=TOGETHER - 8, max_body_bytes=60_000)) as one:
+        with serving(
+            engine, limits=ServerLimits(max_concurrent_requests=CONCURRENT - 8, max_body_bytes=60_000)
+        ) as server:
             batches = [count // 10] * 10
             for number, batch in enumerate(batches):
-                found.statuses += asyncio.run(crowd(one.url, batch, random.Random(seed + number)))
-                found.memory.append(round(resident(), 1))
-            one.idle()
-            found.open, found.running = engine.live, one.service.running_replies + one.service.runner.running
+                result.statuses += asyncio.run(run_batch(server.url, batch, random.Random(seed + number)))
+                result.memory.append(round(resident(), 1))
+            server.idle()
+            result.open, result.running = (
+                engine.live,
+                server.service.running_replies + server.service.runner.running_requests,
+            )
     finally:
         logging.getLogger("uvicorn.error").removeHandler(errors)
-    found.errors = errors.lines
-    return found
+    result.errors = errors.lines
+    return result
 
 
 if __name__ == "__main__":

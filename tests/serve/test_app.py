@@ -1,4 +1,4 @@
-"""Do the routes answer as OpenAI's do, and say what they refuse and why?"""
+"""Tests of z1.serve.app: routes, streams and errors, with real requests."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from z1.engines.scripted import ScriptedEngine
 from z1.serve.runtime.service import ServerLimits
 
 
-def test_a_conversation_within_its_budget(served: Served) -> None:
+def test_a_chat_completion_within_its_budget(served: Served) -> None:
     reply = served.post(**ASK, thinking_token_budget=12)
     assert reply.status_code == 200
     (choice,) = reply.json()["choices"]
@@ -28,25 +28,25 @@ def test_a_conversation_within_its_budget(served: Served) -> None:
     assert reply.headers["x-request-id"] == reply.json()["id"]
 
 
-def test_apart_and_free(served: Served) -> None:
+def test_separate_reasoning_without_a_budget(served: Served) -> None:
     message = served.post(**ASK, separate_reasoning=True).json()["choices"][0]["message"]
     assert message["reasoning"] == message["reasoning_content"] == THOUGHT
     assert message["content"] == ANSWER
 
 
 def joined(events: list[dict[str, Any]], index: int = 0) -> dict[str, Any]:
-    """What a client puts together from a stream."""
-    said: dict[str, Any] = {"content": "", "reasoning": "", "finish": None}
+    """The reply that a client assembles from a stream."""
+    reply: dict[str, Any] = {"content": "", "reasoning": "", "finish": None}
     for choice in (choice for event in events for choice in event["choices"] if choice["index"] == index):
-        said["content"] += choice["delta"].get("content") or ""
+        reply["content"] += choice["delta"].get("content") or ""
         assert choice["delta"].get("reasoning") == choice["delta"].get("reasoning_content")
-        said["reasoning"] += choice["delta"].get("reasoning") or ""
-        said["finish"] = choice["finish_reason"] or said["finish"]
-        said["budget"] = {name: one for name, one in choice.get("budget", {}).items() if name != "answer_ms"}
-    return said
+        reply["reasoning"] += choice["delta"].get("reasoning") or ""
+        reply["finish"] = choice["finish_reason"] or reply["finish"]
+        reply["budget"] = {name: one for name, one in choice.get("budget", {}).items() if name != "answer_ms"}
+    return reply
 
 
-ASKED: list[dict[str, Any]] = [
+SETTINGS: list[dict[str, Any]] = [
     {},
     {"thinking_budget": 0},
     {"thinking_budget": 7, "separate_reasoning": True},
@@ -58,8 +58,8 @@ ASKED: list[dict[str, Any]] = [
 ]
 
 
-@pytest.mark.parametrize("body", ASKED)
-def test_a_stream_says_what_the_whole_reply_says(served: Served, body: dict[str, Any]) -> None:
+@pytest.mark.parametrize("body", SETTINGS)
+def test_a_stream_equals_the_whole_response(served: Served, body: dict[str, Any]) -> None:
     whole = served.post(**ASK, **body).json()
     stream = served.post(**ASK, **body, stream=True, stream_options={"include_usage": True})
     assert stream.headers["content-type"] == "text/event-stream; charset=utf-8"
@@ -77,7 +77,7 @@ def test_a_stream_says_what_the_whole_reply_says(served: Served, body: dict[str,
 
 
 @pytest.mark.parametrize("path", ["/v1/chat/completions", "/v1/completions"])
-def test_ids_come_beside_the_text_where_they_are_asked_for(served: Served, path: str) -> None:
+def test_token_ids_are_returned_on_request(served: Served, path: str) -> None:
     ask = ASK if "chat" in path else {"model": "scripted", "prompt": list(map(ord, "why?"))}
     body = {**ask, "thinking_budget": 7, "return_token_ids": True}
     (choice,) = served.post(path, **body).json()["choices"]
@@ -87,45 +87,45 @@ def test_ids_come_beside_the_text_where_they_are_asked_for(served: Served, path:
     assert "token_ids" not in served.post(path, **{**body, "return_token_ids": False}).text
 
 
-@pytest.mark.parametrize("split", [False, True])
-def test_logprobs_are_of_what_is_content_and_was_drawn_streamed_and_whole(served: Served, split: bool) -> None:
-    body = {**ASK, "thinking_budget": 7, "logprobs": True, "top_logprobs": 2, "separate_reasoning": split}
+@pytest.mark.parametrize("separate", [False, True])
+def test_logprobs_of_sampled_content_streamed_and_whole(served: Served, separate: bool) -> None:
+    body = {**ASK, "thinking_budget": 7, "logprobs": True, "top_logprobs": 2, "separate_reasoning": separate}
     (choice,) = served.post(**body).json()["choices"]
-    told = choice["logprobs"]["content"]
-    assert "".join(one["token"] for one in told) == ("" if split else THOUGHT[:7]) + FORCED
-    assert {one["logprob"] for one in told} == {0.0}
-    assert all([best["token"] for best in one["top_logprobs"]] == [one["token"]] for one in told)
+    logprobs = choice["logprobs"]["content"]
+    assert "".join(one["token"] for one in logprobs) == ("" if separate else THOUGHT[:7]) + FORCED
+    assert {one["logprob"] for one in logprobs} == {0.0}
+    assert all([best["token"] for best in one["top_logprobs"]] == [one["token"]] for one in logprobs)
     events = chunks(served.post(**body, stream=True).text.splitlines())
     parts = [event["choices"][0]["logprobs"] for event in events]
-    assert [one for part in parts if part for one in part["content"]] == told
+    assert [one for part in parts if part for one in part["content"]] == logprobs
 
 
-def test_logprobs_of_a_text_say_where_each_token_begins(served: Served) -> None:
+def test_logprobs_of_a_text_completion_have_offsets(served: Served) -> None:
     body = {"model": "scripted", "prompt": "why?", "thinking_budget": 7, "logprobs": 0}
     (choice,) = served.post("/v1/completions", **body).json()["choices"]
-    told = choice["logprobs"]
-    assert [choice["text"][at] for at in told["text_offset"]] == told["tokens"] == [*THOUGHT[:7], *FORCED]
+    logprobs = choice["logprobs"]
+    assert [choice["text"][at] for at in logprobs["text_offset"]] == logprobs["tokens"] == [*THOUGHT[:7], *FORCED]
     events = chunks(served.post("/v1/completions", **body, stream=True).text.splitlines())
     parts = [event["choices"][0]["logprobs"] for event in events]
-    assert [at for part in parts if part for at in part["text_offset"]] == told["text_offset"]
+    assert [at for part in parts if part for at in part["text_offset"]] == logprobs["text_offset"]
 
 
-def test_what_ends_a_reply_is_the_models_own_end_and_what_a_request_adds(served: Served) -> None:
-    def said(**body: Any) -> tuple[str, str]:
+def test_stop_tokens_of_the_model_and_of_the_request(served: Served) -> None:
+    def text_and_finish(**body: Any) -> tuple[str, str]:
         reply = served.post("/v1/completions", model="scripted", prompt="why?", **body)
         assert reply.status_code == 200, reply.text
         (choice,) = reply.json()["choices"]
         return choice["text"], choice["finish_reason"]
 
-    assert said(max_tokens=200) == (THOUGHT + ANSWER, "stop")
-    assert said(max_tokens=200, stop_token_ids=[ord("e")]) == ("l", "stop")
+    assert text_and_finish(max_tokens=200) == (THOUGHT + ANSWER, "stop")
+    assert text_and_finish(max_tokens=200, stop_token_ids=[ord("e")]) == ("l", "stop")
     whole = len(THOUGHT + ANSWER)
-    assert said(max_tokens=whole + 2, ignore_eos=True) == (THOUGHT + ANSWER + 2 * "\x03", "length")
-    assert said(max_tokens=200, ignore_eos=True, stop_token_ids=[ord("7")]) == (THOUGHT + PREFIX, "stop")
-    assert "stop_token_ids: got id -1" in served.post(**ASK, stop_token_ids=[-1]).text
+    assert text_and_finish(max_tokens=whole + 2, ignore_eos=True) == (THOUGHT + ANSWER + 2 * "\x03", "length")
+    assert text_and_finish(max_tokens=200, ignore_eos=True, stop_token_ids=[ord("7")]) == (THOUGHT + PREFIX, "stop")
+    assert "stop_token_ids: got token id -1" in served.post(**ASK, stop_token_ids=[-1]).text
 
 
-def test_a_stream_tells_as_it_goes() -> None:
+def test_a_stream_has_many_chunks() -> None:
     with serving(scripted(pace=0.004), limits=ServerLimits(stream_interval=0.02)) as slow:
         events = chunks(slow.post(**ASK, stream=True).text.splitlines())
     pieces = [event["choices"][0]["delta"].get("content", "") for event in events]
@@ -134,7 +134,7 @@ def test_a_stream_tells_as_it_goes() -> None:
     assert all("usage" not in event for event in events)
 
 
-def test_a_text_goes_on_and_stops_where_it_is_told(served: Served) -> None:
+def test_text_completions(served: Served) -> None:
     whole = served.post("/v1/completions", model="scripted", prompt="why?", max_tokens=30).json()
     assert whole["choices"][0]["text"] == THOUGHT[:30]
     assert whole["choices"][0]["finish_reason"] == "length"
@@ -153,12 +153,12 @@ def test_a_text_goes_on_and_stops_where_it_is_told(served: Served) -> None:
 
 
 @pytest.mark.parametrize(
-    ("body", "status", "said"),
+    ("body", "status", "message"),
     [
-        ({"bogus": 1}, 400, "bogus: no such setting"),
-        ({"tools": [{"type": "function"}]}, 400, "tools: this server cannot keep it"),
-        ({"max_tokens": 20}, 400, "room for 20 ids"),
-        ({"max_tokens": 20, "stream": True}, 400, "room for 20 ids"),
+        ({"bogus": 1}, 400, "bogus: unknown field"),
+        ({"tools": [{"type": "function"}]}, 400, "tools: this server does not support it"),
+        ({"max_tokens": 20}, 400, "20 tokens, hint and answer need"),
+        ({"max_tokens": 20, "stream": True}, 400, "20 tokens, hint and answer need"),
         ({"model": "gpt-9"}, 404, "ask for scripted"),
         ({"messages": "why?"}, 400, "messages"),
         ({"thinking_budget": 5, "reasoning_effort": "huge"}, 400, "choose one of"),
@@ -166,30 +166,28 @@ def test_a_text_goes_on_and_stops_where_it_is_told(served: Served) -> None:
         ({"n": 300}, 400, "n: "),
     ],
 )
-def test_what_is_refused_says_why_in_openais_shape(
-    served: Served, body: dict[str, Any], status: int, said: str
-) -> None:
+def test_errors_have_openais_format(served: Served, body: dict[str, Any], status: int, message: str) -> None:
     reply = served.post(**{**ASK, **body})
     assert reply.status_code == status
-    assert said in reply.json()["error"]["message"]
+    assert message in reply.json()["error"]["message"]
     assert reply.json()["error"]["type"] in ("invalid_request_error", "not_found_error")
     assert served.idle()
 
 
 @pytest.mark.parametrize("content", [b"", b"{", b"[]", b"null", b'"x"', b"\xff\xfe", b'{"model": NaN}', b"[" * 5000])
-def test_bodies_that_are_none(served: Served, content: bytes) -> None:
+def test_invalid_bodies_are_rejected(served: Served, content: bytes) -> None:
     reply = served.client.post("/v1/chat/completions", content=content, headers={"content-type": "application/json"})
     assert reply.status_code == 400, reply.text
     assert reply.json()["error"]["type"] == "invalid_request_error"
 
 
-def test_other_routes_and_methods_have_the_same_shape(served: Served) -> None:
+def test_errors_of_other_routes_and_methods(served: Served) -> None:
     for reply, status in ((served.get("/nowhere"), 404), (served.get("/v1/completions"), 405)):
         assert reply.status_code == status
         assert reply.json()["error"]["message"]
 
 
-def test_models_health_and_the_api_page(served: Served) -> None:
+def test_models_health_and_openapi(served: Served) -> None:
     assert [model["id"] for model in served.get("/v1/models").json()["data"]] == ["scripted"]
     assert served.get("/v1/models/scripted").json()["id"] == "scripted"
     assert served.get("/v1/models/other").status_code == 404
@@ -199,86 +197,87 @@ def test_models_health_and_the_api_page(served: Served) -> None:
     assert "thinking_token_budget" in served.get("/openapi.json").text
 
 
-def test_metrics_count_thoughts_by_why_they_ended() -> None:
-    with serving(scripted()) as one:
-        one.post(**ASK, thinking_budget=12)
-        one.post(**ASK)
-        one.post(**ASK, bogus=1)
-        text = one.get("/metrics").text
+def test_metrics() -> None:
+    with serving(scripted()) as server:
+        server.post(**ASK, thinking_budget=12)
+        server.post(**ASK)
+        server.post(**ASK, bogus=1)
+        text = server.get("/metrics").text
     assert 'z1_thoughts_total{reason="budget"} 1.0' in text
     assert 'z1_forced_total{reason="budget"} 1.0' in text
     assert 'z1_thoughts_total{reason="natural"} 1.0' in text
     assert f'z1_tokens_total{{bucket="thought"}} {12.0 + len(THOUGHT)}' in text
     assert f'z1_tokens_total{{bucket="hint"}} {float(len(HINT))}' in text
+    assert 'z1_requests_total{route="/v1/chat/completions",status="200"} 2.0' in text
     assert 'z1_requests_total{route="/v1/chat/completions",status="400"} 1.0' in text
     assert "z1_time_to_answer_seconds_count 2.0" in text
     assert "z1_running_replies 0.0" in text
 
 
-def test_control_ends_a_thought_once_and_says_so() -> None:
-    def control(one: Served, name: str) -> dict[str, Any]:
-        answer = one.post("/v1/chat/completions/control", id=name, action="reasoning_end").json()
+def test_control_ends_a_thought_once() -> None:
+    def control(server: Served, name: str) -> dict[str, Any]:
+        answer = server.post("/v1/chat/completions/control", id=name, action="reasoning_end").json()
         assert (answer["id"], answer["action"]) == (name, "reasoning_end")
         return dict(answer)
 
-    with serving(scripted(pace=0.2)) as one:
-        with one.client.stream(
+    with serving(scripted(pace=0.2)) as server:
+        with server.client.stream(
             "POST", "/v1/chat/completions", json={**ASK, "stream": True, "reasoning_control": True}
         ) as s:
             lines = s.iter_lines()
             name = json.loads(next(lines).removeprefix("data: "))["id"]
-            assert control(one, name) == {"id": name, "action": "reasoning_end", "success": True, "message": None}
-            assert control(one, name)["success"] is False
+            assert control(server, name) == {"id": name, "action": "reasoning_end", "success": True, "message": None}
+            assert control(server, name)["success"] is False
             events = chunks(list(lines))
         assert joined(events)["budget"]["reason"] == "control"
         assert joined(events)["content"].endswith(HINT + FORCED)
-        assert "no reply of this id" in control(one, name)["message"]
-        with one.client.stream("POST", "/v1/chat/completions", json={**ASK, "stream": True}) as s:
+        assert "no running reply has this id" in control(server, name)["message"]
+        with server.client.stream("POST", "/v1/chat/completions", json={**ASK, "stream": True}) as s:
             lines = s.iter_lines()
             name = json.loads(next(lines).removeprefix("data: "))["id"]
-            assert "reasoning_control: true" in control(one, name)["message"]
+            assert "reasoning_control: true" in control(server, name)["message"]
 
 
-def test_a_client_may_name_its_request(served: Served) -> None:
+def test_a_client_can_set_the_request_id(served: Served) -> None:
     mine = served.client.post("/v1/chat/completions", json=ASK, headers={"X-Request-Id": "mine-1"})
     assert mine.json()["id"] == "chatcmpl-mine-1"
     odd = served.client.post("/v1/chat/completions", json=ASK, headers={"X-Request-Id": "a b"})
     assert odd.json()["id"] != "chatcmpl-a b"
 
 
-def test_a_hint_in_the_history_counts_for_nothing(served: Served) -> None:
-    """The budget is the new thought's own."""
+def test_a_hint_in_the_history_is_ignored(served: Served) -> None:
+    """The budget applies to the new thought only."""
     old = THOUGHT[:5] + HINT + FORCED
-    turns = [
+    messages = [
         {"role": "user", "content": "so?"},
         {"role": "assistant", "content": old, "reasoning": "hm"},
         *ASK["messages"],
     ]
-    reply = served.post(**{**ASK, "messages": turns}, thinking_budget=9).json()
+    reply = served.post(**{**ASK, "messages": messages}, thinking_budget=9).json()
     assert reply["choices"][0]["budget"]["used"] == 9
     assert reply["choices"][0]["message"]["content"] == THOUGHT[:9] + HINT + FORCED
 
 
-def again(context: Sequence[int]) -> int:
-    """Closes its fence, answers, and begins to think again."""
-    said = "".join(map(chr, context)).rpartition("?")[2]
+def thinks_again(context: Sequence[int]) -> int:
+    """A reply with a closing think tag, an answer, and a second thought."""
+    reply = "".join(map(chr, context)).rpartition("?")[2]
     whole = "hm</think>7<think>no</think>8"
-    return ord(whole[len(said)]) if len(said) < len(whole) else 3
+    return ord(whole[len(reply)]) if len(reply) < len(whole) else 3
 
 
 @pytest.mark.parametrize("stream", [True, False])
-def test_a_second_thought_behind_the_answer_is_answer(stream: bool) -> None:
-    """Reasoning never comes after content has begun."""
-    with serving(ScriptedEngine(again, profile="qwen3")) as one:
-        reply = one.post(**ASK, stream=stream)
+def test_a_second_thought_after_the_answer_is_answer(stream: bool) -> None:
+    """No reasoning follows content."""
+    with serving(ScriptedEngine(thinks_again, profile="qwen3")) as server:
+        reply = server.post(**ASK, stream=stream)
         events = chunks(reply.text.splitlines()) if stream else []
-        said = joined(events) if stream else reply.json()["choices"][0]["message"]
-    assert (said["reasoning"], said["content"]) == ("hm", "7<think>no</think>8")
+        message = joined(events) if stream else reply.json()["choices"][0]["message"]
+    assert (message["reasoning"], message["content"]) == ("hm", "7<think>no</think>8")
     fields = [name for event in events for name in event["choices"][0]["delta"] if name in ("reasoning", "content")]
     assert "reasoning" not in fields[fields.index("content", 1) :] if stream else not fields
 
 
-def test_special_text_in_a_question_stays_text(served: Served) -> None:
+def test_special_tokens_in_a_question_stay_text(served: Served) -> None:
     reply = served.post(**{**ASK, "messages": [{"role": "user", "content": "<|im_end|>why?"}]})
     assert reply.status_code == 200
     assert PREFIX in reply.json()["choices"][0]["message"]["content"]

@@ -1,7 +1,7 @@
-"""Do the clients that people have work against the server, unchanged?
+"""Tests with unmodified clients.
 
-The openai package talks to the shipped model; litellm and lm-evaluation-harness, which are heavy and warn, run in
-processes of their own against a scripted one.
+The openai package talks to the shipped model; litellm and lm-evaluation-harness, which are heavy and emit warnings, run
+in processes of their own against a scripted model.
 """
 
 from __future__ import annotations
@@ -35,17 +35,19 @@ PROGRAM: Any = {"role": "user", "content": "a = 3\nb = a + 4\na = 1\nb = b + a\n
 def tiny() -> Iterator[Served]:
     # deterministic, so that a streamed and a whole reply are the same
     settings = LocalSettings(max_num_seqs=8, max_model_len=512, deterministic=True)
-    with serving(load(shipped(), settings), RequestDefaults(temperature=0.0, format_question=builtin_question)) as one:
-        yield one
+    with serving(
+        load(shipped(), settings), RequestDefaults(temperature=0.0, format_question=builtin_question)
+    ) as server:
+        yield server
 
 
 @pytest.fixture(scope="module")
 def client(tiny: Served) -> Iterator[openai.OpenAI]:
-    with openai.OpenAI(base_url=tiny.url + "/v1", api_key="none", max_retries=0) as one:
-        yield one
+    with openai.OpenAI(base_url=tiny.url + "/v1", api_key="none", max_retries=0) as openai_client:
+        yield openai_client
 
 
-def test_openai_asks_the_shipped_model_within_a_budget(client: openai.OpenAI) -> None:
+def test_openai_with_a_budget(client: openai.OpenAI) -> None:
     free: Any = client.chat.completions.create(model="z1-tiny", messages=[PROGRAM])
     (choice,) = free.choices
     assert choice.message.content.endswith("The final answer is \\boxed{8}.")
@@ -62,9 +64,9 @@ def test_openai_asks_the_shipped_model_within_a_budget(client: openai.OpenAI) ->
     assert profiles.HINT + PREFIX in cut.choices[0].message.content
 
 
-def test_a_thought_is_not_over_before_its_minimum_but_for_a_shift_from_outside(client: openai.OpenAI) -> None:
-    def budget(**asked: Any) -> Any:
-        made: Any = client.chat.completions.create(model="z1-tiny", messages=[PROGRAM], extra_body=asked)
+def test_a_minimum_of_thinking_yields_only_to_forced_ends(client: openai.OpenAI) -> None:
+    def budget(**settings: Any) -> Any:
+        made: Any = client.chat.completions.create(model="z1-tiny", messages=[PROGRAM], extra_body=settings)
         return made.choices[0].budget
 
     free = budget()["used"]
@@ -77,29 +79,29 @@ def test_a_thought_is_not_over_before_its_minimum_but_for_a_shift_from_outside(c
         budget(min_thinking_tokens=6, thinking_budget=5)
 
 
-def test_openai_reads_logprobs(client: openai.OpenAI) -> None:
-    asked: dict[str, Any] = {"model": "z1-tiny", "messages": [PROGRAM], "logprobs": True, "top_logprobs": 3}
-    (choice,) = client.chat.completions.create(**asked).choices
+def test_openai_logprobs(client: openai.OpenAI) -> None:
+    body: dict[str, Any] = {"model": "z1-tiny", "messages": [PROGRAM], "logprobs": True, "top_logprobs": 3}
+    (choice,) = client.chat.completions.create(**body).choices
     assert choice.logprobs is not None and choice.logprobs.content is not None
-    told = choice.logprobs.content
-    assert "".join(one.token for one in told) == choice.message.content
-    assert all(one.token == one.top_logprobs[0].token and len(one.top_logprobs) == 3 for one in told)  # greedy
-    assert all(sum(math.exp(best.logprob) for best in one.top_logprobs) <= 1 + 1e-5 for one in told)
-    parts = [chunk.choices[0].logprobs for chunk in client.chat.completions.create(**asked, stream=True)]
+    logprobs = choice.logprobs.content
+    assert "".join(one.token for one in logprobs) == choice.message.content
+    assert all(one.token == one.top_logprobs[0].token and len(one.top_logprobs) == 3 for one in logprobs)  # greedy
+    assert all(sum(math.exp(best.logprob) for best in one.top_logprobs) <= 1 + 1e-5 for one in logprobs)
+    parts = [chunk.choices[0].logprobs for chunk in client.chat.completions.create(**body, stream=True)]
     streamed = [one for part in parts if part for one in part.content or ()]
-    assert [one.token for one in streamed] == [one.token for one in told]
-    assert [one.logprob for one in streamed] == pytest.approx([one.logprob for one in told], abs=1e-4)
+    assert [one.token for one in streamed] == [one.token for one in logprobs]
+    assert [one.logprob for one in streamed] == pytest.approx([one.logprob for one in logprobs], abs=1e-4)
     text = client.completions.create(model="z1-tiny", prompt="x", max_tokens=4, logprobs=2).choices[0]
     assert text.logprobs is not None and len(text.logprobs.tokens or ()) == 4
 
 
-def test_openai_streams_what_it_says_whole(client: openai.OpenAI) -> None:
-    asked: dict[str, Any] = {"model": "z1-tiny", "messages": [PROGRAM], "max_completion_tokens": 300, "n": 2, "seed": 4}
-    asked |= {"temperature": 0.7, "extra_body": {"separate_reasoning": True}}
-    whole = client.chat.completions.create(**asked)
+def test_openai_stream_equals_the_whole_response(client: openai.OpenAI) -> None:
+    body: dict[str, Any] = {"model": "z1-tiny", "messages": [PROGRAM], "max_completion_tokens": 300, "n": 2, "seed": 4}
+    body |= {"temperature": 0.7, "extra_body": {"separate_reasoning": True}}
+    whole = client.chat.completions.create(**body)
     text: dict[int, dict[str, str]] = {0: {"content": "", "reasoning": ""}, 1: {"content": "", "reasoning": ""}}
     usage = None
-    for chunk in client.chat.completions.create(**asked, stream=True, stream_options={"include_usage": True}):
+    for chunk in client.chat.completions.create(**body, stream=True, stream_options={"include_usage": True}):
         usage = chunk.usage or usage
         for choice in chunk.choices:
             text[choice.index]["content"] += choice.delta.content or ""
@@ -110,7 +112,7 @@ def test_openai_streams_what_it_says_whole(client: openai.OpenAI) -> None:
     assert usage == whole.usage
 
 
-def test_openai_completes_texts_and_lists_models(client: openai.OpenAI) -> None:
+def test_openai_text_completions_and_models(client: openai.OpenAI) -> None:
     assert [model.id for model in client.models.list()] == ["z1-tiny"]
     assert client.models.retrieve("z1-tiny").owned_by == "z1"
     done: Any = client.completions.create(model="z1-tiny", prompt=["print(1)", "print(2)"], max_tokens=5, n=2)
@@ -118,11 +120,11 @@ def test_openai_completes_texts_and_lists_models(client: openai.OpenAI) -> None:
     assert done.usage.completion_tokens <= 20
 
 
-def test_openai_is_told_what_is_wrong(client: openai.OpenAI, tiny: Served) -> None:
-    with pytest.raises(openai.BadRequestError, match="no such setting") as caught:
+def test_openai_errors(client: openai.OpenAI, tiny: Served) -> None:
+    with pytest.raises(openai.BadRequestError, match="unknown field") as caught:
         client.chat.completions.create(model="z1-tiny", messages=[PROGRAM], extra_body={"budget": 3})
     assert caught.value.param == "budget"
-    with pytest.raises(openai.BadRequestError, match="tools: this server cannot keep it"):
+    with pytest.raises(openai.BadRequestError, match="tools: this server does not support it"):
         client.chat.completions.create(
             model="z1-tiny",
             messages=[PROGRAM],
@@ -135,7 +137,7 @@ def test_openai_is_told_what_is_wrong(client: openai.OpenAI, tiny: Served) -> No
     assert tiny.idle()
 
 
-def test_openai_asks_many_at_once_and_each_gets_its_own(tiny: Served) -> None:
+def test_openai_concurrent_requests_with_different_budgets(tiny: Served) -> None:
     async def ask(client: openai.AsyncOpenAI, budget: int) -> tuple[int, int]:
         stream: Any = await client.chat.completions.create(
             model="z1-tiny",
@@ -173,7 +175,7 @@ print(json.dumps({
 """
 
 
-def client_says(program: str, *arguments: str) -> Any:
+def client_output(program: str, *arguments: str) -> Any:
     quiet = {"LITELLM_LOCAL_MODEL_COST_MAP": "True", "HF_HUB_OFFLINE": "1", "HF_DATASETS_OFFLINE": "1"}
     done = subprocess.run(
         [sys.executable, "-c", program, *arguments],
@@ -188,13 +190,13 @@ def client_says(program: str, *arguments: str) -> Any:
 
 @pytest.mark.skipif(find_spec("litellm") is None, reason="needs litellm")
 def test_litellm(served: Served) -> None:
-    said = client_says(LITELLM, served.url + "/v1")
-    assert said["content"] == PREFIX + FORCED
-    assert said["reasoning"] == THOUGHT[:12] + profiles.HINT
-    assert said["tokens"] == 12 + len(profiles.HINT + PREFIX)
-    assert said["stream"] == THOUGHT[:12] + profiles.HINT + PREFIX + FORCED
-    assert said["usage"] == said["tokens"] + len(FORCED) + 1
-    assert said["effort"] == PREFIX + FORCED
+    output = client_output(LITELLM, served.url + "/v1")
+    assert output["content"] == PREFIX + FORCED
+    assert output["reasoning"] == THOUGHT[:12] + profiles.HINT
+    assert output["tokens"] == 12 + len(profiles.HINT + PREFIX)
+    assert output["stream"] == THOUGHT[:12] + profiles.HINT + PREFIX + FORCED
+    assert output["usage"] == output["tokens"] + len(FORCED) + 1
+    assert output["effort"] == PREFIX + FORCED
 
 
 LM_EVAL = """
@@ -229,6 +231,6 @@ def test_lm_evaluation_harness(served: Served, tmp_path: Path) -> None:
     rows.write_text(
         "".join(json.dumps({"q": question, "a": answer}) + "\n" for question, answer in [("why?", "7"), ("so?", "9")])
     )
-    said = client_says(LM_EVAL, served.url + "/v1", str(rows))
-    assert said == {"local-completions": 0.5, "local-chat-completions": 0.5}
+    output = client_output(LM_EVAL, served.url + "/v1", str(rows))
+    assert output == {"local-completions": 0.5, "local-chat-completions": 0.5}
     assert served.idle()

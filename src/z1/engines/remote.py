@@ -55,8 +55,8 @@ class RemoteResponse:
     """What an upstream answered to a request that was passed on: status, media type, and the body as it comes."""
 
     status: int
-    kind: str
-    pieces: AsyncIterator[bytes]
+    media_type: str
+    chunks: AsyncIterator[bytes]
 
 
 class RemoteSession:
@@ -148,13 +148,13 @@ class RemoteEngine:
         except httpx2.HTTPError as error:
             raise EngineFault(f"the upstream failed: {error!r}") from error
 
-    def window(
-        self, body: Mapping[str, Any], thinking: int | None, answer: int | None, hint: str | None
+    def request_with_budget(
+        self, body: Mapping[str, Any], thinking_budget: int | None, max_answer_tokens: int | None, hint: str | None
     ) -> Mapping[str, Any] | None:
         """`body` asking the upstream to keep a window (None: free, no cap, its own hint); None where it cannot."""
         if not self.keeps_windows:
             return None
-        asked = WindowParams(FREE if thinking is None else thinking, answer, hint=hint)
+        asked = WindowParams(FREE if thinking_budget is None else thinking_budget, max_answer_tokens, hint=hint)
         return {**body, "vllm_xargs": {**(body.get("vllm_xargs") or {}), **asked.keys()}}
 
     async def open(self, prompt: Sequence[int], sampling: Sampling) -> RemoteSession:

@@ -1,8 +1,8 @@
-"""How does a person try budgets by hand?
+"""Chat page in front of the server's own API, with Gradio.
 
-A chat page in front of the server's own API: a slider for the thinking budget, thought and answer apart while they
-stream, tokens counted as they come, a button that asks for the answer now, and the account under each reply. It is a
-client like any other and knows nothing that the API does not say; only the live count asks the service's tokenizer.
+The page has a slider for the thinking budget, shows thought and answer separately while they stream, counts tokens as
+they arrive, has an "Answer now" button, and shows the `budget` object under each reply. It is an ordinary client of the
+API; only the live token count uses the service's tokenizer directly.
 """
 
 from __future__ import annotations
@@ -20,93 +20,93 @@ from openai import APIError, AsyncOpenAI
 if TYPE_CHECKING:
     from openai.types.chat import ChatCompletionMessageParam
 
-FREE = -1
+UNLIMITED = -1
 
 CSS = "footer {display: none !important}"
 
-WELCOME = "Ask something. The slider says how many tokens it may think; **Answer now** ends the thought."
+WELCOME = "Ask a question. The slider sets the thinking budget in tokens; **Answer now** ends the thought."
 
-Count = Callable[[str], Awaitable[int]]
-"""Tokens of a text."""
+TokenCounter = Callable[[str], Awaitable[int]]
+"""Number of tokens of a text."""
 
-Turn = dict[str, Any]
+MessageDict = dict[str, Any]
+"""A message in the format of Gradio and of the API."""
 
-Talk = list[tuple[str, "ChatTurn"]]
-"""What was asked, and how it was answered."""
+History = list[tuple[str, "ChatTurn"]]
+"""Questions and replies so far."""
 
 
 @dataclass(frozen=True, slots=True)
 class ChatSettings:
-    """What a person set: `budget` in tokens of thought, FREE for as long as it takes."""
+    """The settings of the page: `thinking_budget` in tokens, or UNLIMITED."""
 
-    budget: int
+    thinking_budget: int
 
-    def body(self) -> dict[str, Any]:
-        """The fields of a request that openai's client does not know."""
-        return {"thinking_token_budget": self.budget, "separate_reasoning": True, "reasoning_control": True}
+    def extra_body(self) -> dict[str, Any]:
+        """The fields that the openai client has no parameter for."""
+        return {"thinking_token_budget": self.thinking_budget, "separate_reasoning": True, "reasoning_control": True}
 
 
 @dataclass(slots=True)
 class ChatTurn:
-    """One reply as it is shown so far."""
+    """One reply as shown so far; `budget` is its `budget` object."""
 
     thought: str = ""
     answer: str = ""
-    thought_tokens: int = 0
+    thinking_tokens: int = 0
     answer_tokens: int = 0
     budget: dict[str, Any] = field(default_factory=dict)
-    fault: str = ""
+    error: str = ""
 
-    def turns(self) -> list[Turn]:
-        """The thought as something to fold away, the answer, and the account."""
-        made: list[Turn] = []
+    def messages(self) -> list[MessageDict]:
+        """The thought as a collapsible message, the answer, and the token counts."""
+        messages: list[MessageDict] = []
         if self.thought:
-            thinking = not (self.answer or self.budget or self.fault)
-            title = f"Thought · {self.budget.get('used', self.thought_tokens)} tokens"
-            status = "pending" if thinking else "done"
-            folded = {"title": title, "status": status}
-            made.append({"role": "assistant", "content": _as_it_is(self.thought), "metadata": folded})
+            is_thinking = not (self.answer or self.budget or self.error)
+            title = f"Thought · {self.budget.get('used', self.thinking_tokens)} tokens"
+            metadata = {"title": title, "status": "pending" if is_thinking else "done"}
+            messages.append({"role": "assistant", "content": _code_block(self.thought), "metadata": metadata})
         if self.answer:
-            made.append({"role": "assistant", "content": self.answer})
-        if self.fault:
-            made.append({"role": "assistant", "content": f"**{self.fault}**"})
+            messages.append({"role": "assistant", "content": self.answer})
+        if self.error:
+            messages.append({"role": "assistant", "content": f"**{self.error}**"})
         if self.budget:
-            made.append({"role": "assistant", "content": f"*{account(self.budget)}*"})
-        return made
+            messages.append({"role": "assistant", "content": f"*{budget_summary(self.budget)}*"})
+        return messages
 
-    def counts(self) -> str:
-        """The live line under the chat, from which the account takes over."""
-        return "" if self.budget else f"{self.thought_tokens} tokens of thought, {self.answer_tokens} of answer"
-
-
-def turns(talk: Talk) -> list[Turn]:
-    """What the page shows."""
-    return [turn for text, shown in talk for turn in (_question(text), *shown.turns())]
+    def progress(self) -> str:
+        """The live token counts; empty once the `budget` object is there."""
+        return "" if self.budget else f"{self.thinking_tokens} thinking tokens, {self.answer_tokens} answer tokens"
 
 
-def _question(text: str) -> Turn:
-    return {"role": "user", "content": _as_it_is(text) if "\n" in text.strip() else text}
+def displayed_messages(history: History) -> list[MessageDict]:
+    """The messages that the page shows."""
+    return [message for text, turn in history for message in (_question(text), *turn.messages())]
 
 
-def _as_it_is(text: str) -> str:
-    """With its lines and spaces, whatever Markdown would make of them."""
+def _question(text: str) -> MessageDict:
+    return {"role": "user", "content": _code_block(text) if "\n" in text.strip() else text}
+
+
+def _code_block(text: str) -> str:
+    """`text` as a code block, so that Markdown keeps its lines and spaces."""
     longest = max((len(run) for run in re.findall("`+", text)), default=0)
     fence = "`" * max(3, longest + 1)
     return f"{fence}text\n{text.strip(chr(10))}\n{fence}"
 
 
-def conversation(talk: Talk, text: str) -> list[Turn]:
-    """What is sent: what was asked and answered, without thoughts."""
-    said = [(asked, shown.answer) for asked, shown in talk if shown.answer]
-    before = [
-        turn for asked, answer in said
-        for turn in ({"role": "user", "content": asked}, {"role": "assistant", "content": answer})
-    ]  # fmt: skip
-    return [*before, {"role": "user", "content": text}]
+def request_messages(history: History, text: str) -> list[MessageDict]:
+    """The messages of a request: questions and answers so far without thoughts, then `text`."""
+    messages: list[MessageDict] = []
+    for question, turn in history:
+        if turn.answer:
+            messages.append({"role": "user", "content": question})
+            messages.append({"role": "assistant", "content": turn.answer})
+    return [*messages, {"role": "user", "content": text}]
 
 
-def account(budget: dict[str, Any]) -> str:
-    """A reply's `budget` object in a line."""
+def budget_summary(budget: dict[str, Any]) -> str:
+    """The `budget` object of a reply in one line."""
     limit, answer_ms = budget.get("limit"), budget.get("answer_ms")
     parts = [
         f"thought {budget.get('used')}" + (f" of {limit}" if limit is not None else ""),
@@ -119,102 +119,117 @@ def account(budget: dict[str, Any]) -> str:
     return " · ".join(parts)
 
 
-async def ask(
-    client: AsyncOpenAI, model: str, turns: list[Turn], asked: ChatSettings, count: Count
+async def stream_turn(
+    client: AsyncOpenAI, model: str, messages: list[MessageDict], settings: ChatSettings, count_tokens: TokenCounter
 ) -> AsyncIterator[ChatTurn]:
-    """The reply to a conversation, as it comes; a fault of the server is shown in its place."""
-    shown = ChatTurn()
+    """The reply to a conversation, updated as it streams; an error of the server is shown in its place."""
+    turn = ChatTurn()
     try:
-        said = cast("list[ChatCompletionMessageParam]", turns)
         stream = await client.chat.completions.create(
-            model=model, messages=said, temperature=0, stream=True, extra_body=asked.body()
+            model=model,
+            messages=cast("list[ChatCompletionMessageParam]", messages),
+            temperature=0,
+            stream=True,
+            extra_body=settings.extra_body(),
         )
         async for chunk in stream:
             for choice in chunk.choices:
                 extra = choice.model_extra or {}
-                shown.thought += (choice.delta.model_extra or {}).get("reasoning") or ""
-                shown.answer += choice.delta.content or ""
-                shown.budget = extra.get("budget") or shown.budget
-            shown.thought_tokens, shown.answer_tokens = await count(shown.thought), await count(shown.answer)
-            yield shown
+                turn.thought += (choice.delta.model_extra or {}).get("reasoning") or ""
+                turn.answer += choice.delta.content or ""
+                turn.budget = extra.get("budget") or turn.budget
+            turn.thinking_tokens, turn.answer_tokens = await count_tokens(turn.thought), await count_tokens(turn.answer)
+            yield turn
     except APIError as error:
-        shown.fault = error.message
-        yield shown
+        turn.error = error.message
+        yield turn
 
 
 class ChatPage:
-    """What the page does when somebody clicks; `running` is the reply under way in each open page."""
+    """Event handlers of the page; `_running` has the response id of the running reply of each browser session."""
 
-    def __init__(self, model: str, count: Count) -> None:
-        self._model, self._count = model, count
+    def __init__(self, model: str, count_tokens: TokenCounter) -> None:
+        self._model, self._count_tokens = model, count_tokens
         self._running: dict[str, str] = {}
 
     async def send(
-        self, text: str, talk: Talk, free: bool, budget: int, request: gradio.Request
-    ) -> AsyncIterator[tuple[list[Turn], Talk, str, str]]:
-        """Answer `text`, as it comes: (what is shown, the talk so far, the emptied box, the live line)."""
-        name, own = str(request.session_hash), uuid.uuid4().hex
-        client = _client(request, own)
-        shown = ChatTurn()
-        self._running[name] = f"chatcmpl-{own}"
+        self, text: str, history: History, is_unlimited: bool, thinking_budget: int, request: gradio.Request
+    ) -> AsyncIterator[tuple[list[MessageDict], History, Any, str]]:
+        """Stream the reply to `text`: (displayed messages, history, text box, live token counts).
+
+        The text box is cleared once, so that the next question can be typed while the reply streams.
+        """
+        session, request_id = str(request.session_hash), uuid.uuid4().hex
+        client = _client(request, request_id)
+        turn = ChatTurn()
+        self._running[session] = f"chatcmpl-{request_id}"
         try:
-            yield turns([*talk, (text, shown)]), talk, "", "thinking"
-            asked = ChatSettings(FREE if free else int(budget))
-            async for shown in ask(client, self._model, conversation(talk, text), asked, self._count):
-                yield turns([*talk, (text, shown)]), talk, "", shown.counts()
+            yield displayed_messages([*history, (text, turn)]), history, "", "thinking"
+            settings = ChatSettings(UNLIMITED if is_unlimited else int(thinking_budget))
+            messages = request_messages(history, text)
+            async for turn in stream_turn(client, self._model, messages, settings, self._count_tokens):
+                yield displayed_messages([*history, (text, turn)]), history, gradio.update(), turn.progress()
         finally:
-            self._running.pop(name, None)
+            self._running.pop(session, None)
             await client.close()
-        yield turns([*talk, (text, shown)]), [*talk, (text, shown)], "", shown.counts()
+        history = [*history, (text, turn)]
+        yield displayed_messages(history), history, gradio.update(), turn.progress()
 
     async def answer_now(self, request: gradio.Request) -> str:
-        """Ask for the answer of the reply under way; says whether that changed anything."""
-        name = self._running.get(str(request.session_hash))
-        if name is None:
-            return "nothing is being thought"
+        """End the thought of the running reply; returns a message about the outcome."""
+        response_id = self._running.get(str(request.session_hash))
+        if response_id is None:
+            return "No reply is running."
         client = _client(request, "")
         try:
-            body = {"id": name, "action": "reasoning_end"}
-            told: Any = await client.post("/chat/completions/control", body=body, cast_to=object)
+            body = {"id": response_id, "action": "reasoning_end"}
+            result: Any = await client.post("/chat/completions/control", body=body, cast_to=object)
         except APIError as error:
             return error.message
         finally:
             await client.close()
-        return "asked for the answer" if told["success"] else str(told["message"])
+        return "The thought is being ended." if result["success"] else str(result["message"])
 
 
-def blocks(page: ChatPage, most: int) -> gradio.Blocks:
-    """The page; its slider goes up to `most` tokens."""
-    made: gradio.Blocks = gradio.Blocks(title="z1")
-    with made:
+def build_page(page: ChatPage, max_thinking_budget: int) -> gradio.Blocks:
+    """The page; its slider goes up to `max_thinking_budget` tokens."""
+    blocks: gradio.Blocks = gradio.Blocks(title="z1")
+    with blocks:
         gradio.Markdown("# z1\n" + WELCOME)
         chat = gradio.Chatbot(show_label=False, height=460, group_consecutive_messages=True, elem_id="chat")
-        talk = gradio.State([])
+        history = gradio.State([])
         with gradio.Row():
-            budget = gradio.Slider(0, most, value=most // 4, step=1, label="Thinking budget (tokens)", elem_id="budget")
-            free = gradio.Checkbox(False, label="Think as long as it takes", elem_id="free")
+            budget = gradio.Slider(
+                0,
+                max_thinking_budget,
+                value=max_thinking_budget // 4,
+                step=1,
+                label="Thinking budget (tokens)",
+                elem_id="budget",
+            )
+            unlimited = gradio.Checkbox(False, label="Unlimited thinking", elem_id="unlimited")
         with gradio.Row():
-            box = gradio.Textbox(show_label=False, placeholder="Ask here", lines=3, scale=8, elem_id="ask")
+            box = gradio.Textbox(show_label=False, placeholder="Your question", lines=3, scale=8, elem_id="ask")
             send = gradio.Button("Send", variant="primary", elem_id="send")
             now = gradio.Button("Answer now", variant="stop", elem_id="now")
         live = gradio.Markdown("", elem_id="live")
-        inputs, outputs = [box, talk, free, budget], [chat, talk, box, live]
-        asking = [send.click, box.submit]
-        gradio.on(asking, page.send, inputs, outputs, concurrency_limit=None, show_progress="hidden")
+        inputs, outputs = [box, history, unlimited, budget], [chat, history, box, live]
+        triggers = [send.click, box.submit]
+        gradio.on(triggers, page.send, inputs, outputs, concurrency_limit=None, show_progress="hidden")
         now.click(page.answer_now, None, live, queue=False, show_progress="hidden")
-    return made
+    return blocks
 
 
-def mount(app: FastAPI, model: str, count: Count, most: int) -> FastAPI:
-    """Put the page at "/" of `app`, behind all routes that it has."""
-    made = blocks(ChatPage(model, count), most)
-    page: FastAPI = gradio.mount_gradio_app(app, made, "/", css=CSS, ssr_mode=False, enable_monitoring=False)
+def mount(app: FastAPI, model: str, count_tokens: TokenCounter, max_thinking_budget: int) -> FastAPI:
+    """Mount the page at "/" of `app`, behind its other routes."""
+    blocks = build_page(ChatPage(model, count_tokens), max_thinking_budget)
+    page: FastAPI = gradio.mount_gradio_app(app, blocks, "/", css=CSS, ssr_mode=False, enable_monitoring=False)
     return page
 
 
-def _client(request: gradio.Request, own_id: str) -> AsyncOpenAI:
-    """A client of the server that the page came from, by its own address; `own_id` names the request, "" leaves it."""
+def _client(request: gradio.Request, request_id: str) -> AsyncOpenAI:
+    """A client of this server, at the address that it listens on; `request_id` is sent unless it is empty."""
     scope: Any = request.request and request.request.scope
     host, port = scope["server"]
-    headers = {"X-Request-Id": own_id} if own_id else None
+    headers = {"X-Request-Id": request_id} if request_id else None
     return AsyncOpenAI(base_url=f"http://{host}:{port}/v1", api_key="none", max_retries=0, default_headers=headers)

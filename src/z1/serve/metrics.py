@@ -1,7 +1,7 @@
-"""What can an operator see?
+"""Prometheus metrics (throughput, latency, reasons) of one server, and its log: one line of JSON per reply.
 
-Prometheus metrics of one server, and a line of JSON a request. Neither holds text of prompts or replies, unless the
-server was told to write prompts down.
+Neither contains text of prompts or replies, unless the server logs prompts (`--log-prompts`). Token counts give
+throughput; latency is measured to the first token, to the answer and to the end of a reply.
 """
 
 from __future__ import annotations
@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import logging
 import time
-from collections.abc import Mapping
 from typing import Any
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
@@ -27,70 +26,75 @@ class Metrics:
     """The metrics of one server."""
 
     def __init__(self) -> None:
-        at = self._registry = CollectorRegistry()
-        self._requests = Counter("z1_requests", "Requests, by route and status.", ["route", "status"], registry=at)
-        self._tokens = Counter("z1_tokens", "Ids, by where they stand.", ["bucket"], registry=at)
-        self._prompt = Counter("z1_prompt_tokens", "Ids of prompts.", registry=at)
-        self._thoughts = Counter("z1_thoughts", "Thoughts, by why they ended.", ["reason"], registry=at)
-        self._forced = Counter("z1_forced", "Thoughts ended from outside, by why.", ["reason"], registry=at)
-        self._replies = Counter("z1_replies", "Replies, by how they ended.", ["end"], registry=at)
-        self._first = Histogram("z1_time_to_first_token_seconds", "Until the first id.", buckets=SECONDS, registry=at)
-        self._answer = Histogram("z1_time_to_answer_seconds", "Until the answer began.", buckets=SECONDS, registry=at)
-        self._whole = Histogram("z1_reply_seconds", "Until the reply ended.", buckets=SECONDS, registry=at)
-        self._shadow = Counter(
-            "z1_shadow_replies",
-            "Replies under a shadow window: whole, answered the same, changed or missing, or forgotten.",
-            ["window", "outcome"],
-            registry=at,
-        )
-        self._shadow_tokens = Counter(
-            "z1_shadow_tokens",
-            "Ids of thoughts under a shadow window: thought, saved by it, and paid to know it.",
-            ["window", "kind"],
-            registry=at,
-        )
-        self.running = Gauge("z1_running_replies", "Replies under way.", registry=at)
+        registry = self._registry = CollectorRegistry()
 
-    def request(self, route: str, status: int) -> None:
-        """A request was answered."""
+        def counter(name: str, text: str, *labels: str) -> Counter:
+            return Counter(name, text, labels, registry=registry)
+
+        def histogram(name: str, text: str) -> Histogram:
+            return Histogram(name, text, buckets=SECONDS, registry=registry)
+
+        self._requests = counter("z1_requests", "Requests by route and status.", "route", "status")
+        self._tokens = counter("z1_tokens", "Generated and forced tokens by ledger bucket.", "bucket")
+        self._prompt_tokens = counter("z1_prompt_tokens", "Prompt tokens.")
+        self._thoughts = counter("z1_thoughts", "Thoughts by the reason why they ended.", "reason")
+        self._forced = counter("z1_forced", "Thoughts that were ended from outside, by reason.", "reason")
+        self._replies = counter("z1_replies", "Replies by how they ended.", "end")
+        self._first_token = histogram("z1_time_to_first_token_seconds", "Latency to the first token.")
+        self._answer = histogram("z1_time_to_answer_seconds", "Latency to the first token of the answer.")
+        self._reply = histogram("z1_reply_seconds", "Latency to the end of the reply.")
+        self._shadow_replies = counter(
+            "z1_shadow_replies",
+            "Replies at a shadow budget: unaffected, answered the same, changed or missing, or dropped.",
+            "thinking_budget",
+            "outcome",
+        )
+        self._shadow_tokens = counter(
+            "z1_shadow_tokens",
+            "Thinking tokens of those replies, tokens that the budget saves, and tokens sampled for the comparison.",
+            "thinking_budget",
+            "kind",
+        )
+        self.running = Gauge("z1_running_replies", "Running replies.", registry=registry)
+
+    def count_request(self, route: str, status: int) -> None:
+        """Count a response."""
         self._requests.labels(route, str(status)).inc()
 
-    def begun(self, prompt_tokens: int, first: float | None) -> None:
-        """A prompt was read, and the first id came after `first` seconds."""
-        self._prompt.inc(prompt_tokens)
-        if first is not None:
-            self._first.observe(first)
+    def count_prompt(self, prompt_tokens: int, time_to_first_token: float | None) -> None:
+        """Count a prompt and, if there was a token, the seconds to the first."""
+        self._prompt_tokens.inc(prompt_tokens)
+        if time_to_first_token is not None:
+            self._first_token.observe(time_to_first_token)
 
-    def ended(self, ended: ReplyFinished, *, thinks: bool) -> None:
-        """A reply ended."""
-        ledger = ended.ledger
+    def count_reply(self, event: ReplyFinished, *, has_thinking: bool) -> None:
+        """Count a finished reply."""
+        ledger = event.ledger
         for bucket in ("thought", "close", "hint", "answer", "stop", "probe"):
             self._tokens.labels(bucket).inc(getattr(ledger, bucket) or 0)
-        self._replies.labels(ended.end.value).inc()
-        self._whole.observe(ended.seconds)
-        if ended.answered is not None:
-            self._answer.observe(ended.answered)
-        if thinks and ended.shift is not None:
-            self._thoughts.labels(ended.shift.value).inc()
-            if ended.shift is not Shift.NATURAL:
-                self._forced.labels(ended.shift.value).inc()
+        self._replies.labels(event.end.value).inc()
+        self._reply.observe(event.seconds)
+        if event.time_to_answer is not None:
+            self._answer.observe(event.time_to_answer)
+        if has_thinking and event.shift is not None:
+            self._thoughts.labels(event.shift.value).inc()
+            if event.shift is not Shift.NATURAL:
+                self._forced.labels(event.shift.value).inc()
 
-    def shadowed(self, seen: ShadowResult) -> None:
-        """A reply was followed under a shadow window."""
-        window = str(seen.thinking_budget)
-        self._shadow.labels(window, seen.outcome).inc()
-        for kind in ("thought", "saved", "paid"):
-            self._shadow_tokens.labels(window, kind).inc(getattr(seen, kind))
+    def count_shadow(self, result: ShadowResult) -> None:
+        """Count a reply at a shadow budget."""
+        budget = str(result.thinking_budget)
+        self._shadow_replies.labels(budget, result.outcome).inc()
+        self._shadow_tokens.labels(budget, "thinking").inc(result.thinking_tokens)
+        self._shadow_tokens.labels(budget, "saved").inc(result.saved_tokens)
+        self._shadow_tokens.labels(budget, "sampled").inc(result.sampled_tokens)
 
     def text(self) -> bytes:
-        """All of it, as Prometheus reads it."""
+        """All metrics in Prometheus' text format."""
         return generate_latest(self._registry)
 
 
-def journal(**facts: Any) -> None:
-    """One line of JSON."""
-    LOG.info(_line({"time": round(time.time(), 3), **facts}))
-
-
-def _line(facts: Mapping[str, Any]) -> str:
-    return json.dumps({name: fact for name, fact in facts.items() if fact is not None}, ensure_ascii=False)
+def log_line(**fields: Any) -> None:
+    """Log one line of JSON with the fields that are not None."""
+    line = {"time": round(time.time(), 3), **{name: value for name, value in fields.items() if value is not None}}
+    LOG.info(json.dumps(line, ensure_ascii=False))

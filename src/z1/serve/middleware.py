@@ -1,8 +1,7 @@
-"""Who may come in, with how much, and how many at a time?
+"""Access control before every route: API key, body limit, and admission of bursts.
 
-Stands before every route: asks for the key, which is compared in constant time, and reads no more of a body than the
-limit. Of many who come at once a few are let in at each turn of the loop, so that the engine has begun with the first
-while the last are being read. Plain ASGI, so that it costs a stream nothing.
+The key is compared in constant time. At most 32 requests are admitted per event-loop iteration, so prefill starts
+before a burst is fully parsed. Plain ASGI, so that it adds no cost to a stream.
 """
 
 from __future__ import annotations
@@ -15,80 +14,80 @@ from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from z1.serve.api.openai_format import error
+from z1.serve.api.openai_format import error_body
 
-AT_ONCE = 32
-"""Who is let in at one turn of the loop."""
+ADMITTED_PER_ITERATION = 32
+"""Requests that are admitted in one iteration of the event loop."""
 
-OPEN = frozenset({"/health"})
-"""Paths that ask for no key."""
+PUBLIC_PATHS = frozenset({"/health"})
+"""Paths that need no key."""
 
 
 class AccessMiddleware:
-    """Lets in who has the `key` (None: everybody), with a body of at most `body` bytes."""
+    """Rejects requests without the `key` (None: no key) and bodies above `max_body_bytes`."""
 
-    def __init__(self, app: ASGIApp, key: str | None, body: int) -> None:
-        self._app, self._body = app, body
-        self._wanted = None if key is None else f"Bearer {key}".encode()
-        self._turns = AdmissionThrottle(AT_ONCE)
+    def __init__(self, app: ASGIApp, key: str | None, max_body_bytes: int) -> None:
+        self._app, self._max_body_bytes = app, max_body_bytes
+        self._authorization = None if key is None else f"Bearer {key}".encode()
+        self._throttle = AdmissionThrottle(ADMITTED_PER_ITERATION)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass on what may pass."""
+        """Call the application, or reject the request."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
-        elif self._may(scope):
-            await self._turns.wait()
-            await self._app(scope, _LimitedBody(receive, self._body), send)
+        elif self._is_authorized(scope):
+            await self._throttle.wait()
+            await self._app(scope, _LimitedBody(receive, self._max_body_bytes), send)
         else:
-            refusal = error("give the server's key: Authorization: Bearer ...", "authentication_error")
-            await JSONResponse(refusal, 401, {"WWW-Authenticate": "Bearer"})(scope, receive, send)
+            body = error_body("missing or wrong API key; send Authorization: Bearer KEY", "authentication_error")
+            await JSONResponse(body, 401, {"WWW-Authenticate": "Bearer"})(scope, receive, send)
 
-    def _may(self, scope: Scope) -> bool:
-        if self._wanted is None or scope["path"] in OPEN:
+    def _is_authorized(self, scope: Scope) -> bool:
+        if self._authorization is None or scope["path"] in PUBLIC_PATHS:
             return True
         given = dict(scope["headers"]).get(b"authorization", b"")
-        return hmac.compare_digest(given, self._wanted)
+        return hmac.compare_digest(given, self._authorization)
 
 
 class AdmissionThrottle:
-    """Lets `most` pass at each turn of the loop, in the order in which they came."""
+    """Admits `limit` callers per iteration of the event loop, in the order of their calls."""
 
-    def __init__(self, most: int) -> None:
-        self._most, self._passed = most, 0
+    def __init__(self, limit: int) -> None:
+        self._limit, self._admitted = limit, 0
         self._waiting: deque[asyncio.Future[None]] = deque()
 
     async def wait(self) -> None:
-        """Wait for one's turn; where few come it is at once."""
+        """Return when the caller is admitted; without waiting if fewer than `limit` were in this iteration."""
         loop = asyncio.get_running_loop()
-        if not self._passed:
-            loop.call_soon(self._next)
-        if self._passed < self._most:
-            self._passed += 1
+        if not self._admitted:
+            loop.call_soon(self._next_iteration)
+        if self._admitted < self._limit:
+            self._admitted += 1
             return
-        turn = loop.create_future()
-        self._waiting.append(turn)
-        await turn
+        admission = loop.create_future()
+        self._waiting.append(admission)
+        await admission
 
-    def _next(self) -> None:
-        self._passed = 0
-        while self._waiting and self._passed < self._most:
-            turn = self._waiting.popleft()
-            if not turn.done():  # it may have been given up
-                turn.set_result(None)
-                self._passed += 1
-        if self._passed:
-            asyncio.get_running_loop().call_soon(self._next)
+    def _next_iteration(self) -> None:
+        self._admitted = 0
+        while self._waiting and self._admitted < self._limit:
+            admission = self._waiting.popleft()
+            if not admission.done():  # its caller may have been cancelled
+                admission.set_result(None)
+                self._admitted += 1
+        if self._admitted:
+            asyncio.get_running_loop().call_soon(self._next_iteration)
 
 
 class _LimitedBody:
-    """What a client sends, up to a limit."""
+    """`receive` with a limit on the bytes of the body."""
 
-    def __init__(self, receive: Receive, most: int) -> None:
-        self._receive, self._left, self._most = receive, most, most
+    def __init__(self, receive: Receive, limit: int) -> None:
+        self._receive, self._remaining, self._limit = receive, limit, limit
 
     async def __call__(self) -> Message:
         message = await self._receive()
-        self._left -= len(message.get("body", b""))
-        if self._left < 0:
-            raise HTTPException(413, f"the body: got more than {self._most} bytes; send fewer")
+        self._remaining -= len(message.get("body", b""))
+        if self._remaining < 0:
+            raise HTTPException(413, f"body: got more than {self._limit} bytes; send a smaller request")
         return message

@@ -1,7 +1,7 @@
-"""How does a server process begin and end?
+"""Server process: socket, logging, signals and graceful shutdown, with uvicorn.
 
-uvicorn serves on the loopback address unless told otherwise. SIGTERM and Ctrl-C drain: nobody new is let in, replies
-under way are finished for up to `grace` seconds, then they are given up.
+The default address is loopback. On SIGTERM and Ctrl-C the server accepts no new requests, running replies may finish
+for up to `shutdown_timeout` seconds, and the rest are cancelled.
 """
 
 from __future__ import annotations
@@ -21,31 +21,31 @@ from z1.errors import UserError
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """Where to listen, and how long (seconds) replies under way may take to finish at the end."""
+    """Where to listen, and the seconds that running replies have to finish at shutdown."""
 
     host: str = "127.0.0.1"
     port: int = 8000
     shutdown_timeout: int = 30
 
 
-def server(app: Any, address: Address) -> uvicorn.Server:
-    """A server that `run` can run."""
+def make_server(app: Any, address: Address) -> uvicorn.Server:
+    """A uvicorn server for `app`; `run` listens and runs it."""
     settings: dict[str, Any] = {"access_log": False, "server_header": False, "log_config": None, "ws": "none"}
-    grace = address.shutdown_timeout
-    config = uvicorn.Config(app, address.host, address.port, timeout_graceful_shutdown=grace, **settings)
+    timeout = address.shutdown_timeout
+    config = uvicorn.Config(app, address.host, address.port, timeout_graceful_shutdown=timeout, **settings)
     return uvicorn.Server(config)
 
 
-def run(app: Any, address: Address, tell: Callable[[str], None]) -> None:
-    """Serve until a signal comes; `tell` is given the address once it listens. Raises UserError where it is taken."""
+def run(app: Any, address: Address, on_listening: Callable[[str], None]) -> None:
+    """Serve until a signal; `on_listening` receives the URL. Raises UserError if the address cannot be bound."""
     logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="%(message)s")
-    logging.getLogger("z1").setLevel(logging.INFO)  # what a library says of its own requests is no line of JSON
-    listening = _listen(address)
+    logging.getLogger("z1").setLevel(logging.INFO)  # libraries stay at WARNING, so that the log is lines of JSON
+    listener = _listen(address)
     gc.collect()
-    gc.freeze()  # what is there now stays: looking through all of it again would hold up every stream
-    host, port = listening.getsockname()[:2]
-    tell(f"http://{f'[{host}]' if ':' in host else host}:{port}")
-    server(app, address).run([listening])
+    gc.freeze()  # long-lived objects: a full collection over them would pause every stream
+    host, port = listener.getsockname()[:2]
+    on_listening(f"http://{f'[{host}]' if ':' in host else host}:{port}")
+    make_server(app, address).run([listener])
 
 
 def _listen(address: Address) -> socket.socket:
@@ -54,4 +54,4 @@ def _listen(address: Address) -> socket.socket:
         return socket.create_server((address.host, address.port), family=family, backlog=2048)
     except OSError as error:
         what = f"address {address.host}:{address.port}"
-        raise UserError(what, error.strerror, "choose another --port, or stop who has it") from None
+        raise UserError(what, error.strerror, "choose another --port, or stop the process that uses it") from None

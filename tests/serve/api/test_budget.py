@@ -1,4 +1,4 @@
-"""Does a budget mean the same under every name, and does the answer keep its room?"""
+"""Tests of z1.serve.api.budget."""
 
 from __future__ import annotations
 
@@ -8,11 +8,24 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.serve.scripts import HINT, PREFIX
+from tests.serve.conftest import Served, chunks
+from tests.serve.scripts import ASK, FORCED, HINT, PREFIX, scripted
 from z1 import profiles
+from z1.engines import Convergence, RepetitionExit
 from z1.engines.scripted import Characters
 from z1.errors import UserError
-from z1.serve.api.budget import EFFORT_TOKENS, EFFORTS, HINTS, TOKENS, Budget, asked_hint, asked_thinking, window
+from z1.serve.api.budget import (
+    BUDGET_FIELDS,
+    DEFAULT_EFFORT_MAP,
+    EFFORT_FIELDS,
+    HINT_FIELDS,
+    Budget,
+    Policy,
+    exit_rules,
+    make_window,
+    parse_hint,
+    parse_thinking_budget,
+)
 
 TOKENIZER = Characters()
 TINY, QWEN = profiles.profile("z1-tiny"), profiles.profile("qwen3")
@@ -23,29 +36,29 @@ def nested(name: str, value: Any) -> dict[str, Any]:
     return {first: nested(".".join(rest), value) if rest else value}
 
 
-def thinking(said: dict[str, Any]) -> int | None:
-    return asked_thinking(said, EFFORT_TOKENS)
+def parsed(body: dict[str, Any]) -> int | None:
+    return parse_thinking_budget(body, DEFAULT_EFFORT_MAP)
 
 
-@pytest.mark.parametrize("name", TOKENS)
+@pytest.mark.parametrize("name", BUDGET_FIELDS)
 @pytest.mark.parametrize("value", [-1, 0, 7])
-def test_every_name_of_a_number_means_the_same(name: str, value: int) -> None:
-    assert thinking(nested(name, value)) == value
+def test_every_budget_field_has_the_same_meaning(name: str, value: int) -> None:
+    assert parsed(nested(name, value)) == value
 
 
-@pytest.mark.parametrize("name", EFFORTS)
-def test_every_name_of_an_effort_goes_through_the_table(name: str) -> None:
-    assert [thinking(nested(name, level)) for level in ("none", "low", "max")] == [0, 1024, -1]
+@pytest.mark.parametrize("name", EFFORT_FIELDS)
+def test_every_effort_field_is_mapped_to_tokens(name: str) -> None:
+    assert [parsed(nested(name, level)) for level in ("none", "low", "max")] == [0, 1024, -1]
     with pytest.raises(UserError, match="choose one of none"):
-        thinking(nested(name, "lots"))
+        parsed(nested(name, "lots"))
 
 
-def test_a_request_that_says_nothing_asks_for_nothing() -> None:
-    assert thinking({"model": "x", "thinking": {}}) is None
+def test_a_request_without_settings_has_no_budget() -> None:
+    assert parsed({"model": "x", "thinking": {}}) is None
 
 
 @pytest.mark.parametrize(
-    ("said", "ids"),
+    ("body", "tokens"),
     [
         ({"thinking": {"type": "disabled"}}, 0),
         ({"thinking": {"type": "enabled", "budget_tokens": 9}}, 9),
@@ -58,12 +71,12 @@ def test_a_request_that_says_nothing_asks_for_nothing() -> None:
         ({"thinking": {"type": "disabled"}, "thinking_budget": 0}, 0),
     ],
 )
-def test_what_goes_together(said: dict[str, Any], ids: int) -> None:
-    assert thinking(said) == ids
+def test_consistent_settings_are_combined(body: dict[str, Any], tokens: int) -> None:
+    assert parsed(body) == tokens
 
 
 @pytest.mark.parametrize(
-    "said",
+    "body",
     [
         {"thinking_budget": 5, "max_thinking_tokens": 6},
         {"thinking": {"type": "disabled", "budget_tokens": 5}},
@@ -72,56 +85,56 @@ def test_what_goes_together(said: dict[str, Any], ids: int) -> None:
         {"chat_template_kwargs": {"enable_thinking": False}, "thinking": {"type": "enabled"}},
     ],
 )
-def test_what_contradicts_itself_is_refused(said: dict[str, Any]) -> None:
+def test_contradicting_settings_are_rejected(body: dict[str, Any]) -> None:
     with pytest.raises(UserError, match=r"leave one|give one"):
-        thinking(said)
+        parsed(body)
 
 
-@pytest.mark.parametrize("name", HINTS)
-def test_a_hint_under_each_of_its_names(name: str) -> None:
-    assert asked_hint({name: "now."}) == "now."
+@pytest.mark.parametrize("name", HINT_FIELDS)
+def test_every_hint_field_sets_the_hint(name: str) -> None:
+    assert parse_hint({name: "now."}) == "now."
 
 
-def made(room: int, profile: profiles.Profile = TINY, **asked: Any) -> tuple[int, int, str]:
-    """Allowance of the thought, of the answer, and the hint as text."""
-    got, total = window(TOKENIZER, profile, Budget(**asked), room)
-    return got.effective_budget(total), got.max_answer_tokens, TOKENIZER.decode(list(got.hint))
+def window(free_tokens: int, profile: profiles.Profile = TINY, **budget: Any) -> tuple[int, int, str]:
+    """Effective thinking budget, maximum answer tokens, and the hint as text."""
+    got, max_tokens = make_window(TOKENIZER, profile, Budget(**budget), free_tokens)
+    return got.effective_budget(max_tokens), got.max_answer_tokens, TOKENIZER.decode(list(got.hint))
 
 
-def test_a_free_thought_leaves_the_reserve_and_a_limited_one_leaves_the_rest() -> None:
+def test_an_unlimited_thought_leaves_the_reserve_and_a_limited_one_the_rest() -> None:
     hint = len(HINT)
-    assert made(1000) == (1000 - hint - 250, 250, HINT)
-    assert made(9000) == (9000 - hint - 512, 512, HINT)
-    assert made(1000, thinking=100) == (100, 1000 - hint - 100, HINT)
-    assert made(1000, thinking=100, answer=30) == (100, 30, HINT)
-    assert made(1000, thinking=0) == (0, 1000 - len(PREFIX), PREFIX)
+    assert window(1000) == (1000 - hint - 250, 250, HINT)
+    assert window(9000) == (9000 - hint - 512, 512, HINT)
+    assert window(1000, thinking_budget=100) == (100, 1000 - hint - 100, HINT)
+    assert window(1000, thinking_budget=100, max_answer_tokens=30) == (100, 30, HINT)
+    assert window(1000, thinking_budget=0) == (0, 1000 - len(PREFIX), PREFIX)
 
 
-def test_max_tokens_holds_thought_hint_and_answer() -> None:
-    assert made(9000, total=200, thinking=500) == (200 - len(HINT) - 50, 50, HINT)
-    assert made(9000, total=200, thinking=500, answer=20) == (200 - len(HINT) - 20, 20, HINT)
-    assert made(100, total=200, answer=20) == (100 - len(HINT) - 20, 20, HINT)
+def test_max_tokens_includes_thought_hint_and_answer() -> None:
+    assert window(9000, max_tokens=200, thinking_budget=500) == (200 - len(HINT) - 50, 50, HINT)
+    assert window(9000, max_tokens=200, thinking_budget=500, max_answer_tokens=20) == (200 - len(HINT) - 20, 20, HINT)
+    assert window(100, max_tokens=200, max_answer_tokens=20) == (100 - len(HINT) - 20, 20, HINT)
 
 
-def test_below_nothing_is_refused_with_what_would_do() -> None:
+def test_too_few_max_tokens_are_rejected_with_the_minimum() -> None:
     with pytest.raises(UserError, match=f"give at least {len(HINT) + 20}"):
-        made(9000, total=len(HINT) + 19, answer=20)
-    assert made(9000, total=len(HINT) + 20, answer=20)[0] == 0
+        window(9000, max_tokens=len(HINT) + 19, max_answer_tokens=20)
+    assert window(9000, max_tokens=len(HINT) + 20, max_answer_tokens=20)[0] == 0
 
 
-def test_an_answer_of_nothing_is_a_hard_cut() -> None:
-    assert made(9000, total=50, answer=0, thinking=20) == (20, 0, "")
+def test_zero_answer_tokens_are_a_hard_cut() -> None:
+    assert window(9000, max_tokens=50, max_answer_tokens=0, thinking_budget=20) == (20, 0, "")
 
 
-def test_where_nothing_is_a_thought_all_is_answer() -> None:
-    got, total = window(TOKENIZER, TINY, Budget(thinks=False, max_tokens=40), 1000)
-    assert (got.thinking_budget, got.max_answer_tokens, got.hint, total) == (0, 40, (), 40)
+def test_without_thinking_the_whole_reply_is_answer() -> None:
+    got, max_tokens = make_window(TOKENIZER, TINY, Budget(has_thinking=False, max_tokens=40), 1000)
+    assert (got.thinking_budget, got.max_answer_tokens, got.hint, max_tokens) == (0, 40, (), 40)
 
 
-def test_a_hint_of_ones_own_is_exact_and_ends_with_the_fence_of_a_family_that_has_one() -> None:
-    assert made(500, hint="Now.")[2] == "Now."
-    assert made(500, QWEN, hint="Now.")[2] == "Now.</think>"
-    assert made(500, QWEN, hint="</think>Now.")[2] == "</think>Now."
+def test_a_requested_hint_is_exact_and_ends_with_the_closing_think_tag() -> None:
+    assert window(500, hint="Now.")[2] == "Now."
+    assert window(500, QWEN, hint="Now.")[2] == "Now.</think>"
+    assert window(500, QWEN, hint="</think>Now.")[2] == "</think>Now."
 
 
 @given(
@@ -130,14 +143,77 @@ def test_a_hint_of_ones_own_is_exact_and_ends_with_the_fence_of_a_family_that_ha
     st.one_of(st.none(), st.integers(0, 3000)),
     st.one_of(st.none(), st.integers(0, 600)),
 )
-def test_thought_hint_and_answer_fit_together_or_are_refused(
-    room: int, total: int | None, thought: int | None, answer: int | None
+def test_thought_hint_and_answer_fit_or_the_request_is_rejected(
+    free_tokens: int, limit: int | None, thought: int | None, answer: int | None
 ) -> None:
     try:
-        got, may = window(TOKENIZER, TINY, Budget(thought, answer, total), room)
+        got, max_tokens = make_window(TOKENIZER, TINY, Budget(thought, answer, limit), free_tokens)
     except UserError:
         return
-    assert may == min(room, total or room)
-    assert got.effective_budget(may) + len(got.hint) + got.max_answer_tokens <= may
-    assert got.effective_budget(may) <= (thought if thought is not None else may)
-    assert got.max_answer_tokens == answer or (answer is None and got.max_answer_tokens >= min(512, max(1, may // 4)))
+    assert max_tokens == min(free_tokens, limit or free_tokens)
+    assert got.effective_budget(max_tokens) + len(got.hint) + got.max_answer_tokens <= max_tokens
+    assert got.effective_budget(max_tokens) <= (thought if thought is not None else max_tokens)
+    assert got.max_answer_tokens == answer or (
+        answer is None and got.max_answer_tokens >= min(512, max(1, max_tokens // 4))
+    )
+
+
+def budget_of(served: Served, **policy: Any) -> dict[str, Any]:
+    response = served.post(**ASK, policy=policy)
+    assert response.status_code == 200, response.text
+    return dict(response.json()["choices"][0]["budget"])
+
+
+def test_a_converged_thought_ends_early_and_its_probes_are_counted(served: Served) -> None:
+    budget = budget_of(served, every=8, stable=3)
+    assert (budget["reason"], budget["used"]) == ("converged", 24)
+    assert budget["probe_tokens"] == 3 * (len(HINT) + len(FORCED) + 1)
+    assert "probes" not in budget
+
+
+def test_anytime_answers_are_streamed_and_in_the_whole_response(served: Served) -> None:
+    answer = PREFIX + FORCED
+    expected = [{"at": at, "answer": answer, "agreement": at // 16} for at in (16, 32, 48, 64)]  # 64: in the marker
+    whole = budget_of(served, every=16, anytime=True)
+    assert whole["probes"] == expected and whole["reason"] == "natural"
+    stream = served.post(**ASK, policy={"every": 16, "anytime": True}, stream=True)
+    choices = [event["choices"][0] for event in chunks(stream.text.splitlines())]
+    assert [choice["probe"] for choice in choices if "probe" in choice] == expected
+    text = served.post("/v1/completions", model="scripted", prompt="why?", max_tokens=400, thinking_budget=-1,
+                       policy={"every": 16, "anytime": True}, stream=True)  # fmt: skip
+    choices = [event["choices"][0] for event in chunks(text.text.splitlines())]
+    assert [choice["probe"] for choice in choices if "probe" in choice] == expected
+    assert all(choice["text"] == "" for choice in choices if "probe" in choice)
+
+
+def test_a_policy_does_not_change_the_tokens_of_a_thought(served: Served) -> None:
+    plain, watched = served.post(**ASK).json(), served.post(**ASK, policy={"every": 8, "stable": 100}).json()
+    assert plain["choices"][0]["message"] == watched["choices"][0]["message"]
+    assert plain["usage"] == watched["usage"]
+
+
+@pytest.mark.parametrize(
+    ("body", "complaint"),
+    [
+        ({"policy": {}}, "set at least one of stable, anytime, repetition"),
+        ({"policy": {"stable": 2}, "thinking_token_budget": 0}, "without thinking"),
+        ({"policy": {"stable": 2}, "answer_tokens": 0}, "with answer_tokens 0"),
+        ({"policy": {"stable": 0}}, "stable"),
+        ({"policy": {"stable": 2, "code": "x"}}, "unknown field"),
+        ({"policy": {"stable": 2, "every": 1}}, "every"),
+        ({"policy": {"stable": 2, "normalizer": "lower"}}, "normalizer"),
+    ],
+)
+def test_an_invalid_policy_is_rejected(served: Served, body: dict[str, Any], complaint: str) -> None:
+    response = served.post(**ASK, **body)
+    assert response.status_code == 400 and complaint in response.json()["error"]["message"]
+
+
+def test_exit_rules_of_a_policy() -> None:
+    engine = scripted()
+    assert exit_rules(Policy(), engine, lambda _: None) == ()
+    repetition, convergence = exit_rules(Policy(stable=2, repetition=True, normalizer="exact"), engine, lambda _: None)
+    assert isinstance(repetition, RepetitionExit) and isinstance(convergence, Convergence)
+    assert convergence.said([ord(character) for character in " a, B "]) == "a, B"
+    (tolerant,) = exit_rules(Policy(anytime=True), engine, lambda _: None)
+    assert isinstance(tolerant, Convergence) and tolerant.said([ord(c) for c in "\\boxed{0.50}"]) == "box 1/2"

@@ -1,4 +1,4 @@
-"""Is every token told once, in its order, and where it stands?"""
+"""Tests of z1.serve.api.logprobs."""
 
 from __future__ import annotations
 
@@ -11,76 +11,83 @@ from hypothesis import strategies as st
 
 from z1 import profiles
 from z1.engines import Logprob
-from z1.serve.api.logprobs import TokenRecord, of_chat, of_text
+from z1.serve.api.logprobs import TokenRecord, chat_logprobs, completion_logprobs
 from z1.serve.api.reply_text import OutputOptions
 from z1.serve.runtime.reply_runner import NewTokens
 from z1.think import Bucket
 
-PIECES = (b"so ", b"it", b" is", "\u00e9".encode()[:1], "\u00e9".encode()[1:], b"\xff", "\U0001f642".encode())
+VOCABULARY = (b"so ", b"it", b" is", "\u00e9".encode()[:1], "\u00e9".encode()[1:], b"\xff", "\U0001f642".encode())
 PROFILE = profiles.profile("z1-tiny")
 
 
-def style(**said: Any) -> OutputOptions:
-    return OutputOptions(PROFILE, PIECES.__getitem__, **said)
+def options(**fields: Any) -> OutputOptions:
+    return OutputOptions(PROFILE, VOCABULARY.__getitem__, **fields)
 
 
-def came(bucket: Bucket, *ids: int) -> NewTokens:
+def new_tokens(bucket: Bucket, *token_ids: int) -> NewTokens:
     return NewTokens(
-        bucket, ids, () if bucket is Bucket.HINT else tuple(Logprob(-float(one), ((one, -1.0),)) for one in ids)
+        bucket,
+        token_ids,
+        () if bucket is Bucket.HINT else tuple(Logprob(-float(one), ((one, -1.0),)) for one in token_ids),
     )
 
 
-RUN = [came(Bucket.THOUGHT, 0, 3), came(Bucket.HINT, 1, 2), came(Bucket.ANSWER, 4, 6), came(Bucket.STOP, 5)]
+EVENTS = [
+    new_tokens(Bucket.THOUGHT, 0, 3),
+    new_tokens(Bucket.HINT, 1, 2),
+    new_tokens(Bucket.ANSWER, 4, 6),
+    new_tokens(Bucket.STOP, 5),
+]
 
 
-def test_ids_are_handed_out_once_hint_and_stop_included() -> None:
-    tokens = TokenRecord(style(ids=True), of_text)
-    assert tokens.take() == {}
-    for event in RUN[:2]:
-        tokens.came(event)
-    assert tokens.take() == {"token_ids": [0, 3, 1, 2]}
-    for event in RUN[2:]:
-        tokens.came(event)
-    assert tokens.take() == {"token_ids": [4, 6, 5]}
-    assert tokens.take() == {}
+def test_token_ids_are_returned_once_with_hint_and_stop() -> None:
+    record = TokenRecord(options(return_token_ids=True), completion_logprobs)
+    assert record.pop_fields() == {}
+    for event in EVENTS[:2]:
+        record.add(event)
+    assert record.pop_fields() == {"token_ids": [0, 3, 1, 2]}
+    for event in EVENTS[2:]:
+        record.add(event)
+    assert record.pop_fields() == {"token_ids": [4, 6, 5]}
+    assert record.pop_fields() == {}
 
 
-def told(shape: Any = of_text, split: bool = False) -> Any:
-    tokens = TokenRecord(style(logprobs=True, split=split), shape)
-    for event in RUN:
-        tokens.came(event)
-    return tokens.take()["logprobs"]
+def logprobs(format_logprobs: Any = completion_logprobs, separate: bool = False) -> Any:
+    record = TokenRecord(options(logprobs=True, separate_reasoning=separate), format_logprobs)
+    for event in EVENTS:
+        record.add(event)
+    return record.pop_fields()["logprobs"]
 
 
-def test_what_was_drawn_and_is_content_has_a_logprob_and_nothing_else_has() -> None:
-    assert told() == {
+def test_sampled_tokens_of_content_have_logprobs() -> None:
+    assert logprobs() == {
         "tokens": ["so ", "\ufffd", "\ufffd", "\U0001f642"],
         "token_logprobs": [0.0, -3.0, -4.0, -6.0],
         "top_logprobs": [{"so ": -1.0}, {"\ufffd": -1.0}, {"\ufffd": -1.0}, {"\U0001f642": -1.0}],
         "text_offset": [0, 3, 9, 10],
     }
-    assert told(split=True)["tokens"] == ["\ufffd", "\U0001f642"]
-    last = told(of_chat)["content"][-1]
+    assert logprobs(separate=True)["tokens"] == ["\ufffd", "\U0001f642"]
+    last = logprobs(chat_logprobs)["content"][-1]
     assert last == {
         "token": "\U0001f642", "logprob": -6.0, "bytes": list("\U0001f642".encode()),
         "top_logprobs": [{"token": "\U0001f642", "logprob": -1.0, "bytes": list("\U0001f642".encode())}],
     }  # fmt: skip
 
 
-def test_json_has_no_infinity() -> None:
-    tokens = TokenRecord(style(logprobs=True), of_text)
-    tokens.came(NewTokens(Bucket.ANSWER, (0,), (Logprob(-math.inf),)))
-    assert tokens.take()["logprobs"]["token_logprobs"] == [-9999.0]
+def test_infinite_logprobs_are_clamped() -> None:
+    record = TokenRecord(options(logprobs=True), completion_logprobs)
+    record.add(NewTokens(Bucket.ANSWER, (0,), (Logprob(-math.inf),)))
+    assert record.pop_fields()["logprobs"]["token_logprobs"] == [-9999.0]
 
 
-@given(st.lists(st.integers(0, len(PIECES) - 1), max_size=12), st.integers(1, 5))
-def test_however_ids_are_split_a_token_stands_where_its_text_begins(ids: list[int], size: int) -> None:
-    whole, cut = (TokenRecord(style(logprobs=True), of_text) for _ in range(2))
-    whole.came(came(Bucket.ANSWER, *ids))
-    for at in range(0, len(ids), size):
-        cut.came(came(Bucket.ANSWER, *ids[at : at + size]))
-    first = whole.take()
-    assert cut.take() == first
-    if set(ids) <= {0, 1, 2, 6}:
-        starts = [0, *accumulate(len(PIECES[one].decode()) for one in ids)][:-1]
+@given(st.lists(st.integers(0, len(VOCABULARY) - 1), max_size=12), st.integers(1, 5))
+def test_offsets_do_not_depend_on_how_the_tokens_are_split(token_ids: list[int], size: int) -> None:
+    whole, cut = (TokenRecord(options(logprobs=True), completion_logprobs) for _ in range(2))
+    whole.add(new_tokens(Bucket.ANSWER, *token_ids))
+    for at in range(0, len(token_ids), size):
+        cut.add(new_tokens(Bucket.ANSWER, *token_ids[at : at + size]))
+    first = whole.pop_fields()
+    assert cut.pop_fields() == first
+    if set(token_ids) <= {0, 1, 2, 6}:
+        starts = [0, *accumulate(len(VOCABULARY[one].decode()) for one in token_ids)][:-1]
         assert first.get("logprobs", {"text_offset": []})["text_offset"] == starts

@@ -1,4 +1,4 @@
-"""Are chunks what the openai package reads, and do they say what the whole reply says?"""
+"""Tests of z1.serve.api.openai_format, with the types of the openai package."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from openai.types import Completion as TextCompletion
 from openai.types.chat import ChatCompletion, ChatCompletionChunk
 
 from z1.errors import EngineFault, UserError
-from z1.serve.api.openai_format import ChatFormat, Choice, CompletionFormat, error, event, usage
+from z1.serve.api.openai_format import ChatFormat, Choice, CompletionFormat, error_body, sse_event, usage
 from z1.think import Ledger
 
 NASTY = 'quote " slash \\ line \n paragraph \u2028 smile 🙂 nul \x00'
@@ -34,11 +34,11 @@ def test_usage_counts_reasoning_inside_completion() -> None:
     }
 
 
-@pytest.mark.parametrize("counts", [False, True])
-def test_chat_chunks_are_openais(counts: bool) -> None:
-    chat = ChatFormat("x", 'm"', counts=counts)
-    sent = [chat.open(1), chat.piece(1, ("reasoning", NASTY)), chat.piece(1, ("content", NASTY))]
-    sent += [chat.close(1, "stop", {"used": 3}), chat.usage(COUNTS)]
+@pytest.mark.parametrize("include_usage", [False, True])
+def test_chat_chunks_have_openais_types(include_usage: bool) -> None:
+    chat = ChatFormat("x", 'm"', include_usage=include_usage)
+    sent = [chat.first_chunk(1), chat.text_chunk(1, ("reasoning", NASTY)), chat.text_chunk(1, ("content", NASTY))]
+    sent += [chat.final_chunk(1, "stop", {"used": 3}), chat.usage_chunk(COUNTS)]
     chunks = [ChatCompletionChunk.model_validate(data(one), strict=True) for one in sent]
     assert {chunk.id for chunk in chunks} == {"chatcmpl-x"}
     assert chunks[0].choices[0].delta.role == "assistant"
@@ -51,12 +51,12 @@ def test_chat_chunks_are_openais(counts: bool) -> None:
     assert chunks[4].usage is not None
     assert chunks[4].usage.completion_tokens_details is not None
     assert chunks[4].usage.completion_tokens_details.reasoning_tokens == 6
-    assert all(("usage" in data(one)) is (counts or one is sent[-1]) for one in sent)
+    assert all(("usage" in data(one)) is (include_usage or one is sent[-1]) for one in sent)
 
 
-def test_a_whole_chat_is_openais_and_has_no_reasoning_where_there_is_none() -> None:
+def test_a_chat_completion_has_openais_types_and_no_empty_reasoning() -> None:
     choices = [Choice("hm", "7", "stop", {"budget": {"used": 1}}), Choice("", "8", "length", {})]
-    whole = ChatCompletion.model_validate(ChatFormat("x", "m").whole(choices, COUNTS), strict=True)
+    whole = ChatCompletion.model_validate(ChatFormat("x", "m").response_body(choices, COUNTS), strict=True)
     first, second = whole.choices
     assert (first.message.content, first.finish_reason) == ("7", "stop")
     assert first.message.model_extra == {"reasoning_content": "hm", "reasoning": "hm"}
@@ -65,20 +65,24 @@ def test_a_whole_chat_is_openais_and_has_no_reasoning_where_there_is_none() -> N
     assert whole.usage is not None
 
 
-def test_text_is_openais_too() -> None:
+def test_text_completions_have_openais_types() -> None:
     text = CompletionFormat("x", "m")
-    assert text.open(0) == b""
-    chunks = [data(text.piece(0, ("content", NASTY))), data(text.close(0, "length", {})), data(text.usage(COUNTS))]
+    assert text.first_chunk(0) == b""
+    chunks = [
+        data(text.text_chunk(0, ("content", NASTY))),
+        data(text.final_chunk(0, "length", {})),
+        data(text.usage_chunk(COUNTS)),
+    ]
     assert chunks[0]["choices"][0]["text"] == NASTY
     assert chunks[1]["choices"][0]["finish_reason"] == "length"
-    whole = TextCompletion.model_validate(text.whole([Choice("", "7", "stop", {})], COUNTS), strict=True)
+    whole = TextCompletion.model_validate(text.response_body([Choice("", "7", "stop", {})], COUNTS), strict=True)
     assert (whole.id, whole.object, whole.choices[0].text) == ("cmpl-x", "text_completion", "7")
 
 
-def test_errors_have_openais_shape() -> None:
-    ours = error(UserError("n", 0, "give 1 or more"), param="n")["error"]
+def test_errors_have_openais_format() -> None:
+    ours = error_body(UserError("n", 0, "give 1 or more"), param="n")["error"]
     assert ours == {
         "message": "n: got 0; give 1 or more", "type": "invalid_request_error", "param": "n", "code": None
     }  # fmt: skip
-    assert error(EngineFault("it broke"))["error"]["type"] == "engine_error"
-    assert data(event(error("x", "y")))["error"]["type"] == "y"
+    assert error_body(EngineFault("it broke"))["error"]["type"] == "engine_error"
+    assert data(sse_event(error_body("x", "y")))["error"]["type"] == "y"

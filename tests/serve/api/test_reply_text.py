@@ -1,4 +1,4 @@
-"""Does a client read thought and answer where they belong?"""
+"""Tests of z1.serve.api.reply_text."""
 
 from __future__ import annotations
 
@@ -8,106 +8,110 @@ from hypothesis import strategies as st
 from tests.serve.scripts import HINT, PREFIX
 from z1 import profiles
 from z1.engines.scripted import Characters
-from z1.serve.api.budget import Budget, window
-from z1.serve.api.reply_text import OutputOptions, ReplyText, TextDelta, finish
+from z1.profiles import before
+from z1.serve.api.budget import Budget, make_window
+from z1.serve.api.reply_text import Detokenizer, OutputOptions, ReplyText, TextDelta, finish_reason
 from z1.serve.runtime.reply_runner import NewTokens, ReplyFinished, Started
 from z1.think import Bucket, End, Ledger, Shift
 
-PIECE = profiles.pieces(Characters())
+TOKEN_BYTES = profiles.pieces(Characters())
 TINY, QWEN, R1 = (profiles.profile(name) for name in ("z1-tiny", "qwen3", "r1-distill"))
-CLOSED = ReplyFinished(Ledger(thought=4, close=2, answer=3, stop=1), Shift.NATURAL, End.STOP, 0.5, 0.7)
+FINISHED = ReplyFinished(Ledger(thought=4, close=2, answer=3, stop=1), Shift.NATURAL, End.STOP, 0.5, 0.7)
 
 Run = list[tuple[Bucket, str]]
 
 
-def ids(text: str) -> tuple[int, ...]:
+def token_ids(text: str) -> tuple[int, ...]:
     return tuple(map(ord, text))
 
 
-FREE = Budget()
+UNLIMITED = Budget()
 
 
 def read(
-    style: OutputOptions, run: Run, budget: Budget = FREE, stop: tuple[str, ...] = ()
+    options: OutputOptions, run: Run, budget: Budget = UNLIMITED, stop_strings: tuple[str, ...] = ()
 ) -> tuple[ReplyText, list[TextDelta]]:
-    parts = ReplyText(style, budget, stop)
-    parts.begun(Started(*window(Characters(), style.profile, budget, 1000)))
-    pieces = [piece for bucket, text in run for piece in parts.came(NewTokens(bucket, ids(text)))]
-    return parts, pieces + parts.ended()
+    reply = ReplyText(options, budget, stop_strings)
+    reply.on_started(Started(*make_window(Characters(), options.profile, budget, 1000)))
+    deltas = [delta for bucket, text in run for delta in reply.on_tokens(NewTokens(bucket, token_ids(text)))]
+    return reply, deltas + reply.on_finished()
 
 
-def joined(pieces: list[TextDelta]) -> dict[str, str]:
-    return {name: "".join(text for one, text in pieces if one == name) for name, _ in pieces}
+def joined(deltas: list[TextDelta]) -> dict[str, str]:
+    return {name: "".join(text for one, text in deltas if one == name) for name, _ in deltas}
 
 
 FORCED: Run = [(Bucket.THOUGHT, "hm "), (Bucket.HINT, HINT), (Bucket.ANSWER, "7}."), (Bucket.STOP, "\x03")]
 
 
-def test_all_is_content_by_default_and_offsets_say_where_hint_and_answer_begin() -> None:
-    parts, pieces = read(OutputOptions(TINY, PIECE), FORCED)
-    said = joined(pieces)["content"]
-    at = parts.account(CLOSED)["offsets"]
-    assert said == "hm " + HINT + "7}."
-    assert said[at["hint"] :].startswith(HINT)
-    assert said[at["answer"] :] == PREFIX + "7}."
+def test_all_text_is_content_by_default_with_offsets_of_hint_and_answer() -> None:
+    reply, deltas = read(OutputOptions(TINY, TOKEN_BYTES), FORCED)
+    content = joined(deltas)["content"]
+    at = reply.budget_object(FINISHED)["offsets"]
+    assert content == "hm " + HINT + "7}."
+    assert content[at["hint"] :].startswith(HINT)
+    assert content[at["answer"] :] == PREFIX + "7}."
 
 
-def test_apart_the_hint_is_reasoning_and_the_answers_prefix_is_the_answers() -> None:
-    parts, pieces = read(OutputOptions(TINY, PIECE, split=True), FORCED)
-    assert joined(pieces) == {"reasoning": "hm " + profiles.HINT, "content": PREFIX + "7}."}
-    assert parts.account(CLOSED)["offsets"] is None
+def test_separate_reasoning_has_the_hint_and_content_has_the_answer_prefix() -> None:
+    reply, deltas = read(OutputOptions(TINY, TOKEN_BYTES, separate_reasoning=True), FORCED)
+    assert joined(deltas) == {"reasoning": "hm " + profiles.HINT, "content": PREFIX + "7}."}
+    assert reply.budget_object(FINISHED)["offsets"] is None
 
 
-def test_a_fence_stands_in_neither_field_and_what_a_hint_says_behind_it_is_content() -> None:
+def test_a_think_tag_is_in_neither_field_and_the_hint_after_it_is_content() -> None:
     own: Run = [(Bucket.THOUGHT, "hm"), (Bucket.CLOSE, "</think>"), (Bucket.ANSWER, "\n7")]
-    assert joined(read(OutputOptions(QWEN, PIECE, split=True), own)[1]) == {"reasoning": "hm", "content": "\n7"}
+    assert joined(read(OutputOptions(QWEN, TOKEN_BYTES, separate_reasoning=True), own)[1]) == {
+        "reasoning": "hm",
+        "content": "\n7",
+    }
     cut: Run = [(Bucket.THOUGHT, "hm"), (Bucket.HINT, R1.hint), (Bucket.ANSWER, " 7")]
-    found = joined(read(OutputOptions(R1, PIECE, split=True), cut)[1])
+    found = joined(read(OutputOptions(R1, TOKEN_BYTES, separate_reasoning=True), cut)[1])
     assert found == {"reasoning": "hm\n", "content": "\n\nThe final answer is: 7"}
-    assert joined(read(OutputOptions(QWEN, PIECE), own)[1]) == {"content": "hm</think>\n7"}
+    assert joined(read(OutputOptions(QWEN, TOKEN_BYTES), own)[1]) == {"content": "hm</think>\n7"}
 
 
-def test_a_natural_border_is_an_offset_too_and_no_border_is_none() -> None:
-    parts, _ = read(OutputOptions(TINY, PIECE), [(Bucket.THOUGHT, "hm "), (Bucket.ANSWER, "The final answer")])
-    assert parts.account(CLOSED)["offsets"] == {"hint": None, "answer": 3}
-    parts, _ = read(OutputOptions(TINY, PIECE), [(Bucket.THOUGHT, "hm "), (Bucket.STOP, "\x03")])
-    assert parts.account(CLOSED)["offsets"] == {"hint": None, "answer": None}
+def test_offsets_of_a_natural_end_and_of_a_reply_without_an_answer() -> None:
+    reply, _ = read(OutputOptions(TINY, TOKEN_BYTES), [(Bucket.THOUGHT, "hm "), (Bucket.ANSWER, "The final answer")])
+    assert reply.budget_object(FINISHED)["offsets"] == {"hint": None, "answer": 3}
+    reply, _ = read(OutputOptions(TINY, TOKEN_BYTES), [(Bucket.THOUGHT, "hm "), (Bucket.STOP, "\x03")])
+    assert reply.budget_object(FINISHED)["offsets"] == {"hint": None, "answer": None}
 
 
-def test_a_thought_that_is_not_shown_is_counted_all_the_same() -> None:
-    parts, pieces = read(OutputOptions(TINY, PIECE, split=True, thoughts=False), FORCED)
-    assert joined(pieces) == {"content": PREFIX + "7}."}
-    assert parts.account(CLOSED)["used"] == 6
+def test_an_excluded_thought_is_counted() -> None:
+    reply, deltas = read(OutputOptions(TINY, TOKEN_BYTES, separate_reasoning=True, include_reasoning=False), FORCED)
+    assert joined(deltas) == {"content": PREFIX + "7}."}
+    assert reply.budget_object(FINISHED)["used"] == 6
 
 
-def test_a_stop_string_is_not_shown_and_ends_nothing_in_a_thought() -> None:
+def test_a_stop_string_is_removed_from_the_answer_and_ignored_in_the_thought() -> None:
     run: Run = [(Bucket.THOUGHT, "a STOP b "), (Bucket.HINT, HINT), (Bucket.ANSWER, "7} STOP more")]
-    said = joined(read(OutputOptions(TINY, PIECE), run, stop=("STOP",))[1])["content"]
-    assert said == "a STOP b " + HINT + "7} "
+    content = joined(read(OutputOptions(TINY, TOKEN_BYTES), run, stop_strings=("STOP",))[1])["content"]
+    assert content == "a STOP b " + HINT + "7} "
 
 
-def test_the_account_says_what_was_allowed_and_used_and_why_it_ended() -> None:
-    parts, _ = read(OutputOptions(TINY, PIECE), FORCED, Budget(thinking_budget=3, max_tokens=200))
+def test_the_budget_object_has_limits_counts_and_reasons() -> None:
+    reply, _ = read(OutputOptions(TINY, TOKEN_BYTES), FORCED, Budget(thinking_budget=3, max_tokens=200))
     ended = ReplyFinished(Ledger(thought=3, hint=9, answer=3, stop=1, probe=2), Shift.DEADLINE, End.CUT, 0.25, 1.0)
-    account = parts.account(ended)
-    assert account.pop("offsets") == {"hint": 3, "answer": 3 + len(profiles.HINT)}
-    assert account == {
+    budget_object = reply.budget_object(ended)
+    assert budget_object.pop("offsets") == {"hint": 3, "answer": 3 + len(profiles.HINT)}
+    assert budget_object == {
         "asked": 3, "limit": 3, "used": 3, "reason": "deadline", "end": "cut", "hint_tokens": 9, "probe_tokens": 2,
         "answer_tokens": 3, "answer_limit": 200 - 3 - len(HINT), "answer_ms": 250.0,
     }  # fmt: skip
 
 
-def test_where_nothing_is_a_thought_there_is_no_reason() -> None:
-    parts, _ = read(OutputOptions(TINY, PIECE), [(Bucket.ANSWER, "7")], Budget(thinks=False))
-    account = parts.account(CLOSED)
-    assert (account["asked"], account["limit"], account["reason"]) == (None, None, None)
+def test_the_budget_object_without_thinking_has_no_reason() -> None:
+    reply, _ = read(OutputOptions(TINY, TOKEN_BYTES), [(Bucket.ANSWER, "7")], Budget(has_thinking=False))
+    budget_object = reply.budget_object(FINISHED)
+    assert (budget_object["asked"], budget_object["limit"], budget_object["reason"]) == (None, None, None)
 
 
 @given(st.lists(st.integers(1, 9), max_size=40), st.booleans(), st.sampled_from([(), ("7",), ("x y",)]))
-def test_however_the_ids_are_split_the_fields_are_the_same(
-    sizes: list[int], split: bool, stop: tuple[str, ...]
+def test_the_fields_do_not_depend_on_how_the_tokens_are_split(
+    sizes: list[int], split: bool, stop_strings: tuple[str, ...]
 ) -> None:
-    """The hint alone always comes in one piece."""
+    """The hint always arrives in one event."""
     run: Run = [(Bucket.THOUGHT, "so 🙂 x y"), (Bucket.HINT, HINT), (Bucket.ANSWER, "a x 7 x y b")]
     cut: Run = []
     for bucket, text in run:
@@ -118,11 +122,60 @@ def test_however_the_ids_are_split_the_fields_are_the_same(
             at += size
         if at < len(text):
             cut.append((bucket, text[at:]))
-    style = OutputOptions(TINY, PIECE, split=split)
-    (whole, first), (pieces, second) = read(style, run, stop=stop), read(style, cut, stop=stop)
+    options = OutputOptions(TINY, TOKEN_BYTES, separate_reasoning=split)
+    (whole, first), (split_reply, second) = (
+        read(options, run, stop_strings=stop_strings),
+        read(options, cut, stop_strings=stop_strings),
+    )
     assert joined(first) == joined(second)
-    assert whole.account(CLOSED) == pieces.account(CLOSED)
+    assert whole.budget_object(FINISHED) == split_reply.budget_object(FINISHED)
 
 
-def test_ends_in_openais_words() -> None:
-    assert [finish(ReplyFinished(Ledger(), None, end, None, 0)) for end in End] == ["stop", "stop", "length", "stop"]
+def test_finish_reasons() -> None:
+    assert [finish_reason(ReplyFinished(Ledger(), None, end, None, 0)) for end in End] == [
+        "stop",
+        "stop",
+        "length",
+        "stop",
+    ]
+
+
+def byte(token: int) -> bytes:
+    return bytes([token])
+
+
+@given(
+    st.text(alphabet="ab–🙂STOP", max_size=30),
+    st.lists(st.integers(1, 4), max_size=30),
+    st.lists(st.sampled_from(["STOP", "b", "OP🙂", "aa"]), max_size=2),
+)
+def test_the_text_does_not_depend_on_how_the_tokens_are_split(text: str, sizes: list[int], strings: list[str]) -> None:
+    token_ids = list(text.encode())
+    detokenizer = Detokenizer(byte, strings)
+    text_so_far = ""
+    for size in sizes:
+        text_so_far += detokenizer.feed(token_ids[:size])
+        token_ids = token_ids[size:]
+        assert before(text, strings).startswith(text_so_far)
+    assert text_so_far + detokenizer.feed(token_ids) + detokenizer.flush() == before(text, strings)
+
+
+def test_an_incomplete_character_is_held_back() -> None:
+    detokenizer = Detokenizer(byte)
+    first, *rest = "🙂".encode()
+    assert detokenizer.feed([first]) == ""
+    assert detokenizer.feed(rest) == "🙂"
+
+
+def test_an_incomplete_character_at_the_end_is_replaced() -> None:
+    detokenizer = Detokenizer(byte)
+    assert detokenizer.feed("🙂".encode()[:2]) == ""
+    assert detokenizer.flush() == "\ufffd"
+
+
+def test_only_a_possible_stop_string_is_held_back() -> None:
+    detokenizer = Detokenizer(byte, ["END"])
+    assert detokenizer.feed(b"so EN") == "so "
+    assert detokenizer.feed(b"T") == "ENT"
+    assert detokenizer.feed(b" E") == " "
+    assert detokenizer.flush() == "E"

@@ -1,4 +1,4 @@
-"""Do replies come about beside their server, end when they should, and take nothing with them?"""
+"""Tests of z1.serve.runtime.reply_runner."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from z1.engines.local.worker import SubprocessEngine
 from z1.engines.scripted import ScriptedEngine, ScriptedSession
 from z1.errors import EngineFault, UserError
 from z1.serve.api.budget import Budget
-from z1.serve.runtime import reply_runner as room_module
+from z1.serve.runtime import reply_runner
 from z1.serve.runtime.reply_runner import (
     Event,
     Failed,
@@ -35,103 +35,105 @@ PROMPT = tuple(map(ord, "why?"))
 STOPS = Sampling(frozenset({3}))
 
 
-def order(prompt: Sequence[int] = PROMPT, **asked: Any) -> GenerationRequest:
-    return GenerationRequest(tuple(prompt), Budget(**asked), STOPS)
+def request(prompt: Sequence[int] = PROMPT, **budget: Any) -> GenerationRequest:
+    return GenerationRequest(tuple(prompt), Budget(**budget), STOPS)
 
 
-def within(act: Callable[[ReplyRunner], Awaitable[Any]], engine: Engine | None = None, every: float = 0.0) -> Any:
+def with_runner(
+    act: Callable[[ReplyRunner], Awaitable[Any]], engine: Engine | None = None, stream_interval: float = 0.0
+) -> Any:
     async def run() -> Any:
-        room = ReplyRunner(engine or scripted(), every)
-        await room.open()
+        runner = ReplyRunner(engine or scripted(), stream_interval)
+        await runner.open()
         try:
-            return await act(room)
+            return await act(runner)
         finally:
-            await room.close()
+            await runner.close()
 
     return asyncio.run(run())
 
 
-async def story(replies: ReplyGroup, index: int = 0) -> list[Event]:
-    """Everything that happens to one reply."""
-    happened: list[Event] = []
-    while not (happened and isinstance(happened[-1], ReplyFinished | Failed)):
-        happened += [event for at, event in await replies.events() if at == index]
-    return happened
+async def all_events(group: ReplyGroup, index: int = 0) -> list[Event]:
+    """All events of one reply."""
+    events: list[Event] = []
+    while not (events and isinstance(events[-1], ReplyFinished | Failed)):
+        events += [event for at, event in await group.events() if at == index]
+    return events
 
 
 def text(events: list[Event]) -> str:
-    came = [event for event in events if isinstance(event, NewTokens) and event.bucket is not Bucket.STOP]
-    return "".join(chr(token) for event in came for token in event.token_ids)
+    tokens = [event for event in events if isinstance(event, NewTokens) and event.bucket is not Bucket.STOP]
+    return "".join(chr(token) for event in tokens for token in event.token_ids)
 
 
-def test_a_reply_begins_comes_and_ends() -> None:
-    events = within(lambda room: story(room.place([order(thinking=12)])))
+def test_the_events_of_a_reply() -> None:
+    events = with_runner(lambda runner: all_events(runner.start([request(thinking_budget=12)])))
     first, *_, last = events
     assert isinstance(first, Started)
     assert first.window.thinking_budget == 12
     assert text(events) == THOUGHT[:12] + HINT + FORCED
     assert isinstance(last, ReplyFinished)
     assert (last.shift, last.end, last.ledger.thought) == (Shift.BUDGET, End.STOP, 12)
-    assert last.answered is not None
-    assert 0 < last.answered <= last.seconds
+    assert last.time_to_answer is not None
+    assert 0 < last.time_to_answer <= last.seconds
 
 
-def test_it_comes_in_many_pieces_where_time_passes_and_the_ids_are_the_same() -> None:
-    fast = within(lambda room: story(room.place([order()])), every=60)
-    slow = within(lambda room: story(room.place([order()])), scripted(pace=0.01))
+def test_the_stream_interval_changes_the_events_and_not_the_tokens() -> None:
+    fast = with_runner(lambda runner: all_events(runner.start([request()])), stream_interval=60)
+    slow = with_runner(lambda runner: all_events(runner.start([request()])), scripted(pace=0.01))
     assert text(slow) == text(fast) == THOUGHT + ANSWER
     assert (
         sum(isinstance(event, NewTokens) for event in slow) > 10 > sum(isinstance(event, NewTokens) for event in fast)
     )
 
 
-def test_the_more_replies_there_are_the_less_often_all_are_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(room_module, "LOOK", 60.0)
+def test_polls_are_rarer_with_more_requests(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reply_runner, "POLL_SECONDS_PER_REQUEST", 60.0)
 
-    async def act(room: ReplyRunner) -> tuple[list[Event], int]:
-        return await story(room.place([order()])), room.rounds
+    async def act(runner: ReplyRunner) -> tuple[list[Event], int]:
+        return await all_events(runner.start([request()])), runner.poll_count
 
-    events, rounds = within(act, scripted(pace=0.001))
+    events, polls = with_runner(act, scripted(pace=0.001))
     assert text(events) == THOUGHT + ANSWER
-    assert rounds == 1
+    assert polls == 1
 
 
-def test_many_replies_of_many_requests_run_at_once() -> None:
-    async def act(room: ReplyRunner) -> list[str]:
-        placed = [room.place([order(thinking=n), order(thinking=n + 1)]) for n in range(20)]
-        return [text(await story(one, index=1)) for one in placed]
+def test_many_requests_run_concurrently() -> None:
+    async def act(runner: ReplyRunner) -> list[str]:
+        groups = [runner.start([request(thinking_budget=n), request(thinking_budget=n + 1)]) for n in range(20)]
+        return [text(await all_events(one, index=1)) for one in groups]
 
-    assert within(act) == [THOUGHT[: n + 1] + HINT + FORCED for n in range(20)]
+    assert with_runner(act) == [THOUGHT[: n + 1] + HINT + FORCED for n in range(20)]
 
 
-def test_what_does_not_fit_is_the_askers_fault() -> None:
-    (event,) = within(lambda room: story(room.place([order(prompt=[65] * 5000)])))
+def test_a_request_that_does_not_fit_is_a_user_error() -> None:
+    (event,) = with_runner(lambda runner: all_events(runner.start([request(prompt=[65] * 5000)])))
     assert isinstance(event, Failed)
     assert isinstance(event.error, UserError)
-    (event,) = within(lambda room: story(room.place([order(total=50)])))
-    assert "hint and answer take" in str(event.error)
+    (event,) = with_runner(lambda runner: all_events(runner.start([request(max_tokens=50)])))
+    assert "hint and answer need" in str(event.error)
 
 
-async def begun(replies: ReplyGroup) -> None:
-    await replies.events()
+async def first_events(group: ReplyGroup) -> None:
+    await group.events()
 
 
-def test_answer_now_acts_once_and_says_so() -> None:
-    async def act(room: ReplyRunner) -> tuple[list[bool], list[Event]]:
-        replies = room.place([order()])
-        await begun(replies)
-        said = [replies.answer_now(), replies.answer_now()]
-        events = await story(replies)
-        return [*said, replies.answer_now()], events
+def test_answer_now_has_an_effect_once() -> None:
+    async def act(runner: ReplyRunner) -> tuple[list[bool], list[Event]]:
+        replies = runner.start([request()])
+        await first_events(replies)
+        results = [replies.answer_now(), replies.answer_now()]
+        events = await all_events(replies)
+        return [*results, replies.answer_now()], events
 
-    said, events = within(act, scripted(pace=0.1))
-    assert said == [True, False, False]
+    results, events = with_runner(act, scripted(pace=0.1))
+    assert results == [True, False, False]
     assert events[-1].shift is Shift.CONTROL
     assert text(events).endswith(HINT + FORCED)
 
 
-class Opening(ScriptedEngine):
-    """Takes its time to open a session."""
+class SlowToOpen(ScriptedEngine):
+    """Opens a session after 0.1 seconds."""
 
     async def open(self, prompt: Sequence[int], sampling: Sampling) -> ScriptedSession:
         await asyncio.sleep(0.1)
@@ -139,27 +141,29 @@ class Opening(ScriptedEngine):
 
 
 @pytest.mark.parametrize(("thinking", "acts"), [(None, True), (50, True), (0, False)])
-def test_answer_now_before_the_thought_has_begun(thinking: int | None, acts: bool) -> None:
-    async def act(room: ReplyRunner) -> tuple[list[bool], list[Event]]:
-        replies = room.place([order(thinking=thinking)])
-        return [replies.answer_now(), replies.answer_now()], await story(replies)
+def test_answer_now_before_the_thought_has_started(thinking: int | None, acts: bool) -> None:
+    async def act(runner: ReplyRunner) -> tuple[list[bool], list[Event]]:
+        replies = runner.start([request(thinking_budget=thinking)])
+        return [replies.answer_now(), replies.answer_now()], await all_events(replies)
 
-    said, events = within(act, Opening(says))
-    assert said == [acts, False]
+    results, events = with_runner(act, SlowToOpen(says))
+    assert results == [acts, False]
     assert events[-1].ledger.thought == 0
     assert events[-1].end is End.STOP
 
 
-def test_a_deadline_counts_from_the_asking() -> None:
-    events = within(lambda room: story(room.place([order(deadline=0.05)])), Opening(says, pace=0.001))
+def test_a_deadline_counts_from_the_arrival_of_the_request() -> None:
+    events = with_runner(
+        lambda runner: all_events(runner.start([request(deadline=0.05)])), SlowToOpen(says, pace=0.001)
+    )
     assert (events[-1].shift, events[-1].ledger.thought) == (Shift.DEADLINE, 0)
-    events = within(lambda room: story(room.place([order(deadline=1.0)])), scripted(pace=0.1))
+    events = with_runner(lambda runner: all_events(runner.start([request(deadline=1.0)])), scripted(pace=0.1))
     assert events[-1].shift is Shift.DEADLINE
     assert 0 < events[-1].ledger.thought < len(THOUGHT)
 
 
-class Counted(ScriptedEngine):
-    """Counts its open sessions."""
+class SessionCounter(ScriptedEngine):
+    """Counts open sessions."""
 
     def __init__(self, **settings: Any) -> None:
         super().__init__(says, **settings)
@@ -175,43 +179,43 @@ class Counted(ScriptedEngine):
         self.live -= 1
 
 
-def test_a_reply_that_is_given_up_frees_its_session_at_once() -> None:
-    engine = Counted(pace=0.2)
+def test_a_cancelled_reply_frees_its_session() -> None:
+    engine = SessionCounter(pace=0.2)
 
-    async def act(room: ReplyRunner) -> tuple[int, Event]:
-        replies, other = room.place([order(), order()]), room.place([order(thinking=3)])
+    async def act(runner: ReplyRunner) -> tuple[int, Event]:
+        replies, other = runner.start([request(), request()]), runner.start([request(thinking_budget=3)])
         async with asyncio.timeout(10):
             while engine.live < 3:
                 await asyncio.sleep(0.01)
         replies.cancel()
-        events = await story(replies)
+        events = await all_events(replies)
         replies.cancel()
-        await story(other)
-        while room.running:
+        await all_events(other)
+        while runner.running_requests:
             await asyncio.sleep(0.01)
-        return room.running, events[-1]
+        return runner.running_requests, events[-1]
 
-    running, last = within(act, engine)
+    running, last = with_runner(act, engine)
     assert isinstance(last, Failed)
     assert (engine.live, running) == (0, 0)
 
 
-def failing(at: int, error: Exception) -> ScriptedEngine:
-    def next_id(context: Sequence[int]) -> int:
+def failing_engine(at: int, error: Exception) -> ScriptedEngine:
+    def next_token(context: Sequence[int]) -> int:
         if chr(context[0]) == "x" and len(context) > at:
             raise error
         return says(context)
 
-    return ScriptedEngine(next_id, pace=0.001)
+    return ScriptedEngine(next_token, pace=0.001)
 
 
 @pytest.mark.parametrize("error", [EngineFault("out of memory"), RuntimeError("out of memory")])
-def test_an_engine_that_fails_one_reply_loses_no_other(error: Exception) -> None:
-    async def act(room: ReplyRunner) -> tuple[list[Event], list[Event]]:
-        bad, good = room.place([order(prompt=tuple(map(ord, "x?")))]), room.place([order()])
-        return await story(bad), await story(good)
+def test_a_failed_reply_does_not_affect_others(error: Exception) -> None:
+    async def act(runner: ReplyRunner) -> tuple[list[Event], list[Event]]:
+        bad, good = runner.start([request(prompt=tuple(map(ord, "x?")))]), runner.start([request()])
+        return await all_events(bad), await all_events(good)
 
-    bad, good = within(act, failing(20, error))
+    bad, good = with_runner(act, failing_engine(20, error))
     assert text(bad).startswith("let us")
     assert isinstance(bad[-1], Failed)
     assert isinstance(bad[-1].error, EngineFault)
@@ -219,56 +223,56 @@ def test_an_engine_that_fails_one_reply_loses_no_other(error: Exception) -> None
     assert text(good) == THOUGHT + ANSWER
 
 
-class Doomed(ScriptedEngine):
-    """Cannot be started."""
+class FailsToStart(ScriptedEngine):
+    """Raises on start."""
 
     async def __aenter__(self) -> ScriptedEngine:  # type: ignore[override]
         raise EngineFault("no weights")
 
 
-def test_an_engine_that_does_not_start_says_why() -> None:
+def test_an_engine_that_fails_to_start_raises() -> None:
     with pytest.raises(EngineFault, match="no weights"):
-        within(story, Doomed(says))  # type: ignore[arg-type]
+        with_runner(all_events, FailsToStart(says))  # type: ignore[arg-type]
 
 
-class Closing(ScriptedEngine):
-    """Remembers that it was closed."""
+class RecordsClose(ScriptedEngine):
+    """Records that it was closed."""
 
-    ended = False
+    is_closed = False
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.ended = True
+        self.is_closed = True
 
 
-def test_a_room_that_is_closed_gives_up_what_is_under_way_and_takes_no_more() -> None:
-    engine = Closing(says, pace=0.05)
+def test_a_closed_runner_cancels_replies_and_starts_no_more() -> None:
+    engine = RecordsClose(says, pace=0.05)
 
     async def act() -> tuple[Event, Event, bool]:
-        room = ReplyRunner(engine)
-        await room.open()
-        replies = room.place([order()])
-        await begun(replies)
-        await room.close()
-        return (await story(replies))[-1], (await story(room.place([order()])))[-1], room.alive
+        runner = ReplyRunner(engine)
+        await runner.open()
+        replies = runner.start([request()])
+        await first_events(replies)
+        await runner.close()
+        return (await all_events(replies))[-1], (await all_events(runner.start([request()])))[-1], runner.is_alive
 
     last, late, alive = asyncio.run(act())
     assert isinstance(last, Failed)
     assert isinstance(late, Failed)
     assert not alive
-    assert engine.ended
+    assert engine.is_closed
 
 
-def test_an_engine_whose_process_dies_breaks_what_is_under_way_and_is_known_to_be_gone() -> None:
-    async def act(room: ReplyRunner) -> tuple[Event, bool, list[Event]]:
-        replies = room.place([order()])
-        await begun(replies)
-        os.kill(room.engine._process.pid, signal.SIGKILL)  # type: ignore[attr-defined]
-        last = (await story(replies))[-1]
-        return last, room.alive, await story(room.place([order()]))
+def test_a_dead_engine_process_fails_its_replies() -> None:
+    async def act(runner: ReplyRunner) -> tuple[Event, bool, list[Event]]:
+        replies = runner.start([request()])
+        await first_events(replies)
+        os.kill(runner.engine._process.pid, signal.SIGKILL)  # type: ignore[attr-defined]
+        last = (await all_events(replies))[-1]
+        return last, runner.is_alive, await all_events(runner.start([request()]))
 
-    last, alive, (late,) = within(act, SubprocessEngine(partial(scripted, pace=0.05)))
+    last, alive, (late,) = with_runner(act, SubprocessEngine(partial(scripted, pace=0.05)))
     assert isinstance(last, Failed)
     assert "process has ended" in str(last.error)
     assert isinstance(last.error, EngineFault)
@@ -276,16 +280,16 @@ def test_an_engine_whose_process_dies_breaks_what_is_under_way_and_is_known_to_b
     assert not alive
 
 
-def test_a_room_without_replies_sleeps() -> None:
-    """It wakes for work, not for the clock: nothing is looked at while nothing is under way."""
-    turns = 0
+def test_an_idle_runner_does_not_poll() -> None:
+    """It waits for a request and not for time to pass."""
+    polls = 0
 
-    async def act(room: ReplyRunner) -> None:
-        nonlocal turns
-        await story(room.place([order(thinking=0)]))
-        before = room.rounds
+    async def act(runner: ReplyRunner) -> None:
+        nonlocal polls
+        await all_events(runner.start([request(thinking_budget=0)]))
+        before = runner.poll_count
         await asyncio.sleep(0.1)
-        turns = room.rounds - before
+        polls = runner.poll_count - before
 
-    within(act)
-    assert turns <= 1
+    with_runner(act)
+    assert polls <= 1

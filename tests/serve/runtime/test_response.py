@@ -1,4 +1,4 @@
-"""Does an exchange end once, whatever happens to it on the way?"""
+"""Tests of z1.serve.runtime.response."""
 
 from __future__ import annotations
 
@@ -19,46 +19,46 @@ from z1.serve.api.reply_text import OutputOptions
 from z1.serve.runtime.reply_runner import GenerationRequest, ReplyRunner
 from z1.serve.runtime.response import PendingResponse, SseResponse, WholeResponse
 
-STYLE = OutputOptions(profiles.profile("z1-tiny"), chr_bytes := lambda token: chr(token).encode())
+OPTIONS = OutputOptions(profiles.profile("z1-tiny"), lambda token: chr(token).encode())
 
 
-def with_exchange(
+def with_response(
     act: Callable[[PendingResponse], Awaitable[Any]], *budgets: Budget, engine: Engine | None = None
 ) -> Any:
     async def run() -> Any:
-        room = ReplyRunner(engine or scripted(), 0.0)
-        await room.open()
+        runner = ReplyRunner(engine or scripted(), 0.0)
+        await runner.open()
         try:
-            orders = [
+            requests = [
                 GenerationRequest(tuple(map(ord, "why?")), budget, Sampling(frozenset({3}))) for budget in budgets
             ]
-            return await act(PendingResponse(room.place(orders), ChatFormat("x", "m"), STYLE, 4))
+            return await act(PendingResponse(runner.start(requests), ChatFormat("x", "m"), OPTIONS, 4))
         finally:
-            await room.close()
+            await runner.close()
 
     return asyncio.run(run())
 
 
-async def whole(exchange: PendingResponse) -> Any:
-    await exchange.begin()
-    return await exchange.whole()
+async def whole(response: PendingResponse) -> Any:
+    await response.wait_started()
+    return await response.json_body()
 
 
-def test_choices_stand_in_the_order_in_which_they_were_asked_for() -> None:
-    said = with_exchange(whole, Budget(30), Budget(0), Budget(7))
-    assert [choice["budget"]["used"] for choice in said["choices"]] == [30, 0, 7]
-    assert said["choices"][2]["message"]["content"] == THOUGHT[:7] + HINT + FORCED
+def test_choices_are_in_the_order_of_the_requests() -> None:
+    body = with_response(whole, Budget(30), Budget(0), Budget(7))
+    assert [choice["budget"]["used"] for choice in body["choices"]] == [30, 0, 7]
+    assert body["choices"][2]["message"]["content"] == THOUGHT[:7] + HINT + FORCED
 
 
-def test_one_choice_that_does_not_fit_refuses_the_request_and_gives_up_the_others() -> None:
-    async def act(exchange: PendingResponse) -> None:
+def test_one_choice_that_does_not_fit_rejects_the_request() -> None:
+    async def act(response: PendingResponse) -> None:
         try:
-            await whole(exchange)
+            await whole(response)
         finally:
-            assert isinstance(exchange.fault, UserError)
+            assert isinstance(response.error, UserError)
 
     with pytest.raises(UserError, match="hint and answer"):
-        with_exchange(act, Budget(), Budget(max_tokens=10))
+        with_response(act, Budget(), Budget(max_tokens=10))
 
 
 def failing(context: Any) -> int:
@@ -67,25 +67,25 @@ def failing(context: Any) -> int:
     return says(context)
 
 
-def test_a_fault_after_the_first_piece_is_an_event_and_the_stream_ends() -> None:
-    async def act(exchange: PendingResponse) -> bytes:
-        await exchange.begin()
-        return b"".join([data async for data in exchange.stream(counts=True)])
+def test_a_failure_in_a_stream_is_an_error_event() -> None:
+    async def act(response: PendingResponse) -> bytes:
+        await response.wait_started()
+        return b"".join([data async for data in response.stream(include_usage=True)])
 
-    said = with_exchange(act, Budget(), engine=ScriptedEngine(failing, pace=0.001)).decode()
-    assert '"message":"gone"' in said
-    assert "usage" not in said
-    assert said.endswith("data: [DONE]\n\n")
+    body = with_response(act, Budget(), engine=ScriptedEngine(failing, pace=0.001)).decode()
+    assert '"message":"gone"' in body
+    assert "usage" not in body
+    assert body.endswith("data: [DONE]\n\n")
     with pytest.raises(EngineFault, match="gone"):
-        with_exchange(whole, Budget(), engine=ScriptedEngine(failing, pace=0.001))
+        with_response(whole, Budget(), engine=ScriptedEngine(failing, pace=0.001))
 
 
 @pytest.mark.parametrize("kind", [WholeResponse, SseResponse])
-def test_when_the_client_goes_away_it_is_done_once_and_soon(kind: type[WholeResponse] | type[SseResponse]) -> None:
-    done: list[PendingResponse] = []
+def test_after_a_disconnect_on_finished_is_called_once(kind: type[WholeResponse] | type[SseResponse]) -> None:
+    finished: list[PendingResponse] = []
     sent: list[Any] = []
 
-    async def act(exchange: PendingResponse) -> None:
+    async def act(response: PendingResponse) -> None:
         async def receive() -> dict[str, Any]:
             await asyncio.sleep(0.05)
             return {"type": "http.disconnect"}
@@ -93,10 +93,10 @@ def test_when_the_client_goes_away_it_is_done_once_and_soon(kind: type[WholeResp
         async def send(message: Any) -> None:
             sent.append(message)
 
-        await exchange.begin()
-        settings = {"counts": False} if kind is SseResponse else {}
-        await asyncio.wait_for(kind(exchange, done.append, {}, **settings)({"type": "http"}, receive, send), 60)
+        await response.wait_started()
+        settings = {"include_usage": False} if kind is SseResponse else {}
+        await asyncio.wait_for(kind(response, finished.append, {}, **settings)({"type": "http"}, receive, send), 60)
 
-    with_exchange(act, Budget(), engine=scripted(pace=2))
-    assert len(done) == 1
-    assert not done[0].ends
+    with_response(act, Budget(), engine=scripted(pace=2))
+    assert len(finished) == 1
+    assert not finished[0].finished

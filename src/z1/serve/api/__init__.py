@@ -1,1 +1,9 @@
-"""What a request and a reply look like: schemas, parsing, budgets, OpenAI's wire format."""
+"""Request and response formats:
+
+schema.py          request bodies as pydantic models
+request_parser.py  from a request body to generation requests
+budget.py          thinking budget and exit policy of a request
+openai_format.py   OpenAI's response formats, whole and streamed
+logprobs.py        token ids and log-probabilities of a reply
+reply_text.py      detokenizer, reasoning and content fields, the `budget` object
+"""

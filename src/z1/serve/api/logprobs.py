@@ -1,8 +1,8 @@
-"""What can a client learn of a reply's single tokens?
+"""Token ids and log-probabilities of a reply, for requests that ask for them.
 
-Their ids, and how likely they were, where a request asks for them. They come beside the text: in a stream as chunks
-without text, one a round. Ids are all of the reply, hint and stop included. Log-probabilities are of what is shown as
-`content` and was drawn: a forced id has none, nor has a thought that stands in a field of its own, nor a stop.
+In a stream they are sent in chunks without text, one per flush. Token ids are those of the whole reply, hint and stop
+token included. Log-probabilities are those of sampled tokens of `content`: forced tokens, separate reasoning and the
+stop token have none.
 """
 
 from __future__ import annotations
@@ -16,83 +16,86 @@ from z1.serve.api.reply_text import OutputOptions
 from z1.serve.runtime.reply_runner import NewTokens
 from z1.think import Bucket
 
-LEAST = -9999.0
-"""The logarithm of what cannot be; OpenAI's word for it, since JSON has none."""
+MIN_LOGPROB = -9999.0
+"""OpenAI's value for the log-probability of an impossible token, since JSON has no infinity."""
 
 
 class TokenLogprob(NamedTuple):
-    """A token that was drawn: the character of `content` at which it begins, its bytes, and how likely it was."""
+    """A sampled token: the character of `content` at which it begins, its bytes, and its log-probability."""
 
-    at: int
-    data: bytes
-    score: Logprob
+    offset: int
+    token_bytes: bytes
+    logprob: Logprob
 
 
-Shape = Callable[[Sequence[TokenLogprob], Callable[[int], bytes]], dict[str, Any]]
-"""Tokens as a dialect has them in `logprobs`; the function gives the bytes of an id."""
+LogprobFormat = Callable[[Sequence[TokenLogprob], Callable[[int], bytes]], dict[str, Any]]
+"""Formats tokens for the field `logprobs`; the function maps a token to its bytes."""
 
 
 class TokenRecord:
-    """One reply's tokens. `take` hands out what came since it was last asked."""
+    """Token ids and log-probabilities of one reply, collected until `pop_fields` returns them."""
 
-    def __init__(self, style: OutputOptions, shape: Shape) -> None:
-        self._style, self._shape = style, shape
-        self._ids: list[int] = []
-        self._tokens: list[TokenLogprob] = []
+    def __init__(self, options: OutputOptions, format_logprobs: LogprobFormat) -> None:
+        self._options, self._format = options, format_logprobs
+        self._token_ids: list[int] = []
+        self._logprobs: list[TokenLogprob] = []
         self._bucket: Bucket | None = None
-        self._length = 0
-        self._decode = _decoder()
+        self._offset = 0
+        self._decode = _utf8_decoder()
 
-    def came(self, event: NewTokens) -> None:
-        """These came."""
-        if self._style.token_ids:
-            self._ids += event.token_ids
-        if self._style.logprobs and event.bucket is not Bucket.STOP:
-            self._scored(event)
+    def add(self, event: NewTokens) -> None:
+        """Collect new tokens."""
+        if self._options.return_token_ids:
+            self._token_ids += event.token_ids
+        if self._options.logprobs and event.bucket is not Bucket.STOP:
+            self._add_logprobs(event)
 
-    def take(self) -> dict[str, Any]:
-        """Fields of a choice; none where nothing came."""
-        ids, self._ids = self._ids, []
-        tokens, self._tokens = self._tokens, []
-        fields: dict[str, Any] = {"token_ids": ids} if ids else {}
-        return fields | ({"logprobs": self._shape(tokens, self._style.piece)} if tokens else {})
+    def pop_fields(self) -> dict[str, Any]:
+        """The fields of a choice for the tokens since the last call; empty if there are none."""
+        token_ids, self._token_ids = self._token_ids, []
+        logprobs, self._logprobs = self._logprobs, []
+        fields: dict[str, Any] = {"token_ids": token_ids} if token_ids else {}
+        return fields | ({"logprobs": self._format(logprobs, self._options.token_bytes)} if logprobs else {})
 
-    def _scored(self, event: NewTokens) -> None:
-        if self._style.split and event.bucket is not Bucket.ANSWER:
+    def _add_logprobs(self, event: NewTokens) -> None:
+        if self._options.separate_reasoning and event.bucket is not Bucket.ANSWER:
             return
-        if event.bucket is not self._bucket:  # half a character is shown as broken, and the next begins anew
-            self._length += len(self._decode(b"", True))
-            self._bucket, self._decode = event.bucket, _decoder()
-        for place, token in enumerate(event.token_ids):
-            data = self._style.piece(token)
-            self._tokens += [TokenLogprob(self._length, data, score) for score in event.logprobs[place : place + 1]]
-            self._length += len(self._decode(data))
+        if event.bucket is not self._bucket:  # an incomplete character becomes U+FFFD, and decoding starts anew
+            self._offset += len(self._decode(b"", True))
+            self._bucket, self._decode = event.bucket, _utf8_decoder()
+        for index, token in enumerate(event.token_ids):
+            data = self._options.token_bytes(token)
+            self._logprobs += [TokenLogprob(self._offset, data, one) for one in event.logprobs[index : index + 1]]
+            self._offset += len(self._decode(data))
 
 
-def _decoder() -> Callable[..., str]:
+def _utf8_decoder() -> Callable[..., str]:
     return codecs.getincrementaldecoder("utf-8")("replace").decode
 
 
-def of_chat(tokens: Sequence[TokenLogprob], piece: Callable[[int], bytes]) -> dict[str, Any]:
-    """As in a chat completion."""
+def chat_logprobs(tokens: Sequence[TokenLogprob], token_bytes: Callable[[int], bytes]) -> dict[str, Any]:
+    """The field `logprobs` of a chat completion."""
 
-    def one(data: bytes, logprob: float) -> dict[str, Any]:
-        return {"token": _text(data), "logprob": max(LEAST, logprob), "bytes": list(data)}
+    def entry(data: bytes, logprob: float) -> dict[str, Any]:
+        return {"token": _text(data), "logprob": max(MIN_LOGPROB, logprob), "bytes": list(data)}
 
-    said = []
+    content = []
     for token in tokens:
-        best = [one(piece(other), logprob) for other, logprob in token.score.top]
-        said.append({**one(token.data, token.score.logprob), "top_logprobs": best})
-    return {"content": said, "refusal": None}
+        top = [entry(token_bytes(other), logprob) for other, logprob in token.logprob.top]
+        content.append({**entry(token.token_bytes, token.logprob.logprob), "top_logprobs": top})
+    return {"content": content, "refusal": None}
 
 
-def of_text(tokens: Sequence[TokenLogprob], piece: Callable[[int], bytes]) -> dict[str, Any]:
-    """As in a text completion."""
+def completion_logprobs(tokens: Sequence[TokenLogprob], token_bytes: Callable[[int], bytes]) -> dict[str, Any]:
+    """The field `logprobs` of a text completion."""
     return {
-        "tokens": [_text(token.data) for token in tokens],
-        "token_logprobs": [max(LEAST, token.score.logprob) for token in tokens],
-        "top_logprobs": [{_text(piece(one)): max(LEAST, p) for one, p in token.score.top} for token in tokens],
-        "text_offset": [token.at for token in tokens],
+        "tokens": [_text(token.token_bytes) for token in tokens],
+        "token_logprobs": [max(MIN_LOGPROB, token.logprob.logprob) for token in tokens],
+        "top_logprobs": [
+            {_text(token_bytes(other)): max(MIN_LOGPROB, logprob) for other, logprob in token.logprob.top}
+            for token in tokens
+        ],
+        "text_offset": [token.offset for token in tokens],
     }
 
 

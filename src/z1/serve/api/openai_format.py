@@ -1,8 +1,7 @@
-"""How do a reply's pieces stand on the wire?
+"""OpenAI's wire format: chat and text completions, whole and as chunks.
 
-Two dialects of OpenAI's API: chat and text completions, whole and in chunks. A chunk is put together from a frame that
-is made once a reply, so that an event costs one string. `reasoning_content` and `reasoning` say the same, since half of
-all clients look for each. Source: the types of the openai package 3.52.
+A chunk is built from a template that is made once per reply, so that an event costs one string. `reasoning_content` and
+`reasoning` have the same text, since about half of all clients read each. Source: the types of the openai package 3.52.
 """
 
 from __future__ import annotations
@@ -11,11 +10,11 @@ import json
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from json.encoder import encode_basestring as quoted
+from json.encoder import encode_basestring as quote
 from typing import Any, Protocol
 
 from z1.errors import UserError, Z1Error
-from z1.serve.api.logprobs import Shape, of_chat, of_text
+from z1.serve.api.logprobs import LogprobFormat, chat_logprobs, completion_logprobs
 from z1.serve.api.reply_text import TextDelta
 from z1.think import Ledger
 
@@ -24,20 +23,20 @@ DONE = b"data: [DONE]\n\n"
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """A reply that has ended: its text by field, how it ended, and what else its choice says."""
+    """A finished reply: its text by field, its finish reason, and more fields of its choice."""
 
     reasoning: str
     content: str
-    finish: str
-    said: Mapping[str, Any]
+    finish_reason: str
+    fields: Mapping[str, Any]
 
 
-dumps = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
-"""JSON in one line, with no space to spare."""
+to_json = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+"""Compact JSON on one line."""
 
 
 def usage(prompt_tokens: int, ledgers: Sequence[Ledger]) -> dict[str, Any]:
-    """OpenAI's account of a request: `completion_tokens` holds the reasoning tokens."""
+    """The `usage` object of a request; `completion_tokens` includes the reasoning tokens."""
     completion = sum(ledger.completion_tokens for ledger in ledgers)
     reasoning = sum(ledger.reasoning_tokens for ledger in ledgers)
     return {
@@ -48,162 +47,160 @@ def usage(prompt_tokens: int, ledgers: Sequence[Ledger]) -> dict[str, Any]:
     }
 
 
-def error(fault: Z1Error | str, kind: str = "", param: str | None = None) -> dict[str, Any]:
-    """OpenAI's shape of an error."""
-    said = kind or ("invalid_request_error" if isinstance(fault, UserError) else "engine_error")
-    return {"error": {"message": str(fault), "type": said, "param": param, "code": None}}
+def error_body(error: Z1Error | str, kind: str = "", param: str | None = None) -> dict[str, Any]:
+    """An error in OpenAI's format; `kind` is its `type`."""
+    kind = kind or ("invalid_request_error" if isinstance(error, UserError) else "engine_error")
+    return {"error": {"message": str(error), "type": kind, "param": param, "code": None}}
 
 
-def event(value: Any) -> bytes:
+def sse_event(value: Any) -> bytes:
     """One server-sent event."""
-    return f"data: {dumps(value)}\n\n".encode()
+    return f"data: {to_json(value)}\n\n".encode()
 
 
 class WireFormat(Protocol):
-    """One way to say it. `index` is a choice's place, `id` the reply's name."""
+    """The response format of one route. `index` is the number of a choice, `id` the id of the response."""
 
     id: str
 
     @property
-    def logprobs(self) -> Shape:
-        """The shape of log-probabilities."""
+    def format_logprobs(self) -> LogprobFormat:
+        """Formats the field `logprobs`."""
         ...
 
-    def open(self, index: int) -> bytes:
-        """What a stream says before the first piece."""
+    def first_chunk(self, index: int) -> bytes:
+        """The first chunk of a choice, before any text."""
         ...
 
-    def piece(self, index: int, piece: TextDelta) -> bytes:
-        """A piece of text."""
+    def text_chunk(self, index: int, delta: TextDelta) -> bytes:
+        """A text delta."""
         ...
 
-    def probe(self, index: int, probe: Mapping[str, Any]) -> bytes:
-        """What would be answered by now, in a chunk without text."""
+    def probe_chunk(self, index: int, probe: Mapping[str, Any]) -> bytes:
+        """A probed answer, in a chunk without text."""
         ...
 
-    def tokens(self, index: int, fields: Mapping[str, Any]) -> bytes:
-        """What is known of tokens, in a chunk without text."""
+    def token_chunk(self, index: int, fields: Mapping[str, Any]) -> bytes:
+        """Token ids and log-probabilities, in a chunk without text."""
         ...
 
-    def close(self, index: int, finish: str, budget: Mapping[str, Any]) -> bytes:
-        """What a stream says when a choice has ended."""
+    def final_chunk(self, index: int, finish_reason: str, budget: Mapping[str, Any]) -> bytes:
+        """The last chunk of a choice."""
         ...
 
-    def usage(self, counts: Mapping[str, Any]) -> bytes:
-        """A stream's last chunk."""
+    def usage_chunk(self, counts: Mapping[str, Any]) -> bytes:
+        """The last chunk of a stream, with the `usage` object."""
         ...
 
-    def whole(self, choices: Sequence[Choice], counts: Mapping[str, Any]) -> dict[str, Any]:
-        """The reply in one piece."""
+    def response_body(self, choices: Sequence[Choice], counts: Mapping[str, Any]) -> dict[str, Any]:
+        """The whole response."""
         ...
 
 
 class _ChunkTemplate:
-    """What the dialects have in common: a chunk's beginning and its ends."""
+    """What both formats share: the response id, and the constant parts of a chunk."""
 
-    prefix, whole_kind, chunk_kind = "", "", ""
+    id_prefix, response_object, chunk_object = "", "", ""
 
-    def __init__(self, request: str, model: str, *, counts: bool = False) -> None:
-        self.id = f"{self.prefix}-{request}"
+    def __init__(self, request_id: str, model: str, *, include_usage: bool = False) -> None:
+        self.id = f"{self.id_prefix}-{request_id}"
         self._head = {"id": self.id, "created": int(time.time()), "model": model}
-        self._frame = dumps({**self._head, "object": self.chunk_kind})[:-1] + ',"choices":['
-        self._tail = '],"usage":null}\n\n' if counts else "]}\n\n"
+        self._prefix = to_json({**self._head, "object": self.chunk_object})[:-1] + ',"choices":['
+        self._suffix = '],"usage":null}\n\n' if include_usage else "]}\n\n"
 
     def _chunk(self, choice: str) -> bytes:
-        return f"data: {self._frame}{choice}{self._tail}".encode()
+        return f"data: {self._prefix}{choice}{self._suffix}".encode()
 
-    def usage(self, counts: Mapping[str, Any]) -> bytes:
-        """A stream's last chunk."""
-        return f'data: {self._frame}],"usage":{dumps(counts)}}}\n\n'.encode()
+    def usage_chunk(self, counts: Mapping[str, Any]) -> bytes:
+        """The last chunk of a stream, with the `usage` object."""
+        return f'data: {self._prefix}],"usage":{to_json(counts)}}}\n\n'.encode()
 
-    def _whole(self, choices: list[dict[str, Any]], counts: Mapping[str, Any]) -> dict[str, Any]:
-        return {**self._head, "object": self.whole_kind, "choices": choices, "usage": counts}
+    def _response(self, choices: list[dict[str, Any]], counts: Mapping[str, Any]) -> dict[str, Any]:
+        return {**self._head, "object": self.response_object, "choices": choices, "usage": counts}
 
 
 class ChatFormat(_ChunkTemplate):
-    """/v1/chat/completions."""
+    """The format of /v1/chat/completions."""
 
-    prefix, whole_kind, chunk_kind = "chatcmpl", "chat.completion", "chat.completion.chunk"
-    logprobs = staticmethod(of_chat)
+    id_prefix, response_object, chunk_object = "chatcmpl", "chat.completion", "chat.completion.chunk"
+    format_logprobs = staticmethod(chat_logprobs)
 
-    def open(self, index: int) -> bytes:
+    def first_chunk(self, index: int) -> bytes:
         """The role."""
         return self._delta(index, '{"role":"assistant","content":""}')
 
-    def piece(self, index: int, piece: TextDelta) -> bytes:
-        """A piece of reasoning or of content."""
-        text = quoted(piece[1])
-        if piece[0] == "content":
+    def text_chunk(self, index: int, delta: TextDelta) -> bytes:
+        """A delta of reasoning or content."""
+        field, text = delta[0], quote(delta[1])
+        if field == "content":
             return self._delta(index, f'{{"content":{text}}}')
         return self._delta(index, f'{{"reasoning_content":{text},"reasoning":{text}}}')
 
-    def probe(self, index: int, probe: Mapping[str, Any]) -> bytes:
-        """What would be answered by now."""
-        return self._beside(index, {"probe": probe})
+    def probe_chunk(self, index: int, probe: Mapping[str, Any]) -> bytes:
+        """A probed answer."""
+        return self._without_text(index, {"probe": probe})
 
-    def tokens(self, index: int, fields: Mapping[str, Any]) -> bytes:
-        """What is known of tokens."""
-        return self._beside(index, fields)
+    def token_chunk(self, index: int, fields: Mapping[str, Any]) -> bytes:
+        """Token ids and log-probabilities."""
+        return self._without_text(index, fields)
 
-    def close(self, index: int, finish: str, budget: Mapping[str, Any]) -> bytes:
-        """Why it ended, and the account."""
-        ending = f'"delta":{{}},"logprobs":null,"finish_reason":"{finish}","budget":{dumps(budget)}'
-        return self._chunk(f'{{"index":{index},{ending}}}')
+    def final_chunk(self, index: int, finish_reason: str, budget: Mapping[str, Any]) -> bytes:
+        """The finish reason and the `budget` object."""
+        rest = f'"delta":{{}},"logprobs":null,"finish_reason":"{finish_reason}","budget":{to_json(budget)}'
+        return self._chunk(f'{{"index":{index},{rest}}}')
 
-    def whole(self, choices: Sequence[Choice], counts: Mapping[str, Any]) -> dict[str, Any]:
+    def response_body(self, choices: Sequence[Choice], counts: Mapping[str, Any]) -> dict[str, Any]:
         """A chat completion."""
-        said = [{"index": index, **self._message(choice)} for index, choice in enumerate(choices)]
-        return self._whole(said, counts)
+        return self._response([{"index": n, **self._choice(one)} for n, one in enumerate(choices)], counts)
 
-    def _beside(self, index: int, fields: Mapping[str, Any]) -> bytes:
-        return self._chunk(dumps({"index": index, "delta": {}, "logprobs": None, "finish_reason": None, **fields}))
+    def _without_text(self, index: int, fields: Mapping[str, Any]) -> bytes:
+        return self._chunk(to_json({"index": index, "delta": {}, "logprobs": None, "finish_reason": None, **fields}))
 
     def _delta(self, index: int, delta: str) -> bytes:
         return self._chunk(f'{{"index":{index},"delta":{delta},"logprobs":null,"finish_reason":null}}')
 
-    def _message(self, choice: Choice) -> dict[str, Any]:
+    def _choice(self, choice: Choice) -> dict[str, Any]:
         message: dict[str, Any] = {"role": "assistant", "content": choice.content}
         if choice.reasoning:
             message |= {"reasoning_content": choice.reasoning, "reasoning": choice.reasoning}
-        return {"message": message, "logprobs": None, "finish_reason": choice.finish, **choice.said}
+        return {"message": message, "logprobs": None, "finish_reason": choice.finish_reason, **choice.fields}
 
 
 class CompletionFormat(_ChunkTemplate):
-    """/v1/completions."""
+    """The format of /v1/completions."""
 
-    prefix, whole_kind, chunk_kind = "cmpl", "text_completion", "text_completion"
-    logprobs = staticmethod(of_text)
+    id_prefix, response_object, chunk_object = "cmpl", "text_completion", "text_completion"
+    format_logprobs = staticmethod(completion_logprobs)
 
-    def open(self, index: int) -> bytes:
-        """Nothing is said before the first piece."""
+    def first_chunk(self, index: int) -> bytes:
+        """Empty: a text completion has no chunk before its text."""
         return b""
 
-    def piece(self, index: int, piece: TextDelta) -> bytes:
-        """A piece of text."""
-        return self._text(index, quoted(piece[1]), '"finish_reason":null')
+    def text_chunk(self, index: int, delta: TextDelta) -> bytes:
+        """A text delta."""
+        return self._text(index, quote(delta[1]), '"finish_reason":null')
 
-    def probe(self, index: int, probe: Mapping[str, Any]) -> bytes:
-        """What would be answered by now."""
-        return self._beside(index, {"probe": probe})
+    def probe_chunk(self, index: int, probe: Mapping[str, Any]) -> bytes:
+        """A probed answer."""
+        return self._without_text(index, {"probe": probe})
 
-    def tokens(self, index: int, fields: Mapping[str, Any]) -> bytes:
-        """What is known of tokens."""
-        return self._beside(index, fields)
+    def token_chunk(self, index: int, fields: Mapping[str, Any]) -> bytes:
+        """Token ids and log-probabilities."""
+        return self._without_text(index, fields)
 
-    def close(self, index: int, finish: str, budget: Mapping[str, Any]) -> bytes:
-        """Why it ended, and the account."""
-        return self._text(index, '""', f'"finish_reason":"{finish}","budget":{dumps(budget)}')
+    def final_chunk(self, index: int, finish_reason: str, budget: Mapping[str, Any]) -> bytes:
+        """The finish reason and the `budget` object."""
+        return self._text(index, '""', f'"finish_reason":"{finish_reason}","budget":{to_json(budget)}')
 
-    def whole(self, choices: Sequence[Choice], counts: Mapping[str, Any]) -> dict[str, Any]:
+    def response_body(self, choices: Sequence[Choice], counts: Mapping[str, Any]) -> dict[str, Any]:
         """A text completion."""
-        said = [
-            {"index": index, "text": choice.content, "logprobs": None, "finish_reason": choice.finish, **choice.said}
-            for index, choice in enumerate(choices)
-        ]
-        return self._whole(said, counts)
+        return self._response([{"index": n, **self._choice(one)} for n, one in enumerate(choices)], counts)
 
-    def _beside(self, index: int, fields: Mapping[str, Any]) -> bytes:
-        return self._chunk(dumps({"index": index, "text": "", "logprobs": None, "finish_reason": None, **fields}))
+    def _without_text(self, index: int, fields: Mapping[str, Any]) -> bytes:
+        return self._chunk(to_json({"index": index, "text": "", "logprobs": None, "finish_reason": None, **fields}))
 
-    def _text(self, index: int, text: str, ending: str) -> bytes:
-        return self._chunk(f'{{"index":{index},"text":{text},"logprobs":null,{ending}}}')
+    def _text(self, index: int, text: str, rest: str) -> bytes:
+        return self._chunk(f'{{"index":{index},"text":{text},"logprobs":null,{rest}}}')
+
+    def _choice(self, choice: Choice) -> dict[str, Any]:
+        return {"text": choice.content, "logprobs": None, "finish_reason": choice.finish_reason, **choice.fields}

@@ -1,137 +1,177 @@
-"""What does a client read of a reply: thought, answer, and where the one becomes the other?
+"""Text of a reply: detokenizer, the fields `reasoning` and `content`, and the `budget` object.
 
-Turns a reply's events into pieces of text for the fields `reasoning` and `content`, and at the end into its account.
-Unless a request wants them apart all text is content, and `offsets` say where hint and answer begin in it, in
-characters. Apart, the fence belongs to neither field; of a hint, what stands behind the fence, or is the family's
-answer prefix, is content, and the rest reasoning.
+`Detokenizer` turns token ids into text as they arrive. `ReplyText` turns the events of a reply into text deltas of the
+two fields, and at the end into the `budget` object. By default all text is content, and `offsets` give the characters
+at which hint and answer begin in it. With separate reasoning the closing think tag is in neither field; of the hint,
+the text after the tag, or else the profile's answer prefix, is content and the rest is reasoning.
 """
 
 from __future__ import annotations
 
+import codecs
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from z1.engines import Probe
-from z1.profiles import Profile
+from z1.profiles import Profile, before
 from z1.serve.api.budget import Budget
-from z1.serve.api.detokenizer import Detokenizer
 from z1.serve.runtime.reply_runner import NewTokens, ReplyFinished, Started
 from z1.think import Bucket, End
+from z1.think.answer_detector import overlap
 
 ReplyField = Literal["reasoning", "content"]
 TextDelta = tuple[ReplyField, str]
 
 
+class Detokenizer:
+    """Incremental text of a token sequence; `token_bytes` maps a token to its bytes, `stop_strings` end the text.
+
+    Bytes of an incomplete character are held back until the character is complete, and text that may become a stop
+    string until that is decided. The text does not depend on how the tokens are split between calls.
+    """
+
+    def __init__(self, token_bytes: Callable[[int], bytes], stop_strings: Sequence[str] = ()) -> None:
+        self._token_bytes, self._stop_strings = token_bytes, stop_strings
+        self._decode = codecs.getincrementaldecoder("utf-8")("replace").decode
+        self._pending = ""
+        self._is_stopped = False
+
+    def feed(self, token_ids: Iterable[int]) -> str:
+        """Add tokens; return the text that is now final."""
+        return self._final_text(self._decode(b"".join(map(self._token_bytes, token_ids))))
+
+    def flush(self) -> str:
+        """Return the text that was held back; no tokens follow."""
+        rest = self._final_text(self._decode(b"", True)) + self._pending
+        self._pending = ""
+        return rest
+
+    def _final_text(self, text: str) -> str:
+        if not self._stop_strings:
+            return text
+        if self._is_stopped:
+            return ""
+        text = self._pending + text
+        kept = before(text, self._stop_strings)
+        self._is_stopped = kept != text
+        pending = 0 if self._is_stopped else max(overlap(text, string) for string in self._stop_strings)
+        self._pending = text[len(text) - pending :]
+        return kept[: len(kept) - pending]
+
+
 @dataclass(frozen=True, slots=True)
 class OutputOptions:
-    """What a response contains. `piece` maps a token to its bytes; `token_ids` and `logprobs` add those fields."""
+    """What a response contains, under the names of the request. `token_bytes` maps a token to its bytes."""
 
     profile: Profile
-    piece: Callable[[int], bytes]
-    split: bool = False
-    thoughts: bool = True
-    token_ids: bool = False
+    token_bytes: Callable[[int], bytes]
+    separate_reasoning: bool = False
+    include_reasoning: bool = True
+    return_token_ids: bool = False
     logprobs: bool = False
 
 
 class ReplyText:
-    """One reply's text, piece by piece. `account` can be asked for once it has ended."""
+    """The text of one reply, delta by delta; `budget_object` once it has finished."""
 
-    def __init__(self, style: OutputOptions, budget: Budget, stop: Sequence[str] = ()) -> None:
-        self._style, self._budget, self._stop = style, budget, stop
+    def __init__(self, options: OutputOptions, budget: Budget, stop_strings: Sequence[str] = ()) -> None:
+        self._options, self._budget, self._stop_strings = options, budget, stop_strings
         self._bucket: Bucket | None = None
-        self._text = Detokenizer(style.piece)
-        self._length = 0
+        self._detokenizer = Detokenizer(options.token_bytes)
+        self._content_length = 0
         self._offsets: dict[str, int | None] = {"hint": None, "answer": None}
-        self._begun: Started | None = None
+        self._started: Started | None = None
         self.probes: list[dict[str, Any]] = []
-        """The answers by the way that were told: after how many ids of thought, and how often in a row the same."""
+        """Probed answers: the tokens of thought before each, and how many equal answers in a row it made."""
 
-    def begun(self, event: Started) -> None:
-        """The reply has begun."""
-        self._begun = event
+    def on_started(self, event: Started) -> None:
+        """Note the window."""
+        self._started = event
 
-    def came(self, event: NewTokens) -> list[TextDelta]:
-        """What can be read now."""
-        pieces: list[TextDelta] = []
+    def on_tokens(self, event: NewTokens) -> list[TextDelta]:
+        """The text of new tokens that is final."""
+        deltas: list[TextDelta] = []
         if event.bucket is not self._bucket:
-            pieces += self._turn(event.bucket)
+            deltas += self._enter(event.bucket)
         if event.bucket is Bucket.STOP:
-            return pieces
-        text = self._text.came(event.token_ids)
-        pieces += self._hint(text) if event.bucket is Bucket.HINT else self._plain(event.bucket, text)
-        return self._counted(pieces)
+            return deltas
+        text = self._detokenizer.feed(event.token_ids)
+        deltas += self._hint_deltas(text) if event.bucket is Bucket.HINT else self._deltas(event.bucket, text)
+        return self._select(deltas)
 
-    def probed(self, event: Probe) -> None:
-        """What would be answered by now."""
-        text = Detokenizer(self._style.piece)
-        answer = text.came(event.token_ids) + text.end()
-        hint = self._style.profile.hint if self._budget.hint is None else self._budget.hint
-        behind = answer.rpartition(hint)[2] if hint else answer
-        self.probes.append({"at": event.at, "answer": behind.strip(), "agreement": event.equal})
+    def on_probe(self, event: Probe) -> None:
+        """Add a probed answer."""
+        detokenizer = Detokenizer(self._options.token_bytes)
+        text = detokenizer.feed(event.token_ids) + detokenizer.flush()
+        hint = self._options.profile.hint if self._budget.hint is None else self._budget.hint
+        answer = text.rpartition(hint)[2] if hint else text
+        self.probes.append({"at": event.at, "answer": answer.strip(), "agreement": event.equal})
 
-    def ended(self) -> list[TextDelta]:
-        """What was held back."""
-        return self._counted(self._plain(self._bucket, self._text.end()))
+    def on_finished(self) -> list[TextDelta]:
+        """The text that was held back."""
+        return self._select(self._deltas(self._bucket, self._detokenizer.flush()))
 
-    def account(self, event: ReplyFinished) -> dict[str, Any]:
-        """The `budget` object: what was allowed, what was used, and why the thought ended."""
-        ledger = event.ledger
-        thinks = self._budget.thinks
+    def budget_object(self, event: ReplyFinished) -> dict[str, Any]:
+        """The `budget` object: requested, effective and used budget, and why the thought and the reply ended."""
+        ledger, started = event.ledger, self._started
+        has_thinking = self._budget.has_thinking
         return {
             "asked": self._budget.thinking_budget,
-            "limit": self._begun.window.effective_budget(self._begun.total) if self._begun and thinks else None,
+            "limit": started.window.effective_budget(started.max_tokens) if started and has_thinking else None,
             "used": ledger.thought + ledger.close,
-            "reason": event.shift.value if event.shift and thinks else None,
+            "reason": event.shift.value if event.shift and has_thinking else None,
             "end": event.end.value,
             "hint_tokens": ledger.hint,
             "probe_tokens": ledger.probe,
             "answer_tokens": ledger.answer,
-            "answer_limit": self._begun.window.max_answer_tokens if self._begun else None,
-            "offsets": None if self._style.split else self._offsets,
+            "answer_limit": started.window.max_answer_tokens if started else None,
+            "offsets": None if self._options.separate_reasoning else self._offsets,
             **({"probes": self.probes} if self.probes else {}),
-            "answer_ms": None if event.answered is None else round(event.answered * 1000, 1),
+            "answer_ms": None if event.time_to_answer is None else round(event.time_to_answer * 1000, 1),
         }
 
-    def _turn(self, bucket: Bucket) -> list[TextDelta]:
-        """The last bucket's rest; then another begins."""
-        pieces = self._counted(self._plain(self._bucket, self._text.end()))
+    def _enter(self, bucket: Bucket) -> list[TextDelta]:
+        """Flush the last bucket and begin another."""
+        deltas = self._select(self._deltas(self._bucket, self._detokenizer.flush()))
         self._bucket = bucket
-        self._text = Detokenizer(self._style.piece, self._stop if bucket is Bucket.ANSWER else ())
+        stop_strings = self._stop_strings if bucket is Bucket.ANSWER else ()
+        self._detokenizer = Detokenizer(self._options.token_bytes, stop_strings)
         if bucket is Bucket.HINT:
-            self._offsets["hint"] = self._length
+            self._offsets["hint"] = self._content_length
         if bucket is Bucket.ANSWER and self._offsets["answer"] is None:
-            self._offsets["answer"] = self._length
-        return pieces
+            self._offsets["answer"] = self._content_length
+        return deltas
 
-    def _plain(self, bucket: Bucket | None, text: str) -> list[TextDelta]:
-        if not text or (bucket is Bucket.CLOSE and self._style.split):
+    def _deltas(self, bucket: Bucket | None, text: str) -> list[TextDelta]:
+        separate = self._options.separate_reasoning
+        if not text or (bucket is Bucket.CLOSE and separate):
             return []
-        apart = self._style.split and bucket in (Bucket.THOUGHT, Bucket.CLOSE, Bucket.HINT)
-        return [("reasoning" if apart else "content", text)]
+        is_reasoning = separate and bucket in (Bucket.THOUGHT, Bucket.CLOSE, Bucket.HINT)
+        return [("reasoning" if is_reasoning else "content", text)]
 
-    def _hint(self, text: str) -> list[TextDelta]:
-        """The hint comes in one piece. What the answer begins with is the answer's."""
-        profile = self._style.profile
+    def _hint_deltas(self, text: str) -> list[TextDelta]:
+        """Split a hint, which arrives in one event, between thought and answer."""
+        profile = self._options.profile
         thought, answer = text, ""
         if profile.think_end:
-            before, fence, behind = text.rpartition(profile.think_end)
-            thought, answer = (before, behind) if fence else (text, "")
+            head, tag, tail = text.rpartition(profile.think_end)
+            thought, answer = (head, tail) if tag else (text, "")
         elif self._budget.hint is None and profile.answer_prefix and text.endswith(profile.answer_prefix):
             thought, answer = text.removesuffix(profile.answer_prefix), profile.answer_prefix
-        if not self._style.split:
-            self._offsets["answer"] = self._length + len(text) - len(answer)
+        if not self._options.separate_reasoning:
+            self._offsets["answer"] = self._content_length + len(text) - len(answer)
             return [("content", text)] if text else []
-        pieces: list[TextDelta] = [("reasoning", thought), ("content", answer)]
-        return [piece for piece in pieces if piece[1]]
+        deltas: list[TextDelta] = [("reasoning", thought), ("content", answer)]
+        return [delta for delta in deltas if delta[1]]
 
-    def _counted(self, pieces: Iterable[TextDelta]) -> list[TextDelta]:
-        kept = [piece for piece in pieces if self._style.thoughts or piece[0] == "content"]
-        self._length += sum(len(text) for name, text in kept if name == "content")
-        return kept
+    def _select(self, deltas: Iterable[TextDelta]) -> list[TextDelta]:
+        """Drop reasoning that is not returned, and count the characters of content."""
+        selected = [delta for delta in deltas if self._options.include_reasoning or delta[0] == "content"]
+        self._content_length += sum(len(text) for field, text in selected if field == "content")
+        return selected
 
 
-def finish(event: ReplyFinished) -> str:
-    """OpenAI's word for how a reply ended."""
+def finish_reason(event: ReplyFinished) -> str:
+    """OpenAI's `finish_reason`."""
     return "length" if event.end is End.CUT else "stop"

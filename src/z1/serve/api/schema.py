@@ -1,8 +1,7 @@
-"""What may a request say?
+"""Request bodies as pydantic models; the OpenAPI page is generated from them.
 
-The bodies of the routes, as pydantic models: the API page is made from them, and what they do not name is refused with
-the reason. A setting that z1 knows and cannot keep is accepted where its value asks for nothing, and refused where it
-asks for something; nothing is dropped in silence but what is a mere label.
+Unknown fields are rejected. Unsupported parameters are accepted only at their no-op value, else the request is rejected
+with status 400; informational fields are ignored.
 """
 
 from __future__ import annotations
@@ -12,45 +11,45 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
 
-MOST_CHOICES = 16
-"""Replies that one request may ask for (`n`)."""
+MAX_CHOICES = 16
+"""Maximum of `n`."""
 
-LABELS = frozenset({"metadata", "prompt_cache_key", "safety_identifier", "service_tier", "store", "user"})
-"""Fields that say something about a request and ask for nothing; they are taken and dropped."""
+INFORMATIONAL = frozenset({"metadata", "prompt_cache_key", "safety_identifier", "service_tier", "store", "user"})
+"""Fields that describe a request without changing its reply; they are ignored."""
 
 
-def _is(*values: Any) -> Callable[[Any], bool]:
+def _one_of(*values: Any) -> Callable[[Any], bool]:
     return lambda value: value in values
 
 
-NEUTRAL: dict[str, Callable[[Any], bool]] = {
-    **dict.fromkeys(["frequency_penalty", "presence_penalty", "min_p"], _is(0)),
-    **dict.fromkeys(["repetition_penalty", "best_of", "length_penalty"], _is(1)),
+NO_OP_VALUES: dict[str, Callable[[Any], bool]] = {
+    **dict.fromkeys(["frequency_penalty", "presence_penalty", "min_p"], _one_of(0)),
+    **dict.fromkeys(["repetition_penalty", "best_of", "length_penalty"], _one_of(1)),
     **dict.fromkeys(["logit_bias", "functions", "tools", "bad_words"], lambda value: not value),
     **dict.fromkeys(["echo", "use_beam_search", "prompt_logprobs"], lambda value: not value),
-    "tool_choice": _is("none", "auto"),
-    "parallel_tool_calls": _is(True, False),
+    "tool_choice": _one_of("none", "auto"),
+    "parallel_tool_calls": _one_of(True, False),
     "response_format": lambda value: value == {"type": "text"},
     "modalities": lambda value: value == ["text"],
-    "suffix": _is(""),
-    "verbosity": _is("medium"),
-    "continue_final_message": _is(False),
-    "add_generation_prompt": _is(True),
-    "skip_special_tokens": _is(False),
+    "suffix": _one_of(""),
+    "verbosity": _one_of("medium"),
+    "continue_final_message": _one_of(False),
+    "add_generation_prompt": _one_of(True),
+    "skip_special_tokens": _one_of(False),
 }
-"""Settings that z1 cannot keep, and which values of them ask for nothing."""
+"""Unsupported parameters, and whether a value of theirs is a no-op."""
 
 
-def _whole(text: str) -> str:
-    """JSON can hold half of a character; nothing here can."""
+def _without_surrogates(text: str) -> str:
     try:
         text.encode()
     except UnicodeEncodeError:
-        raise ValueError("half of a character (a lone surrogate); send whole ones") from None
+        raise ValueError("got a lone surrogate (half of a character); send valid Unicode") from None
     return text
 
 
-CleanStr = Annotated[str, AfterValidator(_whole)]
+CleanStr = Annotated[str, AfterValidator(_without_surrogates)]
+"""Text that can be encoded as UTF-8; JSON also allows lone surrogates."""
 
 
 class _Strict(BaseModel):
@@ -58,18 +57,18 @@ class _Strict(BaseModel):
 
 
 class TextPart(_Strict):
-    """A piece of a message; only text is read."""
+    """A part of a message; only text is supported."""
 
     type: Literal["text"]
     text: CleanStr
 
 
 class Message(_Strict):
-    """One turn. What an assistant's turn was thinking is taken and left out of the prompt."""
+    """One message. The reasoning of an assistant message is accepted and left out of the prompt."""
 
     role: Literal["system", "developer", "user", "assistant"]
     content: CleanStr | list[TextPart] | None = None
-    type: Literal["text"] | None = Field(None, description="Taken because lm-evaluation-harness sends it.")
+    type: Literal["text"] | None = Field(None, description="Accepted because lm-evaluation-harness sends it.")
     reasoning: CleanStr | None = None
     reasoning_content: CleanStr | None = None
     refusal: None = None
@@ -79,21 +78,21 @@ class Message(_Strict):
 
     @property
     def text(self) -> str:
-        """What it says."""
+        """The text of the content, parts joined."""
         if isinstance(self.content, list):
             return "".join(part.text for part in self.content)
         return self.content or ""
 
 
 class Thinking(_Strict):
-    """Anthropic's way to ask for thought."""
+    """Anthropic's thinking settings."""
 
     type: Literal["enabled", "disabled", "adaptive"] | None = None
     budget_tokens: int | None = Field(None, ge=-1)
 
 
 class Reasoning(_Strict):
-    """OpenRouter's way to ask for thought."""
+    """OpenRouter's thinking settings."""
 
     effort: CleanStr | None = None
     max_tokens: int | None = Field(None, ge=-1)
@@ -102,19 +101,19 @@ class Reasoning(_Strict):
 
 
 class Nvext(_Strict):
-    """NVIDIA NIM's way to ask for thought."""
+    """NVIDIA NIM's thinking settings."""
 
     max_thinking_tokens: int | None = Field(None, ge=-1)
 
 
 class CustomParams(_Strict):
-    """SGLang's way to ask for thought."""
+    """SGLang's thinking settings."""
 
     thinking_budget: int | None = Field(None, ge=-1)
 
 
 class TemplateSettings(_Strict):
-    """Templates' way to ask for thought."""
+    """Thinking settings of chat templates."""
 
     enable_thinking: bool | None = None
     thinking: bool | None = None
@@ -124,40 +123,44 @@ class TemplateSettings(_Strict):
 
 
 class ExitPolicy(_Strict):
-    """When the thought may end early, and what is told of probes."""
+    """When the thought ends early, and whether probes are streamed."""
 
     every: int = Field(64, ge=8, le=100_000, description="Tokens of thought between two probes.")
     stable: int | None = Field(None, ge=1, le=1000, description="Equal answers in a row that end the thought.")
-    answer_tokens: int = Field(64, ge=1, le=4096, description="Most tokens of a probe's answer.")
-    normalizer: Literal["said", "exact"] = Field("said", description="What makes answers equal.")
-    repetition: bool = Field(False, description="End a thought that goes round in circles.")
-    anytime: bool = Field(False, description="Tell each probe's answer as it comes.")
+    answer_tokens: int = Field(64, ge=1, le=4096, description="Maximum tokens of a probe's answer.")
+    normalizer: Literal["equivalent", "exact"] = Field("equivalent", description="How answers are compared.")
+    repetition: bool = Field(False, description="End a thought that repeats itself.")
+    anytime: bool = Field(False, description="Stream the answer of each probe.")
 
 
 class StreamOptions(_Strict):
-    """What a stream brings beside text."""
+    """What a stream contains besides text."""
 
     include_usage: bool | None = None
     include_obfuscation: Literal[False] | None = None
 
 
-TokenCount = Annotated[int | None, Field(ge=-1, description="Most tokens of thought; -1 is free, 0 answers at once.")]
-Effort = Annotated[CleanStr | None, Field(description="An effort; a table turns it into tokens.")]
-HintText = Annotated[CleanStr | None, Field(max_length=2000, description="Forced when the thought is shifted.")]
+TokenCount = Annotated[
+    int | None, Field(ge=-1, description="Thinking budget in tokens; -1: unlimited, 0: no thinking.")
+]
+Effort = Annotated[CleanStr | None, Field(description="Reasoning effort; a table maps it to a thinking budget.")]
+HintText = Annotated[CleanStr | None, Field(max_length=2000, description="Text that is forced when thinking is ended.")]
 
 
 class Request(_Strict):
-    """What both ways to ask have in common."""
+    """Fields of chat and text completions."""
 
     model: CleanStr = Field(max_length=300)
-    max_tokens: int | None = Field(None, ge=1, description="Most tokens in all: thought, hint and answer.")
+    max_tokens: int | None = Field(None, ge=1, description="Maximum tokens of thought, hint and answer together.")
     max_completion_tokens: int | None = Field(None, ge=1, description="The same as max_tokens.")
     temperature: float | None = Field(None, ge=0, le=100, allow_inf_nan=False)
     top_p: float | None = Field(None, gt=0, le=1)
-    top_k: int | None = Field(None, ge=-1, description="0 and -1 leave every id in.")
+    top_k: int | None = Field(None, ge=-1, description="0 and -1: no top-k filter.")
     seed: int | None = Field(None, ge=-(2**63), lt=2**64)
-    n: int | None = Field(None, ge=1, le=MOST_CHOICES)
-    stop: CleanStr | list[CleanStr] | None = Field(None, description="Ends the answer; in a thought it ends nothing.")
+    n: int | None = Field(None, ge=1, le=MAX_CHOICES)
+    stop: CleanStr | list[CleanStr] | None = Field(
+        None, description="Strings that end the answer; ignored in the thought."
+    )
     stream: bool | None = None
     stream_options: StreamOptions | None = None
 
@@ -177,45 +180,52 @@ class Request(_Strict):
     hint: HintText = None
     reasoning_budget_message: HintText = None
     think_stop_sentence: HintText = None
-    answer_tokens: int | None = Field(None, ge=0, description="Tokens kept for the answer; 0 is a hard cut.")
-    min_thinking_tokens: int | None = Field(None, ge=0, description="Tokens before a thought may end by itself.")
-    min_tokens: int | None = Field(None, ge=0, description="Tokens before a reply without a thought may end.")
-    deadline_ms: float | None = Field(None, ge=0, le=1e9, allow_inf_nan=False)
+    answer_tokens: int | None = Field(
+        None, ge=0, description="Tokens reserved for the answer, and its maximum; 0: hard cut."
+    )
+    min_thinking_tokens: int | None = Field(
+        None, ge=0, description="Minimum tokens before the model can end its thought."
+    )
+    min_tokens: int | None = Field(None, ge=0, description="Minimum tokens of a reply without thinking.")
+    deadline_ms: float | None = Field(
+        None, ge=0, le=1e9, allow_inf_nan=False, description="Milliseconds after which thinking is ended."
+    )
     policy: ExitPolicy | None = None
-    separate_reasoning: bool | None = Field(None, description="Thought and answer in fields of their own.")
-    include_reasoning: bool | None = Field(None, description="False leaves the thought out of the reply.")
-    reasoning_control: bool | None = Field(None, description="Allows to ask for the answer while it thinks.")
-    stop_token_ids: list[int] | None = Field(None, max_length=1000, description="Ids that end the reply, too.")
-    ignore_eos: bool | None = Field(None, description="The model's own ids for an end end nothing.")
-    return_token_ids: bool | None = Field(None, description="The reply's ids beside its text.")
+    separate_reasoning: bool | None = Field(None, description="Return thought and answer in separate fields.")
+    include_reasoning: bool | None = Field(None, description="False: leave the thought out of the response.")
+    reasoning_control: bool | None = Field(None, description='Allow "answer now" for this request.')
+    stop_token_ids: list[int] | None = Field(None, max_length=1000, description="Token ids that also end the reply.")
+    ignore_eos: bool | None = Field(None, description="Ignore the model's own stop tokens.")
+    return_token_ids: bool | None = Field(None, description="Return the token ids of the reply.")
 
     @model_validator(mode="before")
     @classmethod
-    def _neutral(cls, said: Any) -> Any:
-        if not isinstance(said, Mapping):
-            return said
-        for name in (name for name in NEUTRAL if name in said):
-            if name not in cls.model_fields and said[name] is not None and not NEUTRAL[name](said[name]):
-                raise ValueError(f"{name}: this server cannot keep it; leave it out")
-        passed = LABELS | {name for name in NEUTRAL if name not in cls.model_fields}
-        return {name: value for name, value in said.items() if name not in passed}
+    def _drop_no_ops(cls, body: Any) -> Any:
+        if not isinstance(body, Mapping):
+            return body
+        unsupported = [name for name in NO_OP_VALUES if name not in cls.model_fields]
+        for name in unsupported:
+            if body.get(name) is not None and not NO_OP_VALUES[name](body[name]):
+                raise ValueError(f"{name}: this server does not support it; leave it out")
+        dropped = INFORMATIONAL.union(unsupported)
+        return {name: value for name, value in body.items() if name not in dropped}
 
     @field_validator("stop")
     @classmethod
-    def _whole_stops(cls, stop: str | list[str] | None) -> str | list[str] | None:
+    def _check_stop(cls, stop: str | list[str] | None) -> str | list[str] | None:
         strings = [stop] if isinstance(stop, str) else stop or []
         if len(strings) > 16 or not all(0 < len(string) <= 500 for string in strings):
-            raise ValueError("at most 16 strings of 1 to 500 characters")
+            raise ValueError("give at most 16 strings of 1 to 500 characters")
         return stop
 
     @property
-    def stops(self) -> tuple[str, ...]:
+    def stop_strings(self) -> tuple[str, ...]:
         """The strings that end the answer."""
         return (self.stop,) if isinstance(self.stop, str) else tuple(self.stop or ())
 
 
 class ChatRequest(Request):
-    """A conversation, to be answered."""
+    """A conversation to answer."""
 
     messages: list[Message] = Field(min_length=1, max_length=1000)
     logprobs: bool | None = None
@@ -223,14 +233,14 @@ class ChatRequest(Request):
 
 
 class CompletionRequest(Request):
-    """A text, to be continued. Where it says nothing of thinking, all that comes is answer."""
+    """A text to continue. Without a thinking setting the whole reply is answer."""
 
     prompt: CleanStr | list[int] | list[CleanStr] | list[list[int]]
     logprobs: int | None = Field(None, ge=0, le=20)
 
 
 class ControlRequest(_Strict):
-    """What shall happen to a reply under way."""
+    """An action on a running reply."""
 
     id: CleanStr = Field(max_length=200)
     action: Literal["reasoning_end"]

@@ -1,1 +1,8 @@
-"""What runs a request: the service, the reply runner, responses, the proxy, shadow budgets."""
+"""Execution of requests:
+
+service.py       admission, running requests, logging
+reply_runner.py  runs generations on an engine and emits events
+response.py      from events to an HTTP response, whole or streamed
+proxy.py         requests that the upstream server answers
+shadow.py        finished replies, answered again at smaller budgets
+"""

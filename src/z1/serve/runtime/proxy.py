@@ -1,10 +1,10 @@
-"""Which requests does an upstream answer by itself, and how does its answer come back?
+"""Proxying: requests that the upstream server answers itself.
 
-An engine that stands for another server can hand a request on as it is. That is done where a request asks for no
-thinking and either wants what z1 has no hand in (tools, response formats, log-probabilities, whatever the upstream
-knows), or talks to a family that does not think by itself. Nothing of it is changed, and the answer is the upstream's
-to the byte. A budget beside such a wish is said in the upstream's own words where it keeps windows itself (vLLM with
-`vllm_window`); elsewhere the request is refused, since nobody would keep it.
+An engine in front of another server (`engines/remote.py`) can send it a request unchanged and return its response byte
+for byte. A request without a thinking setting is proxied if it uses features that z1 does not support (tools, response
+formats, log-probabilities, unknown fields), or if the model's profile has no thinking by default. A budget beside such
+a feature is translated for an upstream that enforces windows itself (vLLM with our plug-in); elsewhere the request is
+rejected, since nothing would enforce the budget.
 """
 
 from __future__ import annotations
@@ -20,135 +20,139 @@ from starlette.types import Receive, Scope, Send
 from z1 import profiles
 from z1.engines import Engine
 from z1.errors import EngineFault, UserError
-from z1.serve.api.budget import EFFORTS, HINTS, SWITCHES, TOKENS, found, own_hint
-from z1.serve.api.openai_format import DONE, error, event
-from z1.serve.api.request_parser import RequestDefaults, asked_budget
+from z1.serve.api.budget import BUDGET_FIELDS, EFFORT_FIELDS, HINT_FIELDS, SWITCH_FIELDS, find_fields, hint_text
+from z1.serve.api.openai_format import DONE, error_body, sse_event
+from z1.serve.api.request_parser import RequestDefaults, parse_budget
 from z1.serve.api.schema import ChatRequest
 from z1.serve.runtime.reply_runner import ReplyRunner
 
-WINDOW = (*TOKENS, *EFFORTS, *HINTS, *SWITCHES, "answer_tokens")
-"""Names that ask for a window, which some upstreams keep themselves."""
+WINDOW_FIELDS = (*BUDGET_FIELDS, *EFFORT_FIELDS, *HINT_FIELDS, *SWITCH_FIELDS, "answer_tokens")
+"""Fields that set a window, which some upstreams enforce themselves."""
 
-OURS = ("deadline_ms", "min_thinking_tokens", "policy", "reasoning_control", "reasoning.exclude")
-"""Names that ask for what only z1 does."""
+Z1_FIELDS = ("deadline_ms", "min_thinking_tokens", "policy", "reasoning_control", "reasoning.exclude")
+"""Fields that only z1 supports."""
 
 
 class UpstreamResponse(Protocol):
-    """An upstream's answer: status, media type, and the body as it comes."""
+    """The response of an upstream: status, media type, and body."""
 
     @property
     def status(self) -> int:
-        """HTTP's."""
+        """The HTTP status."""
         ...
 
     @property
-    def kind(self) -> str:
-        """The media type."""
+    def media_type(self) -> str:
+        """The content type."""
         ...
 
     @property
-    def pieces(self) -> AsyncIterator[bytes]:
+    def chunks(self) -> AsyncIterator[bytes]:
         """The body."""
         ...
 
 
 class Proxyable(Protocol):
-    """An engine that can hand a request on."""
+    """An engine that can send a request to its upstream."""
 
     def proxy_request(self, path: str, body: Mapping[str, Any]) -> AbstractAsyncContextManager[UpstreamResponse]:
-        """Send `body` to `path` behind /v1. Raises EngineFault where no answer comes."""
+        """Send `body` to `path` below /v1. Raises EngineFault if there is no response."""
         ...
 
-    def window(
-        self, body: Mapping[str, Any], thinking: int | None, answer: int | None, hint: str | None
+    def request_with_budget(
+        self, body: Mapping[str, Any], thinking_budget: int | None, max_answer_tokens: int | None, hint: str | None
     ) -> Mapping[str, Any] | None:
-        """`body` asking the upstream to keep a window itself; None where it cannot."""
+        """`body` with a window that the upstream enforces; None if it cannot."""
         ...
 
 
-def upstream(engine: Engine) -> Proxyable | None:
-    """The engine, where it can hand requests on."""
+def as_proxyable(engine: Engine) -> Proxyable | None:
+    """The engine if it can proxy requests, else None."""
     return cast(Proxyable, engine) if hasattr(engine, "proxy_request") else None
 
 
-def asks_for_thinking(body: Mapping[str, Any]) -> bool:
-    """Whether a request says anything about thinking, under any name."""
-    return bool(found(body, (*WINDOW, *OURS)))
+def has_thinking_fields(body: Mapping[str, Any]) -> bool:
+    """Whether a request sets anything about thinking, under any name."""
+    return bool(find_fields(body, (*WINDOW_FIELDS, *Z1_FIELDS)))
 
 
-def windowed(body: Mapping[str, Any], engine: Engine, defaults: RequestDefaults) -> Mapping[str, Any] | None:
-    """`body` with its budget, or the server's, in the upstream's own words; None where nobody would keep it."""
-    other, profile = upstream(engine), profiles.profile(engine.profile)
-    names = {name.partition(".")[0] for name in WINDOW}
-    said = {"model": "", "messages": [{"role": "user"}], **{name: body[name] for name in names & body.keys()}}
-    if other is None or found(body, OURS):
+def translate_budget(body: Mapping[str, Any], engine: Engine, defaults: RequestDefaults) -> Mapping[str, Any] | None:
+    """`body` with its budget, or the server's, in the upstream's format; None if the upstream cannot enforce it."""
+    upstream, profile = as_proxyable(engine), profiles.profile(engine.profile)
+    names = {name.partition(".")[0] for name in WINDOW_FIELDS}
+    window_fields = {name: body[name] for name in names & body.keys()}
+    if upstream is None or find_fields(body, Z1_FIELDS):
         return None
     try:
-        budget = asked_budget(ChatRequest.model_validate(said), profile, defaults)
-    except (ValueError, UserError):  # what is wrong with it has been said
+        request = ChatRequest.model_validate({"model": "", "messages": [{"role": "user"}], **window_fields})
+        budget = parse_budget(request, profile, defaults)
+    except (ValueError, UserError):  # the client has this error already: the caller handles a rejected request
         return None
     rest = {name: value for name, value in body.items() if name not in names}
-    return other.window(rest, budget.thinking_budget, budget.max_answer_tokens, own_hint(profile, budget))
+    hint = hint_text(profile, budget)
+    return upstream.request_with_budget(rest, budget.thinking_budget, budget.max_answer_tokens, hint)
 
 
 class ProxyResponse(Response):
-    """Hands a request on, and its answer back. `done` is called once, whatever happens."""
+    """Sends a request to the upstream and returns its response. `on_finished` is called once, in every case."""
 
     def __init__(
-        self, room: ReplyRunner, engine: Proxyable, request: tuple[str, Mapping[str, Any]], done: Callable[[], None]
-    ):
-        self._room, self._engine, self._request, self._done = room, engine, request, done
-        self._heard: asyncio.Queue[tuple[int, str] | bytes | Exception | None] = asyncio.Queue()
+        self,
+        runner: ReplyRunner,
+        engine: Proxyable,
+        request: tuple[str, Mapping[str, Any]],
+        on_finished: Callable[[], None],
+    ) -> None:
+        self._runner, self._engine, self._request, self._on_finished = runner, engine, request, on_finished
+        self._received: asyncio.Queue[tuple[int, str] | bytes | Exception | None] = asyncio.Queue()
         self.background = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Send what comes as it comes; a client that goes away closes the upstream's stream."""
-        fetching = self._room.spawn(self._fetch())
-        leaving = asyncio.create_task(_gone(receive, fetching.cancel))
+        """Forward the body as it arrives; if the client disconnects, the upstream's stream is closed."""
+        fetcher = self._runner.run_in_background(self._fetch())
+        watcher = asyncio.create_task(_call_on_disconnect(receive, fetcher.cancel))
         try:
-            await self._answer(scope, receive, send)
+            await self._forward(scope, receive, send)
         finally:
-            leaving.cancel()
-            fetching.cancel()
-            self._done()
+            watcher.cancel()
+            fetcher.cancel()
+            self._on_finished()
 
-    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
-        head = await self._heard.get()
+    async def _forward(self, scope: Scope, receive: Receive, send: Send) -> None:
+        head = await self._received.get()
         if not isinstance(head, tuple):
-            body = error(head if isinstance(head, EngineFault) else "the upstream gave no answer", "engine_error")
+            body = error_body(head if isinstance(head, EngineFault) else "the upstream did not respond", "engine_error")
             await JSONResponse(body, 503)(scope, receive, send)
             return
-        status, kind = head
-        headers = [(b"content-type", kind.encode("latin-1"))]
+        status, media_type = head
+        headers = [(b"content-type", media_type.encode("latin-1"))]
         await send({"type": "http.response.start", "status": status, "headers": headers})
-        while isinstance(piece := await self._heard.get(), bytes):
-            await send({"type": "http.response.body", "body": piece, "more_body": True})
-        if isinstance(piece, Exception) and kind.startswith("text/event-stream"):
-            broke = event(error(str(piece), "engine_error")) + DONE
-            await send({"type": "http.response.body", "body": broke, "more_body": True})
-        elif isinstance(piece, Exception):
-            raise piece  # half a body of JSON: the connection is all that can say so
+        while isinstance(chunk := await self._received.get(), bytes):
+            await send({"type": "http.response.body", "body": chunk, "more_body": True})
+        if isinstance(chunk, Exception) and media_type.startswith("text/event-stream"):
+            data = sse_event(error_body(str(chunk), "engine_error")) + DONE
+            await send({"type": "http.response.body", "body": data, "more_body": True})
+        elif isinstance(chunk, Exception):
+            raise chunk  # closing the connection is the only way to report an incomplete JSON body
         await send({"type": "http.response.body", "body": b""})
 
     async def _fetch(self) -> None:
-        """Beside the engine's replies, so that it ends when they do."""
+        """Read the upstream's response into the queue; the runner cancels it when the engine closes."""
+        put = self._received.put_nowait
         try:
-            async with self._engine.proxy_request(*self._request) as answer:
-                self._hear((answer.status, answer.kind))
-                async for piece in answer.pieces:
-                    self._hear(piece)
-            self._hear(None)
-        except Exception as fault:  # an engine's code is not ours: whatever it raises is its fault
-            self._hear(fault)
+            async with self._engine.proxy_request(*self._request) as response:
+                put((response.status, response.media_type))
+                async for chunk in response.chunks:
+                    put(chunk)
+            put(None)
+        except Exception as error:  # third-party engine code may raise anything
+            put(error)
         except BaseException:
-            self._hear(None)
+            put(None)
             raise
 
-    def _hear(self, what: tuple[int, str] | bytes | Exception | None) -> None:
-        self._heard.put_nowait(what)
 
-
-async def _gone(receive: Receive, stop: Callable[[], object]) -> None:
+async def _call_on_disconnect(receive: Receive, callback: Callable[[], object]) -> None:
     while (await receive())["type"] != "http.disconnect":
         pass
-    stop()
+    callback()

@@ -1,9 +1,8 @@
-"""Where do replies come about?
+"""Runs generations on an engine and emits events.
 
-Windows are driven here, in the server's loop, beside an engine that computes elsewhere (one that computes in this
-process holds up everybody for as long as a step takes). Orders go in, events come out: what came since the last look
-at each reply, at most every `every` seconds a reply. What ends, ends here: a reply whose client went away gives back
-its session at once.
+Windows are applied in the server's event loop, while the engine computes elsewhere (an engine that computes in this
+process blocks all replies for as long as a step takes). A request goes in, events come out: the tokens since the last
+poll of each reply, at most every `stream_interval` seconds a reply. A cancelled reply frees its session immediately.
 """
 
 from __future__ import annotations
@@ -18,42 +17,41 @@ from typing import Any, NamedTuple
 from z1 import profiles
 from z1.engines import Control, DriverOptions, Engine, Logprob, Probe, Sampling, Session, drive
 from z1.errors import EngineFault, Z1Error
-from z1.serve.api.budget import Budget, window
-from z1.serve.api.policy import NONE, Policy, exits
-from z1.think import Bucket, End, Flow, Ledger, Shift, Window
+from z1.serve.api.budget import NO_POLICY, Budget, Policy, exit_rules, make_window
+from z1.think import AnswerDetector, Bucket, End, Flow, Ledger, Shift, Window
 
-TICK = 0.005
-"""Seconds between two rounds in which it is asked whose turn it is to be looked at."""
+POLL_INTERVAL = 0.005
+"""Minimum seconds between two polls."""
 
-LOOK = 0.0001
-"""Seconds that a round lets pass for each request under way; a look costs a thirtieth of it."""
+POLL_SECONDS_PER_REQUEST = 0.0001
+"""Seconds between two polls for each running request; polling one takes a thirtieth of it."""
 
 
 @dataclass(frozen=True, slots=True)
 class GenerationRequest:
-    """One reply that is wanted. `stop` are strings that end the answer; `arrived` is when it was asked for;
-    `prefix_token_ids` is a thought that the reply goes on from.
+    """One reply to generate. `stop_strings` end the answer; `arrival_time` is that of the HTTP request (monotonic);
+    `prefix_token_ids` is a thought that the reply continues.
     """
 
     prompt_token_ids: tuple[int, ...]
     budget: Budget
     sampling: Sampling
-    stop: tuple[str, ...] = ()
-    arrived: float = field(default_factory=time.monotonic)
-    policy: Policy = NONE
+    stop_strings: tuple[str, ...] = ()
+    arrival_time: float = field(default_factory=time.monotonic)
+    policy: Policy = NO_POLICY
     prefix_token_ids: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Started:
-    """The reply has begun: its window, and how many ids may come in all."""
+    """The reply has started: its window, and its most tokens."""
 
     window: Window
-    total: int
+    max_tokens: int
 
 
 class NewTokens(NamedTuple):
-    """These ids came, and stand in this bucket; each with its score where they are asked for and it was sampled."""
+    """New tokens of one bucket, with log-probabilities if they were requested and the tokens sampled."""
 
     bucket: Bucket
     token_ids: tuple[int, ...]
@@ -62,18 +60,20 @@ class NewTokens(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class ReplyFinished:
-    """Nothing more comes. `answered` are seconds from the order to the answer's first id, None where there is none."""
+    """The reply is complete. `time_to_answer` and `seconds` count from the arrival of the request to the first token of
+    the answer (None: no answer) and to the end.
+    """
 
     ledger: Ledger
     shift: Shift | None
     end: End
-    answered: float | None
+    time_to_answer: float | None
     seconds: float
 
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """Nothing more comes, because something failed; what came before stands."""
+    """The reply has failed; tokens emitted before remain valid."""
 
     error: Z1Error
 
@@ -82,198 +82,207 @@ Event = Started | NewTokens | Probe | ReplyFinished | Failed
 
 
 IndexedEvent = tuple[int, Event]
-"""Which of a request's replies, and what happened to it."""
+"""The index of a reply in its request, and the event."""
 
 
 class ReplyGroup:
-    """One request's replies under way."""
+    """The replies of one request."""
 
-    def __init__(self, orders: Sequence[GenerationRequest]) -> None:
-        self.orders = tuple(orders)
-        self.carried: dict[int, _RunningReply] = {}
-        """Those that have not ended, as the room knows them."""
+    def __init__(self, requests: Sequence[GenerationRequest]) -> None:
+        self.requests = tuple(requests)
+        self.running: dict[int, _RunningReply] = {}
+        """Replies that have not finished, by index; the runner adds and removes them."""
         self._events: list[IndexedEvent] = []
-        self._waiting: asyncio.Future[None] | None = None
+        self._waiter: asyncio.Future[None] | None = None
 
     async def events(self) -> list[IndexedEvent]:
-        """What happened since the last call, at least one event; not to be asked again after the last end."""
+        """The events since the last call, at least one. Do not call after the last reply has finished."""
         if not self._events:
-            self._waiting = asyncio.get_running_loop().create_future()
-            await self._waiting
+            self._waiter = asyncio.get_running_loop().create_future()
+            await self._waiter
         events, self._events = self._events, []
         return events
 
     def answer_now(self) -> bool:
-        """Stop the thoughts; whether that changed anything."""
-        acted = [carried.answer_now() for carried in self.carried.values()]
-        return any(acted)
+        """End the thoughts; whether any was still running."""
+        changed = [reply.answer_now() for reply in self.running.values()]
+        return any(changed)
 
     def cancel(self) -> None:
-        """Give them up; their sessions are freed at once. No effect on what has ended."""
-        for carried in self.carried.values():
-            carried.task.cancel()
+        """Cancel the running replies and free their sessions. No effect on finished ones."""
+        for reply in self.running.values():
+            reply.task.cancel()
 
-    def tell(self, index: int, event: Event) -> None:
-        """Something has happened to one of them."""
+    def emit(self, index: int, event: Event) -> None:
+        """Add an event."""
         self._events.append((index, event))
-        if self._waiting is not None and not self._waiting.done():
-            self._waiting.set_result(None)
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
 
 
 class ReplyRunner:
-    """Where replies come about. `open` before the first order, `close` after the last."""
+    """Runs replies on an engine. Call `open` before the first request and `close` after the last."""
 
-    def __init__(self, engine: Engine, every: float = 0.05) -> None:
-        self.engine, self._every = engine, every
+    def __init__(self, engine: Engine, stream_interval: float = 0.05) -> None:
+        self.engine, self._stream_interval = engine, stream_interval
         self._running: dict[ReplyGroup, None] = {}
-        self._beside: set[asyncio.Task[None]] = set()
-        self._work, self._open = asyncio.Event(), False
-        self.rounds = 0
+        self._background: set[asyncio.Task[None]] = set()
+        self._has_work, self._is_open = asyncio.Event(), False
+        self.poll_count = 0
 
     async def open(self) -> None:
         """Start the engine. Raises what the engine raises."""
         await self.engine.__aenter__()
-        self._open = True
-        self._looking = asyncio.create_task(self._rounds())
+        self._is_open = True
+        self._poller = asyncio.create_task(self._poll())
 
     async def close(self) -> None:
-        """Give up what is under way, and close the engine."""
-        self._open = False
-        tasks = [carried.task for carried in self._all()] + [*self._beside, self._looking]
+        """Cancel everything that runs, and close the engine."""
+        self._is_open = False
+        tasks = [reply.task for reply in self._replies()] + [*self._background, self._poller]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         await self.engine.__aexit__(None, None, None)
 
     @property
-    def alive(self) -> bool:
-        """Whether orders can be taken."""
-        return self._open and getattr(self.engine, "alive", True)
+    def is_alive(self) -> bool:
+        """Whether requests can be started."""
+        return self._is_open and getattr(self.engine, "alive", True)
 
     @property
-    def running(self) -> int:
-        """Requests that have replies under way."""
+    def running_requests(self) -> int:
+        """Number of requests with running replies."""
         return len(self._running)
 
-    def place(self, orders: Sequence[GenerationRequest]) -> ReplyGroup:
-        """Begin the replies of a request."""
-        replies = ReplyGroup(orders)
-        if not self.alive:
-            replies.tell(0, Failed(EngineFault("the engine is gone")))
-            return replies
-        self._running[replies] = None
-        for index, order in enumerate(replies.orders):
-            carried = replies.carried[index] = _RunningReply(order, partial(replies.tell, index))
-            carried.task = asyncio.create_task(carried.run(self.engine))
-            carried.task.add_done_callback(partial(self._gone, replies, index))
-        self._work.set()
-        return replies
+    def start(self, requests: Sequence[GenerationRequest]) -> ReplyGroup:
+        """Start the replies of one request."""
+        group = ReplyGroup(requests)
+        if not self.is_alive:
+            group.emit(0, Failed(EngineFault("the engine has stopped")))
+            return group
+        self._running[group] = None
+        for index, request in enumerate(group.requests):
+            reply = group.running[index] = _RunningReply(request, partial(group.emit, index))
+            reply.task = asyncio.create_task(reply.run(self.engine))
+            reply.task.add_done_callback(partial(self._remove, group, index))
+        self._has_work.set()
+        return group
 
-    def spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
-        """Run `work` beside the replies. Raises EngineFault where there is no engine."""
-        if not self.alive:
+    def run_in_background(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        """Run `work` until it ends or the runner is closed. Raises EngineFault if the engine has stopped."""
+        if not self.is_alive:
             work.close()
-            raise EngineFault("the engine is gone")
+            raise EngineFault("the engine has stopped")
         task = asyncio.create_task(work)
-        self._beside.add(task)
-        task.add_done_callback(self._beside.discard)
+        self._background.add(task)
+        task.add_done_callback(self._background.discard)
         return task
 
-    async def _rounds(self) -> None:
-        """Look at every reply whose turn it is; one that has said nothing yet is looked at every time."""
+    async def _poll(self) -> None:
+        """Poll every reply that is due; one without tokens yet is always due."""
         while True:
             if not self._running:
-                self._work.clear()
-                await self._work.wait()
-            self.rounds += 1
+                self._has_work.clear()
+                await self._has_work.wait()
+            self.poll_count += 1
             now = time.monotonic()
-            for carried in self._all():
-                if now >= carried.due:
-                    carried.look(now + self._every)
-            await asyncio.sleep(max(TICK, LOOK * len(self._running)))
+            for reply in self._replies():
+                if now >= reply.due:
+                    reply.poll(now + self._stream_interval)
+            await asyncio.sleep(max(POLL_INTERVAL, POLL_SECONDS_PER_REQUEST * len(self._running)))
 
-    def _all(self) -> list[_RunningReply]:
-        return [carried for replies in self._running for carried in replies.carried.values()]
+    def _replies(self) -> list[_RunningReply]:
+        return [reply for group in self._running for reply in group.running.values()]
 
-    def _gone(self, replies: ReplyGroup, index: int, _: asyncio.Task[None]) -> None:
-        del replies.carried[index]
-        if not replies.carried:
-            del self._running[replies]
+    def _remove(self, group: ReplyGroup, index: int, _: asyncio.Task[None]) -> None:
+        del group.running[index]
+        if not group.running:
+            del self._running[group]
 
 
 class _RunningReply:
-    """One reply on its way."""
+    """One reply: its task, its control, and the time of its next poll."""
 
     task: asyncio.Task[None]
 
-    def __init__(self, order: GenerationRequest, post: Callable[[Event], None]) -> None:
-        self._order, self._post = order, post
+    def __init__(self, request: GenerationRequest, emit: Callable[[Event], None]) -> None:
+        self._request, self._emit = request, emit
         self._control: Control | None = None
-        self._asked = False
-        self._answered: float | None = None
-        self._scored = 0
-        self._next = 0.0
+        self._is_answer_requested = False
+        self._time_to_answer: float | None = None
+        self._sampled_tokens = 0
+        self._next_poll = 0.0
         self.due = 0.0
 
     async def run(self, engine: Engine) -> None:
-        """From the order to its end; every failure becomes an event."""
+        """Generate the reply; every failure becomes an event."""
         try:
-            session = await engine.open(
-                self._order.prompt_token_ids + self._order.prefix_token_ids, self._order.sampling
-            )
+            prompt = self._request.prompt_token_ids + self._request.prefix_token_ids
+            session = await engine.open(prompt, self._request.sampling)
             try:
-                self._post(await self._drive(engine, session))
+                self._emit(await self._drive(engine, session))
             finally:
                 await session.close()
         except Z1Error as error:
-            self._post(Failed(error))
+            self._emit(Failed(error))
         except asyncio.CancelledError:
-            self._post(Failed(EngineFault("the reply was given up")))
-        except Exception as error:  # an engine's code is not ours: whatever it raises is its fault
-            self._post(Failed(EngineFault(f"the engine failed: {error!r}")))
+            self._emit(Failed(EngineFault("the reply was cancelled")))
+        except Exception as error:  # third-party engine code may raise anything
+            self._emit(Failed(EngineFault(f"the engine failed: {error!r}")))
 
-    def look(self, next_time: float) -> None:
-        """Tell what came; the next look is due then, or at once where nothing has come yet."""
-        self._next = next_time
+    def poll(self, next_poll: float) -> None:
+        """Emit the tokens of the running sample; the next poll is due at `next_poll`, or now if there are none yet."""
+        self._next_poll = next_poll
         if self._control is not None:
             self._control.look()
 
     def answer_now(self) -> bool:
-        """Stop the thought; before it has begun too."""
+        """End the thought, also before it has started; whether that changes anything."""
         if self._control is not None:
             return self._control.answer_now()
-        first, self._asked = not self._asked, True
-        return first and self._order.budget.thinks and self._order.budget.thinking_budget != 0
+        is_first, self._is_answer_requested = not self._is_answer_requested, True
+        return is_first and self._request.budget.has_thinking and self._request.budget.thinking_budget != 0
 
     async def _drive(self, engine: Engine, session: Session) -> ReplyFinished:
-        order, profile = self._order, profiles.profile(engine.profile)
-        made, total = window(engine.tokenizer, profile, order.budget, session.free_tokens + len(order.prefix_token_ids))
-        made = replace(made, stop_token_ids=order.sampling.stop_token_ids)
-        detector = (
-            profiles.detector(engine.tokenizer, profile, made.min_thinking_tokens) if order.budget.thinks else None
-        )
-        strings = profiles.stop_strings(engine.tokenizer, order.stop)
-        flow = Flow(made, total, detects=detector is not None, strings=strings)
-        for token in order.prefix_token_ids:
-            flow.came((token,))
-        self._post(Started(made, total))
+        request = self._request
+        flow, detector = self._flow(engine, session.free_tokens)
         self._control = Control(flow, session)
-        if self._asked:
+        if self._is_answer_requested:
             self._control.answer_now()
-        left = order.budget.deadline
-        if left is not None:
-            left = max(0.0, left - (time.monotonic() - order.arrived))
-        self._scores = session.logprobs
-        leave = exits(order.policy, engine, self._post)
-        await drive(flow, session, DriverOptions(detector, None, left, self._listen, leave), self._control)
-        ended = flow.end or End.ABORTED
-        return ReplyFinished(flow.ledger(), flow.shifted, ended, self._answered, time.monotonic() - order.arrived)
+        deadline = request.budget.deadline
+        if deadline is not None:
+            deadline = max(0.0, deadline - self._elapsed())
+        self._logprobs = session.logprobs
+        exits = exit_rules(request.policy, engine, self._emit)
+        await drive(flow, session, DriverOptions(detector, None, deadline, self._on_tokens, exits), self._control)
+        end = flow.end or End.ABORTED
+        return ReplyFinished(flow.ledger(), flow.shifted, end, self._time_to_answer, self._elapsed())
 
-    def _listen(self, bucket: Bucket, ids: tuple[int, ...]) -> None:
-        self.due = self._next
-        if bucket is Bucket.ANSWER and self._answered is None:
-            self._answered = time.monotonic() - self._order.arrived
-        first = self._scored
+    def _flow(self, engine: Engine, free_tokens: int) -> tuple[Flow, AnswerDetector | None]:
+        """The flow of the reply, which has its prefix already, and the answer detector of its profile."""
+        request, profile = self._request, profiles.profile(engine.profile)
+        prefix = request.prefix_token_ids
+        window, max_tokens = make_window(engine.tokenizer, profile, request.budget, free_tokens + len(prefix))
+        window = replace(window, stop_token_ids=request.sampling.stop_token_ids)
+        detector = None
+        if request.budget.has_thinking:
+            detector = profiles.detector(engine.tokenizer, profile, window.min_thinking_tokens)
+        strings = profiles.stop_strings(engine.tokenizer, request.stop_strings)
+        flow = Flow(window, max_tokens, detects=detector is not None, strings=strings)
+        for token in prefix:
+            flow.came((token,))
+        self._emit(Started(window, max_tokens))
+        return flow, detector
+
+    def _on_tokens(self, bucket: Bucket, token_ids: tuple[int, ...]) -> None:
+        self.due = self._next_poll
+        if bucket is Bucket.ANSWER and self._time_to_answer is None:
+            self._time_to_answer = self._elapsed()
+        first = self._sampled_tokens
         if bucket is not Bucket.HINT:
-            self._scored += len(ids)
-        self._post(NewTokens(bucket, ids, tuple(self._scores[first : self._scored])))
+            self._sampled_tokens += len(token_ids)
+        self._emit(NewTokens(bucket, token_ids, tuple(self._logprobs[first : self._sampled_tokens])))
+
+    def _elapsed(self) -> float:
+        return time.monotonic() - self._request.arrival_time

@@ -1,8 +1,7 @@
-"""How does one request come to its end?
+"""From the events of a request to its HTTP response, whole or streamed.
 
-Its replies are placed, their events become pieces, and the pieces go to the client, whole or as they come. A client
-that goes away takes its replies with it; an engine that fails gives an error, as a status before the first piece and as
-an event after it.
+If the client disconnects, the replies are cancelled. A failure of the engine is a status code before the first byte,
+and an error event after it.
 """
 
 from __future__ import annotations
@@ -20,183 +19,199 @@ from starlette.types import Receive, Scope, Send
 from z1.engines import Probe
 from z1.errors import Z1Error
 from z1.serve.api.logprobs import TokenRecord
-from z1.serve.api.openai_format import DONE, Choice, WireFormat, error, event, usage
-from z1.serve.api.reply_text import OutputOptions, ReplyField, ReplyText, TextDelta, finish
-from z1.serve.runtime.reply_runner import Failed, IndexedEvent, NewTokens, ReplyFinished, ReplyGroup, Started
+from z1.serve.api.openai_format import DONE, Choice, WireFormat, error_body, sse_event, usage
+from z1.serve.api.reply_text import OutputOptions, ReplyField, ReplyText, TextDelta, finish_reason
+from z1.serve.runtime.reply_runner import (
+    Event,
+    Failed,
+    IndexedEvent,
+    NewTokens,
+    ReplyFinished,
+    ReplyGroup,
+    Started,
+)
 
-Finished = Callable[["PendingResponse"], None]
+OnFinished = Callable[["PendingResponse"], None]
 
 
 class PendingResponse:
-    """One request under way. `first` is the second at which its first id was there, counted from its coming."""
+    """The response to one request. `time_to_first_token` is in seconds from the arrival of the request."""
 
-    def __init__(self, replies: ReplyGroup, dialect: WireFormat, style: OutputOptions, prompt_tokens: int) -> None:
-        self.replies, self.dialect, self.prompt_tokens = replies, dialect, prompt_tokens
-        self.parts = [ReplyText(style, order.budget, order.stop) for order in replies.orders]
-        told = style.token_ids or style.logprobs
-        self.tokens = [TokenRecord(style, dialect.logprobs) for _ in replies.orders] if told else []
-        self.came: list[list[NewTokens]] = [[] for _ in replies.orders]
-        self.ends: dict[int, ReplyFinished] = {}
-        self.fault: Z1Error | None = None
-        self.first: float | None = None
-        self._early: list[IndexedEvent] = []
+    def __init__(
+        self, replies: ReplyGroup, wire_format: WireFormat, options: OutputOptions, prompt_tokens: int
+    ) -> None:
+        self.replies, self.wire_format, self.prompt_tokens = replies, wire_format, prompt_tokens
+        self.texts = [ReplyText(options, request.budget, request.stop_strings) for request in replies.requests]
+        has_records = options.return_token_ids or options.logprobs
+        self.token_records = [
+            TokenRecord(options, wire_format.format_logprobs) for _ in replies.requests if has_records
+        ]
+        self.new_tokens: list[list[NewTokens]] = [[] for _ in replies.requests]
+        self.finished: dict[int, ReplyFinished] = {}
+        self.error: Z1Error | None = None
+        self.time_to_first_token: float | None = None
+        self._first_events: list[IndexedEvent] = []
 
-    async def begin(self) -> None:
-        """Wait until every reply has begun. Raises UserError where one does not fit, EngineFault where one failed."""
-        waiting = set(range(len(self.parts)))
+    async def wait_started(self) -> None:
+        """Wait until every reply has started. Raises UserError if one does not fit, EngineFault if one failed."""
+        waiting = set(range(len(self.texts)))
         while waiting:
-            for index, happened in await self.replies.events():
-                if isinstance(happened, Failed):
-                    self._fail(happened.error)
-                    raise happened.error
+            for index, event in await self.replies.events():
+                if isinstance(event, Failed):
+                    self._fail(event.error)
+                    raise event.error
                 waiting.discard(index)
-                self._early.append((index, happened))
+                self._first_events.append((index, event))
 
-    async def stream(self, *, counts: bool) -> AsyncIterator[bytes]:
-        """The reply as events; those that come together go out together."""
-        yield b"".join(self.dialect.open(index) for index in range(len(self.parts)))
-        async for told in self._all():
-            lines = self._lines(told) + (self._last(counts=counts) if self._over else [])
-            if lines:
-                yield b"".join(lines)
+    async def stream(self, *, include_usage: bool) -> AsyncIterator[bytes]:
+        """The response as server-sent events; events that arrive together are sent together."""
+        yield b"".join(self.wire_format.first_chunk(index) for index in range(len(self.texts)))
+        async for events in self._events():
+            chunks = self._chunks(events)
+            if self._is_complete:
+                chunks += self._last_chunks(include_usage=include_usage)
+            if chunks:
+                yield b"".join(chunks)
 
-    async def whole(self) -> dict[str, object]:
-        """The reply in one piece. Raises what made it fail."""
-        texts: list[dict[str, list[str]]] = [{"reasoning": [], "content": []} for _ in self.parts]
-        async for told in self._all():
-            for index, happened in told:
-                for name, text in self._pieces(index, happened):
-                    texts[index][name].append(text)
-        if self.fault is not None:
-            raise self.fault
+    async def json_body(self) -> dict[str, object]:
+        """The whole response. Raises the error of a failed reply."""
+        texts: list[dict[str, list[str]]] = [{"reasoning": [], "content": []} for _ in self.texts]
+        async for events in self._events():
+            for index, event in events:
+                for field, text in self._deltas(index, event):
+                    texts[index][field].append(text)
+        if self.error is not None:
+            raise self.error
         choices = [self._choice(index, text) for index, text in enumerate(texts)]
-        return self.dialect.whole(choices, self._usage())
+        return self.wire_format.response_body(choices, self._usage())
 
-    async def _all(self) -> AsyncIterator[list[IndexedEvent]]:
-        early, self._early = self._early, []
-        if early:
-            yield early
-        while not self._over:
+    async def _events(self) -> AsyncIterator[list[IndexedEvent]]:
+        first, self._first_events = self._first_events, []
+        if first:
+            yield first
+        while not self._is_complete:
             yield await self.replies.events()
 
     @property
-    def _over(self) -> bool:
-        return self.fault is not None or len(self.ends) == len(self.parts)
+    def _is_complete(self) -> bool:
+        return self.error is not None or len(self.finished) == len(self.texts)
 
-    def _last(self, *, counts: bool) -> list[bytes]:
-        """What a stream says at its end."""
-        if self.fault is not None:
-            return [event(error(self.fault)), DONE]
-        return [self.dialect.usage(self._usage()), DONE] if counts else [DONE]
+    def _last_chunks(self, *, include_usage: bool) -> list[bytes]:
+        if self.error is not None:
+            return [sse_event(error_body(self.error)), DONE]
+        return [self.wire_format.usage_chunk(self._usage()), DONE] if include_usage else [DONE]
 
-    def _lines(self, told: list[IndexedEvent]) -> list[bytes]:
-        """What a round says on the wire: pieces that follow each other in one field go out as one."""
-        said: list[tuple[tuple[int, ReplyField] | None, Any]] = []
-        for index, happened in told:
-            said += [((index, name), text) for name, text in self._pieces(index, happened)]
-            said += [(None, line) for line in self._marks(index, happened)]
-        lines: list[bytes] = []
-        for key, run in groupby(said, itemgetter(0)):
-            found = [one for _, one in run]
-            lines += [self.dialect.piece(key[0], (key[1], "".join(found)))] if key else found
-        return lines + [line for index in range(len(self.tokens)) for line in self._tokens(index)]
+    def _chunks(self, events: list[IndexedEvent]) -> list[bytes]:
+        """The chunks for these events; consecutive deltas of one field are merged."""
+        parts: list[tuple[tuple[int, ReplyField] | None, Any]] = []
+        for index, event in events:
+            parts += [((index, field), text) for field, text in self._deltas(index, event)]
+            parts += [(None, chunk) for chunk in self._chunks_without_text(index, event)]
+        chunks: list[bytes] = []
+        for key, group in groupby(parts, itemgetter(0)):
+            values = [value for _, value in group]
+            chunks += [self.wire_format.text_chunk(key[0], (key[1], "".join(values)))] if key else values
+        return chunks + [chunk for index in range(len(self.token_records)) for chunk in self._token_chunks(index)]
 
-    def _marks(self, index: int, happened: object) -> list[bytes]:
-        """What a round says beside text."""
-        if isinstance(happened, Probe) and self.replies.orders[index].policy.tell:
-            return [self.dialect.probe(index, self.parts[index].probes[-1])]
-        if isinstance(happened, ReplyFinished):
-            last = [self.dialect.close(index, finish(happened), self.parts[index].account(happened))]
-            return self._tokens(index) + last
+    def _chunks_without_text(self, index: int, event: Event) -> list[bytes]:
+        if isinstance(event, Probe) and self.replies.requests[index].policy.anytime:
+            return [self.wire_format.probe_chunk(index, self.texts[index].probes[-1])]
+        if isinstance(event, ReplyFinished):
+            budget = self.texts[index].budget_object(event)
+            return [*self._token_chunks(index), self.wire_format.final_chunk(index, finish_reason(event), budget)]
         return []
 
-    def _tokens(self, index: int) -> list[bytes]:
-        fields = self.tokens[index].take() if self.tokens else {}
-        return [self.dialect.tokens(index, fields)] if fields else []
+    def _token_chunks(self, index: int) -> list[bytes]:
+        fields = self._token_fields(index)
+        return [self.wire_format.token_chunk(index, fields)] if fields else []
 
-    def _pieces(self, index: int, happened: object) -> list[TextDelta]:
-        parts = self.parts[index]
-        if isinstance(happened, NewTokens):
-            self.came[index].append(happened)
-            if self.tokens:
-                self.tokens[index].came(happened)
-            if self.first is None:
-                self.first = time.monotonic() - self.replies.orders[index].arrived
-            return parts.came(happened)
-        if isinstance(happened, ReplyFinished):
-            self.ends[index] = happened
-            return parts.ended()
-        if isinstance(happened, Started):
-            parts.begun(happened)
-        elif isinstance(happened, Probe) and self.replies.orders[index].policy.tell:
-            parts.probed(happened)
-        elif isinstance(happened, Failed):
-            self._fail(happened.error)
+    def _token_fields(self, index: int) -> dict[str, Any]:
+        return self.token_records[index].pop_fields() if self.token_records else {}
+
+    def _deltas(self, index: int, event: Event) -> list[TextDelta]:
+        """Process an event; return its text."""
+        text = self.texts[index]
+        if isinstance(event, NewTokens):
+            self.new_tokens[index].append(event)
+            if self.token_records:
+                self.token_records[index].add(event)
+            if self.time_to_first_token is None:
+                self.time_to_first_token = time.monotonic() - self.replies.requests[index].arrival_time
+            return text.on_tokens(event)
+        if isinstance(event, ReplyFinished):
+            self.finished[index] = event
+            return text.on_finished()
+        if isinstance(event, Started):
+            text.on_started(event)
+        elif isinstance(event, Probe) and self.replies.requests[index].policy.anytime:
+            text.on_probe(event)
+        elif isinstance(event, Failed):
+            self._fail(event.error)
         return []
 
-    def _fail(self, fault: Z1Error) -> None:
-        self.fault = self.fault or fault
+    def _fail(self, error: Z1Error) -> None:
+        self.error = self.error or error
         self.replies.cancel()
 
     def _choice(self, index: int, text: dict[str, list[str]]) -> Choice:
-        ended = self.ends[index]
+        event = self.finished[index]
         reasoning, content = "".join(text["reasoning"]), "".join(text["content"])
-        tokens = self.tokens[index].take() if self.tokens else {}
-        return Choice(reasoning, content, finish(ended), {"budget": self.parts[index].account(ended), **tokens})
+        fields = {"budget": self.texts[index].budget_object(event), **self._token_fields(index)}
+        return Choice(reasoning, content, finish_reason(event), fields)
 
     def _usage(self) -> dict[str, object]:
-        return usage(self.prompt_tokens, [ended.ledger for ended in self.ends.values()])
+        return usage(self.prompt_tokens, [event.ledger for event in self.finished.values()])
 
 
 class WholeResponse(Response):
-    """Sends an exchange in one piece."""
+    """Sends the response as one JSON body. `on_finished` is called once, in every case."""
 
-    def __init__(self, exchange: PendingResponse, done: Finished, headers: dict[str, str]) -> None:
-        self._exchange, self._done, self._names = exchange, done, headers
+    def __init__(self, response: PendingResponse, on_finished: OnFinished, headers: dict[str, str]) -> None:
+        self._response, self._on_finished, self._extra_headers = response, on_finished, headers
         self.background = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Wait for the end, or for the client to go away."""
-        leaving = _watch(receive, self._exchange)
+        """Wait for the replies, or for the client to disconnect."""
+        watcher = _cancel_on_disconnect(receive, self._response)
         try:
-            body, status = await self._exchange.whole(), 200
-        except Z1Error as fault:
-            body, status = error(fault), 503
+            body, status = await self._response.json_body(), 200
+        except Z1Error as error:
+            body, status = error_body(error), 503
         finally:
-            leaving.cancel()
-            self._done(self._exchange)
-        await JSONResponse(body, status, self._names)(scope, receive, send)
+            watcher.cancel()
+            self._on_finished(self._response)
+        await JSONResponse(body, status, self._extra_headers)(scope, receive, send)
 
 
 class SseResponse(Response):
-    """Sends an exchange as server-sent events."""
+    """Sends the response as server-sent events. `on_finished` is called once, in every case."""
 
-    def __init__(self, exchange: PendingResponse, done: Finished, headers: dict[str, str], *, counts: bool) -> None:
-        self._exchange, self._done, self._counts = exchange, done, counts
+    def __init__(
+        self, response: PendingResponse, on_finished: OnFinished, headers: dict[str, str], *, include_usage: bool
+    ) -> None:
+        self._response, self._on_finished, self._include_usage = response, on_finished, include_usage
         self.background = None
-        plain = {"content-type": "text/event-stream; charset=utf-8", "cache-control": "no-cache", **headers}
-        self.raw_headers = [(name.encode(), value.encode()) for name, value in plain.items()]
+        all_headers = {"content-type": "text/event-stream; charset=utf-8", "cache-control": "no-cache", **headers}
+        self.raw_headers = [(name.encode(), value.encode()) for name, value in all_headers.items()]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Send what comes as it comes, until its end or until the client goes away."""
-        leaving = _watch(receive, self._exchange)
+        """Send chunks until the replies have finished or the client disconnects."""
+        watcher = _cancel_on_disconnect(receive, self._response)
         try:
             await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
-            async for data in self._exchange.stream(counts=self._counts):
+            async for data in self._response.stream(include_usage=self._include_usage):
                 await send({"type": "http.response.body", "body": data, "more_body": True})
             await send({"type": "http.response.body", "body": b""})
         finally:
-            leaving.cancel()
-            self._exchange.replies.cancel()
-            self._done(self._exchange)
+            watcher.cancel()
+            self._response.replies.cancel()
+            self._on_finished(self._response)
 
 
-def _watch(receive: Receive, exchange: PendingResponse) -> asyncio.Task[None]:
-    """Gives the replies up when the client goes away."""
-
-    async def gone() -> None:
+def _cancel_on_disconnect(receive: Receive, response: PendingResponse) -> asyncio.Task[None]:
+    async def watch() -> None:
         while (await receive())["type"] != "http.disconnect":
             pass
-        exchange.replies.cancel()
+        response.replies.cancel()
 
-    return asyncio.get_running_loop().create_task(gone())
+    return asyncio.get_running_loop().create_task(watch())

@@ -1,6 +1,6 @@
-"""Who takes a request in, and knows which are under way?
+"""Admission of requests, the running requests, "answer now", and the log.
 
-The service reads a request, enforces the limits, has the runner begin the replies, and logs how they ended.
+The service parses a request, enforces the limits, starts the replies, and logs how they ended.
 """
 
 from __future__ import annotations
@@ -19,25 +19,24 @@ from z1.engines import Engine
 from z1.errors import EngineFault, UserError, Z1Error
 from z1.serve.api.openai_format import ChatFormat, CompletionFormat
 from z1.serve.api.reply_text import OutputOptions
-from z1.serve.api.request_parser import ParsedRequest, RequestDefaults, read
+from z1.serve.api.request_parser import ParsedRequest, RequestDefaults, parse_request
 from z1.serve.api.schema import ChatRequest, ControlRequest, Request
-from z1.serve.metrics import Metrics, journal
-from z1.serve.runtime.proxy import ProxyResponse, asks_for_thinking, upstream, windowed
+from z1.serve.metrics import Metrics, log_line
+from z1.serve.runtime.proxy import ProxyResponse, as_proxyable, has_thinking_fields, translate_budget
 from z1.serve.runtime.reply_runner import ReplyRunner
 from z1.serve.runtime.response import PendingResponse
 from z1.serve.runtime.shadow import Shadow, ShadowResult
 
-OWN_ID = re.compile(r"[A-Za-z0-9_.:-]{1,100}")
-"""What a client may call its request (header X-Request-Id)."""
+CLIENT_REQUEST_ID = re.compile(r"[A-Za-z0-9_.:-]{1,100}")
+"""Valid values of the header X-Request-Id."""
 
 
 @dataclass(frozen=True, slots=True)
 class ServerLimits:
-    """`max_concurrent_requests` under way at once, `max_body_bytes` bytes of a request; `stream_interval` seconds a
-    stream tells what came.
+    """`max_concurrent_requests` counts replies, `max_body_bytes` is per request, and a stream is flushed at most every
+    `stream_interval` seconds.
 
-    `shadow_budgets` are windows under which replies are followed while fewer than a quarter of
-    `max_concurrent_requests` are under way.
+    Finished replies are evaluated at `shadow_budgets` while fewer than a quarter of `max_concurrent_requests` run.
     """
 
     max_concurrent_requests: int = 256
@@ -47,158 +46,192 @@ class ServerLimits:
 
 
 class ServerBusy(Z1Error):
-    """The server has as much to do as it may."""
+    """The server is at its limit of concurrent requests."""
 
 
 class UnknownModel(UserError):
-    """There is no such model."""
+    """The server does not serve this model."""
 
 
 @dataclass(slots=True)
 class _RunningRequest:
-    exchange: PendingResponse
-    count: int
-    control: bool
-    facts: dict[str, Any] = field(default_factory=dict)
+    response: PendingResponse
+    reply_count: int
+    allows_control: bool
+    log_fields: dict[str, Any] = field(default_factory=dict)
 
 
 class ChatService:
-    """One server's service."""
+    """The requests of one server."""
 
     def __init__(self, engine: Engine, defaults: RequestDefaults, limits: ServerLimits) -> None:
         self.engine, self.defaults, self.limits = engine, defaults, limits
         self.metrics, self.runner = Metrics(), ReplyRunner(engine, limits.stream_interval)
         self.served_model_names = defaults.served_model_names or (engine.name,)
-        self._reader = ThreadPoolExecutor(1, "z1-reader")  # a tokenizer is not for two threads at once
+        self._parser = ThreadPoolExecutor(1, "z1-parser")  # one thread: a tokenizer is not thread-safe
         self._running: dict[str, _RunningRequest] = {}
-        self._count = 0
-        self._piece: Callable[[int], bytes] = profiles.pieces(engine.tokenizer)
-        self._shadow = Shadow(limits.shadow_budgets, self.runner, self._piece, self._has_room, self._shadowed)
+        self._running_replies = 0
+        self._token_bytes: Callable[[int], bytes] = profiles.pieces(engine.tokenizer)
+        self._upstream = as_proxyable(engine)
+        self._shadow: Shadow | None = None
+        if limits.shadow_budgets:
+            self._shadow = Shadow(
+                limits.shadow_budgets, self.runner, self._token_bytes, self._is_mostly_idle, self._record_shadow
+            )
 
     async def open(self) -> None:
         """Start the engine."""
         await self.runner.open()
-        self.runner.spawn(self._shadow.run())
+        if self._shadow is not None:
+            self.runner.run_in_background(self._shadow.run())
 
     async def close(self) -> None:
-        """Stop everything."""
+        """Cancel everything that runs, and close the engine."""
         await self.runner.close()
-        self._reader.shutdown()
+        self._parser.shutdown()
 
     @property
     def running_replies(self) -> int:
-        """Replies under way."""
-        return self._count
+        """Number of running replies, proxied ones included."""
+        return self._running_replies
+
+    @property
+    def can_proxy(self) -> bool:
+        """Whether the engine has an upstream that can answer requests itself."""
+        return self._upstream is not None
 
     async def submit(
-        self, request: Request, own_id: str | None, log: dict[str, Any]
+        self, request: Request, client_request_id: str | None, log_fields: dict[str, Any]
     ) -> tuple[PendingResponse, ParsedRequest]:
-        """Begin what `request` wants. Raises Unknown, Busy, UserError, or EngineFault, in a line each."""
+        """Start the replies to `request`. Raises UnknownModel, ServerBusy, UserError or EngineFault."""
         if request.model not in self.served_model_names:
             raise UnknownModel("model", request.model, f"ask for {self.served_model_names[0]}")
-        self._room_for(request.n or 1)
-        wanted = await asyncio.get_running_loop().run_in_executor(
-            self._reader, read, request, self.engine, self.defaults
+        self._check_capacity(request.n or 1)
+        loop = asyncio.get_running_loop()
+        parsed = await loop.run_in_executor(self._parser, parse_request, request, self.engine, self.defaults)
+        count = len(parsed.generations)
+        self._check_capacity(count)
+        if not self.runner.is_alive:
+            raise EngineFault("the engine has stopped; restart the server")
+        wire_format = (ChatFormat if isinstance(request, ChatRequest) else CompletionFormat)(
+            self._request_id(client_request_id), self.served_model_names[0], include_usage=parsed.include_usage
         )
-        self._room_for(len(wanted.generations))
-        if not self.runner.alive:
-            raise EngineFault("the engine is gone; the server has to be started again")
-        dialect = (ChatFormat if isinstance(request, ChatRequest) else CompletionFormat)(
-            self._name(own_id), self.served_model_names[0], counts=wanted.usage
+        response = PendingResponse(
+            self.runner.start(parsed.generations), wire_format, self._options(parsed), parsed.prompt_tokens
         )
-        shown = (wanted.split, wanted.thoughts, wanted.token_ids, wanted.logprobs)
-        style = OutputOptions(profiles.profile(self.engine.profile), self._piece, *shown)
-        exchange = PendingResponse(self.runner.place(wanted.generations), dialect, style, wanted.prompt_tokens)
-        self._running[dialect.id] = _RunningRequest(exchange, len(wanted.generations), wanted.control, log)
-        self._count += len(wanted.generations)
-        self.metrics.running.set(self._count)
+        self._running[wire_format.id] = _RunningRequest(response, count, parsed.reasoning_control, log_fields)
+        self._count_replies(count)
         try:
-            await exchange.begin()
+            await response.wait_started()
         except BaseException:
-            exchange.replies.cancel()
-            self.finish(exchange)
+            response.replies.cancel()
+            self.finish(response)
             raise
-        return exchange, wanted
+        return response, parsed
 
-    def proxy(self, path: str, body: Any, *, refused: bool) -> ProxyResponse | None:
-        """Hand a request on to the engine's upstream, where it has one and z1 has no hand in it; None elsewhere.
+    def proxy(self, path: str, body: Any, *, is_rejected: bool) -> ProxyResponse | None:
+        """The upstream's response to a request that z1 does not handle; None if z1 handles or rejects it.
 
-        `refused`: z1 cannot keep what it says. What has a budget all the same is the upstream's to keep, if it can.
+        `is_rejected`: z1 does not support the request. If it has a budget, it is proxied only to an upstream that can
+        enforce one.
         """
-        other = upstream(self.engine)
-        if other is None or not isinstance(body, dict) or body.get("model") not in self.served_model_names:
+        if self._upstream is None or not isinstance(body, dict) or body.get("model") not in self.served_model_names:
             return None
-        budget = self.defaults.thinking_budget is not None or asks_for_thinking(body)
-        thinks = budget or (path.startswith("/chat") and profiles.profile(self.engine.profile).thinks_by_default)
-        if thinks and not refused:
+        has_budget = self.defaults.thinking_budget is not None or has_thinking_fields(body)
+        profile = profiles.profile(self.engine.profile)
+        has_thinking = has_budget or (path.startswith("/chat") and profile.thinks_by_default)
+        if has_thinking and not is_rejected:
             return None
-        if budget and (body := windowed(body, self.engine, self.defaults)) is None:
+        if has_budget and (body := translate_budget(body, self.engine, self.defaults)) is None:
             return None
-        self._room_for(1)
-        self._count += 1
-        return ProxyResponse(self.runner, other, (path, body), self._returned)
+        self._check_capacity(1)
+        self._running_replies += 1
+        return ProxyResponse(self.runner, self._upstream, (path, body), self._finish_proxied)
 
-    def _returned(self) -> None:
-        self._count -= 1
-        journal(passed_on=True)
-
-    def finish(self, exchange: PendingResponse) -> None:
-        """An exchange is over, one way or the other."""
-        running = self._running.pop(exchange.dialect.id)
-        self._count -= running.count
-        self.metrics.running.set(self._count)
-        self.metrics.begun(exchange.prompt_tokens, exchange.first)
-        for index, ended in exchange.ends.items():
-            thinks = exchange.replies.orders[index].budget.thinks
-            self.metrics.ended(ended, thinks=thinks)
-            ledger = ended.ledger
-            journal(
-                id=exchange.dialect.id,
+    def finish(self, response: PendingResponse) -> None:
+        """Remove a request that has finished, failed or been cancelled, and log its replies."""
+        response_id = response.wire_format.id
+        running = self._running.pop(response_id)
+        self._count_replies(-running.reply_count)
+        self.metrics.count_prompt(response.prompt_tokens, response.time_to_first_token)
+        for index, event in response.finished.items():
+            request = response.replies.requests[index]
+            has_thinking, ledger = request.budget.has_thinking, event.ledger
+            self.metrics.count_reply(event, has_thinking=has_thinking)
+            log_line(
+                id=response_id,
                 choice=index,
-                prompt_tokens=exchange.prompt_tokens,
-                thought=ledger.thought + ledger.close,
-                hint=ledger.hint,
-                answer=ledger.answer,
-                shift=ended.shift.value if ended.shift and thinks else None,
-                end=ended.end.value,
-                seconds=round(ended.seconds, 3),
-                **running.facts,
+                prompt_tokens=response.prompt_tokens,
+                thinking_tokens=ledger.thought + ledger.close,
+                hint_tokens=ledger.hint,
+                answer_tokens=ledger.answer,
+                reason=event.shift.value if event.shift and has_thinking else None,
+                end=event.end.value,
+                seconds=round(event.seconds, 3),
+                **running.log_fields,
             )
-            self._shadow.ended(exchange.dialect.id, exchange.replies.orders[index], exchange.came[index], ended.end)
-        if len(exchange.ends) < running.count:
-            journal(id=exchange.dialect.id, fault=str(exchange.fault or "the client went away"), **running.facts)
+            if self._shadow is not None:
+                self._shadow.submit(response_id, request, response.new_tokens[index], event.end)
+        if len(response.finished) < running.reply_count:
+            log_line(id=response_id, error=str(response.error or "the client disconnected"), **running.log_fields)
 
-    def _has_room(self) -> bool:
-        return self._count < self.limits.max_concurrent_requests / 4
-
-    def _shadowed(self, name: str, seen: ShadowResult) -> None:
-        self.metrics.shadowed(seen)
-        facts = {"outcome": seen.outcome, "thought": seen.thinking_tokens, "saved": seen.saved, "paid": seen.paid}
-        journal(id=name, shadow=seen.thinking_budget, **facts)
-
-    async def control(self, asked: ControlRequest) -> tuple[bool, str | None]:
-        """End a thought under way; whether that changed anything, and why not."""
-        running = self._running.get(asked.id)
+    async def control(self, request: ControlRequest) -> tuple[bool, str | None]:
+        """End a running thought; whether that changed anything, and why not."""
+        running = self._running.get(request.id)
         if running is None:
-            return False, "no reply of this id is under way"
-        if not running.control:
-            return False, "its request did not say reasoning_control: true"
-        acted = running.exchange.replies.answer_now()
-        return acted, None if acted else "its thought has ended, or was asked to before"
+            return False, "no running reply has this id"
+        if not running.allows_control:
+            return False, "the request was sent without reasoning_control: true"
+        changed = running.response.replies.answer_now()
+        return changed, None if changed else "the thought has already ended, or was told to end"
 
     async def count_tokens(self, text: str) -> int:
-        """Tokens of a text."""
+        """Number of tokens of a text."""
         encode = partial(self.engine.tokenizer.encode, text, add_special_tokens=False)
-        return len(await asyncio.get_running_loop().run_in_executor(self._reader, encode))
+        return len(await asyncio.get_running_loop().run_in_executor(self._parser, encode))
 
-    def _room_for(self, count: int) -> None:
-        if count > self.limits.max_concurrent_requests:
-            raise UserError("replies of one request", count, f"ask for at most {self.limits.max_concurrent_requests}")
-        if self._count + count > self.limits.max_concurrent_requests:
-            raise ServerBusy(
-                f"{self._count} replies are under way, and no more than {self.limits.max_concurrent_requests} may be"
-            )
+    def _options(self, parsed: ParsedRequest) -> OutputOptions:
+        return OutputOptions(
+            profiles.profile(self.engine.profile),
+            self._token_bytes,
+            parsed.separate_reasoning,
+            parsed.include_reasoning,
+            parsed.return_token_ids,
+            parsed.logprobs,
+        )
 
-    def _name(self, own: str | None) -> str:
-        taken = any(f"{dialect.prefix}-{own}" in self._running for dialect in (ChatFormat, CompletionFormat))
-        return own if own and OWN_ID.fullmatch(own) and not taken else uuid.uuid4().hex
+    def _count_replies(self, change: int) -> None:
+        self._running_replies += change
+        self.metrics.running.set(self._running_replies)
+
+    def _finish_proxied(self) -> None:
+        self._running_replies -= 1
+        log_line(proxied=True)
+
+    def _is_mostly_idle(self) -> bool:
+        return self._running_replies < self.limits.max_concurrent_requests / 4
+
+    def _record_shadow(self, response_id: str, result: ShadowResult) -> None:
+        self.metrics.count_shadow(result)
+        log_line(
+            id=response_id,
+            shadow_budget=result.thinking_budget,
+            outcome=result.outcome,
+            thinking_tokens=result.thinking_tokens,
+            saved_tokens=result.saved_tokens,
+            sampled_tokens=result.sampled_tokens,
+        )
+
+    def _check_capacity(self, count: int) -> None:
+        limit = self.limits.max_concurrent_requests
+        if count > limit:
+            raise UserError("replies of one request", count, f"ask for at most {limit}")
+        if self._running_replies + count > limit:
+            raise ServerBusy(f"{self._running_replies} of at most {limit} replies are running; try again later")
+
+    def _request_id(self, client_request_id: str | None) -> str:
+        """The client's id for its request if it is valid and not in use, else a new one."""
+        formats = (ChatFormat, CompletionFormat)
+        in_use = any(f"{one.id_prefix}-{client_request_id}" in self._running for one in formats)
+        is_valid = client_request_id and CLIENT_REQUEST_ID.fullmatch(client_request_id) and not in_use
+        return client_request_id if client_request_id and is_valid else uuid.uuid4().hex

@@ -1,9 +1,8 @@
-"""What would a shorter window have made of the thoughts that this server sees?
+"""Shadow budgets: finished replies are answered again at smaller thinking budgets, for the metrics and the log.
 
-Each reply is answered as it was asked for. Then, where room is free, its thought is cut at every shadow window and the
-answer forced there, by the engine and with the settings of the reply: what `z1 evaluate --replay` does with recorded
-requests, on live ones. Whether the answer would have said the same is read as there (`grading/agree.py`). Counts go to
-the metrics and the log, and no text.
+Each reply is served unchanged. When the server is idle enough, its thought is truncated at every shadow budget and an
+answer forced there, by the same engine and with the reply's settings: what `z1 replay` does with recorded requests.
+The answers are compared as there (`grading/equivalence.py`). Metrics and log hold counts and no text.
 """
 
 from __future__ import annotations
@@ -16,119 +15,125 @@ from typing import Literal
 
 from z1.errors import UserError
 from z1.grading.equivalence import answer_parts, canonical_answer
-from z1.serve.api.policy import NONE
+from z1.serve.api.budget import NO_POLICY
 from z1.serve.runtime.reply_runner import Failed, GenerationRequest, NewTokens, ReplyFinished, ReplyRunner
 from z1.think import Bucket, End
 
-KEPT = 64
-"""Replies that wait for room; of more, the oldest are forgotten."""
+MAX_QUEUED = 64
+"""Replies in the queue; if there are more, the oldest are dropped."""
 
-PATIENCE = 0.05
-"""Seconds between two looks for room."""
+CAPACITY_POLL = 0.05
+"""Seconds between two checks for free capacity."""
 
-Outcome = Literal["whole", "same", "changed", "missing", "forgotten"]
+Outcome = Literal["unaffected", "same", "changed", "missing", "dropped"]
 
 
 @dataclass(frozen=True, slots=True)
 class ShadowResult:
-    """One reply under one shadow window, in ids.
+    """One reply at one shadow budget, in tokens.
 
-    `whole`: the thought had ended before the window. Else the forced answer said the same as the reply, or something
-    else, or could not be had; `saved` ids of `thinking_tokens` would not have been thought, and `paid` were sampled to
-    know it. `forgotten`: too many waited for room, and it was not followed.
+    `unaffected`: the thought is within the budget. `same` or `changed`: the forced answer compared with the reply's;
+    `missing`: it could not be generated. `dropped`: the queue was full, and the reply was not evaluated. Of
+    `thinking_tokens`, the budget saves `saved_tokens`; `sampled_tokens` were generated for the comparison.
     """
 
     thinking_budget: int
     outcome: Outcome
     thinking_tokens: int
-    saved: int
-    paid: int
+    saved_tokens: int
+    sampled_tokens: int
 
 
 @dataclass(frozen=True, slots=True)
-class _ShadowReply:
-    name: str
-    order: GenerationRequest
-    came: Sequence[NewTokens]
+class _FinishedReply:
+    response_id: str
+    request: GenerationRequest
+    new_tokens: Sequence[NewTokens]
 
 
 class Shadow:
-    """Follows replies that have ended. `free` says whether there is room, `tell` hears what was seen of each.
+    """Evaluates finished replies at shadow budgets, one at a time, while `has_capacity()`.
 
-    `piece` gives the bytes of an id.
+    `token_bytes` maps a token to its bytes; `on_result` receives the response id and each result.
     """
 
     def __init__(
         self,
-        windows: Sequence[int],
-        room: ReplyRunner,
-        piece: Callable[[int], bytes],
-        free: Callable[[], bool],
-        tell: Callable[[str, ShadowResult], None],
+        budgets: Sequence[int],
+        runner: ReplyRunner,
+        token_bytes: Callable[[int], bytes],
+        has_capacity: Callable[[], bool],
+        on_result: Callable[[str, ShadowResult], None],
     ) -> None:
-        if wrong := [window for window in windows if window < 1]:
-            raise UserError("shadow window", wrong[0], "give 1 or more")
-        self._windows, self._room, self._piece, self._free, self._tell = windows, room, piece, free, tell
-        self._waiting: deque[_ShadowReply] = deque()
-        self._work = asyncio.Event()
+        if too_small := [budget for budget in budgets if budget < 1]:
+            raise UserError("shadow budget", too_small[0], "give 1 or more tokens")
+        self._budgets, self._runner, self._token_bytes = budgets, runner, token_bytes
+        self._has_capacity, self._on_result = has_capacity, on_result
+        self._queue: deque[_FinishedReply] = deque()
+        self._has_work = asyncio.Event()
 
-    def ended(self, name: str, order: GenerationRequest, came: Sequence[NewTokens], end: End) -> None:
-        """A reply called `name` has ended; if there was a thought in it, it is followed."""
-        if self._windows and order.budget.thinks and order.budget.thinking_budget != 0 and end is not End.ABORTED:
-            self._waiting.append(_ShadowReply(name, order, came))
-            if len(self._waiting) > KEPT:
-                oldest = self._waiting.popleft()
-                for window in self._windows:
-                    self._tell(oldest.name, ShadowResult(window, "forgotten", len(_thought(oldest)), 0, 0))
-            self._work.set()
+    def submit(self, response_id: str, request: GenerationRequest, new_tokens: Sequence[NewTokens], end: End) -> None:
+        """Queue a finished reply, unless it had no thinking or was aborted."""
+        if not request.budget.has_thinking or request.budget.thinking_budget == 0 or end is End.ABORTED:
+            return
+        self._queue.append(_FinishedReply(response_id, request, new_tokens))
+        if len(self._queue) > MAX_QUEUED:
+            oldest = self._queue.popleft()
+            for budget in self._budgets:
+                self._on_result(oldest.response_id, ShadowResult(budget, "dropped", len(_thought(oldest)), 0, 0))
+        self._has_work.set()
 
     async def run(self) -> None:
-        """Follow one reply after the other, for ever."""
+        """Evaluate queued replies until cancelled."""
         while True:
-            await self._work.wait()
-            while self._waiting:
-                while not self._free():
-                    await asyncio.sleep(PATIENCE)
-                await self._follow(self._waiting.popleft())
-            self._work.clear()
+            await self._has_work.wait()
+            while self._queue:
+                while not self._has_capacity():
+                    await asyncio.sleep(CAPACITY_POLL)
+                await self._evaluate(self._queue.popleft())
+            self._has_work.clear()
 
-    async def _follow(self, reply: _ShadowReply) -> None:
+    async def _evaluate(self, reply: _FinishedReply) -> None:
         thought = _thought(reply)
-        full = await asyncio.to_thread(self._says, reply.came)
-        for window in self._windows:
-            if len(thought) <= window:
-                self._tell(reply.name, ShadowResult(window, "whole", len(thought), 0, 0))
+        original = await asyncio.to_thread(self._answer, reply.new_tokens)
+        for budget in self._budgets:
+            if len(thought) <= budget:
+                self._on_result(reply.response_id, ShadowResult(budget, "unaffected", len(thought), 0, 0))
                 continue
-            forced, paid = await self._forced(reply.order, tuple(thought[:window]))
-            same = None if forced is None else await asyncio.to_thread(self._says, forced) == full
-            outcome: Outcome = "missing" if same is None else "same" if same else "changed"
-            saved = 0 if same is None else len(thought) - window
-            self._tell(reply.name, ShadowResult(window, outcome, len(thought), saved, paid))
+            new_tokens, sampled = await self._force_answer(reply.request, tuple(thought[:budget]))
+            outcome: Outcome = "missing"
+            if new_tokens is not None:
+                answer = await asyncio.to_thread(self._answer, new_tokens)
+                outcome = "same" if answer == original else "changed"
+            saved = 0 if outcome == "missing" else len(thought) - budget
+            self._on_result(reply.response_id, ShadowResult(budget, outcome, len(thought), saved, sampled))
 
-    async def _forced(self, order: GenerationRequest, thought: tuple[int, ...]) -> tuple[list[NewTokens] | None, int]:
-        """What is said where the thought is cut there, None where it cannot be known; and the ids that were sampled."""
-        budget = replace(order.budget, thinking_budget=len(thought), deadline=None, min_thinking_tokens=0)
-        short = replace(
-            order, budget=budget, policy=NONE, sampling=replace(order.sampling, logprobs=None), prefix_token_ids=thought
-        )
-        replies = self._room.place([short])
-        came: list[NewTokens] = []
+    async def _force_answer(
+        self, request: GenerationRequest, thought: tuple[int, ...]
+    ) -> tuple[list[NewTokens] | None, int]:
+        """The reply with the thought truncated there, None if the engine fails; and the number of sampled tokens."""
+        budget = replace(request.budget, thinking_budget=len(thought), deadline=None, min_thinking_tokens=0)
+        sampling = replace(request.sampling, logprobs=None)
+        shadow = replace(request, budget=budget, policy=NO_POLICY, sampling=sampling, prefix_token_ids=thought)
+        group = self._runner.start([shadow])
+        new_tokens: list[NewTokens] = []
         try:
             while True:
-                for _, event in await replies.events():
+                for _, event in await group.events():
                     if isinstance(event, NewTokens):
-                        came.append(event)
+                        new_tokens.append(event)
                     elif isinstance(event, ReplyFinished):
-                        return came, event.ledger.completion_tokens - event.ledger.hint - len(thought)
+                        return new_tokens, event.ledger.completion_tokens - event.ledger.hint - len(thought)
                     elif isinstance(event, Failed):
                         return None, 0
         finally:
-            replies.cancel()
+            group.cancel()
 
-    def _says(self, came: Sequence[NewTokens]) -> str:
-        parts = answer_parts((event.bucket, b"".join(map(self._piece, event.token_ids))) for event in came)
+    def _answer(self, new_tokens: Sequence[NewTokens]) -> str:
+        """The answer of a reply in normalized form."""
+        parts = answer_parts((event.bucket, b"".join(map(self._token_bytes, event.token_ids))) for event in new_tokens)
         return canonical_answer(b"".join(parts).decode("utf-8", "replace"))
 
 
-def _thought(reply: _ShadowReply) -> list[int]:
-    return [token for event in reply.came if event.bucket is Bucket.THOUGHT for token in event.token_ids]
+def _thought(reply: _FinishedReply) -> list[int]:
+    return [token for event in reply.new_tokens if event.bucket is Bucket.THOUGHT for token in event.token_ids]
