@@ -127,7 +127,7 @@ def bench(count: int, folder: Path) -> dict[str, Any]:
     settings = {"tokens": {"tokenizer": str(tokenizer)}, "select": {"budget": count * 690}}
     plan = CuratePlan.model_validate({**facts, **settings})
     with spent() as first:
-        made = DatasetBuilder(plan, folder).make()
+        made = DatasetBuilder(plan, folder).build()
     with spent() as again:
         cached = sum(one.tokens or 0 for one in DatasetBuilder(plan, folder).candidates())
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (2**20 if sys.platform == "darwin" else 2**10)

@@ -33,7 +33,7 @@ THIRD_PARTY: dict[str, frozenset[str]] = {
     "z1.engines.remote": frozenset({"httpx2", "openai"}),
     **dict.fromkeys(["z1.engines.logit_mask", "z1.vllm_plugin.batch_state"], frozenset({"torch"})),
     **dict.fromkeys(["z1.vllm_plugin.logits_processor", "z1.engines.vllm_engine"], frozenset({"vllm"})),
-    **dict.fromkeys(["z1.curate.tokens", "z1.curate.token_counts"], frozenset({"tokenizers"})),
+    "z1.curate.token_counts": frozenset({"tokenizers"}),
     "z1.curate.parallel": frozenset({"ray"}),
     "z1.curate.teacher": frozenset({"openai"}),
     "z1.serve.app": frozenset({"fastapi", "starlette"}),

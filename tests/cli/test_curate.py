@@ -62,7 +62,7 @@ def test_a_dataset_is_described(tmp_path: Path) -> None:
     dataset_io.write(tmp_path / "d" / "data" / "train.parquet", rows, {"response": str, "token_num_qwen": int})
     done = command_line.z1("curate", "--describe", "d", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
-    for line in ("| rows | 2 |", "| tokens | 8,194 |", "| least | 25 |", "| most | 8,169 |", "| `i need to` | 2 |"):
+    for line in ("| rows | 2 |", "| tokens | 8,194 |", "| min | 25 |", "| max | 8,169 |", "| `i need to` | 2 |"):
         assert line in done.stdout
 
 
@@ -140,7 +140,9 @@ def test_a_level_is_asked_where_the_levels_before_did_not_solve_the_problem(tmp_
 
 
 def test_a_level_whose_replies_are_missing_is_not_passed_over(tmp_path: Path) -> None:
-    levels = 'tries = 1\nraise_levels = true\n[teacher.levels]\ndirect = "{question}"\nlong = "think: {question}"\n'
+    levels = (
+        'max_attempts = 1\nraise_levels = true\n[teacher.levels]\ndirect = "{question}"\nlong = "think: {question}"\n'
+    )
     with serving(Teacher(lambda prompt, times: "fail" if prompt == "bad" and not times else "ok")) as teacher:
         recipe, rows = plan(teacher.url, ["bad", "good"], levels)
         (tmp_path / "plan.toml").write_text(recipe)

@@ -44,7 +44,7 @@ def life(command: list[str], folder: Path, log: Path, lines: int) -> bool:
 
 def lost(log: Path, begin: int) -> int:
     """Requests from event `begin` on that neither a reply nor a fault ended."""
-    counts = Counter(event["event"] == "asked" for event in events(log)[begin:])
+    counts = Counter(event["event"] == "request" for event in events(log)[begin:])
     return counts[True] - counts[False]
 
 
@@ -83,11 +83,11 @@ def hold(found: list[dict[str, Any]], teacher: Teacher, wanted: set[str]) -> Non
         assert event["key"] not in done, "asked for again"
         if event["event"] == "reply":
             done.add(event["key"])
-    asked = sum(event["event"] == "asked" for event in found)
+    asked = sum(event["event"] == "request" for event in found)
     unpaid = sum(event["event"] == "fault" and not event["paid"] for event in found)
     assert teacher.asked.total() <= asked
     assert len(teacher.sent) <= asked - unpaid
-    assert {event["why"] for event in found if event["event"] == "fault"} >= {"status 500", "broken reply"}
+    assert {event["reason"] for event in found if event["event"] == "fault"} >= {"status 500", "broken reply"}
 
 
 if __name__ == "__main__":

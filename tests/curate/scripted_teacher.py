@@ -134,7 +134,7 @@ def serving(teacher: Teacher) -> Iterator[Teacher]:
 
 
 def plan(url: str, questions: Sequence[str], more: str = "") -> tuple[str, str]:
-    """A plan that asks the teacher at `url`, and the table of its questions."""
+    """A plan that requests_for the teacher at `url`, and the table of its questions."""
     rows = "".join(json.dumps({"id": f"p{n}", "question": question}) + "\n" for n, question in enumerate(questions))
-    teacher = f'[teacher]\nurl = "{url}"\nmodel = "scripted"\nwait_s = 0.01\ntimeout_s = 20.0\n{more}'
+    teacher = f'[teacher]\nurl = "{url}"\nmodel = "scripted"\nretry_wait_s = 0.01\ntimeout_s = 20.0\n{more}'
     return f'name = "asked"\n[[source]]\npath = "problems.jsonl"\n{teacher}', rows

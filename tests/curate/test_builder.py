@@ -14,10 +14,10 @@ import pytest
 
 from tests.benchmarks.sample_files import jsonl, parquet
 from z1 import dataset_io
-from z1.curate.builder import AUDIT, DATASET, DatasetBuilder, wanted
-from z1.curate.known_datasets import resolved
+from z1.curate.builder import DATASET, REPORT, DatasetBuilder, teacher_requests
+from z1.curate.known_datasets import resolve
 from z1.curate.plan import CuratePlan
-from z1.curate.teacher_log import TeacherReplies, TeacherReply
+from z1.curate.teacher_log import TeacherLogWriter, TeacherReply
 from z1.errors import UserError
 from z1.models import shipped
 
@@ -42,15 +42,15 @@ def rows(folder: Path, part: str = "data") -> list[dict[str, Any]]:
 
 def test_checks_pairs_and_budget_leave_a_reason_each(tmp_path: Path) -> None:
     chosen = plan(tmp_path, pair={"keep": "both"}, select={"budget": 100, "order": "longest"})
-    manifest = DatasetBuilder(chosen, tmp_path).make()
+    manifest = DatasetBuilder(chosen, tmp_path).build()
     assert [(row["id"], row["token_num_qwen"], row["licence"]) for row in rows(tmp_path)] == [
         ("p1:0", 20, "MIT"),
         ("p1:1", 80, "MIT"),
     ]
     assert manifest["candidates"] == 6 and manifest["rows"] == 2 and manifest["tokens"] == 100
-    assert manifest["left_out"] == {"tests failed": 2, "over the budget": 2}
-    left = [json.loads(line) for line in (tmp_path / DATASET / "left_out.jsonl").read_text().splitlines()]
-    assert {one["id"]: one["why"] for one in left} == {
+    assert manifest["dropped"] == {"tests failed": 2, "over the budget": 2}
+    left = [json.loads(line) for line in (tmp_path / DATASET / "dropped.jsonl").read_text().splitlines()]
+    assert {one["id"]: one["reason"] for one in left} == {
         "p0:2": "tests failed",
         "p1:2": "tests failed",
         "p0:0": "over the budget: 10 tokens, 0 left",
@@ -59,7 +59,7 @@ def test_checks_pairs_and_budget_leave_a_reason_each(tmp_path: Path) -> None:
 
 
 def test_pairs_are_exported_as_preferences(tmp_path: Path) -> None:
-    DatasetBuilder(plan(tmp_path), tmp_path).make()
+    DatasetBuilder(plan(tmp_path), tmp_path).build()
     assert rows(tmp_path, "pairs")[1] == {
         "problem": "p1",
         "prompt": "Q1?",
@@ -72,8 +72,8 @@ def test_pairs_are_exported_as_preferences(tmp_path: Path) -> None:
 def test_the_same_source_twice_adds_duplicates_alone(tmp_path: Path) -> None:
     chosen = plan(tmp_path)
     again = chosen.source[0].model_copy(update={"name": "again"})
-    manifest = DatasetBuilder(chosen.model_copy(update={"source": (*chosen.source, again)}), tmp_path).make()
-    assert manifest["rows"] == 4 and manifest["left_out"] == {"tests failed": 4, "duplicate": 4}
+    manifest = DatasetBuilder(chosen.model_copy(update={"source": (*chosen.source, again)}), tmp_path).build()
+    assert manifest["rows"] == 4 and manifest["dropped"] == {"tests failed": 4, "duplicate": 4}
 
 
 def test_a_set_without_labels_is_paired_with_its_source_by_text(tmp_path: Path) -> None:
@@ -86,10 +86,10 @@ def test_a_set_without_labels_is_paired_with_its_source_by_text(tmp_path: Path) 
     hubs = [{"hub": "z1-107k", "path": "z1"}, {"hub": "evol-codealpaca-v1", "path": "evol", "level": "direct"}]
     sources = tuple({**one, "path": str(tmp_path / one["path"])} for one in hubs)
     tokens = {"tokenizer": str(shipped())}
-    chosen = resolved(
+    chosen = resolve(
         CuratePlan.model_validate({"name": "x", "source": sources, "tokens": tokens, "check": {"repetition": 1}})
     )
-    manifest = DatasetBuilder(chosen, tmp_path).make()
+    manifest = DatasetBuilder(chosen, tmp_path).build()
     assert (manifest["rows"], manifest["pairs"], manifest["joined"]) == (4, 1, 1)
     assert manifest["origins"]["efficientscaling/Z1-Code-Reasoning-107K"] == {"candidates": 2, "rows": 2}
     assert [(row["id"], row["level"]) for row in rows(tmp_path)][:2] == [("2", "full"), ("3", "full")]
@@ -102,10 +102,10 @@ def test_what_is_nearly_the_same_goes_only_where_the_plan_says_so(tmp_path: Path
     copied = [{"id": "c", "question": "Q0!", "traces": ["SHORT  0."], "ok": [1], "n": [10]}]
     (tmp_path / "t2.jsonl").write_text("".join(json.dumps(row) + "\n" for row in copied))
     both = (*chosen.source, chosen.source[0].model_copy(update={"path": str(tmp_path / "t2.jsonl")}))
-    assert DatasetBuilder(chosen.model_copy(update={"source": both}), tmp_path).make()["rows"] == 5
-    strict = plan(tmp_path, duplicates={"near": 0.9, "shingle": 2}).model_copy(update={"source": both})
-    assert DatasetBuilder(strict, tmp_path).make()["left_out"] == {"tests failed": 2, "near duplicate": 1}
-    assert '"near duplicate: of p0:0, similarity 1.00"' in (tmp_path / DATASET / "left_out.jsonl").read_text()
+    assert DatasetBuilder(chosen.model_copy(update={"source": both}), tmp_path).build()["rows"] == 5
+    strict = plan(tmp_path, duplicates={"min_similarity": 0.9, "shingle_size": 2}).model_copy(update={"source": both})
+    assert DatasetBuilder(strict, tmp_path).build()["dropped"] == {"tests failed": 2, "near duplicate": 1}
+    assert '"near duplicate: of p0:0, similarity 1.00"' in (tmp_path / DATASET / "dropped.jsonl").read_text()
 
 
 def test_what_a_benchmark_asks_goes_with_an_audit_page(tmp_path: Path) -> None:
@@ -114,20 +114,20 @@ def test_what_a_benchmark_asks_goes_with_an_audit_page(tmp_path: Path) -> None:
     (tmp_path / "g.jsonl").write_text(json.dumps({"question": asked, "answer": "#### 72"}) + "\n")
     lines = (tmp_path / "t.jsonl").read_text().replace("Q1?", asked)
     (tmp_path / "t.jsonl").write_text(lines)
-    manifest = DatasetBuilder(chosen, tmp_path).make()
-    assert manifest["left_out"] == {"tests failed": 2, "contaminated": 2} and manifest["rows"] == 2
+    manifest = DatasetBuilder(chosen, tmp_path).build()
+    assert manifest["dropped"] == {"tests failed": 2, "contaminated": 2} and manifest["rows"] == 2
     facts = manifest["decontaminated"]
-    assert facts["items"] == {"gsm8k": 1} and list(facts["not_read"]) == ["mbpp"]
-    page = (tmp_path / DATASET / AUDIT).read_text()
-    assert "row p1:0, p1:1" in page and "2 rows left out" in page
-    assert DatasetBuilder(plan(tmp_path), tmp_path).make()["decontaminated"] is None
-    assert not (tmp_path / DATASET / AUDIT).exists()
+    assert facts["items"] == {"gsm8k": 1} and list(facts["unreadable"]) == ["mbpp"]
+    page = (tmp_path / DATASET / REPORT).read_text()
+    assert "row p1:0, p1:1" in page and "2 rows dropped" in page
+    assert DatasetBuilder(plan(tmp_path), tmp_path).build()["decontaminated"] is None
+    assert not (tmp_path / DATASET / REPORT).exists()
 
 
 def test_the_same_plan_makes_the_same_bytes_of_data(tmp_path: Path) -> None:
     found = []
     for _ in range(2):
-        DatasetBuilder(plan(tmp_path, pair={"keep": "mix"}), tmp_path).make()
+        DatasetBuilder(plan(tmp_path, pair={"keep": "mix"}), tmp_path).build()
         found.append(next((tmp_path / DATASET / "data").iterdir()).read_bytes())
     assert found[0] == found[1]
 
@@ -137,24 +137,24 @@ def test_replies_of_a_teacher_become_rows_so_far_as_they_are_here(tmp_path: Path
     source = {"path": str(tmp_path / "t.jsonl"), "columns": {"id": "id", "question": "question"}, "origin": "here"}
     plan(tmp_path)
     chosen = CuratePlan.model_validate({"name": "x", "source": (source,), "teacher": teacher})
-    first, second, third, _ = wanted(chosen)
-    with TeacherReplies(tmp_path) as here:
-        here.reply(TeacherReply(first.key, "answer", "thought", "stop", 1, 11))
-        here.reply(TeacherReply(third.key, "cut", "", "length", 1, 12))
-    manifest = DatasetBuilder(chosen, tmp_path).make()
+    first, second, third, _ = teacher_requests(chosen)
+    with TeacherLogWriter(tmp_path) as log:
+        log.log_reply(TeacherReply(first.key, "answer", "thought", "stop", 1, 11))
+        log.log_reply(TeacherReply(third.key, "cut", "", "length", 1, 12))
+    manifest = DatasetBuilder(chosen, tmp_path).build()
     (row,) = rows(tmp_path)
     assert (row["id"], row["response"], row["token_num_qwen"]) == ("p0:a:0", "thought\n\nanswer", 11)
     assert (row["level"], row["end"], row["origin"], row["problem"]) == ("a", "stop", "here", "p0")
-    assert manifest["left_out"] == {"ended by length": 1}
-    with TeacherReplies(tmp_path) as here:
-        here.reply(TeacherReply(second.key, "more", "", "stop", 1, 13))
-    assert DatasetBuilder(chosen, tmp_path).make()["rows"] == 2
+    assert manifest["dropped"] == {"ended by length": 1}
+    with TeacherLogWriter(tmp_path) as log:
+        log.log_reply(TeacherReply(second.key, "more", "", "stop", 1, 13))
+    assert DatasetBuilder(chosen, tmp_path).build()["rows"] == 2
 
 
 def test_nothing_left_is_refused_with_the_reason_and_the_older_dataset_stays(tmp_path: Path) -> None:
-    DatasetBuilder(plan(tmp_path), tmp_path).make()
-    with pytest.raises(UserError, match="'over the budget' most often"):
-        DatasetBuilder(plan(tmp_path, check={}, select={"budget": 1}), tmp_path).make()
+    DatasetBuilder(plan(tmp_path), tmp_path).build()
+    with pytest.raises(UserError, match="most dropped as 'over the budget'"):
+        DatasetBuilder(plan(tmp_path, check={}, select={"budget": 1}), tmp_path).build()
     assert len(rows(tmp_path)) == 4
 
 
@@ -162,11 +162,11 @@ def test_without_counts_it_says_how_to_get_them(tmp_path: Path) -> None:
     chosen = plan(tmp_path)
     bare = chosen.source[0].model_copy(update={"columns": {"id": "id", "question": "question", "response": "traces"}})
     with pytest.raises(UserError, match=r"set tokens\.tokenizer"):
-        DatasetBuilder(chosen.model_copy(update={"source": (bare,)}), tmp_path).make()
+        DatasetBuilder(chosen.model_copy(update={"source": (bare,)}), tmp_path).build()
 
 
 def test_datasets_loads_the_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    DatasetBuilder(plan(tmp_path), tmp_path).make()
+    DatasetBuilder(plan(tmp_path), tmp_path).build()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of a library that z1 does not use itself
         import datasets
@@ -190,9 +190,9 @@ def test_real_trajectories_become_a_paired_verified_dataset(tmp_path: Path) -> N
     chosen = CuratePlan.model_validate(
         {"name": "k", "source": (source,), "tokens": tokens, "check": check, "pair": {"keep": "both"}}
     )
-    manifest = DatasetBuilder(chosen, tmp_path).make()
+    manifest = DatasetBuilder(chosen, tmp_path).build()
     assert manifest["candidates"] == 180
-    assert manifest["left_out"]["tests failed"] > 20
+    assert manifest["dropped"]["tests failed"] > 20
     found = rows(tmp_path)
     sizes = {row["id"]: row["tokens"] for row in found}
     assert set(Counter(row["problem"] for row in found).values()) <= {1, 2}

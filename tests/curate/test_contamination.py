@@ -36,11 +36,11 @@ def row(question: str, response: str = "R") -> Candidate:
 
 
 def test_all_benchmarks_are_looked_for_or_named(tmp_path: Path) -> None:
-    found = contamination(data={"gsm8k": gsm8k(tmp_path)}).facts()
-    assert {*found["items"], *found["by_identity"], *found["not_read"]} == set(BENCHMARKS)
+    found = contamination(data={"gsm8k": gsm8k(tmp_path)}).summary()
+    assert {*found["items"], *found["by_hash"], *found["unreadable"]} == set(BENCHMARKS)
     assert found["items"] == {"gsm8k": 1}
-    assert set(found["by_identity"]) == {"programs", "programs-longer", "word-problems"}
-    assert "hub does not give it" in found["not_read"]["mbpp"]
+    assert set(found["by_hash"]) == {"programs", "programs-longer", "word-problems"}
+    assert "hub does not give it" in found["unreadable"]["mbpp"]
 
 
 def test_a_misspelt_benchmark_is_refused() -> None:
@@ -51,28 +51,28 @@ def test_a_misspelt_benchmark_is_refused() -> None:
 
 def test_a_row_that_asks_an_item_is_named_with_it(tmp_path: Path) -> None:
     found = contamination(against=("gsm8k",), data={"gsm8k": gsm8k(tmp_path)})
-    assert found.wrong(row("Ben sold clips to 48 of his friends in May.")) == ""
-    assert found.wrong(row("Other", ITEM)) == ""
-    assert found.wrong(row(ITEM.upper())) == "contaminated: gsm8k gsm8k/0, 100% of its words"
+    assert found.drop_reason(row("Ben sold clips to 48 of his friends in May.")) == ""
+    assert found.drop_reason(row("Other", ITEM)) == ""
+    assert found.drop_reason(row(ITEM.upper())) == "contaminated: gsm8k gsm8k/0, 100% of its words"
     assert [one.row for one in found.findings] == ["r"]
-    assert found.facts()["repeated"] == {"gsm8k": 1}
-    whole = contamination(against=("gsm8k",), data={"gsm8k": gsm8k(tmp_path)}, of="row")
-    assert whole.wrong(row("Other", ITEM)).startswith("contaminated: gsm8k")
+    assert found.summary()["repeated"] == {"gsm8k": 1}
+    whole = contamination(against=("gsm8k",), data={"gsm8k": gsm8k(tmp_path)}, compare="row")
+    assert whole.drop_reason(row("Other", ITEM)).startswith("contaminated: gsm8k")
 
 
 def test_the_tests_of_the_built_in_worlds_are_told_by_identity() -> None:
     found = contamination(against=("programs", "word-problems"))
     wanted = [synthetic.DatasetRequest(1, part, 3, 9, 1, kind) for kind in found.builtin for part in ("train", "test")]
     asked = [next(synthetic.collect(one)) for one in wanted]
-    reasons = [found.wrong(row(one.problem.question)) for one in asked]
+    reasons = [found.drop_reason(row(one.problem.question)) for one in asked]
     assert [reason.split(",")[0] for reason in reasons] == [
         "",
         f"contaminated: programs {asked[1].problem.id}",
         "",
         f"contaminated: word-problems {asked[3].problem.id}",
     ]
-    assert found.facts()["by_identity"] == {"programs": 1, "word-problems": 1}
-    assert contamination(against=("word-problems",)).wrong(row(asked[1].problem.question)) == ""
+    assert found.summary()["by_hash"] == {"programs": 1, "word-problems": 1}
+    assert contamination(against=("word-problems",)).drop_reason(row(asked[1].problem.question)) == ""
 
 
 @pytest.mark.skipif(not SHARED.exists(), reason="needs ../shared/data")
@@ -89,7 +89,7 @@ def test_the_problems_that_leetcode_and_livecodebench_share_are_found(tmp_path: 
     columns: Any = {"id": "task_id", "question": "query"}
     rows = list(sources.read(SourceSettings(path=str(SHARED / "leetcode_train.jsonl.gz"), columns=columns)))
     for one in [*rows[:1200:8], *rows[1200:]]:
-        found.wrong(one)
+        found.drop_reason(one)
     repeated = {(one.overlap.item.name, one.row) for one in found.findings}
     assert set(same.items()) <= repeated
     assert len(repeated) < 45

@@ -42,19 +42,19 @@ def found(folder: Path, name: str, rows: list[dict[str, str]], *questions: str) 
         DecontaminateSettings(against=(name, "mbpp", "programs"), data={name: data, "mbpp": "nowhere"})
     )
     for number, question in enumerate(questions):
-        made.wrong(Candidate(f"row <{number}>", "p", question, "R"))
+        made.drop_reason(Candidate(f"row <{number}>", "p", question, "R"))
     return made
 
 
 def test_both_texts_are_shown_with_the_run_marked(tmp_path: Path) -> None:
     question = f"{'x ' * 400}{ITEM}{' y' * 400}"
-    page = contamination_report.page(
+    page = contamination_report.render(
         "a plan", found(tmp_path, "gsm8k", [{"question": ITEM, "answer": "1"}], question, question, "Z")
     )
     parts = Marks(page)
     assert parts.marked == [ITEM.rstrip("?")] * 2
     assert "row row &lt;0&gt;, row &lt;1&gt;" in page
-    assert "2 rows left out" in page and "100% are repeated" in page
+    assert "2 rows dropped" in page and "100% of its words are repeated" in page
     assert parts.seen.count("b") == 1
     assert "<b>mbpp</b>: data of a benchmark: got no nowhere" in page
     assert 100 < page.count("x ") < 200 and "\u2026x x" in page and page.count("\u2026</pre>") == 1
@@ -64,11 +64,11 @@ def test_both_texts_are_shown_with_the_run_marked(tmp_path: Path) -> None:
 def test_gated_items_are_named_and_not_shown(tmp_path: Path) -> None:
     row = {"Question": ITEM, "Record ID": "rec1", "Correct Answer": "one thing"}
     rows = [{**row, **{f"Incorrect Answer {n}": f"wrong {n}" for n in (1, 2, 3)}}]
-    page = contamination_report.page("p", found(tmp_path, "gpqa-diamond", rows, ITEM))
+    page = contamination_report.render("p", found(tmp_path, "gpqa-diamond", rows, ITEM))
     assert "gpqa-diamond rec1" in page and "Gated" in page and "row &lt;0&gt;" in page
     assert "two digits" not in page and "one thing" not in page
 
 
 def test_without_findings_the_page_says_so(tmp_path: Path) -> None:
-    page = contamination_report.page("p", found(tmp_path, "gsm8k", [{"question": ITEM, "answer": "1"}], "Z"))
-    assert "0 rows left out" in page and "<mark>" not in page
+    page = contamination_report.render("p", found(tmp_path, "gsm8k", [{"question": ITEM, "answer": "1"}], "Z"))
+    assert "0 rows dropped" in page and "<mark>" not in page

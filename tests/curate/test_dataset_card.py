@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from z1.curate.dataset_card import card
-from z1.curate.dataset_statistics import Description
+from z1.curate.dataset_card import render_card
+from z1.curate.dataset_statistics import DatasetStatistics
 from z1.curate.plan import CuratePlan, SourceSettings, TeacherSettings
 
-FACTS = {"items": {"gsm8k": 1319}, "by_identity": {"programs": 0}, "not_read": {"mbpp": "why"}}
+FACTS = {"items": {"gsm8k": 1319}, "by_hash": {"programs": 0}, "unreadable": {"mbpp": "why"}}
 
 
 def made(**changed: Any) -> str:
@@ -24,23 +24,23 @@ def made(**changed: Any) -> str:
         "rows": 2,
         "candidates": 3000,
         "tokenizer": "abc",
-        "left_out": {"no code": 2998},
+        "dropped": {"no code": 2998},
         "decontaminated": FACTS,
         "repetition": {"50 %": 0.0, "100 %": 0.1165},
         **changed,
     }
-    description = Description()
+    description = DatasetStatistics()
     description.add("R", 5)
-    return card(plan, manifest, description, pairs=bool(changed.get("pairs")))
+    return render_card(plan, manifest, description, pairs=bool(changed.get("pairs")))
 
 
 def test_the_card_says_it_all() -> None:
     text = made()
     assert text.startswith("---\nconfigs:\n- config_name: default\n  data_files: data/*.parquet\n---\n# x\n")
     for line in (
-        "- t.jsonl, licence not said, revision not said",
+        "- t.jsonl, licence unknown, revision unknown",
         f"- o, licence MIT, revision {'1' * 40}",
-        "Teacher: m, cut at 8,192 tokens.",
+        "Teacher: m, at most 8,192 tokens per reply.",
         "2 rows of 3,000 candidates. Tokenizer: abc.",
         "Compared with gsm8k, programs; not with mbpp, which could not be read: see `contamination.html`.",
         "| 100 % of the candidates | 0.117 |",

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import pytest
 
-from z1.curate.dedup import MinHashDedup
+from z1.curate.dedup import ExactDedup, MinHashDedup
 from z1.curate.plan import DuplicateSettings
 from z1.curate.sources import Candidate
 from z1.errors import UserError
@@ -31,7 +31,7 @@ def similarity(a: str, b: str, size: int) -> float:
 
 
 def near(**settings: object) -> MinHashDedup:
-    return MinHashDedup(DuplicateSettings.model_validate({"near": 0.8, **settings}), seed=7)
+    return MinHashDedup(DuplicateSettings.model_validate({"min_similarity": 0.8, **settings}), seed=7)
 
 
 def row(name: str, response: str, question: str = "Q", problem: str = "") -> Candidate:
@@ -43,48 +43,48 @@ def test_a_signature_that_was_kept_is_as_good_as_a_new_one() -> None:
     kept, new = near(), near()
     for name, changed in (("a", 0), ("b", 3), ("c", 40)):
         one = row(name, text(changed))
-        assert kept.wrong(replace(one, response="", minhash=new.packed(one))) == new.wrong(one)
+        assert kept.drop_reason(replace(one, response="", minhash=new.packed_signature(one))) == new.drop_reason(one)
 
 
 def test_the_reason_names_the_most_similar_row_that_stayed() -> None:
-    seen = near(shingle=3)
-    assert seen.wrong(row("far", text(first=100))) == ""
-    assert seen.wrong(row("a", text())) == ""
+    seen = near(shingle_size=3)
+    assert seen.drop_reason(row("far", text(first=100))) == ""
+    assert seen.drop_reason(row("a", text())) == ""
     assert similarity(text(), text(changed=4), 3) > 0.9
-    assert seen.wrong(row("b", text(changed=4))).startswith("near duplicate: of a, similarity 0.9")
-    assert seen.wrong(row("again", text().upper() + "!")) == "near duplicate: of a, similarity 1.00"
-    assert seen.wrong(row("other", text(changed=60))) == ""
-    assert seen.wrong(row("c", text(changed=60) + " y")).startswith("near duplicate: of other")
+    assert seen.drop_reason(row("b", text(changed=4))).startswith("near duplicate: of a, similarity 0.9")
+    assert seen.drop_reason(row("again", text().upper() + "!")) == "near duplicate: of a, similarity 1.00"
+    assert seen.drop_reason(row("other", text(changed=60))) == ""
+    assert seen.drop_reason(row("c", text(changed=60) + " y")).startswith("near duplicate: of other")
 
 
 def test_the_estimate_is_near_the_counted_similarity() -> None:
     for changed in (3, 10, 20):
-        seen = near(near=0.2, permutations=512, shingle=5)
-        seen.wrong(row("a", text(), question=""))
-        found = re.search(r"similarity ([\d.]+)", seen.wrong(row("b", text(changed), question="")))
+        seen = near(min_similarity=0.2, permutations=512, shingle_size=5)
+        seen.drop_reason(row("a", text(), question=""))
+        found = re.search(r"similarity ([\d.]+)", seen.drop_reason(row("b", text(changed), question="")))
         assert found and float(found[1]) == pytest.approx(similarity(text(), text(changed), 5), abs=0.08)
 
 
 def test_the_threshold_the_shingle_and_the_seed_decide() -> None:
     def found(seed: int = 7, **settings: object) -> list[str]:
-        seen = MinHashDedup(DuplicateSettings.model_validate({"near": 0.7, **settings}), seed)
-        return [seen.wrong(row(str(n), text(changed=n))) for n in range(1, 16)]
+        seen = MinHashDedup(DuplicateSettings.model_validate({"min_similarity": 0.7, **settings}), seed)
+        return [seen.drop_reason(row(str(n), text(changed=n))) for n in range(1, 16)]
 
     assert found() == found()
-    assert sum(map(bool, found(near=0.5))) > sum(map(bool, found(near=0.95)))
-    assert sum(map(bool, found(shingle=1))) > sum(map(bool, found(shingle=12)))
+    assert sum(map(bool, found(min_similarity=0.5))) > sum(map(bool, found(min_similarity=0.95)))
+    assert sum(map(bool, found(shingle_size=1))) > sum(map(bool, found(shingle_size=12)))
     assert found(seed=1) != found(seed=2)
 
 
 @pytest.mark.parametrize("permutations", [16, 128, 1024])
 def test_any_threshold_holds_and_equal_words_reach_the_highest(permutations: int) -> None:
-    seen = near(near=1.0, permutations=permutations)
+    seen = near(min_similarity=1.0, permutations=permutations)
     rows = [row("a", text()), row("b", text(changed=60)), row("c", text().upper())]
-    assert [seen.wrong(one) for one in rows] == ["", "", "near duplicate: of a, similarity 1.00"]
+    assert [seen.drop_reason(one) for one in rows] == ["", "", "near duplicate: of a, similarity 1.00"]
 
 
 def test_of_questions_alone_a_problem_goes_or_stays_as_one() -> None:
-    seen = near(of="question")
+    seen = near(compare="question")
     rows = [
         row("a0", "short", text(), "a"),
         row("a1", "another one", text(), "a"),
@@ -92,22 +92,34 @@ def test_of_questions_alone_a_problem_goes_or_stays_as_one() -> None:
         row("b1", "nor this", text(changed=3), "b"),
         row("c0", "short", text(first=100), "c"),
     ]
-    assert [bool(seen.wrong(one)) for one in rows] == [False, False, True, True, False]
+    assert [bool(seen.drop_reason(one)) for one in rows] == [False, False, True, True, False]
 
 
 def test_trajectories_of_one_problem_are_no_near_duplicates_of_each_other() -> None:
     seen = near()
     ways = [row(level, level, text(), "p") for level in ("direct", "brief", "full")]
-    assert [seen.wrong(one) for one in ways] == ["", "", ""]
-    assert seen.wrong(row("other", "brief", text(), "q")) == "near duplicate: of brief, similarity 1.00"
+    assert [seen.drop_reason(one) for one in ways] == ["", "", ""]
+    assert seen.drop_reason(row("other", "brief", text(), "q")) == "near duplicate: of brief, similarity 1.00"
 
 
 def test_texts_shorter_than_a_run_are_compared_whole() -> None:
     seen = near()
-    assert [bool(seen.wrong(row(n, n[0], question=""))) for n in ("a", "b", "a again")] == [False, False, True]
+    assert [bool(seen.drop_reason(row(n, n[0], question=""))) for n in ("a", "b", "a again")] == [False, False, True]
 
 
 def test_without_the_library_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "datasketch", None)
     with pytest.raises(UserError, match=r"install z1\[curate\]"):
         near()
+
+
+def test_the_first_stays_and_the_others_name_it() -> None:
+    seen = ExactDedup()
+    candidates = [
+        Candidate("a", "p", "Q one?", "R  one."),
+        Candidate("b", "p", "q ONE?", "r\none."),
+        Candidate("c", "p", "Q one?", "R two."),
+        Candidate("d", "q", "Q two?", "R one."),
+        Candidate("a", "p", "Q one?", "R one."),
+    ]
+    assert [seen.drop_reason(one) for one in candidates] == ["", "duplicate: of a", "", "", "duplicate: of a"]

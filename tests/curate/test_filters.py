@@ -7,14 +7,24 @@ from typing import Any
 
 import pytest
 
-from z1.curate.filters import RUN, agrees, ended, has_code, passed, repetition, wrong
+from z1.curate import filters
+from z1.curate.filters import (
+    NGRAM_WORDS,
+    check_answer,
+    check_code,
+    check_ended,
+    check_passed,
+    drop_reason,
+    foreign_script_share,
+    repetition,
+)
 from z1.curate.plan import CheckSettings
 from z1.curate.sources import Candidate
 
 GOOD = Candidate(
     "a", "p", "Q?", "So\n```python\nprint(7)\n```\nand \\boxed{7}", "7", end="stop", passed=True, tokens=30
 )
-STRICT = CheckSettings(code=True, answer=True, passed=True, repetition=0.2, longest=100)
+STRICT = CheckSettings(code=True, answer=True, passed=True, repetition=0.2, max_tokens=100)
 
 
 def words(first: int, count: int) -> str:
@@ -26,10 +36,10 @@ def words(first: int, count: int) -> str:
     [
         ("", 0.0),
         (words(0, 500), 0.0),
-        (" ".join([words(0, RUN - 1), "x", words(0, RUN - 1)]), 0.0),
+        (" ".join([words(0, NGRAM_WORDS - 1), "x", words(0, NGRAM_WORDS - 1)]), 0.0),
         (" ".join([words(0, 100)] * 2), 0.5),
         (" ".join([words(0, 50)] * 10), 0.9),
-        (" ".join([words(0, RUN), words(100, 60), words(0, RUN)]), 0.2),
+        (" ".join([words(0, NGRAM_WORDS), words(100, 60), words(0, NGRAM_WORDS)]), 0.2),
     ],
 )
 def test_repetition_is_the_share_of_words_in_runs_seen_before(text: str, score: float) -> None:
@@ -47,11 +57,11 @@ def test_a_loop_of_one_word_is_nearly_all_repetition() -> None:
         ({"end": "length"}, "ended by length"),
         ({"end": "", "tokens": 99}, ""),
         ({"end": "", "tokens": 100}, "cut at 100 tokens"),
-        ({"end": "", "response": "So\n```python\nprint("}, "an open fence at its end"),
+        ({"end": "", "response": "So\n```python\nprint("}, "unclosed code fence"),
     ],
 )
 def test_ended_by_itself(change: dict[str, Any], why: str) -> None:
-    assert ended(replace(GOOD, **change), 100) == why
+    assert check_ended(replace(GOOD, **change), 100) == why
 
 
 @pytest.mark.parametrize(
@@ -65,18 +75,18 @@ def test_ended_by_itself(change: dict[str, Any], why: str) -> None:
     ],
 )
 def test_code_is_a_whole_fence_with_something_in_it(response: str, why: str) -> None:
-    assert has_code(replace(GOOD, response=response)) == why
+    assert check_code(replace(GOOD, response=response)) == why
 
 
 def test_the_answer_agrees_with_the_reference_where_there_is_one() -> None:
-    assert agrees(GOOD) == ""
-    assert agrees(replace(GOOD, reference="8")) == "answer wrong"
-    assert agrees(replace(GOOD, response="7")) == "answer unparsed"
-    assert agrees(replace(GOOD, response="7", reference="")) == ""
+    assert check_answer(GOOD) == ""
+    assert check_answer(replace(GOOD, reference="8")) == "answer wrong"
+    assert check_answer(replace(GOOD, response="7")) == "answer unparsed"
+    assert check_answer(replace(GOOD, response="7", reference="")) == ""
 
 
 def test_tests_that_nobody_ran_are_not_passed() -> None:
-    assert [passed(replace(GOOD, passed=value)) for value in (True, False, None)] == [
+    assert [check_passed(replace(GOOD, passed=value)) for value in (True, False, None)] == [
         "",
         "tests failed",
         "tests not run",
@@ -84,8 +94,32 @@ def test_tests_that_nobody_ran_are_not_passed() -> None:
 
 
 def test_the_plan_decides_what_is_wrong() -> None:
-    assert wrong(GOOD, STRICT) == ""
-    assert wrong(replace(GOOD, response=" \n"), STRICT) == "empty"
-    assert wrong(replace(GOOD, response="wait " * 99), STRICT) == "repetition over 0.2"
-    assert wrong(replace(GOOD, response="none", passed=False), STRICT) == "no code"
-    assert wrong(replace(GOOD, response="none", passed=False), CheckSettings()) == ""
+    assert drop_reason(GOOD, STRICT) == ""
+    assert drop_reason(replace(GOOD, response=" \n"), STRICT) == "empty"
+    assert drop_reason(replace(GOOD, response="wait " * 99), STRICT) == "repetition over 0.2"
+    assert drop_reason(replace(GOOD, response="none", passed=False), STRICT) == "no code"
+    assert drop_reason(replace(GOOD, response="none", passed=False), CheckSettings()) == ""
+
+
+@pytest.mark.parametrize(
+    ("question", "response", "share"),
+    [
+        ("Q", "Plain 123 text, `code_1` and λ, π, 𝑥ⁿ, ﬁ, ℝ, ℓ, ä, 2×3 → ∞ 😀", 0.0),
+        ("Q", "", 0.0),
+        ("Q", "abcd 首先", 2 / 6),
+        ("Q", "首先", 1.0),
+        ("这是什么?", "abcd 首先", 0.0),
+        ("это?", "abcd 首先", 2 / 6),
+        ("Q", "да", 1.0),
+        ("Q", "こ漢", 1.0),
+    ],
+)
+def test_the_share_of_letters_of_other_scripts(question: str, response: str, share: float) -> None:
+    assert foreign_script_share(question, response) == pytest.approx(share)
+
+
+def test_a_trajectory_over_the_share_goes() -> None:
+    one = Candidate("a", "p", "Q", "abcdefghi 首", tokens=1)
+    assert filters.drop_reason(one, CheckSettings(language=0.09)) == "foreign script"
+    assert filters.drop_reason(one, CheckSettings(language=0.1)) == ""
+    assert filters.drop_reason(Candidate("a", "p", "Q", "首", tokens=1), CheckSettings(language=1)) == ""

@@ -68,7 +68,7 @@ def lay(folder: Path, name: str) -> Path:
 
 
 def read(source: SourceSettings) -> list[sources.Candidate]:
-    (found,) = known_datasets.resolved(CuratePlan(name="x", source=(source,))).source
+    (found,) = known_datasets.resolve(CuratePlan(name="x", source=(source,))).source
     return list(sources.read(found))
 
 
@@ -105,10 +105,10 @@ def test_it_is_found_where_the_hub_keeps_what_it_fetched(tmp_path: Path, monkeyp
     known = CATALOGUE["leetcode"].hub
     lay(tmp_path / f"datasets--{known.id.replace('/', '--')}" / "snapshots" / known.revision, "leetcode")
     plan = CuratePlan(name="x", source=(SourceSettings(hub="leetcode"), SourceSettings(synthetic="word-problems")))
-    (file,) = known_datasets.fetched(plan)
+    (file,) = known_datasets.download(plan)
     assert file.name == "LeetCodeDataset-train.jsonl"
     assert json.loads(file.read_text())["task_id"] == "two-sum"
-    assert next(sources.read(known_datasets.resolved(plan).source[0])).id == "two-sum"
+    assert next(sources.read(known_datasets.resolve(plan).source[0])).id == "two-sum"
 
 
 def test_what_cannot_be_had_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

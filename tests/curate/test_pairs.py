@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from z1.curate.pairs import CandidateRow, draw, keep
+from z1.curate.pairs import CandidateRow, find_pairs, hash_uniform
 from z1.curate.plan import PairSettings
 
 
@@ -24,25 +24,25 @@ def entries() -> list[CandidateRow]:
 )
 def test_what_stays(setting: str, staying: set[str]) -> None:
     every = entries()
-    found = keep(every, PairSettings.model_validate({"keep": setting}), 0)
-    assert {one.id for one in every if not one.why} == staying
+    found = find_pairs(every, PairSettings.model_validate({"keep": setting}), 0)
+    assert {one.id for one in every if not one.reason} == staying
     assert [(pair.shortest.id, pair.longest.id, pair.ratio) for pair in found] == [("a10", "a90", 9), ("b10", "b90", 9)]
-    assert [one.why for one in every if one.id == "a1"] == ["tests failed"]
+    assert [one.reason for one in every if one.id == "a1"] == ["tests failed"]
 
 
 def test_a_mix_keeps_one_a_problem_in_about_the_share_asked_for() -> None:
     every = [CandidateRow(f"{p}-{n}", str(p), n) for p in range(1000) for n in (1, 2)]
-    keep(every, PairSettings(keep="mix", long_share=0.3), 7)
-    staying = [one for one in every if not one.why]
+    find_pairs(every, PairSettings(keep="mix", long_share=0.3), 7)
+    staying = [one for one in every if not one.reason]
     assert len({one.problem for one in staying}) == len(staying) == 1000
     assert 250 < sum(one.tokens == 2 for one in staying) < 350
 
 
 def test_two_as_long_are_still_two() -> None:
-    (pair,) = keep([CandidateRow("x", "p", 5), CandidateRow("y", "p", 5)], PairSettings(), 0)
+    (pair,) = find_pairs([CandidateRow("x", "p", 5), CandidateRow("y", "p", 5)], PairSettings(), 0)
     assert (pair.shortest.id, pair.longest.id, pair.ratio) == ("x", "y", 1)
 
 
 def test_a_draw_follows_from_seed_and_name() -> None:
-    assert draw(1, "a") == draw(1, "a") != draw(2, "a")
-    assert all(0 <= draw(0, str(n)) < 1 for n in range(100))
+    assert hash_uniform(1, "a") == hash_uniform(1, "a") != hash_uniform(2, "a")
+    assert all(0 <= hash_uniform(0, str(n)) < 1 for n in range(100))

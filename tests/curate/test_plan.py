@@ -38,10 +38,10 @@ def test_a_recipe_and_a_broken_file_are_no_plans(tmp_path: Path) -> None:
     [
         (SOURCE + 'colums = {question = "q"}\n', "did you mean columns"),
         (SOURCE + TEACHER + "max_token = 3\n", "did you mean max_tokens"),
-        (SOURCE + 'columns = {id = "q"}\n', "map the column of the question"),
+        (SOURCE + 'columns = {id = "q"}\n', "map a column to question"),
         (SOURCE + 'columns = {quastion = "q"}\n', "columns"),
         (SOURCE + TEACHER + "samples = 2\n", "greedy samples are all the same"),
-        (SOURCE + TEACHER + '[teacher.levels]\na = "no place"\n', "hold {question}"),
+        (SOURCE + TEACHER + '[teacher.levels]\na = "no place"\n', "put {question} into each prompt"),
         (SOURCE.replace("t.jsonl", "no.jsonl"), "source.path"),
         ('name = "a"\nsource = []\n', "source"),
     ],

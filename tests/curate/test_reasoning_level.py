@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from z1.curate.reasoning_level import derived, prose
+from z1.curate.reasoning_level import count_prose_words, derive_level
 
 UPTO = {"direct": 3, "brief": 6}
 
@@ -22,6 +22,6 @@ UPTO = {"direct": 3, "brief": 6}
     ],
 )
 def test_words_outside_code_decide(response: str, count: int, level: str) -> None:
-    assert prose(response) == count
-    assert derived(response, UPTO) == level
-    assert derived(response, {}) == ""
+    assert count_prose_words(response) == count
+    assert derive_level(response, UPTO) == level
+    assert derive_level(response, {}) == ""

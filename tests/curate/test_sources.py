@@ -85,7 +85,7 @@ def test_a_built_in_world_is_a_source_whose_teacher_is_the_interpreter(kind: Any
     assert (short.id, long.level, long.end) == (f"{short.problem}:direct", "full", "stop")
     assert len(short.response) < len(long.response) and long.response.endswith(short.response)
     settings = CheckSettings(answer=True, passed=True)
-    assert {filters.wrong(one, settings) for one in found} == {""}
+    assert {filters.drop_reason(one, settings) for one in found} == {""}
     assert {int(one.difficulty) for one in found} == {2, 3, 4, 5, 6}
     bare = list(sources.read(source.model_copy(update={"levels": ()})))
     assert [one.id for one in bare] == [one.problem for one in found[::2]]
@@ -98,5 +98,5 @@ def test_a_source_lies_in_one_place() -> None:
         {"path": "t.jsonl", "synthetic": "word-problems"},
         {"hub": "leetcode", "synthetic": "programs"},
     ):
-        with pytest.raises(ValueError, match="give a source a path"):
+        with pytest.raises(ValueError, match="give a source either a table"):
             SourceSettings.model_validate(settings)

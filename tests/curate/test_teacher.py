@@ -12,19 +12,21 @@ from tests.curate import kills
 from tests.curate.scripted_teacher import Script, Teacher, serving, text
 from z1.curate.plan import TeacherSettings
 from z1.curate.sources import Candidate
-from z1.curate.teacher import ask_all, parse
-from z1.curate.teacher_log import REPLIES, TeacherReplies, asks
+from z1.curate.teacher import parse, request_replies
+from z1.curate.teacher_log import REPLIES, TeacherLogWriter, requests_for
 from z1.errors import EngineFault, UserError
 
 
 def ask(folder: Path, script: Script, count: int = 4, **settings: Any) -> tuple[Teacher, int, dict[str, float]]:
     """Ask `count` questions; the teacher, how many replies are missing, and the ledger."""
-    with serving(Teacher(script, hang_s=6)) as teacher, TeacherReplies(folder) as here:
-        given = {"wait_s": 0.01, "timeout_s": 20.0, "concurrency": 4, "tries": 4, **settings}
+    with serving(Teacher(script, hang_s=6)) as teacher, TeacherLogWriter(folder) as log:
+        given = {"retry_wait_s": 0.01, "timeout_s": 20.0, "concurrency": 4, "max_attempts": 4, **settings}
         chosen = TeacherSettings(url=teacher.url, model="m", levels={"plain": "{question}"}, **given)
-        wanted = [one for n in range(count) for one in asks(Candidate(f"p{n}", f"p{n}", f"question {n}"), chosen)]
-        missing = ask_all(wanted, chosen, here, lambda _: None)
-        return teacher, missing, here.ledger((0, 0))
+        wanted = [
+            one for n in range(count) for one in requests_for(Candidate(f"p{n}", f"p{n}", f"question {n}"), chosen)
+        ]
+        missing = request_replies(wanted, chosen, log, lambda _: None)
+        return teacher, missing, log.usage((0, 0))
 
 
 def kept(folder: Path, field: str) -> list[str]:
@@ -45,7 +47,7 @@ def test_a_fault_is_tried_again_and_paid_where_the_server_may_have_worked(
     teacher, missing, ledger = ask(tmp_path, first(fault), timeout_s=2.0 if fault == "hang" else 100.0)
     assert missing == 0
     assert set(teacher.asked.values()) == {2}
-    assert ledger["asked_again"] == again and ledger["faults"] == 4
+    assert ledger["repeated"] == again and ledger["faults"] == 4
     assert kept(tmp_path, "text") == sorted(text(f"question {n}") for n in range(4))
 
 
@@ -71,35 +73,35 @@ def test_a_refused_key_or_model_ends_it_with_one_line(status: str, tmp_path: Pat
 
 def test_a_dead_teacher_ends_it_before_every_problem_has_been_tried(tmp_path: Path) -> None:
     with pytest.raises(EngineFault, match="run the same command again"):
-        ask(tmp_path, lambda *_: "fail", count=50, tries=2)
-    with TeacherReplies(tmp_path) as here:
-        assert here.ledger((0, 0))["faults"] < 50
+        ask(tmp_path, lambda *_: "fail", count=50, max_attempts=2)
+    with TeacherLogWriter(tmp_path) as log:
+        assert log.usage((0, 0))["faults"] < 50
 
 
 def test_nobody_at_the_address_is_a_fault_that_cost_nothing(tmp_path: Path) -> None:
-    chosen = TeacherSettings(url="http://127.0.0.1:9/v1", model="m", wait_s=0.0, tries=1, concurrency=1)
-    wanted = [one for n in range(3) for one in asks(Candidate(f"p{n}", f"p{n}", f"q{n}"), chosen)]
-    with TeacherReplies(tmp_path) as here, pytest.raises(EngineFault, match="connection"):
-        ask_all(wanted, chosen, here, lambda _: None)
-    with TeacherReplies(tmp_path) as here:
-        assert here.ledger((0, 0))["lost_unknown"] == 0
+    chosen = TeacherSettings(url="http://127.0.0.1:9/v1", model="m", retry_wait_s=0.0, max_attempts=1, concurrency=1)
+    wanted = [one for n in range(3) for one in requests_for(Candidate(f"p{n}", f"p{n}", f"q{n}"), chosen)]
+    with TeacherLogWriter(tmp_path) as log, pytest.raises(EngineFault, match="connection"):
+        request_replies(wanted, chosen, log, lambda _: None)
+    with TeacherLogWriter(tmp_path) as log:
+        assert log.usage((0, 0))["lost"] == 0
 
 
 def test_never_more_in_flight_than_the_plan_says_and_the_plan_goes_out_as_it_is(tmp_path: Path) -> None:
-    with serving(Teacher(wait_s=0.02)) as teacher, TeacherReplies(tmp_path) as here:
+    with serving(Teacher(wait_s=0.02)) as teacher, TeacherLogWriter(tmp_path) as log:
         chosen = TeacherSettings(url=teacher.url, model="m", concurrency=3, max_tokens=77, top_p=0.5, temperature=0.7)
-        wanted = [one for n in range(12) for one in asks(Candidate(f"p{n}", f"p{n}", f"q{n}"), chosen)]
-        assert ask_all(wanted, chosen, here, lambda _: None) == 0
+        wanted = [one for n in range(12) for one in requests_for(Candidate(f"p{n}", f"p{n}", f"q{n}"), chosen)]
+        assert request_replies(wanted, chosen, log, lambda _: None) == 0
     assert teacher.most == 3
     body = teacher.bodies[0]
     assert (body["model"], body["max_tokens"], body["top_p"], body["temperature"]) == ("m", 77, 0.5, 0.7)
 
 
 def test_problems_that_read_the_same_are_asked_once(tmp_path: Path) -> None:
-    with serving(Teacher()) as teacher, TeacherReplies(tmp_path) as here:
+    with serving(Teacher()) as teacher, TeacherLogWriter(tmp_path) as log:
         chosen = TeacherSettings(url=teacher.url, model="m")
-        wanted = [one for n in range(3) for one in asks(Candidate(f"p{n}", f"p{n}", "the same"), chosen)]
-        assert ask_all(wanted, chosen, here, lambda _: None) == 0
+        wanted = [one for n in range(3) for one in requests_for(Candidate(f"p{n}", f"p{n}", "the same"), chosen)]
+        assert request_replies(wanted, chosen, log, lambda _: None) == 0
     assert teacher.asked.total() == 1
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from z1.curate.plan import TeacherSettings
 from z1.curate.sources import Candidate
-from z1.curate.teacher_log import REPLIES, TeacherLog, TeacherReplies, TeacherReply, TeacherRequest, asks
+from z1.curate.teacher_log import REPLIES, TeacherLog, TeacherLogWriter, TeacherReply, TeacherRequest, requests_for
 from z1.errors import UserError
 
 TEACHER = TeacherSettings(url="http://x", model="m", levels={"a": "A {question}", "b": "B {question}"})
@@ -21,62 +21,64 @@ def reply(key: str) -> TeacherReply:
 
 
 def keys(**changes: object) -> list[str]:
-    return [ask.key for ask in asks(PROBLEM, TEACHER.model_copy(update=changes))]
+    return [ask.key for ask in requests_for(PROBLEM, TEACHER.model_copy(update=changes))]
 
 
 def test_every_level_and_sample_is_asked_under_a_key_of_its_own() -> None:
-    wanted: list[TeacherRequest] = list(asks(PROBLEM, TEACHER.model_copy(update={"samples": 3, "temperature": 1.0})))
+    wanted: list[TeacherRequest] = list(
+        requests_for(PROBLEM, TEACHER.model_copy(update={"samples": 3, "temperature": 1.0}))
+    )
     assert [(ask.level, ask.sample) for ask in wanted] == [(level, n) for level in "ab" for n in range(3)]
     assert len({ask.key for ask in wanted}) == 6
     assert wanted[0].prompt == "A Q?"
 
 
 def test_the_key_follows_from_what_decides_the_reply_and_from_nothing_else() -> None:
-    assert keys() == keys(url="http://y", concurrency=2, tries=1, timeout_s=1.0, prices=(1.0, 2.0))
+    assert keys() == keys(url="http://y", concurrency=2, max_attempts=1, timeout_s=1.0, prices=(1.0, 2.0))
     for change in ({"model": "n"}, {"max_tokens": 9}, {"temperature": 0.5}, {"top_p": 0.5}):
         assert not set(keys()) & set(keys(**change)), change
 
 
 def test_a_reply_is_there_for_the_next_process_and_a_torn_one_is_not(tmp_path: Path) -> None:
-    with TeacherReplies(tmp_path) as here:
+    with TeacherLogWriter(tmp_path) as log:
         for key in "ab":
-            here.ask(key)
-            here.reply(reply(key))
+            log.log_request(key)
+            log.log_reply(reply(key))
     path = tmp_path / REPLIES
     path.write_bytes(path.read_bytes()[:-5])
-    with TeacherReplies(tmp_path) as here:
-        assert "a" in here and "b" not in here
-        assert here.ledger((0, 0))["lost_unknown"] == 1
-    (kept,) = TeacherLog(tmp_path).take(TeacherRequest(key, "", PROBLEM, "a", 0) for key in "ba")
+    with TeacherLogWriter(tmp_path) as log:
+        assert "a" in log and "b" not in log
+        assert log.usage((0, 0))["lost"] == 1
+    (kept,) = TeacherLog(tmp_path).replies_to(TeacherRequest(key, "", PROBLEM, "a", 0) for key in "ba")
     assert kept[1] == reply("a") and len(TeacherLog(tmp_path)) == 1
 
 
 def test_the_ledger_counts_what_was_asked_in_vain(tmp_path: Path) -> None:
-    with TeacherReplies(tmp_path) as here:
-        here.ask("a")  # lost in a kill
-        here.ask("a")
-        here.fault("a", "status 500", paid=False)
-        here.ask("a")
-        here.fault("a", "broken reply", paid=True)
-        here.ask("a")
-        here.reply(reply("a"))
-        here.ask("b")  # lost, and never come
+    with TeacherLogWriter(tmp_path) as log:
+        log.log_request("a")  # lost in a kill
+        log.log_request("a")
+        log.log_fault("a", "status 500", paid=False)
+        log.log_request("a")
+        log.log_fault("a", "broken reply", paid=True)
+        log.log_request("a")
+        log.log_reply(reply("a"))
+        log.log_request("b")  # lost, and never come
     for _ in range(2):
-        with TeacherReplies(tmp_path) as here:
-            ledger = here.ledger((2.0, 5.0))
+        with TeacherLogWriter(tmp_path) as log:
+            ledger = log.usage((2.0, 5.0))
     assert ledger["prompt_tokens"] == 10 and ledger["completion_tokens"] == 100
-    assert ledger["asked_again"] == 2 and ledger["again_completion_tokens"] == 200
-    assert ledger["lost_unknown"] == 1 and ledger["faults"] == 2
+    assert ledger["repeated"] == 2 and ledger["repeated_completion_tokens"] == 200
+    assert ledger["lost"] == 1 and ledger["faults"] == 2
     assert ledger["cost"] == round((30 * 2 + 300 * 5) / 1e6, 6)
 
 
 def test_a_foreign_event_is_named(tmp_path: Path) -> None:
     (tmp_path / REPLIES).write_text(json.dumps({"event": "dance", "key": "a"}) + "\n")
-    with pytest.raises(UserError, match="dance"), TeacherReplies(tmp_path):
+    with pytest.raises(UserError, match="dance"), TeacherLogWriter(tmp_path):
         pass
-    with pytest.raises(UserError, match="dance"), TeacherReplies(tmp_path):
+    with pytest.raises(UserError, match="dance"), TeacherLogWriter(tmp_path):
         pass
 
 
 def test_an_empty_shelf_has_nothing(tmp_path: Path) -> None:
-    assert list(TeacherLog(tmp_path).take(asks(PROBLEM, TEACHER))) == []
+    assert list(TeacherLog(tmp_path).replies_to(requests_for(PROBLEM, TEACHER))) == []

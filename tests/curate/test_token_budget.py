@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from z1.curate.pairs import CandidateRow
 from z1.curate.plan import SelectSettings
-from z1.curate.token_budget import select
+from z1.curate.token_budget import apply_budget
 
 Order = Literal["random", "longest", "shortest"]
 
@@ -26,7 +26,7 @@ def staying(entries: list[CandidateRow]) -> Counter[str]:
     """Tokens that stay, by difficulty."""
     found: Counter[str] = Counter()
     for entry in entries:
-        found[entry.difficulty] += 0 if entry.why else entry.tokens
+        found[entry.difficulty] += 0 if entry.reason else entry.tokens
     return found
 
 
@@ -40,45 +40,45 @@ def staying(entries: list[CandidateRow]) -> Counter[str]:
 def test_the_law_of_the_budget(sizes: list[int], budget: int, order: Order, stratified: bool, rng: object) -> None:
     settings = SelectSettings(budget=budget, order=order, stratified=stratified)
     entries = made(sizes)
-    taken = select(entries, settings, 3)
-    staying = {one.id for one in entries if not one.why}
-    assert taken == sum(one.tokens for one in entries if not one.why) <= budget
-    assert all(taken + one.tokens > budget for one in entries if one.why)
+    taken = apply_budget(entries, settings, 3)
+    staying = {one.id for one in entries if not one.reason}
+    assert taken == sum(one.tokens for one in entries if not one.reason) <= budget
+    assert all(taken + one.tokens > budget for one in entries if one.reason)
     shuffled = made(sizes)
     rng.shuffle(shuffled)  # type: ignore[attr-defined]
-    select(shuffled, settings, 3)
-    assert {one.id for one in shuffled if not one.why} == staying
+    apply_budget(shuffled, settings, 3)
+    assert {one.id for one in shuffled if not one.reason} == staying
 
 
 @pytest.mark.parametrize(("order", "staying"), [("longest", {60, 30}), ("shortest", {10, 20, 30}), ("random", None)])
 def test_the_order(order: Order, staying: set[int] | None) -> None:
     entries = made([40, 60, 20, 30, 10])
-    select(entries, SelectSettings(budget=95, order=order), 0)
-    found = {one.tokens for one in entries if not one.why}
+    apply_budget(entries, SelectSettings(budget=95, order=order), 0)
+    found = {one.tokens for one in entries if not one.reason}
     assert found == staying or (staying is None and sum(found) <= 95)
     if order == "longest":
-        assert next(one.why for one in entries if one.tokens == 40) == "over the budget: 40 tokens, 35 left"
+        assert next(one.reason for one in entries if one.tokens == 40) == "over the budget: 40 tokens, 35 left"
 
 
 def test_random_follows_the_seed() -> None:
     def staying(seed: int) -> list[str]:
         entries = made([10] * 100)
-        assert select(entries, SelectSettings(budget=505), seed) == 500
-        return [one.id for one in entries if not one.why]
+        assert apply_budget(entries, SelectSettings(budget=505), seed) == 500
+        return [one.id for one in entries if not one.reason]
 
     assert staying(1) == staying(1) != staying(2)
 
 
 def test_without_a_budget_all_stay_and_what_was_out_stays_out() -> None:
     entries = [CandidateRow("a", "p", 5), CandidateRow("b", "p", 7, "no code")]
-    assert select(entries, SelectSettings(), 0) == 5
-    assert [one.why for one in entries] == ["", "no code"]
+    assert apply_budget(entries, SelectSettings(), 0) == 5
+    assert [one.reason for one in entries] == ["", "no code"]
 
 
 @given(st.lists(st.integers(1, 50), min_size=90, max_size=120), st.integers(1, 400), st.sampled_from(ORDERS))
 def test_stratified_every_difficulty_has_its_share(sizes: list[int], budget: int, order: Order) -> None:
     entries = made(sizes)
-    select(entries, SelectSettings(budget=budget, order=order, stratified=True), 3)
+    apply_budget(entries, SelectSettings(budget=budget, order=order, stratified=True), 3)
     found = staying(entries)
     if sum(sizes[::3]) > budget and sum(sizes[1::3]) > budget and sum(sizes[2::3]) > budget:
         assert max(found.values()) - min(found.values()) <= 2 * max(sizes)
@@ -88,9 +88,9 @@ def test_shares_weigh_difficulties_and_what_one_lacks_goes_to_the_others() -> No
     entries = [CandidateRow(f"{kind}{n}", "p", 10, difficulty=kind) for kind in ("easy", "hard") for n in range(100)]
     entries += [CandidateRow("odd", "p", 10, difficulty="odd")]
     settings = SelectSettings(budget=410, stratified=True, shares={"hard": 3})
-    assert select(entries, settings, 1) == 410
+    assert apply_budget(entries, settings, 1) == 410
     assert staying(entries) == {"easy": 100, "hard": 300, "odd": 10}
-    assert {entry.why for entry in entries} == {"", "over the budget: 10 tokens, 0 left"}
+    assert {entry.reason for entry in entries} == {"", "over the budget: 10 tokens, 0 left"}
 
 
 def test_shares_without_strata_are_refused() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from functools import cache
+from pathlib import Path
 from typing import Any
 from unittest import mock
 
@@ -13,7 +14,9 @@ from hypothesis import strategies as st
 from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
 
 from z1.curate import token_counts
-from z1.curate.token_counts import WordEncoder, in_ascii, pattern
+from z1.curate.token_counts import BATCH, TokenCounter, WordEncoder, to_ascii_pattern, word_pattern
+from z1.errors import UserError
+from z1.models import shipped
 
 QWEN = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
 
@@ -64,7 +67,7 @@ ANY = st.one_of(
 @given(texts=st.lists(ANY, max_size=6))
 def test_ids_are_those_of_the_tokenizer(kind: str, texts: list[str]) -> None:
     made = WordEncoder(tokenizer(kind))
-    with mock.patch.object(token_counts, "CHECKED", 10**9):  # nothing but the first is looked at twice
+    with mock.patch.object(token_counts, "CHECK_EVERY", 10**9):  # nothing but the first is looked at twice
         assert made.encode(["", *texts])[1:] == right(kind, texts)
 
 
@@ -77,41 +80,62 @@ def test_texts_of_all_kinds_beside_one_another(kind: str) -> None:
 @pytest.mark.parametrize(("kind", "quick"), [("gpt2", True), ("qwen", True), ("prefixed", False), ("white", False)])
 def test_only_tokenizers_that_part_by_one_pattern_go_by_words(kind: str, quick: bool) -> None:
     facts = json.loads(tokenizer(kind).to_str())
-    assert (pattern(facts) is not None) == quick
+    assert (word_pattern(facts) is not None) == quick
     facts["normalizer"] = {"type": "Lowercase"}
-    assert pattern(facts) is None
+    assert word_pattern(facts) is None
 
 
 def test_a_word_is_encoded_once() -> None:
     made = WordEncoder(tokenizer("gpt2"))
     asked: list[str] = []
-    ask = made._ask
+    ask = made._encode_whole
 
     def listening(texts: list[str]) -> list[list[int]]:
         asked.extend(texts)
         return ask(texts)
 
-    with mock.patch.object(made, "_ask", listening):
+    with mock.patch.object(made, "_encode_whole", listening):
         made.encode(["x", "count n n n", "count n count"])
     assert sorted(asked) == [" count", " n", "count", "x", "x"]  # the first text is looked at twice
 
 
 def test_the_first_difference_ends_it() -> None:
     made = WordEncoder(tokenizer("gpt2"))
-    made._known = {"a": [0]}  # a wrong word
+    made._cache = {"a": [0]}  # a wrong word
     assert made.encode(["a", "a b"]) == right("gpt2", ["a", "a b"])
     assert made._pattern is None
 
 
 def test_words_kept_are_bounded() -> None:
     made = WordEncoder(tokenizer("gpt2"))
-    with mock.patch.object(token_counts, "MOST_WORDS", 5):
+    with mock.patch.object(token_counts, "MAX_CACHED_WORDS", 5):
         for n in range(40):
             made.encode([f"word{n} other{n}"])
-            assert len(made._known) <= 5 + 8
+            assert len(made._cache) <= 5 + 8
     assert made.encode(["word1 x"]) == right("gpt2", ["word1 x"])
 
 
 def test_letters_and_numbers_in_ascii() -> None:
-    assert in_ascii(r"[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}") == r"[^\r\nA-Za-z0-9]?[A-Za-z]+|[0-9]{1,3}"
-    assert in_ascii(r"\p{Lu}\[\p{L}") == r"\p{Lu}\[[A-Za-z]"
+    assert to_ascii_pattern(r"[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}") == r"[^\r\nA-Za-z0-9]?[A-Za-z]+|[0-9]{1,3}"
+    assert to_ascii_pattern(r"\p{Lu}\[\p{L}") == r"\p{Lu}\[[A-Za-z]"
+
+
+TEXTS = ["", "print(3 + 4)", "é\ud83d\ude00".encode("utf-16", "surrogatepass").decode("utf-16"), "print(3 + 4)"]
+
+
+def test_the_tokenizers_own_counts() -> None:
+    plain = Tokenizer.from_file(str(shipped() / "tokenizer.json"))
+    texts = [*TEXTS, *(f"s = {n}" for n in range(BATCH + 3))]
+    found = TokenCounter(str(shipped())).count(texts)
+    assert found == [len(plain.encode(text, add_special_tokens=False).ids) for text in texts]
+
+
+def test_a_tokenizer_is_known_by_what_it_is_and_not_by_where_it_lies(tmp_path: Path) -> None:
+    (tmp_path / "tokenizer.json").write_bytes((shipped() / "tokenizer.json").read_bytes())
+    assert TokenCounter(str(tmp_path)).hash == TokenCounter(str(shipped() / "tokenizer.json")).hash
+
+
+def test_what_is_no_tokenizer_is_named(tmp_path: Path) -> None:
+    (tmp_path / "tokenizer.json").write_text("{}")
+    with pytest.raises(UserError, match="tokenizer: got"):
+        TokenCounter(str(tmp_path))

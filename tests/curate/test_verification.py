@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from z1.curate.sources import Candidate
-from z1.curate.verification import answer, grade, grades
+from z1.curate.verification import answer_text, grade, grade_all
 from z1.grading import Verdict
 
 PYTEST = "from solution import twice\n\ndef test_it():\n    assert twice(2) == 4\n"
@@ -56,11 +56,11 @@ def test_verdicts(name: str) -> None:
 
 
 def test_many_at_once_come_in_order() -> None:
-    found = grades([one(fenced(GOOD if n % 3 else BAD)) for n in range(6)])
+    found = grade_all([one(fenced(GOOD if n % 3 else BAD)) for n in range(6)])
     assert [grade.verdict for grade in found] == [Verdict.RIGHT if n % 3 else Verdict.WRONG for n in range(6)]
 
 
 def test_the_answer_stands_behind_the_last_thought() -> None:
-    assert answer("a</think>b</think>c") == "c"
-    assert answer(" <think>a") == ""
-    assert answer("a <think> b") == "a <think> b"
+    assert answer_text("a</think>b</think>c") == "c"
+    assert answer_text(" <think>a") == ""
+    assert answer_text("a <think> b") == "a <think> b"

@@ -16,9 +16,9 @@ from rich.console import Console
 from z1 import benchmarks, dataset_io
 from z1.benchmarks import BENCHMARKS
 from z1.cli.progress import Bars
-from z1.curate import builder, known_datasets, parallel, shard, teacher, teacher_log
+from z1.curate import builder, known_datasets, parallel, teacher, teacher_log
 from z1.curate import plan as plans
-from z1.curate.dataset_statistics import Description
+from z1.curate.dataset_statistics import DatasetStatistics
 from z1.curate.plan import CheckSettings, Column, CuratePlan, SourceSettings, TeacherSettings, TokenSettings, is_plan
 from z1.errors import UserError
 from z1.runs import hash_file
@@ -43,35 +43,37 @@ class PlanOptions:
 
 def curate(path: Path, runs: Path, how: PlanOptions) -> None:
     """Carry out the plan in `path` under `runs`."""
-    plan = known_datasets.resolved(plans.read(path))
+    plan = known_datasets.resolve(plans.read(path))
     folder = runs / plan.name
     folder.mkdir(parents=True, exist_ok=True)
-    built = builder.DatasetBuilder(plan, folder, parallel.on_ray if how.ray else parallel.here)
+    built = builder.DatasetBuilder(plan, folder, parallel.on_ray if how.ray else parallel.in_process)
     if how.shard:
-        _measure(built, shard.parse(how.shard), folder)
+        _measure(built, parallel.parse_shard(how.shard), folder)
         return
-    if how.merge and (lacking := built.lacking()):
+    if how.merge and (lacking := built.count_incomplete()):
         raise UserError(f"{lacking:,} candidates", "not measured by any shard here", "run the shards that are missing")
     if plan.teacher and how.ask and not how.merge:
         _ask(plan, plan.teacher, folder)
-        built = builder.DatasetBuilder(plan, folder, parallel.on_ray if how.ray else parallel.here)
+        built = builder.DatasetBuilder(plan, folder, parallel.on_ray if how.ray else parallel.in_process)
     _build(built, folder)
 
 
-def _measure(built: builder.DatasetBuilder, part: shard.Shard, folder: Path) -> None:
+def _measure(built: builder.DatasetBuilder, part: parallel.Shard, folder: Path) -> None:
     with Bars() as watch:
-        watch.start(f"shard {part.number}/{part.of}", 1)
-        watch.finish(f"{built.shard(part):,} candidates in {folder / part.log}; --merge when all {part.of} are there")
+        watch.start(f"shard {part.number}/{part.total}", 1)
+        watch.finish(
+            f"{built.measure_shard(part):,} candidates in {folder / part.log}; --merge when all {part.total} are there"
+        )
 
 
 def _build(built: builder.DatasetBuilder, folder: Path) -> None:
     with Bars() as watch:
         watch.start("curate", 1)
-        made = built.make()
-        left = "".join(f"; {count:,} {why}" for why, count in made["left_out"].items())
+        made = built.build()
+        left = "".join(f"; {count:,} {why}" for why, count in made["dropped"].items())
         counts = f"{made['rows']:,} rows, {made['tokens']:,} tokens, {made['pairs']:,} pairs"
         watch.finish(f"{counts} in {folder / builder.DATASET}{left}")
-    for name, why in ((made["decontaminated"] or {}).get("not_read") or {}).items():
+    for name, why in ((made["decontaminated"] or {}).get("unreadable") or {}).items():
         Console(stderr=True, soft_wrap=True, highlight=False).print(f"not read  {name}: {why}", markup=False)
 
 
@@ -81,7 +83,7 @@ def fetch(path: Path) -> None:
     A benchmark that it is compared with and that cannot be had (one is gated) is named, and the others are brought.
     """
     plan = plans.read(path)
-    for found in known_datasets.fetched(plan):
+    for found in known_datasets.download(plan):
         _say(f"{hash_file(found)}  {found}")
     settings = plan.decontaminate
     for name in (settings.against or tuple(BENCHMARKS)) if settings else ():
@@ -98,7 +100,7 @@ def _say(line: str) -> None:
 
 def describe(dataset: Path, tokenizer: str) -> None:
     """Print the statistics of the paper's Table 3 and the trigram profile of any dataset with responses."""
-    description = Description()
+    description = DatasetStatistics()
     columns = next(dataset_io.read(dataset), {})
     plan = CuratePlan(
         name="described",
@@ -131,17 +133,19 @@ def _columns(row: dict[str, Any], dataset: Path, *, counted: bool) -> dict[Colum
 def _ask(plan: CuratePlan, settings: TeacherSettings, folder: Path) -> None:
     """Ask the teacher, level by level where it raises them; what was paid is said whatever ends it, Ctrl-C included."""
     names = list(settings.levels)
-    with teacher_log.TeacherReplies(folder) as here, Bars() as watch:
+    with teacher_log.TeacherLogWriter(folder) as log, Bars() as watch:
         missing, ended = 0, False
         try:
             for levels in range(1, len(names) + 1) if settings.raise_levels else [len(names)]:
                 due = builder.DatasetBuilder(plan, folder)
-                watch.start("ask", sum(1 for _ in due.due(levels)))
+                watch.start("ask", sum(1 for _ in due.pending_requests(levels)))
                 note = f"replies, {names[levels - 1]}" if settings.raise_levels else "replies"
-                missing = teacher.ask_all(due.due(levels), settings, here, partial(watch.update, note=note))
+                missing = teacher.request_replies(
+                    due.pending_requests(levels), settings, log, partial(watch.update, note=note)
+                )
             ended = True
         finally:
-            ledger = here.ledger(settings.prices)
+            ledger = log.usage(settings.prices)
             rest = "stopped" if not ended else f"{missing:,} missing" if missing else "none missing"
             watch.finish(f"{ledger['replies']:,} replies in {folder / teacher_log.REPLIES}, {rest}")
             Console(stderr=True, soft_wrap=True, highlight=False).print(bill(ledger), markup=False)
@@ -149,9 +153,11 @@ def _ask(plan: CuratePlan, settings: TeacherSettings, folder: Path) -> None:
 
 def bill(ledger: dict[str, float]) -> str:
     """The ledger of a teacher as a line."""
-    again = f"{ledger['again_prompt_tokens'] + ledger['again_completion_tokens']:,} again for {ledger['asked_again']:,}"
+    again = (
+        f"{ledger['repeated_prompt_tokens'] + ledger['repeated_completion_tokens']:,} again for {ledger['repeated']:,}"
+    )
     return (
         f"paid      {ledger['prompt_tokens']:,} tokens of prompts, {ledger['completion_tokens']:,} of replies; {again} "
-        f"asked in vain, {ledger['lost_unknown']:,} of unknown length; {ledger['faults']:,} faults; "
+        f"asked in vain, {ledger['lost']:,} of unknown length; {ledger['faults']:,} faults; "
         f"cost {ledger['cost']:,}"
     )

@@ -1,8 +1,9 @@
-"""Does a row ask what a benchmark asks?
+"""Decontamination: finds rows that repeat a benchmark problem.
 
-Its text is compared with the problems of every benchmark that `evaluate` knows (`overlap.py` says how); questions of
-the built-in worlds by their identity, since their tests are a split and not a list. A benchmark that cannot be read is
-kept by name with the reason, for the manifest and the audit page. Does not look at answers and tests.
+A row's text is compared by n-gram overlap (`ngram_overlap.py`) with the problems of every benchmark that `z1 evaluate`
+knows. Problems of the synthetic benchmarks are found by their hash, since their test set is a split and not a list. A
+benchmark that cannot be read is recorded with the reason, for the manifest and the report. Answers and tests are not
+compared.
 """
 
 from __future__ import annotations
@@ -13,18 +14,18 @@ from typing import Any
 
 from z1.benchmarks import BENCHMARKS, Benchmark, LoadOptions, get_benchmark
 from z1.benchmarks.hub import HubFiles
-from z1.curate.ngram_overlap import BenchmarkItem, BenchmarkItems, Overlap
+from z1.curate.ngram_overlap import BenchmarkItem, NgramIndex, Overlap
 from z1.curate.plan import DecontaminateSettings
 from z1.curate.sources import Candidate
 from z1.errors import UserError
 from z1.synthetic import held_out
 
-EVERY = 1 << 60
+ALL_ITEMS = 1 << 60
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """A row that repeats an item."""
+    """A row that repeats a benchmark item."""
 
     row: str
     text: str
@@ -32,21 +33,21 @@ class Finding:
 
 
 class Contamination:
-    """The benchmarks of a plan, and what was found of them."""
+    """The benchmarks of a plan, and the rows that repeat them."""
 
     def __init__(self, settings: DecontaminateSettings) -> None:
         self.settings = settings
         self.items: dict[str, int] = {}
-        """How many items of each benchmark are looked for."""
-        self.unread: dict[str, str] = {}
-        """Benchmarks that could not be read, and why."""
+        """Number of items of each benchmark that was read."""
+        self.unreadable: dict[str, str] = {}
+        """Benchmarks that could not be read, with the reason."""
         self.findings: list[Finding] = []
-        self.by_identity: Counter[str] = Counter()
-        """Rows that are in the test split of a built-in world."""
+        self.by_hash: Counter[str] = Counter()
+        """Rows in the test split of a synthetic benchmark."""
         for name in settings.data:
-            get_benchmark(name)  # a misspelt one would not be looked for
+            get_benchmark(name)  # rejects a misspelt name, which would otherwise be ignored
         self.builtin = [name for name in self._names() if not isinstance(get_benchmark(name).source, HubFiles)]
-        self._items = BenchmarkItems(self._read(), settings)
+        self._index = NgramIndex(self._read(), settings)
 
     def _names(self) -> tuple[str, ...]:
         return self.settings.against or tuple(BENCHMARKS)
@@ -56,42 +57,45 @@ class Contamination:
         for name in self._names():
             if name not in self.builtin:
                 try:
-                    found = problems(get_benchmark(name), self.settings)
+                    read = benchmark_items(get_benchmark(name), self.settings)
                 except UserError as error:
-                    self.unread[name] = str(error)
+                    self.unreadable[name] = str(error)
                 else:
-                    items += found
-                    self.items[name] = len(found)
+                    items += read
+                    self.items[name] = len(read)
         return items
 
-    def wrong(self, one: Candidate) -> str:
-        """Nothing, or which item of which benchmark a candidate repeats; that is a finding then."""
-        if (asked := held_out(one.question)) and asked[0] in self.builtin:
-            self.by_identity[asked[0]] += 1
-            return f"contaminated: {asked[0]} {asked[1]}, in its test split"
-        text = one.question if self.settings.of == "question" else f"{one.question}\n{one.response}"
-        overlap = self._items.best(text)
+    def drop_reason(self, candidate: Candidate) -> str:
+        """The benchmark item that a candidate repeats, which is recorded; "" if there is none."""
+        if (found := held_out(candidate.question)) and found[0] in self.builtin:
+            self.by_hash[found[0]] += 1
+            return f"contaminated: {found[0]} {found[1]}, in its test split"
+        text = candidate.question
+        if self.settings.compare == "row":
+            text = f"{candidate.question}\n{candidate.response}"
+        overlap = self._index.find_overlap(text)
         if overlap is None:
             return ""
-        self.findings.append(Finding(one.id, text, overlap))
+        self.findings.append(Finding(candidate.id, text, overlap))
         return f"contaminated: {overlap.item.benchmark} {overlap.item.name}, {overlap.share:.0%} of its words"
 
-    def facts(self) -> dict[str, Any]:
-        """For the manifest: what was looked for, what could not be, and how many rows repeat how many items."""
+    def summary(self) -> dict[str, Any]:
+        """For the manifest: items compared, benchmarks not read, and the number of items that rows repeat."""
         repeated: dict[str, set[str]] = {}
         for finding in self.findings:
             item = finding.overlap.item
             repeated.setdefault(item.benchmark, set()).add(item.name)
         return {
             "items": self.items,
-            "by_identity": {name: self.by_identity[name] for name in self.builtin},
-            "not_read": self.unread,
-            "too_short": self._items.unsought,
+            "by_hash": {name: self.by_hash[name] for name in self.builtin},
+            "unreadable": self.unreadable,
+            "too_short": self._index.skipped,
             "repeated": {name: len(items) for name, items in sorted(repeated.items())},
         }
 
 
-def problems(one: Benchmark, settings: DecontaminateSettings) -> list[BenchmarkItem]:
-    """The items of a benchmark. Raises UserError where its data cannot be had."""
-    options = LoadOptions(data=settings.data.get(one.name, ""), release=settings.release)
-    return [BenchmarkItem(one.name, found.id, found.question) for found in one.load(EVERY, 0, options)]
+def benchmark_items(benchmark: Benchmark, settings: DecontaminateSettings) -> list[BenchmarkItem]:
+    """The items of a benchmark. Raises UserError if its data is not available."""
+    options = LoadOptions(data=settings.data.get(benchmark.name, ""), release=settings.release)
+    problems = benchmark.load(ALL_ITEMS, 0, options)
+    return [BenchmarkItem(benchmark.name, problem.id, problem.question) for problem in problems]

@@ -1,8 +1,8 @@
-"""Was a row rightly left out as contaminated?
+"""Contamination report: one HTML page with the rows dropped as contaminated.
 
-One page that needs no network: for each benchmark what was looked for and what was found, each benchmark that could not
-be read, and then every repeated item beside the row that repeats it, with the longest run in common marked in both.
-Items of a gated benchmark are named and not shown, as their authors ask. Decides nothing (`contamination.py` does).
+Per benchmark: how many items were compared and how many rows repeat one; then each benchmark that could not be read,
+and every repeated item beside the row that repeats it, with the longest common n-gram run highlighted in both. Items of
+a gated benchmark are named and not shown, as their authors ask. The page needs no network.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from html import escape
 from z1.benchmarks import BENCHMARKS
 from z1.curate.contamination import Contamination, Finding
 
-AROUND = 240
-"""Characters shown before and after a marked run."""
+CONTEXT = 240
+"""Characters shown before and after the highlighted match."""
 
 CSS = """
 :root{color-scheme:light dark;--soft:#636870;--grid:#d9dce0;--mark:#fdeccb}
@@ -37,42 +37,46 @@ mark{background:var(--mark);color:inherit;border-radius:2px}
 """
 
 
-def page(name: str, found: Contamination) -> str:
-    """The audit page of plan `name`."""
+def render(name: str, contamination: Contamination) -> str:
+    """The report of plan `name`."""
     grouped: dict[tuple[str, str, str], list[Finding]] = defaultdict(list)
-    for finding in found.findings:
+    for finding in contamination.findings:
         item = finding.overlap.item
         grouped[item.benchmark, item.name, finding.text].append(finding)
     ordered = sorted(grouped.values(), key=lambda group: (group[0].overlap.item.benchmark, -group[0].overlap.share))
-    rows = len(found.findings) + found.by_identity.total()
+    rows = len(contamination.findings) + contamination.by_hash.total()
     return (
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width,initial-scale=1">'
         f"<title>Contamination of {escape(name)}</title><style>{CSS}</style></head><body>\n"
-        f"<h1>{escape(name)}: {rows:,} rows left out, which repeat a benchmark</h1>\n"
-        + _summary(found)
+        f"<h1>{escape(name)}: {rows:,} rows dropped, which repeat a benchmark</h1>\n"
+        + _summary(contamination)
         + "\n".join(map(_group, ordered))
         + "\n</body></html>\n"
     )
 
 
-def _summary(found: Contamination) -> str:
-    repeated = found.facts()["repeated"]
+def _summary(contamination: Contamination) -> str:
+    repeated = contamination.summary()["repeated"]
     counts: dict[str, int] = defaultdict(int)
-    for finding in found.findings:
+    for finding in contamination.findings:
         counts[finding.overlap.item.benchmark] += 1
-    lines = [(name, f"{n:,}", f"{repeated.get(name, 0):,}", f"{counts[name]:,}") for name, n in found.items.items()]
-    lines += [(name, "a split", "by identity", f"{found.by_identity[name]:,}") for name in found.builtin]
+    lines = [
+        (name, f"{n:,}", f"{repeated.get(name, 0):,}", f"{counts[name]:,}") for name, n in contamination.items.items()
+    ]
+    lines += [(name, "test split", "by hash", f"{contamination.by_hash[name]:,}") for name in contamination.builtin]
     cells = "".join("<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in line) + "</tr>" for line in lines)
-    unread = "".join(f"<li><b>{escape(name)}</b>: {escape(why)}</li>" for name, why in found.unread.items())
-    settings = found.settings
+    unreadable = "".join(
+        f"<li><b>{escape(name)}</b>: {escape(reason)}</li>" for name, reason in contamination.unreadable.items()
+    )
+    settings = contamination.settings
     return (
-        f'<p class="soft">A row goes where it repeats {settings.share:.0%} or more of an item\u2019s words and '
-        f"{settings.least} or more of them, in runs of {settings.words}; runs that stand in {settings.common} or more "
-        "items of a benchmark count for none. "
-        "Marked: the longest run in common.</p>\n"
-        "<table><tr><th>benchmark</th><th>items looked for</th><th>of them repeated</th><th>rows left out</th></tr>"
-        f"{cells}</table>\n" + (f"<h2>Not read, so not looked for</h2><ul>{unread}</ul>\n" if unread else "")
+        f'<p class="soft">A row is dropped if it repeats {settings.min_share:.0%} or more of an item\u2019s words and '
+        f"{settings.min_words} or more of them, in n-grams of {settings.ngram_size} words; "
+        f"n-grams in {settings.boilerplate_items} or more items of a benchmark are ignored. "
+        "Highlighted: the longest match.</p>\n"
+        "<table><tr><th>benchmark</th><th>items compared</th><th>of them repeated</th><th>rows dropped</th></tr>"
+        f"{cells}</table>\n" + (f"<h2>Not read, so not compared</h2><ul>{unreadable}</ul>\n" if unreadable else "")
     )
 
 
@@ -84,15 +88,15 @@ def _group(group: Sequence[Finding]) -> str:
         return f'{head}<p class="soft">Repeated by {escape(rows)}. Gated, so not shown.</p>'
     return (
         f'{head}<div class="both">'
-        f"<figure><figcaption>row {escape(rows)}</figcaption><pre>{marked(text, overlap.of_text)}</pre></figure>"
-        f"<figure><figcaption>the item, of whose words {overlap.share:.0%} are repeated</figcaption>"
-        f"<pre>{marked(overlap.item.text, overlap.of_item)}</pre></figure></div>"
+        f"<figure><figcaption>row {escape(rows)}</figcaption><pre>{highlight(text, overlap.text_span)}</pre></figure>"
+        f"<figure><figcaption>benchmark item; {overlap.share:.0%} of its words are repeated</figcaption>"
+        f"<pre>{highlight(overlap.item.text, overlap.item_span)}</pre></figure></div>"
     )
 
 
-def marked(text: str, part: tuple[int, int]) -> str:
-    """`text` as HTML with the characters of `part` marked and so much around it."""
-    first, end = part
-    before, after = text[max(0, first - AROUND) : first], text[end : end + AROUND]
-    start = "\u2026" * (first > AROUND) + escape(before)
-    return f"{start}<mark>{escape(text[first:end])}</mark>{escape(after)}" + "\u2026" * (end + AROUND < len(text))
+def highlight(text: str, span: tuple[int, int]) -> str:
+    """`text` as HTML with the characters of `span` highlighted, and CONTEXT around them."""
+    first, end = span
+    before, after = text[max(0, first - CONTEXT) : first], text[end : end + CONTEXT]
+    start = "\u2026" * (first > CONTEXT) + escape(before)
+    return f"{start}<mark>{escape(text[first:end])}</mark>{escape(after)}" + "\u2026" * (end + CONTEXT < len(text))

@@ -1,96 +1,134 @@
-"""Is a trajectory fit to be learned from?
+"""Quality filters: each maps a candidate to the reason to drop it, or to "" if it passes.
 
-Pure predicates, each from a candidate to what is wrong with it ("" where nothing is). Nothing is run here: what had to
-be computed was measured before (`measure.py`). The paper
-drops "about 3 %" for repetitive reasoning and does not say how (arXiv 2504.00810, section 2.1), so the score is defined
-here: the share of a text's words that stand in a run of 20 words which stood in the text before.
+All are pure predicates and run nothing: token counts, repetition and test verdicts are computed before (`measure.py`).
+
+Repetition is the share of a text's words inside an n-gram of NGRAM_WORDS words that occurred in the text before. The
+definition is ours: the paper drops "about 3 %" for repetitive reasoning without saying how (arXiv 2504.00810, section
+2.1).
+
+Foreign script is the share of letters in scripts that neither code and formulas (Latin, Greek, mathematical letters)
+nor the question use. A teacher may switch language unasked (the model card of QwQ-32B-Preview warns of it:
+https://huggingface.co/Qwen/QwQ-32B-Preview). Two languages with one script are not told apart.
 """
 
 from __future__ import annotations
 
 import re
+import unicodedata
+from functools import cache
 
-from z1.curate.language import foreign
 from z1.curate.plan import CheckSettings
 from z1.curate.sources import Candidate
 from z1.grading import Verdict, exact_match
 
-RUN = 20
-"""Words of a run. Shorter runs repeat in any honest derivation; code drafted twice repeats in part."""
+NGRAM_WORDS = 20
+"""Words of a repeated n-gram. Shorter ones repeat in any sound derivation; code drafted twice repeats in part."""
 
 FENCE = re.compile(r"^[ \t]*```", re.MULTILINE)
 
 BLOCK = re.compile(r"^[ \t]*```[^\n`]*\n(.*?)^[ \t]*```", re.MULTILINE | re.DOTALL)
 
+COMMON_SCRIPTS = frozenset(
+    {"LATIN", "GREEK", "MATHEMATICAL", "DOUBLE-STRUCK", "SCRIPT", "SUPERSCRIPT", "SUBSCRIPT", "MICRO", "FULLWIDTH"}
+)
+"""First words of the Unicode names of letters that occur in code, formulas and English text."""
+
+_LETTER = re.compile(r"[^\W\d_]")
+
+_BEYOND_ASCII = re.compile(r"[^\W\d_\x00-\x7f]")
+
 
 def repetition(text: str) -> float:
-    """Share of words, 0 to 1, that stand in a run of RUN words seen before; 0 for a text shorter than a run."""
+    """Share of words, 0 to 1, in an n-gram of NGRAM_WORDS words that occurred before; 0 for a shorter text."""
     words = text.split()
-    runs = list(map(hash, zip(*(words[begin:] for begin in range(RUN)), strict=False)))  # hashes hold within a process
-    if len(set(runs)) == len(runs):
+    # hashes are equal within a process only, which is enough here
+    ngrams = list(map(hash, zip(*(words[start:] for start in range(NGRAM_WORDS)), strict=False)))
+    if len(set(ngrams)) == len(ngrams):
         return 0.0
     seen: set[int] = set()
-    covered = upto = 0
-    for begin, run in enumerate(runs):
-        if run in seen:
-            covered += begin + RUN - max(begin, upto)
-            upto = begin + RUN
-        seen.add(run)
+    covered = end = 0
+    for start, ngram in enumerate(ngrams):
+        if ngram in seen:
+            covered += start + NGRAM_WORDS - max(start, end)
+            end = start + NGRAM_WORDS
+        seen.add(ngram)
     return covered / len(words)
 
 
-def ended(one: Candidate, longest: int) -> str:
-    """It ended by itself: its end says so, or, where none is known, it is shorter than `longest` with every fence
-    closed.
+@cache
+def script(letter: str) -> str:
+    """The script of a letter, as the first word of its Unicode name; "" if it has none."""
+    return unicodedata.name(letter, "").split(" ", 1)[0]
+
+
+def foreign_script_share(question: str, response: str) -> float:
+    """Share of the letters of `response`, 0 to 1, in scripts that neither code nor the question uses."""
+    beyond = [] if response.isascii() else _BEYOND_ASCII.findall(response)
+    if not beyond:
+        return 0.0
+    known = COMMON_SCRIPTS | {script(letter) for letter in _BEYOND_ASCII.findall(question)}
+    return sum(script(letter) not in known for letter in beyond) / len(_LETTER.findall(response))
+
+
+def check_ended(candidate: Candidate, max_tokens: int) -> str:
+    """Passes if the finish reason is "stop" or, where it is unknown, if the response is shorter than `max_tokens` and
+    every code fence is closed.
     """
-    if one.end:
-        return "" if one.end == "stop" else f"ended by {one.end}"
-    if one.tokens is not None and one.tokens >= longest:
-        return f"cut at {longest} tokens"
-    return "an open fence at its end" if len(FENCE.findall(one.response)) % 2 else ""
+    if candidate.end:
+        return "" if candidate.end == "stop" else f"ended by {candidate.end}"
+    if candidate.tokens is not None and candidate.tokens >= max_tokens:
+        return f"cut at {max_tokens} tokens"
+    return "unclosed code fence" if len(FENCE.findall(candidate.response)) % 2 else ""
 
 
-def has_code(one: Candidate) -> str:
-    """A fenced block with something in it."""
-    return "" if any(block.strip() for block in BLOCK.findall(one.response)) else "no code"
+def check_code(candidate: Candidate) -> str:
+    """Passes if the response has a closed fenced block that is not empty."""
+    return "" if any(block.strip() for block in BLOCK.findall(candidate.response)) else "no code"
 
 
-def agrees(one: Candidate) -> str:
-    """Its last box holds the reference answer, where there is one."""
-    if not one.reference:
+def check_answer(candidate: Candidate) -> str:
+    """Passes if the last box holds the reference answer, or if there is no reference."""
+    if not candidate.reference:
         return ""
-    verdict = exact_match(one.response, one.reference, cut=False)
+    verdict = exact_match(candidate.response, candidate.reference, cut=False)
     return "" if verdict is Verdict.RIGHT else f"answer {verdict.value}"
 
 
-def passed(one: Candidate) -> str:
-    """Its source says that its code passed its tests."""
-    return "" if one.passed else "tests not run" if one.passed is None else "tests failed"
+def check_passed(candidate: Candidate) -> str:
+    """Passes if the source reports that the code passed its tests."""
+    return "" if candidate.passed else "tests not run" if candidate.passed is None else "tests failed"
 
 
-def tested(one: Candidate) -> str:
-    """Its program passed its problem's tests when they were run here; `verify.py` says how."""
-    if one.verdict == Verdict.RIGHT:
+def check_tests(candidate: Candidate) -> str:
+    """Passes if the program passed its problem's tests when they were run here (`verification.py`)."""
+    if candidate.verdict == Verdict.RIGHT:
         return ""
-    if not one.verdict:
+    if not candidate.verdict:
         return "tests not run"
-    kind = "missing" if one.verdict == Verdict.MISSING else "failed"
-    return f"tests {kind}: {one.fault or one.verdict}"
+    kind = "missing" if candidate.verdict == Verdict.MISSING else "failed"
+    return f"tests {kind}: {candidate.fault or candidate.verdict}"
 
 
-def wrong(one: Candidate, settings: CheckSettings) -> str:
-    """The first thing that is wrong with a candidate, by the plan's settings; "" where nothing is."""
-    if not one.response.strip():
+def drop_reason(candidate: Candidate, settings: CheckSettings) -> str:
+    """The reason of the first filter that rejects a candidate under a plan's settings; "" if all pass."""
+    if not candidate.response.strip():
         return "empty"
-    if settings.ended and (why := ended(one, settings.longest)):
-        return why
-    repeated = repetition(one.response) if one.repetition is None and settings.repetition < 1 else one.repetition
+    if settings.ended and (reason := check_ended(candidate, settings.max_tokens)):
+        return reason
+    repeated = candidate.repetition
+    if repeated is None and settings.repetition < 1:
+        repeated = repetition(candidate.response)
     if settings.repetition < 1 and (repeated or 0) > settings.repetition:
         return f"repetition over {settings.repetition:g}"
-    if settings.language < 1 and foreign(one.question, one.response) > settings.language:
-        return "another language"
-    rest = (has_code, settings.code), (agrees, settings.answer), (passed, settings.passed), (tested, settings.tests)
-    for check, wanted in rest:
-        if wanted and (why := check(one)):
-            return why
+    if settings.language < 1 and foreign_script_share(candidate.question, candidate.response) > settings.language:
+        return "foreign script"
+    checks = (
+        (check_code, settings.code),
+        (check_answer, settings.answer),
+        (check_passed, settings.passed),
+        (check_tests, settings.tests),
+    )
+    for check, is_enabled in checks:
+        if is_enabled and (reason := check(candidate)):
+            return reason
     return ""

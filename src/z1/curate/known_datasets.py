@@ -1,9 +1,8 @@
-"""Which datasets of the hub are known, and which of their columns is what?
+"""Known datasets on the Hugging Face Hub: files at a pinned revision, columns and licence, one entry per dataset.
 
-A row a dataset: files at a pinned revision, columns, licence. A plan names the row (`hub = "leetcode"`) and may say
-otherwise in any key. To add one, add its row. Whose rows have no id of their problem are joined by the text of the
-question, which leads the published Z1-Code-Reasoning-107K (one response a question, no labels, no licence said) back
-to the questions it was made from. Reads no row (`sources.py` does).
+A plan names an entry (`hub = "leetcode"`) and may override any key. To add a dataset, add its entry. Rows without a
+problem id are joined by the text of the question, which links the published Z1-Code-Reasoning-107K (one response per
+question, no labels, no licence stated) to the datasets it was made from. Rows are read in `sources.py`.
 """
 
 from __future__ import annotations
@@ -19,13 +18,13 @@ from z1.errors import UserError
 
 
 @dataclass(frozen=True, slots=True)
-class KnownValues:
-    """One dataset: where it lies, what its columns are, its licence, and what else a source says of it."""
+class KnownDataset:
+    """One dataset: its files, columns and licence, and further settings of its source."""
 
     hub: HubFiles
     columns: Mapping[Column, str]
     licence: str
-    rest: Mapping[str, Any] = field(default_factory=dict)
+    settings: Mapping[str, Any] = field(default_factory=dict)
 
 
 BY_TEXT = {"join": "text"}
@@ -38,14 +37,14 @@ KODCODE: dict[Column, str] = {
     "entry": "test_entry_point",
 }
 
-CATALOGUE: dict[str, KnownValues] = {
-    "evol-codealpaca-v1": KnownValues(
+CATALOGUE: dict[str, KnownDataset] = {
+    "evol-codealpaca-v1": KnownDataset(
         HubFiles("theblackcat102/evol-codealpaca-v1", "c75242318519b5470635e84064baed7c78594020", ("train.jsonl",)),
         {"question": "instruction", "response": "output"},
         "Apache-2.0",
         BY_TEXT,
     ),
-    "magicoder-evol-instruct-110k": KnownValues(
+    "magicoder-evol-instruct-110k": KnownDataset(
         HubFiles(
             "ise-uiuc/Magicoder-Evol-Instruct-110K",
             "b0079beaa0361d82412520b873715bee59cc7dd4",
@@ -55,7 +54,7 @@ CATALOGUE: dict[str, KnownValues] = {
         "Apache-2.0",
         BY_TEXT,
     ),
-    "leetcode": KnownValues(
+    "leetcode": KnownDataset(
         HubFiles(
             "newfacade/LeetCodeDataset", "215604aeed660029df7de2fea5a4d7b6ed476a08", ("LeetCodeDataset-train.jsonl",)
         ),
@@ -70,17 +69,17 @@ CATALOGUE: dict[str, KnownValues] = {
         },
         "Apache-2.0",
     ),
-    "kodcode-v1": KnownValues(
+    "kodcode-v1": KnownDataset(
         HubFiles("KodCode/KodCode-V1", "9e74e1678085dff7f6dcc34b665454d9a8b802e8", ("data/train-*.parquet",)),
         KODCODE,
         "CC BY-NC 4.0",
     ),
-    "kodcode-v1-r1": KnownValues(
+    "kodcode-v1-r1": KnownDataset(
         HubFiles("KodCode/KodCode-V1-SFT-R1", "1cd720c5fcd5f8393b86cc412a42260274773f8c", ("data/train-*.parquet",)),
         {**KODCODE, "response": "conversations.1.value"},
         "CC BY-NC 4.0",
     ),
-    "z1-107k": KnownValues(
+    "z1-107k": KnownDataset(
         HubFiles(
             "efficientscaling/Z1-Code-Reasoning-107K",
             "b1094ba6f6087a7d5764a2e42bd01d0dd5ab13f2",
@@ -93,36 +92,38 @@ CATALOGUE: dict[str, KnownValues] = {
 }
 
 
-def resolved(plan: CuratePlan) -> CuratePlan:
-    """`plan` with what the catalogue says of its sources, each in a folder of this machine. Raises UserError where one
-    is neither here nor to be had.
+def resolve(plan: CuratePlan) -> CuratePlan:
+    """`plan` with the catalogue's settings filled in and each source in a local folder. Raises UserError for a source
+    that is neither local nor downloadable.
     """
-    return plan.model_copy(update={"source": tuple(_resolved(source) for source in plan.source)})
+    return plan.model_copy(update={"source": tuple(_resolve_source(source) for source in plan.source)})
 
 
-def fetched(plan: CuratePlan) -> Iterator[Path]:
-    """The files of the plan's sources of the hub, brought here where they are not yet."""
-    for source in resolved(plan).source:
+def download(plan: CuratePlan) -> Iterator[Path]:
+    """The local files of the plan's Hub sources, downloaded where necessary."""
+    for source in resolve(plan).source:
         if source.hub:
             yield from source.paths()
 
 
-def _resolved(source: SourceSettings) -> SourceSettings:
+def _resolve_source(source: SourceSettings) -> SourceSettings:
     if source.synthetic:
         return source.model_copy(update={"origin": f"z1.synthetic, {source.synthetic}", "licence": "MIT"})
     if not source.hub:
         return source
     if source.hub not in CATALOGUE:
-        raise UserError("source.hub", source.hub, f"choose one of {', '.join(CATALOGUE)}, or fetch it and give path")
+        raise UserError(
+            "source.hub", source.hub, f"choose one of {', '.join(CATALOGUE)}, or download it and set source.path"
+        )
     known = CATALOGUE[source.hub]
     (files,) = known.hub.files
-    said = {
+    defaults = {
         "columns": dict(known.columns),
         "origin": known.hub.id,
         "licence": known.licence,
         "revision": known.hub.revision,
         "files": files,
-        **known.rest,
+        **known.settings,
         **{name: getattr(source, name) for name in source.model_fields_set},
     }
-    return source.model_copy(update={**said, "path": source.path or str(download_dataset(known.hub))})
+    return source.model_copy(update={**defaults, "path": source.path or str(download_dataset(known.hub))})

@@ -1,8 +1,8 @@
-"""What are the short and the long way to the same answer?
+"""Pairs: the shortest and the longest verified trajectory of each problem.
 
-Verified trajectories are grouped by problem; the shortest and the longest are its pair. Which stay is a setting. The
-paper mixes short and long without labels (arXiv 2504.00810, section 2.1); preference pairs of shortest and longest
-are SkyThought-Flash's (https://github.com/NovaSky-AI/SkyThought).
+Which trajectories of a problem remain is a setting. The paper mixes short and long ones without labels (arXiv
+2504.00810, section 2.1); preference pairs of shortest and longest are SkyThought-Flash's
+(https://github.com/NovaSky-AI/SkyThought).
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ from z1.curate.plan import PairSettings
 
 @dataclass(slots=True)
 class CandidateRow:
-    """What is known of a candidate besides its text. `why` it is left out; "" while it stays."""
+    """A candidate without its text. `reason` says why it is dropped; "" while it is kept."""
 
     id: str
     problem: str
     tokens: int
-    why: str = ""
+    reason: str = ""
     difficulty: str = ""
     origin: str = ""
     repetition: float | None = None
@@ -29,9 +29,7 @@ class CandidateRow:
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """The shortest and the longest verified trajectory of a problem, which are two; `ratio` of their lengths is 1 or
-    more.
-    """
+    """The shortest and the longest verified trajectory of a problem, which are distinct."""
 
     problem: str
     shortest: CandidateRow
@@ -39,40 +37,40 @@ class Pair:
 
     @property
     def ratio(self) -> float:
-        """Tokens of the longest over tokens of the shortest."""
+        """Tokens of the longest over tokens of the shortest; 1 or more."""
         return self.longest.tokens / max(1, self.shortest.tokens)
 
 
-def draw(seed: int, name: str) -> float:
-    """A number from 0 to below 1 that follows from seed and name alone, so that order and company do not matter."""
+def hash_uniform(seed: int, name: str) -> float:
+    """A number in [0, 1) that depends on seed and name alone, not on the order of calls."""
     return int.from_bytes(sha256(f"{seed}:{name}".encode("utf-8", "surrogatepass")).digest()[:6]) / 2**48
 
 
-def keep(entries: Iterable[CandidateRow], settings: PairSettings, seed: int) -> list[Pair]:
-    """Mark what the settings leave out, and return the pairs; of two as long the first is the shorter."""
+def find_pairs(rows: Iterable[CandidateRow], settings: PairSettings, seed: int) -> list[Pair]:
+    """Mark the rows that the settings drop, and return the pairs; of two equally long rows the first is the shorter."""
     groups: dict[str, list[CandidateRow]] = {}
-    for entry in entries:
-        if not entry.why:
-            groups.setdefault(entry.problem, []).append(entry)
+    for row in rows:
+        if not row.reason:
+            groups.setdefault(row.problem, []).append(row)
     pairs = []
     for problem, group in groups.items():
-        shortest, longest = min(group, key=lambda one: one.tokens), max(reversed(group), key=lambda one: one.tokens)
+        shortest, longest = min(group, key=lambda row: row.tokens), max(reversed(group), key=lambda row: row.tokens)
         if shortest is not longest:
             pairs.append(Pair(problem, shortest, longest))
-        chosen = _chosen(settings, shortest, longest, draw(seed, problem))
-        for entry in group if settings.keep != "all" else ():
-            if entry not in chosen:
-                entry.why = f"pairing kept {settings.keep}"
+        kept = _kept(settings, shortest, longest, hash_uniform(seed, problem))
+        for row in group if settings.keep != "all" else ():
+            if row not in kept:
+                row.reason = f"pairing kept {settings.keep}"
     return pairs
 
 
-def _chosen(settings: PairSettings, shortest: CandidateRow, longest: CandidateRow, drawn: float) -> list[CandidateRow]:
+def _kept(settings: PairSettings, shortest: CandidateRow, longest: CandidateRow, uniform: float) -> list[CandidateRow]:
     match settings.keep:
         case "shortest":
             return [shortest]
         case "longest":
             return [longest]
         case "mix":
-            return [longest if drawn < settings.long_share else shortest]
+            return [longest if uniform < settings.long_share else shortest]
         case _:
             return [shortest, longest]

@@ -1,10 +1,9 @@
-"""Where do problems and trajectories come from, and which column is what?
+"""Sources: reads tables into candidates by a mapping of their columns.
 
-A source is a local table and a mapping of its columns; each row gives a problem to be asked, or a problem with one or
-more trajectories. Origin, licence and revision stay with every row. A row without an id of its own problem is given
-one by the text of its question, which also joins a dataset without labels (the published Z1-Code-Reasoning-107K:
-https://huggingface.co/datasets/efficientscaling/Z1-Code-Reasoning-107K) to its source. A built-in world is a source
-with a teacher of its own, the interpreter. Does not download (`catalogue.py` does).
+Each row gives a problem, or a problem with one or more trajectories. Origin, licence and revision stay with every row.
+A row without a problem id gets one from the text of its question, which also joins a dataset without labels (the
+published Z1-Code-Reasoning-107K: https://huggingface.co/datasets/efficientscaling/Z1-Code-Reasoning-107K) to its
+source. A synthetic task is a source whose teacher is the Python interpreter. Downloads are in `known_datasets.py`.
 """
 
 from __future__ import annotations
@@ -19,19 +18,18 @@ from typing import Any
 
 from z1 import dataset_io, synthetic
 from z1.curate.plan import SourceSettings
-from z1.curate.reasoning_level import derived
+from z1.curate.reasoning_level import derive_level
 from z1.errors import UserError
 from z1.records import Record
 
 
 @dataclass(frozen=True, slots=True)
 class Candidate(Record):
-    """A trajectory that may become a row; without a `response` it is a problem that a teacher is to be asked.
+    """A trajectory that may become a row; without a `response` it is a problem for the teacher.
 
-    `reference` is the answer that is known to be right ("" where none is), `end` how the reply ended ("" where it is
-    not known), `passed` whether its code passed its tests as the source says (None where it does not), `tests` the
-    source of its problem's tests, `entry` what they call and `setup` what stands before a program. The last five are
-    measures (`measure.py`), None or "" where they were not taken.
+    `problem` is the problem's id, `reference` its known answer, `end` the finish reason, `passed` whether the source
+    reports that the tests passed. `tests` is the code of the problem's tests, `entry` the name they call, and `setup`
+    code to run before a program. The last five fields are measures (`measure.py`). "" and None mean unknown.
     """
 
     id: str
@@ -56,40 +54,40 @@ class Candidate(Record):
     fault: str = ""
     minhash: str = ""
 
-    def having(self, values: Mapping[str, Any]) -> Candidate:
-        """The candidate with other values of some fields; what `dataclasses.replace` does, in a third of its time."""
-        given = list(_values(self))
+    def with_values(self, values: Mapping[str, Any]) -> Candidate:
+        """The candidate with some fields replaced: `dataclasses.replace` in a third of the time."""
+        changed = list(_values(self))
         for name, value in values.items():
-            given[_PLACES[name]] = value
-        return Candidate(*given)
+            changed[_POSITIONS[name]] = value
+        return Candidate(*changed)
 
 
-_PLACES = {field.name: place for place, field in enumerate(fields(Candidate))}
-_values = attrgetter(*_PLACES)
+_POSITIONS = {field.name: position for position, field in enumerate(fields(Candidate))}
+_values = attrgetter(*_POSITIONS)
 
 
-def normal(text: str) -> str:
-    """Text as it is compared: lower case, white space as single blanks."""
+def normalise(text: str) -> str:
+    """Text in lower case with white space as single spaces."""
     return " ".join(text.lower().split())
 
 
 def fingerprint(text: str) -> str:
-    """16 hexadecimal digits for what `normal` makes of `text`."""
-    return sha256(normal(text).encode("utf-8", "surrogatepass")).hexdigest()[:16]
+    """16 hexadecimal digits of the hash of the normalised text."""
+    return sha256(normalise(text).encode("utf-8", "surrogatepass")).hexdigest()[:16]
 
 
 def read(source: SourceSettings) -> Iterator[Candidate]:
-    """The candidates of a source, in order. Raises UserError where a mapped column is not there."""
+    """The candidates of a source, in order. Raises UserError if a mapped column is missing."""
     if source.synthetic:
-        yield from _of_world(source)
+        yield from _from_synthetic(source)
         return
-    yield from _of_rows(source, chain.from_iterable(map(dataset_io.read, source.paths())))
+    yield from _from_rows(source, chain.from_iterable(map(dataset_io.read, source.paths())))
 
 
-def _of_world(source: SourceSettings) -> Iterator[Candidate]:
-    """Problems of a built-in world; at each level what the interpreter wrote, or without levels no response."""
-    wanted = synthetic.DatasetRequest(source.problems, "train", *source.steps, source.seed, source.synthetic)
-    for found in synthetic.collect(wanted):
+def _from_synthetic(source: SourceSettings) -> Iterator[Candidate]:
+    """Problems of a synthetic task with a trajectory at each level, or without levels no response."""
+    request = synthetic.DatasetRequest(source.problems, "train", *source.steps, source.seed, source.synthetic)
+    for found in synthetic.collect(request):
         problem = found.problem
         for level in source.levels or ("",):
             yield Candidate(
@@ -107,35 +105,35 @@ def _of_world(source: SourceSettings) -> Iterator[Candidate]:
             )
 
 
-def _of_rows(source: SourceSettings, rows: Iterable[Mapping[str, Any]]) -> Iterator[Candidate]:
-    of_problem = [(key, read) for key, read in OF_PROBLEM.items() if key in source.columns]
-    of_sample = [(key, read) for key, read in OF_SAMPLE.items() if key in source.columns]
-    facts: dict[str, Any] = {
+def _from_rows(source: SourceSettings, rows: Iterable[Mapping[str, Any]]) -> Iterator[Candidate]:
+    problem_fields = [(key, read) for key, read in PROBLEM_FIELDS.items() if key in source.columns]
+    sample_fields = [(key, read) for key, read in SAMPLE_FIELDS.items() if key in source.columns]
+    provenance: dict[str, Any] = {
         "origin": source.origin or basename(source.path),
         "licence": source.licence,
         "revision": source.revision,
     }
-    columns, own_name, by_text = tuple(source.columns.items()), source.name, source.join == "text"
+    columns, prefix, joins_by_text = tuple(source.columns.items()), source.name, source.join == "text"
     for number, row in enumerate(rows, 1):
         value = {name: _column(row, column, source.path) for name, column in columns}
         question = str(value["question"])
         problem = str(value.get("id") or fingerprint(question))
-        name = f"{own_name or problem}:{number}" if not value.get("id") else f"{own_name}:{problem}".lstrip(":")
+        name = f"{prefix or problem}:{number}" if not value.get("id") else f"{prefix}:{problem}".lstrip(":")
         responses = value.get("response", "")
-        several = responses if isinstance(responses, list) else [responses]
-        common = {key: read(value[key]) for key, read in of_problem}
-        for sample, response in enumerate(several):
+        samples = responses if isinstance(responses, list) else [responses]
+        common = {key: read(value[key]) for key, read in problem_fields}
+        for sample, response in enumerate(samples):
             text = str(response or "")
             yield Candidate(
                 id=f"{name}:{sample}" if isinstance(responses, list) else name,
-                problem=fingerprint(question) if by_text else problem,
+                problem=fingerprint(question) if joins_by_text else problem,
                 question=question,
                 response=text,
-                level=_text(value.get("level")) or source.level or derived(text, source.derive),
+                level=_text(value.get("level")) or source.level or derive_level(text, source.derive),
                 sample=sample,
-                **facts,
+                **provenance,
                 **common,
-                **{key: read(_nth(value[key], sample)) for key, read in of_sample},
+                **{key: read(_nth(value[key], sample)) for key, read in sample_fields},
             )
 
 
@@ -159,8 +157,8 @@ def _nth(value: Any, sample: int) -> Any:
     return value[sample] if sample < len(value) else None
 
 
-def _only(value: Any) -> str:
-    """The one name in a column; "" where it holds several."""
+def _single_name(value: Any) -> str:
+    """The only name in a column; "" if it holds several."""
     names = value if isinstance(value, list) else [value]
     return _text(names[0]) if len(names) == 1 else ""
 
@@ -169,22 +167,22 @@ def _text(value: Any) -> str:
     return "" if value is None else str(value)
 
 
-def _truth(value: Any) -> bool | None:
+def _optional_bool(value: Any) -> bool | None:
     return None if value is None else bool(value)
 
 
-def _whole(value: Any) -> int | None:
+def _optional_int(value: Any) -> int | None:
     return None if value is None else int(value)
 
 
-OF_PROBLEM: dict[str, Callable[[Any], Any]] = {
+PROBLEM_FIELDS: dict[str, Callable[[Any], Any]] = {
     "reference": _text,
     "difficulty": _text,
     "tests": _text,
     "setup": _text,
-    "entry": _only,
+    "entry": _single_name,
 }
-"""Columns that hold for all trajectories of a row, and how each is read."""
+"""Fields shared by all trajectories of a row, and how each is read."""
 
-OF_SAMPLE: dict[str, Callable[[Any], Any]] = {"end": _text, "passed": _truth, "tokens": _whole}
-"""Columns that may hold a value a trajectory."""
+SAMPLE_FIELDS: dict[str, Callable[[Any], Any]] = {"end": _text, "passed": _optional_bool, "tokens": _optional_int}
+"""Fields that may hold one value per trajectory."""

@@ -1,10 +1,10 @@
-"""How is a teacher asked so that no reply is ever lost?
+"""Teacher client: requests trajectories from an OpenAI-compatible endpoint without losing a reply.
 
-Any OpenAI-compatible endpoint, through the `openai` library, whose own retries are off: each request is written down
-before it leaves. Faults (connection, hanging, 408, 409, 429, 5xx, broken JSON) are tried again after a growing wait; a
-reply cut at its length is a reply. A request that the server refuses for its content is a fault that is not tried again
-in this run; a refused key, model or address ends it. Source: https://github.com/openai/openai-python (its
-`_base_client.py` for which statuses are worth another try). Departs from it in trying broken JSON again.
+Requests go through the `openai` library with its own retries off, since each request is logged before it is sent.
+Faults (connection error, timeout, 408, 409, 429, 5xx, broken JSON) are retried after an exponential backoff; a reply
+truncated at its length is a reply. A request rejected for its content is a fault that is not retried in this run; a
+rejected key, model or address ends the run. Source: https://github.com/openai/openai-python (`_base_client.py` for the
+retryable statuses). Departs from it in retrying broken JSON.
 """
 
 from __future__ import annotations
@@ -19,152 +19,157 @@ from typing import Any
 import openai
 
 from z1.curate.plan import TeacherSettings
-from z1.curate.teacher_log import TeacherReplies, TeacherReply, TeacherRequest
+from z1.curate.teacher_log import TeacherLogWriter, TeacherReply, TeacherRequest
 from z1.errors import EngineFault, UserError, Z1Error
 
-LONGEST_WAIT_S = 60.0
+MAX_WAIT_S = 60.0
 
-AGAIN = {408, 409, 429}
-"""Statuses besides 5xx that may be better next time."""
+RETRYABLE = {408, 409, 429}
+"""Retryable statuses besides 5xx."""
 
-SETTINGS = {401: "teacher.key_variable", 403: "teacher.key_variable", 404: "teacher.url or teacher.model"}
-"""Statuses that no other request will change, and what to look at."""
+FATAL = {401: "teacher.api_key_env", 403: "teacher.api_key_env", 404: "teacher.url or teacher.model"}
+"""Statuses that every other request would get too, and the setting to correct."""
 
 
 class _Failed(Exception):
-    """One request failed: why, whether it may have been paid for, whether to try again, and after how many seconds."""
+    """A failed request: its reason, whether it may be charged, whether to retry it, and after how many seconds."""
 
-    def __init__(self, why: str, *, paid: bool, again: bool = True, wait_s: float = 0.0) -> None:
-        super().__init__(why)
-        self.why, self.paid, self.again, self.wait_s = why, paid, again, wait_s
+    def __init__(self, reason: str, *, is_paid: bool, is_retryable: bool = True, wait_s: float = 0.0) -> None:
+        super().__init__(reason)
+        self.reason, self.is_paid, self.is_retryable, self.wait_s = reason, is_paid, is_retryable, wait_s
 
 
-def ask_all(
-    wanted: Iterable[TeacherRequest], teacher: TeacherSettings, replies: TeacherReplies, at: Callable[[int], None]
+def request_replies(
+    requests: Iterable[TeacherRequest],
+    teacher: TeacherSettings,
+    log: TeacherLogWriter,
+    progress: Callable[[int], None],
 ) -> int:
-    """Ask for every reply that is not here yet; returns how many are still missing. `at` is told how many are here.
+    """Send every request that has no reply in `log`; returns the number of replies still missing.
 
-    Raises UserError where the endpoint refuses key or model, EngineFault where it gives nothing at all.
+    `progress` receives the number of replies present. Raises UserError if the endpoint rejects key or model,
+    EngineFault if it returns no replies at all.
     """
     try:
-        return asyncio.run(_Asking(teacher, replies, at).run(iter(wanted)))
+        return asyncio.run(_Client(teacher, log, progress).run(iter(requests)))
     except BaseExceptionGroup as group:
         raise _first(group) from None
 
 
 def _first(error: BaseException) -> BaseException:
-    """The one error of a group that says why; our own before others."""
+    """The error of a group to report; errors of z1 come first."""
     if not isinstance(error, BaseExceptionGroup):
         return error
     leaves = [_first(inner) for inner in error.exceptions]
     return next((leaf for leaf in leaves if isinstance(leaf, Z1Error)), leaves[0])
 
 
-class _Asking:
-    def __init__(self, teacher: TeacherSettings, replies: TeacherReplies, at: Callable[[int], None]) -> None:
-        self._teacher, self._replies, self._at = teacher, replies, at
-        self._here = self._missing = self._in_vain = 0
-        self._begun: set[str] = set()
+class _Client:
+    def __init__(self, teacher: TeacherSettings, log: TeacherLogWriter, progress: Callable[[int], None]) -> None:
+        self._teacher, self._log, self._progress = teacher, log, progress
+        self._present = self._missing = self._failures_in_a_row = 0
+        self._started: set[str] = set()
 
-    async def run(self, wanted: Iterator[TeacherRequest]) -> int:
-        key = os.environ.get(self._teacher.key_variable) or "none"
+    async def run(self, requests: Iterator[TeacherRequest]) -> int:
+        key = os.environ.get(self._teacher.api_key_env) or "none"
         async with openai.AsyncOpenAI(
             api_key=key, base_url=self._teacher.url, max_retries=0, timeout=self._teacher.timeout_s
         ) as client:
-            left = self._left(wanted)
+            pending = self._pending(requests)
             async with asyncio.TaskGroup() as group:
                 for _ in range(self._teacher.concurrency):
-                    group.create_task(self._work(client, left))
+                    group.create_task(self._work(client, pending))
         return self._missing
 
-    def _left(self, wanted: Iterator[TeacherRequest]) -> Iterator[TeacherRequest]:
-        """What is not here yet, each key once: problems that read the same share their replies."""
-        for ask in wanted:
-            if ask.key in self._begun:
+    def _pending(self, requests: Iterator[TeacherRequest]) -> Iterator[TeacherRequest]:
+        """The requests without a reply, each key once: problems with the same text share their replies."""
+        for request in requests:
+            if request.key in self._started:
                 continue
-            self._begun.add(ask.key)
-            if ask.key in self._replies:
-                self._here += 1
-                self._at(self._here)
+            self._started.add(request.key)
+            if request.key in self._log:
+                self._present += 1
+                self._progress(self._present)
             else:
-                yield ask
+                yield request
 
-    async def _work(self, client: openai.AsyncOpenAI, left: Iterator[TeacherRequest]) -> None:
-        for ask in left:
-            if await self._until_here(client, ask):
-                self._here, self._in_vain = self._here + 1, 0
-                self._at(self._here)
+    async def _work(self, client: openai.AsyncOpenAI, pending: Iterator[TeacherRequest]) -> None:
+        for request in pending:
+            if await self._try(client, request):
+                self._present, self._failures_in_a_row = self._present + 1, 0
+                self._progress(self._present)
             else:
-                self._missing, self._in_vain = self._missing + 1, self._in_vain + 1
-            if self._in_vain > self._teacher.concurrency:
+                self._missing, self._failures_in_a_row = self._missing + 1, self._failures_in_a_row + 1
+            if self._failures_in_a_row > self._teacher.concurrency:
                 raise EngineFault(
-                    f"teacher {self._teacher.url}: {self._in_vain} problems in a row without a reply, the last for "
-                    f"{list(self._replies.faults)[-1]}; run the same command again when it answers"
+                    f"teacher {self._teacher.url}: {self._failures_in_a_row} problems in a row without a reply, the "
+                    f"last one failed with {list(self._log.faults)[-1]}; run the same command again when it responds"
                 )
 
-    async def _until_here(self, client: openai.AsyncOpenAI, ask: TeacherRequest) -> bool:
-        """Try for one reply; whether it came."""
-        for tried in range(self._teacher.tries):
-            self._replies.ask(ask.key)
+    async def _try(self, client: openai.AsyncOpenAI, request: TeacherRequest) -> bool:
+        """Request one reply, with retries; whether it arrived."""
+        for attempt in range(self._teacher.max_attempts):
+            self._log.log_request(request.key)
             try:
-                self._replies.reply(await self._once(client, ask))
+                self._log.log_reply(await self._send(client, request))
             except _Failed as failed:
-                self._replies.fault(ask.key, failed.why, paid=failed.paid)
-                if not failed.again:
+                self._log.log_fault(request.key, failed.reason, paid=failed.is_paid)
+                if not failed.is_retryable:
                     return False
-                if tried + 1 < self._teacher.tries:
-                    grown = min(LONGEST_WAIT_S, self._teacher.wait_s * 2**tried)
-                    await asyncio.sleep(max(failed.wait_s, grown * random.uniform(0.75, 1)))
+                if attempt + 1 < self._teacher.max_attempts:
+                    backoff = min(MAX_WAIT_S, self._teacher.retry_wait_s * 2**attempt)
+                    await asyncio.sleep(max(failed.wait_s, backoff * random.uniform(0.75, 1)))
             else:
                 return True
         return False
 
-    async def _once(self, client: openai.AsyncOpenAI, ask: TeacherRequest) -> TeacherReply:
+    async def _send(self, client: openai.AsyncOpenAI, request: TeacherRequest) -> TeacherReply:
         teacher = self._teacher
         try:
-            async with asyncio.timeout(teacher.timeout_s):  # the library's is for each read, and a server may trickle
+            async with asyncio.timeout(teacher.timeout_s):  # the library's limit is per read, and a server may trickle
                 raw = await client.chat.completions.with_raw_response.create(
                     model=teacher.model,
-                    messages=[{"role": "user", "content": ask.prompt}],
+                    messages=[{"role": "user", "content": request.prompt}],
                     max_tokens=teacher.max_tokens,
                     temperature=teacher.temperature,
                     top_p=teacher.top_p,
                 )
-            return parse(ask.key, raw.http_response.content)
+            return parse(request.key, raw.http_response.content)
         except openai.APIStatusError as error:
-            raise self._refused(error) from None
+            raise self._status_error(error) from None
         except (TimeoutError, openai.APITimeoutError):
-            raise _Failed("hanging", paid=True) from None
+            raise _Failed("timeout", is_paid=True) from None
         except openai.APIConnectionError as error:
-            never_left = type(error.__cause__).__name__ == "ConnectError"
-            raise _Failed("connection", paid=not never_left) from None
+            is_sent = type(error.__cause__).__name__ != "ConnectError"
+            raise _Failed("connection", is_paid=is_sent) from None
         except (ValueError, TypeError, KeyError, IndexError, AttributeError):
-            raise _Failed("broken reply", paid=True) from None
+            raise _Failed("broken reply", is_paid=True) from None
 
-    def _refused(self, error: openai.APIStatusError) -> Exception:
+    def _status_error(self, error: openai.APIStatusError) -> Exception:
         status = error.status_code
-        if status in SETTINGS:
-            return UserError(f"teacher {self._teacher.url}", f"status {status}", f"correct {SETTINGS[status]}")
-        again = status in AGAIN or status >= 500
-        return _Failed(f"status {status}", paid=False, again=again, wait_s=_asked_to_wait(error.response.headers))
+        if status in FATAL:
+            return UserError(f"teacher {self._teacher.url}", f"status {status}", f"correct {FATAL[status]}")
+        is_retryable = status in RETRYABLE or status >= 500
+        wait_s = _retry_after(error.response.headers)
+        return _Failed(f"status {status}", is_paid=False, is_retryable=is_retryable, wait_s=wait_s)
 
 
-def _asked_to_wait(headers: Any) -> float:
-    """Seconds in a `retry-after` header, up to the longest wait; 0 where there is none or a date."""
+def _retry_after(headers: Any) -> float:
+    """Seconds in a `retry-after` header, at most MAX_WAIT_S; 0 if it is absent or a date."""
     try:
-        return max(0.0, min(LONGEST_WAIT_S, float(headers.get("retry-after", 0))))
+        return max(0.0, min(MAX_WAIT_S, float(headers.get("retry-after", 0))))
     except ValueError:
         return 0.0
 
 
 def parse(key: str, body: bytes) -> TeacherReply:
-    """The reply in a chat completion. Raises ValueError, TypeError, KeyError or IndexError where it is not whole."""
+    """The reply in a chat completion. Raises ValueError, TypeError, KeyError or IndexError if it is incomplete."""
     value = json.loads(body)
     choice, usage = value["choices"][0], value.get("usage") or {}
     message = choice["message"]
     thought = message.get("reasoning_content") or message.get("reasoning") or ""
     text, end = message["content"] or "", choice["finish_reason"]
     if not isinstance(end, str) or not (text or thought):
-        raise ValueError("a reply without an end or without text")
+        raise ValueError("a reply without a finish reason or without text")
     tokens = int(usage.get("prompt_tokens", 0)), int(usage.get("completion_tokens", 0))
     return TeacherReply(key, text, thought, end, *tokens)

@@ -1,9 +1,9 @@
-"""Which replies does a teacher owe, which are here, and what was paid?
+"""Log of teacher requests and replies: append-only, keyed by content, with the cost of every attempt.
 
-One append-only log with a line an event: *asked* before a request leaves, then *reply* or *fault*. A reply counts when
-its line is on the disk. Its key is a hash of what decides it (model, prompt, settings, level, sample), never of code,
-so nothing is asked again after a kill or a new version. Asked without an end means lost: in flight when a process was
-killed. Does not speak to anybody (`teacher.py` does).
+One line per event: *request* before a request is sent, then *reply* or *fault*. A reply counts once its line is on the
+disk. Its key is a hash of what determines it (model, prompt, settings, level, sample), never of code, so nothing is
+requested again after a kill or in a new version. A request without an end was in flight when the process was killed.
+Requests are sent in `teacher.py`.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ REPLIES = "replies.jsonl"
 
 @dataclass(frozen=True, slots=True)
 class TeacherRequest:
-    """One reply that is wanted: to `problem`, at `level`, the `sample`-th."""
+    """A request for the reply number `sample` to `problem` at `level`."""
 
     key: str
     prompt: str
@@ -39,9 +39,9 @@ class TeacherRequest:
 
 @dataclass(frozen=True, slots=True)
 class TeacherReply(Record):
-    """What a teacher said. `end` is its finish reason: "stop" by itself, "length" cut, which is kept.
+    """A teacher's reply. `end` is its finish reason: "stop", or "length" for a truncated reply, which is kept.
 
-    `thought` is what a server keeps apart as reasoning, "" where it does not. Tokens are the server's own count.
+    `thought` is the reasoning that a server returns separately, "" otherwise. Token counts are the server's.
     """
 
     key: str
@@ -52,32 +52,32 @@ class TeacherReply(Record):
     completion_tokens: int
 
 
-def asks(problem: Candidate, teacher: TeacherSettings) -> Iterator[TeacherRequest]:
-    """Every reply that the plan wants to `problem`."""
+def requests_for(problem: Candidate, teacher: TeacherSettings) -> Iterator[TeacherRequest]:
+    """All requests of a plan for `problem`: each level and sample."""
     settings = {"max_tokens": teacher.max_tokens, "temperature": teacher.temperature, "top_p": teacher.top_p}
     for level, template in teacher.levels.items():
         prompt = template.replace("{question}", problem.question)
         for sample in range(teacher.samples):
-            what = json.dumps([teacher.model, prompt, settings, level, sample], sort_keys=True)
-            key = sha256(what.encode("utf-8", "surrogatepass")).hexdigest()[:32]
+            content = json.dumps([teacher.model, prompt, settings, level, sample], sort_keys=True)
+            key = sha256(content.encode("utf-8", "surrogatepass")).hexdigest()[:32]
             yield TeacherRequest(key, prompt, problem, level, sample)
 
 
-class TeacherReplies:
-    """The log in `folder`, open for writing: what is there, and what it cost."""
+class TeacherLogWriter:
+    """The log in `folder`, open for writing, with the replies it holds and their cost."""
 
     def __init__(self, folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self._log = Log(folder / REPLIES)
         self.tokens: dict[str, tuple[int, int]] = {}
-        """Tokens of prompt and reply of each reply that is here."""
-        self.asked: Counter[str] = Counter()
+        """Prompt and completion tokens of each reply, by key."""
+        self.requests: Counter[str] = Counter()
         self.faults: Counter[str] = Counter()
-        """How often each fault came, by its first words."""
+        """Number of faults by reason."""
         self._ended: Counter[str] = Counter()
-        """Asks of a key that ended in a reply, or in a fault that is not paid for."""
+        """Requests of a key that ended in a reply, or in a fault without cost."""
 
-    def __enter__(self) -> TeacherReplies:
+    def __enter__(self) -> TeacherLogWriter:
         with ExitStack() as opened:
             opened.enter_context(self._log)
             for event in iterate_lines(self._log.path, dict):
@@ -91,18 +91,18 @@ class TeacherReplies:
     def __contains__(self, key: str) -> bool:
         return key in self.tokens
 
-    def ask(self, key: str) -> None:
-        """Write that a request is about to leave."""
-        self._add({"event": "asked", "key": key})
+    def log_request(self, key: str) -> None:
+        """Log that a request is about to be sent."""
+        self._add({"event": "request", "key": key})
 
-    def reply(self, reply: TeacherReply) -> None:
-        """Keep a reply; it counts once this returns."""
+    def log_reply(self, reply: TeacherReply) -> None:
+        """Log a reply; it is on the disk once this returns."""
         self._add({"event": "reply", **reply.as_json()})
         self._log.sync()
 
-    def fault(self, key: str, why: str, *, paid: bool) -> None:
-        """Write that a request failed; `paid` where the server may have worked, and so charged, for it."""
-        self._add({"event": "fault", "key": key, "why": why, "paid": paid})
+    def log_fault(self, key: str, reason: str, *, paid: bool) -> None:
+        """Log a failed request; `paid` if the server may have generated, and so charged, for it."""
+        self._add({"event": "fault", "key": key, "reason": reason, "paid": paid})
 
     def _add(self, event: dict[str, Any]) -> None:
         self._log.add([event])
@@ -111,71 +111,71 @@ class TeacherReplies:
     def _count(self, event: Mapping[str, Any]) -> None:
         key = str(event["key"])
         match event["event"]:
-            case "asked":
-                self.asked[key] += 1
+            case "request":
+                self.requests[key] += 1
             case "reply":
                 self.tokens[key] = int(event["prompt_tokens"]), int(event["completion_tokens"])
                 self._ended[key] += 1
             case "fault":
                 self._ended[key] += not event["paid"]
-                self.faults[str(event["why"])] += 1
+                self.faults[str(event["reason"])] += 1
             case other:
                 raise UserError(f"log {self._log.path}", f"event {other}", "repair or delete it")
 
-    def ledger(self, prices: tuple[float, float]) -> dict[str, float]:
-        """What was paid: each reply once, and again as much for each time it was asked for in vain.
+    def usage(self, prices: tuple[float, float]) -> dict[str, float]:
+        """Tokens and cost: each reply once, and again for each paid request for it that gave no reply.
 
-        `lost_unknown` are paid asks whose reply never came, so that nobody knows their tokens. `cost` is in the
-        currency of `prices`, which are for a million tokens of prompt and of reply.
+        `lost` are paid requests for replies that never arrived, whose token counts are unknown. `cost` is in the
+        currency of `prices`, which are per million prompt and completion tokens.
         """
-        vain = {key: asked - self._ended[key] for key, asked in self.asked.items() if asked > self._ended[key]}
+        wasted = {key: count - self._ended[key] for key, count in self.requests.items() if count > self._ended[key]}
         once = [sum(tokens[side] for tokens in self.tokens.values()) for side in (0, 1)]
-        again = [sum(self.tokens[key][side] * n for key, n in vain.items() if key in self.tokens) for side in (0, 1)]
+        again = [sum(self.tokens[key][side] * n for key, n in wasted.items() if key in self.tokens) for side in (0, 1)]
         cost = sum((first + more) * price for first, more, price in zip(once, again, prices, strict=True)) / 1e6
         return {
             "replies": len(self.tokens),
             "prompt_tokens": once[0],
             "completion_tokens": once[1],
-            "asked_again": sum(n for key, n in vain.items() if key in self.tokens),
-            "again_prompt_tokens": again[0],
-            "again_completion_tokens": again[1],
-            "lost_unknown": sum(n for key, n in vain.items() if key not in self.tokens),
+            "repeated": sum(n for key, n in wasted.items() if key in self.tokens),
+            "repeated_prompt_tokens": again[0],
+            "repeated_completion_tokens": again[1],
+            "lost": sum(n for key, n in wasted.items() if key not in self.tokens),
             "faults": self.faults.total(),
             "cost": round(cost, 6),
         }
 
 
 class TeacherLog:
-    """The replies in a folder, to be taken by key; holds where they lie and not what they say.
+    """The replies in a folder, looked up by key; holds their offsets in the log and no text.
 
-    May be opened while somebody writes the log: it has what was there when it was opened.
+    May be opened while another process writes the log; it sees the lines of the moment it was opened.
     """
 
     def __init__(self, folder: Path) -> None:
         self._path = folder / REPLIES
-        self._begins: dict[str, int] = {}
-        begin = 0
+        self._offsets: dict[str, int] = {}
+        offset = 0
         for line in self._lines():
             if line.startswith(b'{"event":"reply"') and line.endswith(b"\n"):
-                self._begins.setdefault(str(json.loads(line)["key"]), begin)
-            begin += len(line)
+                self._offsets.setdefault(str(json.loads(line)["key"]), offset)
+            offset += len(line)
 
     def __len__(self) -> int:
-        return len(self._begins)
+        return len(self._offsets)
 
     def _lines(self) -> Iterator[bytes]:
         if self._path.exists():
             with self._path.open("rb") as file:
                 yield from file
 
-    def take(self, wanted: Iterable[TeacherRequest]) -> Iterator[tuple[TeacherRequest, TeacherReply]]:
-        """Those of the wanted that are here, in the order of the asking."""
-        here = ((ask, self._begins[ask.key]) for ask in wanted if ask.key in self._begins)
-        if not self._begins:
+    def replies_to(self, requests: Iterable[TeacherRequest]) -> Iterator[tuple[TeacherRequest, TeacherReply]]:
+        """The requests that have a reply, each with it, in order."""
+        answered = ((request, self._offsets[request.key]) for request in requests if request.key in self._offsets)
+        if not self._offsets:
             return
         with self._path.open("rb") as file:
-            for ask, begin in here:
-                file.seek(begin)
+            for request, offset in answered:
+                file.seek(offset)
                 event = json.loads(file.readline())
                 del event["event"]
-                yield ask, TeacherReply.from_json(event)
+                yield request, TeacherReply.from_json(event)

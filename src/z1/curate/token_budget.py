@@ -1,9 +1,9 @@
-"""Which rows fit a budget of tokens?
+"""Selection of rows under a token budget.
 
-Rows are taken in order; one that no longer fits is passed over and the next is tried, as the paper's Algorithm 1 says
-(arXiv 2504.00810). Stratified, difficulties take turns: the next row comes from the one that has the least tokens for
-its share, until it has no more rows. Departs from the released data_select.py, which stops one row past the budget and
-has no random order. The order follows from seed, ids and lengths, never from the order of the input.
+Rows are taken in order; one that no longer fits is skipped and the next is tried, as in the paper's Algorithm 1 (arXiv
+2504.00810). With stratification the next row comes from the difficulty with the fewest tokens relative to its share,
+until it has no more rows. The order depends on seed, ids and lengths, never on the order of the input. Departs from
+the released data_select.py, which stops one row past the budget and has no random order.
 """
 
 from __future__ import annotations
@@ -12,28 +12,28 @@ from collections import defaultdict, deque
 from collections.abc import Sequence
 from heapq import heapify, heappop, heappush
 
-from z1.curate.pairs import CandidateRow, draw
+from z1.curate.pairs import CandidateRow, hash_uniform
 from z1.curate.plan import SelectSettings
 
 
-def select(entries: Sequence[CandidateRow], settings: SelectSettings, seed: int) -> int:
-    """Mark what does not fit; returns the tokens taken, which never pass the budget."""
+def apply_budget(rows: Sequence[CandidateRow], settings: SelectSettings, seed: int) -> int:
+    """Mark the rows that do not fit; returns the tokens of the selected rows, which never exceed the budget."""
     sign = {"random": 0, "longest": -1, "shortest": 1}[settings.order]
     strata: dict[str, deque[CandidateRow]] = defaultdict(deque)
-    staying = [entry for entry in entries if not entry.why]
-    for entry in sorted(staying, key=lambda one: (sign * one.tokens, draw(seed, one.id), one.id)):
-        strata[entry.difficulty if settings.stratified else ""].append(entry)
-    taken = dict.fromkeys(strata, 0)
-    turns = [(0.0, name) for name in strata]
-    heapify(turns)
-    while turns:
-        _, name = heappop(turns)
-        entry = strata[name].popleft()
-        left = None if settings.budget is None else settings.budget - sum(taken.values())
-        if left is not None and entry.tokens > left:
-            entry.why = f"over the budget: {entry.tokens} tokens, {left} left"
+    kept = [row for row in rows if not row.reason]
+    for row in sorted(kept, key=lambda row: (sign * row.tokens, hash_uniform(seed, row.id), row.id)):
+        strata[row.difficulty if settings.stratified else ""].append(row)
+    selected = dict.fromkeys(strata, 0)
+    queue = [(0.0, name) for name in strata]
+    heapify(queue)
+    while queue:
+        _, name = heappop(queue)
+        row = strata[name].popleft()
+        left = None if settings.budget is None else settings.budget - sum(selected.values())
+        if left is not None and row.tokens > left:
+            row.reason = f"over the budget: {row.tokens} tokens, {left} left"
         else:
-            taken[name] += entry.tokens
+            selected[name] += row.tokens
         if strata[name]:
-            heappush(turns, (taken[name] / settings.shares.get(name, 1), name))
-    return sum(taken.values())
+            heappush(queue, (selected[name] / settings.shares.get(name, 1), name))
+    return sum(selected.values())

@@ -1,10 +1,14 @@
-"""Which ids has a text, when most of its words have been encoded before?
+"""Token counts by any fast tokenizer, with a per-word cache.
 
-A byte-level tokenizer parts a text into words by one pattern and encodes each word by itself, so the ids of a text are
-those of its words, one after the other; each different word is encoded once. Only for tokenizers that say so in their
-own `tokenizer.json` (the GPT-2 pattern, or one pattern and nothing else, as Qwen2's and Llama 3's) and for texts in
-ASCII without special tokens, where Python's `re` and the tokenizer's own engine mean the same by a pattern; for all
-else the tokenizer is asked. One text in CHECKED is encoded by the tokenizer too, and the first that differs ends it.
+A byte-level tokenizer splits a text into words by one pattern and encodes each word separately, so the token ids of a
+text are those of its words in order, and each distinct word is encoded once. This holds only for tokenizers whose
+`tokenizer.json` says so (the GPT-2 pattern, or one pattern and nothing else, as Qwen2's and Llama 3's), and for ASCII
+texts without special tokens, where Python's `re` and the tokenizer's engine agree on a pattern. All other texts are
+encoded whole. One text in CHECK_EVERY is also encoded whole, and the first difference turns the cache off.
+
+A count covers the text alone: no chat template, no special tokens. The reference encodes row by row, and each question
+twice (efficientscaling/Z1, train/preprocess.py).
+
 Source: https://huggingface.co/docs/tokenizers/components (ByteLevel, Split).
 """
 
@@ -13,84 +17,94 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Sequence
+from hashlib import blake2b
 from itertools import chain
+from pathlib import Path
 from typing import Any
 
 from tokenizers import Tokenizer
 
+from z1.errors import UserError
+
 GPT2 = r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"
-"""The pattern of ByteLevel."""
+"""The pattern of the ByteLevel pre-tokenizer."""
 
 CLASSES = {"L": "A-Za-z", "N": "0-9"}
-"""What letters and numbers are in ASCII."""
+"""Unicode classes as ASCII ranges."""
 
-MOST_WORDS = 500_000
-"""Words kept, so that memory stays flat; then it begins anew."""
+BATCH = 512
+"""Texts encoded together."""
 
-CHECKED = 64
+MAX_CACHED_WORDS = 500_000
+"""Size at which the cache is emptied, so that memory stays flat."""
+
+CHECK_EVERY = 64
+"""One text in so many is checked against the tokenizer."""
 
 
 class WordEncoder:
-    """Encodes texts by their words with `tokenizer`, and is silent about what it cannot do: those are encoded whole."""
+    """Encodes texts word by word with a cache; texts that do not allow it are encoded whole."""
 
     def __init__(self, tokenizer: Tokenizer) -> None:
         self._tokenizer = tokenizer
         facts = json.loads(tokenizer.to_str())
-        self._pattern = pattern(facts)
+        self._pattern = word_pattern(facts)
         special = [re.escape(token["content"]) for token in facts["added_tokens"]]
         self._special = re.compile("|".join(special) or r"(?!)")
-        self._known: dict[str, list[int]] = {}
+        self._cache: dict[str, list[int]] = {}
 
     def encode(self, texts: Sequence[str]) -> list[list[int]]:
-        """The ids of each text, without a template's special ids."""
-        parted = [self._words(text) for text in texts]
-        self._learn(parted)
-        whole = [number for number, words in enumerate(parted) if words is None]
-        checked = [number for number in range(0, len(texts), CHECKED) if parted[number] is not None]
-        asked = self._ask([texts[number] for number in (*whole, *checked)])
-        ids = dict(zip(whole, asked, strict=False))
-        for number, right in zip(checked, asked[len(whole) :], strict=True):
-            if self._joined(parted[number]) != right:
+        """The token ids of each text, without special tokens."""
+        split_texts = [self._words(text) for text in texts]
+        self._add_words(split_texts)
+        whole = [number for number, words in enumerate(split_texts) if words is None]
+        checked = [number for number in range(0, len(texts), CHECK_EVERY) if split_texts[number] is not None]
+        encoded = self._encode_whole([texts[number] for number in (*whole, *checked)])
+        whole_ids = dict(zip(whole, encoded, strict=False))
+        for number, expected in zip(checked, encoded[len(whole) :], strict=True):
+            if self._join(split_texts[number]) != expected:
                 self._pattern = None
-                return self._ask(texts)
-        return [self._joined(words) if words is not None else ids[number] for number, words in enumerate(parted)]
+                return self._encode_whole(texts)
+        return [
+            self._join(words) if words is not None else whole_ids[number] for number, words in enumerate(split_texts)
+        ]
 
     def _words(self, text: str) -> list[str] | None:
         if self._pattern is None or not text.isascii() or self._special.search(text):
             return None
         return self._pattern.findall(text)
 
-    def _learn(self, parted: Sequence[list[str] | None]) -> None:
-        if len(self._known) > MOST_WORDS:
-            self._known.clear()
-        new = list({word for words in parted if words for word in words if word not in self._known})
-        self._known.update(zip(new, self._ask(new), strict=True))
+    def _add_words(self, split_texts: Sequence[list[str] | None]) -> None:
+        if len(self._cache) > MAX_CACHED_WORDS:
+            self._cache.clear()
+        new = list({word for words in split_texts if words for word in words if word not in self._cache})
+        self._cache.update(zip(new, self._encode_whole(new), strict=True))
 
-    def _joined(self, words: list[str] | None) -> list[int]:
-        return list(chain.from_iterable(map(self._known.__getitem__, words or ())))
+    def _join(self, words: list[str] | None) -> list[int]:
+        return list(chain.from_iterable(map(self._cache.__getitem__, words or ())))
 
-    def _ask(self, texts: Sequence[str]) -> list[list[int]]:
-        return [one.ids for one in self._tokenizer.encode_batch_fast(list(texts), add_special_tokens=False)]
+    def _encode_whole(self, texts: Sequence[str]) -> list[list[int]]:
+        return [encoding.ids for encoding in self._tokenizer.encode_batch_fast(list(texts), add_special_tokens=False)]
 
 
-def pattern(facts: dict[str, Any]) -> re.Pattern[str] | None:
-    """The pattern that parts ASCII texts into words, by a tokenizer's own description; None where it says more."""
+def word_pattern(facts: dict[str, Any]) -> re.Pattern[str] | None:
+    """The pattern that splits ASCII texts into words, from a tokenizer.json; None if they depend on each other."""
     if (facts.get("normalizer") or {"type": "NFC"})["type"] != "NFC" or facts["model"]["type"] != "BPE":
         return None
     if facts["model"].get("dropout") or facts.get("truncation") or facts.get("padding"):
         return None
     match _steps(facts.get("pre_tokenizer") or {}):
         case [{"type": "ByteLevel", "add_prefix_space": False, "use_regex": True}]:
-            said = GPT2
+            regex = GPT2
         case [
-            {"type": "Split", "pattern": {"Regex": said}, "behavior": "Isolated", "invert": False},
+            {"type": "Split", "pattern": {"Regex": regex}, "behavior": "Isolated", "invert": False},
             {"type": "ByteLevel", "add_prefix_space": False, "use_regex": False},
         ]:
             pass
         case _:
             return None
     try:
-        return re.compile(in_ascii(said), re.ASCII)
+        return re.compile(to_ascii_pattern(regex), re.ASCII)
     except re.error:
         return None
 
@@ -99,11 +113,34 @@ def _steps(facts: dict[str, Any]) -> list[dict[str, Any]]:
     return list(facts["pretokenizers"]) if facts.get("type") == "Sequence" else [facts]
 
 
-def in_ascii(said: str) -> str:
-    r"""A pattern with `\p{L}` and `\p{N}` as ASCII's; other classes stay, and `re` refuses them."""
-    found, inside = [], False
-    for part in re.findall(r"\\p\{[A-Z]\}|\\.|.", said, re.DOTALL):
+def to_ascii_pattern(regex: str) -> str:
+    r"""Replace `\p{L}` and `\p{N}` by ASCII ranges; other classes remain, and `re` rejects them."""
+    parts, inside = [], False
+    for part in re.findall(r"\\p\{[A-Z]\}|\\.|.", regex, re.DOTALL):
         inside = part == "[" or (inside and part != "]")
         name = part[3:-1] if part.startswith("\\p{") else ""
-        found.append((CLASSES[name] if inside else f"[{CLASSES[name]}]") if name in CLASSES else part)
-    return "".join(found)
+        parts.append((CLASSES[name] if inside else f"[{CLASSES[name]}]") if name in CLASSES else part)
+    return "".join(parts)
+
+
+class TokenCounter:
+    """Counts tokens with one tokenizer: a tokenizer.json, its folder, or a name on the Hugging Face Hub."""
+
+    def __init__(self, tokenizer: str) -> None:
+        loaded = _load(tokenizer)
+        self.hash = blake2b(loaded.to_str().encode(), digest_size=8).hexdigest()
+        """16 hexadecimal digits of the serialised tokenizer."""
+        self._encoder = WordEncoder(loaded)
+
+    def count(self, texts: Sequence[str]) -> list[int]:
+        """The number of tokens of each text."""
+        blocks = (texts[start : start + BATCH] for start in range(0, len(texts), BATCH))
+        return [len(token_ids) for block in blocks for token_ids in self._encoder.encode(block)]
+
+
+def _load(name: str) -> Tokenizer:
+    path = Path(name) / "tokenizer.json" if Path(name).is_dir() else Path(name)
+    try:
+        return Tokenizer.from_file(str(path)) if path.is_file() else Tokenizer.from_pretrained(name)
+    except Exception as error:  # the library raises bare Exception for all that can go wrong
+        raise UserError("tokenizer", f"{name} ({error})", "give a tokenizer.json, its folder or a hub name") from None

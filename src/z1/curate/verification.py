@@ -1,10 +1,10 @@
-"""Does a trajectory's program pass its problem's tests?
+"""Verification of trajectories: runs the tests of a problem on the program of a trajectory.
 
-The program is the last block of the answer that defines what is asked for (`grading.fences`), or all of an answer that
-is a program; what a model thought between `<think>` tags is no answer. Tests are KodCode's (pytest functions that
-import `solution`) or LeetCodeDataset's (`check(candidate)`, called with the entry point, behind its `setup`: the names
-that LeetCode gives a solution). Programs run in the sandbox of `grading`, many at once. What could not be judged is
-*missing*: it is neither passed nor failed.
+The program is the last code block of the answer that defines the requested function
+(`grading/code_extraction.py`), or the whole answer if it is a program. Text inside `<think>` tags is not part of the
+answer. Tests are KodCode's (pytest functions that import `solution`) or LeetCodeDataset's (`check(candidate)`, called
+with the entry point after `setup`, the names that LeetCode provides to a solution). Programs run in the sandbox, one
+per core. A program that could not be judged is *missing*: neither passed nor failed.
 """
 
 from __future__ import annotations
@@ -20,20 +20,20 @@ from z1.grading import Grade, code_extraction, function_tests, pytests, unit_tes
 from z1.grading.verdict import grade_no_answer
 from z1.sandbox import pool
 
-OPEN, CLOSE = "<think>", "</think>"
+THINK_START, THINK_END = "<think>", "</think>"
 
 CHECK = re.compile(r"^def check\(", re.MULTILINE)
 
 
-def answer(response: str) -> str:
-    """What stands behind the thought; nothing where a thought was opened and not closed."""
-    if CLOSE in response:
-        return response.rsplit(CLOSE, 1)[1]
-    return "" if response.lstrip().startswith(OPEN) else response
+def answer_text(response: str) -> str:
+    """The text after the thought; "" if the thought is not closed."""
+    if THINK_END in response:
+        return response.rsplit(THINK_END, 1)[1]
+    return "" if response.lstrip().startswith(THINK_START) else response
 
 
-def bare(text: str) -> str | None:
-    """`text` itself where it is a program that defines something, as solutions without any words are."""
+def bare_program(text: str) -> str | None:
+    """`text` itself if it is a program that defines a function or class, without any prose; else None."""
     try:
         body = ast.parse(text).body
     except (SyntaxError, ValueError, RecursionError, MemoryError):
@@ -41,23 +41,23 @@ def bare(text: str) -> str | None:
     return text if any(isinstance(node, ast.FunctionDef | ast.ClassDef) for node in body) else None
 
 
-def grade(one: Candidate) -> Grade:
-    """Run the tests of a candidate, which has some, on its program."""
-    by_call = CHECK.search(one.tests)
-    name = re.split(r"\W", one.entry, maxsplit=1)[0]
-    said = answer(one.response)
-    code = code_extraction.extract_code(said, name) or bare(said)
+def grade(candidate: Candidate) -> Grade:
+    """Run the tests of a candidate on its program; `candidate.tests` must not be empty."""
+    has_check = CHECK.search(candidate.tests)
+    name = re.split(r"\W", candidate.entry, maxsplit=1)[0]
+    text = answer_text(candidate.response)
+    code = code_extraction.extract_code(text, name) or bare_program(text)
     if code is None:
-        return grade_no_answer(cut=one.end == "length")
-    if not by_call:
-        return pytests.grade(pool.for_pytest(), code, one.tests, name)
-    suite = unit_tests.suite_from_assertions(one.tests, "check", f"check({one.entry})")
+        return grade_no_answer(cut=candidate.end == "length")
+    if not has_check:
+        return pytests.grade(pool.for_pytest(), code, candidate.tests, name)
+    suite = unit_tests.suite_from_assertions(candidate.tests, "check", f"check({candidate.entry})")
     return unit_tests.grade(
-        pool.for_unit_tests(), f"{one.setup or function_tests.PRELUDE}\n{code}", suite, pytests.LIMITS
+        pool.for_unit_tests(), f"{candidate.setup or function_tests.PRELUDE}\n{code}", suite, pytests.LIMITS
     )
 
 
-def grades(block: Sequence[Candidate]) -> list[Grade]:
-    """The grade of each, by as many programs at once as there are cores."""
+def grade_all(block: Sequence[Candidate]) -> list[Grade]:
+    """The grade of each candidate; runs as many programs at once as there are cores."""
     with ThreadPoolExecutor(os.cpu_count()) as workers:
         return list(workers.map(grade, block))

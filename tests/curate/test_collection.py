@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from z1.curate import LOG, collect
+from z1.curate import LOG, collect, collection
 from z1.errors import UserError
 from z1.recipe import CurateSettings, Kind
 from z1.records import TrajectorySet
@@ -40,14 +40,13 @@ def undisturbed() -> bytes:
 
 COLLECTOR = """
 import sys
-from importlib import import_module
 from pathlib import Path
 from z1.recipe import CurateSettings
 
-collecting = import_module("z1.curate.collect")
-collecting.TOGETHER = 3
+from z1.curate import collection
+collection.WRITE_BATCH = 3
 settings = CurateSettings.model_validate_json(sys.argv[1])
-collecting.collect(settings, int(sys.argv[2]), Path(sys.argv[3]), lambda count: print(count, flush=True))
+collection.collect(settings, int(sys.argv[2]), Path(sys.argv[3]), lambda count: print(count, flush=True))
 """
 
 
@@ -97,7 +96,7 @@ def test_a_collection_that_is_complete_is_left_as_it_is(tmp_path: Path) -> None:
 def test_progress_begins_with_what_is_there_and_is_told_after_it_is_written(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sys.modules["z1.curate.collect"], "TOGETHER", 5)
+    monkeypatch.setattr(collection, "WRITE_BATCH", 5)
     lines = undisturbed().splitlines(keepends=True)
     (tmp_path / LOG).write_bytes(b"".join(lines[:3]))
     told: list[tuple[int, int]] = []

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from z1.curate import LOG, ROWS, select
-from z1.curate.select import ASKED, level
+from z1.curate.training_rows import LEVEL_PROMPTS, level
 from z1.errors import UserError
 from z1.recipe import CurateSettings
 from z1.records import Problem, TrainingRow, TrajectorySet
@@ -114,12 +114,12 @@ def test_a_base_is_taught_different_levels_of_a_problem_and_told_which(tmp_path:
     assert set(select(base(), tmp_path)) == set(SHARES)
     rows = read_lines(tmp_path / ROWS, TrainingRow.from_json)
     assert len(rows) == len({(row.id, row.level) for row in rows}) == 400
-    assert all(row.question.endswith("\n" + ASKED[row.level]) for row in rows)
+    assert all(row.question.endswith("\n" + LEVEL_PROMPTS[row.level]) for row in rows)
 
 
 def test_a_base_never_answers_a_long_program_at_once_and_is_not_always_told(tmp_path: Path) -> None:
     log(tmp_path, [5] * 400)
-    assert set(select(base(untold=0.5), tmp_path)) == {"compact", "full", "long"}
+    assert set(select(base(unlabelled_share=0.5), tmp_path)) == {"compact", "full", "long"}
     rows = read_lines(tmp_path / ROWS, TrainingRow.from_json)
     told = sum("\n" in row.question for row in rows)
     assert 0.4 * len(rows) < told < 0.6 * len(rows)
