@@ -6,9 +6,8 @@ model has learned anything.
 
 from __future__ import annotations
 
-from z1.curate.select import level
-
 from z1 import recipe as recipes
+from z1.curate.training_rows import level
 from z1.evaluate.scores import ratio
 from z1.model_files import load_model
 from z1.recipe import Recipe
