@@ -1,4 +1,4 @@
-"""The content of the last complete box; an open box is no answer, and a model that loops costs no time."""
+"""The content of the last complete box, in linear time."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from z1.grading import extract_boxed
 
-LAW = settings(max_examples=60, deadline=None, derandomize=True)
+PROPERTY = settings(max_examples=60, deadline=None, derandomize=True)
 TEXTS = st.lists(st.sampled_from(["\\boxed{", "{", "}", "\\", "boxed{", "7", " "]), max_size=14).map("".join)
 BALANCED = st.recursive(
     st.text("ab7 \\[],", max_size=4), lambda inner: st.lists(inner, max_size=3).map(lambda p: "{" + "".join(p) + "}")
@@ -49,8 +49,8 @@ def test_the_content_of_the_last_complete_box(text: str, content: str | None) ->
     assert extract_boxed(text) == content
 
 
-def plainly(text: str) -> str | None:
-    """From each opening, the last first: up to where as many braces were closed as opened."""
+def brute_force(text: str) -> str | None:
+    """From each opening, the last first: the text up to the brace that closes it."""
     opening = "\\boxed{"
     for start in range(len(text), -1, -1):
         if text.startswith(opening, start):
@@ -62,19 +62,19 @@ def plainly(text: str) -> str | None:
 
 
 @given(text=TEXTS)
-@LAW
-def test_it_agrees_with_a_plain_search_from_each_opening(text: str) -> None:
-    assert extract_boxed(text) == plainly(text)
+@PROPERTY
+def test_it_agrees_with_a_brute_force_search(text: str) -> None:
+    assert extract_boxed(text) == brute_force(text)
 
 
 @given(content=BALANCED, before=TEXTS)
-@LAW
-def test_what_was_boxed_last_comes_back(content: str, before: str) -> None:
+@PROPERTY
+def test_the_last_boxed_content_is_extracted(content: str, before: str) -> None:
     assert extract_boxed(f"{before}\\boxed{{{content}}}.") == content
 
 
 @pytest.mark.parametrize("text", ["\\boxed{" * 20_000, "{" * 200_000, "\\boxed{" + "}{" * 100_000], ids=lambda t: t[:9])
-def test_a_model_that_loops_costs_no_time(text: str) -> None:
+def test_repeated_braces_take_linear_time(text: str) -> None:
     began = time.process_time()
     extract_boxed(text)
     assert time.process_time() - began < 2

@@ -1,4 +1,4 @@
-"""Which part of a reply is taken for the program?"""
+"""The program in the text of a reply."""
 
 from __future__ import annotations
 
@@ -31,10 +31,10 @@ ROWS = [
 ]
 
 
-@pytest.mark.parametrize(("name", "text", "wanted", "found"), ROWS, ids=[row[0] for row in ROWS])
-def test_program(name: str, text: str, wanted: str, found: str | None) -> None:
-    assert extract_code(text, wanted) == found
+@pytest.mark.parametrize(("name", "text", "function", "found"), ROWS, ids=[row[0] for row in ROWS])
+def test_the_program_is_extracted(name: str, text: str, function: str, found: str | None) -> None:
+    assert extract_code(text, function) == found
 
 
-def test_a_text_of_fences_is_read_in_one_pass() -> None:
+def test_many_fences_are_read_in_one_pass() -> None:
     assert len(code_blocks("```\nx\n```\n" * 20_000)) == 20_000

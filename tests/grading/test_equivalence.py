@@ -1,4 +1,4 @@
-"""What an answer says, apart from how it says it."""
+"""Canonical answers: equal for the same answer in other forms, different for other answers."""
 
 from __future__ import annotations
 
@@ -34,31 +34,31 @@ OTHER = [
 
 
 @pytest.mark.parametrize(("one", "other"), SAME)
-def test_the_same_said_in_other_words(one: str, other: str) -> None:
+def test_forms_of_the_same_answer_are_equal(one: str, other: str) -> None:
     assert canonical_answer(one) == canonical_answer(other) != ""
 
 
 @pytest.mark.parametrize(("one", "other"), OTHER)
-def test_what_differs(one: str, other: str) -> None:
+def test_different_answers_are_not_equal(one: str, other: str) -> None:
     assert canonical_answer(one) != canonical_answer(other)
 
 
-def test_nothing_is_said_by_nothing() -> None:
+def test_blank_text_has_no_answer() -> None:
     assert canonical_answer("") == canonical_answer(" \n ") == ""
 
 
 @given(st.text(alphabet="\\boxed{}`[\"'$. \n1,e/0-aAnswer:is()"))
-def test_any_text_says_something_or_nothing(text: str) -> None:
+def test_any_text_has_a_stable_canonical_answer(text: str) -> None:
     assert canonical_answer(text) == canonical_answer(text)
 
 
-def test_huge_numbers_are_texts() -> None:
+def test_huge_numbers_are_treated_as_text() -> None:
     assert canonical_answer("\\boxed{1e999999999}") == "box 1e999999999"
     assert canonical_answer("[" * 100_000) == "line " + "[" * 100_000
 
 
-def test_a_reply_answers_from_its_hint_on_or_in_all_of_it_where_no_answer_was_seen() -> None:
-    told = [("thought", "so "), ("hint", "thus: "), ("answer", "7"), ("stop", "<end>")]
-    assert answer_parts(told) == ["thus: ", "7"]
-    assert answer_parts([told[0], told[3]]) == ["so "]
-    assert answer_parts([told[0], ("close", "</t>"), told[2]]) == ["7"]
+def test_the_answer_starts_at_the_hint_or_is_the_whole_reply() -> None:
+    parts = [("thought", "so "), ("hint", "thus: "), ("answer", "7"), ("stop", "<end>")]
+    assert answer_parts(parts) == ["thus: ", "7"]
+    assert answer_parts([parts[0], parts[3]]) == ["so "]
+    assert answer_parts([parts[0], ("close", "</t>"), parts[2]]) == ["7"]

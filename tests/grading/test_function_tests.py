@@ -1,4 +1,4 @@
-"""Does a function give the right results, and can it only be right by giving them?"""
+"""Grading of functions: right results, wrong results and cheats."""
 
 from __future__ import annotations
 
@@ -52,7 +52,10 @@ WRONG: dict[str, tuple[str, str]] = {
         "wrong answer (test 1 of 2)",
     ),
     "a repr that lies": ("class E:\n    def __repr__(self): return '3'\ndef f(a, b): return E()", "wrong answer"),
-    "os._exit(0)": ("import os\ndef f(a, b): os._exit(0)", "runtime: ended before it was done (test 1 of 2)"),
+    "os._exit(0)": (
+        "import os\ndef f(a, b): os._exit(0)",
+        "runtime: the program ended before the test did (test 1 of 2)",
+    ),
     "sys.exit(0)": ("import sys\ndef f(a, b): sys.exit(0)", "runtime: SystemExit: 0 (test 1 of 2)"),
     "a loop": ("def f(a, b):\n    while True: pass", "time (test 1 of 2)"),
     "a loop that catches everything": (
@@ -79,19 +82,19 @@ WRONG: dict[str, tuple[str, str]] = {
 
 
 @pytest.mark.parametrize("name", RIGHT)
-def test_right(sandbox: Sandbox, name: str) -> None:
+def test_right_functions_are_right(sandbox: Sandbox, name: str) -> None:
     code, tests = RIGHT[name]
     assert function_tests.grade(sandbox, code, "f", tests) == Grade(Verdict.RIGHT)
 
 
 @pytest.mark.parametrize("name", WRONG)
-def test_wrong(sandbox: Sandbox, name: str) -> None:
-    code, why = WRONG[name]
+def test_wrong_functions_are_wrong_for_the_named_reason(sandbox: Sandbox, name: str) -> None:
+    code, reason = WRONG[name]
     grade = function_tests.grade(sandbox, code, "f", ADD, ResourceLimits(wall_seconds=1.5, cpu_seconds=1))
     assert grade.verdict is Verdict.WRONG
-    assert grade.reason.startswith(why), grade
+    assert grade.reason.startswith(reason), grade
 
 
-def test_a_function_of_no_tests_is_no_grade(sandbox: Sandbox) -> None:
+def test_grading_without_tests_raises(sandbox: Sandbox) -> None:
     with pytest.raises(ValueError, match="one test or more"):
         function_tests.grade(sandbox, "", "f", [])

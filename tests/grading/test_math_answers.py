@@ -1,4 +1,4 @@
-"""Is this the same number? A row a trap, with what math-verify makes of it and what is right."""
+"""The golden table of mathematical answers, with the known mistakes of math-verify."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ ROWS = [
     ("almost", "\\boxed{3.14}", "\\pi", WRONG),
     ("nothing in the box", "\\boxed{}", "1", UNPARSED),
     ("no box", "it is 42", "42", UNPARSED),
-    ("no box, after the words of a window", "the final answer should be:\n\n$42$.", "42", RIGHT),
+    ("no box, after the hint of a window", "the final answer should be:\n\n$42$.", "42", RIGHT),
     ("no box, the final answer is", "The final answer is: 7", "7", RIGHT),
     ("a box that is open", "\\boxed{42", "42", UNPARSED),
     ("a book in the box", "\\boxed{" + "1+" * 2000 + "1}", "2001", UNPARSED),
@@ -44,44 +44,46 @@ ROWS = [
 
 
 @pytest.fixture(scope="module")
-def mathematician() -> Sandbox:
+def math_sandbox() -> Sandbox:
     return pool.for_math()
 
 
 @pytest.mark.parametrize(("name", "text", "expected", "verdict"), ROWS, ids=[row[0] for row in ROWS])
-def test_grade(mathematician: Sandbox, name: str, text: str, expected: str, verdict: Verdict) -> None:
-    grade = math_answers.grade(mathematician, text, expected, cut=False)
+def test_answers_are_graded(math_sandbox: Sandbox, name: str, text: str, expected: str, verdict: Verdict) -> None:
+    grade = math_answers.grade(math_sandbox, text, expected, cut=False)
     assert grade.verdict is verdict, grade
 
 
-def test_cut(mathematician: Sandbox) -> None:
-    assert math_answers.grade(mathematician, "\\boxed{4", "4", cut=True).verdict is CUT
+def test_an_open_box_of_a_cut_reply_is_cut(math_sandbox: Sandbox) -> None:
+    assert math_answers.grade(math_sandbox, "\\boxed{4", "4", cut=True).verdict is CUT
 
 
-def test_what_hangs_is_wrong_within_its_limit(mathematician: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_comparison_that_hangs_is_wrong_within_its_limit(
+    math_sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(math_answers, "LIMITS", ResourceLimits(wall_seconds=1.5, cpu_seconds=1))
-    grade = math_answers.grade(mathematician, "\\boxed{9^{9^{9^{9}}}}", "9^{9^{9^{8}}}", cut=False)
+    grade = math_answers.grade(math_sandbox, "\\boxed{9^{9^{9^{9}}}}", "9^{9^{9^{8}}}", cut=False)
     assert grade.verdict is WRONG
 
 
-def test_without_math_verify_it_is_missing_and_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_math_verify_the_grade_is_missing_with_advice(monkeypatch: pytest.MonkeyPatch) -> None:
     class Without(Sandbox):
         def run(self, job: Job) -> Outcome:
-            return super().run(Job("calls", "import no_such_module_math_verify", extra=job.extra))
+            return super().run(Job("function", "import no_such_module_math_verify", extra=job.extra))
 
     with Without() as sandbox:
         grade = math_answers.grade(sandbox, "\\boxed{2}", "1+1", cut=False)
     assert grade.verdict is Verdict.MISSING
-    assert "pip install 'z1[evaluate]'" in grade.reason
+    assert "install z1 with its extra evaluate" in grade.reason
 
 
-def test_a_library_that_waits_for_a_signal_works_beside_threads(mathematician: Sandbox) -> None:
-    """math-verify's own limit needs the main thread; ours does not."""
+def test_many_threads_may_grade_at_once(math_sandbox: Sandbox) -> None:
+    """math-verify's own time limit works in the main thread only; the sandbox's limit works in any."""
     from concurrent.futures import ThreadPoolExecutor
 
     with ThreadPoolExecutor(4) as threads:
-        asked = [
-            threads.submit(math_answers.grade, mathematician, f"\\boxed{{{n}/2}}", f"{n / 2}", cut=False)
+        grades = [
+            threads.submit(math_answers.grade, math_sandbox, f"\\boxed{{{n}/2}}", f"{n / 2}", cut=False)
             for n in range(8)
         ]
-        assert {one.result().verdict for one in asked} == {RIGHT}
+        assert {one.result().verdict for one in grades} == {RIGHT}

@@ -1,4 +1,4 @@
-"""Which option does a reply choose? A row a trap."""
+"""The option that a reply chooses."""
 
 from __future__ import annotations
 
@@ -35,11 +35,11 @@ ROWS = [
 
 
 @pytest.mark.parametrize(("name", "text", "letter"), ROWS, ids=[row[0] for row in ROWS])
-def test_chosen(name: str, text: str, letter: str | None) -> None:
+def test_the_chosen_letter_is_extracted(name: str, text: str, letter: str | None) -> None:
     assert extract_choice(text) == letter
 
 
-def test_grades() -> None:
+def test_replies_are_graded_right_wrong_unparsed_or_cut() -> None:
     assert grade("\\boxed{B}", "B", cut=False).verdict is Verdict.RIGHT
     assert grade("\\boxed{B}", "A", cut=False).verdict is Verdict.WRONG
     assert grade("hm", "A", cut=False).verdict is Verdict.UNPARSED

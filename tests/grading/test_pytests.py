@@ -1,4 +1,4 @@
-"""A file of pytest functions passes for programs that solve, and what cannot be judged is missing."""
+"""Grading by files of pytest functions; tests that cannot be graded give missing."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from z1.grading import Verdict
-from z1.grading.pytests import also_called, grade, imports, written
+from z1.grading.pytests import add_alias, convert_to_unittest, grade, imported_names
 from z1.sandbox import ResourceLimits, Sandbox
 
 LIMITS = ResourceLimits(wall_seconds=10, cpu_seconds=5, max_processes=64)
@@ -32,7 +32,7 @@ GOOD = "def twice(x):\n    return 2 * x\n"
 ROWS = {
     "right": (GOOD, TESTS, Verdict.RIGHT),
     "wrong for a number": ("def twice(x):\n    return 2 + x * 0\n", TESTS, Verdict.WRONG),
-    "it has no such function": ("def a(): pass\ndef b(): pass\n", TESTS, Verdict.WRONG),
+    "no such function": ("def a(): pass\ndef b(): pass\n", TESTS, Verdict.WRONG),
     "another name, and recursive": ("def f(x):\n    return 0 if x == 0 else 2 + f(x - 1)\n", TESTS, Verdict.RIGHT),
     "its helper is called as the tests' is": (
         "def helper(x):\n    return x + x\n\ndef twice(x):\n    return helper(x)\n",
@@ -40,14 +40,14 @@ ROWS = {
         Verdict.RIGHT,
     ),
     "a main that is not run": (GOOD + "if __name__ == '__main__':\n    raise SystemExit(1)\n", TESTS, Verdict.RIGHT),
-    "it ends early": ("import sys\ndef twice(x):\n    sys.exit(0)\n", TESTS, Verdict.WRONG),
-    "it makes every comparison true": (
+    "an early end": ("import sys\ndef twice(x):\n    sys.exit(0)\n", TESTS, Verdict.WRONG),
+    "equal to everything": (
         "class E:\n    def __eq__(self, o): return True\n    def __hash__(self): return 1\n\ndef twice(x):\n"
         "    if x is None: raise TypeError\n    return E()\n",
         TESTS,
         Verdict.WRONG,
     ),
-    "it does not parse": ("def twice(x:", TESTS, Verdict.WRONG),
+    "a syntax error": ("def twice(x:", TESTS, Verdict.WRONG),
     "tests that do not import": (GOOD, "def test_a():\n    assert twice(1) == 2\n", Verdict.RIGHT),
     "tests in a class": (
         GOOD,
@@ -72,26 +72,26 @@ ROWS = {
 
 @pytest.fixture(scope="module")
 def sandbox() -> Iterator[Sandbox]:
-    with Sandbox(warm=["unittest", "unittest.mock", "pytest"]) as made:
+    with Sandbox(preload=["unittest", "unittest.mock", "pytest"]) as made:
         yield made
 
 
 @pytest.mark.parametrize("name", ROWS)
-def test_verdicts(name: str, sandbox: Sandbox) -> None:
-    code, tests, wanted = ROWS[name]
+def test_solutions_are_graded(name: str, sandbox: Sandbox) -> None:
+    code, tests, verdict = ROWS[name]
     found = grade(sandbox, code, tests, "twice", LIMITS)
-    assert found.verdict is wanted, found.reason
+    assert found.verdict is verdict, found.reason
 
 
-def test_the_only_function_gets_the_name_where_nothing_has_it() -> None:
-    assert also_called("def f(): pass", "g").endswith("\n\ng = f\n")
+def test_the_only_function_gets_an_alias_if_the_name_is_free() -> None:
+    assert add_alias("def f(): pass", "g").endswith("\n\ng = f\n")
     for code in ("def g(): pass", "g = 1\ndef f(): pass", "def a(): pass\ndef b(): pass", "class A: pass", "def ("):
-        assert also_called(code, "g") == code
-    assert also_called("def f(): pass", "") == "def f(): pass"
+        assert add_alias(code, "g") == code
+    assert add_alias("def f(): pass", "") == "def f(): pass"
 
 
-def test_what_is_imported_and_what_is_run() -> None:
+def test_tests_become_unit_tests_without_their_imports_of_the_solution() -> None:
     tree = ast.parse("from solution import a, b as c\nfrom solution import *\nfrom os import path\ndef test_x(): a()\n")
-    assert imports(tree) == ["a", "b as c"]
-    source = written(tree)
+    assert imported_names(tree) == ["a", "b as c"]
+    source = convert_to_unittest(tree)
     assert "solution" not in source and "from os import path" in source and "def test_x(self): test_x()" in source

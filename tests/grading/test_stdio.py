@@ -1,4 +1,4 @@
-"""Which outputs agree, and what is said of a program that fails?"""
+"""Grading of programs by their output: which outputs match, and the reasons of failures."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import pytest
 from z1.grading import Grade, Verdict, stdio
 from z1.sandbox import ResourceLimits, Sandbox
 
-SAME = [
+OUTPUTS = [
     ("a final newline", "1\n2\n", "1\n2", True),
     ("space at the ends of lines", "1 \n 2\n", "1\n2\n", True),
     ("a carriage return", "1\r\n2\r\n", "1\n2\n", True),
@@ -28,12 +28,12 @@ SAME = [
 ]
 
 
-@pytest.mark.parametrize(("name", "got", "wanted", "agree"), SAME, ids=[row[0] for row in SAME])
-def test_outputs_agree(name: str, got: str, wanted: str, agree: bool) -> None:
-    assert stdio.same(got, wanted) is agree
+@pytest.mark.parametrize(("name", "got", "expected", "match"), OUTPUTS, ids=[row[0] for row in OUTPUTS])
+def test_outputs_match(name: str, got: str, expected: str, match: bool) -> None:
+    assert stdio.outputs_match(got, expected) is match
 
 
-WHY = {
+REASONS = {
     "print(1)": "wrong answer: '1\\n' for '2\\n' (test 1 of 1)",
     "1 / 0": "runtime: status 1, ZeroDivisionError: division by zero (test 1 of 1)",
     "while 1: pass": "time (test 1 of 1)",
@@ -42,10 +42,10 @@ WHY = {
 }
 
 
-@pytest.mark.parametrize("source", WHY)
-def test_why(sandbox: Sandbox, source: str) -> None:
+@pytest.mark.parametrize("source", REASONS)
+def test_a_failure_has_its_reason(sandbox: Sandbox, source: str) -> None:
     limits = ResourceLimits(wall_seconds=3, cpu_seconds=1, output_bytes=1 << 16, address_space_bytes=256 << 20)
-    assert stdio.grade(sandbox, source, [("", "2\n")], limits) == Grade(Verdict.WRONG, WHY[source])
+    assert stdio.grade(sandbox, source, [("", "2\n")], limits) == Grade(Verdict.WRONG, REASONS[source])
 
 
 def test_the_first_test_that_fails_is_named(sandbox: Sandbox) -> None:
@@ -53,6 +53,6 @@ def test_the_first_test_that_fails_is_named(sandbox: Sandbox) -> None:
     assert stdio.grade(sandbox, "print(input())", tests).reason == "wrong answer: '5\\n' for '0\\n' (test 6 of 9)"
 
 
-def test_a_program_of_no_tests_is_no_grade(sandbox: Sandbox) -> None:
+def test_grading_without_tests_raises(sandbox: Sandbox) -> None:
     with pytest.raises(ValueError, match="one test or more"):
         stdio.grade(sandbox, "", [])

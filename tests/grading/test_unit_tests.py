@@ -1,4 +1,4 @@
-"""Do unit tests pass only for solutions that solve? A row a cheat, and a row a false failure."""
+"""Grading by unit tests: right solutions pass, cheats do not."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import random
 import pytest
 
 from z1.grading import Verdict
-from z1.grading.unit_tests import FAILING, UnitTestSuite, cross_examined, grade, suite_from_assertions
+from z1.grading.unit_tests import DECOYS, UnitTestSuite, add_decoys, grade, suite_from_assertions
 from z1.sandbox import ResourceLimits, Sandbox
 
 SOURCE = """
@@ -171,12 +171,12 @@ CHEATS = {
     ),
     "walking the stack by an exception": (
         "def square(x):\n    try: raise ValueError\n    except ValueError as e: f = e.__traceback__.tb_frame.f_back\n"
-        "    f.f_globals['outcomes'] = lambda m: []\n    return 9"
+        "    f.f_globals['run_tests'] = lambda m: []\n    return 9"
     ),
     "walking the stack by inspect": "import inspect\ndef square(x): return inspect.stack()[1].frame.f_locals and 9",
     "walking memory": (
         "import gc\ndef square(x):\n    for o in gc.get_objects():\n"
-        "        if type(o).__name__ == 'Result': o.bad.clear()\n    return 9"
+        "        if type(o).__name__ == 'OutcomeRecorder': o.failed.clear()\n    return 9"
     ),
     "tracing": ("import sys\ndef t(f, e, a): return t\ndef square(x):\n    sys.settrace(t)\n    return 9"),
     "reaching into the interpreter": ("import ctypes\ndef square(x):\n    ctypes.pythonapi.Py_Exit(0)\n    return 9"),
@@ -205,7 +205,7 @@ CHEATS = {
 
 
 @pytest.mark.parametrize("name", RIGHT)
-def test_right(sandbox: Sandbox, name: str) -> None:
+def test_right_solutions_pass(sandbox: Sandbox, name: str) -> None:
     assert grade(sandbox, RIGHT[name], TESTS, LIMITS, seed=1).verdict is Verdict.RIGHT, name
 
 
@@ -217,44 +217,44 @@ def test_no_cheat_passes(sandbox: Sandbox, name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["assertEqual patched", "TestCase.run patched", "equal to everything, by type()"])
-def test_a_cheat_is_called_one(sandbox: Sandbox, name: str) -> None:
+def test_the_reason_names_a_cheat(sandbox: Sandbox, name: str) -> None:
     assert grade(sandbox, CHEATS[name], TESTS, LIMITS).reason.startswith("cheat: ")
 
 
-def test_tests_that_must_fail_find_out_a_harness_that_lets_everything_pass(sandbox: Sandbox) -> None:
-    """Without the other layers too: the testimony is refuted by what it says of these."""
+def test_decoys_detect_a_harness_that_passes_everything(sandbox: Sandbox) -> None:
+    """They do so without the other protections: the report itself shows that they passed."""
     blind = UnitTestSuite(
         SOURCE.replace("import unittest", "import unittest\nunittest.TestCase.assertEqual = lambda *a: None", 1),
         "square",
     )
     found = grade(sandbox, GOOD, blind, LIMITS)
     assert found.verdict is Verdict.WRONG
-    source, vain = cross_examined(SOURCE, random.Random(1))
-    assert len(vain) >= 3
-    assert all(f"def {name}(self)" in source for name in vain)
+    source, decoys = add_decoys(SOURCE, random.Random(1))
+    assert len(decoys) >= 3
+    assert all(f"def {name}(self)" in source for name in decoys)
 
 
-def test_which_tests_must_fail_is_drawn_anew() -> None:
-    drawn = {cross_examined(SOURCE, random.Random(seed))[0] for seed in range(5)}
+def test_decoys_are_drawn_anew() -> None:
+    drawn = {add_decoys(SOURCE, random.Random(seed))[0] for seed in range(5)}
     assert len(drawn) == 5
 
 
 @pytest.mark.parametrize(
-    "says", [key for key in FAILING if "pandas" not in FAILING[key] and "numpy" not in FAILING[key]]
+    "assertion", [key for key in DECOYS if "pandas" not in DECOYS[key] and "numpy" not in DECOYS[key]]
 )
-def test_each_of_them_fails(sandbox: Sandbox, says: str) -> None:
+def test_each_decoy_fails(sandbox: Sandbox, assertion: str) -> None:
     source = (
         "import unittest\nclass T(unittest.TestCase):\n"
-        f"    def test_a(self):\n        '{says}'\n        self.assertEqual(f(), 1)\n"
+        f"    def test_a(self):\n        '{assertion}'\n        self.assertEqual(f(), 1)\n"
     )
     assert grade(sandbox, "def f(): return 1", UnitTestSuite(source, "f"), LIMITS).verdict is Verdict.RIGHT
 
 
-def test_a_file_without_tests_is_no_success(sandbox: Sandbox) -> None:
-    assert grade(sandbox, GOOD, UnitTestSuite("x = 1", "square"), LIMITS).reason == "cheat: there was no test"
+def test_a_suite_without_tests_is_no_success(sandbox: Sandbox) -> None:
+    assert grade(sandbox, GOOD, UnitTestSuite("x = 1", "square"), LIMITS).reason == "cheat: there is no test"
 
 
-def test_bare_assertions(sandbox: Sandbox) -> None:
+def test_bare_assertions_are_graded(sandbox: Sandbox) -> None:
     tests = suite_from_assertions("def check(candidate):\n    assert candidate(4) == 16\n", "square", "check(square)")
     assert grade(sandbox, GOOD, tests, LIMITS).verdict is Verdict.RIGHT
     for name in ("wrong", "equal to everything", "equal to everything, by type()", "os._exit(0)", "walking the stack"):

@@ -1,4 +1,4 @@
-"""A model's failure is data, and what was cut is told apart from what was wrong."""
+"""Verdicts by exact comparison of the last box."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ from z1.grading import Verdict, exact_match
         (r"\boxed{}", "7", False, Verdict.WRONG),
     ],
 )
-def test_one_verdict_for_each_reply(text: str, expected: str, cut: bool, verdict: Verdict) -> None:
+def test_each_reply_has_one_verdict(text: str, expected: str, cut: bool, verdict: Verdict) -> None:
     assert exact_match(text, expected, cut=cut) is verdict
 
 
-def test_verdicts_are_the_words_that_records_and_reports_keep() -> None:
+def test_the_values_of_verdicts_are_stable() -> None:
     assert {str(verdict) for verdict in Verdict} == {"right", "wrong", "unparsed", "cut", "ungraded", "missing"}

@@ -1,7 +1,7 @@
-"""What would a hostile program try? A row an attack: its name, and source that prints ESCAPED where it succeeds.
+"""Attacks on the sandbox: for each a name, and source that prints ESCAPED if it succeeds.
 
-In the sources, SECRET is the path of a file of the test's own outside the sandbox, PORT a port of 127.0.0.1 on which
-the test listens, SOCKET the path of a socket of the test's, and PID the test's own process.
+In the sources, SECRET is the path of a file outside the sandbox, PORT a port of 127.0.0.1 on which the test listens,
+SOCKET the path of a Unix socket of the test, and PID the process of the test.
 """
 
 from __future__ import annotations
@@ -72,13 +72,13 @@ PROCESSES = {
         "import os\nif len([n for n in os.listdir('/proc') if n.isdigit()]) > 3: print('ESCAPED')"
     ),
     "signalling the test": "import os\nos.kill(PID, 0)\nprint('ESCAPED')",
-    "killing the keeper": "import os\nos.kill(1, 9)\nimport time\ntime.sleep(0.1)\nraise SystemExit(3)",
-    "stopping the keeper": "import os\nos.kill(1, 19)\nimport time\ntime.sleep(0.1)\nraise SystemExit(3)",
-    "the keeper's memory": "print('ESCAPED', open('/proc/1/mem', 'rb'))",
-    "the keeper's environment": "print('ESCAPED', open('/proc/1/environ').read())",
-    "the keeper's descriptors": "import os\nprint('ESCAPED', os.listdir('/proc/1/fd'))",
-    "the keeper's limits": "import resource\nresource.prlimit(1, resource.RLIMIT_CPU, (0, 0))\nprint('ESCAPED')",
-    "tracing the keeper": "import ctypes\nprint('ESCAPED') if ctypes.CDLL(None).ptrace(16, 1, 0, 0) == 0 else 0",
+    "killing the supervisor": "import os\nos.kill(1, 9)\nimport time\ntime.sleep(0.1)\nraise SystemExit(3)",
+    "stopping the supervisor": "import os\nos.kill(1, 19)\nimport time\ntime.sleep(0.1)\nraise SystemExit(3)",
+    "the supervisor's memory": "print('ESCAPED', open('/proc/1/mem', 'rb'))",
+    "the supervisor's environment": "print('ESCAPED', open('/proc/1/environ').read())",
+    "the supervisor's descriptors": "import os\nprint('ESCAPED', os.listdir('/proc/1/fd'))",
+    "the supervisor's limits": "import resource\nresource.prlimit(1, resource.RLIMIT_CPU, (0, 0))\nprint('ESCAPED')",
+    "tracing the supervisor": "import ctypes\nprint('ESCAPED') if ctypes.CDLL(None).ptrace(16, 1, 0, 0) == 0 else 0",
     "tracing itself": "import ctypes\nprint('ESCAPED') if ctypes.CDLL(None).ptrace(0, 0, 0, 0) == 0 else 0",
     "reading another's memory": (
         "import ctypes\nc = ctypes.CDLL(None)\nprint('ESCAPED') if c.process_vm_readv(1, 0, 0, 0, 0, 0) == 0 else 0"
@@ -125,7 +125,7 @@ PROCESSES = {
     "typing on a terminal": "import fcntl\nfcntl.ioctl(0, 0x5412, b'x')\nprint('ESCAPED')",
 }
 
-HUNGRY = {
+RUNAWAY = {
     "a loop": "while True: pass",
     "a loop that catches everything": "while True:\n    try:\n        while True: pass\n    except BaseException: pass",
     "a loop that ignores signals": (
@@ -164,7 +164,7 @@ HUNGRY = {
     "crashing": "import ctypes\nctypes.string_at(0)",
     "aborting": "import os\nos.abort()",
 }
-"""Programs that must end soon, be held to have failed, and leave nothing behind."""
+"""Programs that must be stopped soon, count as failed, and leave nothing behind."""
 
 CHEATS = {
     "saying nothing": "",
@@ -197,4 +197,4 @@ CHEATS = {
     ),
     "closing everything": "import os\nos.closerange(0, 64)",
 }
-"""Programs that must not be right, though the right output is z1-expected."""
+"""Programs that must not be graded right; the right output is z1-expected."""

@@ -1,4 +1,4 @@
-"""Do bytes go both ways at any pace, and does nothing wait without a limit?"""
+"""The pipes to a program: transfers at any pace, and no waiting without a limit."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from z1.sandbox.pipes import Pipes
 
 @contextmanager
 def run(program: Callable[[list[int], socket.socket], None], stdin: bytes = b"") -> Iterator[Pipes]:
-    """A run whose other side is a thread: it gets the four descriptors and its end of the leash."""
+    """A run whose other side is a thread, which gets the four descriptors and its end of the control socket."""
     ours, theirs = socket.socketpair()
 
     def other() -> None:
-        _, given, _, _ = socket.recv_fds(theirs, 1, 4)
-        program(given, theirs)
+        _, descriptors, _, _ = socket.recv_fds(theirs, 1, 4)
+        program(descriptors, theirs)
 
     thread = threading.Thread(target=other)
     pipes = Pipes(ours, bytearray(), stdin)
     thread.start()
     try:
-        pipes.hand_over()
+        pipes.send()
         yield pipes
     finally:
         pipes.close()
@@ -34,79 +34,79 @@ def run(program: Callable[[list[int], socket.socket], None], stdin: bytes = b"")
         theirs.close()
 
 
-def shut(given: list[int]) -> None:
-    for number in given:
+def close_all(descriptors: list[int]) -> None:
+    for number in descriptors:
         os.close(number)
 
 
 def test_three_outputs_and_a_report() -> None:
-    def program(given: list[int], leash: socket.socket) -> None:
-        for number, text in zip(given[1:], (b"out", b"err", b"result"), strict=True):
+    def program(descriptors: list[int], control: socket.socket) -> None:
+        for number, text in zip(descriptors[1:], (b"out", b"err", b"result"), strict=True):
             os.write(number, text)
-        shut(given)
-        leash.sendall(b'{"code": 3}\n{"code": 4}\n')
+        close_all(descriptors)
+        control.sendall(b'{"code": 3}\n{"code": 4}\n')
 
     with run(program) as pipes:
-        assert pipes.exchange(99, time.monotonic() + 5) == ""
-        assert [bytes(one) for one in pipes.said] == [b"out", b"err", b"result"]
+        assert pipes.communicate(99, time.monotonic() + 5) == ""
+        assert [bytes(data) for data in pipes.received] == [b"out", b"err", b"result"]
         assert pipes.report == {"code": 3}
-        assert pipes._heard == b'{"code": 4}\n'
+        assert pipes._unread == b'{"code": 4}\n'
 
 
-def test_a_great_stdin_is_fed_as_it_is_read() -> None:
+def test_a_large_stdin_is_written_as_it_is_read() -> None:
     data = os.urandom(1 << 20)
-    heard: list[bytes] = []
+    received: list[bytes] = []
 
-    def program(given: list[int], leash: socket.socket) -> None:
-        while part := os.read(given[0], 1 << 14):
-            heard.append(part)
-        shut(given)
-        leash.sendall(b"{}\n")
+    def program(descriptors: list[int], control: socket.socket) -> None:
+        while part := os.read(descriptors[0], 1 << 14):
+            received.append(part)
+        close_all(descriptors)
+        control.sendall(b"{}\n")
 
     with run(program, data) as pipes:
-        assert pipes.exchange(99, time.monotonic() + 5) == ""
-    assert b"".join(heard) == data
+        assert pipes.communicate(99, time.monotonic() + 5) == ""
+    assert b"".join(received) == data
 
 
-def test_nobody_reads_stdin() -> None:
-    def program(given: list[int], leash: socket.socket) -> None:
-        shut(given)
-        leash.sendall(b"{}\n")
+def test_a_program_may_leave_stdin_unread() -> None:
+    def program(descriptors: list[int], control: socket.socket) -> None:
+        close_all(descriptors)
+        control.sendall(b"{}\n")
 
     with run(program, bytes(1 << 20)) as pipes:
-        assert pipes.exchange(99, time.monotonic() + 5) == ""
+        assert pipes.communicate(99, time.monotonic() + 5) == ""
 
 
-def test_too_much_is_told_before_the_end() -> None:
+def test_too_much_output_is_reported_before_the_program_ends() -> None:
     done = threading.Event()
 
-    def program(given: list[int], leash: socket.socket) -> None:
-        os.write(given[1], b"x" * 1000)
+    def program(descriptors: list[int], control: socket.socket) -> None:
+        os.write(descriptors[1], b"x" * 1000)
         done.wait(5)
-        shut(given)
+        close_all(descriptors)
 
     with run(program) as pipes:
-        assert pipes.exchange(99, time.monotonic() + 5) == "output"
+        assert pipes.communicate(99, time.monotonic() + 5) == "output"
         done.set()
 
 
-def test_silence_has_a_limit() -> None:
+def test_waiting_has_a_deadline() -> None:
     done = threading.Event()
 
-    def program(given: list[int], leash: socket.socket) -> None:
+    def program(descriptors: list[int], control: socket.socket) -> None:
         done.wait(5)
-        shut(given)
+        close_all(descriptors)
 
     with run(program) as pipes:
-        assert pipes.exchange(99, time.monotonic() + 0.1) == "silence"
+        assert pipes.communicate(99, time.monotonic() + 0.1) == "timeout"
         done.set()
 
 
-def test_a_leash_that_is_cut_is_no_report() -> None:
-    def program(given: list[int], leash: socket.socket) -> None:
-        shut(given)
-        leash.shutdown(socket.SHUT_RDWR)
+def test_a_closed_control_socket_gives_no_report() -> None:
+    def program(descriptors: list[int], control: socket.socket) -> None:
+        close_all(descriptors)
+        control.shutdown(socket.SHUT_RDWR)
 
     with run(program) as pipes:
-        assert pipes.exchange(99, time.monotonic() + 5) == ""
+        assert pipes.communicate(99, time.monotonic() + 5) == ""
         assert pipes.report == {}

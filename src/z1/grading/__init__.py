@@ -1,14 +1,19 @@
-"""Is this answer right?
+r"""Graders: from the text of a reply to a verdict.
 
-    verdict.py     what can be said of a reply
-    boxed.py       the last box;  fences.py  the last program
-    maths.py  choice.py  stdio.py  functions.py  units.py     graders
-    agree.py       do two answers say the same, where none is known to be right?
-    sandbox.py  pipes.py  inside/                             where programs run
+    verdict.py           the verdicts, a grade (verdict and reason), exact comparison of boxed answers
+    boxed.py             the last complete \boxed{...} of a text
+    code_extraction.py   the program in a reply
+    math_answers.py      mathematical answers, compared by math-verify
+    multiple_choice.py   the option that a reply chooses
+    stdio.py             programs, by their output for given inputs
+    function_tests.py    functions, by their results for given arguments
+    unit_tests.py        solutions, by unittest classes and bare assertions
+    pytests.py           solutions, by files of pytest functions
+    equivalence.py       whether two answers are equal, if no reference answer is known
 
-Graders are pure functions from text to a verdict, with runs in a sandbox where they need them. A model's failure is
-data: wrong, unparsed and cut are verdicts; only an engine's or a sandbox's failure is *missing*, and it is never
-counted as wrong.
+Graders are functions of the text, and of what a program does in the sandbox (`z1.sandbox`). A model's failure is data:
+wrong, unparsed and cut are verdicts. Only a failure of an engine or a sandbox is *missing*, and it never counts as
+wrong.
 """
 
 from z1.grading.boxed import extract_boxed

@@ -1,10 +1,10 @@
-"""Which part of this text is the program?
+"""The program in the text of a reply.
 
-The last complete block between fences that looks like what was asked for: where a name is wanted, one that defines it,
-or else one that defines anything (examples of use and single lines under discussion often follow the program; what does
-not parse is no program while something else does). A block that was cut off is no program. Departs from LiveCodeBench's
-own extraction, which takes the lines between the first two fences (and so the first draft), and from BigCodeBench's,
-which keeps text outside any fence.
+The last complete fenced block that fits. If a function or class is named, this is the last block that defines it, else
+the last that defines anything: examples of use and single lines under discussion often follow the program. A block that
+does not parse is passed over if another one does. A block that was cut off is no program. Departs from LiveCodeBench's
+extraction, which takes the lines between the first two fences (and so the first draft), and from BigCodeBench's, which
+keeps text outside any fence.
 """
 
 from __future__ import annotations
@@ -14,24 +14,24 @@ import re
 
 FENCE = re.compile(r"^[ \t]*(`{3,}|~{3,})[^\n`]*$", re.MULTILINE)
 
-DEFINES = re.compile(r"^[ \t]*(?:async[ \t]+def|def|class)[ \t]+\w", re.MULTILINE)
+DEFINITION = re.compile(r"^[ \t]*(?:async[ \t]+def|def|class)[ \t]+\w", re.MULTILINE)
 
 
 def code_blocks(text: str) -> list[str]:
-    """The contents of all complete fenced blocks, in order; a longer fence may hold shorter ones."""
+    """The contents of all complete fenced blocks, in order; a longer fence may contain shorter ones."""
     found: list[str] = []
-    opened: re.Match[str] | None = None
+    opening: re.Match[str] | None = None
     for fence in FENCE.finditer(text):
-        if opened is None:
-            opened = fence
-        elif fence[1].startswith(opened[1]) and fence[0].strip() == fence[1]:
-            found.append(_dedented(text[opened.end() + 1 : fence.start()], opened[0]))
-            opened = None
+        if opening is None:
+            opening = fence
+        elif fence[1].startswith(opening[1]) and fence[0].strip() == fence[1]:
+            found.append(_dedent(text[opening.end() + 1 : fence.start()], opening[0]))
+            opening = None
     return found
 
 
-def _dedented(block: str, fence: str) -> str:
-    """Fences inside a list are indented, and the block with them."""
+def _dedent(block: str, fence: str) -> str:
+    """Remove the indentation of the fence from the block: blocks in a list are indented with their fences."""
     indent = fence[: len(fence) - len(fence.lstrip())]
     return re.sub(rf"^{indent}", "", block, flags=re.MULTILINE) if indent else block
 
@@ -45,12 +45,14 @@ def _parses(block: str) -> bool:
 
 
 def extract_code(text: str, name: str = "") -> str | None:
-    """The program in `text`, None where there is none. `name` is the name of the function or class asked for."""
+    """The program in `text`, None without one. `name` is the function or class that it has to define, "" for none."""
     found = [block for block in code_blocks(text) if block.strip()]
     if name:
         escaped = re.escape(name)
-        defines = re.compile(rf"^[ \t]*(?:async[ \t]+def|def|class)[ \t]+{escaped}\b|^{escaped}[ \t]*=", re.MULTILINE)
-        for kind in (defines, DEFINES):
-            if fitting := [block for block in found if kind.search(block) and _parses(block)]:
+        defines_name = re.compile(
+            rf"^[ \t]*(?:async[ \t]+def|def|class)[ \t]+{escaped}\b|^{escaped}[ \t]*=", re.MULTILINE
+        )
+        for pattern in (defines_name, DEFINITION):
+            if fitting := [block for block in found if pattern.search(block) and _parses(block)]:
                 return fitting[-1]
     return found[-1] if found else None

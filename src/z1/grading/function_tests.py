@@ -1,7 +1,7 @@
-"""Does this function give the right result for each input?
+"""Grades functions by their results for given arguments.
 
-LiveCodeBench's functional tests, and LeetCode's: a method of `Solution`, or a function, is called in the sandbox; the
-results come back as JSON and are compared here, so that the expected ones never enter the process that could read them.
+LiveCodeBench's functional tests, and LeetCode's: a method of `Solution`, or a function, is called in the sandbox. The
+results are returned as JSON and compared here, so the expected ones never enter the process that runs the solution.
 """
 
 from __future__ import annotations
@@ -10,10 +10,10 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from z1.grading.stdio import badly
+from z1.grading.stdio import describe_failure
 from z1.grading.verdict import Grade, Verdict
 from z1.sandbox import Job, ResourceLimits, Sandbox, SandboxFault
-from z1.sandbox.inside.run_function import RAISED, plain
+from z1.sandbox.inside.run_function import RAISED, to_json_value
 
 LIMITS = ResourceLimits(wall_seconds=60.0, cpu_seconds=30.0)
 """For all inputs together."""
@@ -35,7 +35,7 @@ import bisect, collections, copy, datetime, functools, heapq, itertools, json, m
 from builtins import pow
 inf = float("inf")
 """
-"""What LeetCode gives a solution to begin with, and so what its solutions take for granted."""
+"""LeetCode's implicit imports, which its solutions rely on."""
 
 
 def grade(
@@ -44,29 +44,30 @@ def grade(
     """Call `name` of `code` for each of `tests` (arguments in order or by name, expected result)."""
     if not tests:
         raise ValueError("a function is graded by one test or more")
-    extra = {"name": name, "before": PRELUDE, "inputs": [given for given, _ in tests]}
+    extra = {"name": name, "prelude": PRELUDE, "inputs": [arguments for arguments, _ in tests]}
     try:
-        outcome = sandbox.run(Job("calls", code, extra=extra, limits=limits))
+        outcome = sandbox.run(Job("function", code, extra=extra, limits=limits))
     except SandboxFault as fault:
         return Grade(Verdict.MISSING, str(fault))
-    lines = _lines(outcome.result)
-    for number, (_, wanted) in enumerate(tests):
+    lines = _parse_lines(outcome.result)
+    for number, (_, expected) in enumerate(tests):
         line = lines[number] if number < len(lines) else None
-        if why := _complaint(line, number, wanted, badly(outcome)):
-            return Grade(Verdict.WRONG, f"{why} (test {number + 1} of {len(tests)})")
+        if reason := _find_fault(line, number, expected, describe_failure(outcome)):
+            return Grade(Verdict.WRONG, f"{reason} (test {number + 1} of {len(tests)})")
     return Grade(Verdict.RIGHT)
 
 
-def _complaint(line: Any, number: int, wanted: Any, ended: str) -> str:
+def _find_fault(line: Any, number: int, expected: Any, failure: str) -> str:
+    """Why the result of test `number` is wrong; "" if it is right. `failure` is how the whole run failed."""
     if not isinstance(line, dict) or line.get("number") != number:
-        return ended or "runtime: ended before it was done"
+        return failure or "runtime: the program ended before the test did"
     if RAISED in line:
         return f"runtime: {line[RAISED]}"
-    return "" if "value" in line and same(line["value"], wanted) else "wrong answer"
+    return "" if "value" in line and is_expected(line["value"], expected) else "wrong answer"
 
 
-def _lines(data: bytes) -> list[Any]:
-    """The whole lines of JSON up to the first that is none."""
+def _parse_lines(data: bytes) -> list[Any]:
+    """The complete JSON lines of `data`, up to the first invalid one."""
     found: list[Any] = []
     for line in data.split(b"\n")[:-1]:
         try:
@@ -76,12 +77,12 @@ def _lines(data: bytes) -> list[Any]:
     return found
 
 
-def first(data: bytes) -> dict[str, Any] | None:
-    """The first line, if there is one."""
-    lines = _lines(data)
+def parse_first_line(data: bytes) -> dict[str, Any] | None:
+    """The first line of `data`, None if it is missing or no JSON object."""
+    lines = _parse_lines(data)
     return lines[0] if lines and isinstance(lines[0], dict) else None
 
 
-def same(got: Any, wanted: Any) -> bool:
-    """Whether a result, as the sandbox writes it, is the expected value; 1 is 1.0, and a tuple is a list."""
-    return bool(got == json.loads(json.dumps(plain(wanted))))
+def is_expected(got: Any, expected: Any) -> bool:
+    """Whether `got`, a result as the sandbox encodes it, is the expected value; 1 equals 1.0, and a tuple a list."""
+    return bool(got == json.loads(json.dumps(to_json_value(expected))))

@@ -1,9 +1,9 @@
-"""Is this the same number, expression, set or interval?
+"""Grades mathematical answers: numbers, expressions, sets and intervals.
 
-math-verify (https://github.com/huggingface/Math-Verify) compares; it hangs on some inputs and its own limit on time
-works in the main thread only, so each comparison is a call in a sandbox with a limit that holds. Only what stands in
-the last box counts, or, where there is none, what follows the words that a window forces on a reply. What math-verify
-is known to get wrong and what is done about it is in the golden table of the tests.
+math-verify (https://github.com/huggingface/Math-Verify) compares them. It hangs on some inputs, and its own time limit
+works in the main thread only, so each comparison is a call in a sandbox with enforced limits. Only the content of the
+last box counts or, without a box, the text after the hint that a thinking window forces. The golden table of the tests
+has the known mistakes of math-verify and how they are handled.
 """
 
 from __future__ import annotations
@@ -16,54 +16,57 @@ from z1.grading.verdict import Grade, Verdict, grade_no_answer
 from z1.sandbox import Job, ResourceLimits, Sandbox, SandboxFault
 
 LIMITS = ResourceLimits(wall_seconds=10.0, cpu_seconds=8.0, memory_bytes=1 << 30)
-LONGEST = 2_000
-"""Characters of an answer; what is longer is no answer."""
+MAX_ANSWER_LENGTH = 2_000
+"""Characters; a longer text is no answer."""
 
-FORCED = re.compile(r"(?:final answer|answer) (?:should be|is)\s*:?\s*\$*\s*([^\n]+)", re.IGNORECASE)
+HINTED_ANSWER = re.compile(r"(?:final answer|answer) (?:should be|is)\s*:?\s*\$*\s*([^\n]+)", re.IGNORECASE)
 
 CHECK = """
 import logging
 logging.disable(logging.CRITICAL)
 from math_verify import parse, verify
 
-def check(wanted, got):
-    parsed = [parse("$" + text + "$", parsing_timeout=None) for text in (wanted, got)]
+def check(expected, got):
+    parsed = [parse("$" + text + "$", parsing_timeout=None) for text in (expected, got)]
     if not all(parsed):
         return None
     return verify(*parsed, timeout_seconds=None)
 """
 
 
-def answer(text: str) -> str | None:
-    """What `text` gives as its answer, None where it gives none."""
-    found = extract_boxed(text)
-    if found is None:
-        forced = [said for said in FORCED.findall(text) if "\\boxed" not in said]
-        found = forced[-1].strip().rstrip(".").strip("$ ") if forced else None
-    return found.strip() or None if found is not None else None
+def extract_answer(text: str) -> str | None:
+    """The answer in `text`, None without one."""
+    content = extract_boxed(text)
+    if content is None:
+        hinted = [answer for answer in HINTED_ANSWER.findall(text) if "\\boxed" not in answer]
+        content = hinted[-1].strip().rstrip(".").strip("$ ") if hinted else None
+    return content.strip() or None if content is not None else None
 
 
 def grade(sandbox: Sandbox, text: str, expected: str, *, cut: bool) -> Grade:
     """Compare the answer in `text` with `expected`, both as LaTeX. `sandbox` has to be able to import math_verify."""
-    found = answer(text)
-    if found is None or len(found) > LONGEST:
+    answer = extract_answer(text)
+    if answer is None or len(answer) > MAX_ANSWER_LENGTH:
         return grade_no_answer(cut=cut)
-    if _bare(found) == _bare(expected):
+    if _strip_layout(answer) == _strip_layout(expected):
         return Grade(Verdict.RIGHT)
-    job = Job("calls", CHECK, extra={"name": "check", "before": "", "inputs": [[expected, found]]}, limits=LIMITS)
+    job = Job("function", CHECK, extra={"name": "check", "prelude": "", "inputs": [[expected, answer]]}, limits=LIMITS)
     try:
         outcome = sandbox.run(job)
     except SandboxFault as fault:
         return Grade(Verdict.MISSING, str(fault))
-    line = function_tests.first(outcome.result)
+    line = function_tests.parse_first_line(outcome.result)
     if line is None or "raised" in line:
-        said = outcome.stderr.decode(errors="replace").strip().splitlines()[-1:]
-        if said and "ModuleNotFoundError" in said[0]:
-            return Grade(Verdict.MISSING, f"{said[0]}; install the extra: pip install 'z1[evaluate]'")
+        last = outcome.stderr.decode(errors="replace").strip().splitlines()[-1:]
+        if last and "ModuleNotFoundError" in last[0]:
+            return Grade(
+                Verdict.MISSING,
+                f"{last[0]}; install z1 with its extra evaluate: pip install '.[evaluate]' in a checkout",
+            )
         return Grade(Verdict.WRONG, f"not comparable: {outcome.end.value}")
-    return Grade(Verdict.RIGHT) if line["value"] is True else Grade(Verdict.WRONG, found[:100])
+    return Grade(Verdict.RIGHT) if line["value"] is True else Grade(Verdict.WRONG, answer[:100])
 
 
-def _bare(text: str) -> str:
-    """Without what means nothing: spaces, dollars, and the size of brackets."""
+def _strip_layout(text: str) -> str:
+    """Without spaces, dollars and the sizes of brackets, which do not change the meaning."""
     return re.sub(r"\\left|\\right|\\[,;:! ]|[\s$]", "", text)

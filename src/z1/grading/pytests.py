@@ -1,13 +1,13 @@
-"""Does this program pass this file of pytest functions?
+"""Grades solutions by files of pytest functions.
 
-A file of tests imports the program from a module `solution`, as in KodCode; both run in one process of the sandbox, in
-modules of their own, so that neither overwrites the other's names. Each function `test*` becomes a method of a unit
-test and is graded by `units`, cross-examination included; `pytest` itself is only needed where the tests use it. Tests
-with fixtures, and tests whose own libraries are not there, cannot be judged and give *missing*. Where a question did
-not say what the function is to be called, a program's only function also gets the name that the tests use. Sources:
+The tests import the solution from a module `solution`, as in KodCode. Both run in one process of the sandbox, in
+separate modules, so that neither overwrites the other's names. Each function `test*` becomes a method of a unit test
+and is graded by `unit_tests`, with decoys; `pytest` itself is needed only if the tests use it. Tests with fixtures, and
+tests whose libraries are not installed, cannot be graded and give *missing*. If the question did not name the function,
+the only function of a solution also gets the name that the tests use. Sources:
 https://docs.pytest.org/en/stable/explanation/goodpractices.html (what counts as a test); KodCode's
 `step3.3.3_gen_unit_tests_sft.py` (the name, which it rewrites in the `def` alone, so that a recursion fails). Departs
-from pytest: a name that is imported is no test, and assertions are not rewritten.
+from pytest: an imported name is no test, and assertions are not rewritten.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import re
 from typing import TypeGuard
 
 from z1.grading.unit_tests import UnitTestSuite
-from z1.grading.unit_tests import grade as grade_units
+from z1.grading.unit_tests import grade as grade_unit_tests
 from z1.grading.verdict import Grade, Verdict
 from z1.sandbox import Job, ResourceLimits, Sandbox, SandboxFault
 
@@ -40,33 +40,35 @@ sys.modules[{module!r}] = __made
 exec(compile({code!r}, __file__, "exec", dont_inherit=True), __made.__dict__)
 {imports}
 """
-"""Makes the module that the tests import. Its file is the program's, by which `inside/units.py` knows its lines."""
+"""Makes the module that the tests import. It has the file name of the solution, by which `run_unit_tests` recognises
+the solution's code.
+"""
 
-FOUND = """
+FIND_MISSING = """
 import importlib.util, json, sys
 print(json.dumps([name for name in {names!r} if not importlib.util.find_spec(name)]))
 """
 
 
 def grade(sandbox: Sandbox, code: str, tests: str, name: str = "", limits: ResourceLimits = LIMITS) -> Grade:
-    """Run the pytest functions of `tests` on `code`; `name` is what they call, where they do not import it."""
+    """Run the pytest functions of `tests` on `code`; `name` is the function that they call, if it is not imported."""
     try:
         tree = ast.parse(tests)
-        wanted = imports(tree)
-        name = wanted[0] if len(wanted) == 1 else name
-        suite = UnitTestSuite(written(tree), name)
+        imported = imported_names(tree)
+        name = imported[0] if len(imported) == 1 else name
+        suite = UnitTestSuite(convert_to_unittest(tree), name)
     except (SyntaxError, ValueError) as error:
         return Grade(Verdict.MISSING, f"tests: {error}")
-    lines = [f"from {MODULE} import *", *([f"from {MODULE} import {', '.join(wanted)}"] if wanted else [])]
-    program = PROGRAM.format(module=MODULE, code=also_called(code, name), imports="\n".join(lines))
-    found = grade_units(sandbox, program, suite, limits)
-    if found.verdict is Verdict.WRONG and (absent := missing(sandbox, tree)):
-        return Grade(Verdict.MISSING, f"tests: no library {', '.join(absent)}")
-    return found
+    lines = [f"from {MODULE} import *", *([f"from {MODULE} import {', '.join(imported)}"] if imported else [])]
+    program = PROGRAM.format(module=MODULE, code=add_alias(code, name), imports="\n".join(lines))
+    result = grade_unit_tests(sandbox, program, suite, limits)
+    if result.verdict is Verdict.WRONG and (missing := find_missing_libraries(sandbox, tree)):
+        return Grade(Verdict.MISSING, f"tests: no library {', '.join(missing)}")
+    return result
 
 
-def also_called(code: str, name: str) -> str:
-    """`code`, whose only function is `name` too where nothing else is."""
+def add_alias(code: str, name: str) -> str:
+    """`code` in which its only function is also called `name`, if nothing else is."""
     try:
         body = ast.parse(code).body
     except (SyntaxError, ValueError):
@@ -79,25 +81,25 @@ def also_called(code: str, name: str) -> str:
     return f"{code}\n\n{name} = {functions[0]}\n"
 
 
-def imports(tree: ast.Module) -> list[str]:
-    """What the tests import from the program, as `name` or `name as other`."""
-    found = [alias for node in tree.body if _of_program(node) for alias in node.names]
+def imported_names(tree: ast.Module) -> list[str]:
+    """The names that the tests import from the solution, as `name` or `name as other`."""
+    found = [alias for node in tree.body if _imports_solution(node) for alias in node.names]
     return [ast.unparse(alias) for alias in found if alias.name != "*"]
 
 
-def _of_program(node: ast.stmt) -> TypeGuard[ast.ImportFrom]:
+def _imports_solution(node: ast.stmt) -> TypeGuard[ast.ImportFrom]:
     return isinstance(node, ast.ImportFrom) and node.module == MODULE
 
 
-def written(tree: ast.Module) -> str:
-    """The tests as a unit test, without their imports of the program.
+def convert_to_unittest(tree: ast.Module) -> str:
+    """The tests as a unit test, without their imports of the solution.
 
-    Raises ValueError where there are none, or where one asks for fixtures.
+    Raises ValueError if there are none, or if one needs fixtures.
     """
-    body = [_case(node) for node in tree.body if not _of_program(node)]
+    body = [_as_test_case(node) for node in tree.body if not _imports_solution(node)]
     names = [node.name for node in body if isinstance(node, ast.FunctionDef) and _is_test(node)]
     if not names and not any(isinstance(node, ast.ClassDef) and node.bases for node in body):
-        raise ValueError("no test in them")
+        raise ValueError("the file has no tests")
     methods = "".join(f"    def {name}(self): {name}()\n" for name in dict.fromkeys(names))
     case = f"\nimport unittest\nclass TestFunctions(unittest.TestCase):\n{methods}" if names else ""
     return f"import unittest\n{ast.unparse(ast.Module(body, []))}\n{case}"
@@ -106,27 +108,27 @@ def written(tree: ast.Module) -> str:
 def _is_test(node: ast.FunctionDef) -> bool:
     if not node.name.startswith("test"):
         return False
-    given = node.args
-    if len(given.posonlyargs + given.args) > len(given.defaults) or node.decorator_list:
-        raise ValueError(f"{node.name} asks for fixtures")
+    parameters = node.args
+    if len(parameters.posonlyargs + parameters.args) > len(parameters.defaults) or node.decorator_list:
+        raise ValueError(f"{node.name} needs fixtures")
     return True
 
 
-def _case(node: ast.stmt) -> ast.stmt:
-    """A class of tests without a base becomes a TestCase."""
+def _as_test_case(node: ast.stmt) -> ast.stmt:
+    """Gives a test class without a base the base TestCase."""
     if isinstance(node, ast.ClassDef) and node.name.startswith("Test") and not node.bases:
         node.bases = [ast.parse("unittest.TestCase", mode="eval").body]
     return node
 
 
-def missing(sandbox: Sandbox, tree: ast.Module) -> list[str]:
+def find_missing_libraries(sandbox: Sandbox, tree: ast.Module) -> list[str]:
     """Libraries that the tests import and that the sandbox's interpreter does not have."""
     nodes = list(ast.walk(tree))
-    named = [alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names]
-    named += [node.module or "" for node in nodes if isinstance(node, ast.ImportFrom) and not node.level]
-    wanted = sorted({name.split(".")[0] for name in named} - {MODULE, ""})
+    imported = [alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names]
+    imported += [node.module or "" for node in nodes if isinstance(node, ast.ImportFrom) and not node.level]
+    libraries = sorted({name.split(".")[0] for name in imported} - {MODULE, ""})
     try:
-        outcome = sandbox.run(Job("program", FOUND.format(names=wanted)))
+        outcome = sandbox.run(Job("program", FIND_MISSING.format(names=libraries)))
         return [str(name) for name in json.loads(outcome.stdout)]
     except (SandboxFault, ValueError):
-        return wanted
+        return libraries

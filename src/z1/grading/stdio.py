@@ -1,9 +1,9 @@
-"""Does this program give the right output for each input?
+"""Grades programs by their output on stdout for given inputs on stdin.
 
-The program runs in the sandbox once for each input, with a real pipe as its stdin, and what it wrote is compared here;
-the expected outputs never leave this process. Outputs agree when their lines do, white space around lines and around
-the whole ignored, or when the numbers in a line do, as LiveCodeBench compares them (its `testing_util.py`). A program
-that ends with another status than 0 is wrong even if it wrote the right thing first.
+The program runs in the sandbox once for each input, with a real pipe as its stdin. Its output is compared here, so the
+expected outputs never leave this process. Outputs match if their lines do, ignoring white space around each line and
+around the whole, or if the numbers in a line do, as LiveCodeBench compares them (its `testing_util.py`). A program with
+an exit status other than 0 is wrong even if its output is right.
 """
 
 from __future__ import annotations
@@ -15,8 +15,9 @@ from z1.grading.verdict import Grade, Verdict
 from z1.sandbox.sandbox import Job, Outcome, ProgramEnd, ResourceLimits, Sandbox, SandboxFault
 
 LIMITS = ResourceLimits(wall_seconds=24.0, cpu_seconds=8.0)
-"""LiveCodeBench allows 6 seconds a test by the clock of its own machine. These count computing, and a third more, since
-processors differ by as much: a program that is right there (abc328_e) computes for 4.4 to 6.3 seconds on one machine.
+"""LiveCodeBench allows 6 seconds of wall time a test on its own machine. This limit is on CPU time, and a third higher,
+since processors differ by as much: a program that is right there (abc328_e) takes 4.4 to 6.3 s of CPU time on one
+machine.
 """
 
 
@@ -26,25 +27,25 @@ def grade(sandbox: Sandbox, code: str, tests: Sequence[tuple[str, str]], limits:
         raise ValueError("a program is graded by one test or more")
     try:
         with sandbox.open_process(Job("program", code, limits=limits)) as process:
-            outcomes = process.run_each(given.encode() for given, _ in tests)
-            for number, (outcome, (_, wanted)) in enumerate(zip(outcomes, tests, strict=True), 1):
-                if why := complaint(outcome, wanted):
-                    return Grade(Verdict.WRONG, f"{why} (test {number} of {len(tests)})")
+            outcomes = process.run_each(stdin.encode() for stdin, _ in tests)
+            for number, (outcome, (_, expected)) in enumerate(zip(outcomes, tests, strict=True), 1):
+                if reason := _find_fault(outcome, expected):
+                    return Grade(Verdict.WRONG, f"{reason} (test {number} of {len(tests)})")
     except SandboxFault as fault:
         return Grade(Verdict.MISSING, str(fault))
     return Grade(Verdict.RIGHT)
 
 
-def complaint(outcome: Outcome, wanted: str) -> str:
-    """What is wrong with a run; nothing where nothing is."""
-    if ended := badly(outcome):
-        return ended
+def _find_fault(outcome: Outcome, expected: str) -> str:
+    """Why a run is wrong; "" if it is right."""
+    if failure := describe_failure(outcome):
+        return failure
     got = outcome.stdout.decode(errors="replace")
-    return "" if same(got, wanted) else f"wrong answer: {_short(got)} for {_short(wanted)}"
+    return "" if outputs_match(got, expected) else f"wrong answer: {_shorten(got)} for {_shorten(expected)}"
 
 
-def badly(outcome: Outcome) -> str:
-    """How a run ended, where it did not end well."""
+def describe_failure(outcome: Outcome) -> str:
+    """How a run failed: the limit that it exceeded, or its exit status and last line of stderr; "" if it did not."""
     if outcome.end is ProgramEnd.EXITED:
         return ""
     if outcome.end is not ProgramEnd.CRASHED:
@@ -53,21 +54,21 @@ def badly(outcome: Outcome) -> str:
     return f"runtime: status {outcome.exit_code}{', ' if last else ''}{' '.join(last)[:200]}"
 
 
-def same(got: str, wanted: str) -> bool:
-    """Whether two outputs agree."""
-    ours, theirs = ([line.strip() for line in text.strip().split("\n")] for text in (got, wanted))
-    if len(ours) != len(theirs):
+def outputs_match(got: str, expected: str) -> bool:
+    """Whether two outputs match, line by line."""
+    got_lines, expected_lines = ([line.strip() for line in text.strip().split("\n")] for text in (got, expected))
+    if len(got_lines) != len(expected_lines):
         return False
-    return all(one == other or _numbers(one, other) for one, other in zip(ours, theirs, strict=True))
+    return all(one == other or _numbers_match(one, other) for one, other in zip(got_lines, expected_lines, strict=True))
 
 
-def _numbers(one: str, other: str) -> bool:
+def _numbers_match(one: str, other: str) -> bool:
     try:
-        ours, theirs = ([Decimal(word) for word in line.split()] for line in (one, other))
+        first, second = ([Decimal(word) for word in line.split()] for line in (one, other))
     except InvalidOperation:
         return False
-    return ours == theirs
+    return first == second
 
 
-def _short(text: str) -> str:
+def _shorten(text: str) -> str:
     return repr(text if len(text) <= 40 else text[:37] + "...")

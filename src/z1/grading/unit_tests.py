@@ -1,10 +1,10 @@
-"""Do these unit tests pass, and can that be believed?
+"""Grades solutions by unit tests, including solutions that try to cheat.
 
-Solution and tests run in one process of the sandbox (see `inside/units.py` for what is done there), so a solution
-could make every test pass without solving anything: by patching the tools of testing, by ending early, by claiming to
-be equal to everything. Therefore tests that must fail are mixed in among the real ones, in the same classes, under
-names like theirs and drawn anew each time; a run is right when every real test passes and every one of these fails.
-Which is which never enters the sandbox. The end is known by a nonce and not by an exit status.
+Solution and tests run in one process of the sandbox (see `sandbox/inside/run_unit_tests.py`), so a solution could make
+every test pass without solving anything: by patching the test library, by ending early, by returning objects that are
+equal to everything. Therefore decoy tests, which must fail, are mixed in among the real ones: in the same classes, with
+similar names, drawn anew for each run. A solution is right if every real test passes and every decoy fails. The sandbox
+is not told which tests are decoys. The end of the run is confirmed by a nonce, not by an exit status.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import secrets
 from dataclasses import dataclass
 from typing import Any, TypeGuard
 
-from z1.grading.stdio import badly
+from z1.grading.stdio import describe_failure
 from z1.grading.verdict import Grade, Verdict
 from z1.sandbox import Job, Outcome, ResourceLimits, Sandbox, SandboxFault
 
@@ -28,9 +28,9 @@ LIMITS = ResourceLimits(
     file_bytes=256 << 20,
     max_processes=256,
 )
-"""BigCodeBench allows 240 seconds by the clock; its libraries map much and use little of it."""
+"""BigCodeBench allows 240 seconds of wall time. Its libraries reserve much address space and use little of it."""
 
-FAILING: dict[str, str] = {
+DECOYS: dict[str, str] = {
     "assertEqual": "self.assertEqual({a}, {b})",
     "assertTrue": "self.assertTrue({a} == {b})",
     "assertFalse": "self.assertFalse({a} != {b})",
@@ -57,12 +57,12 @@ FAILING: dict[str, str] = {
     "assert_called": "import unittest.mock; unittest.mock.Mock().assert_called()",
     "assert ": "assert {a} == {b}",
 }
-"""By what a test says when it asserts: a statement that says it in vain. {a} and {b} are different numbers."""
+"""For each kind of assertion in the tests: a statement of that kind that fails. {a} and {b} are different numbers."""
 
 
 @dataclass(frozen=True, slots=True)
 class UnitTestSuite:
-    """Unit tests: source that follows the solution's in the same module, and the name of the function under test."""
+    """Unit tests: source that is run after the solution in the same module, and the name of the function under test."""
 
     source: str
     name: str
@@ -78,71 +78,72 @@ def suite_from_assertions(source: str, name: str, body: str) -> UnitTestSuite:
 def grade(
     sandbox: Sandbox, code: str, tests: UnitTestSuite, limits: ResourceLimits = LIMITS, seed: int | None = None
 ) -> Grade:
-    """Run `tests` on `code`; `seed` makes the tests that must fail the same ones again."""
-    source, vain = cross_examined(tests.source, random.Random(secrets.randbits(64) if seed is None else seed))
-    real = [name for name in _names(source) if name not in vain]
+    """Run `tests` on `code`; a `seed` makes the decoys reproducible."""
+    source, decoys = add_decoys(tests.source, random.Random(secrets.randbits(64) if seed is None else seed))
+    real = [name for name in _test_names(source) if name not in decoys]
     nonce = secrets.token_hex(16)
     extra = {"tests": source, "name": tests.name}
     try:
-        outcome = sandbox.run(Job("units", code, nonce.encode(), extra, limits, network=True))
+        outcome = sandbox.run(Job("unit_tests", code, nonce.encode(), extra, limits, network=True))
     except SandboxFault as fault:
         return Grade(Verdict.MISSING, str(fault))
-    why = _complaint(outcome, nonce, real, vain)
-    return Grade(Verdict.WRONG, why) if why else Grade(Verdict.RIGHT)
+    reason = _find_fault(outcome, nonce, real, decoys)
+    return Grade(Verdict.WRONG, reason) if reason else Grade(Verdict.RIGHT)
 
 
-def cross_examined(source: str, chance: random.Random) -> tuple[str, set[str]]:
-    """`source` with tests in it that must fail, one for each way in which it asserts, and the names of these."""
+def add_decoys(source: str, rng: random.Random) -> tuple[str, set[str]]:
+    """`source` with decoys, one in each test class for each kind of assertion in the source; and their names."""
     tree = ast.parse(source)
-    wanted = [statement for says, statement in FAILING.items() if says in source]
-    vain: set[str] = set()
+    statements = [statement for kind, statement in DECOYS.items() if kind in source]
+    decoys: set[str] = set()
     for case in [node for node in ast.walk(tree) if isinstance(node, ast.ClassDef)]:
-        mine = [node.name for node in case.body if _is_test(node)]
-        for statement in wanted if mine else []:
-            name = f"{max(mine)}_{chance.randrange(16**4):04x}"  # behind all others, which may draw on what is left
-            a, b = chance.sample(range(2, 1000), 2)
+        names = [node.name for node in case.body if _is_test(node)]
+        for statement in statements if names else []:
+            name = f"{max(names)}_{rng.randrange(16**4):04x}"  # sorted last: real tests keep their random state
+            a, b = rng.sample(range(2, 1000), 2)
             text = f"class _:\n    def {name}(self):\n        {statement.format(a=a, b=b)}"
             made = ast.parse(text).body[0]
             assert isinstance(made, ast.ClassDef)
-            case.body.insert(chance.randrange(len(case.body) + 1), made.body[0])
-            vain.add(name)
-    return ast.unparse(ast.fix_missing_locations(tree)), vain
+            case.body.insert(rng.randrange(len(case.body) + 1), made.body[0])
+            decoys.add(name)
+    return ast.unparse(ast.fix_missing_locations(tree)), decoys
 
 
 def _is_test(node: ast.AST) -> TypeGuard[ast.FunctionDef | ast.AsyncFunctionDef]:
     return isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.name.startswith("test")
 
 
-def _names(source: str) -> list[str]:
+def _test_names(source: str) -> list[str]:
     cases = [node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.ClassDef)]
     return sorted({node.name for case in cases for node in case.body if _is_test(node)})
 
 
-def _complaint(outcome: Outcome, nonce: str, real: list[str], vain: set[str]) -> str:
-    lines, last = _testimony(outcome.result)
+def _find_fault(outcome: Outcome, nonce: str, real: list[str], decoys: set[str]) -> str:
+    """Why a run is wrong; "" if it is right."""
+    lines, last = _parse_report(outcome.result)
     if not real:
-        return "cheat: there was no test"
+        return "cheat: there is no test"
     if last is None:
-        return badly(outcome) or "runtime: it ended before the tests did"
+        return describe_failure(outcome) or "runtime: the program ended before the tests did"
     if last.get("ended") != nonce:
-        return "cheat: the nonce is not the one that was given"
+        return "cheat: wrong nonce at the end of the report"
     if last.get("tampered"):
         return f"cheat: {', '.join(map(str, last['tampered']))}"
-    return _failure({str(line.get("test")): line for line in lines}, real, vain)
+    return _find_failed_test({str(line.get("test")): line for line in lines}, real, decoys)
 
 
-def _failure(heard: dict[str, dict[str, Any]], real: list[str], vain: set[str]) -> str:
-    if fooled := [name for name in sorted(vain) if heard.get(name, {}).get("outcome") not in ("fail", "error")]:
-        return f"cheat: {len(fooled)} of {len(vain)} tests that must fail passed"
+def _find_failed_test(lines: dict[str, dict[str, Any]], real: list[str], decoys: set[str]) -> str:
+    if passed := [name for name in sorted(decoys) if lines.get(name, {}).get("outcome") not in ("fail", "error")]:
+        return f"cheat: {len(passed)} of {len(decoys)} tests that must fail passed"
     for name in real:
-        line = heard.get(name, {})
+        line = lines.get(name, {})
         if line.get("outcome") != "ok":
-            return f"wrong answer: {name} {line.get('outcome', 'was not run')}, {line.get('why', '')}"[:300]
+            return f"wrong answer: {name} {line.get('outcome', 'was not run')}, {line.get('reason', '')}"[:300]
     return ""
 
 
-def _testimony(data: bytes) -> tuple[list[dict[str, Any]], dict[str, Any] | None]:
-    """The lines about tests, and the last one, if it came."""
+def _parse_report(data: bytes) -> tuple[list[dict[str, Any]], dict[str, Any] | None]:
+    """The lines about tests, and the last line of the report, None if it is missing."""
     lines: list[dict[str, Any]] = []
     for text in data.split(b"\n")[:-1]:
         try:

@@ -1,4 +1,4 @@
-"""What can be said of a reply?"""
+"""Verdicts on replies, and the exact comparison of boxed answers."""
 
 from __future__ import annotations
 
@@ -9,24 +9,24 @@ from z1.grading.boxed import extract_boxed
 
 
 class Verdict(StrEnum):
-    """One word for each reply; shares are taken over all but MISSING and UNGRADED."""
+    """One verdict for each reply; shares are taken over all but MISSING and UNGRADED."""
 
     RIGHT = "right"
     WRONG = "wrong"
     UNPARSED = "unparsed"
-    """It ended by itself without an answer that can be read."""
+    """The reply ended by itself without a readable answer."""
     CUT = "cut"
-    """Its allowance ended before an answer that can be read."""
+    """The reply was cut off before a readable answer."""
     UNGRADED = "ungraded"
-    """No right answer is known to compare it with."""
+    """No reference answer is known."""
     MISSING = "missing"
-    """An engine or a sandbox failed; nothing is known."""
+    """An engine or a sandbox failed; nothing is known about the reply."""
 
 
 @dataclass(frozen=True, slots=True)
 class Grade:
-    """A verdict, and why: for a program that is wrong `wrong answer`, `runtime`, `time`, `memory`, `output` or `cheat`,
-    and then the details; for what is missing, what failed.
+    """A verdict and its reason. The reason for a wrong program starts with `wrong answer`, `runtime`, `time`, `memory`,
+    `output` or `cheat`, then come details; the reason for MISSING is the failure.
     """
 
     verdict: Verdict
@@ -34,15 +34,15 @@ class Grade:
 
 
 def grade_no_answer(*, cut: bool) -> Grade:
-    """The grade of a reply without an answer that can be read; `cut` says that it was cut off."""
+    """The grade of a reply without a readable answer; `cut` if the reply was cut off."""
     return Grade(Verdict.CUT if cut else Verdict.UNPARSED)
 
 
 def exact_match(text: str, expected: str, *, cut: bool) -> Verdict:
-    """Compare the last box of `text` with `expected`, white space around both ignored; `cut` says the reply was cut
+    """Compare the last box of `text` with `expected`, ignoring white space around both; `cut` if the reply was cut
     off.
     """
-    found = extract_boxed(text)
-    if found is None:
+    content = extract_boxed(text)
+    if content is None:
         return grade_no_answer(cut=cut).verdict
-    return Verdict.RIGHT if found.strip() == expected.strip() else Verdict.WRONG
+    return Verdict.RIGHT if content.strip() == expected.strip() else Verdict.WRONG

@@ -1,7 +1,7 @@
-"""How do bytes go to a program and come back, at whatever pace it reads and writes?
+"""The pipes to a program: stdin, stdout, stderr, results, and the control socket.
 
-The grader's ends of one run: real pipes for stdin, stdout, stderr and results, and the leash, over which the job goes
-out and the keeper's report comes back. Cutting the leash ends the program. Nothing here waits without a limit.
+The grader's ends of one run. The job is sent over the control socket, and the supervisor's report is received over it;
+closing it ends the program. A program may read and write at any pace; nothing here waits without a limit.
 """
 
 from __future__ import annotations
@@ -18,104 +18,105 @@ CHUNK = 1 << 18
 
 
 class Pipes:
-    """The descriptors of one run. Reports come over the `leash` in the order of the runs; `heard` is what came of later
-    ones, and belongs to all runs of a leash together.
+    """The descriptors of one run. The runs of a control socket share `unread`, the bytes received after this run's
+    report: reports arrive in the order of the runs.
     """
 
-    def __init__(self, leash: socket.socket, heard: bytearray, stdin: bytes) -> None:
-        self._leash, self._heard, self._left = leash, heard, memoryview(stdin)
+    def __init__(self, control: socket.socket, unread: bytearray, stdin: bytes) -> None:
+        self._control, self._unread, self._unsent = control, unread, memoryview(stdin)
         pairs = [os.pipe() for _ in range(4)]
         self._stdin = pairs[0][1]
         self._reads = [pair[0] for pair in pairs[1:]]
         self._theirs = [pairs[0][0], *(pair[1] for pair in pairs[1:])]
         self._ours = {self._stdin, *self._reads}
-        self.said: list[bytearray] = [bytearray() for _ in self._reads]
-        """What came on stdout, on stderr, and of results."""
+        self.received: list[bytearray] = [bytearray() for _ in self._reads]
+        """The bytes from stdout, stderr and results."""
         self.report: dict[str, Any] = {}
         os.set_blocking(self._stdin, False)
         for number in self._theirs:
-            os.fchmod(number, 0o666)  # the program is another user, and may open /dev/stdin
+            os.fchmod(number, 0o666)  # the program runs as another user and may open /dev/stdin
 
-    def hand_over(self) -> None:
-        """Give the program its ends, and as much of its stdin as fits."""
-        socket.send_fds(self._leash, [b"+"], self._theirs)
+    def send(self) -> None:
+        """Send the program its ends, and write as much of its stdin as fits."""
+        socket.send_fds(self._control, [b"+"], self._theirs)
         self._close_theirs()
-        self._feed()
+        self._write_stdin()
 
     def close(self) -> None:
-        """Close every end that is open."""
+        """Close all open ends."""
         self._close_theirs()
         for number in list(self._ours):
-            self._shut(number)
+            self._close(number)
 
     def _close_theirs(self) -> None:
         while self._theirs:
             os.close(self._theirs.pop())
 
-    def _shut(self, number: int) -> None:
+    def _close(self, number: int) -> None:
         if number in self._ours:
             self._ours.remove(number)
             os.close(number)
 
-    def exchange(self, most: int, until: float) -> str:
-        """Feed the rest of stdin, collect up to `most` bytes of each output, and the report.
+    def communicate(self, max_output: int, deadline: float) -> str:
+        """Write the rest of stdin, read up to `max_output` bytes of each output, and read the report.
 
-        Returns "" when the program has ended, "output" when one output is full, "silence" when `until` has come.
+        Returns "" when the program has ended, "output" when an output is too long, "timeout" at `deadline`, a time of
+        the monotonic clock.
         """
-        leash = self._leash.fileno()
-        waiting = {*self._reads, leash}
+        control = self._control.fileno()
+        waiting = {*self._reads, control}
         poll = select.poll()
         for number in waiting:
             poll.register(number, select.POLLIN)
         if self._stdin in self._ours:
             poll.register(self._stdin, select.POLLOUT)
         while waiting:
-            if leash in waiting and self._reported():
-                poll.unregister(leash)
-                waiting.discard(leash)
+            if control in waiting and self._take_report():
+                poll.unregister(control)
+                waiting.discard(control)
                 continue
-            ready = poll.poll(max(0.0, 1000 * (until - time.monotonic())))
+            ready = poll.poll(max(0.0, 1000 * (deadline - time.monotonic())))
             if not ready:
-                return "silence"
+                return "timeout"
             for number, _ in ready:
-                if not self._move(number):
+                if not self._transfer(number):
                     poll.unregister(number)
                     waiting.discard(number)
-            if any(len(one) > most for one in self.said):
+            if any(len(data) > max_output for data in self.received):
                 return "output"
         return ""
 
-    def _reported(self) -> bool:
-        """Take the report of this run, if it is there."""
-        line, end, rest = self._heard.partition(b"\n")
+    def _take_report(self) -> bool:
+        """Take the report of this run, if it has arrived."""
+        line, end, rest = self._unread.partition(b"\n")
         if end:
             self.report = json.loads(line)
-            self._heard[:] = rest
+            self._unread[:] = rest
         return bool(end)
 
-    def _move(self, number: int) -> bool:
-        """Write or read once; False when there is no more to come."""
+    def _transfer(self, number: int) -> bool:
+        """Write or read once; returns False at the end of the stream."""
         if number == self._stdin:
-            return self._feed()
+            return self._write_stdin()
         if number in self._reads:
             data = os.read(number, CHUNK)
-            self.said[self._reads.index(number)] += data
+            self.received[self._reads.index(number)] += data
             return bool(data)
         with suppress(ConnectionResetError):
-            data = self._leash.recv(CHUNK)
-            self._heard += data
+            data = self._control.recv(CHUNK)
+            self._unread += data
             return bool(data)
         return False
 
-    def _feed(self) -> bool:
-        """Write what fits; the end of stdin is closed after the last byte, or when nobody reads it any more."""
+    def _write_stdin(self) -> bool:
+        """Write what fits; closes stdin after the last byte, or when the program has closed its end."""
         try:
-            while self._left:
-                self._left = self._left[os.write(self._stdin, self._left[:CHUNK]) :]
+            while self._unsent:
+                self._unsent = self._unsent[os.write(self._stdin, self._unsent[:CHUNK]) :]
         except BlockingIOError:
             return True
         except BrokenPipeError:
-            self._left = self._left[:0]
+            self._unsent = self._unsent[:0]
         number, self._stdin = self._stdin, -1
-        self._shut(number)
+        self._close(number)
         return False

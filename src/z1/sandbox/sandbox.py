@@ -1,11 +1,11 @@
-"""How does a program that a model wrote run without harm, and thousands of them soon?
+"""The sandbox: runs programs written by a model, isolated and under limits.
 
-A `Sandbox` starts one warm server behind walls (see `inside/`) and hands it jobs; each runs alone in namespaces of its
-own, with real pipes for its standard files. What a program did is an `Outcome` and never an exception; where the
-sandbox itself fails, `SandboxFault` is raised, and the answer that was to be checked is *missing*, not wrong.
+A `Sandbox` starts one warm fork server in namespaces of its own (see `inside/`) and sends it jobs. Each job runs alone
+in further namespaces, with real pipes for its standard files. The result of a program is an `Outcome`, never an
+exception. If the sandbox itself fails, it raises `SandboxFault`; the grade is then *missing*, not wrong.
 
-`strict`, the default, refuses to start where Linux does not give the isolation, and says what to do. There is no
-fallback: running with limits only has to be asked for by name, and `layers` says that it was. Linux only.
+In `strict` mode, the default, a sandbox refuses to start without isolation by Linux, with advice. There is no fallback:
+`strict=False` has to be chosen, runs with limits and the seccomp filter only, and shows in `layers`. Linux only.
 """
 
 from __future__ import annotations
@@ -29,11 +29,11 @@ from typing import Any, Self
 from z1.errors import Fault, UserError
 from z1.sandbox.pipes import Pipes
 
-PATIENCE = 10.0
-"""Seconds beyond all its limits after which a run's keeper is held to be dead."""
+SUPERVISOR_TIMEOUT = 10.0
+"""Seconds beyond all limits of a run after which its supervisor counts as dead."""
 
-WAITING = 10
-"""How many times its wall limit a program may wait for a processor that others have; that time is not its own."""
+MAX_WAITING_FACTOR = 10
+"""A program may wait so many times its wall limit for a busy processor; waiting does not count against the limit."""
 
 BOOT = """
 import json, socket, sys, types
@@ -45,55 +45,56 @@ for name in ("z1", "z1.sandbox"):
 from z1.sandbox.inside import forkserver
 forkserver.main([socket.socket(fileno=number) for number in numbers], settings)
 """
-"""Starts the server without running the `__init__` of packages that the interpreter of the programs may not have."""
+"""Starts the fork server without the `__init__` of z1's packages, whose imports its interpreter may not have."""
 
+MAX_RUNS_AHEAD, SMALL_INPUT = 3, 1 << 16
+"""Up to so many runs are started at once, if their inputs have at most so many bytes, which fit in a pipe."""
 
-AHEAD, SMALL = 3, 1 << 16
-"""Inputs that are handed in before the first of them is done, if they have at most so many bytes: a pipe's worth."""
-
-READY = 2
-"""Rooms that wait for a job."""
+READY_PROCESSES = 2
+"""Sandbox processes that wait for a job."""
 
 
 class SandboxFault(Fault):
-    """The sandbox failed; nothing is known of the program."""
+    """The sandbox failed; nothing is known about the program."""
 
 
 class ProgramEnd(StrEnum):
     """How a program ended."""
 
     EXITED = "exited"
-    """By itself, with status 0."""
+    """It ended by itself, with status 0."""
     CRASHED = "crashed"
-    """By itself with another status, or by a signal."""
+    """It ended by itself with another status, or by a signal."""
     TIME = "time"
+    """It exceeded `wall_seconds` or `cpu_seconds`."""
     MEMORY = "memory"
+    """It exceeded `memory_bytes`, or a MemoryError ended it."""
     OUTPUT = "output"
-    """It wrote more than it may."""
+    """It exceeded `output_bytes`."""
 
 
 @dataclass(frozen=True, slots=True)
 class ResourceLimits:
-    """What a program may use. Seconds are those of a usual machine; `Sandbox` stretches them where this one is slow."""
+    """The limits of a program. Seconds are for a machine of usual speed; `Sandbox` extends them on a slower one."""
 
     wall_seconds: float = 10.0
-    """Seconds by the clock, for all its processes, without those in which it waited for a processor (see `WAITING`)."""
+    """Wall time of all its processes, without waiting for a processor (see `MAX_WAITING_FACTOR`)."""
     cpu_seconds: float = 10.0
-    """Seconds of computing, for each process; rounded up to whole ones."""
+    """CPU time of each process, rounded up to whole seconds."""
     memory_bytes: int = 1 << 30
-    """Bytes that all its processes hold together; looked at every 50 ms."""
+    """Resident memory of all its processes together, without shared pages; checked every 50 ms."""
     address_space_bytes: int = 4 << 30
-    """Bytes of address space of each process."""
+    """Address space of each process."""
     file_bytes: int = 64 << 20
-    """Bytes of one file, and of all files in /tmp together."""
+    """Size of one file. All files in /tmp together are limited to 256 MiB (see `inside/namespaces.py`)."""
     max_processes: int = 32
     output_bytes: int = 16 << 20
-    """Bytes on stdout, on stderr, and of results."""
+    """Length of each of stdout, stderr and results."""
 
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """What is to run: `kind` is "program", "calls" or "units", and `extra` what that kind wants to know."""
+    """A program to run. `kind` is "program", "function" or "unit_tests"; `extra` has the fields of that kind."""
 
     kind: str
     code: str
@@ -101,12 +102,12 @@ class Job:
     extra: dict[str, Any] = field(default_factory=dict)
     limits: ResourceLimits = ResourceLimits()
     network: bool = False
-    """Whether it may make sockets; they reach nothing but its own loopback."""
+    """Whether it may open sockets; they reach only a loopback interface of its own."""
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What a job did. `code` is its exit status, negative for a signal; times in seconds, memory in bytes."""
+    """The result of a run. `exit_code` is negative for a signal; `result` has the bytes from the results pipe."""
 
     end: ProgramEnd
     exit_code: int
@@ -119,22 +120,22 @@ class Outcome:
 
 
 class Sandbox:
-    """A place for programs; runs many at once from many threads. Use it in a `with` statement, or `close` it."""
+    """Runs programs; many threads may use it at once. Use it in a `with` statement, or `close` it."""
 
     def __init__(
         self,
         python: str | Path | None = None,
         *,
-        shown: Sequence[str | Path] = (),
-        warm: Sequence[str] = (),
+        readable: Sequence[str | Path] = (),
+        preload: Sequence[str] = (),
         strict: bool = True,
     ) -> None:
-        """`python` runs the programs (z1's own where None is given), `shown` are further files and folders that they
-        may read, `warm` further modules to load once.
+        """`python` is the interpreter of the programs (None for z1's own), `readable` are further files and folders
+        that they may read, `preload` further modules to load once.
         """
         self.python = str(python or sys.executable)
-        self._shown = [str(Path(path).absolute()) for path in shown]
-        self._warm, self._strict = list(warm), strict
+        self._readable = [str(Path(path).absolute()) for path in readable]
+        self._preload, self._strict = list(preload), strict
         self._lock = threading.Lock()
         self._server: subprocess.Popen[bytes] | None = None
         self._sockets: list[socket.socket] = []
@@ -151,50 +152,57 @@ class Sandbox:
         self.close()
 
     def start(self) -> None:
-        """Start the server, if it does not run. Raises UserError where this machine gives no isolation."""
+        """Start the fork server, if it is not running. Raises UserError if this machine provides no isolation."""
         with self._lock:
             if self._server is not None and self._server.poll() is None:
                 return
             self._drop()
             if not sys.platform.startswith("linux"):
-                raise UserError("a sandbox for programs", sys.platform, "grade on Linux; namespaces exist nowhere else")
-            shown = [*_prefixes(self.python), *self._shown]
+                raise UserError(
+                    "a sandbox for programs", sys.platform, "grade on Linux; other systems have no namespaces"
+                )
+            readable = [*_prefixes(self.python), *self._readable]
             pairs = [socket.socketpair(), *(socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET) for _ in range(2))]
             self._sockets = [ours for ours, _ in pairs]
             self._networked = False
-            self._server = self._launch([theirs for _, theirs in pairs], shown)
-            self.layers = self._greeting()
+            self._server = self._launch([theirs for _, theirs in pairs], readable)
+            self.layers = self._read_layers()
 
-    def _launch(self, theirs: list[socket.socket], shown: list[str]) -> subprocess.Popen[bytes]:
-        settings = {"isolated": self._strict, "shown": shown, "warm": self._warm, "ready": READY}
-        numbers = [one.fileno() for one in theirs]
+    def _launch(self, sockets: list[socket.socket], readable: list[str]) -> subprocess.Popen[bytes]:
+        settings = {"isolated": self._strict, "readable": readable, "preload": self._preload, "ready": READY_PROCESSES}
+        numbers = [one.fileno() for one in sockets]
         source = str(Path(__file__).parent.parent.parent)
         command = [self.python, "-I", "-c", BOOT, source, json.dumps(numbers), json.dumps(settings)]
-        quiet = subprocess.DEVNULL
+        null = subprocess.DEVNULL
         server = subprocess.Popen(
-            command, pass_fds=numbers, env=_ENV | _FIXED, stdin=quiet, stdout=quiet, stderr=subprocess.PIPE
+            command,
+            pass_fds=numbers,
+            env=_ENVIRONMENT | _EAGER_BINDING,
+            stdin=null,
+            stdout=null,
+            stderr=subprocess.PIPE,
         )
-        for one in theirs:
+        for one in sockets:
             one.close()
         return server
 
-    def _greeting(self) -> dict[str, Any]:
+    def _read_layers(self) -> dict[str, Any]:
         assert self._server is not None
         with self._sockets[0].makefile("rb") as file:
             line = file.readline()
-        said: dict[str, Any] = json.loads(line) if line else {}
-        if "refused" in said:
+        layers: dict[str, Any] = json.loads(line) if line else {}
+        if "refused" in layers:
             self._drop()
-            raise UserError("a sandbox for programs", said["refused"], _ADVICE)
-        if not said:
+            raise UserError("a sandbox for programs", layers["refused"], _ADVICE)
+        if not layers:
             _, error = self._server.communicate()
             last = error.decode(errors="replace").strip().splitlines()[-1:]
             self._drop()
-            raise SandboxFault(f"the server of the sandbox did not start: {' '.join(last) or 'no reason given'}")
-        return said
+            raise SandboxFault(f"the fork server of the sandbox did not start: {' '.join(last) or 'no error message'}")
+        return layers
 
     def close(self) -> None:
-        """End the server and with it every program; closing twice is no fault."""
+        """End the fork server and with it every program; closing twice is allowed."""
         with self._lock:
             self._drop()
 
@@ -209,44 +217,49 @@ class Sandbox:
         self._sockets, self._server = [], None
 
     def run(self, job: Job) -> Outcome:
-        """Run `job` on its own stdin. Raises SandboxFault where the sandbox fails."""
+        """Run `job` on its own stdin. Raises SandboxFault if the sandbox fails."""
         with self.open_process(job) as process:
             return process.run(job.stdin)
 
     def open_process(self, job: Job) -> SandboxProcess:
-        """A room for the program of `job`, to run it on one input after the other. Use it in a `with` statement.
+        """A sandbox process for the program of `job`, to run it on several inputs. Use it in a `with` statement.
 
-        The inputs share /tmp and nothing else.
+        The runs share /tmp and nothing else.
         """
         self.start()
-        slowness = self.layers["slowness"]
-        wall, cpu = job.limits.wall_seconds * slowness, job.limits.cpu_seconds * slowness
-        limits = {**asdict(job.limits), "wall_seconds": wall, "cpu_seconds": cpu, "waiting": WAITING * wall}
-        return SandboxProcess({**job.extra, **limits, "kind": job.kind, "code": job.code}, self._lease(job.network))
+        slowdown = self.layers["slowdown"]
+        wall, cpu = job.limits.wall_seconds * slowdown, job.limits.cpu_seconds * slowdown
+        limits = {
+            **asdict(job.limits),
+            "wall_seconds": wall,
+            "cpu_seconds": cpu,
+            "max_waiting_seconds": MAX_WAITING_FACTOR * wall,
+        }
+        return SandboxProcess({**job.extra, **limits, "kind": job.kind, "code": job.code}, self._connect(job.network))
 
-    def _lease(self, network: bool) -> socket.socket:
+    def _connect(self, network: bool) -> socket.socket:
         ours, theirs = socket.socketpair()
         with self._lock, theirs:
             try:
                 if network and not self._networked:
-                    self._sockets[0].sendall(b"n")  # from now on a room with a network is kept ready
+                    self._sockets[0].sendall(b"n")  # from now on a process with a network is kept ready
                     self._networked = True
                 socket.send_fds(self._sockets[1 + network], [b"+"], [theirs.fileno()])
             except (OSError, IndexError) as error:
                 ours.close()
                 self._drop()
-                raise SandboxFault(f"the server of the sandbox is gone ({error})") from None
+                raise SandboxFault(f"the fork server of the sandbox ended ({error})") from None
         return ours
 
 
 class SandboxProcess:
-    """Where one program runs, on one input after the other. Not for use by two threads at once."""
+    """Runs one program on several inputs. Not for use by two threads at once."""
 
-    def __init__(self, order: dict[str, Any], leash: socket.socket) -> None:
-        self._order: dict[str, Any] | None = order
-        self._patience = order["wall_seconds"] + order["waiting"] + PATIENCE
-        self._most = order["output_bytes"]
-        self._leash, self._heard = leash, bytearray()
+    def __init__(self, job: dict[str, Any], control: socket.socket) -> None:
+        self._unsent_job: dict[str, Any] | None = job
+        self._timeout = job["wall_seconds"] + job["max_waiting_seconds"] + SUPERVISOR_TIMEOUT
+        self._max_output = job["output_bytes"]
+        self._control, self._unread = control, bytearray()
 
     def __enter__(self) -> Self:
         return self
@@ -254,66 +267,68 @@ class SandboxProcess:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._leash.close()
+        self._control.close()
 
     def run(self, stdin: bytes) -> Outcome:
-        """Run the program on `stdin`; `ProgramEnd.OUTPUT` uses it up. Raises SandboxFault."""
+        """Run the program on `stdin`; after `ProgramEnd.OUTPUT` the process cannot run again. Raises SandboxFault."""
         return next(self.run_each([stdin]))
 
     def run_each(self, inputs: Iterable[bytes]) -> Iterator[Outcome]:
-        """Run the program on each of `inputs`; some begin before they are asked for. Raises SandboxFault."""
-        begun: deque[Pipes] = deque()
-        left = deque(inputs)
+        """Run the program on each of `inputs`; some runs start ahead of the iteration. Raises SandboxFault."""
+        started: deque[Pipes] = deque()
+        waiting = deque(inputs)
         try:
-            while left or begun:
-                while left and (not begun or (len(begun) < AHEAD and len(left[0]) <= SMALL)):
-                    begun.append(self._begin(left.popleft()))
-                with contextlib.closing(begun.popleft()) as pipes:
-                    why = pipes.exchange(self._most, time.monotonic() + self._patience)
-                    outcome = _outcome(pipes, why)
+            while waiting or started:
+                while waiting and (not started or (len(started) < MAX_RUNS_AHEAD and len(waiting[0]) <= SMALL_INPUT)):
+                    started.append(self._start(waiting.popleft()))
+                with contextlib.closing(started.popleft()) as pipes:
+                    stopped = pipes.communicate(self._max_output, time.monotonic() + self._timeout)
+                    outcome = _outcome(pipes, stopped)
                 yield outcome
         except OSError as error:
             raise SandboxFault(f"a program was lost: {error}") from None
         finally:
-            for pipes in begun:
+            for pipes in started:
                 pipes.close()
 
-    def _begin(self, stdin: bytes) -> Pipes:
-        if self._order is not None:
-            order, self._order = json.dumps(self._order).encode(), None
-            self._leash.sendall(b"%d\n" % len(order) + order)
-        pipes = Pipes(self._leash, self._heard, stdin)
+    def _start(self, stdin: bytes) -> Pipes:
+        if self._unsent_job is not None:
+            job, self._unsent_job = json.dumps(self._unsent_job).encode(), None
+            self._control.sendall(b"%d\n" % len(job) + job)
+        pipes = Pipes(self._control, self._unread, stdin)
         try:
-            pipes.hand_over()
+            pipes.send()
         except OSError:
             pipes.close()
             raise
         return pipes
 
 
-def _outcome(pipes: Pipes, why: str) -> Outcome:
-    out, err, result = map(bytes, pipes.said)
-    said = pipes.report
-    if why == "output":
-        return Outcome(ProgramEnd.OUTPUT, -9, out, err, result)
-    if why == "silence" or not said or said["why"] == "sandbox":
-        raise SandboxFault(f"a program was lost: {said.get('error', why or 'its keeper ended without a report')}")
-    code = said["code"]
+def _outcome(pipes: Pipes, stopped: str) -> Outcome:
+    stdout, stderr, result = map(bytes, pipes.received)
+    report = pipes.report
+    if stopped == "output":
+        return Outcome(ProgramEnd.OUTPUT, -9, stdout, stderr, result)
+    if stopped == "timeout" or not report or report["end"] == "sandbox":
+        error = report.get("error", stopped or "the supervisor ended without a report")
+        raise SandboxFault(f"a program was lost: {error}")
+    code = report["exit_code"]
     end = (
-        ProgramEnd(said["why"])
-        if said["why"] in ("time", "memory")
+        ProgramEnd(report["end"])
+        if report["end"] in ("time", "memory")
         else ProgramEnd.CRASHED
         if code
         else ProgramEnd.EXITED
     )
-    if end is ProgramEnd.CRASHED and b"MemoryError" in err[-400:]:
+    if end is ProgramEnd.CRASHED and b"MemoryError" in stderr[-400:]:
         end = ProgramEnd.MEMORY
-    return Outcome(end, code, out, err, result, said["seconds"], said["cpu"], said["memory"])
+    usage = (report["wall_seconds"], report["cpu_seconds"], report["peak_memory_bytes"])
+    return Outcome(end, code, stdout, stderr, result, *usage)
 
 
-_ENV = {"PATH": "/usr/bin:/bin", "LANG": "C.UTF-8", "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
-_FIXED = {"LD_BIND_NOW": "1"}
-"""Names are looked up once, before the first fork: each fork that looks one up copies pages."""
+_ENVIRONMENT = {"PATH": "/usr/bin:/bin", "LANG": "C.UTF-8", "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+_EAGER_BINDING = {"LD_BIND_NOW": "1"}
+"""Symbols are resolved before the first fork: each fork that resolves one copies pages."""
 
 _ADVICE = (
     "allow user namespaces (sysctl user.max_user_namespaces=15000; on Ubuntu 24.04 "
@@ -322,10 +337,10 @@ _ADVICE = (
 
 
 def _prefixes(python: str) -> list[str]:
-    """The folders that an interpreter consists of."""
-    ask = "import json, sys; print(json.dumps([sys.prefix, sys.base_prefix, sys.exec_prefix]))"
+    """The folders of an interpreter."""
+    code = "import json, sys; print(json.dumps([sys.prefix, sys.base_prefix, sys.exec_prefix]))"
     try:
-        done = subprocess.run([python, "-I", "-c", ask], capture_output=True, text=True, check=True, env=_ENV)
+        done = subprocess.run([python, "-I", "-c", code], capture_output=True, text=True, check=True, env=_ENVIRONMENT)
     except (OSError, subprocess.CalledProcessError):
         raise UserError("the interpreter for programs", python, "give the path of a Python 3.11 or later") from None
     found = set(json.loads(done.stdout))

@@ -1,4 +1,4 @@
-"""Is every result written so that it can be compared, and only equal ones are equal?"""
+"""The JSON form of results, and their comparison with expected values."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from z1.grading.function_tests import same
-from z1.sandbox.inside.run_function import plain
+from z1.grading.function_tests import is_expected
+from z1.sandbox.inside.run_function import to_json_value
 
 ROWS: list[tuple[Any, Any, bool]] = [
     ([1, (2, 3)], [1, [2, 3]], True),
@@ -25,12 +25,12 @@ ROWS: list[tuple[Any, Any, bool]] = [
 ]
 
 
-@pytest.mark.parametrize(("got", "wanted", "equal"), ROWS)
-def test_plain(got: Any, wanted: Any, equal: bool) -> None:
-    assert same(json.loads(json.dumps(plain(got))), wanted) is equal
+@pytest.mark.parametrize(("got", "expected", "equal"), ROWS)
+def test_only_equal_values_are_expected(got: Any, expected: Any, equal: bool) -> None:
+    assert is_expected(json.loads(json.dumps(to_json_value(got))), expected) is equal
 
 
-def test_a_value_within_itself_ends() -> None:
+def test_a_value_that_contains_itself_is_cut_off() -> None:
     value: list[Any] = []
     value.append(value)
-    json.dumps(plain(value))
+    json.dumps(to_json_value(value))

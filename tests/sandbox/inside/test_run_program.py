@@ -1,6 +1,6 @@
-"""Does a program in the sandbox behave as it does with an interpreter of its own?
+"""A program in the sandbox behaves as with an interpreter of its own.
 
-Each row runs both ways, and output, exit status and the last line of stderr have to be the same.
+Each program runs both ways; output, exit status and the last line of stderr have to be the same.
 """
 
 from __future__ import annotations
@@ -108,20 +108,20 @@ ROWS: dict[str, str] = {
 }
 
 
-def trimmed(text: bytes) -> bytes:
-    """The last line of a traceback; where a program lies is not its behaviour."""
+def last_line(text: bytes) -> bytes:
+    """The last line of a traceback, without the path of the program."""
     return (text.strip().splitlines() or [b""])[-1]
 
 
 @pytest.mark.parametrize("name", ROWS)
-def test_as_an_interpreter_would(sandbox: Sandbox, name: str, tmp_path: Path) -> None:
+def test_a_program_behaves_as_in_an_interpreter_of_its_own(sandbox: Sandbox, name: str, tmp_path: Path) -> None:
     path = tmp_path / "program.py"
     path.write_text(ROWS[name], encoding="utf-8")
     settings = {"LANG": "C.UTF-8", "PATH": "/usr/bin:/bin"}
     real = subprocess.run([sys.executable, "-I", path], input=INPUT, capture_output=True, check=False, env=settings)
     ours = sandbox.run(Job("program", ROWS[name], INPUT))
     assert (ours.stdout, ours.exit_code) == (real.stdout, real.returncode), (ours.stderr, real.stderr)
-    assert trimmed(ours.stderr) == trimmed(real.stderr)
+    assert last_line(ours.stderr) == last_line(real.stderr)
 
 
 def test_random_numbers_differ_between_runs(sandbox: Sandbox) -> None:
@@ -130,6 +130,6 @@ def test_random_numbers_differ_between_runs(sandbox: Sandbox) -> None:
         assert len({outcome.stdout for outcome in process.run_each([b""] * 4)}) == 4
 
 
-def test_long_numbers_may_become_text_as_livecodebench_allows(sandbox: Sandbox) -> None:
+def test_integers_convert_to_text_up_to_the_limit_of_livecodebench(sandbox: Sandbox) -> None:
     assert sandbox.run(Job("program", "print(len(str(10**40_000)))")).stdout == b"40001\n"
     assert b"ValueError" in sandbox.run(Job("program", "print(len(str(10**60_000)))")).stderr

@@ -1,4 +1,4 @@
-"""Is the filter a program that Linux accepts, and does it refuse what it should and nothing else?"""
+"""The seccomp filter: accepted by Linux, and which calls it refuses."""
 
 from __future__ import annotations
 
@@ -7,25 +7,25 @@ import struct
 import pytest
 
 from z1.sandbox import Job, Sandbox
-from z1.sandbox.inside import seccomp as sieve
+from z1.sandbox.inside import seccomp
 
 ALLOWED, REFUSED, UNKNOWN, KILLED = 0x7FFF0000, 0x00050001, 0x00050026, 0x80000000
 
 
 def verdict(program: bytes, number: int, first: int = 0, architecture: int = 0xC000003E) -> int:
-    """What the filter says of one call, by the few instructions that it uses."""
+    """The result of the filter for one call, by interpreting the few instructions that it uses."""
     data = struct.pack("=IIQ6Q", number, architecture, 0, first, 0, 0, 0, 0, 0)
     steps = [struct.unpack_from("=HBBI", program, at) for at in range(0, len(program), 8)]
-    at, held = 0, 0
+    at, loaded = 0, 0
     while True:
         code, then, otherwise, value = steps[at]
         at += 1
-        if code == sieve.LOAD:
-            (held,) = struct.unpack_from("=I", data, value)
-        elif code == sieve.RETURN:
+        if code == seccomp.LOAD:
+            (loaded,) = struct.unpack_from("=I", data, value)
+        elif code == seccomp.RETURN:
             return int(value)
         else:
-            yes = {0x15: held == value, 0x35: held >= value, 0x45: bool(held & value)}[code]
+            yes = {0x15: loaded == value, 0x35: loaded >= value, 0x45: bool(loaded & value)}[code]
             at += then if yes else otherwise
 
 
@@ -46,31 +46,33 @@ ROWS = [
 
 
 @pytest.mark.parametrize(("name", "number", "first", "wanted"), ROWS, ids=[row[0] for row in ROWS])
-def test_what_it_says_of(name: str, number: int, first: int, wanted: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sieve, "MACHINE", "x86_64")
-    assert verdict(sieve.program(sockets=False), number, first) == wanted
+def test_the_result_for_a_call(
+    name: str, number: int, first: int, wanted: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(seccomp, "MACHINE", "x86_64")
+    assert verdict(seccomp.build_filter(sockets=False), number, first) == wanted
 
 
 def test_another_architecture_is_killed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sieve, "MACHINE", "x86_64")
-    assert verdict(sieve.program(sockets=False), 0, architecture=0x40000003) == KILLED
+    monkeypatch.setattr(seccomp, "MACHINE", "x86_64")
+    assert verdict(seccomp.build_filter(sockets=False), 0, architecture=0x40000003) == KILLED
 
 
-def test_sockets_by_request(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_sockets_are_allowed_on_request(monkeypatch: pytest.MonkeyPatch) -> None:
     for machine, number, architecture in (("x86_64", 41, 0xC000003E), ("aarch64", 198, 0xC00000B7)):
-        monkeypatch.setattr(sieve, "MACHINE", machine)
-        assert verdict(sieve.program(sockets=False), number, architecture=architecture) == REFUSED
-        assert verdict(sieve.program(sockets=True), number, architecture=architecture) == ALLOWED
+        monkeypatch.setattr(seccomp, "MACHINE", machine)
+        assert verdict(seccomp.build_filter(sockets=False), number, architecture=architecture) == REFUSED
+        assert verdict(seccomp.build_filter(sockets=True), number, architecture=architecture) == ALLOWED
 
 
-def test_an_unknown_machine_has_no_filter_and_the_layers_say_so(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sieve, "MACHINE", "riscv64")
-    assert sieve.program(sockets=False) == b""
+def test_an_unknown_architecture_has_no_filter(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(seccomp, "MACHINE", "riscv64")
+    assert seccomp.build_filter(sockets=False) == b""
 
 
-def test_linux_accepts_it(sandbox: Sandbox) -> None:
-    assert sandbox.layers["filter"] is True
-    said = sandbox.run(
+def test_linux_accepts_the_filter(sandbox: Sandbox) -> None:
+    assert sandbox.layers["seccomp"] is True
+    status = sandbox.run(
         Job("program", "print([l for l in open('/proc/self/status') if l.startswith('Seccomp:')][0])")
     ).stdout
-    assert said.split() == [b"Seccomp:", b"2"]
+    assert status.split() == [b"Seccomp:", b"2"]

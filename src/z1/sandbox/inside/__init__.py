@@ -1,14 +1,14 @@
-"""What runs inside the sandbox?
+"""Code that runs inside the sandbox.
 
-    kernel.py    the calls to Linux that Python has no names for
-    filter.py    which system calls a program may make
-    walls.py     the room: namespaces, mounts, identities
-    server.py    a warm interpreter that forks a fresh room for every program
-    keeper.py    the first process of such a room: limits, the clock, and the report of how it ended
-    program.py   a whole program on stdin and stdout
-    calls.py     a function, called with inputs
-    units.py     unit tests
+    syscalls.py        Linux calls that Python does not wrap
+    seccomp.py         the seccomp filter: which system calls a program may make
+    namespaces.py      namespaces, mounts and identities
+    forkserver.py      a warm interpreter that forks a fresh sandbox process for each program
+    supervisor.py      process 1 of such a sandbox: sets limits, watches the program, reports how it ended
+    run_program.py     runs a whole program on stdin and stdout
+    run_function.py    calls a function with inputs
+    run_unit_tests.py  runs unit tests on a solution
 
-These modules import the standard library and each other only, since they also run under another interpreter than z1's
-(`Sandbox(python=...)`), in which z1 is not installed.
+These modules import only the standard library and each other, since they also run under other interpreters
+(`Sandbox(python=...)`) in which z1 is not installed.
 """

@@ -1,10 +1,10 @@
-"""How does a program start in milliseconds and still alone?
+"""The fork server: starts an isolated process for a program in milliseconds.
 
-A warm interpreter behind the walls keeps a few rooms ready: each is a fork of it in namespaces of its own, with a
-keeper that waits for one job. A job begins with a leash, which comes over a socket that all waiting rooms share; over
-the leash come the order, and then the descriptors of stdin, stdout, stderr and results for each input. A room is used
-for one program. Nothing of it reaches the next, since each room begins as a fork of what the server was. Which layers
-of protection hold is told once, at the start.
+A warm interpreter in namespaces of its own keeps a few sandbox processes ready: each is a fork of it in further
+namespaces, with a supervisor that waits for one job. A job starts with a control socket, received over a socket that
+all waiting processes share; over the control socket come the job and then, for each input, the descriptors of stdin,
+stdout, stderr and results. A sandbox process serves one program. Nothing passes from one program to the next, since
+each process is a fork of the unchanged server. The server reports its layers of protection once, at the start.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from typing import Any
 
 from z1.sandbox.inside import namespaces, run_function, run_program, run_unit_tests, seccomp, supervisor, syscalls
 
-WARM = [
+PRELOADED = [
     "array",
     "bisect",
     "cmath",
@@ -60,38 +60,38 @@ WARM = [
     "traceback",
     "typing",
 ]
-"""Modules that a program finds loaded; it has to import them all the same."""
+"""Modules that are loaded before a program starts; it still has to import them."""
 
-KINDS: dict[str, Callable[[dict[str, Any]], None]] = {
+JOB_KINDS: dict[str, Callable[[dict[str, Any]], None]] = {
     "program": run_program.run,
-    "calls": run_function.run,
-    "units": run_unit_tests.run,
+    "function": run_function.run,
+    "unit_tests": run_unit_tests.run,
 }
 
-LAP = 200_000
-USUAL_LAP = 0.016
-"""Seconds that the lap below takes on the machine on which the limits were chosen."""
+CALIBRATION_STEPS = 200_000
+REFERENCE_SECONDS = 0.016
+"""CPU time of the calibration loop on the machine on which the limits were chosen."""
 
-PLAIN, NETWORK = b"-", b"n"
+NO_NETWORK, NETWORK = b"-", b"n"
 
 
 @dataclass(frozen=True)
-class Kind:
-    """One kind of room: over which socket its jobs come, and what holds in it."""
+class ProcessKind:
+    """One kind of sandbox process: the socket of its jobs, its namespaces and its seccomp filter."""
 
     mark: bytes
     jobs: socket.socket
     flags: int
-    sieve: syscalls.Filter | None
+    seccomp: syscalls.SeccompFilter | None
 
 
 def main(sockets: list[socket.socket], settings: dict[str, Any]) -> None:
-    """Serve until the other ends are closed. `sockets`: control, jobs without and with a network of their own."""
+    """Serve until the other ends are closed. `sockets`: server control, jobs without a network, jobs with loopback."""
     control = sockets[0]
-    layers: dict[str, Any] = {"isolated": settings["isolated"], "processes": False}
+    layers: dict[str, Any] = {"isolated": settings["isolated"], "proc": False}
     if settings["isolated"]:
         try:
-            namespaces.enter(settings["shown"])
+            namespaces.enter(settings["readable"])
         except OSError as error:
             control.sendall(json.dumps({"refused": str(error)}).encode() + b"\n")
             return
@@ -100,8 +100,8 @@ def main(sockets: list[socket.socket], settings: dict[str, Any]) -> None:
                 one.close()
             os.waitpid(inner, 0)
             return
-        layers["processes"] = namespaces.settle()
-        syscalls.die_with_parent()  # after taking another identity, which undoes it
+        layers["proc"] = namespaces.finish_root()
+        syscalls.die_with_parent()  # after the change of identity, which clears it
     try:
         _serve(sockets, settings, layers)
     finally:
@@ -110,121 +110,128 @@ def main(sockets: list[socket.socket], settings: dict[str, Any]) -> None:
 
 def _serve(sockets: list[socket.socket], settings: dict[str, Any], layers: dict[str, Any]) -> None:
     os.environ.clear()
-    os.environ.update(run_program.SURROUNDINGS)
-    for name in (*WARM, *settings["warm"]):
+    os.environ.update(run_program.ENVIRONMENT)
+    for name in (*PRELOADED, *settings["preload"]):
         with contextlib.suppress(ImportError):
             importlib.import_module(name)
-    layers["slowness"] = max(1.0, min(_lap() for _ in range(3)) / USUAL_LAP)
-    sieves = [seccomp.program(sockets=allowed) for allowed in (False, True)]
-    layers["filter"] = all(sieves)
+    layers["slowdown"] = max(1.0, min(_time_calibration() for _ in range(3)) / REFERENCE_SECONDS)
+    filters = [seccomp.build_filter(sockets=allowed) for allowed in (False, True)]
+    layers["seccomp"] = all(filters)
     kinds = {
-        mark: Kind(mark, jobs, namespaces.flags(network=own or not sieve), syscalls.Filter(sieve) if sieve else None)
-        for mark, jobs, own, sieve in zip((PLAIN, NETWORK), sockets[1:], (False, True), sieves, strict=True)
+        mark: ProcessKind(
+            mark,
+            jobs,
+            namespaces.process_namespaces(network=mark == NETWORK or not code),
+            syscalls.SeccompFilter(code) if code else None,
+        )
+        for mark, jobs, code in zip((NO_NETWORK, NETWORK), sockets[1:], filters, strict=True)
     }
     for name in [name for name in sys.modules if name.split(".")[0] == "z1"]:
         del sys.modules[name]
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
-    run_program.files()
+    run_program.open_standard_files()
     NamespacePool(layers, kinds, (os.geteuid(), os.getegid()), settings["ready"]).serve(sockets[0])
 
 
-def _lap() -> float:
-    """Seconds of computing, so that others who compute do not count."""
-    began = time.process_time()
+def _time_calibration() -> float:
+    """CPU seconds of the calibration loop; other processes do not count."""
+    start = time.process_time()
     total = 0
-    for number in range(LAP):
+    for number in range(CALIBRATION_STEPS):
         total += number & 3
-    return time.process_time() - began
+    return time.process_time() - start
 
 
 class NamespacePool:
-    """Keeps `ready` rooms of each kind that was asked for."""
+    """Keeps `ready` sandbox processes waiting, of each kind that was requested."""
 
-    def __init__(self, layers: dict[str, Any], kinds: dict[bytes, Kind], outer: tuple[int, int], ready: int) -> None:
-        self._layers, self._kinds, self._outer, self._ready = layers, kinds, outer, ready
-        self._taken, self._take = os.pipe()
+    def __init__(
+        self, layers: dict[str, Any], kinds: dict[bytes, ProcessKind], user_group: tuple[int, int], ready: int
+    ) -> None:
+        self._layers, self._kinds, self._user_group, self._ready = layers, kinds, user_group, ready
+        self._taken_read, self._taken_write = os.pipe()
 
     def serve(self, control: socket.socket) -> None:
-        """Say what holds, and replace each room that was taken, until `control` is closed."""
+        """Report the layers, then replace each process that took a job, until `control` is closed."""
         gc.collect()
         gc.freeze()
         for _ in range(self._ready):
-            self._make(self._kinds[PLAIN], control)
+            self._fork(self._kinds[NO_NETWORK], control)
         control.sendall(json.dumps(self._layers).encode() + b"\n")
         poll = select.poll()
-        for number in (control.fileno(), self._taken):
+        for number in (control.fileno(), self._taken_read):
             poll.register(number, select.POLLIN)
         while True:
             for number, _ in poll.poll():
-                asked = control.recv(1) if number == control.fileno() else os.read(self._taken, 64)
-                if not asked:
+                marks = control.recv(1) if number == control.fileno() else os.read(self._taken_read, 64)
+                if not marks:
                     return
-                for mark in asked:
-                    self._make(self._kinds[bytes([mark])], control)
+                for mark in marks:
+                    self._fork(self._kinds[bytes([mark])], control)
 
-    def _make(self, kind: Kind, control: socket.socket) -> None:
+    def _fork(self, kind: ProcessKind, control: socket.socket) -> None:
         try:
             child = syscalls.fork_into(kind.flags) if self._layers["isolated"] else syscalls.fork()
         except OSError as error:
-            _refuse(kind.jobs, f"no room: {error}")
-            os.write(self._take, kind.mark)
+            _reject_job(kind.jobs, f"no sandbox process: {error}")
+            os.write(self._taken_write, kind.mark)
             return
         if child:
             return
         try:
             control.close()
-            self._live(kind)
+            self._run_supervisor(kind)
         except BaseException as error:
-            _refuse(kind.jobs, f"no room: {type(error).__name__}: {error}")
-            os.write(self._take, kind.mark)
+            _reject_job(kind.jobs, f"no sandbox process: {type(error).__name__}: {error}")
+            os.write(self._taken_write, kind.mark)
         finally:
             os._exit(1)
 
-    def _live(self, kind: Kind) -> None:
-        """In the room's first process. Does not return."""
+    def _run_supervisor(self, kind: ProcessKind) -> None:
+        """In process 1 of a sandbox process. Does not return."""
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         if self._layers["isolated"]:
-            namespaces.partition(self._outer, kind.flags, processes=self._layers["processes"])
+            namespaces.isolate_process(self._user_group, kind.flags, has_proc=self._layers["proc"])
         syscalls.drop_privileges()
-        syscalls.be_dumpable(False)
-        if kind.sieve is not None:
-            kind.sieve.install()
-        leash = _taken(kind.jobs)
-        os.write(self._take, kind.mark)
-        os.close(self._take)
+        syscalls.set_dumpable(False)
+        if kind.seccomp is not None:
+            kind.seccomp.install()
+        control = _take_job(kind.jobs)
+        os.write(self._taken_write, kind.mark)
+        os.close(self._taken_write)
         for one in self._kinds.values():
             one.jobs.close()
-        supervisor.keep(leash, _become)
+        supervisor.supervise(control, _run_job)
 
 
-def _taken(jobs: socket.socket) -> socket.socket:
-    """Wait for a job; where there are none any more, end."""
-    _, given, _, _ = socket.recv_fds(jobs, 1, 1)
-    if not given:
+def _take_job(jobs: socket.socket) -> socket.socket:
+    """Wait for a job and return its control socket; ends the process when `jobs` is closed."""
+    _, descriptors, _, _ = socket.recv_fds(jobs, 1, 1)
+    if not descriptors:
         os._exit(0)
-    return socket.socket(socket.AF_UNIX, socket.SOCK_STREAM, 0, fileno=given[0])
+    return socket.socket(socket.AF_UNIX, socket.SOCK_STREAM, 0, fileno=descriptors[0])
 
 
-def _refuse(jobs: socket.socket, why: str) -> None:
-    """Take a job only to say that it cannot be done."""
-    with contextlib.suppress(OSError), _taken(jobs) as leash:
-        leash.sendall(json.dumps({"why": "sandbox", "error": why}).encode() + b"\n")
+def _reject_job(jobs: socket.socket, error: str) -> None:
+    """Take a job and report that it cannot be run."""
+    with contextlib.suppress(OSError), _take_job(jobs) as control:
+        control.sendall(json.dumps({"end": "sandbox", "error": error}).encode() + b"\n")
 
 
-def _become(given: list[int], job: dict[str, Any], begins: int) -> None:
-    """In the program's own process: only its descriptors and its own surroundings are left; say so, and run it."""
-    for target, number in enumerate(given):
+def _run_job(descriptors: list[int], job: dict[str, Any], started: int) -> None:
+    """In the program's own process: keep only its descriptors and environment, report the start, and run it."""
+    for target, number in enumerate(descriptors):
         os.dup2(number, target + 100)
-    os.dup2(begins, 104)
+    os.dup2(started, 104)
     for target in range(4):
         os.dup2(target + 100, target, inheritable=target < 3)
     os.chdir("/tmp")
     if "random" in job["code"]:
         random.seed()
-    os.write(104, supervisor.BEGUN)
+    os.write(104, supervisor.STARTED)
     os.closerange(4, 256)
     try:
-        KINDS[job["kind"]](job)
+        JOB_KINDS[job["kind"]](job)
     except BaseException as error:
         os.write(2, "".join(traceback.format_exception(error)).encode())
     finally:

@@ -1,8 +1,8 @@
-"""How does a forked interpreter run a program as a fresh one would?
+"""Runs a program in a forked interpreter as a fresh interpreter would.
 
-The program gets real pipes as descriptors 0, 1 and 2 below files that nobody has used, so that every idiom of reading
-input works; a `__main__` of its own; and at its end what Python does at an end: threads are joined, `atexit` is
-honoured, files that were left open are flushed, an uncaught exception is printed and gives exit status 1.
+The program gets real pipes as descriptors 0, 1 and 2, with unused file objects on top, so that every idiom of reading
+input works, and a `__main__` of its own. At its end it gets Python's shutdown: threads are joined, `atexit` functions
+run, open files are flushed, an uncaught exception is printed and gives exit status 1.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import traceback
 from types import CodeType, ModuleType
 from typing import Any, NoReturn
 
-SURROUNDINGS = {
+ENVIRONMENT = {
     "PATH": "/usr/bin:/bin",
     "HOME": "/tmp",
     "TMPDIR": "/tmp",
@@ -28,20 +28,20 @@ SURROUNDINGS = {
     "TZ": "UTC",
 }
 
-DIGITS = 50_000
-"""Digits of the longest number that may become text; LiveCodeBench's runner allows as many."""
+MAX_INT_DIGITS = 50_000
+"""Limit for converting integers to text, as in LiveCodeBench's runner."""
 
 
 def run(job: dict[str, Any]) -> None:
     """Run `job["code"]` as `__main__`; ends the process."""
     os.close(3)
-    leave(execute(job["code"], main_module("__main__")))
+    exit_process(execute(job["code"], main_module("__main__")))
 
 
-def files() -> None:
-    """New standard files over pipes, as an interpreter makes them at its start.
+def open_standard_files() -> None:
+    """Create new standard files over pipes, as an interpreter does at its start.
 
-    A server makes them once, and its forks put pipes of their own below them. Nobody uses the pipes made here.
+    The fork server does this once; its forks replace the pipes below them. The pipes made here are never used.
     """
     for ends, numbers in ((os.pipe(), (0,)), (os.pipe(), (1, 2))):
         for number in numbers:
@@ -58,31 +58,31 @@ def files() -> None:
 
 
 def main_module(name: str) -> ModuleType:
-    """A new module `name` that stands in for a script in /tmp."""
+    """Create module `name` as for a script in /tmp."""
     module = ModuleType(name)
     module.__dict__.update(__builtins__=sys.modules["builtins"], __file__="/tmp/program.py")
     sys.modules[name] = module
     sys.argv = ["/tmp/program.py"]
     sys.path.insert(0, "/tmp")
-    sys.set_int_max_str_digits(DIGITS)
+    sys.set_int_max_str_digits(MAX_INT_DIGITS)
     return module
 
 
 def execute(source: str, module: ModuleType) -> int:
-    """Run `source` in `module`; the exit status that an interpreter would give."""
+    """Run `source` in `module`; returns the exit status that an interpreter would have."""
     try:
         code: CodeType = compile(source, "/tmp/program.py", "exec", dont_inherit=True)
         exec(code, module.__dict__)
     except SystemExit as end:
         return exit_status(end)
     except BaseException as error:
-        traceback.print_exception(error.with_traceback(_without_ours(error)))
+        traceback.print_exception(error.with_traceback(_program_traceback(error)))
         return 1
     return 0
 
 
 def exit_status(end: SystemExit) -> int:
-    """What `sys.exit(code)` means; a text goes to stderr."""
+    """The exit status for `sys.exit(code)`; a text is printed on stderr."""
     if end.code is None:
         return 0
     if isinstance(end.code, int):
@@ -91,15 +91,15 @@ def exit_status(end: SystemExit) -> int:
     return 1
 
 
-def _without_ours(error: BaseException) -> Any:
+def _program_traceback(error: BaseException) -> Any:
     trace = error.__traceback__
     return trace.tb_next if trace else None
 
 
-def leave(status: int) -> NoReturn:
-    """End as an interpreter ends: threads, `atexit`, files left open, buffers.
+def exit_process(status: int) -> NoReturn:
+    """End as an interpreter does: join threads, run `atexit` functions, close and flush files.
 
-    Threads only where there are any: each page that is touched is a page copied.
+    Threads are joined only if there are any: each page that is written is a page copied.
     """
     try:
         if len(threading._active) > 1:  # type: ignore[attr-defined]

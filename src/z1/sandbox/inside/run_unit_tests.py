@@ -1,12 +1,12 @@
-"""Does this solution pass these unit tests?
+"""Runs unit tests on a solution and reports their outcomes.
 
-Solution and tests share one process here, because tests of this kind patch modules and look at live objects; so what is
-said on descriptor 3 is testimony and not proof, and `grading.units` cross-examines it with tests that must fail. Three
-layers stand on this side: a class of the solution may say that it is equal to its own kind only (`Guard`); the tools of
-testing must be the same objects after every call of the solution (`Snapshot`); and the solution may not walk frames or
-reach into the interpreter (`watch`). The nonce lies unread in the pipe on descriptor 0 until the last test is over.
+Solution and tests share one process here, because such tests patch modules and inspect live objects. So the report on
+descriptor 3 is no proof, and `grading/unit_tests.py` checks it with decoys, tests that must fail. There are three
+protections on this side: a class of the solution can only be equal to its own kind (`guard_equality`); the test library
+must be unchanged after every call of the solution (`LibrarySnapshot`); and the solution may not walk frames or access
+the interpreter (`install_audit_hook`). The nonce stays unread in the pipe on descriptor 0 until the last test is over.
 
-In principle a program could forge all of this: it is Python too. What is known to be tried is held by tests.
+In principle a solution could forge all of this, since it is Python too. The tests cover the known ways to try.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from z1.sandbox.inside import run_program
 
 SOLUTION, TESTS = "/tmp/program.py", "/tmp/tests.py"
 
-FORBIDDEN = frozenset(
+FORBIDDEN_EVENTS = frozenset(
     [
         "sys._getframe",
         "sys._current_frames",
@@ -46,35 +46,34 @@ FORBIDDEN = frozenset(
         "ctypes.string_at",
     ]
 )
-FRAME_FIELDS = frozenset({"tb_frame", "gi_frame", "cr_frame", "ag_frame", "f_code", "__code__"})
+FRAME_ATTRIBUTES = frozenset({"tb_frame", "gi_frame", "cr_frame", "ag_frame", "f_code", "__code__"})
 
-EQUALITY = ("__eq__", "__ne__", "__lt__", "__le__", "__gt__", "__ge__")
+COMPARISONS = ("__eq__", "__ne__", "__lt__", "__le__", "__gt__", "__ge__")
 
 
 def run(job: dict[str, Any]) -> None:
     """Run `job["tests"]` on `job["code"]`; `job["name"]` is the function under test. Ends the process."""
-    secret = os.dup(0)
-    nothing = os.open(os.devnull, os.O_RDONLY)
-    os.dup2(nothing, 0)
+    nonce_pipe = os.dup(0)
+    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     tampered: list[str] = []
-    watch(tampered)
-    build = guarded_build()
+    install_audit_hook(tampered)
+    build = guard_equality()
     module = run_program.main_module("__test__")
     sys.modules["__main__"] = module
     builtins.__build_class__ = build
-    snapshot = Snapshot()
+    snapshot = LibrarySnapshot()
     if status := run_program.execute(job["code"], module):
-        run_program.leave(status)
+        run_program.exit_process(status)
     tampered += snapshot.changes()
-    wrap(module, job["name"], snapshot.changes, tampered)
+    wrap_function(module, job["name"], snapshot.changes, tampered)
     if status := _load(job["tests"], module):
-        run_program.leave(status)
-    for line in outcomes(module):
+        run_program.exit_process(status)
+    for line in run_tests(module):
         os.write(3, json.dumps(line).encode() + b"\n")
-    tampered += [*snapshot.changes(), *unguarded()]
-    end = {"ended": os.read(secret, 100).decode(), "tampered": sorted(set(tampered))[:5]}
+    tampered += [*snapshot.changes(), *unguarded_classes()]
+    end = {"ended": os.read(nonce_pipe, 100).decode(), "tampered": sorted(set(tampered))[:5]}
     os.write(3, json.dumps(end).encode() + b"\n")
-    run_program.leave(0)
+    run_program.exit_process(0)
 
 
 def _load(source: str, module: ModuleType) -> int:
@@ -86,69 +85,69 @@ def _load(source: str, module: ModuleType) -> int:
     return 0
 
 
-def outcomes(module: ModuleType) -> Iterator[dict[str, str]]:
-    """One line for each test method of each TestCase of `module`, in the order of their names."""
+def run_tests(module: ModuleType) -> Iterator[dict[str, str]]:
+    """Run each test method of each TestCase of `module`, in the order of their names; yields one outcome for each."""
     for case in [value for value in list(vars(module).values()) if isinstance(value, type)]:
         if issubclass(case, unittest.TestCase):
             names = sorted(name for name in dir(case) if name.startswith("test") and callable(getattr(case, name)))
-            result = Result()
+            result = OutcomeRecorder()
             unittest.TestSuite([case(name) for name in names]).run(result)
             for name in names:
-                what, why = result.bad.get(name, ("ok" if name in result.good else "not run", ""))
-                yield {"test": name, "outcome": what, "why": why}
+                outcome, reason = result.failed.get(name, ("ok" if name in result.passed else "not run", ""))
+                yield {"test": name, "outcome": outcome, "reason": reason}
 
 
-class Result(unittest.TestResult):
-    """Keeps the worst that was said of each test."""
+class OutcomeRecorder(unittest.TestResult):
+    """Records for each test whether it passed, or the first failure."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.good: set[str] = set()
-        self.bad: dict[str, tuple[str, str]] = {}
+        self.passed: set[str] = set()
+        self.failed: dict[str, tuple[str, str]] = {}
 
-    def _note(self, test: Any, what: str, why: object) -> None:
+    def _record(self, test: Any, outcome: str, reason: object) -> None:
         name = getattr(test, "_testMethodName", "")
         if not name:  # a fixture of the class failed: so did all its tests
-            self.fixture = why
-        self.bad.setdefault(name, (what, f"{type(why).__name__}: {why}"[:300]))
+            self.fixture = reason
+        self.failed.setdefault(name, (outcome, f"{type(reason).__name__}: {reason}"[:300]))
 
     def addSuccess(self, test: Any) -> None:  # noqa: N802
-        """The test returned."""
-        self.good.add(test._testMethodName)
+        """Record a test that returned."""
+        self.passed.add(test._testMethodName)
 
     def addFailure(self, test: Any, err: Any) -> None:  # noqa: N802
-        """An assertion failed."""
-        self._note(test, "fail", err[1])
+        """Record a failed assertion."""
+        self._record(test, "fail", err[1])
 
     def addError(self, test: Any, err: Any) -> None:  # noqa: N802
-        """Something else was raised."""
-        self._note(test, "error", err[1])
+        """Record another exception."""
+        self._record(test, "error", err[1])
 
     def addSubTest(self, test: Any, subtest: Any, err: Any) -> None:  # noqa: N802
-        """A part of a test ended."""
+        """Record the failure of a subtest."""
         if err is not None:
-            self._note(test, "fail" if issubclass(err[0], AssertionError) else "error", err[1])
+            self._record(test, "fail" if issubclass(err[0], AssertionError) else "error", err[1])
 
     def addSkip(self, test: Any, reason: str) -> None:  # noqa: N802
-        """Skipped; a solution can raise SkipTest, so this is no success."""
-        self._note(test, "skip", reason)
+        """Record a skip; a solution can raise SkipTest, so this is no success."""
+        self._record(test, "skip", reason)
 
     def addUnexpectedSuccess(self, test: Any) -> None:  # noqa: N802
-        """Succeeded where it should not."""
-        self._note(test, "fail", "unexpected success")
+        """Record a success that was not expected."""
+        self._record(test, "fail", "unexpected success")
 
 
-class Snapshot:
-    """The tools that tests rely on, as they were before the solution ran."""
+class LibrarySnapshot:
+    """The state of unittest and builtins before the solution ran."""
 
     def __init__(self) -> None:
-        self._spaces: dict[str, Any] = {"builtins": builtins, "unittest": unittest}
+        self._namespaces: dict[str, Any] = {"builtins": builtins, "unittest": unittest}
         for name in ("case", "suite", "loader", "result", "mock", "util"):
             inner = __import__(f"unittest.{name}", fromlist=["_"])
-            self._spaces[inner.__name__] = inner
-        for kind in (unittest.TestCase, unittest.TestSuite, unittest.TestResult, Result, unittest.TestLoader):
-            self._spaces[f"{kind.__module__}.{kind.__name__}"] = kind
-        self._before = {name: dict(vars(space)) for name, space in self._spaces.items()}
+            self._namespaces[inner.__name__] = inner
+        for kind in (unittest.TestCase, unittest.TestSuite, unittest.TestResult, OutcomeRecorder, unittest.TestLoader):
+            self._namespaces[f"{kind.__module__}.{kind.__name__}"] = kind
+        self._before = {name: dict(vars(namespace)) for name, namespace in self._namespaces.items()}
         self._codes = {
             id(value): value.__code__
             for before in self._before.values()
@@ -157,30 +156,30 @@ class Snapshot:
         }
 
     def changes(self) -> list[str]:
-        """Names whose object, or whose code, is another now."""
+        """Names whose object, or whose code, has changed."""
         found = []
         for name, before in self._before.items():
-            now = vars(self._spaces[name])
+            now = vars(self._namespaces[name])
             for key, value in before.items():
-                if key not in _MOVING and now.get(key, _MOVING) is not value:
+                if key not in _VOLATILE and now.get(key, _VOLATILE) is not value:
                     found.append(f"{name}.{key}")
                 elif isinstance(value, FunctionType) and value.__code__ is not self._codes[id(value)]:
                     found.append(f"the code of {name}.{key}")
         return found
 
 
-_MOVING = frozenset({"_", "__warningregistry__", "_classSetupFailed", "_class_cleanups", "file_spec", "open_spec"})
+_VOLATILE = frozenset({"_", "__warningregistry__", "_classSetupFailed", "_class_cleanups", "file_spec", "open_spec"})
 
 
-def wrap(module: ModuleType, name: str, changes: Callable[[], list[str]], tampered: list[str]) -> None:
-    """Note what each call of the function `name` of `module` has changed; tests may change things around it."""
+def wrap_function(module: ModuleType, name: str, changes: Callable[[], list[str]], tampered: list[str]) -> None:
+    """Make each call of the function `name` of `module` add its own `changes` to `tampered`; tests may patch freely."""
     function = getattr(module, name, None)
     if isinstance(function, FunctionType):
 
-        def wrapper(*given: Any, **named: Any) -> Any:
+        def wrapper(*arguments: Any, **named: Any) -> Any:
             before = changes()
             try:
-                result = function(*given, **named)
+                result = function(*arguments, **named)
             finally:
                 tampered.extend(sorted(set(changes()) - set(before)))
             if _equals_everything(result):
@@ -190,42 +189,44 @@ def wrap(module: ModuleType, name: str, changes: Callable[[], list[str]], tamper
         setattr(module, name, functools.update_wrapper(wrapper, function))
 
 
-class _Nothing:
-    """Equal to itself alone."""
+class _Unknown:
+    """An object of a class that no solution knows, equal only to itself."""
 
 
 def _equals_everything(value: Any, depth: int = 0) -> bool:
-    """Whether `value`, or something in it, says that it is equal to what it has never seen, as `mock.ANY` does."""
+    """Whether `value`, or an element of it, is equal to an unknown object, as `mock.ANY` is."""
     if isinstance(value, list | tuple | set | frozenset | dict) and depth < 4:
         inner = value.values() if isinstance(value, dict) else value
         return any(_equals_everything(one, depth + 1) for one in itertools.islice(inner, 1000))
     try:
-        return (value == _Nothing()) is True
-    except Exception:  # whatever a comparison of somebody else's does
+        return (value == _Unknown()) is True
+    except Exception:  # a foreign comparison may raise anything
         return False
 
 
-def watch(tampered: list[str]) -> None:
-    """Refuse to the solution's own lines what reaches into frames and into the interpreter, and keep note of it."""
-    look, inside = sys._getframe, False
+def install_audit_hook(tampered: list[str]) -> None:
+    """Refuse access to frames and the interpreter from the solution's own lines, and add attempts to `tampered`."""
+    get_frame, is_active = sys._getframe, False
 
-    def hook(event: str, given: tuple[Any, ...]) -> None:
-        nonlocal inside
-        if inside or not (event in FORBIDDEN or (event == "object.__getattr__" and given[1] in FRAME_FIELDS)):
+    def hook(event: str, arguments: tuple[Any, ...]) -> None:
+        nonlocal is_active
+        if is_active or not (
+            event in FORBIDDEN_EVENTS or (event == "object.__getattr__" and arguments[1] in FRAME_ATTRIBUTES)
+        ):
             return
-        inside = True  # looking at frames is an event itself
+        is_active = True  # getting a frame is an event itself
         try:
-            if _asked_by_solution(look(1)):
+            if _is_called_by_solution(get_frame(1)):
                 tampered.append(event)
-                raise PermissionError(f"{event} is not for a solution")
+                raise PermissionError(f"{event} is not allowed in a solution")
         finally:
-            inside = False
+            is_active = False
 
     sys.addaudithook(hook)
 
 
-def _asked_by_solution(frame: FrameType | None) -> bool:
-    """Whether a line of the solution did it, or one of `inspect` that it called."""
+def _is_called_by_solution(frame: FrameType | None) -> bool:
+    """Whether the call comes from a line of the solution, directly or through `inspect`."""
     while frame is not None and frame.f_code.co_filename in (SOLUTION, inspect.__file__):
         if frame.f_code.co_filename == SOLUTION:
             return True
@@ -233,19 +234,19 @@ def _asked_by_solution(frame: FrameType | None) -> bool:
     return False
 
 
-def guarded_build() -> Any:
-    """`__build_class__` that lets classes of the solution compare with their own kind only."""
+def guard_equality() -> Any:
+    """A `__build_class__` that restricts comparisons of the solution's classes to their own kind."""
     build: Any = builtins.__build_class__
 
-    def guarded(function: Any, name: str, *bases: Any, **named: Any) -> Any:
+    def build_guarded(function: Any, name: str, *bases: Any, **named: Any) -> Any:
         made = build(function, name, *bases, **named)
         if isinstance(made, type):
-            for key in EQUALITY:
-                if _by_solution(made, key):
+            for key in COMPARISONS:
+                if _is_by_solution(made, key):
                     setattr(made, key, _guard(vars(made)[key], made, key))
         return made
 
-    return guarded
+    return build_guarded
 
 
 def _guard(original: Any, owner: type, key: str) -> Any:
@@ -261,20 +262,20 @@ def _guard(original: Any, owner: type, key: str) -> Any:
 _GUARDS: set[Any] = set()
 
 
-def _by_solution(kind: type, key: str) -> bool:
-    """Whether the solution wrote `key` of `kind`: in its own text, or in text that it had executed."""
+def _is_by_solution(kind: type, key: str) -> bool:
+    """Whether the solution defined `key` of `kind`: in its own source, or in source that it executed."""
     value = vars(kind).get(key)
     if not isinstance(value, FunctionType) or value in _GUARDS:
         return False
     origin = value.__code__.co_filename
-    return origin == SOLUTION or (origin.startswith("<") and kind.__module__ in _OWN_MODULES)
+    return origin == SOLUTION or (origin.startswith("<") and kind.__module__ in _SOLUTION_MODULES)
 
 
-_OWN_MODULES = frozenset({"__test__", "__main__", "builtins"})
+_SOLUTION_MODULES = frozenset({"__test__", "__main__", "builtins"})
 
 
-def unguarded() -> list[str]:
-    """Classes that the solution made by another way than `class`, and that decide themselves what they are equal to."""
+def unguarded_classes() -> list[str]:
+    """Classes with comparisons by the solution that were not made by a `class` statement, and so are not guarded."""
     found, left = [], list(type.__subclasses__(object))
     seen: set[type] = set()
     while left:
@@ -283,13 +284,13 @@ def unguarded() -> list[str]:
             continue
         seen.add(kind)
         left += type.__subclasses__(kind)
-        if any(_by_solution(kind, key) and not _of_dataclass(kind, key) for key in EQUALITY):
+        if any(_is_by_solution(kind, key) and not _is_dataclass_comparison(kind, key) for key in COMPARISONS):
             found.append(f"equality of {kind.__name__}")
     return found
 
 
-def _of_dataclass(kind: type, key: str) -> bool:
-    """Whether `key` is what `dataclasses` would write for these fields, to the last instruction."""
+def _is_dataclass_comparison(kind: type, key: str) -> bool:
+    """Whether `key` has the same instructions as the method that `dataclasses` generates for these fields."""
     if not dataclasses.is_dataclass(kind):
         return False
     names = [field.name for field in dataclasses.fields(kind) if field.compare]

@@ -1,10 +1,11 @@
-"""Which system calls may a program make?
+"""The seccomp filter: which system calls a program may make.
 
-A seccomp filter that refuses what no program under test needs and what attacks on a kernel begin with: other processes'
-memory, mounts, namespaces, kernel keys and modules, io_uring, System V and anonymous shared memory (which no limit
-counts), limits of other processes; and sockets, unless they are allowed. Refused calls fail with EPERM, `clone3` with
-ENOSYS so that libc falls back on `clone`, whose flags can be read. It does not replace namespaces; it stands behind
-them. Numbers from Linux' tables (arch/x86/entry/syscalls/syscall_64.tbl, include/uapi/asm-generic/unistd.h).
+It refuses calls that no program under test needs and that attacks on a kernel start with: other processes' memory,
+mounts, namespaces, kernel keys and modules, io_uring, System V and anonymous shared memory (which no limit counts),
+limits of other processes; and sockets, unless they are allowed. Refused calls fail with EPERM, `clone3` with ENOSYS, so
+that libc falls back to `clone`, whose flags the filter can read. The filter is a second layer behind the namespaces,
+not a replacement.
+Source of the numbers: Linux, arch/x86/entry/syscalls/syscall_64.tbl and include/uapi/asm-generic/unistd.h.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from z1.sandbox.inside.syscalls import MACHINE, NEW_ANY
 
 ARCHITECTURE = {"x86_64": 0xC000003E, "aarch64": 0xC00000B7}
 
-# name: number on x86_64, on aarch64 (-1: there is none)
+# name: number on x86_64, on aarch64 (-1 if the call does not exist there)
 DENIED = {
     "ptrace": (101, 117),
     "process_vm_readv": (310, 270),
@@ -77,43 +78,48 @@ DENIED = {
 SOCKETS = {"socket": (41, 198)}
 CLONE, CLONE3, PRLIMIT = (56, 220), (435, 435), (302, 261)
 
-LOAD, JUMP_IF_EQUAL, JUMP_IF_OVER, JUMP_IF_ANY, RETURN = 0x20, 0x15, 0x35, 0x45, 0x06
+LOAD, JUMP_IF_EQUAL, JUMP_IF_GREATER_OR_EQUAL, JUMP_IF_ANY_BIT, RETURN = 0x20, 0x15, 0x35, 0x45, 0x06
 ALLOW, KILL, FAIL = 0x7FFF0000, 0x80000000, 0x00050000
 EPERM, ENOSYS = 1, 38
-NUMBER_AT, ARCHITECTURE_AT, FIRST_ARGUMENT_AT = 0, 4, 16
+NUMBER_OFFSET, ARCHITECTURE_OFFSET, FIRST_ARGUMENT_OFFSET = 0, 4, 16
 
 
-def _step(code: int, value: int, then: int = 0, otherwise: int = 0) -> bytes:
+def _instruction(code: int, value: int, then: int = 0, otherwise: int = 0) -> bytes:
     return struct.pack("=HBBI", code, then, otherwise, value)
 
 
 def _refuse(number: int, error: int = EPERM) -> bytes:
-    return _step(JUMP_IF_EQUAL, number, 0, 1) + _step(RETURN, FAIL | error)
+    return _instruction(JUMP_IF_EQUAL, number, 0, 1) + _instruction(RETURN, FAIL | error)
 
 
-def _look_at(number: int, test: bytes) -> bytes:
-    """For call `number`, `test` the first argument: it skips one step where the call is refused."""
-    body = _step(LOAD, FIRST_ARGUMENT_AT) + test + _step(RETURN, ALLOW) + _step(RETURN, FAIL | EPERM)
-    return _step(JUMP_IF_EQUAL, number, 0, len(body) // 8) + body
+def _check_argument(number: int, test: bytes) -> bytes:
+    """For call `number`, `test` the first argument: `test` skips one instruction if the call is refused."""
+    body = (
+        _instruction(LOAD, FIRST_ARGUMENT_OFFSET)
+        + test
+        + _instruction(RETURN, ALLOW)
+        + _instruction(RETURN, FAIL | EPERM)
+    )
+    return _instruction(JUMP_IF_EQUAL, number, 0, len(body) // 8) + body
 
 
-def program(*, sockets: bool) -> bytes:
-    """The filter for this machine, 8 bytes an instruction; empty where its numbers are not known."""
+def build_filter(*, sockets: bool) -> bytes:
+    """The filter for this machine's architecture, 8 bytes an instruction; empty for an unknown architecture."""
     if MACHINE not in ARCHITECTURE:
         return b""
     column = 0 if MACHINE == "x86_64" else 1
     numbers = [both[column] for both in {**DENIED, **({} if sockets else SOCKETS)}.values()]
     parts = [
-        _step(LOAD, ARCHITECTURE_AT),
-        _step(JUMP_IF_EQUAL, ARCHITECTURE[MACHINE], 1, 0),
-        _step(RETURN, KILL),
-        _step(LOAD, NUMBER_AT),
-        _step(JUMP_IF_OVER, 0x40000000, 0, 1),  # the numbers of x32 mean the same calls again
-        _step(RETURN, FAIL | EPERM),
+        _instruction(LOAD, ARCHITECTURE_OFFSET),
+        _instruction(JUMP_IF_EQUAL, ARCHITECTURE[MACHINE], 1, 0),
+        _instruction(RETURN, KILL),
+        _instruction(LOAD, NUMBER_OFFSET),
+        _instruction(JUMP_IF_GREATER_OR_EQUAL, 0x40000000, 0, 1),  # x32 has the same calls under other numbers
+        _instruction(RETURN, FAIL | EPERM),
         *(_refuse(number) for number in numbers if number >= 0),
         _refuse(CLONE3[column], ENOSYS),
-        _look_at(CLONE[column], _step(JUMP_IF_ANY, NEW_ANY, 1, 0)),
-        _look_at(PRLIMIT[column], _step(JUMP_IF_EQUAL, 0, 0, 1)),
-        _step(RETURN, ALLOW),
+        _check_argument(CLONE[column], _instruction(JUMP_IF_ANY_BIT, NEW_ANY, 1, 0)),
+        _check_argument(PRLIMIT[column], _instruction(JUMP_IF_EQUAL, 0, 0, 1)),
+        _instruction(RETURN, ALLOW),
     ]
     return b"".join(parts)

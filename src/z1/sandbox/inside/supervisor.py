@@ -1,10 +1,9 @@
-"""How long may a program run, and how did it end?
+"""The supervisor: process 1 of a sandbox process, which runs one program, enforces its limits and reports its end.
 
-The keeper is the first process of a room. It takes one job and then, as often as it is asked, starts the job's program
-on another input: a fresh process under the job's limits. It watches the clock, the memory of all processes of the room
-together, and the leash (a socket whose other end the grader holds), kills what is left, and reports how the program
-ended. When the keeper ends, Linux kills everything in the room. A program can neither look into the keeper nor signal
-it, so the report cannot be forged.
+It reads one job and then starts the job's program once for each input: a new process under the job's limits. It watches
+the clock, the memory of all processes of the sandbox together, and the control socket, whose other end the grader has;
+it kills what is left and reports how the program ended. When the supervisor ends, Linux kills everything in its process
+namespace. A program can neither inspect nor signal the supervisor, so it cannot forge the report.
 """
 
 from __future__ import annotations
@@ -22,86 +21,94 @@ from typing import Any
 
 from z1.sandbox.inside import syscalls
 
-GLANCE = 0.05
-"""Seconds between two looks at the memory."""
+MEMORY_CHECK_INTERVAL = 0.05
+"""Seconds between two checks of the memory."""
 
-PAGE: int = os.sysconf("SC_PAGE_SIZE") if hasattr(os, "sysconf") else 4096
-STACK = 120 << 20
-"""Bytes of stack: Linux keeps 128 MiB free below the first one, however low the limit was when a process began."""
+PAGE_BYTES: int = os.sysconf("SC_PAGE_SIZE") if hasattr(os, "sysconf") else 4096
+STACK_BYTES = 120 << 20
+"""Linux reserves 128 MiB below the first stack, however low the limit was when the process started."""
 
-BEGUN = b"+"
-
-
-Become = Callable[[list[int], dict[str, Any], int], None]
+STARTED = b"+"
 
 
-def keep(leash: socket.socket, become: Become) -> None:
-    """Read a job from `leash`; then run it (`become`, in a child) for every four descriptors that come. Never returns.
+ProgramRunner = Callable[[list[int], dict[str, Any], int], None]
+"""Runs a job's program in a child: (descriptors, job, descriptor on which to write `STARTED`)."""
 
-    `become` writes `BEGUN` to the descriptor it is given when all is prepared; a child that ends before is the
-    sandbox's failure and not the program's.
+
+def supervise(control: socket.socket, run: ProgramRunner) -> None:
+    """Read a job from `control`, then `run` it in a child for every four descriptors received. Never returns.
+
+    `run` writes `STARTED` when the child is ready; a child that ends before is a failure of the sandbox and not of the
+    program.
     """
-    job = _order(leash)
-    _bind(job)
+    job = _read_job(control)
+    _set_limits(job)
     while True:
-        asked, given, _, _ = socket.recv_fds(leash, 1, 4)
-        if not asked:
+        message, descriptors, _, _ = socket.recv_fds(control, 1, 4)
+        if not message:
             os._exit(0)
         try:
-            report = _once(job, leash, given, become)
+            report = _run_once(job, control, descriptors, run)
         except BaseException as error:
-            report = {"why": "sandbox", "error": f"{type(error).__name__}: {error}"}
-        leash.sendall(json.dumps(report).encode() + b"\n")
+            report = {"end": "sandbox", "error": f"{type(error).__name__}: {error}"}
+        control.sendall(json.dumps(report).encode() + b"\n")
 
 
-def _order(leash: socket.socket) -> dict[str, Any]:
+def _read_job(control: socket.socket) -> dict[str, Any]:
     size = b""
     while not size.endswith(b"\n"):
-        size += leash.recv(1) or b"0\n"
-    parts, left = [], int(size)
-    while left > 0:
-        parts.append(leash.recv(min(left, 1 << 20)))
-        left -= len(parts[-1]) or left
+        size += control.recv(1) or b"0\n"
+    parts, remaining = [], int(size)
+    while remaining > 0:
+        parts.append(control.recv(min(remaining, 1 << 20)))
+        remaining -= len(parts[-1]) or remaining
     if not parts:
-        os._exit(0)  # the grader ended before it said what it wanted
+        os._exit(0)  # the grader ended before it sent a job
     job: dict[str, Any] = json.loads(b"".join(parts))
     return job
 
 
-def _once(job: dict[str, Any], leash: socket.socket, given: list[int], become: Become) -> dict[str, Any]:
-    began = time.monotonic()
-    begun, begins = os.pipe()
+def _run_once(
+    job: dict[str, Any], control: socket.socket, descriptors: list[int], run: ProgramRunner
+) -> dict[str, Any]:
+    start = time.monotonic()
+    started_read, started_write = os.pipe()
     child = syscalls.fork()
     if child == 0:
         os.setsid()
-        allowed = max(1, int(job["cpu_seconds"] + 0.999))
-        _limit(resource.RLIMIT_CPU, allowed, allowed + 1)
-        syscalls.be_dumpable(True)
-        become(given, job, begins)
-        os._exit(70)  # a program ends by itself; this is never reached
-    for number in (*given, begins):
+        cpu_limit = max(1, int(job["cpu_seconds"] + 0.999))
+        _limit(resource.RLIMIT_CPU, cpu_limit, cpu_limit + 1)
+        syscalls.set_dumpable(True)
+        run(descriptors, job, started_write)
+        os._exit(70)  # not reached: `run` ends the process
+    for number in (*descriptors, started_write):
         os.close(number)
-    why = _watch(child, leash, began, job)
-    seconds = time.monotonic() - began
-    if why:
+    end = _wait(child, control, start, job)
+    seconds = time.monotonic() - start
+    if end:
         with suppress(ProcessLookupError):
             os.kill(child, signal.SIGKILL)
     status, used = _reap(child)
     if os.getpid() == 1:
         with suppress(ProcessLookupError):
-            os.kill(-1, signal.SIGKILL)  # so that nobody holds the pipes open any more
-    if not os.read(begun, 1):
-        raise ChildProcessError(f"the program could not begin (status {status})")
-    os.close(begun)
+            os.kill(-1, signal.SIGKILL)  # so that no process keeps the pipes open
+    if not os.read(started_read, 1):
+        raise ChildProcessError(f"the program did not start (status {status})")
+    os.close(started_read)
     cpu = used.ru_utime + used.ru_stime
-    if not why and os.WIFSIGNALED(status) and _out_of_time(os.WTERMSIG(status), cpu, job["cpu_seconds"]):
-        why = "time"
-    code = os.waitstatus_to_exitcode(status)
-    return {"why": why, "code": code, "seconds": seconds, "cpu": cpu, "memory": used.ru_maxrss * 1024}
+    if not end and os.WIFSIGNALED(status) and _is_cpu_limit(os.WTERMSIG(status), cpu, job["cpu_seconds"]):
+        end = "time"
+    return {
+        "end": end,
+        "exit_code": os.waitstatus_to_exitcode(status),
+        "wall_seconds": seconds,
+        "cpu_seconds": cpu,
+        "peak_memory_bytes": used.ru_maxrss * 1024,
+    }
 
 
-def _out_of_time(number: int, cpu: float, allowed: float) -> bool:
-    return number == signal.SIGXCPU or (number == signal.SIGKILL and cpu >= allowed)
+def _is_cpu_limit(number: int, cpu: float, limit: float) -> bool:
+    return number == signal.SIGXCPU or (number == signal.SIGKILL and cpu >= limit)
 
 
 def _reap(child: int) -> tuple[int, resource.struct_rusage]:
@@ -111,42 +118,45 @@ def _reap(child: int) -> tuple[int, resource.struct_rusage]:
             return status, used
 
 
-def _watch(child: int, leash: socket.socket, began: float, job: dict[str, Any]) -> str:
-    """Wait for the end of `child`; "" if it came by itself, else what it is stopped for. A cut leash ends all."""
+def _wait(child: int, control: socket.socket, start: float, job: dict[str, Any]) -> str:
+    """Wait until `child` ends; returns "" if it ended by itself, else the limit that it exceeded.
+
+    A closed control socket ends the supervisor, and with it everything.
+    """
     exited = os.pidfd_open(child)
     try:
-        return _look(exited, child, leash, began, job)
+        return _poll(exited, child, control, start, job)
     finally:
         os.close(exited)
 
 
-def _look(exited: int, child: int, leash: socket.socket, began: float, job: dict[str, Any]) -> str:
+def _poll(exited: int, child: int, control: socket.socket, start: float, job: dict[str, Any]) -> str:
     poll = select.poll()
     poll.register(exited, select.POLLIN)
-    poll.register(leash, 0)  # the next input may lie there already; only its end is of interest
+    poll.register(control, 0)  # no event but a hang-up: the next input may be waiting already
     while True:
-        spent = time.monotonic() - began
+        spent = time.monotonic() - start
         if spent >= job["wall_seconds"]:
-            spent -= min(_kept_waiting(child), job["waiting"])
+            spent -= min(_waiting_seconds(child), job["max_waiting_seconds"])
         if spent >= job["wall_seconds"]:
             return "time"
-        ready = dict(poll.poll(1000 * min(job["wall_seconds"] - spent, GLANCE) + 1))
+        ready = dict(poll.poll(1000 * min(job["wall_seconds"] - spent, MEMORY_CHECK_INTERVAL) + 1))
         if exited in ready:
             return ""
         if ready:
             os._exit(0)
-        if os.getpid() == 1 and _resident() > job["memory_bytes"]:
+        if os.getpid() == 1 and _private_bytes() > job["memory_bytes"]:
             return "memory"
 
 
-def _kept_waiting(child: int) -> float:
-    """Seconds that `child` was ready to compute while others had the processors.
+def _waiting_seconds(child: int) -> float:
+    """Seconds that `child` was ready to run while other processes had the processors.
 
-    0 where it has threads or processes of its own, which may have been those others.
+    0 if it has threads or children of its own, since these may have been the other processes.
     """
-    alone = os.getpid() != 1 or sum(name.isdigit() for name in os.listdir("/proc")) == 2
+    is_alone = os.getpid() != 1 or sum(name.isdigit() for name in os.listdir("/proc")) == 2
     try:
-        if not alone or len(os.listdir(f"/proc/{child}/task")) > 1:
+        if not is_alone or len(os.listdir(f"/proc/{child}/task")) > 1:
             return 0.0
         with open(f"/proc/{child}/schedstat") as file:
             return int(file.read().split()[1]) / 1e9
@@ -154,31 +164,31 @@ def _kept_waiting(child: int) -> float:
         return 0.0
 
 
-def _resident() -> int:
-    """Bytes that the processes of this room hold for themselves."""
+def _private_bytes() -> int:
+    """Resident memory of all processes of this sandbox process, without shared pages."""
     total = 0
     for name in os.listdir("/proc"):
         if name.isdigit() and name != "1":
             with suppress(OSError), open(f"/proc/{name}/statm") as file:
                 _, resident, shared, *_ = file.read().split()
-                total += (int(resident) - int(shared)) * PAGE
+                total += (int(resident) - int(shared)) * PAGE_BYTES
     return total
 
 
-def _bind(limits: dict[str, Any]) -> None:
-    """The limits that a process hands on to its children; the keeper itself can live under them."""
+def _set_limits(limits: dict[str, Any]) -> None:
+    """Set the limits that children inherit; the supervisor can work under them itself."""
     _limit(resource.RLIMIT_AS, int(limits["address_space_bytes"]))
     _limit(resource.RLIMIT_FSIZE, int(limits["file_bytes"]))
     _limit(resource.RLIMIT_NPROC, int(limits["max_processes"]))
     _limit(resource.RLIMIT_NOFILE, 256)
     _limit(resource.RLIMIT_CORE, 0)
     _limit(resource.RLIMIT_MEMLOCK, 0)
-    _limit(resource.RLIMIT_STACK, STACK)
+    _limit(resource.RLIMIT_STACK, STACK_BYTES)
 
 
 def _limit(which: int, soft: int, hard: int | None = None) -> None:
-    """Lower a limit; one that is lower already stays (raising it is refused, and then a program would not start)."""
-    _, top = resource.getrlimit(which)
-    if top != resource.RLIM_INFINITY:
-        soft, hard = min(soft, top), min(hard or soft, top)
+    """Lower a limit; keeps a lower one, since raising it fails and the program would not start."""
+    _, maximum = resource.getrlimit(which)
+    if maximum != resource.RLIM_INFINITY:
+        soft, hard = min(soft, maximum), min(hard or soft, maximum)
     resource.setrlimit(which, (soft, hard or soft))

@@ -1,6 +1,6 @@
-"""Which calls to Linux does a sandbox need that Python has no names for?
+"""Linux calls that Python does not wrap: namespaces, mounts, capabilities and seccomp.
 
-Thin names over libc and raw system calls; every failure is an OSError that names the call. Knows no policy. Sources:
+Thin wrappers of libc and raw system calls without any policy; a failure raises an OSError that names the call. Sources:
 the manual pages mount(2), pivot_root(2), mount_setattr(2), user_namespaces(7), capset(2), prctl(2).
 """
 
@@ -14,12 +14,12 @@ from typing import Any
 
 NEW_MOUNT = 0x00020000
 NEW_CGROUP = 0x02000000
-NEW_HOST = 0x04000000
+NEW_UTS = 0x04000000
 NEW_IPC = 0x08000000
 NEW_USER = 0x10000000
 NEW_PID = 0x20000000
 NEW_NET = 0x40000000
-NEW_ANY = NEW_MOUNT | NEW_CGROUP | NEW_HOST | NEW_IPC | NEW_USER | NEW_PID | NEW_NET
+NEW_ANY = NEW_MOUNT | NEW_CGROUP | NEW_UTS | NEW_IPC | NEW_USER | NEW_PID | NEW_NET
 
 NO_SUID, NO_DEV, NO_EXEC = 2, 4, 8
 BIND, RECURSIVE, PRIVATE = 4096, 16384, 1 << 18
@@ -48,13 +48,13 @@ def _raw(name: str, *arguments: Any) -> None:
 
 
 def unshare(flags: int) -> None:
-    """Leave the namespaces in `flags` for fresh ones; of processes, children are the first to live in it."""
+    """Move to new namespaces of the kinds in `flags`; a new process namespace starts with the next child."""
     _check("unshare", _libc.unshare(flags))
 
 
 def fork() -> int:
-    """As `os.fork`, for a process of one thread. What Python does in a child to free locks and to seed generators is
-    left out: it touches much memory, and every page touched is a page copied.
+    """As `os.fork`, for a process with one thread. Skips Python's work in the child (freeing locks, seeding
+    generators): it writes to much memory, and each page written is a page copied.
     """
     child = int(_libc_with_lock.fork())
     _check("fork", child)
@@ -62,10 +62,9 @@ def fork() -> int:
 
 
 def fork_into(flags: int) -> int:
-    """As `fork`; the child begins in fresh namespaces, as process 1 of the new one.
+    """As `fork`; the child starts in new namespaces of the kinds in `flags`, as process 1.
 
-    libc goes on believing that the child has its parent's thread number. Processes 1 may call this, since theirs is
-    then the right one.
+    libc keeps the parent's thread number in the child. If the parent is itself process 1, that number is correct.
     """
     child = int(_libc_with_lock.syscall(RAW[MACHINE]["clone"], flags | 17, 0, 0, 0, 0))
     _check("clone", child)
@@ -78,21 +77,21 @@ def mount(source: str, target: str, kind: str = "", flags: int = 0, options: str
 
 
 def unmount(target: str) -> None:
-    """Detach what is mounted at `target`."""
+    """Detach the mount at `target`."""
     _check("umount2", _libc.umount2(target.encode(), DETACH))
 
 
 def pivot_root(new: str, old: str) -> None:
-    """Make `new` the root, and the root until now appear at `old`."""
+    """Make `new` the root and move the previous root to `old`."""
     _raw("pivot_root", new.encode(), old.encode())
 
 
-def lock(target: str, *, deep: bool, devices: bool = False) -> None:
-    """Make a mount, and if `deep` all below it, read-only, without set-user-id, and without devices but where they are
-    wanted (Linux 5.12 or later).
+def make_read_only(target: str, *, deep: bool, devices: bool = False) -> None:
+    """Make a mount, and with `deep` all mounts below it, read-only and without set-user-id; without devices unless
+    `devices` (Linux 5.12 or later).
     """
-    wanted = READ_ONLY_ATTRIBUTE | NO_SUID_ATTRIBUTE | (0 if devices else NO_DEV_ATTRIBUTE)
-    attributes = struct.pack("=QQQQ", wanted, 0, 0, 0)
+    flags = READ_ONLY_ATTRIBUTE | NO_SUID_ATTRIBUTE | (0 if devices else NO_DEV_ATTRIBUTE)
+    attributes = struct.pack("=QQQQ", flags, 0, 0, 0)
     _raw("mount_setattr", -100, target.encode(), 0x8000 if deep else 0, attributes, len(attributes))
 
 
@@ -102,36 +101,36 @@ def set_option(option: int, value: int) -> None:
 
 
 def die_with_parent() -> None:
-    """Be killed when the parent ends."""
+    """Have this process killed when its parent ends."""
     set_option(1, 9)
 
 
-def be_dumpable(yes: bool) -> None:
-    """Whether processes of the same user may look into this one; also who owns its files in /proc."""
-    set_option(4, int(yes))
+def set_dumpable(dumpable: bool) -> None:
+    """Whether processes of the same user may inspect this one; also decides who owns its files in /proc."""
+    set_option(4, int(dumpable))
 
 
 def drop_privileges() -> None:
-    """Give up every capability and every way to gain one."""
+    """Drop all capabilities and every way to gain one."""
     set_option(38, 1)  # no new privileges
     header, empty = struct.pack("=Ii", 0x20080522, 0), bytes(24)
     _raw("capset", header, empty)
 
 
-class Filter:
-    """A BPF `program` of 8-byte instructions; no system call of a process passes it by once it is installed."""
+class SeccompFilter:
+    """A seccomp filter from a BPF `program` of 8-byte instructions."""
 
     def __init__(self, program: bytes) -> None:
         self._code = ctypes.create_string_buffer(program, len(program))
-        self._holder = struct.pack("=HxxxxxxQ", len(program) // 8, ctypes.addressof(self._code))
+        self._header = struct.pack("=HxxxxxxQ", len(program) // 8, ctypes.addressof(self._code))
 
     def install(self) -> None:
-        """For this process and all its children, for ever."""
-        _check("seccomp", _libc.prctl(22, ctypes.c_ulong(2), self._holder, 0, 0))
+        """Install it, irrevocably, for this process and all its children."""
+        _check("seccomp", _libc.prctl(22, ctypes.c_ulong(2), self._header, 0, 0))
 
 
 def loopback_up() -> None:
-    """Let a fresh network namespace talk to itself."""
+    """Bring up the loopback interface of a new network namespace."""
     import fcntl
     import socket
 
