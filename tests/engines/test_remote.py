@@ -313,5 +313,5 @@ def test_tools_and_schemas_are_vllms_through_z1_with_a_budget_beside_them_where_
         assert "I overthought it" in kept[0]
         with pytest.raises(openai.APIError, match="structured outputs"):
             said(there.url, response_format=YES, extra_body=budget)
-        with pytest.raises(openai.BadRequestError, match="tools: this server cannot keep it"):
+        with pytest.raises(openai.BadRequestError, match="tools: this server does not support it"):
             said(there.url, tools=TOOLS, extra_body={"deadline_ms": 9})
