@@ -235,7 +235,9 @@ def numbers(study: Study, folder: Path, done: EvaluationFolders) -> dict[str, An
 
 def arm_scores(folders: Sequence[Path]) -> ModelScores:
     """The scores of an arm from the evaluation folders of its seeds."""
-    return scores.scores([draw for path in folders for draw in scores.draws(read_attempts(path).values())])
+    return scores.model_scores(
+        [sample for path in folders for sample in scores.split_samples(read_attempts(path).values())]
+    )
 
 
 def _comparison(ours: ModelScores, theirs: ModelScores) -> dict[str, Any]:

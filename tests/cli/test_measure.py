@@ -33,7 +33,7 @@ def test_efforts_are_written_and_the_server_reads_them(tmp_path: Path, capsys: p
     folder = run_in(tmp_path / "evaluate-1", (0, 10, 20, None))
     efforts(folder, 2.0)
     said = capsys.readouterr().out
-    for words in ("m on 40 problems of programs", "low 20", "max free", "no more than 2 points", "leaving early"):
+    for words in ("m on 40 problems of programs", "low 20", "max free", "at most 2 points", "leaving early"):
         assert words in said, said
     assert read_efforts(folder / "calibration.json") == {
         "none": 0, "minimal": 10, "low": 20, "medium": -1, "high": -1, "xhigh": -1, "max": -1,

@@ -8,7 +8,7 @@ from dataclasses import asdict
 import pytest
 
 from z1.errors import UserError
-from z1.evaluate.calibrate import FREE, Calibration, calibrate
+from z1.evaluate.calibrate import UNLIMITED, Calibration, calibrate
 from z1.records import Attempt
 from z1.think import Ledger
 
@@ -36,28 +36,29 @@ def made(needs: list[int], within: float = 0.01) -> Calibration:
 def test_efforts_buy_shares_of_the_gain() -> None:
     found = made(NEEDS * 25)
     assert found.efforts == {
-        "none": 0, "minimal": 10, "low": 20, "medium": FREE, "high": FREE, "xhigh": FREE, "max": FREE,
-    }  # fmt: skip
+        **{"none": 0, "minimal": 10, "low": 20},
+        **dict.fromkeys(["medium", "high", "xhigh", "max"], UNLIMITED),
+    }
     assert [row.accuracy[1] for row in found.rows] == [0.25, 0.5, 0.75, 1.0]
     assert [row.loss[1] for row in found.rows] == [0.75, 0.5, 0.25, 0.0]
 
 
 def test_where_thinking_gains_nothing_no_effort_buys_any() -> None:
     found = made([0] * 20)
-    assert set(found.efforts.values()) == {0, FREE} and found.efforts["xhigh"] == 0
-    assert found.enough == 0 and found.saved == 0
+    assert set(found.efforts.values()) == {0, UNLIMITED} and found.efforts["xhigh"] == 0
+    assert found.sufficient_budget == 0 and found.thinking_saved == 0
 
 
 def test_enough_is_sure_and_not_only_seen() -> None:
     needs = [0] * 97 + [30] * 3
-    assert made(needs, within=0.04).enough == FREE  # 3 % are seen to be lost, up to 7 % may be
-    assert made(needs, within=0.10).enough == 0
-    assert made(needs, within=0.10).saved == 1.0
+    assert made(needs, within=0.04).sufficient_budget == UNLIMITED  # 3 % are seen to be lost, up to 7 % may be
+    assert made(needs, within=0.10).sufficient_budget == 0
+    assert made(needs, within=0.10).thinking_saved == 1.0
 
 
 def test_the_choice_is_measured_where_it_was_not_made() -> None:
     chance = random.Random(3)
-    low, value, high = made([chance.choice(NEEDS) for _ in range(300)], within=0.3).honest_loss
+    low, value, high = made([chance.choice(NEEDS) for _ in range(300)], within=0.3).held_out_loss
     assert low <= value <= high and 0.1 < value < 0.35
 
 
@@ -67,12 +68,12 @@ def test_missing_attempts_leave_their_problem_out() -> None:
     assert calibrate(given, 0.01, NAMES).problems == 11
 
 
-@pytest.mark.parametrize("within", [-0.1, 1.0, float("nan")])
-def test_within_is_a_share(within: float) -> None:
-    with pytest.raises(UserError, match="within"):
-        made(NEEDS, within)
+@pytest.mark.parametrize("drop", [-0.1, 1.0, float("nan")])
+def test_the_accuracy_drop_is_a_share(drop: float) -> None:
+    with pytest.raises(UserError, match="max_accuracy_drop"):
+        made(NEEDS, drop)
 
 
 def test_there_must_be_something_to_choose_from() -> None:
-    with pytest.raises(UserError, match="1 windows and 4 problems"):
+    with pytest.raises(UserError, match="1 thinking budgets and 4 problems"):
         calibrate(attempts(NEEDS, (None,)), 0.01, NAMES)

@@ -14,7 +14,7 @@ from z1.engines import Convergence, DriverOptions, Sampling, drive
 from z1.engines.scripted import Script, ScriptedEngine
 from z1.errors import UserError
 from z1.evaluate import Sweep, evaluate, read_attempts
-from z1.evaluate.exit_savings import ExitSavings, early_exit, grid
+from z1.evaluate.exit_savings import ExitSavings, early_exit_savings, grid_step
 from z1.grading.equivalence import canonical_answer
 from z1.records import Attempt, Problem
 from z1.think import Flow, Shift
@@ -62,7 +62,7 @@ async def replied(question: str, stable: int) -> Flow:
 
 @pytest.mark.parametrize("stable", [1, 2, 3, 4, 9])
 def test_the_same_as_driving(attempts: list[Attempt], stable: int) -> None:
-    found = early_exit(attempts, stable)
+    found = early_exit_savings(attempts, stable)
     flows = [asyncio.run(replied(question, stable)) for question in RIGHT]
     ledgers = [flow.ledger() for flow in flows]
     assert found.thought[1] == pytest.approx(sum(ledger.thought for ledger in ledgers) / 3)
@@ -71,17 +71,17 @@ def test_the_same_as_driving(attempts: list[Attempt], stable: int) -> None:
 
 
 def test_what_is_lost_and_saved(attempts: list[Attempt]) -> None:
-    hasty, patient = (early_exit(attempts, stable) for stable in (2, 5))
-    assert hasty.lost[1] == pytest.approx(2 / 3) and patient.lost[1] == 0.0
+    hasty, patient = (early_exit_savings(attempts, stable) for stable in (2, 5))
+    assert hasty.accuracy_lost[1] == pytest.approx(2 / 3) and patient.accuracy_lost[1] == 0.0
     assert hasty.thought_saved[1] > patient.thought_saved[1] > 0
     assert patient.paid_saved[1] < patient.thought_saved[1]
-    never: ExitSavings = early_exit(attempts, 99)
+    never: ExitSavings = early_exit_savings(attempts, 99)
     assert (never.exited, never.thought_saved[1], never.paid_saved[1]) == (0, 0, -never.probes[1])
 
 
 def test_a_sweep_without_a_grid_is_refused(attempts: list[Attempt]) -> None:
-    assert grid([None, 0, 16, 32, 64]) == 16 and grid([None, 0, 16, 64]) is None and grid([]) is None
-    with pytest.raises(UserError, match="windows to probe at"):
-        early_exit([a for a in attempts if a.thinking_budget in (None, 0, 6, 20)], 2)
+    assert grid_step([None, 0, 16, 32, 64]) == 16 and grid_step([None, 0, 16, 64]) is None and grid_step([]) is None
+    with pytest.raises(UserError, match="thinking budgets to probe at"):
+        early_exit_savings([a for a in attempts if a.thinking_budget in (None, 0, 6, 20)], 2)
     with pytest.raises(UserError, match="no attempts"):
-        early_exit([], 2)
+        early_exit_savings([], 2)

@@ -73,7 +73,7 @@ def made(seed: int, scale: float) -> dict[str, list[tuple[float, bool]]]:
 
 def test_the_interval_holds_the_value() -> None:
     ours, theirs = made(1, 0.5), made(2, 1.0)
-    (low, value, high), share = ratio_with_interval(ours, theirs, draws=100)
+    (low, value, high), share = ratio_with_interval(ours, theirs, resamples=100)
     assert low < value < high
     assert share > 0.9
     assert value == ratio(curve_of(ours, sorted(ours)), curve_of(theirs, sorted(theirs)))
@@ -81,7 +81,7 @@ def test_the_interval_holds_the_value() -> None:
 
 def test_a_run_against_itself_needs_as_many_whichever_problems_are_drawn() -> None:
     ours = made(1, 0.5)
-    assert ratio_with_interval(ours, ours, draws=50) == (Interval(1, 1, 1), 1.0)
+    assert ratio_with_interval(ours, ours, resamples=50) == (Interval(1, 1, 1), 1.0)
 
 
 def test_runs_without_a_problem_in_common_are_an_error() -> None:

@@ -1,4 +1,4 @@
-"""One's own traffic, under windows."""
+"""Recorded requests are replayed at thinking budgets."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pytest
 from z1.engines.scripted import Script, ScriptedEngine
 from z1.errors import Fault, UserError
 from z1.evaluate import Sweep, evaluate, read_attempts
-from z1.evaluate.replay import ReplaySavings, requests, savings, traffic
+from z1.evaluate.replay import ReplaySavings, load_requests, replay_benchmark, savings
 from z1.profiles import HINT, profile
 from z1.records import Attempt
 
@@ -37,18 +37,18 @@ def asked(question: str) -> dict[str, object]:
 
 def replayed(folder: Path) -> list[Attempt]:
     path = written(folder, [asked(question) for question in ANSWERS])
-    bench = traffic(path)
+    bench = replay_benchmark(path)
     setting = Sweep(ScriptedEngine(SCRIPT, profile="z1-tiny"), bench, (6, 500), 40)
     asyncio.run(evaluate(setting, bench.load(9, 0, None), folder, 2, lambda _: None))  # type: ignore[arg-type]
     return list(read_attempts(folder).values())
 
 
 def test_what_windows_save_and_change(tmp_path: Path) -> None:
-    short, long = savings(replayed(tmp_path), price=10.0)
+    short, long = savings(replayed(tmp_path), price_per_mtok=10.0)
     assert (short.thinking_budget, short.requests, short.missing, short.shifted) == (6, 4, 0, 1.0)
     assert short.changed[1] == 0.25 and short.changed[0] > 0  # the second one's answer
     assert short.thought[1] == 6 and 0.6 < short.thought_saved[1] < 0.8
-    assert short.money is not None and short.money[1] == pytest.approx(short.paid_saved[1] / 100)
+    assert short.cost_saved is not None and short.cost_saved[1] == pytest.approx(short.paid_saved[1] / 100)
     assert (long.changed[1], long.thought_saved[1], long.paid_saved[1], long.shifted) == (0, 0, 0, 0)
 
 
@@ -57,17 +57,17 @@ def test_missing_requests_are_counted_and_left_out(tmp_path: Path) -> None:
     attempts[0] = replace(attempts[0], verdict="missing", token_ids=[], spans=[], texts=[])
     rows = {row.thinking_budget: row for row in savings(attempts)}
     lost: ReplaySavings = rows[6] if attempts[0].thinking_budget == 6 else rows[500]
-    assert (lost.requests, lost.missing, lost.money) == (3, 1, None)
+    assert (lost.requests, lost.missing, lost.cost_saved) == (3, 1, None)
     with pytest.raises(Fault, match="every request is missing"):
         savings([replace(attempt, verdict="missing") for attempt in attempts])
-    with pytest.raises(Fault, match="both freely and under a window"):
+    with pytest.raises(Fault, match="both at a budget and without one"):
         savings([])
 
 
 def test_both_kinds_of_files(tmp_path: Path) -> None:
     parts = [{"type": "text", "text": "a"}, {"type": "text", "text": "b"}]
     batch = {"custom_id": "7", "body": {"messages": [{"role": "user", "content": parts}]}}
-    one, other = requests(written(tmp_path, [asked("q"), batch]))
+    one, other = load_requests(written(tmp_path, [asked("q"), batch]))
     assert json.loads(one.question)[-1] == {"role": "user", "content": "q"}
     assert json.loads(other.question) == [{"role": "user", "content": "ab"}]
 
@@ -84,11 +84,11 @@ def test_both_kinds_of_files(tmp_path: Path) -> None:
 )
 def test_a_line_that_cannot_be_replayed_is_named(tmp_path: Path, line: object, complaint: str) -> None:
     with pytest.raises(UserError, match=complaint):
-        requests(written(tmp_path, [asked("q"), line]))
+        load_requests(written(tmp_path, [asked("q"), line]))
 
 
 def test_no_requests(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="no file"):
-        requests(tmp_path / "none.jsonl")
+        load_requests(tmp_path / "none.jsonl")
     with pytest.raises(UserError, match="none"):
-        requests(written(tmp_path, []))
+        load_requests(written(tmp_path, []))

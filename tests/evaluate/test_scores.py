@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from z1.errors import Fault
-from z1.evaluate import scores as arms
+from z1.evaluate import scores as scoring
 from z1.evaluate.scores import ModelScores
 from z1.records import Attempt, Interval
 from z1.think import Ledger
@@ -42,7 +42,7 @@ def test_the_ledger_here_is_the_real_one() -> None:
 def test_several_seeds_count_a_problem_once_with_their_mean() -> None:
     first = [attempt("a", None, True, 10), attempt("b", None, False, 20)]
     second = [attempt("a", None, True, 30), attempt("b", None, True, 20)]
-    found = arms.scores([first, second])
+    found = scoring.model_scores([first, second])
     assert found.free() == ({"a": 1.0, "b": 0.5}, {"a": 20.0, "b": 20.0})
     assert found.accuracy()[1] == 0.75
 
@@ -50,12 +50,12 @@ def test_several_seeds_count_a_problem_once_with_their_mean() -> None:
 def test_draws_of_a_run_are_taken_as_seeds_are() -> None:
     once = [attempt("a", None, True, 10), attempt("b", None, False, 20)]
     again = [replace(one, sample=1, verdict="right") for one in once]
-    assert arms.scores(arms.draws([*again, *once])) == arms.scores([once, again])
+    assert scoring.model_scores(scoring.split_samples([*again, *once])) == scoring.model_scores([once, again])
 
 
 def test_a_curve_has_all_windows_in_order_and_all_ids_paid_for() -> None:
     paid = replace(attempt("a", None, True, 10), ledger={**LEDGER, "thought": 10, "hint": 3, "answer": 4})
-    found = arms.points(arms.scores([[paid, attempt("a", 8, False, 8), attempt("a", 2, False, 2)]]))
+    found = scoring.points(scoring.model_scores([[paid, attempt("a", 8, False, 8), attempt("a", 2, False, 2)]]))
     assert [one["thinking_budget"] for one in found] == [2, 8, None]
     assert found[-1] == {"thinking_budget": None, "accuracy": (1.0,) * 3, "thought": (10.0,) * 3, "paid": (17.0,) * 3}
 
@@ -65,15 +65,21 @@ def test_without_a_window_a_reply_is_right_that_ended_within_as_many_ids() -> No
         [*(attempt("a", window, False, 1) for window in (9, 10)), attempt("a", None, right, thought)]
         for right, thought in ((True, 10), (True, 30))
     ]
-    assert [one["truncated_accuracy"][1] for one in arms.points(arms.scores(seeds)) if "truncated_accuracy" in one] == [
+    assert [
+        one["truncated_accuracy"][1]
+        for one in scoring.points(scoring.model_scores(seeds))
+        if "truncated_accuracy" in one
+    ] == [
         0.0,
         0.5,
     ]
 
 
 def test_difficulty_is_counted_by_steps_with_honest_ends() -> None:
-    one = arms.scores([[attempt("a", None, True, 10), attempt("b", None, True, 20), attempt("c", None, False, 40)]])
-    easy, hard = arms.by_steps(one, {"a": 2, "b": 2, "c": 11})
+    one = scoring.model_scores(
+        [[attempt("a", None, True, 10), attempt("b", None, True, 20), attempt("c", None, False, 40)]]
+    )
+    easy, hard = scoring.by_steps(one, {"a": 2, "b": 2, "c": 11})
     assert (easy["steps"], easy["n"], easy["thought"][1]) == (2, 2, 15.0)
     assert easy["accuracy"][0] < 0.5 < easy["accuracy"][1] == 1.0
     assert (hard["steps"], hard["n"], hard["accuracy"][1]) == (11, 1, 0.0)
@@ -87,22 +93,22 @@ def test_a_problem_that_is_missing_somewhere_is_left_out_everywhere() -> None:
         attempt("b", 8, True, 8),
     ]
     second = [*first[:3], replace(first[3], verdict="missing")]
-    assert set(arms.scores([first, second]).free()[0]) == {"a"}
+    assert set(scoring.model_scores([first, second]).free()[0]) == {"a"}
     with pytest.raises(Fault):
-        arms.scores([[replace(first[0], verdict="missing")]])
+        scoring.model_scores([[replace(first[0], verdict="missing")]])
 
 
 def test_a_model_does_not_differ_from_itself() -> None:
     one = scores(0.8, 40)
-    assert arms.difference(one, one) == Interval(0.0, 0.0, 0.0)
-    assert arms.ratio(one.free()[1], one.free()[1]) == pytest.approx([1.0, 1.0, 1.0])
-    assert arms.at_matched_accuracy(one, one)[1] == pytest.approx(1.0)
+    assert scoring.difference(one, one) == Interval(0.0, 0.0, 0.0)
+    assert scoring.ratio(one.free()[1], one.free()[1]) == pytest.approx([1.0, 1.0, 1.0])
+    assert scoring.at_matched_accuracy(one, one)[1] == pytest.approx(1.0)
 
 
 @given(st.integers(5, 50), st.integers(60, 200))
 @LAW
 def test_a_ratio_of_means_lies_in_its_interval(ours: int, theirs: int) -> None:
-    low, value, high = arms.ratio(scores(0.9, ours).free()[1], scores(0.9, theirs, seed=1).free()[1])
+    low, value, high = scoring.ratio(scores(0.9, ours).free()[1], scores(0.9, theirs, seed=1).free()[1])
     assert low <= value <= high
     assert value == pytest.approx(ours / theirs, abs=0.03)
 
@@ -114,25 +120,25 @@ def test_the_interval_of_a_ratio_covers_as_often_as_it_says() -> None:
         names = [str(number) for number in range(120)]
         theirs = {name: 10 + 90 * rng.random() for name in names}
         ours = {name: theirs[name] * 0.3 + 10 * rng.random() for name in names}
-        low, _, high = arms.ratio(ours, theirs)
+        low, _, high = scoring.ratio(ours, theirs)
         covered += low <= (0.3 * 55 + 5) / 55 <= high
     assert 180 <= covered <= 198
 
 
 def test_a_ratio_to_no_thought_is_no_number() -> None:
-    with pytest.raises(Fault, match="thinks nothing"):
-        arms.ratio({"a": 1.0}, {"a": 0.0})
+    with pytest.raises(Fault, match="does not think"):
+        scoring.ratio({"a": 1.0}, {"a": 0.0})
 
 
 @pytest.mark.parametrize(("accuracy", "ids"), [(0.1, 10.0), (0.3, 15.0), (0.4, 20.0), (0.6, 40.0)])
 def test_a_curve_is_read_between_its_points_at_the_fewest_ids(accuracy: float, ids: float) -> None:
     curve = [(10.0, 0.2), (20.0, 0.4), (30.0, 0.4), (40.0, 0.6)]
-    assert arms.tokens_at(curve, accuracy) == pytest.approx(ids)
+    assert scoring.tokens_at(curve, accuracy) == pytest.approx(ids)
 
 
 def test_an_accuracy_that_is_never_reached_is_a_fault() -> None:
     with pytest.raises(Fault, match="never reaches"):
-        arms.tokens_at([(10.0, 0.2)], 0.3)
+        scoring.tokens_at([(10.0, 0.2)], 0.3)
 
 
 def test_the_papers_own_curves_would_be_read_as_the_paper_reads_them() -> None:
@@ -142,4 +148,4 @@ def test_the_papers_own_curves_would_be_read_as_the_paper_reads_them() -> None:
     none = dict.fromkeys(names, 0.0)
     ours = ModelScores({None: even}, {None: dict.fromkeys(names, 298.0)})
     theirs = ModelScores({0: none, None: even}, {0: none, None: dict.fromkeys(names, 1000.0)})
-    assert arms.at_matched_accuracy(ours, theirs)[1] == pytest.approx(0.298)
+    assert scoring.at_matched_accuracy(ours, theirs)[1] == pytest.approx(0.298)

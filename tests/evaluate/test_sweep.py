@@ -13,7 +13,7 @@ from z1.benchmarks import Benchmark, get_benchmark
 from z1.engines import DriverOptions, Sampling, drive
 from z1.engines.scripted import Script, ScriptedEngine, ScriptedSession
 from z1.errors import EngineFault
-from z1.evaluate.sweep import Sweep, sweep
+from z1.evaluate.sweep import Sweep, sweep_problem
 from z1.profiles import Profile
 from z1.records import Problem
 from z1.think import Flow
@@ -57,7 +57,7 @@ class Hinted:
 @pytest.mark.parametrize("answer", [40, 9, 3])
 def test_every_row_is_that_of_a_run_of_its_own(answer: int) -> None:
     made = ScriptedEngine(Hinted())  # type: ignore[arg-type]
-    rows = asyncio.run(sweep(setting(made, answer), PROBLEM))
+    rows = asyncio.run(sweep_problem(setting(made, answer), PROBLEM))
     assert [row.thinking_budget for row in rows] == [*WINDOWS, None]
     for row in rows:
         flow = asyncio.run(alone(ScriptedEngine(Hinted()), row.thinking_budget, answer))  # type: ignore[arg-type]
@@ -68,19 +68,19 @@ def test_every_row_is_that_of_a_run_of_its_own(answer: int) -> None:
 
 
 def test_a_forced_answer_is_graded_with_the_prefix_that_was_forced() -> None:
-    rows = {row.thinking_budget: row for row in asyncio.run(sweep(setting(ScriptedEngine(Hinted())), PROBLEM))}  # type: ignore[arg-type]
+    rows = {row.thinking_budget: row for row in asyncio.run(sweep_problem(setting(ScriptedEngine(Hinted())), PROBLEM))}  # type: ignore[arg-type]
     assert rows[5].texts[-3:] == [HINT, "9}.", "\x03"]
     assert (rows[5].verdict, rows[5].shift) == ("wrong", "budget")
     assert (rows[None].verdict, rows[None].shift) == ("right", "natural")
 
 
 def test_an_answer_that_is_cut_is_cut_and_not_wrong() -> None:
-    rows = asyncio.run(sweep(setting(ScriptedEngine(Hinted()), 1), PROBLEM))  # type: ignore[arg-type]
+    rows = asyncio.run(sweep_problem(setting(ScriptedEngine(Hinted()), 1), PROBLEM))  # type: ignore[arg-type]
     assert {row.verdict for row in rows} == {"cut"}
 
 
 def test_a_reply_without_an_answer_is_unparsed() -> None:
-    free = asyncio.run(sweep(setting(engine(reply="I do not know.")), PROBLEM))[-1]
+    free = asyncio.run(sweep_problem(setting(engine(reply="I do not know.")), PROBLEM))[-1]
     assert (free.verdict, free.end) == ("unparsed", "stop")
     assert free.ledger["answer"] is None
 
@@ -89,7 +89,7 @@ def test_an_engines_fault_is_missing_under_every_window() -> None:
     def broken(_: object) -> int:
         raise EngineFault("the power went")
 
-    rows = asyncio.run(sweep(setting(ScriptedEngine(broken)), PROBLEM))
+    rows = asyncio.run(sweep_problem(setting(ScriptedEngine(broken)), PROBLEM))
     assert {(row.verdict, row.fault) for row in rows} == {("missing", "the power went")}
     assert [row.thinking_budget for row in rows] == [*WINDOWS, None]
 
@@ -98,7 +98,7 @@ def test_a_fenced_model_closes_its_own_thought(monkeypatch: pytest.MonkeyPatch) 
     fenced = Profile("fenced", think_end="</t>", hint="</t>", no_thinking_hint="</t>", stop_tokens=())
     monkeypatch.setitem(profiles.PROFILES, "fenced", fenced)
     made = ScriptedEngine(Script({"what?": "hm</t>\\boxed{4}"}, {}, ""), profile="fenced")
-    rows = asyncio.run(sweep(replace(setting(made), thinking_budgets=(4, 8)), PROBLEM))
+    rows = asyncio.run(sweep_problem(replace(setting(made), thinking_budgets=(4, 8)), PROBLEM))
     assert [row.shift for row in rows] == ["budget", "natural", "natural"]
     assert rows[-1].ledger["close"] == 4
     assert rows[-1].verdict == "right"
@@ -114,13 +114,15 @@ def test_the_grader_is_the_benchmarks() -> None:
 
     spying = Benchmark("spy", programs.load, grade, "", "")  # type: ignore[arg-type]
     made = ScriptedEngine(Hinted())  # type: ignore[arg-type]
-    asyncio.run(sweep(replace(setting(made), benchmark=spying, thinking_budgets=()), PROBLEM))
+    asyncio.run(sweep_problem(replace(setting(made), benchmark=spying, thinking_budgets=()), PROBLEM))
     assert asked == ["The final answer is \\boxed{4}."]
 
 
-def test_apart_and_at_once_give_the_same_rows() -> None:
+def test_separate_runs_give_the_same_rows() -> None:
     made = ScriptedEngine(Hinted())  # type: ignore[arg-type]
-    once, apart = (asyncio.run(sweep(replace(setting(made), separate_runs=way), PROBLEM)) for way in (False, True))
+    once, apart = (
+        asyncio.run(sweep_problem(replace(setting(made), separate_runs=way), PROBLEM)) for way in (False, True)
+    )
     assert once == apart
 
 
@@ -141,7 +143,7 @@ def test_draws_are_numbered_apart_for_every_problem_and_the_same_again() -> None
     heat = Sampling(temperature=0.7, top_p=0.9, seed=5)
     other = replace(PROBLEM, id="p2")
     for problem, sample in ((PROBLEM, 0), (PROBLEM, 1), (other, 0), (PROBLEM, 0)):
-        rows = asyncio.run(sweep(replace(setting(made), sampling=heat), problem, sample))
+        rows = asyncio.run(sweep_problem(replace(setting(made), sampling=heat), problem, sample))
         assert {row.sample for row in rows} == {sample}
     assert {(one.temperature, one.top_p, one.seed) for one in made.asked} == {(0.7, 0.9, 5)}
     first, second, third, again = (one.sample for one in made.asked)

@@ -19,8 +19,8 @@ from z1.cli.evaluate import folder_of
 from z1.cli.progress import Bars
 from z1.errors import UserError
 from z1.evaluate.calibrate import Calibration, calibrate
-from z1.evaluate.exit_savings import early_exit, grid
-from z1.evaluate.replay import ReplaySavings, requests, savings, traffic
+from z1.evaluate.exit_savings import early_exit_savings, grid_step
+from z1.evaluate.replay import ReplaySavings, load_requests, replay_benchmark, savings
 from z1.models import shipped
 from z1.records import Interval
 
@@ -39,7 +39,11 @@ def efforts(run: Path, points: float) -> None:
     numbers = runs.read_json(folder / "curve.json")
     names = {key: numbers[key] for key in ("run", "model", "benchmark")}
     found = calibrate(attempts, points / 100, names)
-    exits = [early_exit(attempts, stable) for stable in STABLE] if grid({a.thinking_budget for a in attempts}) else []
+    exits = (
+        [early_exit_savings(attempts, stable) for stable in STABLE]
+        if grid_step({a.thinking_budget for a in attempts})
+        else []
+    )
     written = folder / CALIBRATION
     runs.write_json(written, {**found.as_json(), "early_exit": [one.as_json() for one in exits]})
     console = Console(soft_wrap=True, highlight=False)
@@ -50,7 +54,7 @@ def efforts(run: Path, points: float) -> None:
             f"leaving early, a probe every {exits[0].every}", "equal", "leave", "lost", "thought saved", "ids saved"
         )
         for one in exits:
-            cells = (_points(one.lost), _count(one.thought_saved), _count(one.paid_saved))
+            cells = (_points(one.accuracy_lost), _count(one.thought_saved), _count(one.paid_saved))
             shown.add_row(str(one.stable), f"{one.exited:.0%}", *cells)
         console.print(shown)
     console.print(f"z1 serve MODEL --efforts {written}", markup=False)
@@ -71,7 +75,7 @@ def replay(path: Path, asked: ReplayOptions, folder: Path) -> None:
     from z1.engines.local.engine import LocalSettings, load
     from z1.pipeline import model_inputs
 
-    problems, bench, model = requests(path), traffic(path), asked.model or str(shipped())
+    problems, bench, model = load_requests(path), replay_benchmark(path), asked.model or str(shipped())
     files = model_inputs(Path(model))
     settings = {
         "thinking_budgets": asked.thinking_budgets,
@@ -126,8 +130,8 @@ def _said(found: Calibration) -> str:
     table = ", ".join(f"{effort} {_ids(ids)}" for effort, ids in found.efforts.items())
     return (
         f"efforts, in ids of thought: {table}\n"
-        f"a window of {_ids(found.enough)} surely loses no more than {100 * found.within:g} points and saves "
-        f"{found.saved:.0%} of free thinking; chosen so on other problems it loses {_points(found.honest_loss)} points"
+        f"a budget of {_ids(found.sufficient_budget)} loses at most {100 * found.max_accuracy_drop:g} points and saves "
+        f"{found.thinking_saved:.0%} of thinking; held-out loss {_points(found.held_out_loss)} points"
     )
 
 
@@ -146,7 +150,14 @@ def _savings(rows: list[ReplaySavings], price: float | None) -> Table:
     for row in rows:
         cells = [str(row.thinking_budget), f"{row.shifted:.0%}", _points(row.changed), _count(row.thought)]
         cells += [_points(row.thought_saved), _count(row.paid_saved), str(row.missing)]
-        shown.add_row(*cells, *([f"{row.money[1]:.2f} [{row.money[0]:.2f}, {row.money[2]:.2f}]"] if row.money else []))
+        shown.add_row(
+            *cells,
+            *(
+                [f"{row.cost_saved[1]:.2f} [{row.cost_saved[0]:.2f}, {row.cost_saved[2]:.2f}]"]
+                if row.cost_saved
+                else []
+            ),
+        )
     return shown
 
 

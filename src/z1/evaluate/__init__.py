@@ -1,21 +1,19 @@
-"""What did the thinking buy?
+"""Evaluation: accuracy and tokens of a model at every thinking budget, with intervals.
 
-    sweep.py        one problem under every window, for the price of one thought
-    running.py      many problems at once, losing nothing
-    statistics.py   how sure are we? intervals, and s1's three metrics
-    plan.py         what will it cost, and what could it show?
-    compare.py      is one run better than another?
-    matched.py      tokens at matched accuracy
-    against.py      both of that for two runs, window by window
-    curve.py        the numbers of a run: accuracy against tokens, by window and by difficulty
-    arms.py         which of two trained arms thinks less for the same answers?
-    calibrate.py    how many ids is each effort worth, for this model and task?
-    converge.py     what would early exit by convergence have saved?
-    replay.py       what would windows have saved on my own traffic?
-    leakage.py      after a forced close, does the model answer or go on thinking?
-    second_look.py  does going through everything again mend mistakes, or make them?
+    sweep.py           one problem at all thinking budgets from a single thought
+    runner.py          many problems concurrently, resumable
+    cost.py            an upper bound on the tokens of a sweep, and the difference that it can show
+    curve.py           the numbers of a run: accuracy against tokens, by budget and by difficulty
+    intervals.py       95 % intervals, and s1's three metrics
+    paired.py          paired differences, pass@k, and sample sizes
+    matched.py         tokens at matched accuracy
+    run_comparison.py  both for two runs, budget by budget
+    scores.py          scores of a model over several seeds, and ratios between two models
+    calibrate.py       the thinking budget of each reasoning effort, for a model and a task
+    exit_savings.py    what early exit by convergence would have saved
+    replay.py          what thinking budgets would have saved on recorded requests
 
-Verbs know the engine protocol only; the door picks the engine.
+Uses the engine protocol only; callers choose the engine.
 """
 
 from z1.evaluate.cost import CostEstimate, estimate_cost

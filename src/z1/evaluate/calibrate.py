@@ -1,11 +1,11 @@
-"""How many ids of thought is each effort worth, for this model and this task?
+"""Calibration of reasoning efforts: the thinking budget of each effort, for one model and one task.
 
-Maps from an effort to a number of ids are made-up constants everywhere else (LiteLLM: 1024, 2048, 4096). Here they are
-read off a sweep, where every problem was thought through once and answered at every window: an effort buys a share of
-what thinking gains. And the smallest window is named whose accuracy is surely within so many points of the best.
+Other servers map efforts to fixed numbers of tokens (LiteLLM: 1024, 2048, 4096). Here they are read off a sweep, in
+which every problem was answered at every budget: an effort buys a share of the accuracy that thinking adds. The
+smallest budget whose accuracy is within a given number of points of the best is named as well.
 
-What is chosen by its score looks better than it is, so the choice is also made on one half of the problems and measured
-on the other, and the other way round: `honest_loss`.
+A budget that is chosen by its score looks better than it is. So it is also chosen on one half of the problems and
+measured on the other half, and vice versa: `held_out_loss`.
 """
 
 from __future__ import annotations
@@ -18,18 +18,18 @@ from typing import Any
 from z1.errors import UserError
 from z1.evaluate.intervals import mean
 from z1.evaluate.paired import bootstrap
-from z1.evaluate.scores import ModelScores, scores
+from z1.evaluate.scores import ModelScores, model_scores, split_samples
 from z1.records import Attempt, Interval
 
-GAINS = {"minimal": 0.25, "low": 0.5, "medium": 0.75, "high": 0.9, "xhigh": 0.99}
-"""Share of thinking's gain that an effort buys; `none` answers at once and `max` is free."""
+GAIN_SHARES = {"minimal": 0.25, "low": 0.5, "medium": 0.75, "high": 0.9, "xhigh": 0.99}
+"""The share of thinking's gain in accuracy that an effort buys; `none` does not think, `max` is unlimited."""
 
-FREE = -1
+UNLIMITED = -1
 
 
 @dataclass(frozen=True, slots=True)
 class CalibrationRow:
-    """One window: ids allowed (FREE is -1), share right, ids of thought used, and what is lost against the best."""
+    """One thinking budget (-1 is unlimited): accuracy, mean thinking tokens, accuracy lost against the best budget."""
 
     thinking_budget: int
     accuracy: Interval
@@ -39,20 +39,20 @@ class CalibrationRow:
 
 @dataclass(frozen=True, slots=True)
 class Calibration:
-    """What the server loads: `efforts` in ids of thought, and what they rest on. Losses are shares."""
+    """What `z1 serve` loads: `efforts` in thinking tokens, and the measurements behind them. Losses are shares."""
 
     run: str
     model: str
     benchmark: str
     problems: int
     efforts: dict[str, int]
-    within: float
-    enough: int
-    """The smallest window that surely loses no more than `within` against the best."""
-    saved: float
-    """Share of a free run's thought that `enough` saves."""
-    honest_loss: Interval
-    """Of a window chosen so on other problems."""
+    max_accuracy_drop: float
+    sufficient_budget: int
+    """The smallest budget that loses at most `max_accuracy_drop` against the best, by the upper end of its interval."""
+    thinking_saved: float
+    """The share of unlimited thinking that `sufficient_budget` saves."""
+    held_out_loss: Interval
+    """The loss of budgets that were chosen in this way on other problems."""
     rows: list[CalibrationRow]
 
     def as_json(self) -> dict[str, Any]:
@@ -60,84 +60,81 @@ class Calibration:
         return asdict(self)
 
 
-def calibrate(attempts: Iterable[Attempt], within: float, names: dict[str, str]) -> Calibration:
-    """The calibration of a finished sweep; `within` is a share, `names` its `run`, `model` and `benchmark`.
+def calibrate(attempts: Iterable[Attempt], max_accuracy_drop: float, names: dict[str, str]) -> Calibration:
+    """The calibration of a finished sweep; `max_accuracy_drop` is a share, `names` its `run`, `model` and `benchmark`.
 
-    Raises UserError where `within` is no share, or where there is one window, or fewer than two problems, to choose by.
+    Raises UserError if `max_accuracy_drop` is not a share, or with fewer than two budgets or two problems.
     """
-    if not 0 <= within < 1:
-        raise UserError("within", within, "give points from 0 to below 100")
-    draws: dict[int, list[Attempt]] = {}
-    for attempt in attempts:
-        draws.setdefault(attempt.sample, []).append(attempt)
-    all_of_it = scores(list(draws.values()))
-    windows = _ascending(all_of_it)
-    problems = sorted(all_of_it.right[windows[0]])
-    if len(windows) < 2 or len(problems) < 2:
-        got = f"{len(windows)} windows and {len(problems)} problems"
-        raise UserError("a sweep to calibrate from", got, "evaluate two windows and two problems at least")
-    chosen = _enough(all_of_it, problems, within)
-    used = [fmean(all_of_it.thought[w].values()) for w in (chosen, windows[-1])]
+    if not 0 <= max_accuracy_drop < 1:
+        raise UserError("max_accuracy_drop", max_accuracy_drop, "give at least 0 and less than 100 points")
+    measured = model_scores(split_samples(attempts))
+    budgets = _ascending(measured)
+    problems = sorted(measured.right[budgets[0]])
+    if len(budgets) < 2 or len(problems) < 2:
+        got = f"{len(budgets)} thinking budgets and {len(problems)} problems"
+        raise UserError("a sweep to calibrate from", got, "evaluate at least two budgets and two problems")
+    chosen = _sufficient(measured, problems, max_accuracy_drop)
+    used = [fmean(measured.thought[w].values()) for w in (chosen, budgets[-1])]
     return Calibration(
         **names,
         problems=len(problems),
-        efforts=_efforts(all_of_it, windows, problems),
-        within=within,
-        enough=_ids(chosen),
-        saved=1 - used[0] / used[1] if used[1] else 0.0,
-        honest_loss=_honest(all_of_it, problems, within),
-        rows=[_row(all_of_it, window, _best(all_of_it, problems), problems) for window in windows],
+        efforts=_efforts(measured, budgets, problems),
+        max_accuracy_drop=max_accuracy_drop,
+        sufficient_budget=_budget(chosen),
+        thinking_saved=1 - used[0] / used[1] if used[1] else 0.0,
+        held_out_loss=_held_out(measured, problems, max_accuracy_drop),
+        rows=[_row(measured, budget, _best(measured, problems), problems) for budget in budgets],
     )
 
 
-def _efforts(found: ModelScores, windows: Sequence[int | None], problems: Sequence[str]) -> dict[str, int]:
-    right = {window: _right(found, window, problems) for window in windows}
-    least, best = right[windows[0]], max(right.values())
+def _efforts(run: ModelScores, budgets: Sequence[int | None], problems: Sequence[str]) -> dict[str, int]:
+    right = {budget: _right(run, budget, problems) for budget in budgets}
+    lowest, best = right[budgets[0]], max(right.values())
 
-    def buys(share: float) -> int:
-        wanted = least + share * (best - least)
-        return _ids(next(window for window in windows if right[window] >= wanted - 1e-9))
+    def budget_for(share: float) -> int:
+        target = lowest + share * (best - lowest)
+        return _budget(next(budget for budget in budgets if right[budget] >= target - 1e-9))
 
-    return {"none": 0, **{effort: buys(share) for effort, share in GAINS.items()}, "max": FREE}
-
-
-def _best(found: ModelScores, problems: Sequence[str]) -> int | None:
-    """The most accurate window on `problems`; of equal ones the smallest."""
-    return max(_ascending(found), key=lambda window: _right(found, window, problems))
+    return {"none": 0, **{effort: budget_for(share) for effort, share in GAIN_SHARES.items()}, "max": UNLIMITED}
 
 
-def _enough(found: ModelScores, problems: Sequence[str], within: float) -> int | None:
-    """The smallest window whose loss is surely no more than `within`: by the upper end of its interval."""
-    best = _best(found, problems)
-    fits = (w for w in _ascending(found) if w == best or bootstrap(_losses(found, w, best, problems))[2] <= within)
-    return next(fits)
+def _best(run: ModelScores, problems: Sequence[str]) -> int | None:
+    """The most accurate budget on `problems`; the smallest of equal ones."""
+    return max(_ascending(run), key=lambda budget: _right(run, budget, problems))
 
 
-def _honest(found: ModelScores, problems: Sequence[str], within: float) -> Interval:
+def _sufficient(run: ModelScores, problems: Sequence[str], max_drop: float) -> int | None:
+    """The smallest budget whose loss is at most `max_drop` by the upper end of its interval."""
+    best = _best(run, problems)
+    sufficient = (w for w in _ascending(run) if w == best or bootstrap(_losses(run, w, best, problems))[2] <= max_drop)
+    return next(sufficient)
+
+
+def _held_out(run: ModelScores, problems: Sequence[str], max_drop: float) -> Interval:
     halves = problems[::2], problems[1::2]
     lost: list[list[float]] = []
     for chosen_on, measured_on in (halves, halves[::-1]):
-        window = _enough(found, chosen_on, within)
-        lost += _losses(found, window, _best(found, chosen_on), measured_on)
+        budget = _sufficient(run, chosen_on, max_drop)
+        lost += _losses(run, budget, _best(run, chosen_on), measured_on)
     return bootstrap(lost)
 
 
-def _row(found: ModelScores, window: int | None, best: int | None, problems: Sequence[str]) -> CalibrationRow:
-    right, thought = ([kind[window][p] for p in problems] for kind in (found.right, found.thought))
-    return CalibrationRow(_ids(window), mean(right), mean(thought), bootstrap(_losses(found, window, best, problems)))
+def _row(run: ModelScores, budget: int | None, best: int | None, problems: Sequence[str]) -> CalibrationRow:
+    right, thought = ([kind[budget][p] for p in problems] for kind in (run.right, run.thought))
+    return CalibrationRow(_budget(budget), mean(right), mean(thought), bootstrap(_losses(run, budget, best, problems)))
 
 
-def _losses(found: ModelScores, window: int | None, best: int | None, problems: Sequence[str]) -> list[list[float]]:
-    return [[found.right[best][p] - found.right[window][p]] for p in problems]
+def _losses(run: ModelScores, budget: int | None, best: int | None, problems: Sequence[str]) -> list[list[float]]:
+    return [[run.right[best][p] - run.right[budget][p]] for p in problems]
 
 
-def _right(found: ModelScores, window: int | None, problems: Sequence[str]) -> float:
-    return fmean(found.right[window][p] for p in problems)
+def _right(run: ModelScores, budget: int | None, problems: Sequence[str]) -> float:
+    return fmean(run.right[budget][p] for p in problems)
 
 
-def _ascending(found: ModelScores) -> list[int | None]:
-    return sorted(found.right, key=lambda window: float("inf") if window is None else window)
+def _ascending(run: ModelScores) -> list[int | None]:
+    return sorted(run.right, key=lambda budget: float("inf") if budget is None else budget)
 
 
-def _ids(window: int | None) -> int:
-    return FREE if window is None else window
+def _budget(budget: int | None) -> int:
+    return UNLIMITED if budget is None else budget

@@ -1,9 +1,9 @@
-"""What will a sweep cost, and what could it show, before hours are spent?
+"""An upper bound on the tokens of a sweep before it starts, and the smallest difference that it can show.
 
-A thought costs at most the room of the context, since thinking is free at the end of the ladder, once; every window
-that may end a thought costs a hint and at most an answer. Where each window thinks apart, each pays its own thought.
-All of it as often as a problem is asked. Those are bounds and not guesses. What a number of problems can show is
-`compare.problems_needed`, turned round.
+A thought costs at most the free tokens of the context, once, since thinking is unlimited at the end of the sweep; each
+budget that may end a thought costs a hint and at most an answer. With separate runs every budget pays its own thought.
+All of it times the samples of a problem. These are bounds, not estimates. The smallest difference is
+`paired.problems_needed`, inverted.
 """
 
 from __future__ import annotations
@@ -22,82 +22,81 @@ from z1.records import Problem
 
 @dataclass(frozen=True, slots=True)
 class CostEstimate:
-    """Most ids that a sweep samples or forces, in all, and what it can show."""
+    """The most tokens that a sweep samples or forces, and the difference that it can show."""
 
     problems: int
     samples: int
     thinking_budgets: int
     thought: int
-    """Of thoughts: each once, or once a window where windows think apart."""
+    """Tokens of thoughts: each once, or once per budget with separate runs."""
     forced: int
-    """Of hints."""
+    """Tokens of hints."""
     answers: int
-    """Of answers: one for each window, and the free one."""
-    visible: float
-    """The smallest difference between two windows that these problems show at 95 % in most runs, as a share."""
+    """Tokens of answers: one for each budget, and the one without a budget."""
+    smallest_difference: float
+    """The smallest difference between two budgets that these problems show at 95 % with 80 % power, as a share."""
 
     def __str__(self) -> str:
         total = self.thought + self.forced + self.answers
-        often = f", {self.samples} times each" if self.samples > 1 else ""
+        samples = f", {self.samples} samples each" if self.samples > 1 else ""
         return (
-            f"{self.problems} problems under {self.thinking_budgets} windows{often}: at most {total:,} ids "
-            f"({self.thought:,} of thought, {self.forced:,} forced, {self.answers:,} of answers); "
-            f"differences under {100 * self.visible:.1f} points will not show"
+            f"{self.problems} problems at {self.thinking_budgets} budgets{samples}: at most {total:,} tokens "
+            f"({self.thought:,} thinking, {self.forced:,} forced, {self.answers:,} answers); "
+            f"differences below {100 * self.smallest_difference:.1f} points will not show"
         )
 
 
-def plan(setting: Sweep, problems: int, room: int) -> CostEstimate:
-    """The plan of a sweep over `problems` problems whose contexts have `room` ids each."""
-    profile, tokenizer = profiles.profile(setting.engine.profile), setting.engine.tokenizer
+def cost_bound(sweep: Sweep, problems: int, free_tokens: int) -> CostEstimate:
+    """The cost of a sweep over `problems` problems whose contexts have `free_tokens` each."""
+    profile, tokenizer = profiles.profile(sweep.engine.profile), sweep.engine.tokenizer
     hints = sum(
-        len(profiles.hint_ids(tokenizer, profile, at_once=window == 0)) for window in set(setting.thinking_budgets)
+        len(profiles.hint_ids(tokenizer, profile, at_once=window == 0)) for window in set(sweep.thinking_budgets)
     )
-    capped = sorted(set(setting.thinking_budgets))
-    free = max(0, room - setting.max_answer_tokens)
-    thought = free + (sum(min(window, free) for window in capped) if setting.separate_runs else 0)
-    often = problems * setting.samples
+    capped = sorted(set(sweep.thinking_budgets))
+    free = max(0, free_tokens - sweep.max_answer_tokens)
+    thought = free + (sum(min(window, free) for window in capped) if sweep.separate_runs else 0)
+    replies = problems * sweep.samples
     return CostEstimate(
         problems,
-        setting.samples,
+        sweep.samples,
         len(capped) + 1,
-        often * thought,
-        often * hints,
-        often * setting.max_answer_tokens * (len(capped) + 1),
+        replies * thought,
+        replies * hints,
+        replies * sweep.max_answer_tokens * (len(capped) + 1),
         min(1.0, (Z + 0.84) * sqrt(0.25 / max(problems, 1))),
     )
 
 
-def check(setting: Sweep, *, minimum: int = 0, deadline: float | None = None) -> None:
-    """Refuse by name what one thought cannot answer for all windows. Raises UserError."""
-    if setting.separate_runs:
+def check_sweep(sweep: Sweep, *, min_thinking_tokens: int = 0, deadline: float | None = None) -> None:
+    """Raises UserError for settings that one shared thought cannot answer at all budgets."""
+    if sweep.separate_runs:
         return
-    do = "let each window think for itself (apart = true in [evaluate]), at the price of a thought a window"
-    if minimum:
-        raise UserError(
-            "a sweep with a least thinking", f"{minimum} ids", f"a thought would depend on the window; {do}"
-        )
+    do = "set separate_runs = true in [evaluate], which costs one thought per budget"
+    if min_thinking_tokens:
+        got = f"{min_thinking_tokens} tokens"
+        raise UserError("a sweep with min_thinking_tokens", got, f"the thought would depend on the budget; {do}")
     if deadline is not None:
-        raise UserError("a sweep with a deadline", f"{deadline} s", f"a thought would depend on the clock; {do}")
-    if not setting.engine.capabilities.can_fork:
-        raise UserError("a sweep", f"{setting.engine.name}, which cannot fork", do)
+        raise UserError("a sweep with a deadline", f"{deadline} s", f"the thought would depend on the clock; {do}")
+    if not sweep.engine.capabilities.can_fork:
+        raise UserError("a sweep", f"{sweep.engine.name}, which cannot fork", do)
 
 
-async def estimate_cost(setting: Sweep, problems: Sequence[Problem]) -> CostEstimate:
-    """The plan for these problems, with the room that the first one's context has.
+async def estimate_cost(sweep: Sweep, problems: Sequence[Problem]) -> CostEstimate:
+    """The cost for these problems, from the free tokens of the first one's context.
 
-    Raises UserError as `check` does, and where the longest window does not fit into that room.
+    Raises UserError as `check_sweep` does, and if the largest budget does not fit into the context.
     """
-    check(setting)
-    profile, tokenizer = profiles.profile(setting.engine.profile), setting.engine.tokenizer
-    prompt = profiles.prompt_ids(tokenizer, profile, setting.benchmark.messages(problems[0]))
-    session = await setting.engine.open(prompt, Sampling(profiles.stop_ids(tokenizer, profile)))
+    check_sweep(sweep)
+    profile, tokenizer = profiles.profile(sweep.engine.profile), sweep.engine.tokenizer
+    prompt = profiles.prompt_ids(tokenizer, profile, sweep.benchmark.messages(problems[0]))
+    session = await sweep.engine.open(prompt, Sampling(profiles.stop_ids(tokenizer, profile)))
     try:
-        room = session.free_tokens
+        free_tokens = session.free_tokens
     finally:
         await session.close()
-    longest = max(setting.thinking_budgets, default=0)
-    fits = profiles.window(tokenizer, profile, longest, setting.max_answer_tokens).effective_budget(room)
+    longest = max(sweep.thinking_budgets, default=0)
+    fits = profiles.window(tokenizer, profile, longest, sweep.max_answer_tokens).effective_budget(free_tokens)
     if fits < longest:
-        got, do = f"{longest} ids, where {fits} fit", "give a larger context in [evaluate], or a smaller window"
-        raise UserError("the longest window", got, do)
-    return plan(setting, len(problems), room)
+        got, do = f"{longest} tokens, but {fits} fit", "set a larger max_model_len in [evaluate], or a smaller budget"
+        raise UserError("the largest thinking budget", got, do)
+    return cost_bound(sweep, len(problems), free_tokens)

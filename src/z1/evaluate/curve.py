@@ -1,9 +1,9 @@
-"""What are the numbers of a run?
+"""The numbers of a run (curve.json): accuracy against tokens, by thinking budget and by difficulty.
 
-For each window: accuracy, thought tokens and all tokens paid, each with its interval, and the shares shifted, cut and
-unparsed; pass@k where problems were asked several times, of which intervals know. Missing attempts are counted and left
-out of everything else. Where free replies are known, each window also says what the same allowance gives
-without it: free replies are cut where they stand, and count if they were right by then.
+For each budget: accuracy, thinking tokens and all paid tokens, each with its interval; the shares shifted, cut and
+unparsed; pass@k if problems have several samples, which the intervals account for. Missing attempts are counted and
+left out of everything else. `truncated_accuracy` is the accuracy of the replies without a budget when they are cut off
+after as many tokens.
 """
 
 from __future__ import annotations
@@ -25,39 +25,39 @@ T = TypeVar("T")
 
 
 def curve(problems: Sequence[Problem], attempts: Iterable[Attempt], names: dict[str, str]) -> Numbers:
-    """The content of curve.json; `names` are its `run`, `model` and `benchmark`. Raises Fault where nothing was
-    measured.
+    """The content of curve.json; `names` are its `run`, `model` and `benchmark`. Raises Fault if all attempts are
+    missing.
     """
     known = {problem.id: problem for problem in problems}
-    by_window: dict[int | None, list[Attempt]] = {}
+    by_budget: dict[int | None, list[Attempt]] = {}
     for attempt in attempts:
         if attempt.problem in known:
-            by_window.setdefault(attempt.thinking_budget, []).append(attempt)
-    windows = sorted(by_window, key=lambda w: float("inf") if w is None else w)
-    free = by_window.get(None, [])
-    points = [point for w in windows if (point := _point(w, by_window[w], free))]
+            by_budget.setdefault(attempt.thinking_budget, []).append(attempt)
+    budgets = sorted(by_budget, key=lambda w: float("inf") if w is None else w)
+    free = by_budget.get(None, [])
+    points = [point for w in budgets if (point := _point(w, by_budget[w], free))]
     if not points:
-        raise Fault("every attempt is missing; see the faults in attempts.jsonl")
+        raise Fault("every attempt is missing; see `fault` in attempts.jsonl")
     return {
         **names,
         "problems": len(problems),
         "points": points,
-        "by_steps": [row for w in windows for row in _by_steps(w, by_window[w], known)],
+        "by_steps": [row for w in budgets for row in _by_steps(w, by_budget[w], known)],
         "s1": _s1(points),
     }
 
 
-def _point(window: int | None, attempts: Sequence[Attempt], free: Sequence[Attempt]) -> Numbers | None:
+def _point(budget: int | None, attempts: Sequence[Attempt], free: Sequence[Attempt]) -> Numbers | None:
     known = [a for a in attempts if a.verdict != Verdict.MISSING]
     if not known:
         return None
     n = len(known)
     return {
-        "thinking_budget": window,
+        "thinking_budget": budget,
         "n": n,
         "missing": len(attempts) - n,
         "accuracy": _accuracy(known),
-        **_off(window, free),
+        **_truncated(budget, free),
         "thought": intervals.clustered_mean(_by_problem(known, _thought)),
         "paid": intervals.clustered_mean(_by_problem(known, _paid)),
         "phase_one": fmean(a.ledger["phase_one"] or 0 for a in known),
@@ -68,18 +68,18 @@ def _point(window: int | None, attempts: Sequence[Attempt], free: Sequence[Attem
     }
 
 
-def _off(window: int | None, free: Sequence[Attempt]) -> Numbers:
-    """The share right of free replies that are cut after `window` ids, whatever they are about to say."""
+def _truncated(budget: int | None, free: Sequence[Attempt]) -> Numbers:
+    """Accuracy of the replies without a budget when they are cut off after `budget` tokens."""
     known = [a for a in free if a.verdict != Verdict.MISSING]
-    if window is None or not known:
+    if budget is None or not known:
         return {}
     return {
-        "truncated_accuracy": intervals.clustered_share(_by_problem(known, lambda a: _right(a) and _paid(a) <= window))
+        "truncated_accuracy": intervals.clustered_share(_by_problem(known, lambda a: _right(a) and _paid(a) <= budget))
     }
 
 
 def _passes(attempts: Sequence[Attempt]) -> Numbers:
-    """pass@k for k = 1, 2, 4 ... of the problems all of whose draws are known; nothing where each was asked once."""
+    """pass@k for k = 1, 2, 4 ... over problems with all samples graded; empty with one sample per problem."""
     samples = 1 + max(a.sample for a in attempts)
     known = _by_problem([a for a in attempts if a.verdict != Verdict.MISSING], _right)
     whole = [sum(found) for found in known if len(found) == samples]
@@ -96,7 +96,7 @@ def _by_problem(attempts: Iterable[Attempt], of: Callable[[Attempt], T]) -> list
     return list(found.values())
 
 
-def _by_steps(window: int | None, attempts: Sequence[Attempt], problems: dict[str, Problem]) -> list[Numbers]:
+def _by_steps(budget: int | None, attempts: Sequence[Attempt], problems: dict[str, Problem]) -> list[Numbers]:
     groups: dict[int, list[Attempt]] = {}
     for attempt in attempts:
         steps = problems[attempt.problem].steps
@@ -104,7 +104,7 @@ def _by_steps(window: int | None, attempts: Sequence[Attempt], problems: dict[st
             groups.setdefault(steps, []).append(attempt)
     return [
         {
-            "thinking_budget": window,
+            "thinking_budget": budget,
             "steps": steps,
             "n": len(group),
             "accuracy": _accuracy(group),

@@ -1,9 +1,9 @@
-"""What would early exit by convergence have saved?
+"""What early exit by convergence would have saved, read off a finished sweep.
 
-A sweep holds every probe already: the answer that was forced at each window is the answer that a probe would have got
-there (`engines/exits.py`, under greedy decoding). So whether k equal answers in a row end a thought too early is read
-off, problem by problem and against free thinking, and probes are counted as they would have been paid for. Behind the
-sweep's last window nothing is probed here.
+A sweep contains every probe: the answer forced at each budget is the answer that a probe would have got there
+(`engines/early_exit.py`, under greedy decoding). So whether k equal answers in a row end a thought too early is read
+off problem by problem and compared with unlimited thinking; probes are counted with their cost. Nothing is probed after
+the largest budget of the sweep.
 """
 
 from __future__ import annotations
@@ -23,16 +23,16 @@ from z1.think import Bucket, Shift
 
 @dataclass(frozen=True, slots=True)
 class ExitSavings:
-    """A probe every `every` ids of thought, an exit after `stable` equal answers: means a problem, with intervals.
+    """A probe every `every` thinking tokens, an exit after `stable` equal answers: means per problem, with intervals.
 
-    `lost` is accuracy, a share; `thought_saved` and `paid_saved` are ids, probes counted in the second.
+    `accuracy_lost` is a share; `thought_saved` and `paid_saved` are tokens, the second net of the probes.
     """
 
     every: int
     stable: int
     problems: int
     exited: float
-    lost: Interval
+    accuracy_lost: Interval
     thought: Interval
     thought_saved: Interval
     probes: Interval
@@ -43,23 +43,23 @@ class ExitSavings:
         return asdict(self)
 
 
-def grid(windows: Iterable[int | None]) -> int | None:
-    """The step of the grid that starts at 0 in `windows`; None where there are not two steps of one."""
-    ladder = {window for window in windows if window}
-    every = min(ladder, default=0)
-    return every if 2 * every in ladder else None
+def grid_step(thinking_budgets: Iterable[int | None]) -> int | None:
+    """The step of a grid of budgets that starts at 0; None if they have no two steps of a grid."""
+    budgets = {budget for budget in thinking_budgets if budget}
+    every = min(budgets, default=0)
+    return every if 2 * every in budgets else None
 
 
-def early_exit(attempts: Iterable[Attempt], stable: int) -> ExitSavings:
-    """What the rule does to the problems of a sweep over a grid of windows. Raises UserError where it has no grid."""
+def early_exit_savings(attempts: Iterable[Attempt], stable: int) -> ExitSavings:
+    """The savings of the rule on a sweep over a grid of budgets. Raises UserError if the budgets are no grid."""
     by_problem: dict[str, dict[int | None, Attempt]] = {}
     for attempt in attempts:
         by_problem.setdefault(attempt.problem, {})[attempt.thinking_budget] = attempt
     known = [r for r in by_problem.values() if None in r and all(a.verdict != Verdict.MISSING for a in r.values())]
-    every = grid(known[0]) if known else None
+    every = grid_step(known[0]) if known else None
     if every is None:
-        windows = sorted(window for window in known[0] if window is not None) if known else "no attempts"
-        raise UserError("windows to probe at", windows, "evaluate a grid, such as 16, 32, 48, ...")
+        budgets = sorted(budget for budget in known[0] if budget is not None) if known else "no attempts"
+        raise UserError("thinking budgets to probe at", budgets, "evaluate a grid, such as 16, 32, 48, ...")
     ends = [(_end(replies, every, stable), replies[None]) for replies in known]
     used = [(_thought(end), _thought(free)) for (end, _), free in ends]
     paid = [free.counts().paid_tokens - end.counts().paid_tokens - probes for (end, probes), free in ends]
@@ -77,17 +77,17 @@ def early_exit(attempts: Iterable[Attempt], stable: int) -> ExitSavings:
 
 
 def _end(replies: Mapping[int | None, Attempt], every: int, stable: int) -> tuple[Attempt, int]:
-    """The reply that the rule leaves, and the ids of its probes."""
-    last, equal, probes, window = "", 0, 0, every
-    while window in replies and replies[window].shift == Shift.BUDGET:
-        probe = replies[window]
+    """The reply that the rule ends with, and the tokens of its probes."""
+    last, equal, probes, budget = "", 0, 0, every
+    while budget in replies and replies[budget].shift == Shift.BUDGET:
+        probe = replies[budget]
         answer = canonical_answer(probe.text(Bucket.HINT, Bucket.ANSWER))
         equal = 0 if not answer else equal + 1 if answer == last else 1
         last = answer
         probes += sum(b - a for bucket, a, b in probe.spans if bucket != Bucket.THOUGHT)
         if equal >= stable:
             return probe, probes
-        window += every
+        budget += every
     return replies[None], probes
 
 

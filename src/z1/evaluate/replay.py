@@ -1,11 +1,11 @@
-"""What would windows have saved on my own traffic, and which answers would they have changed?
+"""Replay of recorded requests: what thinking budgets would have saved, and which answers they would have changed.
 
-Nobody knows the right answers of one's own requests. So each is thought through once, freely, and answered at every
-window besides (`sweep.py`); a window's answer is compared with the one after full thinking by what both say
-(`grading/agree.py`). A changed answer need not be a worse one: full thinking is not always right.
+Recorded requests have no reference answers. So each is answered once with unlimited thinking and at every budget
+(`sweep.py`), and the answer at a budget is compared with the answer after unlimited thinking by its content
+(`grading/equivalence.py`). A changed answer is not necessarily worse, since unlimited thinking is not always right.
 
-A file of requests has an object a line: the body of a chat request as it was sent (`messages`), or a line of OpenAI's
-batch files, which holds one under `body`. Settings in it other than the messages are not replayed.
+A file of requests has one JSON object per line: the body of a chat request (`messages`), or a line of OpenAI's batch
+files, which has the body under `body`. Other settings of the body are not replayed.
 """
 
 from __future__ import annotations
@@ -31,31 +31,33 @@ ORIGIN = "traffic"
 
 @dataclass(frozen=True, slots=True)
 class ReplayRequests(Benchmark):
-    """One's own requests, where a benchmark is wanted; a problem's question is its conversation as JSON."""
+    """Recorded requests as a benchmark; a problem's question is its conversation as JSON."""
 
     def messages(self, problem: Problem) -> list[dict[str, str]]:
-        """The conversation as it was sent."""
+        """The conversation of the request."""
         return list(json.loads(problem.question))
 
 
-def traffic(path: Path) -> ReplayRequests:
-    """The requests in `path`, in the place of a benchmark."""
-    return ReplayRequests(ORIGIN, lambda count, seed, options: requests(path)[:count], _ungraded, "your own", str(path))
+def replay_benchmark(path: Path) -> ReplayRequests:
+    """The requests in `path` as a benchmark."""
+    return ReplayRequests(
+        ORIGIN, lambda count, seed, options: load_requests(path)[:count], _ungraded, "your own", str(path)
+    )
 
 
 def _ungraded(text: str, problem: Problem, cut: bool) -> Grade:
     return Grade(Verdict.UNGRADED)
 
 
-def requests(path: Path) -> list[Problem]:
-    """The requests in a JSONL file. Raises UserError for one without a conversation of texts, by its line."""
+def load_requests(path: Path) -> list[Problem]:
+    """The requests in a JSONL file. Raises UserError, with the line, for one without a conversation of texts."""
     if not path.is_file():
         raise UserError("requests", f"no file {path}", "give a JSONL file of chat requests")
     found: list[Problem] = []
     for conversation in read_lines(path, partial(_conversation, path)):
         found.append(Problem(str(len(found) + 1), json.dumps(conversation), "", ORIGIN))
     if not found:
-        raise UserError(f"requests {path}", "none", "give one chat request a line, each line ended")
+        raise UserError(f"requests {path}", "none", "give one chat request per line")
     return found
 
 
@@ -71,15 +73,15 @@ def _text(content: Any) -> str:
     if isinstance(content, list) and all(isinstance(part, dict) and part.get("type") == "text" for part in content):
         return "".join(str(part["text"]) for part in content)
     if not isinstance(content, str):
-        raise UserError("content", content, "replay holds text only")
+        raise UserError("content", content, "replay supports text only")
     return content
 
 
 @dataclass(frozen=True, slots=True)
 class ReplaySavings:
-    """One window against full thinking: shares of 0 to 1 with their intervals, tokens as means a request.
+    """One thinking budget compared with unlimited thinking: shares of 0 to 1, and mean tokens per request.
 
-    `money` is what a thousand requests would have cost less, at the price of a million tokens that was given.
+    `cost_saved` is what 1,000 requests would have cost less, at the given price per million output tokens.
     """
 
     thinking_budget: int
@@ -90,39 +92,40 @@ class ReplaySavings:
     thought: Interval
     thought_saved: Interval
     paid_saved: Interval
-    money: Interval | None
+    cost_saved: Interval | None
 
     def as_json(self) -> dict[str, Any]:
         """Plain values, ready for `json.dumps`."""
         return asdict(self)
 
 
-def savings(attempts: Iterable[Attempt], price: float | None = None) -> list[ReplaySavings]:
-    """A row a window, ascending; `price` is that of a million tokens of output. Raises Fault where nothing is known."""
-    by_window: dict[int | None, dict[str, Attempt]] = {}
+def savings(attempts: Iterable[Attempt], price_per_mtok: float | None = None) -> list[ReplaySavings]:
+    """One row per budget, ascending. Raises Fault if no request was answered both at a budget and without one."""
+    by_budget: dict[int | None, dict[str, Attempt]] = {}
     for attempt in attempts:
-        by_window.setdefault(attempt.thinking_budget, {})[attempt.problem] = attempt
-    free = by_window.pop(None, {})
+        by_budget.setdefault(attempt.thinking_budget, {})[attempt.problem] = attempt
+    free = by_budget.pop(None, {})
     found = [
-        _saving(window, by_window[window], free, price) for window in sorted(w for w in by_window if w is not None)
+        _saving(budget, by_budget[budget], free, price_per_mtok)
+        for budget in sorted(w for w in by_budget if w is not None)
     ]
     if not found:
-        raise Fault("no request was answered both freely and under a window")
+        raise Fault("no request was answered both at a budget and without one")
     return found
 
 
 def _saving(
-    window: int, capped: Mapping[str, Attempt], free: Mapping[str, Attempt], price: float | None
+    budget: int, capped: Mapping[str, Attempt], free: Mapping[str, Attempt], price_per_mtok: float | None
 ) -> ReplaySavings:
     pairs = [(capped[p], free[p]) for p in sorted(capped.keys() & free.keys()) if _known(capped[p]) and _known(free[p])]
     if not pairs:
-        raise Fault(f"every request is missing under window {window}; see the faults in attempts.jsonl")
-    changed = sum(_says(short) != _says(full) for short, full in pairs)
+        raise Fault(f"every request is missing at budget {budget}; see `fault` in attempts.jsonl")
+    changed = sum(_answer(short) != _answer(full) for short, full in pairs)
     used = [(_thought(short), _thought(full)) for short, full in pairs]
     paid = [float(full.counts().paid_tokens - short.counts().paid_tokens) for short, full in pairs]
     paid_saved = bootstrap([[tokens] for tokens in paid])
     return ReplaySavings(
-        thinking_budget=window,
+        thinking_budget=budget,
         requests=len(pairs),
         missing=len(capped.keys() | free.keys()) - len(pairs),
         shifted=sum(short.ledger["hint"] != 0 for short, _ in pairs) / len(pairs),
@@ -130,12 +133,14 @@ def _saving(
         thought=intervals.mean([short for short, _ in used]),
         thought_saved=_share_saved(used),
         paid_saved=paid_saved,
-        money=None if price is None else Interval(*(tokens * price / 1000 for tokens in paid_saved)),
+        cost_saved=None
+        if price_per_mtok is None
+        else Interval(*(tokens * price_per_mtok / 1000 for tokens in paid_saved)),
     )
 
 
 def _share_saved(used: Sequence[tuple[float, float]]) -> Interval:
-    """Of all ids that full thinking took; its interval is that of the saving, with the whole held fixed."""
+    """The saved share of the thinking tokens; the interval is that of the saving, with the total fixed."""
     whole = sum(full for _, full in used) / len(used)
     saved = bootstrap([[full - short] for short, full in used])
     return Interval(*(tokens / whole for tokens in saved)) if whole else Interval(0.0, 0.0, 0.0)
@@ -149,8 +154,8 @@ def _thought(attempt: Attempt) -> float:
     return float(attempt.ledger["thought"] or 0)
 
 
-def _says(attempt: Attempt) -> str:
-    """What the reply says from its hint on, or all of it where it has no answer of its own."""
+def _answer(attempt: Attempt) -> str:
+    """The canonical answer of the reply: from its hint on, or of all of it if it has no answer part."""
     return canonical_answer(
         "".join(answer_parts((span[0], text) for span, text in zip(attempt.spans, attempt.texts, strict=True)))
     )

@@ -23,7 +23,7 @@ Numbers = dict[str, Any]
 
 def compare(ours: Iterable[Attempt], theirs: Iterable[Attempt]) -> Numbers:
     """The comparison of two runs, ready for JSON. Raises Fault if they share no complete problem or no budget."""
-    one, other = (scores.scores(scores.draws(attempts)) for attempts in (ours, theirs))
+    one, other = (scores.model_scores(scores.split_samples(attempts)) for attempts in (ours, theirs))
     problems = sorted(_problems(one) & _problems(other))
     if not problems:
         raise Fault("the two runs have no problem in common")

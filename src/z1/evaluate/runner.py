@@ -1,7 +1,7 @@
-"""How are many problems evaluated at once without losing any?
+"""Evaluates many problems concurrently and resumes after an interruption.
 
-Problems run concurrently; when all windows of one are done they are appended to the log together. A run that was
-stopped does the rest, and no attempt is written twice; attempts that an engine's fault left missing are tried again.
+When all budgets of a problem are done, its attempts are appended to the log together. A run that was stopped does the
+rest; no attempt is written twice. Attempts that are missing because an engine failed are tried again.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from z1.errors import UserError
-from z1.evaluate.sweep import Sweep, sweep
+from z1.evaluate.sweep import Sweep, sweep_problem
 from z1.grading import Verdict
 from z1.records import Attempt, Problem
 from z1.runs import Log, read_lines, write_lines
@@ -21,38 +21,39 @@ PROBLEMS = "problems.jsonl"
 
 
 async def evaluate(
-    setting: Sweep,
+    sweep: Sweep,
     problems: Sequence[Problem],
     folder: Path,
     concurrency: int,
     progress: Callable[[list[Attempt]], None],
 ) -> None:
-    """Put `problems` through `setting` into `folder`; `progress` is told the attempts of each problem and draw when
-    they are done.
+    """Evaluate `problems` with `sweep` into `folder`; `progress` is called with the attempts of each problem and sample
+    when they are done.
     """
     if not problems:
-        raise UserError("problems to evaluate", "none", "ask for 1 or more")
+        raise UserError("problems to evaluate", "none", "set problems to 1 or more")
     write_lines(folder / PROBLEMS, (problem.as_json() for problem in problems))
-    gate = asyncio.Semaphore(concurrency)
+    semaphore = asyncio.Semaphore(concurrency)
     with Log(folder / ATTEMPTS) as log:
         done = {key for key, attempt in read_attempts(folder).items() if attempt.verdict != Verdict.MISSING}
 
         async def one(problem: Problem, sample: int) -> None:
-            wanted = [window for window in setting.every if (problem.id, window, sample) not in done]
-            if wanted:
-                async with gate:
-                    attempts = [a for a in await sweep(setting, problem, sample) if a.thinking_budget in wanted]
+            budgets = [budget for budget in sweep.budgets if (problem.id, budget, sample) not in done]
+            if budgets:
+                async with semaphore:
+                    attempts = await sweep_problem(sweep, problem, sample)
+                attempts = [a for a in attempts if a.thinking_budget in budgets]
                 log.add(attempt.as_json() for attempt in attempts)
             else:
                 attempts = []
             progress(attempts)
 
         async with asyncio.TaskGroup() as group:
-            for sample in range(setting.samples):
+            for sample in range(sweep.samples):
                 for problem in problems:
                     group.create_task(one(problem, sample))
 
 
 def read_attempts(folder: Path) -> dict[tuple[str, int | None, int], Attempt]:
-    """The attempts in `folder` by (problem, window, sample); of one that was tried again the last counts."""
+    """The attempts in `folder` by (problem, budget, sample); the last one if it was tried again."""
     return {(a.problem, a.thinking_budget, a.sample): a for a in read_lines(folder / ATTEMPTS, Attempt.from_json)}

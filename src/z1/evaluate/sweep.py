@@ -1,13 +1,13 @@
-"""What would each window have made of this problem?
+"""Answers one problem at every thinking budget from a single thought.
 
-Under greedy decoding a thought does not depend on the window until the window ends it. So the model thinks once,
-freely; at each window's border the session is forked and the fork is shifted to its answer. Windows that the thought,
-or an answer that has begun, ends before share the free reply. The rows are those that one run a window would give (a
-test holds it).
+Under greedy decoding a thought does not depend on the budget until the budget ends it. So the model thinks once without
+a limit; at each budget the session is forked and the fork is shifted to its answer. Budgets that are larger than the
+thought, or reached after the answer has begun, share the unlimited reply. The rows equal those of one run per budget (a
+test checks it).
 
-A reply that is drawn at random is forked in the same way: what a window ends is the beginning of one draw, so each row
-is distributed as one of its own, and the rows of a draw are paired. An engine whose draws are keyed gives the same ids
-as well. Where an engine cannot fork, `apart` has each window think for itself.
+A sampled reply is forked in the same way: the part before a budget is the beginning of one sample, so each row has the
+distribution of a run of its own, and the rows of a sample are paired. An engine with keyed sampling gives the same
+tokens as well. With `separate_runs` every budget has its own thought, for engines that cannot fork.
 """
 
 from __future__ import annotations
@@ -29,11 +29,10 @@ GREEDY = Sampling()
 
 @dataclass(frozen=True, slots=True)
 class Sweep:
-    """What every problem of a run is put through: `thinking_budgets` in ids, and free thinking besides;
-    `max_answer_tokens` in ids.
+    """The settings of a sweep over `thinking_budgets` and unlimited thinking.
 
-    Each problem is asked `samples` times; `sampling` says how ids are drawn, its stops and its `sample` aside. With
-    `separate_runs` every window thinks for itself.
+    Each problem gets `samples` replies; the stop tokens and the sample number of `sampling` are set for each of them.
+    With `separate_runs` every budget has its own thought.
     """
 
     engine: Engine
@@ -46,40 +45,40 @@ class Sweep:
     separate_runs: bool = False
 
     @property
-    def every(self) -> tuple[int | None, ...]:
-        """The windows in ascending order, free thinking last."""
+    def budgets(self) -> tuple[int | None, ...]:
+        """The budgets in ascending order, unlimited (None) last."""
         return (*sorted(set(self.thinking_budgets)), None)
 
 
-async def sweep(setting: Sweep, problem: Problem, sample: int = 0) -> list[Attempt]:
-    """One attempt a window, of the draw number `sample`; all of them missing where the engine fails."""
-    profile = profiles.profile(setting.engine.profile)
-    prompt = profiles.prompt_ids(setting.engine.tokenizer, profile, setting.benchmark.messages(problem))
-    stops = profiles.stop_ids(setting.engine.tokenizer, profile)
-    sampling = replace(setting.sampling, stop_token_ids=stops, sample=_draw(problem, sample))
-    think = _think_apart if setting.separate_runs else _think_once
+async def sweep_problem(sweep: Sweep, problem: Problem, sample: int = 0) -> list[Attempt]:
+    """One attempt per budget, with the sample number `sample`; all of them missing if the engine fails."""
+    profile = profiles.profile(sweep.engine.profile)
+    prompt = profiles.prompt_ids(sweep.engine.tokenizer, profile, sweep.benchmark.messages(problem))
+    stops = profiles.stop_ids(sweep.engine.tokenizer, profile)
+    sampling = replace(sweep.sampling, stop_token_ids=stops, sample=_sample_key(problem, sample))
+    run = _separate_thoughts if sweep.separate_runs else _shared_thought
     try:
-        flows = await think(setting, prompt, sampling)
+        flows = await run(sweep, prompt, sampling)
     except EngineFault as fault:
-        missing = [_missing(setting, problem, window, prompt, fault) for window in setting.every]
+        missing = [_missing(sweep, problem, budget, prompt, fault) for budget in sweep.budgets]
         return [replace(one, sample=sample) for one in missing]
-    graded = [await _attempt(setting, problem, window, prompt, flow) for window, flow in flows.items()]
+    graded = [await _attempt(sweep, problem, budget, prompt, flow) for budget, flow in flows.items()]
     return [replace(one, sample=sample) for one in graded]
 
 
-def _draw(problem: Problem, sample: int) -> int:
-    """The number of a draw: another one for every problem, so that no two problems share their chances."""
+def _sample_key(problem: Problem, sample: int) -> int:
+    """The sample number for the engine, different for each problem, so that problems have independent samples."""
     return int.from_bytes(blake2b(f"{problem.id}:{sample}".encode(), digest_size=8).digest()) >> 33
 
 
-async def _think_apart(setting: Sweep, prompt: list[int], sampling: Sampling) -> dict[int | None, Flow]:
-    tokenizer, profile = setting.engine.tokenizer, profiles.profile(setting.engine.profile)
+async def _separate_thoughts(sweep: Sweep, prompt: list[int], sampling: Sampling) -> dict[int | None, Flow]:
+    tokenizer, profile = sweep.engine.tokenizer, profiles.profile(sweep.engine.profile)
     flows: dict[int | None, Flow] = {}
-    for thinking in setting.every:
-        detector = profiles.detector(tokenizer, profile)  # it remembers what it has seen
-        session = await setting.engine.open(prompt, sampling)
+    for thinking in sweep.budgets:
+        detector = profiles.detector(tokenizer, profile)  # it is stateful
+        session = await sweep.engine.open(prompt, sampling)
         try:
-            window = profiles.window(tokenizer, profile, thinking, setting.max_answer_tokens)
+            window = profiles.window(tokenizer, profile, thinking, sweep.max_answer_tokens)
             flows[thinking] = await drive(
                 Flow(window, session.free_tokens, detects=detector is not None), session, DriverOptions(detector)
             )
@@ -88,22 +87,24 @@ async def _think_apart(setting: Sweep, prompt: list[int], sampling: Sampling) ->
     return flows
 
 
-async def _think_once(setting: Sweep, prompt: list[int], sampling: Sampling) -> dict[int | None, Flow]:
-    tokenizer, profile = setting.engine.tokenizer, profiles.profile(setting.engine.profile)
+async def _shared_thought(sweep: Sweep, prompt: list[int], sampling: Sampling) -> dict[int | None, Flow]:
+    tokenizer, profile = sweep.engine.tokenizer, profiles.profile(sweep.engine.profile)
     detector = profiles.detector(tokenizer, profile)
-    session = await setting.engine.open(prompt, sampling)
-    room = session.free_tokens
+    session = await sweep.engine.open(prompt, sampling)
+    free_tokens = session.free_tokens
     flows: dict[int | None, Flow] = {}
     try:
         free = Flow(
-            profiles.window(tokenizer, profile, None, setting.max_answer_tokens), room, detects=detector is not None
+            profiles.window(tokenizer, profile, None, sweep.max_answer_tokens),
+            free_tokens,
+            detects=detector is not None,
         )
-        for thinking in (w for w in setting.every if w is not None):
+        for thinking in (w for w in sweep.budgets if w is not None):
             await _advance(free, session, detector, thinking)
             if free.end is not None or free.answering or len(free.token_ids) < thinking:
                 flows[thinking] = free
                 continue
-            flow = Flow(profiles.window(tokenizer, profile, thinking, setting.max_answer_tokens), room)
+            flow = Flow(profiles.window(tokenizer, profile, thinking, sweep.max_answer_tokens), free_tokens)
             for token in free.token_ids:
                 flow.came((token,))
             fork = await session.fork()
@@ -118,7 +119,7 @@ async def _think_once(setting: Sweep, prompt: list[int], sampling: Sampling) -> 
 
 
 async def _advance(flow: Flow, session: Session, detector: AnswerDetector | None, until: int) -> None:
-    """Think on until the reply has `until` ids, its answer has begun, or it has ended."""
+    """Sample until the reply has `until` tokens, its answer has begun, or it has ended."""
     while len(flow.token_ids) < until and not flow.answering:
         step = flow.next()
         if not isinstance(step, Sample):
@@ -127,20 +128,20 @@ async def _advance(flow: Flow, session: Session, detector: AnswerDetector | None
         tell(flow, sampled.token_ids, detector)
 
 
-async def _attempt(setting: Sweep, problem: Problem, window: int | None, prompt: list[int], flow: Flow) -> Attempt:
-    tokenizer, spans = setting.engine.tokenizer, flow.spans()
+async def _attempt(sweep: Sweep, problem: Problem, budget: int | None, prompt: list[int], flow: Flow) -> Attempt:
+    tokenizer, spans = sweep.engine.tokenizer, flow.spans()
     texts = [profiles.text_of(tokenizer, flow.token_ids[span.start : span.end]) for span in spans]
-    said = profiles.text_of(
+    text = profiles.text_of(
         tokenizer, [t for s in spans if s.bucket in _GRADED for t in flow.token_ids[s.start : s.end]]
     )
-    if not flow.answering:  # a stop id behind the last fence would hide that it is one
-        said = profiles.text_of(
+    if not flow.answering:  # a stop token after the last think tag would hide the tag
+        text = profiles.text_of(
             tokenizer, [t for s in spans if s.bucket is not Bucket.STOP for t in flow.token_ids[s.start : s.end]]
         )
-    grade = await asyncio.to_thread(setting.benchmark.grade, said, problem, flow.end is not End.STOP)
+    grade = await asyncio.to_thread(sweep.benchmark.grade, text, problem, flow.end is not End.STOP)
     return Attempt(
         problem.id,
-        window,
+        budget,
         0,
         prompt,
         flow.token_ids,
@@ -151,14 +152,14 @@ async def _attempt(setting: Sweep, problem: Problem, window: int | None, prompt:
         (flow.shifted or Shift.NATURAL).value,
         grade.verdict.value,
         grade.reason,
-        setting.tokenizer_hash,
+        sweep.tokenizer_hash,
     )
 
 
 _GRADED = (Bucket.HINT, Bucket.ANSWER)
 
 
-def _missing(setting: Sweep, problem: Problem, window: int | None, prompt: list[int], fault: EngineFault) -> Attempt:
+def _missing(sweep: Sweep, problem: Problem, budget: int | None, prompt: list[int], fault: EngineFault) -> Attempt:
     ledger, end = asdict(Ledger()), End.ABORTED.value
-    missing, why, tokenizer = Verdict.MISSING.value, str(fault), setting.tokenizer_hash
-    return Attempt(problem.id, window, 0, prompt, [], [], [], ledger, end, "", missing, why, tokenizer)
+    missing, why, tokenizer = Verdict.MISSING.value, str(fault), sweep.tokenizer_hash
+    return Attempt(problem.id, budget, 0, prompt, [], [], [], ledger, end, "", missing, why, tokenizer)
