@@ -19,7 +19,7 @@ PREFIX = "The final answer is \\boxed{"
 HINT = profiles.HINT + PREFIX
 
 
-def says(context: Sequence[int]) -> int:
+def next_token(context: Sequence[int]) -> int:
     """The next character: of the thought and the answer after "?", of FORCED after the hint."""
     text = "".join(map(chr, context))
     reply = text.rpartition("?")[2]
@@ -33,7 +33,7 @@ def says(context: Sequence[int]) -> int:
 
 
 def scripted(pace: float = 0.0, length: int = 4096, profile: str = "z1-tiny") -> ScriptedEngine:
-    return ScriptedEngine(says, max_model_len=length, pace=pace, profile=profile)
+    return ScriptedEngine(next_token, max_model_len=length, pace=pace, profile=profile)
 
 
 ASK: dict[str, Any] = {"model": "scripted", "messages": [{"role": "user", "content": "why?"}]}

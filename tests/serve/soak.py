@@ -20,7 +20,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from tests.serve.conftest import serving
-from tests.serve.scripts import ASK, says
+from tests.serve.scripts import ASK, next_token
 from z1.engines.protocol import Sampling
 from z1.engines.scripted import ScriptedEngine, ScriptedSession
 from z1.serve.runtime.service import ServerLimits
@@ -172,7 +172,7 @@ class _Errors(logging.Handler):
 
 def soak(count: int, seed: int = 0) -> SoakResult:
     """Send `count` requests to a server in this process."""
-    result, errors, engine = SoakResult(), _Errors(), SessionCounter(says)
+    result, errors, engine = SoakResult(), _Errors(), SessionCounter(next_token)
     logging.getLogger("uvicorn.error").addHandler(errors)
     try:
         with serving(

@@ -58,9 +58,11 @@ def test_in_a_browser_a_thought_streams_and_answer_now_ends_it(tmp_path: Path) -
             await page.click("#send")
             await page.wait(f"{shown}.includes('so\\n  we think and')")
             assert "stopped thinking" not in await page.evaluate(shown)
+            await page.type("#ask textarea", "next question")
             await page.click("#now")
             await page.wait(f"{shown}.includes('stopped thinking: control')")
             assert "\\boxed{8}." in await page.evaluate(shown)
+            assert await page.evaluate("document.querySelector('#ask textarea').value") == "next question"
             await page.click("#unlimited input")
             await page.type("#budget input[type=number]", "5")
             await page.type("#ask textarea", QUESTION)

@@ -66,8 +66,8 @@ def test_openai_with_a_budget(client: openai.OpenAI) -> None:
 
 def test_a_minimum_of_thinking_yields_only_to_forced_ends(client: openai.OpenAI) -> None:
     def budget(**settings: Any) -> Any:
-        made: Any = client.chat.completions.create(model="z1-tiny", messages=[PROGRAM], extra_body=settings)
-        return made.choices[0].budget
+        reply: Any = client.chat.completions.create(model="z1-tiny", messages=[PROGRAM], extra_body=settings)
+        return reply.choices[0].budget
 
     free = budget()["used"]
     longer = budget(min_thinking_tokens=free + 20, max_tokens=400)
@@ -215,13 +215,13 @@ task = {
     ],
     "metric_list": [{"metric": "exact_match", "aggregation": "mean", "higher_is_better": True}],
 }
-found = {}
+scores = {}
 for model, route in (("local-completions", "completions"), ("local-chat-completions", "chat/completions")):
     args = f"model=scripted,base_url={url}/{route},tokenizer_backend=None,tokenized_requests=False,max_retries=1"
     how = {"apply_chat_template": "chat" in model, "task_manager": TaskManager(include_defaults=False)}
     done = simple_evaluate(model=model, model_args=args, tasks=[task], bootstrap_iters=0, **how)
-    found[model] = done["results"]["ask"]["exact_match,boxed"]
-print(json.dumps(found))
+    scores[model] = done["results"]["ask"]["exact_match,boxed"]
+print(json.dumps(scores))
 """
 
 

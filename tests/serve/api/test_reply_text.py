@@ -66,8 +66,8 @@ def test_a_think_tag_is_in_neither_field_and_the_hint_after_it_is_content() -> N
         "content": "\n7",
     }
     cut: Run = [(Bucket.THOUGHT, "hm"), (Bucket.HINT, R1.hint), (Bucket.ANSWER, " 7")]
-    found = joined(read(OutputOptions(R1, TOKEN_BYTES, separate_reasoning=True), cut)[1])
-    assert found == {"reasoning": "hm\n", "content": "\n\nThe final answer is: 7"}
+    fields = joined(read(OutputOptions(R1, TOKEN_BYTES, separate_reasoning=True), cut)[1])
+    assert fields == {"reasoning": "hm\n", "content": "\n\nThe final answer is: 7"}
     assert joined(read(OutputOptions(QWEN, TOKEN_BYTES), own)[1]) == {"content": "hm</think>\n7"}
 
 

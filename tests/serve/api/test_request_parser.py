@@ -134,9 +134,9 @@ def test_invalid_text_completions_are_rejected(prompt: Any, body: dict[str, Any]
 
 def test_the_minimum_applies_to_the_thought_or_without_thinking_to_the_reply() -> None:
     def make_engine(profile: str = "z1-tiny") -> Engine:
-        made = ScriptedEngine(lambda context: 3, profile=profile)
-        made.capabilities = replace(made.capabilities, max_forbidden_length=1)
-        return made
+        engine = ScriptedEngine(lambda context: 3, profile=profile)
+        engine.capabilities = replace(engine.capabilities, max_forbidden_length=1)
+        return engine
 
     def minimum(kind: type[Request], engine: Engine | None = None, **body: Any) -> int:
         rest = {"prompt": "why?"} if kind is CompletionRequest else {"messages": ASK["messages"]}

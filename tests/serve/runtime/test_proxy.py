@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from tests.serve.conftest import serving
-from tests.serve.scripts import ASK, THOUGHT, says
+from tests.serve.scripts import ASK, THOUGHT, next_token
 from z1.engines.scripted import ScriptedEngine
 from z1.errors import EngineFault
 from z1.serve.api.request_parser import RequestDefaults
@@ -33,7 +33,7 @@ class ProxyEngine(ScriptedEngine):
     capabilities = replace(ScriptedEngine.capabilities, has_logprobs=False)
 
     def __init__(self, profile: str = "z1-tiny", *, windows: bool = False) -> None:
-        super().__init__(says, profile=profile)
+        super().__init__(next_token, profile=profile)
         self.windows = windows
         self.requests: list[tuple[str, Any]] = []
         self.is_closed = asyncio.Event()
@@ -43,7 +43,7 @@ class ProxyEngine(ScriptedEngine):
 
     @asynccontextmanager
     async def proxy_request(self, path: str, body: Mapping[str, Any]) -> AsyncIterator[Response]:
-        if body.get("user") == "nobody":
+        if body.get("user") == "down":
             raise EngineFault("the upstream is down")
         self.requests.append((path, body))
         try:
@@ -134,7 +134,7 @@ def test_requests_without_thinking_are_proxied() -> None:
 
 def test_a_failed_upstream_is_reported() -> None:
     with serving(ProxyEngine()) as server:
-        down = server.post(**ASK, **TOOLS, user="nobody")
+        down = server.post(**ASK, **TOOLS, user="down")
         assert (down.status_code, down.json()["error"]["message"]) == (503, "the upstream is down")
         broken = server.post(**ASK, **TOOLS, user="breaks", stream=True).text.split("\n\n")
         assert '"message":"it broke off"' in broken[-3]

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from tests.serve.scripts import ANSWER, FORCED, HINT, THOUGHT, says, scripted
+from tests.serve.scripts import ANSWER, FORCED, HINT, THOUGHT, next_token, scripted
 from z1.engines import Engine, Sampling
 from z1.engines.local.worker import SubprocessEngine
 from z1.engines.scripted import ScriptedEngine, ScriptedSession
@@ -146,7 +146,7 @@ def test_answer_now_before_the_thought_has_started(thinking: int | None, acts: b
         replies = runner.start([request(thinking_budget=thinking)])
         return [replies.answer_now(), replies.answer_now()], await all_events(replies)
 
-    results, events = with_runner(act, SlowToOpen(says))
+    results, events = with_runner(act, SlowToOpen(next_token))
     assert results == [acts, False]
     assert events[-1].ledger.thought == 0
     assert events[-1].end is End.STOP
@@ -154,7 +154,7 @@ def test_answer_now_before_the_thought_has_started(thinking: int | None, acts: b
 
 def test_a_deadline_counts_from_the_arrival_of_the_request() -> None:
     events = with_runner(
-        lambda runner: all_events(runner.start([request(deadline=0.05)])), SlowToOpen(says, pace=0.001)
+        lambda runner: all_events(runner.start([request(deadline=0.05)])), SlowToOpen(next_token, pace=0.001)
     )
     assert (events[-1].shift, events[-1].ledger.thought) == (Shift.DEADLINE, 0)
     events = with_runner(lambda runner: all_events(runner.start([request(deadline=1.0)])), scripted(pace=0.1))
@@ -166,7 +166,7 @@ class SessionCounter(ScriptedEngine):
     """Counts open sessions."""
 
     def __init__(self, **settings: Any) -> None:
-        super().__init__(says, **settings)
+        super().__init__(next_token, **settings)
         self.live = 0
 
     async def open(self, prompt: Sequence[int], sampling: Sampling) -> ScriptedSession:
@@ -201,12 +201,12 @@ def test_a_cancelled_reply_frees_its_session() -> None:
 
 
 def failing_engine(at: int, error: Exception) -> ScriptedEngine:
-    def next_token(context: Sequence[int]) -> int:
+    def token_or_error(context: Sequence[int]) -> int:
         if chr(context[0]) == "x" and len(context) > at:
             raise error
-        return says(context)
+        return next_token(context)
 
-    return ScriptedEngine(next_token, pace=0.001)
+    return ScriptedEngine(token_or_error, pace=0.001)
 
 
 @pytest.mark.parametrize("error", [EngineFault("out of memory"), RuntimeError("out of memory")])
@@ -232,7 +232,7 @@ class FailsToStart(ScriptedEngine):
 
 def test_an_engine_that_fails_to_start_raises() -> None:
     with pytest.raises(EngineFault, match="no weights"):
-        with_runner(all_events, FailsToStart(says))  # type: ignore[arg-type]
+        with_runner(all_events, FailsToStart(next_token))  # type: ignore[arg-type]
 
 
 class RecordsClose(ScriptedEngine):
@@ -247,7 +247,7 @@ class RecordsClose(ScriptedEngine):
 
 
 def test_a_closed_runner_cancels_replies_and_starts_no_more() -> None:
-    engine = RecordsClose(says, pace=0.05)
+    engine = RecordsClose(next_token, pace=0.05)
 
     async def act() -> tuple[Event, Event, bool]:
         runner = ReplyRunner(engine)

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.serve.scripts import FORCED, HINT, THOUGHT, says, scripted
+from tests.serve.scripts import FORCED, HINT, THOUGHT, next_token, scripted
 from z1 import profiles
 from z1.engines import Engine, Sampling
 from z1.engines.scripted import ScriptedEngine
@@ -64,7 +64,7 @@ def test_one_choice_that_does_not_fit_rejects_the_request() -> None:
 def failing(context: Any) -> int:
     if len(context) > 30:
         raise EngineFault("gone")
-    return says(context)
+    return next_token(context)
 
 
 def test_a_failure_in_a_stream_is_an_error_event() -> None:

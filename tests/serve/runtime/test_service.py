@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from tests.serve.conftest import Served, serving
-from tests.serve.scripts import ASK, says, scripted
+from tests.serve.scripts import ASK, next_token, scripted
 from z1.engines.scripted import ScriptedEngine
 from z1.errors import EngineFault
 from z1.serve.api.request_parser import RequestDefaults
@@ -50,7 +50,7 @@ def test_a_disconnect_frees_the_session(stream: bool) -> None:
 def fails_after_20(context: Sequence[int]) -> int:
     if chr(context[0]) == "x" and len(context) > 20:
         raise EngineFault("the GPU is lost")
-    return says(context)
+    return next_token(context)
 
 
 def test_a_failed_reply_is_reported_and_others_continue() -> None:

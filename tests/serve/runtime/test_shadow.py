@@ -56,9 +56,9 @@ def shadow_lines(server: Served, log: Log, count: int) -> list[dict[str, Any]]:
 
 @pytest.fixture
 def log(monkeypatch: pytest.MonkeyPatch) -> Log:
-    made = Log()
-    monkeypatch.setattr("z1.serve.runtime.service.log_line", made)
-    return made
+    log = Log()
+    monkeypatch.setattr("z1.serve.runtime.service.log_line", log)
+    return log
 
 
 def test_a_thought_is_truncated_at_each_budget_and_its_answer_compared(log: Log) -> None:
