@@ -33,10 +33,11 @@ from z1.evaluate.intervals import share
 from z1.grading.boxed import extract_boxed
 from z1.model_files import load_tokenizer
 from z1.models import shipped
+from z1.prompts import prompt_token_ids
 
 ARMS = ("window", "trick", "two_passes")
 WINDOWS = (8, 32, 64)
-TINY = profiles.profile("z1-tiny")
+TINY = profiles.get_profile("z1-tiny")
 
 
 class Peer:
@@ -69,9 +70,9 @@ class Peer:
 
 def outcome(tokenizer: Any, token_ids: list[int], hint: tuple[int, ...], answer: str) -> dict[str, Any]:
     """The outcome of one reply; `interrupted` if the answer had started before the hint was forced."""
-    text = profiles.text_of(tokenizer, token_ids)
+    text = profiles.decode(tokenizer, token_ids)
     at = next((n for n in range(len(token_ids)) if tuple(token_ids[n : n + len(hint)]) == hint), None)
-    answers = profiles.detector(tokenizer, TINY)
+    answers = profiles.make_detector(tokenizer, TINY)
     begins = answers.feed(token_ids[:at]) if answers is not None else None
     interrupted = at is not None and begins is not None and begins < at
     thought = min(one for one in (at, begins, len(token_ids)) if one is not None)
@@ -102,8 +103,8 @@ def measure(python: str, count: int, rounds: int) -> dict[str, Any]:
     """All arms at all budgets, `rounds` times in alternation."""
     tokenizer = load_tokenizer(str(shipped()))
     problems = load(count, seed=11)
-    prompts = [profiles.prompt_ids(tokenizer, TINY, problem.question) for problem in problems]
-    hint = profiles.hint_ids(tokenizer, TINY, at_once=False)
+    prompts = [prompt_token_ids(tokenizer, TINY, problem.question) for problem in problems]
+    hint = profiles.hint_token_ids(tokenizer, TINY, no_thinking=False)
     peer = Peer(python, list(hint))
     turns: dict[tuple[int, str], list[dict[str, Any]]] = defaultdict(list)
     for arm in ARMS:

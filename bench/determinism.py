@@ -33,6 +33,7 @@ from z1.engines.protocol import Sampling
 from z1.engines.scripted import Characters
 from z1.model_files import load_model
 from z1.models import shipped
+from z1.prompts import prompt_token_ids
 
 LENGTH, MAX_TOKENS = 512, 96
 Prompts = Sequence[Sequence[int]]
@@ -42,10 +43,10 @@ Replies = list[tuple[int, ...]]
 def z1_tiny(count: int) -> tuple[Any, Prompts, frozenset[int]]:
     """The packaged model, prompts of unseen programs, and its stop tokens."""
     loaded = load_model(str(shipped()), None)
-    profile = profiles.profile(loaded.profile)
+    profile = profiles.get_profile(loaded.profile)
     problems = get_benchmark("programs").load(count, 1, LoadOptions())
-    prompts = [profiles.prompt_ids(loaded.tokenizer, profile, problem.question) for problem in problems]
-    return loaded.model, prompts, profiles.stop_ids(loaded.tokenizer, profile)
+    prompts = [prompt_token_ids(loaded.tokenizer, profile, problem.question) for problem in problems]
+    return loaded.model, prompts, profiles.stop_token_ids(loaded.tokenizer, profile)
 
 
 def random_model(count: int) -> tuple[Any, Prompts, frozenset[int]]:

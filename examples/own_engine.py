@@ -5,7 +5,7 @@ The engine here is scripted, so the example needs no model. A real one implement
 
 import asyncio
 
-from z1.engines import Sampling, drive
+from z1.engines import Sampling, run_flow
 from z1.engines.scripted import Script, ScriptedEngine
 from z1.think import Flow, Window
 
@@ -18,7 +18,7 @@ async def main() -> None:
         encode = engine.tokenizer.encode
         session = await engine.open(encode("6 * 7?"), Sampling(frozenset({3})))
         window = Window(10, 8, tuple(encode(HINT)), frozenset({3}))
-        flow = await drive(Flow(window, session.free_tokens), session)
+        flow = await run_flow(Flow(window, session.free_tokens), session)
         await session.close()
     print(engine.tokenizer.decode(flow.token_ids))
     print(flow.ledger())

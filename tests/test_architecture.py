@@ -297,7 +297,7 @@ ROWS: list[tuple[Callable[[Modules], Iterator[str]], str, str, int]] = [
     (import_order, "runs", "from z1 import __version__", 1),
     (import_order, "grading.boxed", "from z1.synthetic import tracer", 1),
     (import_order, "grading.stdio", "from z1.sandbox import Sandbox", 0),
-    (import_order, "evaluate.curve", "from z1.engines import drive\nfrom z1.evaluate import sweep", 0),
+    (import_order, "evaluate.curve", "from z1.engines import run_flow\nfrom z1.evaluate import sweep", 0),
     (import_order, "evaluate.curve", "from z1.engines.local.engine import load", 1),
     (import_order, "evaluate.curve", "from ..curate import select", 1),
     (import_order, "evaluate.curve", "from z1 import pipeline", 1),

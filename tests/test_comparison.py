@@ -137,4 +137,4 @@ def test_a_key_that_is_not_set_is_refused_before_anything_runs(tmp_path: Path, m
         comparison.check(comparison.load(path))
     monkeypatch.setenv("SOME_KEY", "k")
     upstream = comparison.load(path).models["there"].upstream()
-    assert upstream is not None and upstream.key == "k"
+    assert upstream is not None and upstream.api_key == "k"

@@ -53,7 +53,7 @@ def test_a_stream_has_the_parts_in_order_and_the_whole_reply(many: LLM) -> None:
 
 
 def test_leaving_a_stream_early_cancels_its_generation() -> None:
-    slow = ScriptedEngine(MANY, profile="plain", pace=0.01)
+    slow = ScriptedEngine(MANY, profile="plain", token_delay_s=0.01)
     with LLM.of(slow, max_num_seqs=1) as made:
         stream = made.stream("2?")
         for delta in stream:

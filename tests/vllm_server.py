@@ -18,7 +18,7 @@ import pytest
 
 import z1
 from bench.thinking.resident import SETTINGS
-from z1.engines.vllm_params import flags
+from z1.engines.vllm_params import serve_flags
 from z1.models import shipped
 
 QUIET = {
@@ -41,7 +41,14 @@ def vllm_server(vllm_python: str, tmp_path_factory: pytest.TempPathFactory) -> I
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    command = [vllm_python, "-m", "vllm.entrypoints.openai.api_server", "--model", str(shipped()), *flags("z1-tiny")]
+    command = [
+        vllm_python,
+        "-m",
+        "vllm.entrypoints.openai.api_server",
+        "--model",
+        str(shipped()),
+        *serve_flags("z1-tiny"),
+    ]
     command += ["--served-model-name", "z1-tiny", "--host", "127.0.0.1", "--port", str(port), "--dtype", "float32"]
     command += ["--enforce-eager", "--max-model-len", "512", "--max-num-seqs", "16", "--async-scheduling"]
     command += ["--block-size", "32", "--num-gpu-blocks-override", "24"]

@@ -25,7 +25,7 @@ from bench.serving.client import Stream, stream_all
 from bench.serving.model import LENGTH, SHAPE, engine, save, tokenizer
 from bench.thinking.workloads import Request, Sizes, uniform
 from z1 import profiles
-from z1.engines import Sampling, drive
+from z1.engines import Sampling, run_flow
 from z1.think import Flow, Window
 
 ANSWER = 24
@@ -64,7 +64,7 @@ class Direct:
     def __init__(self, streams: int, core: int, thinking: int) -> None:
         self._engine, self._core = engine(streams, None), core
         self._requests = requests(streams, thinking)
-        self._hint = profiles.hint_ids(tokenizer(), profiles.profile("plain"), at_once=False)
+        self._hint = profiles.hint_token_ids(tokenizer(), profiles.get_profile("plain"), no_thinking=False)
 
     def __call__(self) -> Turn:
         """Run all windows concurrently."""
@@ -84,7 +84,7 @@ class Direct:
         session = await self._engine.open(request.prompt, Sampling())
         try:
             window = Window(request.thinking, request.answer, self._hint, frozenset())
-            ledger = (await drive(Flow(window, session.free_tokens), session)).ledger()
+            ledger = (await run_flow(Flow(window, session.free_tokens), session)).ledger()
         finally:
             await session.close()
         return ledger.thought + (ledger.answer or 0)

@@ -36,7 +36,7 @@ class Inside:
             enforce_eager=True,
             disable_log_stats=True,
             seed=0,
-            logits_processors=["z1.vllm_plugin.logits_processor:z1-tiny"],
+            logits_processors=["z1.vllm_plugin:z1-tiny"],
             reasoning_config=ReasoningConfig(
                 reasoning_start_str="<|im_start|>assistant\n", reasoning_end_str=settings["hint_text"]
             ),
@@ -54,7 +54,7 @@ class Inside:
         token_ids = self._generate(
             prompts,
             self._max_tokens(window),
-            extra_args={"z1_window": window, "z1_answer": ANSWER, "z1_hint": self._hint},
+            extra_args={"z1_thinking_budget": window, "z1_max_answer_tokens": ANSWER, "z1_hint": self._hint},
         )
         return token_ids, sum(map(len, token_ids))
 

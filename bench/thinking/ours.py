@@ -16,7 +16,7 @@ from typing import Any
 
 from bench.thinking.turns import Measure, timed
 from bench.thinking.workloads import Request, Requests
-from z1.engines.driver import drive
+from z1.engines.driver import run_flow
 from z1.engines.local.engine import LocalEngine, LocalSettings
 from z1.engines.protocol import Sampling
 from z1.engines.scripted import Characters
@@ -84,17 +84,17 @@ class Ours:
         self._runner.run(stepped())
 
     def _counted(self, work: Coroutine[Any, Any, int]) -> Measure:
-        forward = self.engine.forward
-        calls, rows = forward.calls, forward.rows
+        forward = self.engine.decoder
+        calls, rows = forward.forward_passes, forward.computed_tokens
         measure = timed(lambda: self._runner.run(work))
-        return replace(measure, calls=forward.calls - calls, rows=forward.rows - rows)
+        return replace(measure, calls=forward.forward_passes - calls, rows=forward.computed_tokens - rows)
 
     async def _think(self, request: Request) -> int:
         """Run one window; returns the number of sampled tokens."""
         window = Window(request.thinking, request.answer, request.hint, frozenset())
         session = await self.engine.open(request.prompt, PLAIN)
         try:
-            ledger = (await drive(Flow(window, session.free_tokens), session)).ledger()
+            ledger = (await run_flow(Flow(window, session.free_tokens), session)).ledger()
         finally:
             await session.close()
         return ledger.thought + (ledger.answer or 0)

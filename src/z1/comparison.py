@@ -90,7 +90,7 @@ def check(comparison: Comparison) -> None:
         for name, model in comparison.models.items():
             model.upstream()
             if profile := _asked(comparison, name, settings).profile:
-                profiles.profile(profile)
+                profiles.get_profile(profile)
 
 
 def _asked(comparison: Comparison, name: str, settings: EvaluateSettings) -> EvaluateSettings:

@@ -11,9 +11,10 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple, Self, TypedDict, Unpack, cast
 
 from z1 import profiles, synthetic
-from z1.engines import DriverOptions, Engine, Sampling, drive
+from z1.engines import DriverOptions, Engine, Sampling, run_flow
 from z1.errors import UserError
 from z1.models import SHIPPED
+from z1.prompts import prompt_token_ids
 from z1.think import Bucket, Flow, Ledger
 from z1.think.answer_detector import overlap
 
@@ -134,23 +135,23 @@ async def generate_reply(
     Raises UserError for a prompt that does not fit the context or that the shipped model cannot know.
     """
     started = time.monotonic()
-    profile, tokenizer = profiles.profile(engine.profile), engine.tokenizer
+    profile, tokenizer = profiles.get_profile(engine.profile), engine.tokenizer
     messages = [{"role": "user", "content": prompt}] if isinstance(prompt, str) else [dict(one) for one in prompt]
     if profile.name == SHIPPED:
         messages[-1]["content"] = builtin_question(messages[-1]["content"])
     chosen = {name: getattr(options, name) for name in ("temperature", "top_p", "top_k", "seed")}
-    sampling = Sampling(profiles.stop_ids(tokenizer, profile), **chosen)
-    session = await engine.open(profiles.prompt_ids(tokenizer, profile, messages), sampling)
+    sampling = Sampling(profiles.stop_token_ids(tokenizer, profile), **chosen)
+    session = await engine.open(prompt_token_ids(tokenizer, profile, messages), sampling)
     try:
         budget = None if options.thinking_budget == UNLIMITED else options.thinking_budget
         answer = options.max_answer_tokens or max(1, min(ANSWER, session.free_tokens // 4))
-        window = profiles.window(tokenizer, profile, budget, answer)
-        detector = profiles.detector(tokenizer, profile)
-        strings = profiles.stop_strings(tokenizer, options.stop)
-        flow = Flow(window, session.free_tokens, detects=detector is not None, strings=strings)
+        window = profiles.make_window(tokenizer, profile, budget, answer)
+        detector = profiles.make_detector(tokenizer, profile)
+        strings = profiles.make_stop_strings(tokenizer, options.stop)
+        flow = Flow(window, session.free_tokens, detects_answer=detector is not None, stop_strings=strings)
         text = _TextAssembler(tokenizer, on_text, options.stop) if on_text else None
         driving = DriverOptions(detector, 1 if text else None, options.deadline, text.add if text else None)
-        await drive(flow, session, driving)
+        await run_flow(flow, session, driving)
     finally:
         await session.close()
     if text is not None:
@@ -187,10 +188,10 @@ class _TextAssembler:
             self.finish()
             self._bucket, self._token_ids, self._emitted = bucket, [], 0
         self._token_ids += token_ids
-        text = profiles.text_of(self._tokenizer, self._token_ids)
+        text = profiles.decode(self._tokenizer, self._token_ids)
         if bucket is Bucket.STOP or text.endswith("\ufffd"):
             return
-        complete = profiles.before(text, self._strings) if bucket is Bucket.ANSWER else text
+        complete = profiles.truncate_at_stop(text, self._strings) if bucket is Bucket.ANSWER else text
         if complete == text and bucket is Bucket.ANSWER:
             complete = text[: len(text) - max((overlap(text, string) for string in self._strings), default=0)]
         self._emit(bucket, complete)
@@ -198,8 +199,8 @@ class _TextAssembler:
     def finish(self) -> None:
         """Emit text that was held back for a stop string."""
         if self._bucket is Bucket.ANSWER and self._strings:
-            text = profiles.text_of(self._tokenizer, self._token_ids)
-            self._emit(Bucket.ANSWER, profiles.before(text, self._strings))
+            text = profiles.decode(self._tokenizer, self._token_ids)
+            self._emit(Bucket.ANSWER, profiles.truncate_at_stop(text, self._strings))
 
     def _emit(self, bucket: Bucket, text: str) -> None:
         if len(text) > self._emitted:
@@ -210,8 +211,8 @@ class _TextAssembler:
 def _reply(flow: Flow, engine: Engine, strings: tuple[str, ...], seconds: float) -> Reply:
     texts = dict.fromkeys(Bucket, "")
     for span in flow.spans():
-        texts[span.bucket] += profiles.text_of(engine.tokenizer, flow.token_ids[span.start : span.end])
+        texts[span.bucket] += profiles.decode(engine.tokenizer, flow.token_ids[span.start : span.end])
     thinking = texts[Bucket.THOUGHT] + texts[Bucket.CLOSE]
-    shift, end = flow.shifted.value if flow.shifted else "", flow.end.value if flow.end else ""
-    answer = profiles.before(texts[Bucket.ANSWER], strings)
+    shift, end = flow.shift_reason.value if flow.shift_reason else "", flow.end.value if flow.end else ""
+    answer = profiles.truncate_at_stop(texts[Bucket.ANSWER], strings)
     return Reply(thinking, texts[Bucket.HINT], answer, flow.ledger(), shift, end, seconds, engine.name)

@@ -80,7 +80,7 @@ def _unreadable(model: str, error: Exception) -> UserError:
 def _names(model: str, profile: str | None, kind: str, template: str | None) -> tuple[str, str]:
     own, folder = _own(Path(model)), Path(model)
     found = profile or own.get("profile") or family(kind, template)
-    return own.get("name") or (folder.name if folder.exists() else model), profiles.profile(found).name
+    return own.get("name") or (folder.name if folder.exists() else model), profiles.get_profile(found).name
 
 
 def _own(folder: Path) -> dict[str, Any]:

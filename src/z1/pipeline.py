@@ -77,7 +77,7 @@ def check(recipe: Recipe) -> None:
     """Check the names of profiles and benchmarks before hours of training. Raises UserError."""
     for name in (recipe.profile, recipe.evaluate.profile):
         if name is not None:
-            profiles.profile(name)
+            profiles.get_profile(name)
     benchmarks.get_benchmark(recipe.evaluate.benchmark)
 
 
@@ -225,7 +225,7 @@ def evaluate_model(
     With an `upstream` a server computes the replies, and `model` names its tokenizer.
     """
     weights = model_inputs(Path(model))
-    server = {"address": upstream.address, "served": upstream.model} if upstream else {}
+    server = {"address": upstream.url, "served": upstream.model} if upstream else {}
     own = settings.model_dump(mode="json", exclude_none=True)
     key = {"seed": seed, **own, **server, **({} if weights else {"model": str(model)})}
     stage = runs.stage(run, "evaluate", key, weights)

@@ -69,10 +69,10 @@ def test_what_cannot_be_served_is_refused(what: ServeModel, how: ServeOptions, s
 
 def test_the_flags_of_a_stock_vllm_server_are_printed_and_nothing_is_served(capsys: pytest.CaptureFixture[str]) -> None:
     serve.print_vllm_flags(ServeModel("models/my own", "local", "qwen3", 1, 9))
-    path = "z1.vllm_plugin.logits_processor:qwen3"
+    path = "z1.vllm_plugin:qwen3"
     assert capsys.readouterr().out == f"vllm serve 'models/my own' --logits-processors {path}\n"
     found = CliRunner().invoke(app, ["serve", "--print-vllm-flags"])
-    assert found.output.strip().endswith("z1.vllm_plugin.logits_processor:z1-tiny")
+    assert found.output.strip().endswith("z1.vllm_plugin:z1-tiny")
 
 
 def test_a_remote_engine_has_the_tokenizer_and_profile_of_the_model_here() -> None:

@@ -1,8 +1,8 @@
-"""What must hold for every engine?
+"""Conformance: what every engine must do.
 
-Each law is an async function of an engine and a prompt (ids); a test file an engine runs them all. `PLAIN` has no stop
-ids, so that every sample runs to its limit whatever the weights. Equal ids are promised in deterministic mode;
-elsewhere a near tie may fall either way.
+Each check is an async function of an engine and a prompt (token ids); the test file of an engine runs all of them.
+`PLAIN` has no stop tokens, so every sample runs to its limit. Equal tokens are promised in deterministic mode;
+otherwise a near tie may go either way.
 """
 
 from __future__ import annotations
@@ -13,19 +13,21 @@ from collections.abc import Awaitable, Callable, Sequence
 
 import pytest
 
-from z1.engines import DriverOptions, Engine, Reason, Sampling, drive
+from z1.engines import DriverOptions, Engine, FinishReason, Sampling, run_flow
 from z1.errors import EngineFault
 from z1.think import Flow, Window
 
 PLAIN = Sampling()
 
-Law = Callable[[Engine, Sequence[int]], Awaitable[None]]
+Check = Callable[[Engine, Sequence[int]], Awaitable[None]]
 
 
-async def ids_of(engine: Engine, prompt: Sequence[int], window: Window, how: DriverOptions | None = None) -> list[int]:
+async def token_ids_of(
+    engine: Engine, prompt: Sequence[int], window: Window, how: DriverOptions | None = None
+) -> list[int]:
     session = await engine.open(prompt, PLAIN)
     try:
-        return (await drive(Flow(window, session.free_tokens), session, how or DriverOptions())).token_ids
+        return (await run_flow(Flow(window, session.free_tokens), session, how or DriverOptions())).token_ids
     finally:
         await session.close()
 
@@ -42,8 +44,8 @@ async def two_passes(engine: Engine, prompt: Sequence[int], window: Window) -> l
         thought = (await first.sample(window.thinking_budget)).token_ids
         await first.close()
     forced = Flow(window, 10_000)
-    forced.came(thought) if thought else None
-    hint = getattr(forced.next(), "token_ids", ())
+    forced.add_tokens(thought) if thought else None
+    hint = getattr(forced.next_step(), "token_ids", ())
     second = await engine.open([*prompt, *thought, *hint], PLAIN)
     answer = (await second.sample(window.max_answer_tokens)).token_ids
     await second.close()
@@ -53,15 +55,17 @@ async def two_passes(engine: Engine, prompt: Sequence[int], window: Window) -> l
 async def agreement(engine: Engine, prompt: Sequence[int]) -> None:
     """By call, by token, in a batch and in two passes: the same ids."""
     chosen = windows(tuple(prompt[:3]))
-    alone = [await ids_of(engine, prompt, window) for window in chosen]
-    by_token = [await ids_of(engine, prompt, window, DriverOptions(chunk=1)) for window in chosen]
-    batch = await asyncio.gather(*(ids_of(engine, prompt, window, DriverOptions(chunk=3)) for window in chosen * 3))
+    alone = [await token_ids_of(engine, prompt, window) for window in chosen]
+    by_token = [await token_ids_of(engine, prompt, window, DriverOptions(max_chunk_tokens=1)) for window in chosen]
+    batch = await asyncio.gather(
+        *(token_ids_of(engine, prompt, window, DriverOptions(max_chunk_tokens=3)) for window in chosen * 3)
+    )
     assert by_token == alone
     assert batch == alone * 3
     assert [await two_passes(engine, prompt, window) for window in chosen] == alone
 
 
-async def forced_ids_count(engine: Engine, prompt: Sequence[int]) -> None:
+async def forced_tokens_join_the_context(engine: Engine, prompt: Sequence[int]) -> None:
     """Ids that are forced are context: what comes after is what would come after a prompt that held them."""
     session = await engine.open(prompt, PLAIN)
     room = session.free_tokens
@@ -93,7 +97,7 @@ async def forks_agree(engine: Engine, prompt: Sequence[int]) -> None:
         await session.close()
 
 
-async def interrupt_keeps(engine: Engine, prompt: Sequence[int]) -> None:
+async def interruption_keeps_tokens(engine: Engine, prompt: Sequence[int]) -> None:
     """An interrupted sample gives what came; going on gives what would have come."""
     session = await engine.open(prompt, PLAIN)
     session.interrupt()
@@ -102,7 +106,7 @@ async def interrupt_keeps(engine: Engine, prompt: Sequence[int]) -> None:
         await asyncio.sleep(0)
     session.interrupt()
     first = await task
-    assert first.reason in (Reason.INTERRUPTED, Reason.LIMIT)
+    assert first.reason in (FinishReason.INTERRUPTED, FinishReason.LIMIT)
     rest = (await session.sample(20 - len(first.token_ids))).token_ids if len(first.token_ids) < 20 else ()
     whole = await engine.open(prompt, PLAIN)
     assert (await whole.sample(20)).token_ids == first.token_ids + rest
@@ -110,7 +114,7 @@ async def interrupt_keeps(engine: Engine, prompt: Sequence[int]) -> None:
     await whole.close()
 
 
-async def coming_is_seen(engine: Engine, prompt: Sequence[int]) -> None:
+async def pending_tokens_are_a_prefix(engine: Engine, prompt: Sequence[int]) -> None:
     """What came so far of a sample under way is the beginning of it, and nothing before and after."""
     session = await engine.open(prompt, PLAIN)
     assert not session.pending_token_ids
@@ -125,7 +129,7 @@ async def coming_is_seen(engine: Engine, prompt: Sequence[int]) -> None:
     await session.close()
 
 
-async def stops_end(engine: Engine, prompt: Sequence[int]) -> None:
+async def stop_tokens_end_a_sample(engine: Engine, prompt: Sequence[int]) -> None:
     """A stop id ends a sample, and is its last id."""
     free = await engine.open(prompt, PLAIN)
     ids = (await free.sample(8)).token_ids
@@ -133,12 +137,12 @@ async def stops_end(engine: Engine, prompt: Sequence[int]) -> None:
     stop = ids[5]
     session = await engine.open(prompt, Sampling(stop_token_ids=frozenset({stop})))
     sampled = await session.sample(8)
-    assert sampled.reason is Reason.STOP
+    assert sampled.reason is FinishReason.STOP
     assert sampled.token_ids == ids[: ids.index(stop) + 1]
     await session.close()
 
 
-async def never_holds(engine: Engine, prompt: Sequence[int]) -> None:
+async def forbidden_sequences_are_not_sampled(engine: Engine, prompt: Sequence[int]) -> None:
     """What may not come does not come, and is free again in the next sample; sequences where the engine can."""
     if not engine.capabilities.max_forbidden_length:
         return
@@ -148,7 +152,7 @@ async def never_holds(engine: Engine, prompt: Sequence[int]) -> None:
     stops = Sampling(frozenset(never[0]))
     bound = await engine.open(prompt, stops)
     kept = await bound.sample(8, never)
-    assert (len(kept.token_ids), kept.reason) == (8, Reason.LIMIT)
+    assert (len(kept.token_ids), kept.reason) == (8, FinishReason.LIMIT)
     assert not {token for (token,) in never} & set(kept.token_ids)
     again = await engine.open([*prompt, *kept.token_ids], stops)
     assert await bound.sample(3) == await again.sample(3)
@@ -160,7 +164,7 @@ async def never_holds(engine: Engine, prompt: Sequence[int]) -> None:
         await one.close()
 
 
-async def scores_are_told(engine: Engine, prompt: Sequence[int]) -> None:
+async def logprobs_match_tokens(engine: Engine, prompt: Sequence[int]) -> None:
     """A score for each id where they are asked for, its own among the best where it is one of them; nowhere else."""
     if not engine.capabilities.has_logprobs:
         return
@@ -189,7 +193,7 @@ async def scores_are_told(engine: Engine, prompt: Sequence[int]) -> None:
         await one.close()
 
 
-async def limits_hold(engine: Engine, prompt: Sequence[int]) -> None:
+async def limits_are_enforced(engine: Engine, prompt: Sequence[int]) -> None:
     """Never more ids than fit, and closing twice is no fault."""
     session = await engine.open(prompt, PLAIN)
     with pytest.raises(EngineFault):
@@ -202,14 +206,14 @@ async def limits_hold(engine: Engine, prompt: Sequence[int]) -> None:
     await session.close()
 
 
-LAWS: tuple[Law, ...] = (
+CHECKS: tuple[Check, ...] = (
     agreement,
-    forced_ids_count,
+    forced_tokens_join_the_context,
     forks_agree,
-    interrupt_keeps,
-    coming_is_seen,
-    stops_end,
-    never_holds,
-    scores_are_told,
-    limits_hold,
+    interruption_keeps_tokens,
+    pending_tokens_are_a_prefix,
+    stop_tokens_end_a_sample,
+    forbidden_sequences_are_not_sampled,
+    logprobs_match_tokens,
+    limits_are_enforced,
 )

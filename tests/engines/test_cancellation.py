@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from z1.engines.cancellation import CUT, unless
+from z1.engines.cancellation import CANCELLED, await_unless_cancelled
 
 
 def test_what_comes_first_wins_and_the_other_has_ended() -> None:
@@ -24,15 +24,17 @@ def test_what_comes_first_wins_and_the_other_has_ended() -> None:
 
     async def run() -> None:
         never: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        assert await unless(never, asyncio.sleep(0, "soon")) == "soon"
+        assert await await_unless_cancelled(never, asyncio.sleep(0, "soon")) == "soon"
         with pytest.raises(ValueError, match="as told"):
-            await unless(never, fails())
+            await await_unless_cancelled(never, fails())
         cut: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         asyncio.get_running_loop().call_soon(cut.set_result, None)
-        assert await unless(cut, slow()) is CUT
+        assert await await_unless_cancelled(cut, slow()) is CANCELLED
         assert ended == ["slow"]
-        assert await unless(cut, asyncio.sleep(0, "soon")) is CUT  # however soon it would have come
-        task = asyncio.create_task(unless(never, slow()))
+        assert (
+            await await_unless_cancelled(cut, asyncio.sleep(0, "soon")) is CANCELLED
+        )  # however soon it would have come
+        task = asyncio.create_task(await_unless_cancelled(never, slow()))
         await asyncio.sleep(0)
         await asyncio.sleep(0)
         task.cancel()

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from z1 import profiles
-from z1.engines import Control, DriverOptions, ForbiddenSequences, Reason, Sampled, Sampling, drive
+from z1.engines import Control, DriverOptions, FinishReason, ForbiddenSequences, Sampled, Sampling, run_flow
 from z1.engines.scripted import Characters, Script, ScriptedEngine
 from z1.errors import EngineFault
 from z1.think import AnswerDetector, Bucket, End, Flow, Shift, Window
@@ -23,7 +23,7 @@ STOPS = frozenset({3})
 
 
 def scripted(pace: float = 0.0) -> ScriptedEngine:
-    return ScriptedEngine(Script({PROMPT: REPLY}, {PROMPT: "8."}, "#NOW: "), pace=pace)
+    return ScriptedEngine(Script({PROMPT: REPLY}, {PROMPT: "8."}, "#NOW: "), token_delay_s=pace)
 
 
 def detector() -> AnswerDetector:
@@ -32,8 +32,8 @@ def detector() -> AnswerDetector:
 
 async def replied(thinking: int | None, how: DriverOptions, pace: float = 0.0) -> Flow:
     session = await scripted(pace).open(TOKENS.encode(PROMPT), Sampling(STOPS))
-    flow = Flow(Window(thinking, 40, HINT, STOPS), session.free_tokens, detects=how.detector is not None)
-    return await drive(flow, session, how)
+    flow = Flow(Window(thinking, 40, HINT, STOPS), session.free_tokens, detects_answer=how.detector is not None)
+    return await run_flow(flow, session, how)
 
 
 @given(st.one_of(st.none(), st.integers(0, 60)), st.one_of(st.none(), st.integers(1, 7)), st.booleans())
@@ -63,14 +63,19 @@ def test_looking_at_a_sample_under_way_changes_no_id_and_tells_each_once(
     async def run(look: bool) -> Flow:
         session = await scripted().open(TOKENS.encode(PROMPT), Sampling(STOPS))
         found = detector() if detects else None
-        flow = Flow(Window(thinking, 40, HINT, STOPS), 90, detects=detects, strings=profiles.stop_strings(TOKENS, stop))
+        flow = Flow(
+            Window(thinking, 40, HINT, STOPS),
+            90,
+            detects_answer=detects,
+            stop_strings=profiles.make_stop_strings(TOKENS, stop),
+        )
         control = Control(flow, session)
         listen = (lambda bucket, ids: heard.extend((bucket, i) for i in ids)) if look else None
-        task = asyncio.create_task(drive(flow, session, DriverOptions(found, listen=listen), control))
+        task = asyncio.create_task(run_flow(flow, session, DriverOptions(found, on_tokens=listen), control))
         for wait in waits if look else []:
             for _ in range(wait):
                 await asyncio.sleep(0)
-            control.look()
+            control.poll()
         return await task
 
     plain, looked = asyncio.run(run(False)), asyncio.run(run(True))
@@ -86,13 +91,15 @@ def test_a_look_sees_what_came_and_a_control_that_has_ended_sees_nothing() -> No
         session = await scripted().open(TOKENS.encode(PROMPT), Sampling(STOPS))
         flow = Flow(Window(None, 40, HINT, STOPS), session.free_tokens)
         control = Control(flow, session)
-        task = asyncio.create_task(drive(flow, session, DriverOptions(listen=lambda _, ids: seen.extend(ids)), control))
+        task = asyncio.create_task(
+            run_flow(flow, session, DriverOptions(on_tokens=lambda _, ids: seen.extend(ids)), control)
+        )
         while len(session.pending_token_ids) < 5:
             await asyncio.sleep(0)
-        control.look()
+        control.poll()
         early = len(seen)
         await task
-        control.look()
+        control.poll()
         return [early, len(seen), len(flow.token_ids)]
 
     early, late, all_of_it = asyncio.run(run())
@@ -103,15 +110,15 @@ def test_a_look_sees_what_came_and_a_control_that_has_ended_sees_nothing() -> No
 def test_an_answer_that_has_begun_is_not_interrupted() -> None:
     begins = len(THOUGHT) + len("the final answer")
     flow = asyncio.run(replied(begins, DriverOptions(detector())))
-    assert (flow.shifted, flow.end) == (Shift.NATURAL, End.STOP)
+    assert (flow.shift_reason, flow.end) == (Shift.NATURAL, End.STOP)
     assert TOKENS.decode(flow.token_ids, skip_special_tokens=True) == REPLY
     before = asyncio.run(replied(begins - 1, DriverOptions(detector())))
-    assert before.shifted is Shift.BUDGET
+    assert before.shift_reason is Shift.BUDGET
 
 
 def test_a_deadline_shifts_a_thought_and_nothing_is_lost() -> None:
     flow = asyncio.run(replied(None, DriverOptions(deadline=0.05), pace=0.01))
-    assert flow.shifted is Shift.DEADLINE
+    assert flow.shift_reason is Shift.DEADLINE
     thought = flow.ledger().thought
     assert thought < len(REPLY)
     assert TOKENS.decode(flow.token_ids, skip_special_tokens=True) == REPLY[:thought] + "#NOW: 8."
@@ -122,7 +129,7 @@ def test_answer_now_acts_once_and_says_so() -> None:
         session = await scripted(0.005).open(TOKENS.encode(PROMPT), Sampling(STOPS))
         flow = Flow(Window(None, 20, HINT, STOPS), session.free_tokens)
         control = Control(flow, session)
-        task = asyncio.create_task(drive(flow, session, DriverOptions(), control))
+        task = asyncio.create_task(run_flow(flow, session, DriverOptions(), control))
         await asyncio.sleep(0.03)
         said = [control.answer_now(), control.answer_now()]
         await task
@@ -130,7 +137,7 @@ def test_answer_now_acts_once_and_says_so() -> None:
 
     said, flow = asyncio.run(run())
     assert said == [True, False, False]
-    assert (flow.shifted, flow.end) == (Shift.CONTROL, End.STOP)
+    assert (flow.shift_reason, flow.end) == (Shift.CONTROL, End.STOP)
 
 
 def test_answer_now_before_the_start_thinks_nothing() -> None:
@@ -139,7 +146,7 @@ def test_answer_now_before_the_start_thinks_nothing() -> None:
         flow = Flow(Window(None, 20, HINT, STOPS), session.free_tokens)
         control = Control(flow, session)
         assert control.answer_now()
-        return await drive(flow, session, DriverOptions(), control)
+        return await run_flow(flow, session, DriverOptions(), control)
 
     assert asyncio.run(run()).ledger().thought == 0
 
@@ -149,18 +156,18 @@ def test_an_engine_that_gives_nothing_is_a_fault_and_not_an_endless_loop() -> No
         room = 50
         coming = ()
 
-        async def sample(self, limit: int, never: ForbiddenSequences = ()) -> Sampled:
-            return Sampled((), Reason.LIMIT)
+        async def sample(self, max_tokens: int, forbidden: ForbiddenSequences = ()) -> Sampled:
+            return Sampled((), FinishReason.LIMIT)
 
     async def run() -> None:
-        await drive(Flow(Window(5, 5, HINT, STOPS), 50), Mute())  # type: ignore[arg-type]
+        await run_flow(Flow(Window(5, 5, HINT, STOPS), 50), Mute())  # type: ignore[arg-type]
 
-    with pytest.raises(EngineFault, match="without an id"):
+    with pytest.raises(EngineFault, match="without a token"):
         asyncio.run(run())
 
 
 def test_the_shipped_profile_finds_the_answer_where_it_begins() -> None:
-    found = profiles.detector(TOKENS, profiles.profile("z1-tiny"))
+    found = profiles.make_detector(TOKENS, profiles.get_profile("z1-tiny"))
     assert found is not None
     text = "a = 3\n\nThe final answer is \\boxed{3}."
     assert found.feed(TOKENS.encode(text)) == text.index("The final")

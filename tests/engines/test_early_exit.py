@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from z1.engines import (
-    Convergence,
+    AgreementExit,
     DriverOptions,
     ExitRule,
     ForbiddenSequences,
@@ -18,7 +18,7 @@ from z1.engines import (
     RepetitionExit,
     Sampled,
     Sampling,
-    drive,
+    run_flow,
 )
 from z1.engines.scripted import Characters, ScriptedEngine, ScriptedSession
 from z1.errors import EngineFault, UserError
@@ -49,22 +49,22 @@ def replied(exits: tuple[ExitRule, ...], chunk: int | None = None, engine: Scrip
     async def run() -> Flow:
         session = await (engine or ScriptedEngine(next_id)).open(TOKENS.encode(PROMPT), Sampling(STOPS))
         flow = Flow(Window(None, 8, tuple(TOKENS.encode(HINT)), STOPS), session.free_tokens)
-        return await drive(flow, session, DriverOptions(None, chunk, exits=exits))
+        return await run_flow(flow, session, DriverOptions(None, chunk, exit_rules=exits))
 
     return asyncio.run(run())
 
 
 @pytest.mark.parametrize(("every", "stable", "at"), [(3, 2, 6), (3, 3, 15), (3, 4, 18), (1, 2, 3), (5, 2, 15)])
 def test_a_thought_ends_where_its_answer_has_stayed_the_same(every: int, stable: int, at: int) -> None:
-    flow = replied((Convergence(every, stable, 4, said),))
-    assert flow.shifted is Shift.CONVERGED and flow.ledger().thought == at
+    flow = replied((AgreementExit(every, stable, 4, said),))
+    assert flow.shift_reason is Shift.CONVERGED and flow.ledger().thought == at
     assert TOKENS.decode(flow.token_ids).endswith(HINT + said(flow.token_ids[:-1]) + chr(3))
 
 
 def test_every_probe_is_told_and_paid_for() -> None:
     heard: list[Probe] = []
-    flow = replied((Convergence(3, 3, 4, said, heard.append),))
-    assert [(probe.at, said(probe.token_ids), probe.equal) for probe in heard] == [
+    flow = replied((AgreementExit(3, 3, 4, said, heard.append),))
+    assert [(probe.thinking_tokens, said(probe.token_ids), probe.agreeing) for probe in heard] == [
         (3, "1", 1), (6, "1", 2), (9, "2", 1), (12, "2", 2), (15, "2", 3),
     ]  # fmt: skip
     assert flow.ledger().probe == 5 * (len(HINT) + 2)  # the hint, a digit and the stop id
@@ -72,18 +72,20 @@ def test_every_probe_is_told_and_paid_for() -> None:
 
 
 def test_a_thought_that_never_agrees_ends_by_itself() -> None:
-    flow = replied((Convergence(3, 9, 4, said),))
-    assert flow.shifted is Shift.NATURAL and flow.end is End.STOP and TOKENS.decode(flow.token_ids[:-1]) == THOUGHT
+    flow = replied((AgreementExit(3, 9, 4, said),))
+    assert flow.shift_reason is Shift.NATURAL and flow.end is End.STOP and TOKENS.decode(flow.token_ids[:-1]) == THOUGHT
 
 
 def test_nothing_said_is_no_vote() -> None:
-    assert replied((Convergence(1, 1, 4, lambda _: ""),)).shifted is Shift.NATURAL
+    assert replied((AgreementExit(1, 1, 4, lambda _: ""),)).shift_reason is Shift.NATURAL
 
 
 @given(st.integers(1, 7), st.integers(1, 4), st.one_of(st.none(), st.integers(1, 9)))
 def test_borders_are_counted_in_ids_and_not_in_messages(every: int, stable: int, chunk: int | None) -> None:
-    whole, cut = (replied((Convergence(every, stable, 4, said),), size) for size in (None, chunk))
-    assert whole.token_ids == cut.token_ids and whole.ledger() == cut.ledger() and whole.shifted is cut.shifted
+    whole, cut = (replied((AgreementExit(every, stable, 4, said),), size) for size in (None, chunk))
+    assert (
+        whole.token_ids == cut.token_ids and whole.ledger() == cut.ledger() and whole.shift_reason is cut.shift_reason
+    )
 
 
 def test_a_hint_half_said_is_only_completed_by_a_probe() -> None:
@@ -92,7 +94,7 @@ def test_a_hint_half_said_is_only_completed_by_a_probe() -> None:
         return ord("a b #NOW"[len(text)]) if len(text) < 8 else 3 if text.endswith("7") else ord("7")
 
     heard: list[Probe] = []
-    replied((Convergence(8, 9, 4, said, heard.append),), engine=ScriptedEngine(begins))
+    replied((AgreementExit(8, 9, 4, said, heard.append),), engine=ScriptedEngine(begins))
     assert [TOKENS.decode(list(probe.token_ids)) for probe in heard] == [": 7"]
 
 
@@ -108,14 +110,14 @@ class _NoForks(ScriptedEngine):
 
 
 def test_a_probe_that_fails_is_no_vote_and_loses_no_reply() -> None:
-    assert replied((Convergence(3, 1, 4, said),), engine=_NoForks(next_id)).end is End.STOP
+    assert replied((AgreementExit(3, 1, 4, said),), engine=_NoForks(next_id)).end is End.STOP
 
 
 def test_a_fork_that_fails_half_way_is_paid_for_and_closed() -> None:
     closed: list[bool] = []
 
     class Half(ScriptedSession):
-        async def sample(self, limit: int, never: ForbiddenSequences = ()) -> Sampled:
+        async def sample(self, max_tokens: int, forbidden: ForbiddenSequences = ()) -> Sampled:
             raise EngineFault("gone")
 
         async def close(self) -> None:
@@ -131,17 +133,17 @@ def test_a_fork_that_fails_half_way_is_paid_for_and_closed() -> None:
             session.fork = fork  # type: ignore[method-assign]
             return session
 
-    flow = replied((Convergence(10, 1, 4, said),), engine=Engine(next_id))
+    flow = replied((AgreementExit(10, 1, 4, said),), engine=Engine(next_id))
     assert flow.ledger().probe == 3 * len(HINT) and closed == [True] * 3
 
 
 def test_circles_end_a_thought_that_goes_round() -> None:
     flow = replied((RepetitionExit(32),), engine=ScriptedEngine(lambda context: context[-5]))
-    assert flow.shifted is Shift.REPETITION and flow.ledger().thought == 64
-    assert replied((RepetitionExit(4),)).shifted is Shift.NATURAL
+    assert flow.shift_reason is Shift.REPETITION and flow.ledger().thought == 64
+    assert replied((RepetitionExit(4),)).shift_reason is Shift.NATURAL
 
 
 @pytest.mark.parametrize("numbers", [(0, 1, 1), (1, 0, 1), (1, 1, 0)])
 def test_what_makes_no_sense_is_refused(numbers: tuple[int, int, int]) -> None:
     with pytest.raises(UserError, match="give 1 or more"):
-        Convergence(*numbers, said)
+        AgreementExit(*numbers, said)

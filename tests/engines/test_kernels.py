@@ -1,4 +1,4 @@
-"""Does the local engine keep its laws, and deterministic mode its bits, with every kernel that this processor has?"""
+"""The local engine passes the conformance tests with every kernel of this processor, also in deterministic mode."""
 
 from __future__ import annotations
 
@@ -6,10 +6,14 @@ import pytest
 
 from tests import kernels
 
-LAWS = ["tests/engines/test_decoder.py", "tests/engines/test_general.py", "tests/engines/test_local.py::test_law_holds"]
+TESTS = [
+    "tests/engines/local/test_decoder.py",
+    "tests/engines/local/test_transformers_decoder.py",
+    "tests/engines/local/test_engine.py::test_conformance",
+]
 
 
 @pytest.mark.timeout(900)  # four processes import everything anew, which a busy machine does slowly
 @pytest.mark.parametrize(("capability", "products"), kernels.choices())
-def test_decoder_and_laws_hold(capability: str, products: str) -> None:
-    kernels.run(LAWS, capability, products)
+def test_decoders_and_conformance(capability: str, products: str) -> None:
+    kernels.run(TESTS, capability, products)

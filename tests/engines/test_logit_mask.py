@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from z1.engines.logit_mask import completing, forbid, force
+from z1.engines.logit_mask import completing_tokens, forbid, force
 
 IMPOSSIBLE = float("-inf")
 
@@ -50,8 +50,8 @@ def test_what_is_forbidden_is_never_drawn_and_all_else_stays() -> None:
 
 def test_what_completes_a_sequence_depends_on_what_stands_before() -> None:
     never = ((3,), (5, 6), (5, 5, 6), (1, 2, 3, 4))
-    assert completing([], never) == [3]
-    assert completing([9, 5], never) == [3, 6]
-    assert completing([5, 5], never) == [3, 6, 6]
-    assert completing([2, 3], never) == [3]
-    assert completing([0, 1, 2, 3], never) == [3, 4]
+    assert completing_tokens([], never) == [3]
+    assert completing_tokens([9, 5], never) == [3, 6]
+    assert completing_tokens([5, 5], never) == [3, 6, 6]
+    assert completing_tokens([2, 3], never) == [3]
+    assert completing_tokens([0, 1, 2, 3], never) == [3, 4]

@@ -16,7 +16,7 @@ from tests.engines import conformance
 from tests.engines.upstream import Upstream, serving
 from tests.serve import conftest as second
 from z1 import synthetic
-from z1.engines import Engine, Reason, Sampling
+from z1.engines import Engine, FinishReason, Sampling
 from z1.engines import remote as engines
 from z1.engines.local import engine as local
 from z1.engines.remote import RemoteEngine
@@ -45,20 +45,24 @@ def with_engine(upstream: Upstream, act: Callable[[RemoteEngine], Awaitable[Any]
 
 
 @pytest.mark.parametrize("ids", [True, False], ids=["ids", "text"])
-@pytest.mark.parametrize("law", conformance.LAWS, ids=lambda law: law.__name__)
-def test_law_holds(law: conformance.Law, ids: bool) -> None:
+@pytest.mark.parametrize("check", conformance.CHECKS, ids=lambda check: check.__name__)
+def test_conformance(check: conformance.Check, ids: bool) -> None:
     upstream = Upstream(letters, ids=ids, length=120)
-    with_engine(upstream, lambda engine: law(engine, PROMPT))
+    with_engine(upstream, lambda engine: check(engine, PROMPT))
     assert upstream.open == 0
 
 
 def test_what_an_upstream_can_do_is_asked_of_it() -> None:
     async def seen(engine: RemoteEngine) -> tuple[str, int, bool]:
-        return engine.there, engine.max_model_len, engine.capabilities.has_token_ids
+        return engine.upstream_model, engine.max_model_len, engine.capabilities.has_token_ids
 
     assert with_engine(Upstream(letters), seen) == ("made", 400, True)
     assert with_engine(Upstream(letters, ids=False), seen) == ("made", 400, False)
-    assert with_engine(Upstream(letters), seen, ids=False, length=50, model="made") == ("made", 50, False)
+    assert with_engine(Upstream(letters), seen, has_token_ids=False, max_model_len=50, model="made") == (
+        "made",
+        50,
+        False,
+    )
 
 
 @pytest.mark.parametrize("ids", [True, False], ids=["ids", "text"])
@@ -120,7 +124,7 @@ def test_only_connecting_is_tried_again() -> None:
         opening = asyncio.create_task(open_late())
         address = f"http://127.0.0.1:{port}/v1"
         async with RemoteEngine(engines.Upstream(address), Characters(), ("made up", "plain")) as engine:
-            assert engine.there == "made"
+            assert engine.upstream_model == "made"
         await opening
         late[0].close()
         with pytest.raises(EngineFault, match="does not answer"):
@@ -151,7 +155,7 @@ def test_a_prompt_that_does_not_fit_is_the_askers_fault() -> None:
             with pytest.raises(UserError):
                 await engine.open(prompt, Sampling())
 
-    with_engine(Upstream(letters), asked, length=50)
+    with_engine(Upstream(letters), asked, max_model_len=50)
 
 
 def test_a_cancelled_sample_closes_its_stream() -> None:
@@ -185,14 +189,18 @@ def test_what_z1_has_no_hand_in_is_passed_on_unread() -> None:
 
     async def passed(engine: RemoteEngine, path: str) -> tuple[int, str, bytes]:
         async with engine.proxy_request(path, body) as answer:
-            return answer.status, answer.media_type, b"".join([chunk async for chunk in answer.chunks])
+            return answer.status, answer.media_type, b"".join([piece async for piece in answer.chunks])
 
-    status, kind, said = with_engine(upstream, lambda engine: passed(engine, "/completions"), ids=False, windows=False)
+    status, kind, said = with_engine(
+        upstream, lambda engine: passed(engine, "/completions"), has_token_ids=False, has_windows=False
+    )
     assert (status, kind) == (200, "text/event-stream")
     assert said.count(b"data: ") == 3
     assert upstream.asked[-1] == {**body, "model": "made"}
     upstream.faults = [422]
-    status, kind, said = with_engine(upstream, lambda engine: passed(engine, "/completions"), ids=False, windows=False)
+    status, kind, said = with_engine(
+        upstream, lambda engine: passed(engine, "/completions"), has_token_ids=False, has_windows=False
+    )
     assert (status, kind, b"as told" in said) == (422, "application/json", True)
 
 
@@ -201,34 +209,39 @@ def test_a_budget_is_passed_on_where_the_upstream_keeps_windows() -> None:
         """Refuses a window that makes no sense, as vLLM does with our processor."""
 
         async def _answer(self, path: str, body: dict[str, Any], writer: asyncio.StreamWriter) -> None:
-            if body.get("vllm_xargs", {}).get("z1_window", 0) < -1:
+            if body.get("vllm_xargs", {}).get("z1_thinking_budget", 0) < -1:
                 self.faults = [400]
             await super()._answer(path, body, writer)
 
     async def keeps(engine: RemoteEngine) -> bool:
-        return engine.keeps_windows
+        return engine.has_windows
 
     assert with_engine(Keeps(letters), keeps)
     assert not with_engine(Upstream(letters), keeps)
-    assert with_engine(Upstream(letters), keeps, windows=True)
+    assert with_engine(Upstream(letters), keeps, has_windows=True)
 
     async def told(engine: RemoteEngine) -> list[Any]:
         body = {"tools": [], "vllm_xargs": {"z1_markers": ["<tool_call>"]}}
         return [engine.request_with_budget(body, None, None, None), engine.request_with_budget(body, 5, 9, "so:")]
 
-    assert with_engine(Upstream(letters), told, windows=False) == [None, None]
-    free, given = with_engine(Upstream(letters), told, windows=True)
-    assert free == {"tools": [], "vllm_xargs": {"z1_markers": ["<tool_call>"], "z1_window": -1}}
-    assert given["vllm_xargs"] == {"z1_markers": ["<tool_call>"], "z1_window": 5, "z1_answer": 9, "z1_hint": "so:"}
+    assert with_engine(Upstream(letters), told, has_windows=False) == [None, None]
+    free, given = with_engine(Upstream(letters), told, has_windows=True)
+    assert free == {"tools": [], "vllm_xargs": {"z1_markers": ["<tool_call>"], "z1_thinking_budget": -1}}
+    assert given["vllm_xargs"] == {
+        "z1_markers": ["<tool_call>"],
+        "z1_thinking_budget": 5,
+        "z1_max_answer_tokens": 9,
+        "z1_hint": "so:",
+    }
 
 
-@pytest.mark.parametrize("law", conformance.LAWS, ids=lambda law: law.__name__)
-def test_law_holds_in_front_of_a_second_z1(law: conformance.Law) -> None:
+@pytest.mark.parametrize("check", conformance.CHECKS, ids=lambda check: check.__name__)
+def test_conformance_of_a_second_z1_behind_the_first(check: conformance.Check) -> None:
     async def held(url: str) -> tuple[int, bool, bool]:
         upstream = engines.Upstream(f"{url}/v1")
         async with RemoteEngine(upstream, Characters(), ("made up", "z1-tiny")) as engine:
-            await law(engine, PROMPT)
-            return engine.max_model_len, engine.capabilities.has_token_ids, engine.keeps_windows
+            await check(engine, PROMPT)
+            return engine.max_model_len, engine.capabilities.has_token_ids, engine.has_windows
 
     with second.serving(ScriptedEngine(letters, max_model_len=120)) as there:
         assert asyncio.run(held(there.url)) == (120, True, False)
@@ -246,7 +259,7 @@ def test_a_window_through_a_second_z1_is_that_of_the_model_behind_it() -> None:
 
     async def bound(engine: Engine) -> None:
         async with engine:
-            await conformance.never_holds(engine, [5, 6, 7, 20])
+            await conformance.forbidden_sequences_are_not_sampled(engine, [5, 6, 7, 20])
 
     with second.serving(
         local.load(shipped(), local.LocalSettings(max_num_seqs=2, max_model_len=512, deterministic=True))
@@ -264,13 +277,13 @@ def test_vllm_over_loopback_keeps_every_law(vllm_server: str) -> None:
 
     async def run() -> bool:
         async with engine:
-            for law in conformance.LAWS:
-                await law(engine, [5, 6, 7, 20, 33, 41, 9, 11])
+            for check in conformance.CHECKS:
+                await check(engine, [5, 6, 7, 20, 33, 41, 9, 11])
             stopped = await (await engine.open([5, 6], Sampling(frozenset(range(385))))).sample(4)
-            assert (len(stopped.token_ids), stopped.reason) == (1, Reason.STOP)
+            assert (len(stopped.token_ids), stopped.reason) == (1, FinishReason.STOP)
             return (
                 engine.capabilities.has_token_ids
-                and engine.keeps_windows
+                and engine.has_windows
                 and engine.capabilities.max_forbidden_length == 1
             )
 

@@ -1,4 +1,4 @@
-"""Does the scripted engine keep every law, and say what its script says?"""
+"""Does the scripted engine keep every check, and say what its script says?"""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ def keyed(context: Sequence[int]) -> int:
     return 4 + blake2b(repr(list(context)).encode()).digest()[0]
 
 
-@pytest.mark.parametrize("law", conformance.LAWS, ids=lambda law: law.__name__)
-def test_law_holds(law: conformance.Law) -> None:
-    asyncio.run(law(ScriptedEngine(keyed, max_model_len=200), [10, 11, 12, 13]))  # type: ignore[arg-type]
+@pytest.mark.parametrize("check", conformance.CHECKS, ids=lambda check: check.__name__)
+def test_conformance(check: conformance.Check) -> None:
+    asyncio.run(check(ScriptedEngine(keyed, max_model_len=200), [10, 11, 12, 13]))  # type: ignore[arg-type]
 
 
 def test_a_script_replays_its_reply_and_answers_its_hint() -> None:
@@ -37,5 +37,5 @@ def test_a_script_replays_its_reply_and_answers_its_hint() -> None:
 
 
 def test_a_prompt_that_does_not_fit_is_refused() -> None:
-    with pytest.raises(UserError, match="4 ids"):
+    with pytest.raises(UserError, match="4 tokens"):
         asyncio.run(ScriptedEngine(keyed, max_model_len=4).open([1, 2, 3, 4], Sampling()))

@@ -1,4 +1,4 @@
-"""Does vLLM in this process keep every law?
+"""Does vLLM in this process keep every check?
 
 The last test runs in an environment that has vLLM, z1, pytest and hypothesis; a stand-in serves the others anywhere.
 """
@@ -17,7 +17,7 @@ import pytest
 from tests.engines import conformance
 from tests.vllm_server import QUIET
 from z1 import profiles, synthetic
-from z1.engines import Reason, Sampling
+from z1.engines import FinishReason, Sampling
 from z1.engines import vllm_engine as engines
 from z1.engines.local import engine as here
 from z1.engines.scripted import Characters
@@ -100,7 +100,7 @@ def test_an_interrupted_sample_gives_its_request_up_and_the_next_brings_all_ids(
             await asyncio.sleep(0)
         session.interrupt()
         first = await task
-        assert first.reason is Reason.INTERRUPTED
+        assert first.reason is FinishReason.INTERRUPTED
         assert first.token_ids == tuple(range(3, 3 + len(first.token_ids)))
         assert (fake.given_up, session.pending_token_ids) == (1, ())
         await session.sample(1)
@@ -158,8 +158,8 @@ def test_every_law_holds_and_replies_are_those_of_the_local_engine() -> None:
 
     async def run() -> None:
         async with engines.load(shipped(), VllmSettings(512, arguments)) as engine:
-            for law in conformance.LAWS:
-                await law(engine, PROMPT)
+            for check in conformance.CHECKS:
+                await check(engine, PROMPT)
             local = here.load(shipped(), here.LocalSettings(max_num_seqs=2, max_model_len=512, deterministic=True))
             for options in asked:
                 got, wanted = (
@@ -172,6 +172,6 @@ def test_every_law_holds_and_replies_are_those_of_the_local_engine() -> None:
                     wanted.end,
                     wanted.shift,
                 )
-            assert profiles.profile(engine.profile).name == "z1-tiny"
+            assert profiles.get_profile(engine.profile).name == "z1-tiny"
 
     asyncio.run(run())

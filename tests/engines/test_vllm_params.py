@@ -7,50 +7,55 @@ from typing import Any
 
 import pytest
 
-from z1.engines.vllm_params import ANSWER, WindowParams, check, hint_texts, read
+from z1.engines.vllm_params import DEFAULT_ANSWER_RESERVE, WindowParams, hint_texts, parse_xargs, validate
 from z1.errors import UserError
-from z1.profiles import profile
+from z1.profiles import get_profile
 
 HINT = (1, 2, 3)
 
 
 def params(**given: Any) -> SimpleNamespace:
-    plain = {"extra_args": {"z1_window": 9}, "max_tokens": 500, "structured_outputs": None, "ignore_eos": False}
+    plain = {
+        "extra_args": {"z1_thinking_budget": 9},
+        "max_tokens": 500,
+        "structured_outputs": None,
+        "ignore_eos": False,
+    }
     others: dict[str, Any] = {"stop_token_ids": [], "thinking_token_budget": None, "allowed_token_ids": None}
     return SimpleNamespace(**{**plain, **others, **given})
 
 
 def test_keys_are_read_and_those_of_others_left_alone() -> None:
     given = {
-        "z1_window": 0,
-        "z1_answer": 9,
+        "z1_thinking_budget": 0,
+        "z1_max_answer_tokens": 9,
         "z1_hint": [4, 5],
         "z1_stop": ["\n"],
         "z1_markers": ["<call>"],
         "theirs": 1,
     }
-    assert read(given) == WindowParams(0, 9, None, (4, 5), ("\n",), ("<call>",))
-    assert read({"z1_hint": "So:"}) == WindowParams(hint="So:")
-    assert read({"theirs": 1}) is None
-    assert read(None) is None
+    assert parse_xargs(given) == WindowParams(0, 9, None, (4, 5), ("\n",), ("<call>",))
+    assert parse_xargs({"z1_hint": "So:"}) == WindowParams(hint="So:")
+    assert parse_xargs({"theirs": 1}) is None
+    assert parse_xargs(None) is None
 
 
 @pytest.mark.parametrize(
     "asked", [WindowParams(), WindowParams(3, 4, 5, (6,), ("a",), ("b", "c")), WindowParams(0, hint="So:")]
 )
 def test_what_was_written_is_read_again(asked: WindowParams) -> None:
-    assert read(asked.keys()) == asked
+    assert parse_xargs(asked.to_xargs()) == asked
 
 
 @pytest.mark.parametrize(
     ("name", "value"),
     [
-        ("z1_window", -2),
-        ("z1_window", 1.5),
-        ("z1_window", True),
-        ("z1_window", "9"),
-        ("z1_answer", 0),
-        ("z1_reserve", 0),
+        ("z1_thinking_budget", -2),
+        ("z1_thinking_budget", 1.5),
+        ("z1_thinking_budget", True),
+        ("z1_thinking_budget", "9"),
+        ("z1_max_answer_tokens", 0),
+        ("z1_answer_reserve", 0),
         ("z1_hint", ""),
         ("z1_hint", []),
         ("z1_hint", [1, -1]),
@@ -62,7 +67,7 @@ def test_what_was_written_is_read_again(asked: WindowParams) -> None:
 )
 def test_what_is_not_understood_is_refused_by_name(name: str, value: Any) -> None:
     with pytest.raises(UserError, match=name):
-        read({name: value})
+        parse_xargs({name: value})
 
 
 @pytest.mark.parametrize(
@@ -75,13 +80,13 @@ def test_what_is_not_understood_is_refused_by_name(name: str, value: Any) -> Non
         (WindowParams(thinking_budget=90, max_answer_tokens=20, answer_reserve=40), 100, 57, 20),
         (WindowParams(thinking_budget=90), 100, 72, 25),
         (WindowParams(), 100, 72, 25),
-        (WindowParams(), 10_000, 10_000 - 3 - ANSWER, ANSWER),
+        (WindowParams(), 10_000, 10_000 - 3 - DEFAULT_ANSWER_RESERVE, DEFAULT_ANSWER_RESERVE),
         (WindowParams(thinking_budget=0), 4, 0, 1),
         (WindowParams(thinking_budget=5, max_answer_tokens=1), 4, 0, 1),
     ],
 )
 def test_the_answer_keeps_its_share_of_max_tokens(asked: WindowParams, room: int, thinking: int, answer: int) -> None:
-    window = asked.window_of(HINT, (), room)
+    window = asked.to_window(HINT, (), room)
     assert (window.thinking_budget, window.max_answer_tokens, window.effective_budget(room)) == (
         thinking,
         answer,
@@ -99,14 +104,14 @@ def test_the_answer_keeps_its_share_of_max_tokens(asked: WindowParams, room: int
 )
 def test_what_does_not_fit_is_refused(asked: WindowParams) -> None:
     with pytest.raises(UserError, match="max_tokens"):
-        asked.window_of(HINT, (), 4)
+        asked.to_window(HINT, (), 4)
     with pytest.raises(UserError, match="max_tokens"):
-        WindowParams(thinking_budget=0).window_of(HINT, (), 3)
+        WindowParams(thinking_budget=0).to_window(HINT, (), 3)
 
 
 def test_requests_without_our_keys_are_nobodys_business() -> None:
-    check(params(extra_args={"theirs": 1}, structured_outputs="schema", thinking_token_budget=5), profile("z1"))
-    check(params(), profile("z1"))
+    validate(params(extra_args={"theirs": 1}, structured_outputs="schema", thinking_token_budget=5), get_profile("z1"))
+    validate(params(), get_profile("z1"))
 
 
 @pytest.mark.parametrize(
@@ -115,25 +120,25 @@ def test_requests_without_our_keys_are_nobodys_business() -> None:
         ({"structured_outputs": "schema"}, "structured outputs"),
         ({"thinking_token_budget": 9}, "thinking_token_budget"),
         ({"allowed_token_ids": [1]}, "allowed_token_ids"),
-        ({"extra_args": {"z1_answer": 9}, "ignore_eos": True}, "stop_token_ids"),
+        ({"extra_args": {"z1_max_answer_tokens": 9}, "ignore_eos": True}, "stop_token_ids"),
         ({"extra_args": {"z1_stop": ["a"]}, "ignore_eos": True}, "stop_token_ids"),
         ({"max_tokens": 20}, "max_tokens"),
     ],
 )
 def test_what_cannot_be_kept_is_refused(given: dict[str, Any], said: str) -> None:
     with pytest.raises(UserError, match=said):
-        check(params(**given), profile("z1"))
+        validate(params(**given), get_profile("z1"))
 
 
 def test_what_can_be_kept_is_not_refused() -> None:
-    check(params(structured_outputs="schema"), profile("qwen3"))
-    check(params(extra_args={"z1_answer": 9}, ignore_eos=True, stop_token_ids=[7]), profile("z1"))
-    check(params(extra_args={"z1_window": 0, "z1_hint": [1, 2]}, max_tokens=3), profile("z1"))
-    check(params(max_tokens=None), profile("z1"))
+    validate(params(structured_outputs="schema"), get_profile("qwen3"))
+    validate(params(extra_args={"z1_max_answer_tokens": 9}, ignore_eos=True, stop_token_ids=[7]), get_profile("z1"))
+    validate(params(extra_args={"z1_thinking_budget": 0, "z1_hint": [1, 2]}, max_tokens=3), get_profile("z1"))
+    validate(params(max_tokens=None), get_profile("z1"))
 
 
 def test_the_hint_is_the_requests_or_the_profiles() -> None:
-    tiny = profile("z1-tiny")
+    tiny = get_profile("z1-tiny")
     assert hint_texts(WindowParams(hint="So:"), tiny) == ("So:",)
     assert hint_texts(WindowParams(thinking_budget=0), tiny) == [tiny.answer_prefix]
     assert hint_texts(WindowParams(thinking_budget=3), tiny) == [tiny.hint, tiny.answer_prefix]

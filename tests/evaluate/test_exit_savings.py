@@ -10,16 +10,17 @@ import pytest
 
 from z1 import profiles
 from z1.benchmarks import get_benchmark
-from z1.engines import Convergence, DriverOptions, Sampling, drive
+from z1.engines import AgreementExit, DriverOptions, Sampling, run_flow
 from z1.engines.scripted import Script, ScriptedEngine
 from z1.errors import UserError
 from z1.evaluate import Sweep, evaluate, read_attempts
 from z1.evaluate.exit_savings import ExitSavings, early_exit_savings, grid_step
 from z1.grading.equivalence import canonical_answer
+from z1.prompts import prompt_token_ids
 from z1.records import Attempt, Problem
 from z1.think import Flow, Shift
 
-HINT = profiles.HINT + profiles.profile("z1-tiny").answer_prefix
+HINT = profiles.HINT + profiles.get_profile("z1-tiny").answer_prefix
 
 
 class Wavering(Script):
@@ -51,13 +52,13 @@ def attempts(tmp_path_factory: pytest.TempPathFactory) -> list[Attempt]:
 
 
 async def replied(question: str, stable: int) -> Flow:
-    profile = profiles.profile(ENGINE.profile)
-    prompt = profiles.prompt_ids(ENGINE.tokenizer, profile, question)
-    session = await ENGINE.open(prompt, Sampling(profiles.stop_ids(ENGINE.tokenizer, profile)))
-    detector = profiles.detector(ENGINE.tokenizer, profile)
-    flow = Flow(profiles.window(ENGINE.tokenizer, profile, None, 40), session.free_tokens, detects=True)
-    leave = Convergence(2, stable, 40, lambda ids: canonical_answer(profiles.text_of(ENGINE.tokenizer, ids)))
-    return await drive(flow, session, DriverOptions(detector, exits=(leave,)))
+    profile = profiles.get_profile(ENGINE.profile)
+    prompt = prompt_token_ids(ENGINE.tokenizer, profile, question)
+    session = await ENGINE.open(prompt, Sampling(profiles.stop_token_ids(ENGINE.tokenizer, profile)))
+    detector = profiles.make_detector(ENGINE.tokenizer, profile)
+    flow = Flow(profiles.make_window(ENGINE.tokenizer, profile, None, 40), session.free_tokens, detects_answer=True)
+    leave = AgreementExit(2, stable, 40, lambda ids: canonical_answer(profiles.decode(ENGINE.tokenizer, ids)))
+    return await run_flow(flow, session, DriverOptions(detector, exit_rules=(leave,)))
 
 
 @pytest.mark.parametrize("stable", [1, 2, 3, 4, 9])
@@ -67,7 +68,7 @@ def test_the_same_as_driving(attempts: list[Attempt], stable: int) -> None:
     ledgers = [flow.ledger() for flow in flows]
     assert found.thought[1] == pytest.approx(sum(ledger.thought for ledger in ledgers) / 3)
     assert found.probes[1] == pytest.approx(sum(ledger.probe for ledger in ledgers) / 3)
-    assert found.exited == sum(flow.shifted is Shift.CONVERGED for flow in flows) / 3
+    assert found.exited == sum(flow.shift_reason is Shift.CONVERGED for flow in flows) / 3
 
 
 def test_what_is_lost_and_saved(attempts: list[Attempt]) -> None:

@@ -13,7 +13,7 @@ from z1.engines.scripted import Script, ScriptedEngine
 from z1.errors import Fault, UserError
 from z1.evaluate import Sweep, evaluate, read_attempts
 from z1.evaluate.replay import ReplaySavings, load_requests, replay_benchmark, savings
-from z1.profiles import HINT, profile
+from z1.profiles import HINT, get_profile
 from z1.records import Attempt
 
 ANSWERS = {"one": ("1", "1"), "two": ("2", "9"), "three": ("3", "3"), "four": ("4", "4")}
@@ -21,7 +21,7 @@ ANSWERS = {"one": ("1", "1"), "two": ("2", "9"), "three": ("3", "3"), "four": ("
 
 REPLIES = {q: f"it is {full}, I think\n\nThe final answer is \\boxed{{{full}}}." for q, (full, _) in ANSWERS.items()}
 SCRIPT = Script(
-    REPLIES, {q: f"{short}}}." for q, (_, short) in ANSWERS.items()}, HINT + profile("z1-tiny").answer_prefix
+    REPLIES, {q: f"{short}}}." for q, (_, short) in ANSWERS.items()}, HINT + get_profile("z1-tiny").answer_prefix
 )
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from z1 import profiles
 from z1.benchmarks import Benchmark, get_benchmark
-from z1.engines import DriverOptions, Sampling, drive
+from z1.engines import DriverOptions, Sampling, run_flow
 from z1.engines.scripted import Script, ScriptedEngine, ScriptedSession
 from z1.errors import EngineFault
 from z1.evaluate.sweep import Sweep, sweep_problem
@@ -33,11 +33,13 @@ def setting(made: ScriptedEngine, answer: int = 40) -> Sweep:
 
 
 async def alone(made: ScriptedEngine, thinking: int | None, answer: int) -> Flow:
-    profile, tokens = profiles.profile("z1-tiny"), made.tokenizer
-    session = await made.open(tokens.encode("what?"), Sampling(profiles.stop_ids(tokens, profile)))
-    window = profiles.window(tokens, profile, thinking, answer)
-    return await drive(
-        Flow(window, session.free_tokens, detects=True), session, DriverOptions(profiles.detector(tokens, profile))
+    profile, tokens = profiles.get_profile("z1-tiny"), made.tokenizer
+    session = await made.open(tokens.encode("what?"), Sampling(profiles.stop_token_ids(tokens, profile)))
+    window = profiles.make_window(tokens, profile, thinking, answer)
+    return await run_flow(
+        Flow(window, session.free_tokens, detects_answer=True),
+        session,
+        DriverOptions(profiles.make_detector(tokens, profile)),
     )
 
 
@@ -62,7 +64,7 @@ def test_every_row_is_that_of_a_run_of_its_own(answer: int) -> None:
     for row in rows:
         flow = asyncio.run(alone(ScriptedEngine(Hinted()), row.thinking_budget, answer))  # type: ignore[arg-type]
         assert row.token_ids == flow.token_ids, row.thinking_budget
-        assert (row.end, row.shift) == (flow.end, flow.shifted), row.thinking_budget
+        assert (row.end, row.shift) == (flow.end, flow.shift_reason), row.thinking_budget
         assert row.ledger["thought"] == flow.ledger().thought
         assert row.ledger["answer"] == flow.ledger().answer
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from z1.engines.scripted import Script, ScriptedEngine
-from z1.profiles import HINT, profile
+from z1.profiles import HINT, get_profile
 from z1.serve.api.request_parser import RequestDefaults
 from z1.serve.app import make_app
 from z1.serve.chat_ui import mount
@@ -15,12 +15,14 @@ THOUGHT = "so\n  we think " + "and think " * 600
 SCRIPT = Script(
     {QUESTION: f"{THOUGHT}\n\nThe final answer is \\boxed{{7}}."},
     {QUESTION: "8}."},
-    HINT + profile("z1-tiny").answer_prefix,
+    HINT + get_profile("z1-tiny").answer_prefix,
 )
 
 if __name__ == "__main__":
     service = ChatService(
-        ScriptedEngine(SCRIPT, max_model_len=16384, pace=0.01), RequestDefaults(temperature=0.0), ServerLimits()
+        ScriptedEngine(SCRIPT, max_model_len=16384, token_delay_s=0.01),
+        RequestDefaults(temperature=0.0),
+        ServerLimits(),
     )
     run(
         mount(make_app(service), service.served_model_names[0], service.count_tokens, 8192),

@@ -33,7 +33,7 @@ def next_token(context: Sequence[int]) -> int:
 
 
 def scripted(pace: float = 0.0, length: int = 4096, profile: str = "z1-tiny") -> ScriptedEngine:
-    return ScriptedEngine(next_token, max_model_len=length, pace=pace, profile=profile)
+    return ScriptedEngine(next_token, max_model_len=length, token_delay_s=pace, profile=profile)
 
 
 ASK: dict[str, Any] = {"model": "scripted", "messages": [{"role": "user", "content": "why?"}]}

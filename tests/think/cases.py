@@ -101,7 +101,7 @@ SIZES = st.integers(0, 2**16).map(lambda seed: Random(seed).choices(range(1, 6),
 def sample(model: Model, context: Sequence[int], step: Sample, stops: frozenset[int], letters: int) -> list[int]:
     """Ids from the model: at most `step.limit`, none after a stop id; the next letter where one completes a `never`."""
     ids: list[int] = []
-    while len(ids) < step.limit and not (ids and ids[-1] in stops):
+    while len(ids) < step.max_tokens and not (ids and ids[-1] in stops):
         token = model([*context, *ids])
         while any(ends([*context, *ids, token], never) for never in step.forbidden):
             token = (token + 1) % letters
@@ -119,22 +119,22 @@ def rounds(case: Case, flow: Flow, sizes: Sequence[int] = (WHOLE,), model: Model
     while True:
         if len(flow.token_ids) == case.shift_at:
             flow.shift(Shift.CONTROL)
-        step = flow.next()
-        assert flow.next() == step
+        step = flow.next_step()
+        assert flow.next_step() == step
         if isinstance(step, Finished):
             return
         before = len(flow.token_ids)
         if isinstance(step, Force):
-            flow.came(step.token_ids)
+            flow.add_tokens(step.token_ids)
         else:
-            most = min(step.limit, next(size))
+            most = min(step.max_tokens, next(size))
             if case.shift_at is not None and before < case.shift_at:
                 most = min(most, case.shift_at - before)
-            flow.came(
+            flow.add_tokens(
                 sample(
                     model or case.model,
                     flow.token_ids,
-                    replace(step, limit=most),
+                    replace(step, max_tokens=most),
                     case.window.stop_token_ids,
                     case.letters,
                 )
@@ -147,14 +147,14 @@ def rounds(case: Case, flow: Flow, sizes: Sequence[int] = (WHOLE,), model: Model
 
 def tell(flow: Flow, watch: AnswerDetector, ids: Sequence[int]) -> None:
     if (at := watch.feed(ids)) is not None:
-        flow.answer_at(at)
+        flow.start_answer(at)
     else:
-        flow.undecided(watch.undecided)
+        flow.set_undecided_tokens(watch.undecided_tokens)
 
 
 def begin(case: Case) -> Flow:
     strings = StopStrings(case.strings, PIECES.__getitem__) if case.strings else None
-    return Flow(case.window, case.room, detects=bool(case.markers), strings=strings)
+    return Flow(case.window, case.room, detects_answer=bool(case.markers), stop_strings=strings)
 
 
 def drive(case: Case, sizes: Sequence[int] = (WHOLE,)) -> Flow:
@@ -175,7 +175,15 @@ def play(window: Window, *script: int, room: int = 100, size: int = WHOLE) -> Fl
 
 def seen(flow: Flow) -> tuple[object, ...]:
     """All that a caller can see."""
-    return list(flow.token_ids), flow.spans(), flow.ledger(), flow.end, flow.shifted, flow.answering, flow.next()
+    return (
+        list(flow.token_ids),
+        flow.spans(),
+        flow.ledger(),
+        flow.end,
+        flow.shift_reason,
+        flow.is_answering,
+        flow.next_step(),
+    )
 
 
 def begun(text: Sequence[int], hint: Sequence[int]) -> int:

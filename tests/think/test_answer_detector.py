@@ -51,7 +51,7 @@ def plain_search(ids: Sequence[int], markers: Sequence[bytes]) -> int | None:
 @LAW
 def test_it_agrees_with_a_plain_search_of_the_whole_text(ids: list[int], markers: list[bytes]) -> None:
     watch = detector(*markers)
-    assert watch.feed(ids) == watch.begins_at == plain_search(ids, markers)
+    assert watch.feed(ids) == watch.answer_start == plain_search(ids, markers)
 
 
 @given(ids=IDS, markers=MARKERS, sizes=st.lists(st.integers(0, 6), min_size=1, max_size=5))
@@ -66,7 +66,7 @@ def test_chunks_any_split_of_the_same_ids_gives_the_same_index(
         split.feed(ids[at : at + size])
         at += size
     split.feed(ids[at:])
-    assert (split.begins_at, split.undecided) == (whole.begins_at, whole.undecided)
+    assert (split.answer_start, split.undecided_tokens) == (whole.answer_start, whole.undecided_tokens)
 
 
 @given(ids=IDS, markers=MARKERS)
@@ -75,8 +75,8 @@ def test_an_answer_never_begins_before_the_undecided_ids(ids: list[int], markers
     begins_at = detector(*markers).feed(ids)
     watch = detector(*markers)
     for count, token in enumerate(ids):
-        if watch.begins_at is None and begins_at is not None:
-            assert begins_at >= count - watch.undecided
+        if watch.answer_start is None and begins_at is not None:
+            assert begins_at >= count - watch.undecided_tokens
         watch.feed([token])
 
 
@@ -86,9 +86,9 @@ def test_undecided_is_as_small_as_it_can_be(ids: list[int], markers: list[bytes]
     """Where ids are undecided, the rest of some marker would make the answer begin at the first of them."""
     watch = detector(*markers)
     watch.feed(ids)
-    assert 0 <= watch.undecided <= len(ids)
-    if watch.begins_at is None and watch.undecided:
-        first = len(ids) - watch.undecided
+    assert 0 <= watch.undecided_tokens <= len(ids)
+    if watch.answer_start is None and watch.undecided_tokens:
+        first = len(ids) - watch.undecided_tokens
         text = b"".join(map(piece, ids[first:]))
         ends = [text[start:] for start in range(len(piece(ids[first])))]
         assert any(marker.startswith(end) for marker in markers for end in ends)
@@ -131,23 +131,23 @@ def test_once_known_it_stays_and_nothing_is_undecided() -> None:
     watch = detector(b"ab")
     assert watch.feed([2]) == 0
     assert watch.feed([9, 2, 0]) == 0
-    assert watch.undecided == 0
+    assert watch.undecided_tokens == 0
 
 
 def test_undecided_counts_ids_not_bytes() -> None:
     watch = detector(b"xabyab")
-    assert watch.undecided == 0
+    assert watch.undecided_tokens == 0
     seen = []
     for token in [9, 5, 4, 0, 9]:
         watch.feed([token])
-        seen.append(watch.undecided)
+        seen.append(watch.undecided_tokens)
     assert seen == [0, 1, 2, 3, 0]
 
 
 def test_without_markers_nothing_is_found_and_nothing_is_undecided() -> None:
     watch = detector()
     assert watch.feed([0, 1, 2, 3]) is None
-    assert watch.undecided == 0
+    assert watch.undecided_tokens == 0
 
 
 @given(ids=IDS, markers=MARKERS, start=st.integers(0, 25))

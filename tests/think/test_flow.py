@@ -20,7 +20,7 @@ WINDOW = Window(4, 3, (5, 6, 7), STOPS)
 def test_a_thought_that_reaches_its_budget_is_shifted() -> None:
     flow = play(WINDOW, 1, 1, 1, 1, 2, 9)
     assert flow.token_ids == [1, 1, 1, 1, 5, 6, 7, 2, 9]
-    assert (flow.shifted, flow.end) == (Shift.BUDGET, End.STOP)
+    assert (flow.shift_reason, flow.end) == (Shift.BUDGET, End.STOP)
     assert flow.ledger() == Ledger(thought=4, hint=3, answer=1, stop=1, phase_one=4)
     assert flow.spans() == (
         Span(Bucket.THOUGHT, 0, 4),
@@ -32,20 +32,20 @@ def test_a_thought_that_reaches_its_budget_is_shifted() -> None:
 
 def test_a_thought_that_ends_just_below_its_budget_is_natural() -> None:
     flow = play(WINDOW, 1, 1, 9)
-    assert (flow.token_ids, flow.shifted, flow.end) == ([1, 1, 9], Shift.NATURAL, End.STOP)
+    assert (flow.token_ids, flow.shift_reason, flow.end) == ([1, 1, 9], Shift.NATURAL, End.STOP)
     assert flow.ledger() == Ledger(thought=2, answer=None, stop=1, phase_one=3)
 
 
 def test_a_thought_that_ends_exactly_at_its_budget_is_natural() -> None:
     flow = play(WINDOW, 1, 1, 1, 9)
-    assert (flow.token_ids, flow.shifted, flow.end) == ([1, 1, 1, 9], Shift.NATURAL, End.STOP)
+    assert (flow.token_ids, flow.shift_reason, flow.end) == ([1, 1, 1, 9], Shift.NATURAL, End.STOP)
     assert flow.ledger() == Ledger(thought=3, answer=None, stop=1, phase_one=4)
 
 
 def test_a_reply_that_stops_at_once_has_only_a_stop() -> None:
     flow = play(WINDOW, 9)
     assert flow.ledger() == Ledger(answer=None, stop=1, phase_one=1)
-    assert (flow.shifted, flow.spans()) == (Shift.NATURAL, (Span(Bucket.STOP, 0, 1),))
+    assert (flow.shift_reason, flow.spans()) == (Shift.NATURAL, (Span(Bucket.STOP, 0, 1),))
 
 
 def test_an_answer_that_stops_at_once_is_0_and_not_none() -> None:
@@ -66,43 +66,43 @@ def test_an_answer_whose_stop_is_the_last_id_of_its_allowance_is_not_cut() -> No
 
 def test_a_window_of_0_answers_at_once() -> None:
     flow = Flow(replace(WINDOW, thinking_budget=0), 100)
-    assert flow.next() == Force((5, 6, 7))
-    assert flow.shifted is Shift.BUDGET
+    assert flow.next_step() == Force((5, 6, 7))
+    assert flow.shift_reason is Shift.BUDGET
     assert play(replace(WINDOW, thinking_budget=0), 2, 9).ledger() == Ledger(hint=3, answer=1, stop=1)
 
 
 def test_a_window_of_0_without_a_hint_samples_the_answer() -> None:
     flow = Flow(Window(0, 3, (), STOPS), 100)
-    assert (flow.next(), flow.answering) == (Sample(3), True)
+    assert (flow.next_step(), flow.is_answering) == (Sample(3), True)
 
 
 def test_a_window_of_1_thinks_one_id() -> None:
     flow = Flow(replace(WINDOW, thinking_budget=1), 100)
-    assert flow.next() == Sample(1)
-    flow.came([1])
-    assert flow.next() == Force((5, 6, 7))
+    assert flow.next_step() == Sample(1)
+    flow.add_tokens([1])
+    assert flow.next_step() == Force((5, 6, 7))
 
 
 def test_a_free_window_thinks_until_the_context_is_full() -> None:
     flow = play(replace(WINDOW, thinking_budget=None), *[1] * 99, room=20)
-    assert (flow.ledger().thought, flow.shifted, len(flow.token_ids)) == (14, Shift.CONTEXT, 20)
+    assert (flow.ledger().thought, flow.shift_reason, len(flow.token_ids)) == (14, Shift.CONTEXT, 20)
 
 
 def test_a_context_smaller_than_the_window_shifts_for_the_context() -> None:
-    assert play(WINDOW, *[1] * 99, room=9).shifted is Shift.CONTEXT
+    assert play(WINDOW, *[1] * 99, room=9).shift_reason is Shift.CONTEXT
     assert play(WINDOW, *[1] * 99, room=9).ledger().thought == 3
-    assert play(WINDOW, *[1] * 99, room=10).shifted is Shift.BUDGET
+    assert play(WINDOW, *[1] * 99, room=10).shift_reason is Shift.BUDGET
 
 
 def test_a_room_too_small_for_hint_and_answer_is_the_users_error() -> None:
-    assert Flow(WINDOW, 6).next() == Force((5, 6, 7))
+    assert Flow(WINDOW, 6).next_step() == Force((5, 6, 7))
     with pytest.raises(UserError):
         Flow(WINDOW, 5)
 
 
 def test_a_hard_cut_has_no_hint_and_an_answer_of_0() -> None:
     flow = play(Window(4, 0, (), STOPS), *[1] * 9)
-    assert (flow.token_ids, flow.end, flow.shifted) == ([1] * 4, End.CUT, Shift.BUDGET)
+    assert (flow.token_ids, flow.end, flow.shift_reason) == ([1] * 4, End.CUT, Shift.BUDGET)
     assert flow.ledger() == Ledger(thought=4, answer=0, phase_one=4)
     assert play(Window(4, 0, (), STOPS), 1, 9).ledger() == Ledger(thought=1, answer=None, stop=1, phase_one=2)
 
@@ -121,7 +121,7 @@ def test_only_what_the_model_has_not_begun_of_the_hint_is_forced(thought: list[i
     flow = play(WINDOW, *thought, 2, 9)
     assert flow.token_ids == [*thought, *forced, 2, 9]
     assert flow.ledger() == Ledger(thought=4, hint=len(forced), answer=1, stop=1, phase_one=4)
-    assert flow.shifted is Shift.BUDGET
+    assert flow.shift_reason is Shift.BUDGET
 
 
 def test_of_a_hint_that_overlaps_itself_the_longest_begun_part_counts() -> None:
@@ -142,7 +142,7 @@ FENCED = Window(6, 4, (5, 6, 7), STOPS, think_end=(3, 4))
 @pytest.mark.parametrize("size", [1, 2, WHOLE])
 def test_a_fence_that_the_model_closes_is_the_border(size: int) -> None:
     flow = play(FENCED, 1, 3, 4, 2, 9, size=size)
-    assert (flow.token_ids, flow.shifted, flow.end) == ([1, 3, 4, 2, 9], Shift.NATURAL, End.STOP)
+    assert (flow.token_ids, flow.shift_reason, flow.end) == ([1, 3, 4, 2, 9], Shift.NATURAL, End.STOP)
     assert flow.ledger() == Ledger(thought=1, close=2, answer=1, stop=1, phase_one=5)
     assert flow.ledger().reasoning_tokens == 3
 
@@ -155,7 +155,7 @@ def test_a_second_close_inside_the_answer_is_not_a_second_border(size: int) -> N
 
 def test_a_fence_closed_with_the_last_id_of_the_budget_is_natural() -> None:
     flow = play(FENCED, 1, 1, 1, 1, 3, 4, 2, 2, 2, 2)
-    assert (flow.shifted, flow.end) == (Shift.NATURAL, End.CUT)
+    assert (flow.shift_reason, flow.end) == (Shift.NATURAL, End.CUT)
     assert flow.ledger() == Ledger(thought=4, close=2, answer=4, phase_one=10)
 
 
@@ -175,9 +175,9 @@ def test_a_fence_left_open_is_an_answer_of_none() -> None:
 
 
 def test_with_a_fence_no_sample_is_longer_than_the_answer_could_be() -> None:
-    assert Flow(FENCED, 100).next() == Sample(4)
-    assert Flow(replace(FENCED, max_answer_tokens=0, hint=()), 100).next() == Sample(1)
-    assert Flow(replace(FENCED, thinking_budget=2), 100).next() == Sample(2)
+    assert Flow(FENCED, 100).next_step() == Sample(4)
+    assert Flow(replace(FENCED, max_answer_tokens=0, hint=()), 100).next_step() == Sample(1)
+    assert Flow(replace(FENCED, thinking_budget=2), 100).next_step() == Sample(2)
 
 
 # The answer that begins by itself.
@@ -186,116 +186,116 @@ DETECTED = Window(6, 4, (5, 6, 7), STOPS)
 
 
 def test_an_answer_in_progress_at_the_budget_is_not_interrupted() -> None:
-    flow = Flow(DETECTED, 100, detects=True)
-    flow.came([1, 1, 1, 1])
-    flow.came([1, 2])
-    flow.answer_at(5)
-    assert flow.next() == Sample(3)
-    flow.came([2, 9])
-    assert (flow.shifted, flow.end) == (Shift.NATURAL, End.STOP)
+    flow = Flow(DETECTED, 100, detects_answer=True)
+    flow.add_tokens([1, 1, 1, 1])
+    flow.add_tokens([1, 2])
+    flow.start_answer(5)
+    assert flow.next_step() == Sample(3)
+    flow.add_tokens([2, 9])
+    assert (flow.shift_reason, flow.end) == (Shift.NATURAL, End.STOP)
     assert flow.ledger() == Ledger(thought=5, answer=2, stop=1, phase_one=8)
 
 
 def test_an_answer_in_progress_is_cut_at_its_own_allowance() -> None:
-    flow = Flow(DETECTED, 100, detects=True)
-    flow.came([1, 2, 2, 2])
-    flow.answer_at(1)
-    assert flow.next() == Sample(1)
-    flow.came([2])
-    assert flow.next() == Finished(End.CUT)
+    flow = Flow(DETECTED, 100, detects_answer=True)
+    flow.add_tokens([1, 2, 2, 2])
+    flow.start_answer(1)
+    assert flow.next_step() == Sample(1)
+    flow.add_tokens([2])
+    assert flow.next_step() == Finished(End.CUT)
     assert flow.ledger() == Ledger(thought=1, answer=4, phase_one=5)
 
 
 def test_an_answer_found_when_it_fills_its_allowance_is_cut_at_once() -> None:
-    flow = Flow(DETECTED, 100, detects=True)
-    flow.came([2, 2, 2, 2])
-    flow.answer_at(0)
-    assert flow.next() == Finished(End.CUT)
+    flow = Flow(DETECTED, 100, detects_answer=True)
+    flow.add_tokens([2, 2, 2, 2])
+    flow.start_answer(0)
+    assert flow.next_step() == Finished(End.CUT)
 
 
 def test_an_answer_told_after_the_stop_still_divides_the_reply() -> None:
-    flow = Flow(DETECTED, 100, detects=True)
-    flow.came([1, 2, 9])
-    flow.answer_at(1)
-    assert (flow.end, flow.shifted) == (End.STOP, Shift.NATURAL)
+    flow = Flow(DETECTED, 100, detects_answer=True)
+    flow.add_tokens([1, 2, 9])
+    flow.start_answer(1)
+    assert (flow.end, flow.shift_reason) == (End.STOP, Shift.NATURAL)
     assert flow.ledger() == Ledger(thought=1, answer=1, stop=1, phase_one=3)
 
 
 def test_an_answer_told_after_the_end_does_not_change_the_end() -> None:
-    flow = Flow(DETECTED, 100, detects=True)
-    flow.came([2, 2, 2, 9])
-    flow.answer_at(0)
+    flow = Flow(DETECTED, 100, detects_answer=True)
+    flow.add_tokens([2, 2, 2, 9])
+    flow.start_answer(0)
     assert (flow.end, flow.ledger()) == (End.STOP, Ledger(answer=3, stop=1, phase_one=4))
-    flow = Flow(DETECTED, 100, detects=True)
-    flow.came([2, 2, 2, 2])
-    flow.abort()
-    flow.answer_at(0)
+    flow = Flow(DETECTED, 100, detects_answer=True)
+    flow.add_tokens([2, 2, 2, 2])
+    flow.end = End.ABORTED
+    flow.start_answer(0)
     assert (flow.end, flow.ledger()) == (End.ABORTED, Ledger(answer=4, phase_one=4))
 
 
 @pytest.mark.parametrize("index", [1, 2])
 def test_an_answer_told_at_or_behind_the_stop_id_is_empty(index: int) -> None:
-    flow = Flow(DETECTED, 100, detects=True)
-    flow.came([1, 9])
-    flow.answer_at(index)
+    flow = Flow(DETECTED, 100, detects_answer=True)
+    flow.add_tokens([1, 9])
+    flow.start_answer(index)
     assert flow.spans() == (Span(Bucket.THOUGHT, 0, 1), Span(Bucket.STOP, 1, 2))
     assert flow.ledger() == Ledger(thought=1, answer=0, stop=1, phase_one=2)
 
 
 def test_only_the_first_word_about_the_answer_counts() -> None:
-    flow = Flow(DETECTED, 100, detects=True)
-    flow.came([1, 2, 2])
-    flow.answer_at(1)
+    flow = Flow(DETECTED, 100, detects_answer=True)
+    flow.add_tokens([1, 2, 2])
+    flow.start_answer(1)
     before = seen(flow)
-    flow.answer_at(2)
+    flow.start_answer(2)
     assert seen(flow) == before
 
 
 def test_an_answer_told_once_the_hint_is_due_has_no_effect() -> None:
-    flow = Flow(DETECTED, 100, detects=True)
-    flow.came([1, 1])
+    flow = Flow(DETECTED, 100, detects_answer=True)
+    flow.add_tokens([1, 1])
     assert flow.shift(Shift.DEADLINE)
-    flow.answer_at(1)
-    assert (flow.next(), flow.shifted, flow.answering) == (Force((5, 6, 7)), Shift.DEADLINE, False)
+    flow.start_answer(1)
+    assert (flow.next_step(), flow.shift_reason, flow.is_answering) == (Force((5, 6, 7)), Shift.DEADLINE, False)
 
 
 def test_with_a_detector_no_sample_is_longer_than_the_answer_could_be() -> None:
-    assert Flow(DETECTED, 100, detects=True).next() == Sample(4)
-    assert Flow(DETECTED, 100).next() == Sample(6)
+    assert Flow(DETECTED, 100, detects_answer=True).next_step() == Sample(4)
+    assert Flow(DETECTED, 100).next_step() == Sample(6)
 
 
 @pytest.mark.parametrize("window", [Window(6, 0, (), STOPS), FENCED])
 def test_a_hard_cut_and_a_fence_do_not_listen_to_a_detector(window: Window) -> None:
-    flow, plain = Flow(window, 100, detects=True), Flow(window, 100)
-    assert flow.next() == plain.next()
+    flow, plain = Flow(window, 100, detects_answer=True), Flow(window, 100)
+    assert flow.next_step() == plain.next_step()
     for told in (flow, plain):
-        told.came([1, 1])
-    flow.answer_at(1)
+        told.add_tokens([1, 1])
+    flow.start_answer(1)
     assert seen(flow) == seen(plain)
-    assert not flow.answering
+    assert not flow.is_answering
 
 
 def test_an_answer_that_may_have_begun_leaves_less_to_sample() -> None:
     """Found late, it would else outgrow its allowance: a marker often stands across two samples."""
-    flow = Flow(DETECTED, 100, detects=True)
-    flow.came([1, 1, 2])
-    flow.undecided(1)
-    assert flow.next() == Sample(3)
-    flow.undecided(2)
-    assert flow.next() == Sample(2)
-    flow.undecided(0)
-    assert flow.next() == Sample(3)
-    flow.undecided(9)
-    assert flow.next() == Sample(1)
+    flow = Flow(DETECTED, 100, detects_answer=True)
+    flow.add_tokens([1, 1, 2])
+    flow.set_undecided_tokens(1)
+    assert flow.next_step() == Sample(3)
+    flow.set_undecided_tokens(2)
+    assert flow.next_step() == Sample(2)
+    flow.set_undecided_tokens(0)
+    assert flow.next_step() == Sample(3)
+    flow.set_undecided_tokens(9)
+    assert flow.next_step() == Sample(1)
 
 
 def test_an_answer_found_when_it_has_outgrown_its_allowance_begins_so_much_later() -> None:
-    flow = Flow(DETECTED, 100, detects=True)
-    flow.came([1, 1, 1])
-    flow.came([1, 1])
-    flow.answer_at(0)
+    flow = Flow(DETECTED, 100, detects_answer=True)
+    flow.add_tokens([1, 1, 1])
+    flow.add_tokens([1, 1])
+    flow.start_answer(0)
     assert flow.ledger() == Ledger(thought=1, answer=4, phase_one=5)
-    assert flow.next() == Finished(End.CUT)
+    assert flow.next_step() == Finished(End.CUT)
 
 
 # Misuse.
@@ -303,91 +303,91 @@ def test_an_answer_found_when_it_has_outgrown_its_allowance_begins_so_much_later
 
 def test_more_ids_than_were_asked_for_are_refused() -> None:
     flow = Flow(WINDOW, 100)
-    with pytest.raises(Fault, match="5 ids came where at most 4 were asked for"):
-        flow.came([1] * 5)
-    flow.came([1] * 4)
-    flow.came((5, 6, 7))
-    with pytest.raises(Fault, match="4 ids came where at most 3 were asked for"):
-        flow.came([2] * 4)
+    with pytest.raises(Fault, match="expected at most 4 tokens, got 5"):
+        flow.add_tokens([1] * 5)
+    flow.add_tokens([1] * 4)
+    flow.add_tokens((5, 6, 7))
+    with pytest.raises(Fault, match="expected at most 3 tokens, got 4"):
+        flow.add_tokens([2] * 4)
 
 
 @pytest.mark.parametrize("ids", [(), (5, 6), (5, 6, 7, 2), (5, 6, 6)])
 def test_other_ids_than_those_forced_are_refused(ids: tuple[int, ...]) -> None:
     flow = Flow(replace(WINDOW, thinking_budget=0), 100)
     with pytest.raises(Fault, match="forced"):
-        flow.came(ids)
+        flow.add_tokens(ids)
     assert flow.token_ids == []
-    flow.came([5, 6, 7])
-    assert flow.answering
+    flow.add_tokens([5, 6, 7])
+    assert flow.is_answering
 
 
 def test_ids_after_a_stop_id_are_refused() -> None:
     flow = Flow(WINDOW, 100)
-    with pytest.raises(Fault, match="after a stop id"):
-        flow.came([1, 9, 1])
-    with pytest.raises(Fault, match="1 ids came where at most 0"):
-        flow.came([1])
+    with pytest.raises(Fault, match="after a stop token"):
+        flow.add_tokens([1, 9, 1])
+    with pytest.raises(Fault, match="expected at most 0 tokens, got 1"):
+        flow.add_tokens([1])
 
 
 @pytest.mark.parametrize("index", [-1, 3])
 def test_an_answer_outside_the_reply_is_refused(index: int) -> None:
-    flow = Flow(WINDOW, 100, detects=True)
-    flow.came([1, 1])
-    with pytest.raises(Fault, match=f"cannot begin at {index} of 2 ids"):
-        flow.answer_at(index)
-    assert not flow.answering
+    flow = Flow(WINDOW, 100, detects_answer=True)
+    flow.add_tokens([1, 1])
+    with pytest.raises(Fault, match=f"cannot start at {index} of 2 tokens"):
+        flow.start_answer(index)
+    assert not flow.is_answering
 
 
 @pytest.mark.parametrize("index", [0, 2])
 def test_an_answer_may_begin_at_either_end_of_the_reply(index: int) -> None:
-    flow = Flow(WINDOW, 100, detects=True)
-    flow.came([1, 1])
-    flow.answer_at(index)
-    assert flow.answering
+    flow = Flow(WINDOW, 100, detects_answer=True)
+    flow.add_tokens([1, 1])
+    flow.start_answer(index)
+    assert flow.is_answering
     assert flow.ledger() == Ledger(thought=index, answer=2 - index, phase_one=2)
 
 
 def test_ids_that_may_yet_be_a_fence_or_an_answer_are_unsure() -> None:
     flow = Flow(Window(50, 10, (1,), frozenset({0}), think_end=(7, 8, 7)), 100)
     for token, unsure in ((5, 0), (7, 1), (8, 2), (8, 0), (7, 1), (8, 2), (7, 0)):
-        flow.came((token,))
-        assert flow.unsure == unsure
-    assert flow.answering
-    told = Flow(Window(50, 10, (1,), frozenset({0})), 100, detects=True)
-    told.came((5, 6))
-    told.undecided(2)
-    assert told.unsure == 2
+        flow.add_tokens((token,))
+        assert flow.undecided_tokens == unsure
+    assert flow.is_answering
+    told = Flow(Window(50, 10, (1,), frozenset({0})), 100, detects_answer=True)
+    told.add_tokens((5, 6))
+    told.set_undecided_tokens(2)
+    assert told.undecided_tokens == 2
 
 
 def test_a_minimum_says_what_may_not_come_and_until_when() -> None:
     flow = Flow(Window(9, 4, (7,), frozenset({3}), think_end=(5, 6), min_thinking_tokens=2), 100)
-    assert flow.next() == Sample(3, ((3,), (5, 6)))  # a fence may begin in the minimum, and end behind it
-    flow.came([1, 5, 1])
-    assert flow.next() == Sample(4)
-    flow.came([5, 6])
-    assert (flow.shifted, flow.ledger().thought) == (Shift.NATURAL, 3)
+    assert flow.next_step() == Sample(3, ((3,), (5, 6)))  # a fence may begin in the minimum, and end behind it
+    flow.add_tokens([1, 5, 1])
+    assert flow.next_step() == Sample(4)
+    flow.add_tokens([5, 6])
+    assert (flow.shift_reason, flow.ledger().thought) == (Shift.NATURAL, 3)
 
 
 def test_an_engine_that_ends_what_was_to_go_on_is_a_fault() -> None:
     for ids in ([3], [1, 5, 6]):
-        with pytest.raises(Fault, match="to go on"):
-            Flow(Window(9, 4, (7,), frozenset({3}), think_end=(5, 6), min_thinking_tokens=2), 100).came(ids)
+        with pytest.raises(Fault, match="before the minimum"):
+            Flow(Window(9, 4, (7,), frozenset({3}), think_end=(5, 6), min_thinking_tokens=2), 100).add_tokens(ids)
 
 
 def test_an_answer_is_not_seen_in_what_has_to_be_thought_and_a_shift_from_outside_is_not_held_up() -> None:
-    flow = Flow(Window(9, 4, (7,), frozenset({3}), min_thinking_tokens=4), 100, detects=True)
-    flow.came([1, 1, 1])
-    flow.answer_at(1)
-    assert flow.shifted is None
+    flow = Flow(Window(9, 4, (7,), frozenset({3}), min_thinking_tokens=4), 100, detects_answer=True)
+    flow.add_tokens([1, 1, 1])
+    flow.start_answer(1)
+    assert flow.shift_reason is None
     assert flow.shift(Shift.CONTROL)
-    flow.came([7])
-    assert flow.next() == Sample(4)
-    flow.came([3])
+    flow.add_tokens([7])
+    assert flow.next_step() == Sample(4)
+    flow.add_tokens([3])
     assert flow.end is End.STOP
 
 
 def test_where_nothing_is_thought_the_minimum_is_of_the_reply() -> None:
     flow = Flow(Window(0, 9, (), frozenset({3}), min_thinking_tokens=2), 100)
-    assert flow.next() == Sample(2, ((3,),))
-    flow.came([1, 1])
-    assert flow.next() == Sample(7)
+    assert flow.next_step() == Sample(2, ((3,),))
+    flow.add_tokens([1, 1])
+    assert flow.next_step() == Sample(7)

@@ -28,7 +28,7 @@ def flow_of(random: Random) -> Iterator[Flow]:
     answer = random.randint(0, 6)
     hint = ids(0, 3) if answer else ()
     window = Window(random.choice((None, *range(10))), answer, hint, frozenset(ids(0, 2)), ids(0, 2))
-    flow = Flow(window, window.reserved_tokens + random.randint(0, 9), detects=random.random() < 0.5)
+    flow = Flow(window, window.reserved_tokens + random.randint(0, 9), detects_answer=random.random() < 0.5)
     moves = [(random.randint(1, 5), random.choice(MOVES)) for _ in range(random.randint(0, 25))]
     return happen(flow, ids(40, 40), moves)
 
@@ -42,24 +42,24 @@ def happen(flow: Flow, stream: Sequence[int], moves: Sequence[tuple[int, str]]) 
             case "shift":
                 flow.shift(Shift.CONTROL)
             case "answer":
-                flow.answer_at(max(0, len(flow.token_ids) + 1 - size))
+                flow.start_answer(max(0, len(flow.token_ids) + 1 - size))
             case "probe":
-                flow.probed(size)
+                flow.add_probe_tokens(size)
             case "abort":
-                flow.abort()
+                flow.end = flow.end or End.ABORTED
         yield flow
 
 
 def go(flow: Flow, stream: Sequence[int], size: int) -> None:
-    step = flow.next()
+    step = flow.next_step()
     if isinstance(step, Finished):
         return
     if isinstance(step, Force):
-        flow.came(step.token_ids)
+        flow.add_tokens(step.token_ids)
         return
-    ids = list(stream[len(flow.token_ids) :][: min(size, step.limit)])
+    ids = list(stream[len(flow.token_ids) :][: min(size, step.max_tokens)])
     stops = [n for n, token in enumerate(ids, 1) if token in flow.window.stop_token_ids]
-    flow.came(ids[: min(stops, default=len(ids))])
+    flow.add_tokens(ids[: min(stops, default=len(ids))])
 
 
 @given(flows=moments())
@@ -89,7 +89,7 @@ def test_spans_at_every_moment_tile_the_ids_in_order_and_agree_with_the_ledger(f
 @LAW
 def test_the_answer_is_none_exactly_while_no_answer_has_begun(flows: Iterator[Flow]) -> None:
     for flow in flows:
-        assert (flow.ledger().answer is None) == (not flow.answering)
+        assert (flow.ledger().answer is None) == (not flow.is_answering)
 
 
 @given(flows=moments())
@@ -106,7 +106,7 @@ def test_only_a_stop_id_that_ended_the_reply_stands_in_stop(flows: Iterator[Flow
 def test_phase_one_is_every_id_up_to_the_hint_or_a_reply_that_was_not_shifted(flows: Iterator[Flow]) -> None:
     for flow in flows:
         ledger = flow.ledger()
-        whole = flow.shifted in (None, Shift.NATURAL)
+        whole = flow.shift_reason in (None, Shift.NATURAL)
         assert ledger.phase_one == (len(flow.token_ids) if whole else ledger.thought)
         assert not (whole and ledger.hint)
 
@@ -115,14 +115,14 @@ def test_phase_one_is_every_id_up_to_the_hint_or_a_reply_that_was_not_shifted(fl
 @LAW
 def test_probes_are_paid_for_and_are_not_part_of_the_reply(flows: Iterator[Flow], count: int) -> None:
     for flow in flows:
-        step, spans, before = flow.next(), flow.spans(), flow.ledger()
-        flow.probed(count)
-        flow.probed(count)
+        step, spans, before = flow.next_step(), flow.spans(), flow.ledger()
+        flow.add_probe_tokens(count)
+        flow.add_probe_tokens(count)
         after = flow.ledger()
         assert after.probe == before.probe + 2 * count
         assert after.paid_tokens == before.completion_tokens + after.probe
         assert after.completion_tokens == before.completion_tokens
-        assert (flow.spans(), flow.next()) == (spans, step)
+        assert (flow.spans(), flow.next_step()) == (spans, step)
 
 
 @given(st.builds(Ledger, COUNT, COUNT, COUNT, st.none() | COUNT, COUNT, COUNT, COUNT))

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from z1.think.repetition import LEAST, loops
+from z1.think.repetition import MIN_LOOP_TOKENS, has_loop
 
 
 @given(
@@ -14,20 +14,20 @@ from z1.think.repetition import LEAST, loops
 )
 def test_a_block_written_often_enough_is_a_loop(before: list[int], block: list[int], times: int) -> None:
     written = block * times
-    assert loops(before + written) or len(written) < LEAST
+    assert has_loop(before + written) or len(written) < MIN_LOOP_TOKENS
 
 
 @given(st.lists(st.integers(0, 1000), min_size=200, max_size=300, unique=True))
 def test_what_never_repeats_is_none(ids: list[int]) -> None:
-    assert not loops(ids)
+    assert not has_loop(ids)
 
 
 @pytest.mark.parametrize(
     ("ids", "expected"),
     [
         ([], False),
-        ([7] * (LEAST - 1), False),
-        ([7] * LEAST, True),
+        ([7] * (MIN_LOOP_TOKENS - 1), False),
+        ([7] * MIN_LOOP_TOKENS, True),
         ([*range(30)] * 3, False),
         ([*range(30)] * 4, True),
         ([9, *range(1, 30)] + [*range(30)] * 3, False),
@@ -37,4 +37,4 @@ def test_what_never_repeats_is_none(ids: list[int]) -> None:
     ],
 )
 def test_where_the_border_is(ids: list[int], expected: bool) -> None:
-    assert loops(ids) is expected
+    assert has_loop(ids) is expected

@@ -28,8 +28,8 @@ def test_it_is_the_first_id_with_which_the_text_holds_a_string(seed: int) -> Non
         found.feed(left[:size])
         left = left[size:]
     texts = [b"".join(PIECES[token] for token in ids[:count]) for count in range(len(ids) + 1)]
-    assert found.complete == next((n for n, text in enumerate(texts) if any(s in text for s in strings)), None)
-    assert found.feed([0]) == found.complete or found.complete is not None
+    assert found.match_end == next((n for n, text in enumerate(texts) if any(s in text for s in strings)), None)
+    assert found.feed([0]) == found.match_end or found.match_end is not None
 
 
 def test_an_empty_string_is_refused() -> None:
@@ -38,9 +38,9 @@ def test_an_empty_string_is_refused() -> None:
 
 
 def test_what_was_sampled_behind_the_string_is_dropped() -> None:
-    flow = Flow(Window(1, 6, (5,), frozenset()), 100, strings=StopStrings([b"ab"], PIECES.__getitem__))
-    flow.came([2])  # the string stands in the thought, which ends nothing
-    flow.came([5])
-    flow.came([0, 1, 0, 0])
+    flow = Flow(Window(1, 6, (5,), frozenset()), 100, stop_strings=StopStrings([b"ab"], PIECES.__getitem__))
+    flow.add_tokens([2])  # the string stands in the thought, which ends nothing
+    flow.add_tokens([5])
+    flow.add_tokens([0, 1, 0, 0])
     assert (flow.token_ids, flow.end) == ([2, 5, 0, 1], End.STRING)
     assert flow.ledger().answer == 2

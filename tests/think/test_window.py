@@ -32,9 +32,9 @@ def test_the_allowance_is_the_largest_that_fits_the_window_and_leaves_room_for_h
 
 
 def test_too_little_room_says_what_was_got_and_what_to_do() -> None:
-    with pytest.raises(UserError, match=r"got 6 ids for 7; lower the answer allowance") as caught:
+    with pytest.raises(UserError, match=r"got 6 free tokens for 7; lower max_answer_tokens") as caught:
         Window(None, 5, (1, 2), STOPS).effective_budget(6)
-    assert caught.value.what == "room for hint and answer"
+    assert caught.value.what == "space for hint and answer"
 
 
 def test_room_for_exactly_hint_and_answer_leaves_no_thought() -> None:
@@ -43,11 +43,11 @@ def test_room_for_exactly_hint_and_answer_leaves_no_thought() -> None:
 
 
 def test_a_minimum_that_nothing_could_keep_is_refused() -> None:
-    for wrong in ({"thinking": 5, "least": 6}, {"thinking": 0, "least": 6}, {"thinking": None, "least": -1}):
-        with pytest.raises(UserError, match="minimum"):
-            Window(max_answer_tokens=5, hint=(), stop_token_ids=STOPS, **wrong)
+    for thinking, minimum in ((5, 6), (0, 6), (None, -1)):
+        with pytest.raises(UserError, match="min_thinking_tokens"):
+            Window(thinking, 5, (), STOPS, min_thinking_tokens=minimum)
     assert Window(None, 5, (), STOPS, min_thinking_tokens=4).effective_budget(9) == 4
-    with pytest.raises(UserError, match=r"got 3 ids for 4"):
+    with pytest.raises(UserError, match=r"got 3 free tokens for 4"):
         Window(None, 5, (), STOPS, min_thinking_tokens=4).effective_budget(8)
     assert Window(0, 5, (), STOPS, min_thinking_tokens=4).effective_budget(5) == 0
 
@@ -60,9 +60,9 @@ def test_what_can_follow_the_thought_is_hint_and_answer() -> None:
 @pytest.mark.parametrize(
     ("thinking", "answer", "hint", "what", "got"),
     [
-        (-1, 5, (1,), "window", -1),
-        (4, -1, (), "answer allowance", -1),
-        (4, 0, (1,), "answer allowance", 0),
+        (-1, 5, (1,), "thinking_budget", -1),
+        (4, -1, (), "max_answer_tokens", -1),
+        (4, 0, (1,), "max_answer_tokens", 0),
     ],
 )
 def test_an_impossible_window_is_the_users_error(

@@ -16,7 +16,7 @@ from z1.train.encode import EncodedRows, Encoder, Truncation, encode, gather
 from z1.train.scratch import model as models
 from z1.train.scratch import tokenizer as tokenizers
 
-PROFILE = profiles.profile("z1-tiny")
+PROFILE = profiles.get_profile("z1-tiny")
 SEED = 7
 VOCABULARY = 320
 

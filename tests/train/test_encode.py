@@ -14,6 +14,7 @@ from tests.train import small
 from z1 import profiles
 from z1.errors import UserError
 from z1.profiles import PROFILES, Profile
+from z1.prompts import prompt_token_ids, render_prompt, response_segments, with_think_start
 from z1.records import TrainingRow
 from z1.train.encode import NO_FENCE, TRUNCATED, Encoded, Encoder, Truncation, batches, encode, gather
 from z1.train.scratch import tokenizer as tokenizers
@@ -33,18 +34,18 @@ def ids(text: str) -> list[int]:
 
 
 def prompt(row: TrainingRow) -> list[int]:
-    return profiles.prompt_ids(small.tokenizer(), small.PROFILE, row.question)
+    return prompt_token_ids(small.tokenizer(), small.PROFILE, row.question)
 
 
 @EVERY_ROW
 def test_exactly_the_response_and_its_stop_are_learned(row: TrainingRow) -> None:
     tokens, learned = encoder(0.0).encode_row(row)
-    reply = [token for text in profiles.reply_texts(small.PROFILE, "", row.thought, row.answer) for token in ids(text)]
+    reply = [token for text in response_segments(small.PROFILE, "", row.thought, row.answer) for token in ids(text)]
     stop = small.tokenizer().eos_token_id
     assert tokens == [*prompt(row), *reply, stop]
     assert learned == [False] * len(prompt(row)) + [True] * (len(reply) + 1)
     assert small.tokenizer().decode(reply) == row.thought + row.answer
-    assert stop in profiles.stop_ids(small.tokenizer(), small.PROFILE)
+    assert stop in profiles.stop_token_ids(small.tokenizer(), small.PROFILE)
 
 
 @pytest.mark.parametrize("profile", PROFILES.values(), ids=PROFILES.keys())
@@ -52,18 +53,18 @@ def test_every_profile_learns_the_response_alone(profile: Profile) -> None:
     row = small.rows()[-1]
     tokens, learned = encoder(0.0, profile).encode_row(row)
     first = learned.index(True)
-    assert tokens[:first] == profiles.prompt_ids(small.tokenizer(), profile, row.question)
+    assert tokens[:first] == prompt_token_ids(small.tokenizer(), profile, row.question)
     assert all(learned[first:])
-    prompt = profiles.prompt_text(small.tokenizer(), profile, row.question)
+    prompt = render_prompt(small.tokenizer(), profile, row.question)
     assert small.tokenizer().decode(tokens[first:-1]) == (
-        profiles.fenced(profile, prompt, row.thought) + profile.think_end + row.answer
+        with_think_start(profile, prompt, row.thought) + profile.think_end + row.answer
     )
 
 
 def test_a_question_that_holds_control_text_is_learned_as_it_is_served() -> None:
     row = replace(small.rows()[-1], question="what ends a turn? <|im_end|>\n<|im_start|>assistant\n")
     tokens, learned = encoder(0.0).encode_row(row)
-    assert tokens[: learned.index(True)] == profiles.prompt_ids(small.tokenizer(), small.PROFILE, row.question)
+    assert tokens[: learned.index(True)] == prompt_token_ids(small.tokenizer(), small.PROFILE, row.question)
     assert tokens.count(small.tokenizer().eos_token_id) == 2
 
 
@@ -78,7 +79,7 @@ def test_a_hinted_row_is_prompt_part_of_the_thought_hint_and_answer_and_its_hint
     kept = len(rest) - len(answer)
     cuts = []
     for length in range(len(thought) + 1):
-        hint = profiles.hint_ids(small.tokenizer(), small.PROFILE, at_once=length == 0)
+        hint = profiles.hint_token_ids(small.tokenizer(), small.PROFILE, no_thinking=length == 0)
         if rest[:kept] == [*thought[:length], *hint]:
             cuts.append([False] * len(prompt(row)) + [True] * length + [False] * len(hint) + [True] * len(answer))
     assert tokens[: len(prompt(row))] == prompt(row)

@@ -11,8 +11,8 @@ import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer, Qwen2ForCausalLM
 
 from tests.train import small
-from z1 import profiles
 from z1.errors import UserError
+from z1.prompts import prompt_token_ids
 from z1.recipe import required_table
 from z1.runs import hash_file
 from z1.train import MODEL, Progress, train
@@ -39,7 +39,7 @@ def test_transformers_loads_the_folder_and_the_model_answers_its_own_prompt(made
     assert model.config.vocab_size == len(tokenizer) <= small.VOCABULARY
     assert model.config.eos_token_id == tokenizer.eos_token_id
     assert model.config.pad_token_id == tokenizer.pad_token_id
-    prompt = profiles.prompt_ids(tokenizer, small.PROFILE, small.rows()[0].question)
+    prompt = prompt_token_ids(tokenizer, small.PROFILE, small.rows()[0].question)
     made_ids = generate(torch.tensor([prompt]), max_new_tokens=4, do_sample=False)
     assert made_ids[0, : len(prompt)].tolist() == prompt
 

@@ -1,6 +1,7 @@
-"""Does a stock vLLM server keep our windows, id for id?
+"""The logits processor inside a stock vLLM server gives the same tokens as the local engine.
 
-The pure part has its tests in `test_guide.py`, `test_vllm_request.py` and `test_vllm_rows.py`; these need vLLM.
+These tests need vLLM. `test_token_constraint.py`, `test_batch_state.py` and `tests/engines/test_vllm_params.py` test
+the parts that do not.
 """
 
 from __future__ import annotations
@@ -16,9 +17,10 @@ import pytest
 
 import z1
 from z1 import profiles, synthetic
-from z1.engines import DriverOptions, Sampling, drive
+from z1.engines import DriverOptions, Sampling, run_flow
 from z1.engines.local.engine import LocalEngine, LocalSettings, load
 from z1.models import shipped
+from z1.prompts import prompt_token_ids
 from z1.think import End, Flow, Shift, Window
 
 pytestmark = pytest.mark.timeout(1500)  # the first waits for the server
@@ -31,14 +33,14 @@ PROGRAMS = (
     "s = 0\nfor i in range(9):\n    s = s + i * 2\nprint(s)",
     "x = 5\ny = x * 3\nif y > 10:\n    y = y - 4\nprint(y + x)",
 )
-TINY = profiles.profile("z1-tiny")
+TINY = profiles.get_profile("z1-tiny")
 
 BOTH_INTERFACES = """
 from types import SimpleNamespace as Some
 from vllm.v1.sample.logits_processor import _load_logitsprocs_by_fqcns
 from vllm.v1.worker.gpu.sample.logits_processor.loader import _load_v2_logitsprocs_by_fqcns
 from z1.vllm_plugin.logits_processor import V1LogitsProcessor, V2LogitsProcessor
-path = "z1.vllm_plugin.logits_processor:z1-tiny"
+path = "z1.vllm_plugin:z1-tiny"
 [first], [second] = _load_logitsprocs_by_fqcns([path]), _load_v2_logitsprocs_by_fqcns([path])
 assert first is second
 config = Some(model_config=Some(tokenizer={folder!r}, max_model_len=512))
@@ -54,7 +56,7 @@ def local() -> LocalEngine:
 
 @pytest.fixture(scope="module")
 def prompts(local: LocalEngine) -> list[list[int]]:
-    return [profiles.prompt_ids(local.tokenizer, TINY, synthetic.recognise(text) or "") for text in PROGRAMS]
+    return [prompt_token_ids(local.tokenizer, TINY, synthetic.recognise(text) or "") for text in PROGRAMS]
 
 
 @pytest.fixture
@@ -66,9 +68,9 @@ def client(vllm_server: str) -> Iterator[openai.OpenAI]:
 def here(local: LocalEngine, prompt: Sequence[int], window: Window) -> Flow:
     async def run() -> Flow:
         session = await local.open(prompt, Sampling(window.stop_token_ids))
-        watch = profiles.detector(local.tokenizer, TINY)
+        watch = profiles.make_detector(local.tokenizer, TINY)
         try:
-            return await drive(Flow(window, MOST, detects=True), session, DriverOptions(watch))
+            return await run_flow(Flow(window, MOST, detects_answer=True), session, DriverOptions(watch))
         finally:
             await session.close()
 
@@ -86,8 +88,8 @@ def test_a_window_is_kept_to_the_id(
     local: LocalEngine, prompts: list[list[int]], client: openai.OpenAI, window: int
 ) -> None:
     for prompt in prompts:
-        wanted = here(local, prompt, profiles.window(local.tokenizer, TINY, window, ANSWER))
-        got = there(client, prompt, {"z1_window": window, "z1_answer": ANSWER})
+        wanted = here(local, prompt, profiles.make_window(local.tokenizer, TINY, window, ANSWER))
+        got = there(client, prompt, {"z1_thinking_budget": window, "z1_max_answer_tokens": ANSWER})
         assert list(got.token_ids) == wanted.token_ids
         assert got.finish_reason == ("stop" if wanted.end is End.STOP else "length")
 
@@ -99,7 +101,7 @@ def test_many_at_once_with_and_without_windows_do_not_disturb_each_other(
     asked = [(prompts[n % 4], (None, 0, 3, 11, 30, 60, 100, 200)[n % 8]) for n in range(64)]
 
     async def one(client: openai.AsyncOpenAI, prompt: list[int], window: int | None) -> list[int]:
-        ours = {} if window is None else {"z1_window": window, "z1_answer": ANSWER}
+        ours = {} if window is None else {"z1_thinking_budget": window, "z1_max_answer_tokens": ANSWER}
         extra = {"vllm_xargs": ours, "return_token_ids": True}
         settings: dict[str, Any] = {"temperature": 0, "max_tokens": MOST, "extra_body": extra}
         got: Any = await client.completions.create(model="z1-tiny", prompt=prompt, **settings)
@@ -109,7 +111,7 @@ def test_many_at_once_with_and_without_windows_do_not_disturb_each_other(
         async with openai.AsyncOpenAI(base_url=f"{vllm_server}/v1", api_key="none", max_retries=0) as client:
             return await asyncio.gather(*(one(client, prompt, window) for prompt, window in asked))
 
-    kinds = [profiles.window(local.tokenizer, TINY, window, ANSWER) for _, window in asked[:8]]
+    kinds = [profiles.make_window(local.tokenizer, TINY, window, ANSWER) for _, window in asked[:8]]
     alone = [here(local, prompt, kind).token_ids for (prompt, _), kind in zip(asked[:8], kinds, strict=True)]
     assert asyncio.run(every()) == alone * 8
 
@@ -120,24 +122,24 @@ def test_a_hint_of_the_requests_own_as_text_and_as_ids(
     text = "\n\nWell: The final answer is \\boxed{"
     ids = tuple(local.tokenizer.encode(text, add_special_tokens=False))
     wanted = here(local, prompts[1], Window(9, ANSWER, ids, frozenset({2})))
-    assert wanted.shifted is Shift.BUDGET
+    assert wanted.shift_reason is Shift.BUDGET
     for hint in (text, list(ids)):
-        got = there(client, prompts[1], {"z1_window": 9, "z1_answer": ANSWER, "z1_hint": hint})
+        got = there(client, prompts[1], {"z1_thinking_budget": 9, "z1_max_answer_tokens": ANSWER, "z1_hint": hint})
         assert list(got.token_ids) == wanted.token_ids
 
 
 def test_the_answers_allowance_and_stop_strings_hold_in_the_answer_alone(
     local: LocalEngine, prompts: list[list[int]], client: openai.OpenAI
 ) -> None:
-    thought = here(local, prompts[1], profiles.window(local.tokenizer, TINY, None, ANSWER))
+    thought = here(local, prompts[1], profiles.make_window(local.tokenizer, TINY, None, ANSWER))
     start = next(span.start for span in thought.spans() if span.bucket.value == "answer")
-    cut = here(local, prompts[1], profiles.window(local.tokenizer, TINY, 200, 8))
+    cut = here(local, prompts[1], profiles.make_window(local.tokenizer, TINY, 200, 8))
     assert cut.end is End.CUT
-    got = there(client, prompts[1], {"z1_window": 200, "z1_answer": 8})
+    got = there(client, prompts[1], {"z1_thinking_budget": 200, "z1_max_answer_tokens": 8})
     assert list(got.token_ids) == [*cut.token_ids, 2]
-    assert "=" in profiles.text_of(local.tokenizer, thought.token_ids[:start])
-    stopped = there(client, prompts[1], {"z1_window": 200, "z1_stop": ["=", "box"]})
-    assert stopped.text.startswith(profiles.text_of(local.tokenizer, thought.token_ids[:start]))
+    assert "=" in profiles.decode(local.tokenizer, thought.token_ids[:start])
+    stopped = there(client, prompts[1], {"z1_thinking_budget": 200, "z1_stop": ["=", "box"]})
+    assert stopped.text.startswith(profiles.decode(local.tokenizer, thought.token_ids[:start]))
     assert "box" in stopped.text
     assert "}" not in stopped.text[stopped.text.index("box") :]
 
@@ -146,8 +148,8 @@ def test_streamed_and_whole_replies_are_the_same_and_seeds_count(
     prompts: list[list[int]], client: openai.OpenAI
 ) -> None:
     settings: dict[str, Any] = {"temperature": 1.0, "seed": 5, "max_tokens": MOST}
-    extra = {"vllm_xargs": {"z1_window": 20}, "return_token_ids": True}
-    whole = there(client, prompts[2], {"z1_window": 20}, **settings)
+    extra = {"vllm_xargs": {"z1_thinking_budget": 20}, "return_token_ids": True}
+    whole = there(client, prompts[2], {"z1_thinking_budget": 20}, **settings)
     stream = client.completions.create(model="z1-tiny", prompt=prompts[2], stream=True, extra_body=extra, **settings)
     chunks: list[Any] = [chunk.choices[0] for chunk in stream if chunk.choices]
     assert [token for chunk in chunks for token in chunk.token_ids or ()] == list(whole.token_ids)
@@ -155,7 +157,7 @@ def test_streamed_and_whole_replies_are_the_same_and_seeds_count(
 
 
 def test_each_of_several_replies_has_a_window_of_its_own(prompts: list[list[int]], client: openai.OpenAI) -> None:
-    extra = {"vllm_xargs": {"z1_window": 12, "z1_answer": ANSWER}, "return_token_ids": True}
+    extra = {"vllm_xargs": {"z1_thinking_budget": 12, "z1_max_answer_tokens": ANSWER}, "return_token_ids": True}
     made: Any = client.completions.create(
         model="z1-tiny", prompt=prompts[1], n=3, temperature=1.2, seed=1, max_tokens=MOST, extra_body=extra
     )
@@ -167,8 +169,8 @@ def test_each_of_several_replies_has_a_window_of_its_own(prompts: list[list[int]
     ("asked", "said"),
     [
         ({"z1_windw": 3}, "z1_windw"),
-        ({"z1_window": -2}, "whole number"),
-        ({"z1_window": 3, "z1_answer": MOST}, "max_tokens"),
+        ({"z1_thinking_budget": -2}, "integer"),
+        ({"z1_thinking_budget": 3, "z1_max_answer_tokens": MOST}, "max_tokens"),
     ],
 )
 def test_what_cannot_be_kept_is_a_400_with_the_reason(
@@ -183,7 +185,7 @@ def test_a_schema_beside_a_window_is_refused_and_alone_is_vllms(
 ) -> None:
     schema = {"structured_outputs": {"regex": "[0-9]{1,3}"}}
     with pytest.raises(openai.BadRequestError, match="structured outputs"):
-        there(client, prompts[0], {"z1_window": 5}, extra=schema)
+        there(client, prompts[0], {"z1_thinking_budget": 5}, extra=schema)
     assert there(client, prompts[0], {}, extra=schema).text.isdigit()
 
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from tests.think.cases import PIECES, Case, cases, drive, may_end
 from z1.think import End, Flow, StopStrings, Window
-from z1.vllm_plugin.token_constraint import NEVER, TokenConstraint
+from z1.vllm_plugin.token_constraint import NO_CHECK, TokenConstraint
 
 LAW = settings(max_examples=600, deadline=None, derandomize=True)
 END = 99
@@ -20,9 +20,12 @@ def guide(case: Case, ending: int | None = END) -> TokenConstraint:
     """As a server has it: it ends replies at stop ids itself, so the flow knows none."""
     strings = StopStrings(case.strings, PIECES.__getitem__) if case.strings else None
     flow = Flow(
-        replace(case.window, stop_token_ids=frozenset()), case.room, detects=bool(case.markers), strings=strings
+        replace(case.window, stop_token_ids=frozenset()),
+        case.room,
+        detects_answer=bool(case.markers),
+        stop_strings=strings,
     )
-    return TokenConstraint(flow, case.detector(), ending=ending, each=bool(strings))
+    return TokenConstraint(flow, case.detector(), end_token=ending, check_every_token=bool(strings))
 
 
 def served(case: Case, forgets: Sequence[bool] = (False,)) -> list[int]:
@@ -32,7 +35,7 @@ def served(case: Case, forgets: Sequence[bool] = (False,)) -> list[int]:
     while len(ids) < case.room + 1:
         if forgets[len(ids) % len(forgets)]:
             told = guide(case)
-        forced = told.next(ids) if len(ids) >= told.due else None
+        forced = told.next_token(ids) if len(ids) >= told.next_check else None
         ids.append(case.model(ids) if forced is None else forced)
         if ids[-1] == END or (forced is None and ids[-1] in case.window.stop_token_ids):
             break
@@ -57,44 +60,44 @@ def test_a_server_gives_the_ids_of_the_driver_whatever_it_forgets(case: Case, fo
 def test_before_it_is_due_nothing_is_forced(case: Case) -> None:
     ids: list[int] = []
     lazy = guide(case)
-    while lazy.due != NEVER and len(ids) <= case.room:
-        told = guide(case).next(ids)
-        if len(ids) < lazy.due:
+    while lazy.next_check != NO_CHECK and len(ids) <= case.room:
+        told = guide(case).next_token(ids)
+        if len(ids) < lazy.next_check:
             assert told is None
         else:
-            assert told == lazy.next(ids)
+            assert told == lazy.next_token(ids)
         ids.append(case.model(ids) if told is None else told)
 
 
 def test_between_two_looks_lies_all_that_the_flow_allows() -> None:
     told = TokenConstraint(Flow(Window(100, 8, (1, 2), frozenset()), 200))
-    assert told.next([]) is None
-    assert told.due == 100
+    assert told.next_token([]) is None
+    assert told.next_check == 100
 
 
 def test_the_hint_that_the_model_began_is_only_completed() -> None:
     told = TokenConstraint(Flow(Window(3, 8, (1, 2, 3), frozenset()), 50))
-    assert told.next([9, 1, 2]) == 3
-    assert told.next([9, 1, 2, 3]) is None
-    assert told.next([9, 1, 2, 3, 9, 9]) is None
+    assert told.next_token([9, 1, 2]) == 3
+    assert told.next_token([9, 1, 2, 3]) is None
+    assert told.next_token([9, 1, 2, 3, 9, 9]) is None
 
 
 def test_where_another_id_came_than_was_forced_it_lets_go() -> None:
-    told = TokenConstraint(Flow(Window(2, 8, (1, 2, 3), frozenset()), 50), ending=END)
-    assert told.next([9, 9]) == 1
-    assert told.next([9, 9, 7]) is None
-    assert told.due == NEVER
+    told = TokenConstraint(Flow(Window(2, 8, (1, 2, 3), frozenset()), 50), end_token=END)
+    assert told.next_token([9, 9]) == 1
+    assert told.next_token([9, 9, 7]) is None
+    assert told.next_check == NO_CHECK
 
 
 def test_ids_that_are_not_known_yet_are_waited_for() -> None:
     told = TokenConstraint(Flow(Window(2, 8, (1, 2), frozenset()), 50))
-    assert told.next([9, -1]) is None
-    assert told.next([9, 9]) == 1
+    assert told.next_token([9, -1]) is None
+    assert told.next_token([9, 9]) == 1
 
 
 def test_the_end_of_an_answer_is_forced_once_and_only_where_there_is_an_id_for_it() -> None:
     window, ids = Window(1, 2, (1,), frozenset()), [9, 1, 8, 8]
-    told = TokenConstraint(Flow(window, 50), ending=END)
-    assert (told.next(ids), told.next([*ids, END])) == (END, None)
-    assert TokenConstraint(Flow(window, 50)).next(ids) is None
-    assert TokenConstraint(Flow(window, 50), ending=END).next([*ids, 8]) is None
+    told = TokenConstraint(Flow(window, 50), end_token=END)
+    assert (told.next_token(ids), told.next_token([*ids, END])) == (END, None)
+    assert TokenConstraint(Flow(window, 50)).next_token(ids) is None
+    assert TokenConstraint(Flow(window, 50), end_token=END).next_token([*ids, 8]) is None

@@ -117,7 +117,7 @@ def _scripted(what: ServeModel) -> Engine:
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         do = 'give a JSON file: {"prompt": {"reply": "...", "answer": "..."}}'
         raise UserError(f"script {what.model}", error, do) from None
-    prefix = profiles.profile(SHIPPED).answer_prefix
+    prefix = profiles.get_profile(SHIPPED).answer_prefix
     return ScriptedEngine(Script(replies, answers, prefix), max_model_len=what.max_model_len, profile=SHIPPED)
 
 
@@ -134,7 +134,7 @@ def _remote(what: ServeModel) -> Engine:
 
     if what.upstream_url is None:
         raise UserError("engine remote", "no upstream", "add --upstream http://127.0.0.1:8000/v1")
-    upstream = Upstream(what.upstream_url, key=os.environ.get("OPENAI_API_KEY"))
+    upstream = Upstream(what.upstream_url, api_key=os.environ.get("OPENAI_API_KEY"))
     return load(upstream, str(what.model or shipped()), what.profile)
 
 
@@ -149,11 +149,11 @@ ENGINES: dict[str, Callable[[ServeModel], Engine]] = {
 
 def print_vllm_flags(what: ServeModel) -> None:
     """Show the command of a stock vLLM server that keeps windows of the model's profile."""
-    from z1.engines.vllm_params import flags
+    from z1.engines.vllm_params import serve_flags
     from z1.model_files import names
 
     model = str(what.model or shipped())
-    typer.echo(shlex.join(["vllm", "serve", model, *flags(names(model, what.profile)[1])]))
+    typer.echo(shlex.join(["vllm", "serve", model, *serve_flags(names(model, what.profile)[1])]))
 
 
 def _check(how: ServeOptions) -> None:

@@ -13,6 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from z1 import benchmarks, pipeline, profiles
+from z1.prompts import chat_template
 from z1.recipe import Recipe
 
 if TYPE_CHECKING:
@@ -40,12 +41,12 @@ def _warnings(prepared: Prepared, recipe: Recipe) -> list[tuple[str, str]]:
     asked = benchmarks.get_benchmark(recipe.evaluate.benchmark).with_prompt(
         recipe.evaluate.prompt, recipe.evaluate.system
     )
-    shown = profiles.profile(recipe.profile or "").system or ""
+    shown = profiles.get_profile(recipe.profile or "").system or ""
     if asked.system != shown:
         found.append(f"evaluate says a system prompt that training never shows: {asked.system!r}; set evaluate.system")
     if recipe.evaluate.profile not in (None, recipe.profile):
         found.append(f"evaluate.profile is {recipe.evaluate.profile}, training's {recipe.profile}")
-    if "strftime_now" in profiles.template(prepared.tokenizer):
+    if "strftime_now" in chat_template(prepared.tokenizer):
         found.append("the chat template writes today's date: tomorrow's prompts are not those of training")
     return [("beware", line) for line in found]
 

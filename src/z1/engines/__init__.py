@@ -1,45 +1,48 @@
-"""Who computes the ids?
+"""Engines: what runs a model, behind one async protocol.
 
-    protocol.py   what z1 asks of an engine: sessions that sample, take forced ids, fork, and can be interrupted
-    drive.py      who carries the messages between a window and a session
-    exits.py      what may end a thought early: circles, and an answer that stays the same
-    scripted.py   a model whose thoughts are written down, for tests and examples
-    local.py      a transformers model in this process, with continuous batching
-    apart.py      any of them in a process of its own
-    slots.py      which context has which place in the store of keys and values
-    decoder.py    how a step of a Qwen2, Qwen3 or Llama is computed
-    general.py    how a step of any other decoder is computed, slower
-    choose.py     which ids come next
-    weights.py    where weights come from, and which family a model is
-    vllm_sessions.py   vLLM in this process, by its resumable requests
-    remote.py     any server that speaks OpenAI's API
-    cutting.py    how something that is being waited for is given up
-    guide.py      which id must come next, where somebody else does the sampling
-    masks.py      how an id is forced by its logits
-    vllm_request.py, vllm_rows.py, vllm_window.py   windows inside a stock vLLM server: asked for, followed, loaded
+    protocol.py       Engine and Session; sampling parameters, log-probabilities, capabilities
+    driver.py         run_flow: runs one Flow of a window on one Session, with deadline and early exit
+    early_exit.py     rules that end a thought early: repetition, and agreement of probes
+    cancellation.py   cancelling what an interrupted sample waits for
+    local/            a transformers model in this process, with a KV cache and continuous batching
+    remote.py         any server with OpenAI's API
+    vllm_engine.py    vLLM in this process, by its resumable requests
+    vllm_params.py    thinking budgets in requests to a vLLM server (`vllm_xargs`)
+    logit_mask.py     forcing and forbidding tokens in logits
+    scripted.py       an engine without weights, for tests and examples
 
-Verbs know `protocol` and `drive`; only the door picks an engine. Importing this package loads nothing heavy.
+The verbs import `protocol` and `driver`; `llm`, `pipeline` and `cli` choose an engine. Importing this package loads no
+heavy library.
 """
 
-from z1.engines.driver import Control, DriverOptions, drive, tell
-from z1.engines.early_exit import Convergence, ExitRule, Probe, RepetitionExit
-from z1.engines.protocol import Capabilities, Engine, ForbiddenSequences, Logprob, Reason, Sampled, Sampling, Session
+from z1.engines.driver import Control, DriverOptions, run_flow, update_flow
+from z1.engines.early_exit import AgreementExit, ExitRule, Probe, RepetitionExit
+from z1.engines.protocol import (
+    Capabilities,
+    Engine,
+    FinishReason,
+    ForbiddenSequences,
+    Logprob,
+    Sampled,
+    Sampling,
+    Session,
+)
 
 __all__ = [
+    "AgreementExit",
     "Capabilities",
     "Control",
-    "Convergence",
     "DriverOptions",
     "Engine",
     "ExitRule",
+    "FinishReason",
     "ForbiddenSequences",
     "Logprob",
     "Probe",
-    "Reason",
     "RepetitionExit",
     "Sampled",
     "Sampling",
     "Session",
-    "drive",
-    "tell",
+    "run_flow",
+    "update_flow",
 ]

@@ -1,7 +1,7 @@
-"""How is something that is being waited for given up?
+"""Cancelling a coroutine that an interrupted sample is waiting for.
 
-An interrupted sample keeps what came and wants no more. `unless` waits for the next piece or for the cut, whichever is
-first; a piece that loses is cancelled, and has ended when `unless` returns.
+An interrupted sample returns the tokens so far. `await_unless_cancelled` waits for the next chunk or for the
+cancellation, whichever is first. If the cancellation is first, the coroutine is cancelled and has ended on return.
 """
 
 from __future__ import annotations
@@ -10,23 +10,25 @@ import asyncio
 from collections.abc import Coroutine
 from typing import Any, TypeVar
 
-Piece = TypeVar("Piece")
+Result = TypeVar("Result")
 
-CUT = object()
-"""What `unless` returns where the cut came first."""
+CANCELLED = object()
+"""Returned by `await_unless_cancelled` if the cancellation was first."""
 
 
-async def unless(cut: asyncio.Future[None], coming: Coroutine[Any, Any, Piece]) -> Piece | object:
-    """What `coming` gives, or CUT. Raises what it raises."""
-    if cut.done():
-        coming.close()
-        return CUT
-    task = asyncio.ensure_future(coming)
-    both: set[asyncio.Future[Any]] = {task, cut}
+async def await_unless_cancelled(
+    cancelled: asyncio.Future[None], coroutine: Coroutine[Any, Any, Result]
+) -> Result | object:
+    """The result of `coroutine`, or CANCELLED. Raises what `coroutine` raises."""
+    if cancelled.done():
+        coroutine.close()
+        return CANCELLED
+    task = asyncio.ensure_future(coroutine)
+    both: set[asyncio.Future[Any]] = {task, cancelled}
     try:
         await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
     finally:
         if not task.done():
             task.cancel()
             await asyncio.wait({task})
-    return CUT if task.cancelled() else task.result()
+    return CANCELLED if task.cancelled() else task.result()

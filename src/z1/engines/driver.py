@@ -1,8 +1,8 @@
-"""Who carries the messages between a window and a session?
+"""The driver: runs one `Flow` on one `Session` until the reply ends.
 
-`drive` joins one `Flow` to one `Session` and returns when the reply has ended. The clock lives here and nowhere deeper:
-a deadline interrupts the session and shifts the flow. `Control` lets somebody else do the same ("answer now"), and
-look at a sample that is under way, which costs the engine nothing.
+`run_flow` samples and forces what the flow asks for. Deadlines are kept here and nowhere deeper: a deadline interrupts
+the session and shifts the flow. A `Control` lets another task do the same ("answer now"), and read the tokens of a
+running sample without interrupting it.
 """
 
 from __future__ import annotations
@@ -11,143 +11,144 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from z1.engines.early_exit import ExitRule, asked, border
+from z1.engines.early_exit import ExitRule, check_rules, tokens_to_next_check
 from z1.engines.protocol import Session
 from z1.errors import EngineFault
 from z1.think import AnswerDetector, Bucket, Finished, Flow, Force, Shift
 
-Listener = Callable[[Bucket, tuple[int, ...]], None]
+TokenCallback = Callable[[Bucket, tuple[int, ...]], None]
 
 
 class Control:
-    """A handle on a reply that is under way."""
+    """A handle on a running reply."""
 
     def __init__(self, flow: Flow, session: Session) -> None:
         self._flow, self._session = flow, session
-        self._wanted: Shift | None = None
-        self.look: Callable[[], None] = _nothing
-        """Tell flow and listener what came so far of the sample under way, without ending it; `drive` sets it."""
+        self._requested: Shift | None = None
+        self.poll: Callable[[], None] = _no_sample
+        """Pass the tokens so far of the running sample to flow and callback, without ending it; `run_flow` sets it."""
 
     def answer_now(self, why: Shift = Shift.CONTROL) -> bool:
-        """Ask for the answer. True if that will change anything; asking twice is the same as asking once."""
-        if self._wanted is not None or self._flow.shifted is not None or self._flow.end is not None:
+        """Request the answer. True if this changes anything; a second request does not."""
+        if self._requested is not None or self._flow.shift_reason is not None or self._flow.end is not None:
             return False
-        self._wanted = why
+        self._requested = why
         self._session.interrupt()
         return True
 
     @property
-    def asked(self) -> bool:
-        """Whether the answer has been asked for."""
-        return self._wanted is not None
+    def is_shift_requested(self) -> bool:
+        """Whether the answer was requested."""
+        return self._requested is not None
 
-    def obey(self) -> None:
-        """Carry out what was asked for; the driver calls this between two messages."""
-        if self._wanted is not None:
-            self._flow.shift(self._wanted)
+    def apply_shift(self) -> None:
+        """Shift the flow if that was requested; the driver calls this between two steps."""
+        if self._requested is not None:
+            self._flow.shift(self._requested)
 
 
 @dataclass(frozen=True, slots=True)
 class DriverOptions:
-    """How a reply is driven: by at most `chunk` ids a message (None: as many as the flow allows), until `deadline`
-    seconds.
+    """Options of `run_flow`; none changes the tokens before the thought ends.
 
-    `listen` is told the ids of each bucket in order, as soon as their bucket is sure: after each message, and at each
-    `Control.look`. None of these changes the ids.
+    A sample has at most `max_chunk_tokens` (None: as many as the flow allows); the thought ends after `deadline`
+    seconds. `on_tokens` gets the tokens of each bucket in order, once their bucket is final: after each step, and at
+    each `Control.poll`.
     """
 
     detector: AnswerDetector | None = None
-    chunk: int | None = None
+    max_chunk_tokens: int | None = None
     deadline: float | None = None
-    listen: Listener | None = None
-    exits: tuple[ExitRule, ...] = ()
-    """What may end the thought early, one of each for this reply alone."""
+    on_tokens: TokenCallback | None = None
+    exit_rules: tuple[ExitRule, ...] = ()
+    """Rules that may end the thought early; each instance serves this reply only."""
 
 
-async def drive(
-    flow: Flow, session: Session, how: DriverOptions = DriverOptions(), control: Control | None = None
+async def run_flow(
+    flow: Flow, session: Session, options: DriverOptions = DriverOptions(), control: Control | None = None
 ) -> Flow:
-    """Run `flow` on `session` to its end, and return it. Raises EngineFault; what came before stands in the flow."""
+    """Run `flow` on `session` until it ends, and return it. Raises EngineFault; the flow keeps the tokens so far."""
     control = control or Control(flow, session)
-    teller = _Progress(flow, session, how)
-    control.look = teller.look
+    progress = _Progress(flow, session, options)
+    control.poll = progress.poll
     timer = None
-    if how.deadline is not None:
-        timer = asyncio.get_running_loop().call_later(how.deadline, control.answer_now, Shift.DEADLINE)
+    if options.deadline is not None:
+        timer = asyncio.get_running_loop().call_later(options.deadline, control.answer_now, Shift.DEADLINE)
     try:
         while True:
-            control.obey()
-            step = flow.next()
+            control.apply_shift()
+            step = flow.next_step()
             if isinstance(step, Finished):
                 return flow
             if isinstance(step, Force):
                 await session.append(step.token_ids)
-                flow.came(step.token_ids)
-                teller.listen()
-            else:
-                exits = () if flow.answering else how.exits
-                limit = min(step.limit, how.chunk or step.limit, border(exits, len(flow.token_ids)) or step.limit)
-                sampled = await session.sample(limit, step.forbidden)
-                teller.whole(sampled.token_ids)
-                if not sampled.token_ids and not control.asked:
-                    raise EngineFault("the engine ended a sample without an id")
-                if exits and not control.asked and (why := await asked(exits, flow, session)) is not None:
-                    control.answer_now(why)
+                flow.add_tokens(step.token_ids)
+                progress.report()
+                continue
+            rules = () if flow.is_answering else options.exit_rules
+            to_check = tokens_to_next_check(rules, len(flow.token_ids)) or step.max_tokens
+            max_tokens = min(step.max_tokens, options.max_chunk_tokens or step.max_tokens, to_check)
+            sampled = await session.sample(max_tokens, step.forbidden)
+            progress.end_sample(sampled.token_ids)
+            if not sampled.token_ids and not control.is_shift_requested:
+                raise EngineFault("the engine ended a sample without a token")
+            if rules and not control.is_shift_requested and (why := await check_rules(rules, flow, session)):
+                control.answer_now(why)
     finally:
-        control.look = _nothing
+        control.poll = _no_sample
         if timer is not None:
             timer.cancel()
 
 
-def tell(flow: Flow, ids: tuple[int, ...], detector: AnswerDetector | None) -> None:
-    """Tell `flow` the ids of a sample, and what `detector` makes of them."""
-    flow.came(ids)
+def update_flow(flow: Flow, token_ids: tuple[int, ...], detector: AnswerDetector | None) -> None:
+    """Add sampled tokens to `flow`, with what `detector` finds in them."""
+    flow.add_tokens(token_ids)
     if detector is None:
         return
-    if (begins := detector.feed(ids)) is not None:
-        flow.answer_at(begins)
+    if (answer_start := detector.feed(token_ids)) is not None:
+        flow.start_answer(answer_start)
     else:
-        flow.undecided(detector.undecided)
+        flow.set_undecided_tokens(detector.undecided_tokens)
 
 
 class _Progress:
-    """Tells flow and listener every id once, whether it is seen in the middle of a sample or at its end."""
+    """Passes every sampled token once to flow and callback, during its sample or at the end of it."""
 
-    def __init__(self, flow: Flow, session: Session, how: DriverOptions) -> None:
-        self._flow, self._session, self._how = flow, session, how
+    def __init__(self, flow: Flow, session: Session, options: DriverOptions) -> None:
+        self._flow, self._session, self._options = flow, session, options
         self._taken = 0
-        self._told = 0
+        self._reported = 0
 
-    def look(self) -> None:
-        """What came so far of the sample under way. A reply that this ends needs no more of it."""
+    def poll(self) -> None:
+        """Take the tokens so far of the running sample, and interrupt it if they end the reply."""
         self._take(tuple(self._session.pending_token_ids[self._taken :]))
         if self._flow.end is not None:
             self._session.interrupt()
 
-    def whole(self, ids: tuple[int, ...]) -> None:
-        """A sample has ended, with these ids in all."""
-        self._take(ids[self._taken :])
+    def end_sample(self, token_ids: tuple[int, ...]) -> None:
+        """A sample has ended, with these tokens in total."""
+        self._take(token_ids[self._taken :])
         self._taken = 0
 
-    def listen(self) -> None:
-        """Tell the listener every id whose bucket is sure and that it was not told yet."""
-        if self._how.listen is None:
+    def report(self) -> None:
+        """Pass to the callback every token whose bucket is final and that it did not get yet."""
+        if self._options.on_tokens is None:
             return
-        sure = len(self._flow.token_ids) - self._flow.unsure
-        if sure <= self._told:
+        final = len(self._flow.token_ids) - self._flow.undecided_tokens
+        if final <= self._reported:
             return
         for span in self._flow.spans():
-            first, last = max(span.start, self._told), min(span.end, sure)
+            first, last = max(span.start, self._reported), min(span.end, final)
             if first < last:
-                self._how.listen(span.bucket, tuple(self._flow.token_ids[first:last]))
-        self._told = sure
+                self._options.on_tokens(span.bucket, tuple(self._flow.token_ids[first:last]))
+        self._reported = final
 
-    def _take(self, ids: tuple[int, ...]) -> None:
-        if ids and self._flow.end is None:  # what was sampled behind a stop string is dropped
-            self._taken += len(ids)
-            tell(self._flow, ids, self._how.detector)
-            self.listen()
+    def _take(self, token_ids: tuple[int, ...]) -> None:
+        if token_ids and self._flow.end is None:  # tokens after a stop string are dropped
+            self._taken += len(token_ids)
+            update_flow(self._flow, token_ids, self._options.detector)
+            self.report()
 
 
-def _nothing() -> None:
-    """There is no sample to look at."""
+def _no_sample() -> None:
+    """No sample is running."""

@@ -1,10 +1,10 @@
-"""Has this thought gone on long enough, by what it says?
+"""Early-exit rules, which end a thought before its budget is used.
 
-An exit is asked at every so many ids of thought, and may end the thought. The borders are counted in ids and not in
-messages, so that a reply does not depend on how its ids were cut into samples. `RepetitionExit` asks whether the
-thought goes round; `Convergence` asks a fork of the session for its answer there and then, and is content when the same
-answer came `stable` times in a row (Dynasor, arXiv 2412.20993, does so with a new request a probe). What a fork costs
-stands in the ledger as probe ids.
+A rule is checked every `interval` thinking tokens. The interval is counted in tokens and not in samples, so a reply
+does not depend on how its tokens were chunked. `RepetitionExit` ends a thought that repeats itself. `AgreementExit`
+probes: it asks a fork of the session for its answer, and ends the thought when the same answer came `min_agreeing`
+times in a row (Dynasor, arXiv 2412.20993, does so with a new request a probe). The ledger counts the tokens of forks as
+probe.
 """
 
 from __future__ import annotations
@@ -16,19 +16,19 @@ from typing import Protocol
 from z1.engines.protocol import Session
 from z1.errors import EngineFault, UserError
 from z1.think import End, Flow, Force, Sample, Shift
-from z1.think.repetition import loops
+from z1.think.repetition import has_loop
 
 
 class ExitRule(Protocol):
-    """Something that may end a thought; one for each reply."""
+    """A rule that may end a thought; one instance a reply."""
 
     @property
-    def every(self) -> int:
-        """Ids of thought between two questions."""
+    def interval(self) -> int:
+        """Thinking tokens between two checks."""
         ...
 
-    async def ask(self, flow: Flow, session: Session) -> Shift | None:
-        """Why the thought should end now; None lets it go on."""
+    async def check(self, flow: Flow, session: Session) -> Shift | None:
+        """Why the thought should end now; None to continue."""
         ...
 
 
@@ -36,103 +36,104 @@ class ExitRule(Protocol):
 class RepetitionExit:
     """Ends a thought that repeats itself."""
 
-    every: int = 32
+    interval: int = 32
 
-    async def ask(self, flow: Flow, session: Session) -> Shift | None:
-        """`Shift.REPETITION` where the ids so far end in a loop."""
-        return Shift.REPETITION if loops(flow.token_ids) else None
+    async def check(self, flow: Flow, session: Session) -> Shift | None:
+        """`Shift.REPETITION` if the tokens so far end in a loop."""
+        return Shift.REPETITION if has_loop(flow.token_ids) else None
 
 
 @dataclass(frozen=True, slots=True)
 class Probe:
-    """A probed answer after `at` tokens of thought: `token_ids` from the hint on; `equal` of the same in a row."""
+    """A probed answer after `thinking_tokens`: `token_ids` from the hint on; `agreeing` equal answers in a row."""
 
-    at: int
+    thinking_tokens: int
     token_ids: tuple[int, ...]
-    equal: int
+    agreeing: int
 
 
 @dataclass(slots=True)
-class Convergence:
-    """Ends a thought whose answer stays the same for `stable` probes, `every` so many ids of thought.
+class AgreementExit:
+    """Ends a thought when `min_agreeing` probes in a row give the same answer; a probe every `interval` tokens.
 
-    A probe has the reply's own hint and at most `answer` ids of answer. `said` says what ids from the hint on say, ""
-    where nothing; `tell` hears of every probe. A probe that the engine fails is no vote.
+    A probe uses the reply's own hint and at most `max_answer_tokens`. `parse_answer` reads the answer from the token
+    ids after the hint, "" if there is none; `on_probe` gets every probe. A probe that fails in the engine does not
+    count.
     """
 
-    every: int
-    stable: int
-    answer: int
-    said: Callable[[Sequence[int]], Hashable]
-    tell: Callable[[Probe], None] | None = None
+    interval: int
+    min_agreeing: int
+    max_answer_tokens: int
+    parse_answer: Callable[[Sequence[int]], Hashable]
+    on_probe: Callable[[Probe], None] | None = None
     _last: Hashable = ""
-    _equal: int = 0
+    _agreeing: int = 0
 
     def __post_init__(self) -> None:
-        for name in ("every", "stable", "answer"):
+        for name in ("interval", "min_agreeing", "max_answer_tokens"):
             if getattr(self, name) < 1:
-                raise UserError(f"convergence: {name}", getattr(self, name), "give 1 or more")
+                raise UserError(f"agreement exit: {name}", getattr(self, name), "give 1 or more")
 
-    async def ask(self, flow: Flow, session: Session) -> Shift | None:
-        """`Shift.CONVERGED` where the last `stable` probes agree."""
+    async def check(self, flow: Flow, session: Session) -> Shift | None:
+        """`Shift.CONVERGED` if the last `min_agreeing` probes agree."""
         try:
-            ids = await self._answer_of(flow, session)
+            token_ids = await self._probe(flow, session)
         except EngineFault:
             return None
-        answer = self.said(ids)
-        self._equal = 0 if answer == "" else self._equal + 1 if answer == self._last else 1
+        answer = self.parse_answer(token_ids)
+        self._agreeing = 0 if answer == "" else self._agreeing + 1 if answer == self._last else 1
         self._last = answer
-        if self.tell is not None:
-            self.tell(Probe(len(flow.token_ids), ids, self._equal))
-        return Shift.CONVERGED if self._equal >= self.stable else None
+        if self.on_probe is not None:
+            self.on_probe(Probe(len(flow.token_ids), token_ids, self._agreeing))
+        return Shift.CONVERGED if self._agreeing >= self.min_agreeing else None
 
-    async def _answer_of(self, flow: Flow, session: Session) -> tuple[int, ...]:
-        """What a fork says from its hint on, without its stop id; it is paid for, whether it ends well or not."""
-        tail = flow.token_ids[-len(flow.window.hint) :] if flow.window.hint else []  # what of the hint has been said
+    async def _probe(self, flow: Flow, session: Session) -> tuple[int, ...]:
+        """The tokens of a fork from its hint on, without its stop token. They are counted even if the fork fails."""
+        hint = flow.window.hint
+        tail = flow.token_ids[-len(hint) :] if hint else []  # the model may have started the hint itself
         window = replace(
             flow.window,
             min_thinking_tokens=0,
             thinking_budget=len(tail),
-            max_answer_tokens=min(self.answer, flow.window.max_answer_tokens),
+            max_answer_tokens=min(self.max_answer_tokens, flow.window.max_answer_tokens),
         )
         fork = await session.fork()
         probe = Flow(window, fork.free_tokens + len(tail))
         try:
             for token in tail:
-                probe.came((token,))
-            await _finish(probe, fork)
+                probe.add_tokens((token,))
+            await _run(probe, fork)
         finally:
-            flow.probed(len(probe.token_ids) - len(tail))
+            flow.add_probe_tokens(len(probe.token_ids) - len(tail))
             await fork.close()
-        stop = probe.end is End.STOP
-        return tuple(probe.token_ids[len(tail) : len(probe.token_ids) - stop])
+        has_stop = probe.end is End.STOP
+        return tuple(probe.token_ids[len(tail) : len(probe.token_ids) - has_stop])
 
 
-async def _finish(flow: Flow, session: Session) -> None:
-    """Drive the rest of a reply that nobody watches."""
+async def _run(flow: Flow, session: Session) -> None:
+    """Run `flow` until it ends, without control or callback."""
     while flow.end is None:
-        step = flow.next()
+        step = flow.next_step()
         if isinstance(step, Force):
             await session.append(step.token_ids)
-            flow.came(step.token_ids)
+            flow.add_tokens(step.token_ids)
         elif isinstance(step, Sample):
-            flow.came((await session.sample(step.limit)).token_ids)
+            flow.add_tokens((await session.sample(step.max_tokens)).token_ids)
 
 
-def border(exits: Sequence[ExitRule], thought: int) -> int | None:
-    """Ids from `thought` ids of thought to where the next of `exits` is asked; None where there is none."""
-    return min((exit_.every - thought % exit_.every for exit_ in exits), default=None)
+def tokens_to_next_check(rules: Sequence[ExitRule], thinking_tokens: int) -> int | None:
+    """Tokens from `thinking_tokens` to the next check of one of `rules`; None without rules."""
+    return min((rule.interval - thinking_tokens % rule.interval for rule in rules), default=None)
 
 
-async def asked(exits: Sequence[ExitRule], flow: Flow, session: Session) -> Shift | None:
-    """What the first of `exits` that is due here and ends the thought says; none is, before the thought's minimum."""
-    if (
-        flow.end is not None
-        or flow.shifted is not None
-        or len(flow.token_ids) < max(1, flow.window.min_thinking_tokens)
-    ):
+async def check_rules(rules: Sequence[ExitRule], flow: Flow, session: Session) -> Shift | None:
+    """The result of the first rule that is due and ends the thought; none is due before the thought's minimum."""
+    thinking_tokens = len(flow.token_ids)
+    if flow.end is not None or flow.shift_reason is not None:
         return None
-    for exit_ in exits:
-        if len(flow.token_ids) % exit_.every == 0 and (why := await exit_.ask(flow, session)) is not None:
+    if thinking_tokens < max(1, flow.window.min_thinking_tokens):
+        return None
+    for rule in rules:
+        if thinking_tokens % rule.interval == 0 and (why := await rule.check(flow, session)) is not None:
             return why
     return None

@@ -1,8 +1,8 @@
-"""How is an id forced on a model that somebody else samples, or kept from it?
+"""Logit masks that force or forbid tokens of a model that another server samples.
 
-By its logits: every other id of the row becomes impossible, and its own logit stays, so that no temperature, top-p or
-penalty that comes later can undo it. An id that is impossible already (a grammar forbids it) is not forced, and the row
-stays as it was. Nothing here waits for the device.
+Forcing sets all other logits of the row to -inf and keeps the token's own, so that a later temperature, top-p or
+penalty cannot undo it. A token whose logit is already -inf (a grammar forbids it) is not forced, and the row stays
+unchanged. No function here synchronises with the device.
 """
 
 from __future__ import annotations
@@ -13,27 +13,27 @@ import torch
 from torch import Tensor
 
 
-def force(logits: Tensor, rows: Sequence[int], ids: Sequence[int]) -> Tensor:
-    """`logits` [rows, V], changed in place: row `rows[i]` allows `ids[i]` alone."""
+def force(logits: Tensor, rows: Sequence[int], token_ids: Sequence[int]) -> Tensor:
+    """`logits` [rows, V], changed in place: row `rows[i]` allows only `token_ids[i]`."""
     if not rows:
         return logits
     at = torch.tensor(rows, device=logits.device)
-    wanted = torch.tensor(ids, device=logits.device).unsqueeze(1)
+    forced = torch.tensor(token_ids, device=logits.device).unsqueeze(1)
     before = logits[at]
-    own = before.gather(1, wanted)
-    alone = torch.full_like(before, float("-inf")).scatter(1, wanted, own)
-    logits[at] = torch.where(own.isneginf(), before, alone)
+    own = before.gather(1, forced)
+    masked = torch.full_like(before, float("-inf")).scatter(1, forced, own)
+    logits[at] = torch.where(own.isneginf(), before, masked)
     return logits
 
 
-def forbid(logits: Tensor, rows: Sequence[int], ids: Sequence[int]) -> Tensor:
-    """`logits` [rows, V], changed in place: row `rows[i]` does not allow `ids[i]`."""
+def forbid(logits: Tensor, rows: Sequence[int], token_ids: Sequence[int]) -> Tensor:
+    """`logits` [rows, V], changed in place: row `rows[i]` does not allow `token_ids[i]`."""
     if rows:
-        logits[torch.tensor(rows, device=logits.device), torch.tensor(ids, device=logits.device)] = float("-inf")
+        logits[torch.tensor(rows, device=logits.device), torch.tensor(token_ids, device=logits.device)] = float("-inf")
     return logits
 
 
-def completing(context: Sequence[int], never: Iterable[tuple[int, ...]]) -> list[int]:
-    """The ids that would complete one of `never` behind `context`."""
+def completing_tokens(context: Sequence[int], sequences: Iterable[tuple[int, ...]]) -> list[int]:
+    """The tokens that would complete one of `sequences` after `context`."""
     size = len(context)
-    return [end[-1] for end in never if tuple(context[max(0, size - len(end) + 1) : size]) == end[:-1]]
+    return [one[-1] for one in sequences if tuple(context[max(0, size - len(one) + 1) : size]) == one[:-1]]

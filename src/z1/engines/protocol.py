@@ -1,9 +1,9 @@
-"""What does z1 ask of an engine?
+"""The engine protocol: `Engine` and `Session`, and the values that they exchange.
 
-A *session* holds one live context: it samples ids, takes ids that are forced on it, forks, can be interrupted, and is
-closed. An engine opens sessions; many run at once and none waits for another. All engines give the same ids for the
-same model under deterministic greedy decoding (`tests/engines/conformance.py`), but for near ties between kernels;
-capabilities say at what cost.
+A *session* holds one live context. It samples tokens, accepts forced tokens, forks, can be interrupted, and is closed.
+An engine opens sessions; many run concurrently. For one model, all engines give the same tokens under deterministic
+greedy decoding (`tests/engines/conformance.py`), except for near ties between kernels. `Capabilities` states what an
+engine can do and at what cost.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ from z1.profiles import Tokenizer
 
 @dataclass(frozen=True, slots=True)
 class Sampling:
-    """How ids are chosen. `temperature` 0 is greedy; `top_k` 0 and `top_p` 1 leave every id in.
+    """Sampling parameters. `temperature` 0 is greedy; `top_k` 0 and `top_p` 1 exclude no token.
 
-    A draw is keyed by (`seed`, `sample`, position in the context), so that it does not depend on what else runs.
-    `stop_token_ids` end a sample with the stop id as its last. `logprobs` asks for a `Logprob` of each id, with so many
-    of the most likely ids at its place; None asks for none.
+    A random draw is keyed by (`seed`, `sample`, position in the context), so it does not depend on the batch.
+    `stop_token_ids` end a sample; the stop token is its last. `logprobs` requests a `Logprob` of each token, with that
+    many of the most likely tokens at its position; None requests none.
     """
 
     stop_token_ids: frozenset[int] = frozenset()
@@ -37,38 +37,38 @@ class Sampling:
     logprobs: int | None = None
 
     def seed_at(self, position: int) -> int:
-        """A seed of 53 bits for engines that draw by themselves: another one for each place where a sample begins."""
+        """A 53-bit seed for engines with a random generator of their own, a different one for each start position."""
         digest = blake2b(f"{self.seed}:{self.sample}:{position}".encode(), digest_size=8).digest()
         return int.from_bytes(digest) >> 11
 
 
 class Logprob(NamedTuple):
-    """How likely an id was where it was drawn (natural logarithm), and the most likely ids there, with theirs.
+    """Natural log-probability of a sampled token, and the most likely tokens at its position with theirs.
 
-    The model's own distribution: before temperature, top-k and top-p, and before ids are taken away.
+    They are the model's own: before temperature, top-k and top-p, and before tokens are forbidden.
     """
 
     logprob: float
     top: tuple[tuple[int, float], ...] = ()
 
 
-class Reason(StrEnum):
+class FinishReason(StrEnum):
     """Why a sample ended."""
 
     STOP = "stop"
-    """A stop id came; it is the last of the ids."""
+    """A stop token was sampled; it is the last token."""
     LIMIT = "limit"
-    """As many ids came as were asked for."""
+    """The requested number of tokens was sampled."""
     INTERRUPTED = "interrupted"
-    """`interrupt` was called; the ids so far stand."""
+    """`interrupt` was called; the tokens so far are valid."""
 
 
 @dataclass(frozen=True, slots=True)
 class Sampled:
-    """The ids of one sample, in order, and why it ended."""
+    """The tokens of one sample, in order, and why it ended."""
 
     token_ids: tuple[int, ...]
-    reason: Reason
+    reason: FinishReason
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,54 +76,54 @@ class Capabilities:
     """What an engine can do, and at what cost."""
 
     reuses_kv_cache: bool
-    """Forced ids join the live context; nothing before them is computed again."""
+    """Forced tokens join the live context; nothing before them is recomputed."""
     can_fork: bool
-    """A fork shares what was computed."""
+    """A fork shares the computed context."""
     is_deterministic: bool
-    """Greedy ids do not depend on what else runs."""
+    """Greedy tokens do not depend on the batch."""
     has_token_ids: bool = True
-    """Ids are the model's own. Otherwise it speaks text, and ids are what our tokenizer makes of it."""
+    """Token ids are the model's own. Otherwise the engine exchanges text, which our tokenizer encodes."""
     max_forbidden_length: int = 0
-    """Ids of the longest sequence that a sample can be kept from completing (`Session.sample`); 0: it cannot be."""
+    """Tokens of the longest sequence that `Session.sample` can forbid; 0: none."""
     has_logprobs: bool = False
-    """Sessions have scores."""
+    """Sessions have log-probabilities."""
 
 
-ANY = 1 << 30
-"""Longer than any sequence of ids."""
+ANY_LENGTH = 1 << 30
+"""Longer than any sequence of tokens."""
 
 ForbiddenSequences = Sequence[tuple[int, ...]]
-"""Sequences of ids that may not be completed, whatever stands before."""
+"""Token sequences that may not be completed, whatever precedes them."""
 
 
 class Session(Protocol):
-    """One live context. Not for use by two tasks at once, but for `interrupt`."""
+    """One live context. Only `interrupt` may be called from another task."""
 
     @property
     def free_tokens(self) -> int:
-        """Ids that still fit."""
+        """Tokens that still fit into the context."""
         ...
 
     @property
     def pending_token_ids(self) -> Sequence[int]:
-        """The ids that came so far of the sample under way, to be read only; () where none is."""
+        """The tokens so far of the running sample, read-only; () if none is running."""
         ...
 
     @property
     def logprobs(self) -> Sequence[Logprob]:
-        """Of each id sampled since the session was opened, and of those coming, where `Sampling.logprobs` asks."""
+        """One for each token sampled since the session was opened, if `Sampling.logprobs` requests them."""
         ...
 
-    async def sample(self, limit: int, never: ForbiddenSequences = ()) -> Sampled:
-        """At least one and at most `limit` ids, unless interrupted; none of `never` is completed. Raises EngineFault.
+    async def sample(self, max_tokens: int, forbidden: ForbiddenSequences = ()) -> Sampled:
+        """Sample 1 to `max_tokens` tokens, unless interrupted, completing none of `forbidden`. Raises EngineFault.
 
-        `never` holds sequences of up to `Capabilities.max_forbidden_length` ids; where there are any, all stop ids are
-        among them.
+        `forbidden` has sequences of up to `Capabilities.max_forbidden_length` tokens; if there are any, they include
+        all stop tokens.
         """
         ...
 
-    async def append(self, ids: Sequence[int]) -> None:
-        """Force `ids` on the context. Raises EngineFault where they do not fit."""
+    async def append(self, token_ids: Sequence[int]) -> None:
+        """Append forced tokens to the context. Raises EngineFault if they do not fit."""
         ...
 
     async def fork(self) -> Session:
@@ -131,20 +131,20 @@ class Session(Protocol):
         ...
 
     def interrupt(self) -> None:
-        """End the sample that is under way with the ids that came so far; no effect where none is."""
+        """End the running sample with the tokens so far; no effect if none is running."""
         ...
 
     async def close(self) -> None:
-        """Free what the session holds; closing twice is no fault."""
+        """Free what the session holds; closing twice has no effect."""
         ...
 
 
 class Engine(Protocol):
-    """Something that opens sessions for one model."""
+    """A model that opens sessions."""
 
     @property
     def name(self) -> str:
-        """What a person calls this model."""
+        """The model's display name."""
         ...
 
     @property
@@ -154,7 +154,7 @@ class Engine(Protocol):
 
     @property
     def profile(self) -> str:
-        """Name of the model's row in `chat.PROFILES`."""
+        """The name of the model's row in `profiles.PROFILES`."""
         ...
 
     @property
@@ -164,11 +164,11 @@ class Engine(Protocol):
 
     @property
     def max_model_len(self) -> int:
-        """Ids that a context may have; known once the engine is entered."""
+        """The context length in tokens; known once the engine is entered."""
         ...
 
     async def open(self, prompt: Sequence[int], sampling: Sampling) -> Session:
-        """A session whose context is `prompt`. Raises UserError where it does not fit."""
+        """A session whose context is `prompt`. Raises UserError if it does not fit."""
         ...
 
     async def __aenter__(self) -> Self: ...
@@ -178,9 +178,9 @@ class Engine(Protocol):
     ) -> None: ...
 
 
-def refuse_unfit(prompt: Sequence[int], length: int) -> None:
-    """Raises UserError where a context of `length` ids cannot begin with `prompt`."""
+def check_prompt_length(prompt: Sequence[int], max_model_len: int) -> None:
+    """Raise UserError unless `prompt` has 1 to `max_model_len` - 1 tokens."""
     if not prompt:
-        raise UserError("prompt", "no ids", "ask something")
-    if len(prompt) >= length:
-        raise UserError("prompt", f"{len(prompt)} ids", f"give fewer than the {length} that the context holds")
+        raise UserError("prompt", "no tokens", "ask something")
+    if len(prompt) >= max_model_len:
+        raise UserError("prompt", f"{len(prompt)} tokens", f"give fewer than the context length, {max_model_len}")

@@ -22,11 +22,19 @@ from typing import Any, Self
 import httpx2
 import openai
 
-from z1.engines.cancellation import CUT, unless
-from z1.engines.protocol import Capabilities, ForbiddenSequences, Logprob, Reason, Sampled, Sampling, refuse_unfit
-from z1.engines.vllm_params import FREE, WindowParams
+from z1.engines.cancellation import CANCELLED, await_unless_cancelled
+from z1.engines.protocol import (
+    Capabilities,
+    FinishReason,
+    ForbiddenSequences,
+    Logprob,
+    Sampled,
+    Sampling,
+    check_prompt_length,
+)
+from z1.engines.vllm_params import UNLIMITED, WindowParams
 from z1.errors import EngineFault
-from z1.profiles import Tokenizer, text_of
+from z1.profiles import Tokenizer, decode
 
 CONNECTS = 3
 """How often a connection is tried."""
@@ -41,9 +49,9 @@ class Upstream:
     `timeout_s` without a byte end a request.
     """
 
-    address: str
+    url: str
     model: str | None = None
-    key: str | None = None
+    api_key: str | None = None
     max_model_len: int | None = None
     has_token_ids: bool | None = None
     has_windows: bool | None = None
@@ -79,14 +87,14 @@ class RemoteSession:
         """What came so far of the sample under way; nothing from a text-only upstream, whose text is encoded whole."""
         return self._coming if self._cut is not None and self._engine.capabilities.has_token_ids else ()
 
-    async def sample(self, limit: int, never: ForbiddenSequences = ()) -> Sampled:
-        """At least one and at most `limit` ids, none of `never` (single ids) among them."""
-        if not 1 <= limit <= self.free_tokens:
-            raise EngineFault(f"{limit} ids were asked for where {self.free_tokens} fit")
+    async def sample(self, max_tokens: int, forbidden: ForbiddenSequences = ()) -> Sampled:
+        """At least one and at most `max_tokens` ids, none of `forbidden` (single ids) among them."""
+        if not 1 <= max_tokens <= self.free_tokens:
+            raise EngineFault(f"{max_tokens} tokens requested, {self.free_tokens} fit")
         self._cut, self._coming = asyncio.get_running_loop().create_future(), []
         try:
             under_way = (self._cut, self._coming)
-            reason = await self._engine.complete(self.context, self._sampling, limit, under_way, never)
+            reason = await self._engine.complete(self.context, self._sampling, max_tokens, under_way, forbidden)
         except (openai.OpenAIError, httpx2.HTTPError) as error:
             raise EngineFault(f"the upstream failed: {error!r}") from error
         finally:
@@ -94,11 +102,11 @@ class RemoteSession:
         self.context += self._coming
         return Sampled(tuple(self._coming), reason)
 
-    async def append(self, ids: Sequence[int]) -> None:
-        """Force `ids`; they are sent with the next sample."""
-        if len(ids) > self.free_tokens:
-            raise EngineFault(f"{len(ids)} ids are forced where {self.free_tokens} fit")
-        self.context += ids
+    async def append(self, token_ids: Sequence[int]) -> None:
+        """Force `token_ids`; they are sent with the next sample."""
+        if len(token_ids) > self.free_tokens:
+            raise EngineFault(f"{len(token_ids)} tokens forced, {self.free_tokens} fit")
+        self.context += token_ids
 
     async def fork(self) -> RemoteSession:
         """Another session with the same context; it pays for a request of its own."""
@@ -119,11 +127,11 @@ class RemoteEngine:
     def __init__(self, upstream: Upstream, tokenizer: Tokenizer, names: tuple[str, str]) -> None:
         self._upstream, self.tokenizer = upstream, tokenizer
         self.name, self.profile = names
-        self.there = upstream.model or ""
+        self.upstream_model = upstream.model or ""
         """What the upstream calls the model."""
         self.max_model_len = upstream.max_model_len or 0
         self.capabilities = _capabilities(ids=bool(upstream.has_token_ids), least=False)
-        self.keeps_windows = bool(upstream.has_windows)
+        self.has_windows = bool(upstream.has_windows)
         """Whether the upstream keeps a window that it is told in `vllm_xargs` (`vllm_request.Asked.keys`)."""
         self._client: openai.AsyncOpenAI | None = None
         self._http: httpx2.AsyncClient | None = None
@@ -137,11 +145,11 @@ class RemoteEngine:
         """
         if self._http is None:
             raise EngineFault("the upstream is not connected: enter the engine first (async with)")
-        where, key = self._upstream.address.rstrip("/"), self._upstream.key
+        where, key = self._upstream.url.rstrip("/"), self._upstream.api_key
         headers = {"authorization": f"Bearer {key}"} if key else {}
         try:
             async with self._http.stream(
-                "POST", where + path, json={**body, "model": self.there}, headers=headers
+                "POST", where + path, json={**body, "model": self.upstream_model}, headers=headers
             ) as said:
                 kind = said.headers.get("content-type", "application/json")
                 yield RemoteResponse(said.status_code, kind, said.aiter_bytes())
@@ -151,15 +159,15 @@ class RemoteEngine:
     def request_with_budget(
         self, body: Mapping[str, Any], thinking_budget: int | None, max_answer_tokens: int | None, hint: str | None
     ) -> Mapping[str, Any] | None:
-        """`body` asking the upstream to keep a window (None: free, no cap, its own hint); None where it cannot."""
-        if not self.keeps_windows:
+        """`body` with a budget for the upstream (None: unlimited, no cap, its own hint); None if it has no budgets."""
+        if not self.has_windows:
             return None
-        asked = WindowParams(FREE if thinking_budget is None else thinking_budget, max_answer_tokens, hint=hint)
-        return {**body, "vllm_xargs": {**(body.get("vllm_xargs") or {}), **asked.keys()}}
+        params = WindowParams(UNLIMITED if thinking_budget is None else thinking_budget, max_answer_tokens, hint=hint)
+        return {**body, "vllm_xargs": {**(body.get("vllm_xargs") or {}), **params.to_xargs()}}
 
     async def open(self, prompt: Sequence[int], sampling: Sampling) -> RemoteSession:
         """A session whose context is `prompt`."""
-        refuse_unfit(prompt, self.max_model_len)
+        check_prompt_length(prompt, self.max_model_len)
         return RemoteSession(self, prompt, sampling)
 
     async def complete(
@@ -169,20 +177,20 @@ class RemoteEngine:
         limit: int,
         under_way: tuple[asyncio.Future[None], list[int]],
         never: ForbiddenSequences = (),
-    ) -> Reason:
+    ) -> FinishReason:
         """Ask for up to `limit` ids behind `context`, put them into the list as they come, until the future is done."""
         cut, ids = under_way
         with_ids = self.capabilities.has_token_ids
-        prompt: Any = list(context) if with_ids else text_of(self.tokenizer, context)
+        prompt: Any = list(context) if with_ids else decode(self.tokenizer, context)
         asked = parameters(sampling, len(context), limit, never, with_ids=with_ids)
         if self._client is None:
             raise EngineFault("the upstream is not connected: enter the engine first (async with)")
         request = self._client.completions.create(
-            model=self.there, prompt=prompt, max_tokens=limit, stream=True, **asked
+            model=self.upstream_model, prompt=prompt, max_tokens=limit, stream=True, **asked
         )
-        stream: Any = await unless(cut, request)
-        if stream is CUT:
-            return Reason.INTERRUPTED
+        stream: Any = await await_unless_cancelled(cut, request)
+        if stream is CANCELLED:
+            return FinishReason.INTERRUPTED
         texts: list[str] = []
         async with stream:
             ended = await _read(stream, cut, ids, texts)
@@ -191,32 +199,32 @@ class RemoteEngine:
         for at, token in enumerate(ids):
             if token in sampling.stop_token_ids:  # whatever an upstream sends behind it
                 del ids[at + 1 :]
-                return Reason.STOP
+                return FinishReason.STOP
         return self._reason(ended, ids, sampling, limit)
 
-    def _reason(self, ended: str | None, ids: list[int], sampling: Sampling, limit: int) -> Reason:
+    def _reason(self, ended: str | None, ids: list[int], sampling: Sampling, limit: int) -> FinishReason:
         if ended is None:
-            return Reason.INTERRUPTED
+            return FinishReason.INTERRUPTED
         if ended == "stop":
             return self._stopped(ids, sampling, limit)
         if ended != "length" or not ids or (self.capabilities.has_token_ids and len(ids) < limit):
             raise EngineFault(f"the upstream ended with {ended!r} after {len(ids)} of {limit} ids")
-        return Reason.LIMIT
+        return FinishReason.LIMIT
 
-    def _stopped(self, ids: list[int], sampling: Sampling, limit: int) -> Reason:
+    def _stopped(self, ids: list[int], sampling: Sampling, limit: int) -> FinishReason:
         """Upstreams that speak text do not show the stop id at which they stopped."""
         if not sampling.stop_token_ids:
             raise EngineFault("the upstream ended a reply that was to have no end")
         own = self.tokenizer.eos_token_id
         if len(ids) == limit:  # text that is longer here than there; the end comes with the next sample
-            return Reason.LIMIT
+            return FinishReason.LIMIT
         ids.append(own if own is not None and own in sampling.stop_token_ids else min(sampling.stop_token_ids))
-        return Reason.STOP
+        return FinishReason.STOP
 
     async def __aenter__(self) -> Self:
         transport = httpx2.AsyncHTTPTransport(retries=CONNECTS - 1)
         http = openai.DefaultAsyncHttpxClient(transport=transport, timeout=httpx2.Timeout(self._upstream.timeout_s))
-        where, key = self._upstream.address.rstrip("/"), self._upstream.key or "none"
+        where, key = self._upstream.url.rstrip("/"), self._upstream.api_key or "none"
         self._http = http
         self._client = openai.AsyncOpenAI(base_url=where, api_key=key, http_client=http, max_retries=0)
         try:
@@ -237,7 +245,7 @@ class RemoteEngine:
         """The model's name, its context, whether it speaks ids, keeps them from coming, and keeps windows."""
         models = [model async for model in client.models.list()]
         chosen = next((m for m in models if m.id == self._upstream.model), None) or models[0]
-        self.there = self._upstream.model or chosen.id
+        self.upstream_model = self._upstream.model or chosen.id
         said = (getattr(chosen, "max_model_len", None), (getattr(chosen, "meta", None) or {}).get("n_ctx_train"))
         self.max_model_len = self._upstream.max_model_len or next((n for n in said if n), 4096)
         if self._upstream.has_token_ids is None:
@@ -248,15 +256,17 @@ class RemoteEngine:
             kept = other is not None and len(other) == 2 and ids[0] not in other
             self.capabilities = _capabilities(ids=bool(ids), least=kept)
         if self._upstream.has_windows is None:
-            asked = [{"vllm_xargs": {"z1_window": window, "z1_hint": [0]}} for window in (FREE, FREE - 1)]
+            asked = [
+                {"vllm_xargs": {"z1_thinking_budget": window, "z1_hint": [0]}} for window in (UNLIMITED, UNLIMITED - 1)
+            ]
             kept, refused = [await self._tried(client, "a", extra) for extra in asked]
-            self.keeps_windows = kept is not None and refused is None
+            self.has_windows = kept is not None and refused is None
 
     async def _tried(self, client: openai.AsyncOpenAI, prompt: Any, extra: dict[str, Any]) -> Any:
         """The one choice of a request for two ids; None where it is refused."""
         try:
             made = await client.completions.create(
-                model=self.there, prompt=prompt, max_tokens=2, temperature=0, extra_body=extra
+                model=self.upstream_model, prompt=prompt, max_tokens=2, temperature=0, extra_body=extra
             )
         except openai.BadRequestError:
             return None
@@ -267,10 +277,10 @@ async def _read(stream: AsyncIterator[Any], cut: asyncio.Future[None], ids: list
     """What the chunks hold, until the stream says why it ended; None where it was cut."""
     while True:
         try:
-            chunk: Any = await unless(cut, anext(stream))  # type: ignore[arg-type]
+            chunk: Any = await await_unless_cancelled(cut, anext(stream))  # type: ignore[arg-type]
         except StopAsyncIteration:
             raise EngineFault("the upstream's stream broke off") from None
-        if chunk is CUT:
+        if chunk is CANCELLED:
             return None
         for choice in chunk.choices:
             ids += getattr(choice, "token_ids", None) or ()

@@ -19,8 +19,16 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from z1.engines.cancellation import CUT, unless
-from z1.engines.protocol import Capabilities, ForbiddenSequences, Logprob, Reason, Sampled, Sampling, refuse_unfit
+from z1.engines.cancellation import CANCELLED, await_unless_cancelled
+from z1.engines.protocol import (
+    Capabilities,
+    FinishReason,
+    ForbiddenSequences,
+    Logprob,
+    Sampled,
+    Sampling,
+    check_prompt_length,
+)
 from z1.errors import EngineFault, UserError
 from z1.model_files import load_tokenizer, names
 from z1.profiles import Tokenizer
@@ -55,13 +63,13 @@ class VllmSession:
         """What came so far of the sample under way."""
         return self._coming if self._cut is not None else ()
 
-    async def sample(self, limit: int, never: ForbiddenSequences = ()) -> Sampled:
-        """At least one and at most `limit` ids, none of `never` (single ids) among them."""
-        if not 1 <= limit <= self.free_tokens:
-            raise EngineFault(f"{limit} ids were asked for where {self.free_tokens} fit")
+    async def sample(self, max_tokens: int, forbidden: ForbiddenSequences = ()) -> Sampled:
+        """At least one and at most `max_tokens` ids, none of `forbidden` (single ids) among them."""
+        if not 1 <= max_tokens <= self.free_tokens:
+            raise EngineFault(f"{max_tokens} tokens requested, {self.free_tokens} fit")
         self._cut, self._coming = asyncio.get_running_loop().create_future(), []
         request, self._request = self._request or self._engine.request(), None
-        request.ask(self.context, limit, self._sampling, never)
+        request.ask(self.context, max_tokens, self._sampling, forbidden)
         try:
             while True:
                 ids, scores, reason = await self._next(request)
@@ -75,17 +83,17 @@ class VllmSession:
             raise
         finally:
             self._cut = None
-        if reason is Reason.INTERRUPTED:
+        if reason is FinishReason.INTERRUPTED:
             await request.close()
         else:
             self._request = request
         return Sampled(tuple(self._coming), reason)
 
-    async def append(self, ids: Sequence[int]) -> None:
-        """Force `ids`; they are computed in one piece with the next sample."""
-        if len(ids) > self.free_tokens:
-            raise EngineFault(f"{len(ids)} ids are forced where {self.free_tokens} fit")
-        self.context += ids
+    async def append(self, token_ids: Sequence[int]) -> None:
+        """Force `token_ids`; they are computed in one piece with the next sample."""
+        if len(token_ids) > self.free_tokens:
+            raise EngineFault(f"{len(token_ids)} tokens forced, {self.free_tokens} fit")
+        self.context += token_ids
 
     async def fork(self) -> VllmSession:
         """Another session with the same context; the prefix cache has what was computed."""
@@ -102,10 +110,10 @@ class VllmSession:
         if request is not None:
             await request.close()
 
-    async def _next(self, request: _Request) -> tuple[list[int], list[Logprob], Reason | None]:
+    async def _next(self, request: _Request) -> tuple[list[int], list[Logprob], FinishReason | None]:
         assert self._cut is not None
-        came: Any = await unless(self._cut, request.next())
-        return ([], [], Reason.INTERRUPTED) if came is CUT else came
+        came: Any = await await_unless_cancelled(self._cut, request.next())
+        return ([], [], FinishReason.INTERRUPTED) if came is CANCELLED else came
 
 
 class _Request:
@@ -125,7 +133,7 @@ class _Request:
         if self._outputs is None:
             self._outputs = self._llm.generate(self._inputs(), params, self._name)
 
-    async def next(self) -> tuple[list[int], list[Logprob], Reason | None]:
+    async def next(self) -> tuple[list[int], list[Logprob], FinishReason | None]:
         """The ids that came, their scores, and why the piece ended, once it has."""
         assert self._outputs is not None
         try:
@@ -160,7 +168,7 @@ def _score(token: int, chances: Mapping[int, Any], count: int) -> Logprob:
     return Logprob(chances[token].logprob, tuple((one, chance.logprob) for one, chance in best))
 
 
-_REASONS = {"stop": Reason.STOP, "length": Reason.LIMIT}
+_REASONS = {"stop": FinishReason.STOP, "length": FinishReason.LIMIT}
 
 
 def piece(ids: Sequence[int], params: Any) -> Any:
@@ -210,7 +218,7 @@ class VllmEngine:
 
     async def open(self, prompt: Sequence[int], sampling: Sampling) -> VllmSession:
         """A session whose context is `prompt`."""
-        refuse_unfit(prompt, self.max_model_len)
+        check_prompt_length(prompt, self.max_model_len)
         return VllmSession(self, prompt, sampling)
 
     def request(self) -> _Request:

@@ -17,6 +17,7 @@ from z1.engines import Sampling
 from z1.errors import UserError
 from z1.evaluate.intervals import Z
 from z1.evaluate.sweep import Sweep
+from z1.prompts import prompt_token_ids
 from z1.records import Problem
 
 
@@ -48,9 +49,10 @@ class CostEstimate:
 
 def cost_bound(sweep: Sweep, problems: int, free_tokens: int) -> CostEstimate:
     """The cost of a sweep over `problems` problems whose contexts have `free_tokens` each."""
-    profile, tokenizer = profiles.profile(sweep.engine.profile), sweep.engine.tokenizer
+    profile, tokenizer = profiles.get_profile(sweep.engine.profile), sweep.engine.tokenizer
     hints = sum(
-        len(profiles.hint_ids(tokenizer, profile, at_once=window == 0)) for window in set(sweep.thinking_budgets)
+        len(profiles.hint_token_ids(tokenizer, profile, no_thinking=window == 0))
+        for window in set(sweep.thinking_budgets)
     )
     capped = sorted(set(sweep.thinking_budgets))
     free = max(0, free_tokens - sweep.max_answer_tokens)
@@ -87,15 +89,15 @@ async def estimate_cost(sweep: Sweep, problems: Sequence[Problem]) -> CostEstima
     Raises UserError as `check_sweep` does, and if the largest budget does not fit into the context.
     """
     check_sweep(sweep)
-    profile, tokenizer = profiles.profile(sweep.engine.profile), sweep.engine.tokenizer
-    prompt = profiles.prompt_ids(tokenizer, profile, sweep.benchmark.messages(problems[0]))
-    session = await sweep.engine.open(prompt, Sampling(profiles.stop_ids(tokenizer, profile)))
+    profile, tokenizer = profiles.get_profile(sweep.engine.profile), sweep.engine.tokenizer
+    prompt = prompt_token_ids(tokenizer, profile, sweep.benchmark.messages(problems[0]))
+    session = await sweep.engine.open(prompt, Sampling(profiles.stop_token_ids(tokenizer, profile)))
     try:
         free_tokens = session.free_tokens
     finally:
         await session.close()
     longest = max(sweep.thinking_budgets, default=0)
-    fits = profiles.window(tokenizer, profile, longest, sweep.max_answer_tokens).effective_budget(free_tokens)
+    fits = profiles.make_window(tokenizer, profile, longest, sweep.max_answer_tokens).effective_budget(free_tokens)
     if fits < longest:
         got, do = f"{longest} tokens, but {fits} fit", "set a larger max_model_len in [evaluate], or a smaller budget"
         raise UserError("the largest thinking budget", got, do)

@@ -18,9 +18,10 @@ from hashlib import blake2b
 
 from z1 import profiles
 from z1.benchmarks import Benchmark
-from z1.engines import DriverOptions, Engine, Sampling, Session, drive, tell
+from z1.engines import DriverOptions, Engine, Sampling, Session, run_flow, update_flow
 from z1.errors import EngineFault
 from z1.grading import Verdict
+from z1.prompts import prompt_token_ids
 from z1.records import Attempt, Problem
 from z1.think import AnswerDetector, Bucket, End, Flow, Ledger, Sample, Shift
 
@@ -52,9 +53,9 @@ class Sweep:
 
 async def sweep_problem(sweep: Sweep, problem: Problem, sample: int = 0) -> list[Attempt]:
     """One attempt per budget, with the sample number `sample`; all of them missing if the engine fails."""
-    profile = profiles.profile(sweep.engine.profile)
-    prompt = profiles.prompt_ids(sweep.engine.tokenizer, profile, sweep.benchmark.messages(problem))
-    stops = profiles.stop_ids(sweep.engine.tokenizer, profile)
+    profile = profiles.get_profile(sweep.engine.profile)
+    prompt = prompt_token_ids(sweep.engine.tokenizer, profile, sweep.benchmark.messages(problem))
+    stops = profiles.stop_token_ids(sweep.engine.tokenizer, profile)
     sampling = replace(sweep.sampling, stop_token_ids=stops, sample=_sample_key(problem, sample))
     run = _separate_thoughts if sweep.separate_runs else _shared_thought
     try:
@@ -72,15 +73,15 @@ def _sample_key(problem: Problem, sample: int) -> int:
 
 
 async def _separate_thoughts(sweep: Sweep, prompt: list[int], sampling: Sampling) -> dict[int | None, Flow]:
-    tokenizer, profile = sweep.engine.tokenizer, profiles.profile(sweep.engine.profile)
+    tokenizer, profile = sweep.engine.tokenizer, profiles.get_profile(sweep.engine.profile)
     flows: dict[int | None, Flow] = {}
     for thinking in sweep.budgets:
-        detector = profiles.detector(tokenizer, profile)  # it is stateful
+        detector = profiles.make_detector(tokenizer, profile)  # it is stateful
         session = await sweep.engine.open(prompt, sampling)
         try:
-            window = profiles.window(tokenizer, profile, thinking, sweep.max_answer_tokens)
-            flows[thinking] = await drive(
-                Flow(window, session.free_tokens, detects=detector is not None), session, DriverOptions(detector)
+            window = profiles.make_window(tokenizer, profile, thinking, sweep.max_answer_tokens)
+            flows[thinking] = await run_flow(
+                Flow(window, session.free_tokens, detects_answer=detector is not None), session, DriverOptions(detector)
             )
         finally:
             await session.close()
@@ -88,31 +89,31 @@ async def _separate_thoughts(sweep: Sweep, prompt: list[int], sampling: Sampling
 
 
 async def _shared_thought(sweep: Sweep, prompt: list[int], sampling: Sampling) -> dict[int | None, Flow]:
-    tokenizer, profile = sweep.engine.tokenizer, profiles.profile(sweep.engine.profile)
-    detector = profiles.detector(tokenizer, profile)
+    tokenizer, profile = sweep.engine.tokenizer, profiles.get_profile(sweep.engine.profile)
+    detector = profiles.make_detector(tokenizer, profile)
     session = await sweep.engine.open(prompt, sampling)
     free_tokens = session.free_tokens
     flows: dict[int | None, Flow] = {}
     try:
         free = Flow(
-            profiles.window(tokenizer, profile, None, sweep.max_answer_tokens),
+            profiles.make_window(tokenizer, profile, None, sweep.max_answer_tokens),
             free_tokens,
-            detects=detector is not None,
+            detects_answer=detector is not None,
         )
         for thinking in (w for w in sweep.budgets if w is not None):
             await _advance(free, session, detector, thinking)
-            if free.end is not None or free.answering or len(free.token_ids) < thinking:
+            if free.end is not None or free.is_answering or len(free.token_ids) < thinking:
                 flows[thinking] = free
                 continue
-            flow = Flow(profiles.window(tokenizer, profile, thinking, sweep.max_answer_tokens), free_tokens)
+            flow = Flow(profiles.make_window(tokenizer, profile, thinking, sweep.max_answer_tokens), free_tokens)
             for token in free.token_ids:
-                flow.came((token,))
+                flow.add_tokens((token,))
             fork = await session.fork()
             try:
-                flows[thinking] = await drive(flow, fork)
+                flows[thinking] = await run_flow(flow, fork)
             finally:
                 await fork.close()
-        flows[None] = await drive(free, session, DriverOptions(detector))
+        flows[None] = await run_flow(free, session, DriverOptions(detector))
     finally:
         await session.close()
     return flows
@@ -120,22 +121,22 @@ async def _shared_thought(sweep: Sweep, prompt: list[int], sampling: Sampling) -
 
 async def _advance(flow: Flow, session: Session, detector: AnswerDetector | None, until: int) -> None:
     """Sample until the reply has `until` tokens, its answer has begun, or it has ended."""
-    while len(flow.token_ids) < until and not flow.answering:
-        step = flow.next()
+    while len(flow.token_ids) < until and not flow.is_answering:
+        step = flow.next_step()
         if not isinstance(step, Sample):
             return
-        sampled = await session.sample(min(step.limit, until - len(flow.token_ids)))
-        tell(flow, sampled.token_ids, detector)
+        sampled = await session.sample(min(step.max_tokens, until - len(flow.token_ids)))
+        update_flow(flow, sampled.token_ids, detector)
 
 
 async def _attempt(sweep: Sweep, problem: Problem, budget: int | None, prompt: list[int], flow: Flow) -> Attempt:
     tokenizer, spans = sweep.engine.tokenizer, flow.spans()
-    texts = [profiles.text_of(tokenizer, flow.token_ids[span.start : span.end]) for span in spans]
-    text = profiles.text_of(
+    texts = [profiles.decode(tokenizer, flow.token_ids[span.start : span.end]) for span in spans]
+    text = profiles.decode(
         tokenizer, [t for s in spans if s.bucket in _GRADED for t in flow.token_ids[s.start : s.end]]
     )
-    if not flow.answering:  # a stop token after the last think tag would hide the tag
-        text = profiles.text_of(
+    if not flow.is_answering:  # a stop token after the last think tag would hide the tag
+        text = profiles.decode(
             tokenizer, [t for s in spans if s.bucket is not Bucket.STOP for t in flow.token_ids[s.start : s.end]]
         )
     grade = await asyncio.to_thread(sweep.benchmark.grade, text, problem, flow.end is not End.STOP)
@@ -149,7 +150,7 @@ async def _attempt(sweep: Sweep, problem: Problem, budget: int | None, prompt: l
         texts,
         asdict(flow.ledger()),
         (flow.end or End.ABORTED).value,
-        (flow.shifted or Shift.NATURAL).value,
+        (flow.shift_reason or Shift.NATURAL).value,
         grade.verdict.value,
         grade.reason,
         sweep.tokenizer_hash,

@@ -1,16 +1,18 @@
-"""The heart: how long may it think, and what happens next?
+"""The core: thinking budgets as values, and the next step of a reply.
 
-    window.py   Window: what the user chose, a value
-    ledger.py   Ledger: what was used, by bucket; End and Shift: how and why
-    flow.py     Flow: what must happen next, told what came
-    answer.py   AnswerDetector: has the answer begun, in a model without a fence?
-    repetition.py  does the thought go round in circles?
-    stop.py     StopStrings: is a stop string complete, in the answer?
+    window.py            Window: thinking budget, answer budget, hint and stop tokens of a reply
+    flow.py              Flow: the next step (sample, force, finished), given the tokens so far
+    ledger.py            Ledger: tokens used, by bucket; Shift and End: why the thought and the reply ended
+    answer_detector.py   AnswerDetector: the start of the answer in a model without think tags
+    stop_strings.py      StopStrings: the first stop string in an answer
+    repetition.py        has_loop: whether a thought repeats itself
 
-Ids and counts only: no text, tensor, clock, engine or async; the standard library and `z1.errors` are all it imports.
-Source: the Shifted Thinking Window of arXiv 2504.00810, section 2.2. It departs from the released code in that the
-answer has an allowance of its own inside the total, in that the hint joins as ids, and in that an answer that has begun
-is not interrupted; each is a law in CONTRIBUTING.
+Token ids and counts only: no text, tensor, clock, engine or async. The package imports the standard library and
+`z1.errors`.
+
+Source: the Shifted Thinking Window of arXiv 2504.00810, section 2.2. Departures from the released code: the answer has
+a budget of its own inside the total, the hint joins as token ids, and an answer that has begun is not interrupted. Each
+is an invariant in docs/window.md.
 """
 
 from z1.think.answer_detector import AnswerDetector

@@ -1,8 +1,8 @@
-"""Has the answer begun, in a model that does not fence its thoughts?
+"""Detection of the answer's start in a model without think tags.
 
-A pure detector over the ids so far: each id stands for some bytes, and the answer begins at the id in which the first
-byte of a marker stands. It is used only to *not interrupt* an answer; which profiles have markers, and how exact they
-are, is `chat.py`'s business (in real R1 traces "final answer" stands inside the thought, so most profiles have none).
+Each token stands for some bytes, and the answer starts at the token with the first byte of a marker. The result is used
+only to avoid interrupting an answer. `profiles.py` says which families have markers; most have none, because in real R1
+traces "final answer" occurs inside the thought.
 """
 
 from __future__ import annotations
@@ -12,48 +12,48 @@ from typing import AnyStr
 
 
 class AnswerDetector:
-    """Told each id once, in order; says where the answer begins.
+    """Finds the start of the answer in a stream of tokens.
 
-    `piece(id)` gives the bytes of an id. The first `start` ids are not looked at. Feeding ids one by one or many at
-    once gives the same index (*chunks*).
+    `token_bytes(token)` gives the bytes of a token. The first `start` tokens are skipped. Feeding tokens one by one or
+    many at once gives the same result (*chunks*).
     """
 
-    def __init__(self, markers: Iterable[bytes], piece: Callable[[int], bytes], start: int = 0) -> None:
+    def __init__(self, markers: Iterable[bytes], token_bytes: Callable[[int], bytes], start: int = 0) -> None:
         self._markers = tuple(marker for marker in markers if marker)
-        self._piece, self._start = piece, start
+        self._token_bytes, self._start = token_bytes, start
         self._tail = b""
         self._owners: list[int] = []
         self._count = 0
-        self.begins_at: int | None = None
+        self.answer_start: int | None = None
 
-    def feed(self, ids: Iterable[int]) -> int | None:
-        """The index in the reply at which the answer begins, once that is known; then it stays."""
-        for token in ids:
-            if self.begins_at is None:
+    def feed(self, token_ids: Iterable[int]) -> int | None:
+        """The index in the reply at which the answer starts, once it is known; it does not change after that."""
+        for token in token_ids:
+            if self.answer_start is None:
                 self._push(token)
-        return self.begins_at
+        return self.answer_start
 
     @property
-    def undecided(self) -> int:
-        """How many of the last ids may yet turn out to be the beginning of an answer."""
-        if self.begins_at is not None or not self._owners:
+    def undecided_tokens(self) -> int:
+        """The number of last tokens that may belong to the start of an answer."""
+        if self.answer_start is not None or not self._owners:
             return 0
         return self._count - self._owners[0]
 
     def _push(self, token: int) -> None:
-        data = self._piece(token) if self._count >= self._start else b""
+        data = self._token_bytes(token) if self._count >= self._start else b""
         self._tail += data
         self._owners += [self._count] * len(data)
         self._count += 1
         found = [at for at in (self._tail.find(marker) for marker in self._markers) if at >= 0]
         if found:
-            self.begins_at = self._owners[min(found)]
+            self.answer_start = self._owners[min(found)]
             return
-        keep = max((overlap(self._tail, marker) for marker in self._markers), default=0)
-        self._tail = self._tail[len(self._tail) - keep :]
-        self._owners = self._owners[len(self._owners) - keep :]
+        kept = max((overlap(self._tail, marker) for marker in self._markers), default=0)
+        self._tail = self._tail[len(self._tail) - kept :]
+        self._owners = self._owners[len(self._owners) - kept :]
 
 
 def overlap(text: AnyStr, marker: AnyStr) -> int:
-    """Length of the longest end of `text` with which `marker` begins and does not end."""
+    """Length of the longest suffix of `text` that is a proper prefix of `marker`."""
     return next(n for n in range(min(len(text), len(marker) - 1), -1, -1) if text.endswith(marker[:n]))

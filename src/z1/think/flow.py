@@ -1,12 +1,13 @@
-"""What must happen next?
+"""The flow: the next step of one reply under one window.
 
-A `Flow` never acts. It says one of three things: sample at most n ids, force these ids, finished. It is told: these ids
-came; shift now; the answer begins at this index, or may have begun in the last n ids. Drivers (see `engines/drive.py`)
-carry the messages; any driver, in any chunks, gets the same ledger for the same ids.
+A `Flow` never acts. `next_step` returns one of three steps: sample at most n tokens, force these tokens, finished. The
+driver reports what happened: tokens were added, the thought should shift now, the answer starts at this index or may
+have started in the last n tokens. Any driver, in any chunks, gets the same ledger for the same tokens
+(`engines/driver.py` is the usual one).
 
-    flow = Flow(window, room=4096)
-    while not isinstance(step := flow.next(), Finished):
-        flow.came(step.ids if isinstance(step, Force) else engine.sample(step.limit))
+    flow = Flow(window, free_tokens=4096)
+    while not isinstance(step := flow.next_step(), Finished):
+        flow.add_tokens(step.token_ids if isinstance(step, Force) else engine.sample(step.max_tokens))
 """
 
 from __future__ import annotations
@@ -19,31 +20,31 @@ from z1.think.ledger import Bucket, End, Ledger, Shift, Span
 from z1.think.stop_strings import StopStrings
 from z1.think.window import Window
 
-STRIDE = 8
-"""Ids sampled at once while an answer may meet a stop string; what was sampled behind it is dropped."""
+STOP_STRING_CHUNK = 8
+"""Tokens sampled at once while an answer may meet a stop string; tokens after the match are dropped."""
 
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """Let the model produce at least one and at most `limit` ids; stop at a stop id.
+    """Sample 1 to `max_tokens` tokens, up to a stop token.
 
-    None of the sequences in `forbidden` may be completed, whatever stands before; a stop id may be one.
+    None of the sequences in `forbidden` may be completed, whatever precedes them; a stop token may be one.
     """
 
-    limit: int
+    max_tokens: int
     forbidden: tuple[tuple[int, ...], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Force:
-    """Append these ids to the context, then say that they came."""
+    """Append these tokens to the context, then add them to the flow."""
 
     token_ids: tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Finished:
-    """Nothing more happens."""
+    """The reply has ended."""
 
     end: End
 
@@ -51,137 +52,135 @@ class Finished:
 class Flow:
     """One reply under one window.
 
-    `room` is how many ids the context still holds. `detects` says that somebody will tell, after each `came`, where
-    the answer begins (`answer_at`) or in how many of the last ids it may yet turn out to have begun (`undecided`);
-    samples are then never longer than what is left of the answer's allowance, so that an answer found late has not
-    outgrown it (the same holds for a fence that the model may close itself). `strings` end the answer with the id that
-    completes one of them. `token_ids` are the ids of the reply so far.
+    `free_tokens` is the space left in the context. With `detects_answer` the driver reports, after each `add_tokens`,
+    where the answer starts (`start_answer`) or in how many of the last tokens it may have started
+    (`set_undecided_tokens`). Samples are then never longer than the rest of the answer budget, so that an answer that
+    is detected late has not exceeded it; the same holds for a think end tag that the model may write itself.
+    `stop_strings` end the answer with the token that completes one. `token_ids` are the tokens of the reply so far.
     """
 
-    def __init__(self, window: Window, room: int, *, detects: bool = False, strings: StopStrings | None = None) -> None:
+    def __init__(
+        self,
+        window: Window,
+        free_tokens: int,
+        *,
+        detects_answer: bool = False,
+        stop_strings: StopStrings | None = None,
+    ) -> None:
         self.window = window
         self.token_ids: list[int] = []
-        self.shifted: Shift | None = None
+        self.shift_reason: Shift | None = None
         self.end: End | None = None
-        self._allowance = window.effective_budget(room)
-        self._may_begin = window.max_answer_tokens > 0 and not window.think_end
-        self._detects = detects and self._may_begin
+        self._budget = window.effective_budget(free_tokens)
+        self._may_start_answer = window.max_answer_tokens > 0 and not window.think_end
+        self._detects_answer = detects_answer and self._may_start_answer
         self._thought_end: int | None = None
         self._answer_start: int | None = None
         self._forced = 0
         self._probes = 0
         self._undecided = 0
-        self._strings = strings
-        self._ends = (
+        self._stop_strings = stop_strings
+        self._end_sequences = (
             *((stop,) for stop in sorted(window.stop_token_ids)),
             *((window.think_end,) if window.think_end else ()),
         )
-        self._bound = (
-            window.min_thinking_tokens + max(0, len(window.think_end) - 1)
-            if window.min_thinking_tokens and self._ends
-            else 0
-        )
+        has_minimum = window.min_thinking_tokens and self._end_sequences
+        self._minimum = window.min_thinking_tokens + max(0, len(window.think_end) - 1) if has_minimum else 0
 
-    def next(self) -> Sample | Force | Finished:
-        """What must happen now. Asking again without telling anything gives the same again."""
-        if self.end is None and self._thought_end is None and len(self.token_ids) >= self._allowance:
-            self._shift(self._why_full())
+    def next_step(self) -> Sample | Force | Finished:
+        """The next step. Calling it again without a report returns the same step."""
+        if self.end is None and self._thought_end is None and len(self.token_ids) >= self._budget:
+            self._shift(Shift.BUDGET if self._budget == self.window.thinking_budget else Shift.CONTEXT)
         if self.end is not None:
             return Finished(self.end)
         if self._thought_end is not None and self._answer_start is None:
-            return Force(self._hint_left())
-        left = self._left()
-        if self._strings is not None and self.answering:
-            left = min(left, STRIDE)
-        return Sample(min(left, self._bound - len(self.token_ids)), self._ends) if self._is_bound else Sample(left)
+            return Force(self._missing_hint())
+        left = self._max_sample()
+        if self._stop_strings is not None and self.is_answering:
+            left = min(left, STOP_STRING_CHUNK)
+        if self._is_below_minimum:
+            return Sample(min(left, self._minimum - len(self.token_ids)), self._end_sequences)
+        return Sample(left)
 
-    def came(self, ids: Sequence[int]) -> None:
-        """These ids were sampled, or were forced as `next` asked. Raises Fault where they break the last `next`."""
-        step = self.next()
+    def add_tokens(self, token_ids: Sequence[int]) -> None:
+        """Report tokens that were sampled, or forced as `next_step` said. Raises Fault if they contradict the step."""
+        step = self.next_step()
         if isinstance(step, Force):
-            if tuple(ids) != step.token_ids:
-                raise Fault(f"forced {step.token_ids} but {tuple(ids)} came")
-            self.token_ids += ids
-            self._forced = len(ids)
-            self._begin_answer(len(self.token_ids))
+            if tuple(token_ids) != step.token_ids:
+                raise Fault(f"expected the forced tokens {step.token_ids}, got {tuple(token_ids)}")
+            self.token_ids += token_ids
+            self._forced = len(token_ids)
+            self._start_answer(len(self.token_ids))
             return
-        limit = self._left() if isinstance(step, Sample) else 0
-        if len(ids) > limit:
-            raise Fault(f"{len(ids)} ids came where at most {limit} were asked for")
-        for token in ids:
+        maximum = self._max_sample() if isinstance(step, Sample) else 0
+        if len(token_ids) > maximum:
+            raise Fault(f"expected at most {maximum} tokens, got {len(token_ids)}")
+        for token in token_ids:
             self._push(token)
 
     def shift(self, why: Shift) -> bool:
-        """Stop thinking now. True if that changed anything: not after the answer began, the hint was due, or the
-        end.
-        """
+        """End the thought now. True if this changes anything: not once the answer, the hint or the end is due."""
         if self.end is not None or self._thought_end is not None:
             return False
         self._shift(why)
         return True
 
-    def answer_at(self, index: int) -> None:
-        """The model began its answer at `index` of the reply, by itself. No effect once the thought has ended.
+    def start_answer(self, index: int) -> None:
+        """Report that the model itself started its answer at `index` of the reply. No effect after the thought's end.
 
-        No effect either where the model fences its thought (the fence says it), where a hard cut leaves no answer to
-        begin, and where the model has to think longer. An answer that could only be found when it had outgrown its
-        allowance (its marker is longer) begins so much later.
+        No effect either with think tags (the tag ends the thought), after a hard cut, or before the minimum. An answer
+        that was detected only after it exceeded its budget (its marker is longer) starts that much later.
         """
         if not 0 <= index <= len(self.token_ids):
-            raise Fault(f"an answer cannot begin at {index} of {len(self.token_ids)} ids")
-        if self._thought_end is None and self._may_begin and index >= self.window.min_thinking_tokens:
+            raise Fault(f"an answer cannot start at {index} of {len(self.token_ids)} tokens")
+        if self._thought_end is None and self._may_start_answer and index >= self.window.min_thinking_tokens:
             index = max(index, len(self.token_ids) - self.window.max_answer_tokens)
-            self._thought_end, self.shifted = index, Shift.NATURAL
-            self._begin_answer(index)
+            self._thought_end, self.shift_reason = index, Shift.NATURAL
+            self._start_answer(index)
 
-    def undecided(self, count: int) -> None:
-        """The answer may yet turn out to have begun in the last `count` ids; the next sample is that much shorter."""
+    def set_undecided_tokens(self, count: int) -> None:
+        """Report that the answer may have started in the last `count` tokens; the next sample is that much shorter."""
         self._undecided = count
 
-    def probed(self, count: int) -> None:
-        """`count` ids were paid for on a fork."""
+    def add_probe_tokens(self, count: int) -> None:
+        """Report `count` tokens sampled on a fork."""
         self._probes += count
 
-    def abort(self) -> None:
-        """The caller gave up; what came so far stands."""
-        if self.end is None:
-            self.end = End.ABORTED
-
     @property
-    def answering(self) -> bool:
+    def is_answering(self) -> bool:
         """Whether the answer has begun."""
         return self._answer_start is not None
 
     @property
-    def unsure(self) -> int:
-        """How many of the last ids may yet turn out to stand in another bucket: a fence half written, or an answer."""
+    def undecided_tokens(self) -> int:
+        """The number of last tokens whose bucket may change: part of a think end tag, or the start of an answer."""
         if self.end is not None or self._thought_end is not None:
             return 0
-        close = self.window.think_end
-        fence = next((n for n in range(len(close) - 1, 0, -1) if tuple(self.token_ids[-n:]) == close[:n]), 0)
-        return max(fence, self._undecided)
+        tag = self.window.think_end
+        started = next((n for n in range(len(tag) - 1, 0, -1) if tuple(self.token_ids[-n:]) == tag[:n]), 0)
+        return max(started, self._undecided)
 
     def spans(self) -> tuple[Span, ...]:
-        """The reply in order, each id in one bucket; empty spans are left out."""
+        """The reply in order, each token in one bucket; empty spans are omitted."""
         size = len(self.token_ids)
         stop = size - 1 if self.end is End.STOP else size
         thought_end = stop if self._thought_end is None else self._thought_end
         answer_start = stop if self._answer_start is None else self._answer_start
         middle = Bucket.HINT if self._forced else Bucket.CLOSE
         first, second = min(thought_end, stop), min(answer_start, stop)
-        every = (
+        spans = (
             (Bucket.THOUGHT, 0, first),
             (middle, first, second),
             (Bucket.ANSWER, second, stop),
             (Bucket.STOP, stop, size),
         )
-        return tuple([Span(bucket, start, end) for bucket, start, end in every if start < end])
+        return tuple([Span(bucket, start, end) for bucket, start, end in spans if start < end])
 
     def ledger(self) -> Ledger:
-        """What was used so far."""
+        """The tokens used so far, by bucket."""
         used = {span.bucket.value: span.end - span.start for span in self.spans()}
         answer = used.pop(Bucket.ANSWER, 0) if self._answer_start is not None else None
-        thought_end = None if self.shifted is Shift.NATURAL else self._thought_end
+        thought_end = None if self.shift_reason is Shift.NATURAL else self._thought_end
         phase_one = len(self.token_ids) if thought_end is None else thought_end
         return Ledger(**used, answer=answer, probe=self._probes, phase_one=phase_one)
 
@@ -189,67 +188,66 @@ class Flow:
         if self.end is End.STRING:
             return
         if self.end is not None:
-            raise Fault("ids came after a stop id")
-        bound = self._is_bound
+            raise Fault("got tokens after a stop token")
+        below_minimum = self._is_below_minimum
         self.token_ids.append(token)
-        if bound and (token in self.window.stop_token_ids or self._closes()):
-            raise Fault(f"the model ended after {len(self.token_ids)} ids what it was to go on with")
+        if below_minimum and (token in self.window.stop_token_ids or self._ends_with_tag()):
+            raise Fault(f"the model ended its thought after {len(self.token_ids)} tokens, before the minimum")
         if token in self.window.stop_token_ids:
             self.end = End.STOP
-            self.shifted = self.shifted or Shift.NATURAL
+            self.shift_reason = self.shift_reason or Shift.NATURAL
             return
-        if self._thought_end is None and self._closes():
-            self._thought_end, self.shifted = len(self.token_ids) - len(self.window.think_end), Shift.NATURAL
-            self._begin_answer(len(self.token_ids))
+        if self._thought_end is None and self._ends_with_tag():
+            self._thought_end = len(self.token_ids) - len(self.window.think_end)
+            self.shift_reason = Shift.NATURAL
+            self._start_answer(len(self.token_ids))
         elif self._answer_start is not None:
-            self._check_strings([token])
-            self._check_answer()
+            self._check_stop_strings([token])
+            self._check_answer_budget()
 
     @property
-    def _is_bound(self) -> bool:
-        """Whether the model may not end by itself: until it has thought enough, or was made to answer."""
-        return len(self.token_ids) < self._bound and (self.shifted is None or self.window.thinking_budget == 0)
+    def _is_below_minimum(self) -> bool:
+        """Whether the model may not end the thought yet; a shift lifts the minimum."""
+        is_short = len(self.token_ids) < self._minimum
+        return is_short and (self.shift_reason is None or self.window.thinking_budget == 0)
 
-    def _closes(self) -> bool:
-        close = list(self.window.think_end)
-        return bool(close) and self.token_ids[-len(close) :] == close
+    def _ends_with_tag(self) -> bool:
+        tag = list(self.window.think_end)
+        return bool(tag) and self.token_ids[-len(tag) :] == tag
 
-    def _left(self) -> int:
+    def _max_sample(self) -> int:
         if self._answer_start is not None:
             return self.window.max_answer_tokens - (len(self.token_ids) - self._answer_start)
-        left = self._allowance - len(self.token_ids)
-        if not (self._detects or self.window.think_end):
+        left = self._budget - len(self.token_ids)
+        if not (self._detects_answer or self.window.think_end):
             return left
         return min(left, max(1, self.window.max_answer_tokens - self._undecided))
 
-    def _why_full(self) -> Shift:
-        return Shift.BUDGET if self._allowance == self.window.thinking_budget else Shift.CONTEXT
-
     def _shift(self, why: Shift) -> None:
-        self._thought_end, self.shifted = len(self.token_ids), why
-        if not self._hint_left():
-            self._begin_answer(len(self.token_ids))
+        self._thought_end, self.shift_reason = len(self.token_ids), why
+        if not self._missing_hint():
+            self._start_answer(len(self.token_ids))
 
-    def _hint_left(self) -> tuple[int, ...]:
-        """The hint without the part that the model has already begun."""
+    def _missing_hint(self) -> tuple[int, ...]:
+        """The hint without the part that the model has already written."""
         hint = self.window.hint
         last = tuple(self.token_ids[max(0, len(self.token_ids) - len(hint)) :])
-        begun = next(n for n in range(len(last), -1, -1) if last[len(last) - n :] == hint[:n])
-        return hint[begun:]
+        written = next(n for n in range(len(last), -1, -1) if last[len(last) - n :] == hint[:n])
+        return hint[written:]
 
-    def _begin_answer(self, index: int) -> None:
+    def _start_answer(self, index: int) -> None:
         self._answer_start = index
-        self._check_strings(self.token_ids[index : -1 if self.end is End.STOP else None])
-        self._check_answer()
+        self._check_stop_strings(self.token_ids[index : -1 if self.end is End.STOP else None])
+        self._check_answer_budget()
 
-    def _check_strings(self, ids: Sequence[int]) -> None:
-        """End the reply with the id that completes a stop string, and drop what was sampled behind it."""
-        complete = None if self._strings is None else self._strings.feed(ids)
-        if complete is not None and self._answer_start is not None:
-            del self.token_ids[self._answer_start + complete :]
+    def _check_stop_strings(self, token_ids: Sequence[int]) -> None:
+        """End the reply with the token that completes a stop string, and drop the tokens after it."""
+        match_end = None if self._stop_strings is None else self._stop_strings.feed(token_ids)
+        if match_end is not None and self._answer_start is not None:
+            del self.token_ids[self._answer_start + match_end :]
             self.end = End.STRING
 
-    def _check_answer(self) -> None:
+    def _check_answer_budget(self) -> None:
         start = self._answer_start
         if start is not None and self.end is None and len(self.token_ids) - start >= self.window.max_answer_tokens:
             self.end = End.CUT

@@ -1,6 +1,6 @@
-"""What was used, how did it end, and why was it shifted?
+"""The ledger: tokens of a reply by bucket, why its thought ended (`Shift`), and how the reply ended (`End`).
 
-Every id of a reply stands in exactly one bucket; the buckets add up to the ids produced (the *ledger* law).
+Every token of a reply is in exactly one bucket; the buckets add up to the tokens produced (the *ledger* invariant).
 """
 
 from __future__ import annotations
@@ -11,54 +11,54 @@ from typing import NamedTuple
 
 
 class Bucket(StrEnum):
-    """Where an id stands."""
+    """The part of the reply that a token belongs to."""
 
     THOUGHT = "thought"
     """Sampled before the answer."""
     CLOSE = "close"
-    """The fence that the model closed itself."""
+    """The think end tag that the model wrote itself."""
     HINT = "hint"
     """Forced at the shift: hint and answer prefix."""
     ANSWER = "answer"
-    """Sampled from the answer's first id on."""
+    """Sampled from the answer's first token on."""
     STOP = "stop"
-    """The id that ended the reply."""
+    """The token that ended the reply."""
 
 
 class Shift(StrEnum):
     """Why the thought ended and the answer began."""
 
     NATURAL = "natural"
-    """The model began to answer, or ended, by itself."""
+    """The model began its answer, or ended the reply, by itself."""
     BUDGET = "budget"
-    """The window's thinking allowance was used up."""
+    """The thinking budget was used up."""
     CONTEXT = "context"
-    """The context, less the room kept for the answer, was used up before the window was."""
+    """The context length, less the space reserved for the answer, was used up before the budget."""
     DEADLINE = "deadline"
-    """Time was up."""
+    """The deadline passed."""
     CONTROL = "control"
-    """Somebody asked for the answer now."""
+    """The caller requested the answer now."""
     CONVERGED = "converged"
-    """Probes gave the same answer often enough."""
+    """Enough probes gave the same answer."""
     REPETITION = "repetition"
-    """The thought went round in circles."""
+    """The thought repeated itself."""
 
 
 class End(StrEnum):
     """How the reply ended."""
 
     STOP = "stop"
-    """By itself, with a stop id."""
+    """By itself, with a stop token."""
     STRING = "string"
     """With a stop string in the answer."""
     CUT = "cut"
-    """Its last allowance was used up."""
+    """The answer budget was used up."""
     ABORTED = "aborted"
-    """The caller gave up before it ended."""
+    """The caller cancelled it before it ended."""
 
 
 class Span(NamedTuple):
-    """Ids `start` to `end` (exclusive) of the reply stand in `bucket`."""
+    """Tokens `start` to `end` (exclusive) of the reply are in `bucket`."""
 
     bucket: Bucket
     start: int
@@ -67,12 +67,12 @@ class Span(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Ledger:
-    """Ids used, by bucket.
+    """Tokens used, by bucket.
 
-    `answer` is None where the reply ended by itself with no border between thought and answer. `phase_one` is the
-    paper's count of "thinking tokens": every id up to the hint, or the whole reply where none was forced (its section
-    2.2, and `eval/general_evaluation/reasoning.py` of its code); it counts the answer of a reply that was not shifted.
-    `probe` ids were paid for on forks and are not part of the reply.
+    `answer` is None if the reply ended by itself without a border between thought and answer. `phase_one` is the
+    paper's count of "thinking tokens": every token before the hint, or the whole reply if no hint was forced (its
+    section 2.2, and `eval/general_evaluation/reasoning.py` of its code); it includes the answer of a reply that was not
+    shifted. `probe` tokens were sampled on forks and are not part of the reply.
     """
 
     thought: int = 0
@@ -85,15 +85,15 @@ class Ledger:
 
     @property
     def completion_tokens(self) -> int:
-        """Ids of the reply: all buckets but probes."""
+        """Tokens of the reply: all buckets but probe."""
         return self.thought + self.close + self.hint + (self.answer or 0) + self.stop
 
     @property
     def reasoning_tokens(self) -> int:
-        """What OpenAI's API calls reasoning tokens: thought, close and hint."""
+        """Reasoning tokens in the sense of OpenAI's API: thought, close and hint."""
         return self.thought + self.close + self.hint
 
     @property
     def paid_tokens(self) -> int:
-        """Everything that was produced for this reply, probes included."""
+        """All tokens produced for this reply, probes included."""
         return self.completion_tokens + self.probe

@@ -1,7 +1,7 @@
-"""Is a stop string complete?
+"""Detection of stop strings in an answer.
 
-A pure detector over the ids of an answer: each id stands for some bytes, and a string may end inside an id. It never
-sees the thought, so that a string that stands in a thought ends nothing.
+Each token stands for some bytes, and a stop string may end inside a token. The detector gets the tokens of the answer
+only, so a stop string in a thought ends nothing.
 """
 
 from __future__ import annotations
@@ -12,27 +12,28 @@ from z1.errors import UserError
 
 
 class StopStrings:
-    """Told each id of the answer once, in order; says with how many ids a stop string is complete.
+    """Finds the first stop string in a stream of answer tokens.
 
-    `piece(id)` gives the bytes of an id. Feeding ids one by one or many at once says the same (*chunks*).
+    `token_bytes(token)` gives the bytes of a token. Feeding tokens one by one or many at once gives the same result
+    (*chunks*).
     """
 
-    def __init__(self, strings: Iterable[bytes], piece: Callable[[int], bytes]) -> None:
+    def __init__(self, strings: Iterable[bytes], token_bytes: Callable[[int], bytes]) -> None:
         self._strings = tuple(strings)
         if not all(self._strings):
-            raise UserError("stop string", "an empty one", "give at least one character")
-        self._piece = piece
-        self._keep = max(map(len, self._strings), default=1) - 1
+            raise UserError("stop string", "an empty string", "give at least one character")
+        self._token_bytes = token_bytes
+        self._max_tail = max(map(len, self._strings), default=1) - 1
         self._tail = b""
         self._count = 0
-        self.complete: int | None = None
+        self.match_end: int | None = None
 
-    def feed(self, ids: Iterable[int]) -> int | None:
-        """The number of ids up to the one that completes a string, once that is known; then it stays."""
-        for token in ids:
-            if self.complete is None:
+    def feed(self, token_ids: Iterable[int]) -> int | None:
+        """The number of tokens up to the one that completes a string, once it is known; it does not change after."""
+        for token in token_ids:
+            if self.match_end is None:
                 self._count += 1
-                text = self._tail + self._piece(token)
-                self.complete = self._count if any(string in text for string in self._strings) else None
-                self._tail = text[max(0, len(text) - self._keep) :]
-        return self.complete
+                text = self._tail + self._token_bytes(token)
+                self.match_end = self._count if any(string in text for string in self._strings) else None
+                self._tail = text[max(0, len(text) - self._max_tail) :]
+        return self.match_end

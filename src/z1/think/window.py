@@ -1,13 +1,13 @@
-"""How long may it think?
+"""The window: thinking budget, answer budget, hint and stop tokens of one reply.
 
-Delimited budget forcing, no thinking and a hard cut are values of `Window`, not kinds of it:
+Delimited budget forcing, no thinking and a hard cut are values of `Window`, not classes:
 
-    Window(1024, 512, hint, stops)                 the paper's Shifted Thinking Window
-    Window(1024, 512, hint, stops, close=fence)    budget forcing for a model that fences its thoughts
-    Window(0, 512, hint, stops)                    answer at once
-    Window(None, 512, hint, stops)                 think freely, up to what the context holds
-    Window(1024, 0, (), stops)                     a hard cut: no hint and no answer
-    Window(1024, 512, hint, stops, least=64)       the model may not end its thought by itself before 64 ids
+    Window(1024, 512, hint, stops)                              the paper's Shifted Thinking Window
+    Window(1024, 512, hint, stops, think_end=tag)               budget forcing for a model with think tags
+    Window(0, 512, hint, stops)                                 answer at once
+    Window(None, 512, hint, stops)                              unlimited, up to the context length
+    Window(1024, 0, (), stops)                                  a hard cut: no hint and no answer
+    Window(1024, 512, hint, stops, min_thinking_tokens=64)      no natural end of the thought before 64 tokens
 """
 
 from __future__ import annotations
@@ -19,14 +19,13 @@ from z1.errors import UserError
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """What the user chose. All counts are ids.
+    """The settings of one reply. All counts are tokens.
 
-    `thinking_budget` is the allowance for the thought (None is free, 0 answers at once), `max_answer_tokens` the
-    allowance from the answer's first id on, its end-of-sequence id included. `hint` is forced when the thought is
-    shifted; `stop_token_ids` are the ids that end the reply; `think_end` is the sequence with which the model itself
-    ends a fenced thought, () where it has no fence. `min_thinking_tokens` is how many ids the model has to think before
-    it may end the thought by itself: until then it may neither stop nor close its fence, and no answer is seen in what
-    it writes. Where nothing is thought (0) it is how many ids come before it may stop.
+    `thinking_budget` is the maximum of the thought (None: unlimited, 0: answer at once). `max_answer_tokens` is the
+    maximum from the answer's first token on, its end-of-sequence token included. `hint` is forced at the shift;
+    `stop_token_ids` end the reply; `think_end` is the token sequence with which the model ends its thought, () for a
+    model without think tags. Before `min_thinking_tokens` the model may neither stop nor write `think_end`, and no
+    answer is detected; with a thinking budget of 0 the minimum counts the answer.
     """
 
     thinking_budget: int | None
@@ -39,37 +38,33 @@ class Window:
     def __post_init__(self) -> None:
         if self.thinking_budget is not None and self.thinking_budget < 0:
             raise UserError(
-                "window", self.thinking_budget, "give 0 (answer at once) or more, or leave it out to think freely"
+                "thinking_budget", self.thinking_budget, "give 0 (answer at once) or more, or None (unlimited)"
             )
         if self.max_answer_tokens < 0:
-            raise UserError("answer allowance", self.max_answer_tokens, "give 0 or more")
+            raise UserError("max_answer_tokens", self.max_answer_tokens, "give 0 or more")
         if self.max_answer_tokens == 0 and self.hint:
-            raise UserError("answer allowance", 0, "give 1 or more, or drop the hint for a hard cut")
-        most = self.max_answer_tokens if self.thinking_budget == 0 else self.thinking_budget
-        if self.min_thinking_tokens < 0 or (most is not None and self.min_thinking_tokens > most):
-            raise UserError(
-                "minimum",
-                self.min_thinking_tokens,
-                f"give 0 to {most}, which is the most" if most else "give 0 or more",
-            )
+            raise UserError("max_answer_tokens", 0, "give 1 or more, or remove the hint for a hard cut")
+        maximum = self.max_answer_tokens if self.thinking_budget == 0 else self.thinking_budget
+        if self.min_thinking_tokens < 0 or (maximum is not None and self.min_thinking_tokens > maximum):
+            limits = f"give 0 to {maximum}" if maximum else "give 0 or more"
+            raise UserError("min_thinking_tokens", self.min_thinking_tokens, limits)
 
     @property
     def reserved_tokens(self) -> int:
-        """Most ids that can follow the thought: hint and answer."""
+        """Maximum tokens after the thought: hint and answer."""
         return len(self.hint) + self.max_answer_tokens
 
-    def effective_budget(self, room: int) -> int:
-        """Ids that the thought may take where `room` ids fit in all; the hint and the answer are always kept room
-        for.
+    def effective_budget(self, free_tokens: int) -> int:
+        """Maximum thinking tokens if `free_tokens` fit in total; hint and answer are always reserved.
+
+        Raises UserError if they, or the minimum, do not fit.
         """
-        left = room - self.reserved_tokens
+        left = free_tokens - self.reserved_tokens
         if left < 0:
-            raise UserError(
-                "room for hint and answer", f"{room} ids for {self.reserved_tokens}", "lower the answer allowance"
-            )
-        allowed = left if self.thinking_budget is None else min(self.thinking_budget, left)
-        if allowed < self.min_thinking_tokens and self.thinking_budget != 0:
-            raise UserError(
-                "room for the minimum of thought", f"{allowed} ids for {self.min_thinking_tokens}", "lower one of them"
-            )
-        return allowed
+            got = f"{free_tokens} free tokens for {self.reserved_tokens}"
+            raise UserError("space for hint and answer", got, "lower max_answer_tokens")
+        budget = left if self.thinking_budget is None else min(self.thinking_budget, left)
+        if budget < self.min_thinking_tokens and self.thinking_budget != 0:
+            got = f"{budget} free tokens for {self.min_thinking_tokens}"
+            raise UserError("space for min_thinking_tokens", got, "lower min_thinking_tokens or max_answer_tokens")
+        return budget

@@ -67,7 +67,7 @@ def train(
     corpus = read_lines(rows, TrainingRow.from_json)
     settings = required_table(recipe.train, "train")
     model, tokenizer = _start(recipe, corpus, base)
-    encoder = Encoder(tokenizer, profiles.profile(settings.profile), settings.hint_share, recipe.seed)
+    encoder = Encoder(tokenizer, profiles.get_profile(settings.profile), settings.hint_share, recipe.seed)
     shown = [row for row in corpus for _ in range(settings.repeats.get(row.level, 1))]
     limit = Truncation(model.config.max_position_embeddings)
     data = once(folder / ROWS, lambda: encode_rows(shown, encoder, limit)).rows
@@ -90,7 +90,7 @@ def _start(recipe: Recipe, corpus: Sequence[TrainingRow], base: Path | None) -> 
         return model, (PreTrainedTokenizerFast if ours else AutoTokenizer).from_pretrained(base)
     if recipe.model is None:
         raise UserError(f"recipe {recipe.name}", "neither base nor [model]", "add one of them")
-    hint = profiles.profile(recipe.profile or "").hint
+    hint = profiles.get_profile(recipe.profile or "").hint
     sample = corpus[:: 1 + len(corpus) // TOKENIZER_ROWS]
     texts = (row.question + "\n" + row.thought + row.answer + hint + FRAME for row in sample)
     tokenizer = tokenizers.build(texts, recipe.model.vocabulary)

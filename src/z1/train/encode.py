@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 from z1 import profiles
 from z1.errors import UserError
 from z1.profiles import Profile
+from z1.prompts import chat_template, prompt_segments, response_segments, split_response, with_think_start
 from z1.records import TrainingRow
 
 TOGETHER = 1_000
@@ -121,18 +122,18 @@ class Encoder:
         """What of a row is to become ids: its prompt's pieces, and its reply's or, if it is cut, thought and answer."""
         if not row.question.strip() or not row.answer.strip():
             return [], []
-        pieces = profiles.prompt_texts(self.tokenizer, self.profile, row.question)
+        pieces = prompt_segments(self.tokenizer, self.profile, row.question)
         prompt = "".join(pieces)
         thought, answer = self._parted(row)
         if self._draws(row).random() < self.hint_share:
             return pieces, [
-                profiles.fenced(self.profile, prompt, thought),
+                with_think_start(self.profile, prompt, thought),
                 answer.removeprefix(self.profile.answer_prefix),
             ]
-        return pieces, profiles.reply_texts(self.profile, prompt, thought, answer)
+        return pieces, response_segments(self.profile, prompt, thought, answer)
 
     def _parted(self, row: TrainingRow) -> tuple[str, str]:
-        return (row.thought, row.answer) if row.thought else profiles.parted(self.profile, row.answer)
+        return (row.thought, row.answer) if row.thought else split_response(self.profile, row.answer)
 
     def _joined(self, row: TrainingRow, prompts: list[list[int]], reply: list[list[int]]) -> Encoded:
         if not prompts:
@@ -157,7 +158,7 @@ class Encoder:
         backend = getattr(self.tokenizer, "backend_tokenizer", None)
         words = backend.to_str() if backend else json.dumps(sorted(self.tokenizer.get_vocab().items()))
         drawn = [self.hint_share, self.seed] if self.hint_share else []
-        facts = [words, profiles.template(self.tokenizer), self.end_token_id, asdict(self.profile), drawn]
+        facts = [words, chat_template(self.tokenizer), self.end_token_id, asdict(self.profile), drawn]
         return sha256(json.dumps(facts).encode()).hexdigest()[:16]
 
     def _draws(self, row: TrainingRow) -> Random:
@@ -166,7 +167,8 @@ class Encoder:
     @cached_property
     def _hints(self) -> dict[bool, list[int]]:
         return {
-            at_once: list(profiles.hint_ids(self.tokenizer, self.profile, at_once=at_once)) for at_once in (True, False)
+            at_once: list(profiles.hint_token_ids(self.tokenizer, self.profile, no_thinking=at_once))
+            for at_once in (True, False)
         }
 
 

@@ -1,15 +1,23 @@
-"""Windows inside a stock vLLM server, as a logits processor.
+"""Thinking budgets inside a stock vLLM server, as a logits processor.
 
-`vllm serve MODEL --logits-processors z1.vllm_plugin:PROFILE`, where PROFILE is a row of `z1.profiles.PROFILES`.
+    logits_processor.py   WindowLogitsProcessor: the classes that vLLM loads, one a profile
+    batch_state.py        BatchState: the token constraints of a batch, for vLLM's V1 and V2 runners
+    token_constraint.py   TokenConstraint: the next forced token of one reply
+
+`vllm serve MODEL --logits-processors z1.vllm_plugin:PROFILE`, where PROFILE is a name in `z1.profiles.PROFILES`, such
+as `qwen3` or `r1-distill`. vLLM resolves the name with `getattr`, so a hyphen is allowed.
 """
 
 from __future__ import annotations
 
+from importlib import import_module
+
+from z1.profiles import PROFILES
+
 
 def __getattr__(name: str) -> type:
-    if name.startswith("_"):
-        raise AttributeError(name)
-    from z1.vllm_plugin import logits_processor
-
-    processor: type = getattr(logits_processor, name)
+    """The logits processor of the profile `name`. Imports vLLM."""
+    if name not in PROFILES:
+        raise AttributeError(f"module {__name__} has no profile {name}; choose one of {', '.join(PROFILES)}")
+    processor: type = import_module("z1.vllm_plugin.logits_processor").processor(name)
     return processor

@@ -1,103 +1,100 @@
-"""How does a stock vLLM server keep our windows?
+"""The logits processor that a stock vLLM server loads, one class a profile.
 
-It loads a class by its path, one a profile, and hands it every batch before ids are drawn:
+vLLM loads a class by its path and passes it every batch before sampling:
 
-    vllm serve MODEL --logits-processors z1.vllm_plugin.logits_processor:qwen3
+    vllm serve MODEL --logits-processors z1.vllm_plugin:qwen3
 
-Each request then says in `vllm_xargs` how long it may think (`vllm_request.py`). Tools, schemas, tensor parallelism and
-the rest stay vLLM's. Never register this as an entry point: vLLM's second runner refuses the first's classes there, and
-the first reads ids that are not known yet. The class stands below the interfaces of both runners and becomes the one
-that it is made for. Imported inside vLLM only.
+Each request sets its thinking budget in `vllm_xargs` (`engines/vllm_params.py`). Do not register this as an entry
+point: vLLM's V2 runner rejects V1 classes there, and the V1 runner would read tokens that are not known yet. The class
+inherits the interfaces of both runners and constructs the implementation of the one that calls it. It can only be
+imported where vLLM is installed.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from functools import cache
 from typing import Any
 
-from vllm.v1.sample.logits_processor.interface import LogitsProcessor as First
-from vllm.v1.worker.gpu.sample.logits_processor.interface import LogitsProcessor as Second
+from vllm.v1.sample.logits_processor.interface import LogitsProcessor as V1Interface
+from vllm.v1.worker.gpu.sample.logits_processor.interface import LogitsProcessor as V2Interface
 
 from z1 import profiles
-from z1.engines.vllm_params import check, hint_texts, read
+from z1.engines.vllm_params import hint_texts, parse_xargs, validate
 from z1.errors import UserError
 from z1.model_files import load_tokenizer
 from z1.profiles import Profile, Tokenizer
 from z1.think import AnswerDetector, Flow
-from z1.vllm_plugin.batch_state import New, V1BatchRows, V2BatchSlots, guarded
+from z1.vllm_plugin.batch_state import MakeConstraint, V1BatchRows, V2BatchSlots, log_user_errors
 from z1.vllm_plugin.token_constraint import TokenConstraint
 
 
-class WindowLogitsProcessor(First, Second):  # type: ignore[misc]  # vLLM is not installed where types are checked
-    """What vLLM loads; a subclass a profile. vLLM's V1 runner gets `V1BatchRows`, its V2 runner `V2BatchSlots`."""
+class WindowLogitsProcessor(V1Interface, V2Interface):  # type: ignore[misc]  # vLLM is not installed for type checks
+    """The class that vLLM loads; `processor` makes a subclass a profile."""
 
     profile: Profile
 
-    def __new__(cls, config: Any, where: Any, pinned: bool | None = None) -> Any:
-        """The processor for the runner that asks: the first tells its device and whether memory is pinned."""
-        made = guarded(guides(config, cls.profile))
-        return V1LogitsProcessor(made) if pinned is not None else V2LogitsProcessor(made, where)
+    def __new__(cls, config: Any, device_or_states: Any, is_pin_memory: bool | None = None) -> Any:
+        """The processor for the calling runner: only V1 passes `is_pin_memory`."""
+        make = log_user_errors(constraint_factory(config, cls.profile))
+        return V1LogitsProcessor(make) if is_pin_memory is not None else V2LogitsProcessor(make, device_or_states)
 
     @classmethod
     def validate_params(cls, sampling_params: Any) -> None:
-        """Refuse a request whose window cannot be kept; vLLM answers 400 with the text."""
+        """Reject a request whose budget cannot be enforced; vLLM answers 400 with the text."""
         try:
-            check(sampling_params, cls.profile)
+            validate(sampling_params, cls.profile)
         except UserError as error:
             raise ValueError(str(error)) from None
 
 
-class V1LogitsProcessor(V1BatchRows, First):  # type: ignore[misc]
-    """For the first runner."""
+class V1LogitsProcessor(V1BatchRows, V1Interface):  # type: ignore[misc]
+    """For vLLM's V1 runner."""
 
 
-class V2LogitsProcessor(V2BatchSlots, Second):  # type: ignore[misc]
-    """For the second runner."""
+class V2LogitsProcessor(V2BatchSlots, V2Interface):  # type: ignore[misc]
+    """For vLLM's V2 runner."""
 
 
-def guides(config: Any, profile: Profile) -> New:
-    """Makes the guides of one server's requests, from vLLM's configuration."""
+def constraint_factory(config: Any, profile: Profile) -> MakeConstraint:
+    """A function that makes the token constraints of one server's requests, from vLLM's configuration."""
     tokenizer = load_tokenizer(config.model_config.tokenizer)
-    pieces, length = profiles.pieces(tokenizer), config.model_config.max_model_len
-    close = tuple(tokenizer.encode(profile.think_end, add_special_tokens=False)) if profile.think_end else ()
+    token_bytes, max_model_len = profiles.token_bytes(tokenizer), config.model_config.max_model_len
+    think_end = tuple(tokenizer.encode(profile.think_end, add_special_tokens=False)) if profile.think_end else ()
 
-    def new(params: Any, prompt: int | None) -> TokenConstraint | None:
-        asked = read(params.extra_args)
-        if asked is None:
+    def make(params: Any, prompt_length: int | None) -> TokenConstraint | None:
+        request = parse_xargs(params.extra_args)
+        if request is None:
             return None
-        fits = length - (prompt or 0)
-        room = fits if params.max_tokens is None else min(fits, params.max_tokens)
-        hint = asked.hint if isinstance(asked.hint, tuple) else _encoded(tokenizer, hint_texts(asked, profile))
-        markers = [text.encode() for text in (*profile.markers, *asked.markers)]
-        strings = profiles.stop_strings(tokenizer, asked.stop)
-        flow = Flow(asked.window_of(hint, close, room), room, detects=bool(markers), strings=strings)
-        detector = AnswerDetector(markers, pieces) if markers else None
+        free_tokens = max_model_len - (prompt_length or 0)
+        if params.max_tokens is not None:
+            free_tokens = min(free_tokens, params.max_tokens)
+        hint = request.hint if isinstance(request.hint, tuple) else _encode(tokenizer, hint_texts(request, profile))
+        markers = [text.encode() for text in (*profile.markers, *request.markers)]
+        stop_strings = profiles.make_stop_strings(tokenizer, request.stop)
+        window = request.to_window(hint, think_end, free_tokens)
+        flow = Flow(window, free_tokens, detects_answer=bool(markers), stop_strings=stop_strings)
         return TokenConstraint(
             flow,
-            detector,
-            ending=_ending(params) if asked.max_answer_tokens or asked.stop else None,
-            each=bool(strings),
+            AnswerDetector(markers, token_bytes) if markers else None,
+            end_token=_end_token(params) if request.max_answer_tokens or request.stop else None,
+            check_every_token=bool(stop_strings),
         )
 
-    return new
+    return make
 
 
-def _encoded(tokenizer: Tokenizer, texts: Any) -> tuple[int, ...]:
+def _encode(tokenizer: Tokenizer, texts: Iterable[str]) -> tuple[int, ...]:
     return tuple(token for text in texts for token in tokenizer.encode(text, add_special_tokens=False))
 
 
-def _ending(params: Any) -> int | None:
-    """The id that ends a reply: the model's own end, or the first of those that the request names."""
-    own = None if params.ignore_eos else params.eos_token_id
-    return own if own is not None else min(params.stop_token_ids or (), default=None)
+def _end_token(params: Any) -> int | None:
+    """The token that ends a reply: the model's end-of-sequence token, or the first stop token of the request."""
+    eos = None if params.ignore_eos else params.eos_token_id
+    return eos if eos is not None else min(params.stop_token_ids or (), default=None)
 
 
 @cache
-def _windows(name: str) -> type:
-    return type(name, (WindowLogitsProcessor,), {"profile": profiles.profile(name)})
-
-
-def __getattr__(name: str) -> type:
-    if name not in profiles.PROFILES:
-        raise AttributeError(f"no profile {name}: choose one of {', '.join(profiles.PROFILES)}")
-    return _windows(name)
+def processor(profile: str) -> type:
+    """The logits processor class of a profile."""
+    return type(profile, (WindowLogitsProcessor,), {"profile": profiles.get_profile(profile)})

@@ -1,12 +1,12 @@
-"""Which id must come next, where somebody else does the sampling?
+"""The next forced token of one reply, for a server that samples by itself.
 
-A server that runs its own loop can be bent in one place only: it asks, before each draw, what may be drawn. A
-`TokenConstraint` answers for one reply. It is told the ids so far and nothing else, and drives the same `Flow` as
-`drive` does; so the laws of the window hold there too. It is a function of those ids: a reply that was moved, preempted
-or begun again in another row gets a new guide and the same answers. It says how long it may be left alone (`due`): a
-sample that the flow allows needs no look at its inside.
+Such a server has one hook: before each sampling step it asks which tokens are allowed. A `TokenConstraint` answers for
+one reply. It gets the tokens so far and nothing else, and drives the same `Flow` as `engines/driver.py`, so the
+invariants of the window hold there too. It is a function of those tokens: a reply that was moved, preempted or
+restarted in another row gets a new constraint and the same forced tokens. `next_check` is the reply length at which it
+has to be called again; a sample within the budget needs no check in between.
 
-It does not know who forces the ids, nor how; `masks.py` does that to logits.
+The forcing itself is in `engines/logit_mask.py`.
 """
 
 from __future__ import annotations
@@ -15,58 +15,64 @@ import sys
 from collections.abc import Sequence
 from itertools import takewhile
 
-from z1.engines.driver import tell
+from z1.engines.driver import update_flow
 from z1.think import AnswerDetector, End, Finished, Flow, Force
 
-NEVER = sys.maxsize
-"""`due` of a guide that will not force anything any more."""
+NO_CHECK = sys.maxsize
+"""`next_check` of a constraint that will not force anything any more."""
 
 
 class TokenConstraint:
     """One reply under one window.
 
-    `ending` is the id that ends a reply whose answer has used up its allowance or met a stop string; None leaves the
-    allowance to whoever samples. With `each` every id is looked at as soon as it came, which stop strings need.
+    `end_token` ends a reply whose answer has used up its budget or met a stop string; None leaves the answer's length
+    to the server. With `check_every_token` each token is checked as soon as it is sampled, which stop strings need.
     """
 
     def __init__(
-        self, flow: Flow, detector: AnswerDetector | None = None, *, ending: int | None = None, each: bool = False
+        self,
+        flow: Flow,
+        detector: AnswerDetector | None = None,
+        *,
+        end_token: int | None = None,
+        check_every_token: bool = False,
     ) -> None:
         self._flow, self._detector = flow, detector
-        self._ending, self._each = ending, each
-        self.due = 0
+        self._end_token, self._check_every_token = end_token, check_every_token
+        self.next_check = 0
 
-    def next(self, ids: Sequence[int]) -> int | None:
-        """The id that must stand behind `ids`, the whole reply so far; None where the model is free.
+    def next_token(self, token_ids: Sequence[int]) -> int | None:
+        """The token that must follow `token_ids`, the whole reply so far; None if the model is free.
 
-        Negative ids are places of ids that are not known yet; nothing from there on is looked at. Where another id than
-        the one asked for came (a grammar forbade it), nothing is forced any more. What was drawn cannot be taken back:
-        where only the end of its marker shows that an answer had begun, and met a stop string, the rest of the marker
-        stays.
+        Negative ids are placeholders of tokens that are not known yet; they and everything after them are ignored. If
+        another token than the forced one was sampled (a grammar forbade it), nothing is forced any more. A sampled
+        token cannot be taken back: if only the end of an answer's marker shows that the answer had begun and met a stop
+        string, the rest of the marker stays.
         """
-        while self.due <= len(ids):
-            step = self._flow.next()
+        while self.next_check <= len(token_ids):
+            step = self._flow.next_step()
             seen = len(self._flow.token_ids)
             if isinstance(step, Finished):
-                self.due = NEVER
-                now = step.end is End.STRING or (step.end is End.CUT and seen == len(ids))
-                return self._ending if now else None
+                self.next_check = NO_CHECK
+                must_end = step.end is End.STRING or (step.end is End.CUT and seen == len(token_ids))
+                return self._end_token if must_end else None
             if isinstance(step, Force):
-                came = tuple(ids[seen : seen + len(step.token_ids)])
-                if came != step.token_ids[: len(came)]:
-                    self.due = NEVER
-                elif came == step.token_ids:
-                    self._flow.came(came)
+                forced = tuple(token_ids[seen : seen + len(step.token_ids)])
+                if forced != step.token_ids[: len(forced)]:
+                    self.next_check = NO_CHECK
+                elif forced == step.token_ids:
+                    self._flow.add_tokens(forced)
                 else:
-                    return step.token_ids[len(came)]
-            elif not self._sampled(ids, seen, 1 if self._each else step.limit):
+                    return step.token_ids[len(forced)]
+            elif not self._add_sampled(token_ids, seen, 1 if self._check_every_token else step.max_tokens):
                 return None
         return None
 
-    def _sampled(self, ids: Sequence[int], seen: int, limit: int) -> bool:
-        came = tuple(takewhile(lambda token: token >= 0, ids[seen : seen + limit]))
-        if len(came) < limit:
-            self.due = seen + limit
+    def _add_sampled(self, token_ids: Sequence[int], seen: int, count: int) -> bool:
+        """Pass the `count` tokens after `seen` to the flow; False, and wait for the rest, where some are missing."""
+        new = tuple(takewhile(lambda token: token >= 0, token_ids[seen : seen + count]))
+        if len(new) < count:
+            self.next_check = seen + count
             return False
-        tell(self._flow, came, self._detector)
+        update_flow(self._flow, new, self._detector)
         return True

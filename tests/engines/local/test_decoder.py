@@ -88,9 +88,9 @@ def test_decoding_slots_may_lie_anywhere(slots: list[int]) -> None:
     model = MODELS["qwen2"]
     decoder = Decoder(model, 8, 64, deterministic=False)
     decoder.last_logits([PrefillChunk(i, 0, ids[:-1]) for i, ids in enumerate(CONTEXTS)])
-    before = decoder.calls
+    before = decoder.forward_passes
     found = decoder.last_logits([PrefillChunk(i, len(CONTEXTS[i]) - 1, CONTEXTS[i][-1:]) for i in slots])
-    assert decoder.calls == before + 1
+    assert decoder.forward_passes == before + 1
     for slot, logits in zip(slots, found, strict=True):
         same(logits, expected(model, CONTEXTS[slot]))
 
@@ -142,10 +142,10 @@ def test_a_copied_slot_goes_on_like_its_source(deterministic: bool) -> None:
 def test_a_step_is_one_call_and_one_row_an_id() -> None:
     decoder = Decoder(MODELS["llama"], 4, 64, deterministic=False)
     decoder.last_logits([PrefillChunk(0, 0, [3, 4, 5]), PrefillChunk(1, 0, [6]), PrefillChunk(3, 0, [7, 8])])
-    assert (decoder.calls, decoder.rows) == (1, 6)
+    assert (decoder.forward_passes, decoder.computed_tokens) == (1, 6)
     tiled = Decoder(MODELS["llama"], 4, 64, deterministic=True)
     tiled.last_logits([PrefillChunk(0, 0, list(range(40)))])
-    assert (tiled.calls, tiled.rows) == (2, 40)
+    assert (tiled.forward_passes, tiled.computed_tokens) == (2, 40)
 
 
 @pytest.mark.parametrize("name", MODELS)

@@ -1,4 +1,4 @@
-"""Does the local engine keep every law, whatever else it is computing?"""
+"""Does the local engine keep every check, whatever else it is computing?"""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from transformers import (
 )
 
 from tests.engines import conformance
-from z1.engines import DriverOptions, Sampling, Session, drive
+from z1.engines import DriverOptions, Sampling, Session, run_flow
 from z1.engines.local.engine import LocalEngine, LocalSettings
 from z1.engines.scripted import Characters
 from z1.errors import EngineFault, UserError
@@ -50,10 +50,10 @@ def prompts(count: int, seed: int = 0) -> list[list[int]]:
     return [[rng.randrange(4, VOCABULARY) for _ in range(rng.randint(3, 20))] for _ in range(count)]
 
 
-@pytest.mark.parametrize("law", conformance.LAWS, ids=lambda law: law.__name__)
-def test_law_holds(model: Any, law: conformance.Law) -> None:
+@pytest.mark.parametrize("check", conformance.CHECKS, ids=lambda check: check.__name__)
+def test_conformance(model: Any, check: conformance.Check) -> None:
     local = engine(model)
-    asyncio.run(law(local, prompts(1)[0]))  # type: ignore[arg-type]
+    asyncio.run(check(local, prompts(1)[0]))  # type: ignore[arg-type]
     assert local.idle
 
 
@@ -75,7 +75,7 @@ def test_two_slots_serve_many_sessions_and_none_changes_another(model: Any) -> N
         window = Window(9, 4, (5, 6, 7), frozenset())
         return await asyncio.gather(
             *(
-                conformance.ids_of(local, ids, window, DriverOptions(chunk=1 + n % 3))
+                conformance.token_ids_of(local, ids, window, DriverOptions(max_chunk_tokens=1 + n % 3))
                 for n, ids in enumerate(prompts(12))
             )
         )
@@ -93,13 +93,13 @@ def test_ten_thousand_random_sessions_leak_nothing_and_none_changes_another() ->
     local = engine(tiny(), slots=24)
     rng = random.Random(3)
     asked = [(ids, Window(rng.randint(0, 7), rng.randint(1, 4), (5, 6), frozenset({7}))) for ids in prompts(40)]
-    alone = [asyncio.run(conformance.ids_of(local, ids, window)) for ids, window in asked]
+    alone = [asyncio.run(conformance.token_ids_of(local, ids, window)) for ids, window in asked]
     ends: Counter[str] = Counter()
     gate = asyncio.Semaphore(60)
 
     async def one(session: Session, window: Window, wanted: list[int], cut: float) -> None:
         flow = Flow(window, session.free_tokens)
-        task = asyncio.create_task(drive(flow, session, DriverOptions(chunk=rng.choice((None, 1, 3)))))
+        task = asyncio.create_task(run_flow(flow, session, DriverOptions(max_chunk_tokens=rng.choice((None, 1, 3)))))
         if cut < 0.2:
             for _ in range(rng.randrange(12)):
                 await asyncio.sleep(0)
@@ -152,10 +152,10 @@ def test_forced_ids_enter_in_one_forward_call(model: Any) -> None:
         local = engine(model, deterministic=False)
         session = await local.open([5, 6, 7], Sampling())
         await session.sample(4)
-        before = local.forward.calls
+        before = local.decoder.forward_passes
         await session.append(list(range(10, 30)))
         await session.sample(1)
-        return local.forward.calls - before
+        return local.decoder.forward_passes - before
 
     assert asyncio.run(run()) == 1
 
@@ -180,9 +180,9 @@ def test_a_beginning_in_common_is_computed_once_even_for_those_who_come_together
     alone = [sampled_together(engine(model), [ids], 5)[0] for ids in asked]
     local = engine(model)
     assert sampled_together(local, asked, 5) == alone
-    assert local.forward.rows == 61 + 5 + 6 * 4
+    assert local.decoder.computed_tokens == 61 + 5 + 6 * 4
     assert sampled_together(local, asked, 5) == alone  # what closed sessions left is taken over too
-    assert local.forward.rows == 61 + 5 + 6 * 4 + 6 * 5
+    assert local.decoder.computed_tokens == 61 + 5 + 6 * 4 + 6 * 5
 
 
 def test_a_fork_computes_nothing_of_its_origin_again(model: Any) -> None:
@@ -191,15 +191,15 @@ def test_a_fork_computes_nothing_of_its_origin_again(model: Any) -> None:
         session = await local.open([5, 6, 7], Sampling())
         await session.sample(4)
         fork = await session.fork()
-        before = local.forward.rows
+        before = local.decoder.computed_tokens
         await fork.sample(1)
-        return local.forward.rows - before
+        return local.decoder.computed_tokens - before
 
     assert asyncio.run(run()) == 1
 
 
 def test_long_prompts_come_in_over_several_steps_and_others_go_on(model: Any) -> None:
-    settings = LocalSettings(max_num_seqs=4, max_model_len=128, deterministic=True, rows=16)
+    settings = LocalSettings(max_num_seqs=4, max_model_len=128, deterministic=True, max_num_batched_tokens=16)
     local = LocalEngine(model, Characters(), ("random", "plain"), settings)
     asked = [prompts(1)[0], [4 + (7 * i) % 90 for i in range(100)]]
     alone = [sampled_together(engine(model), [ids], 6)[0] for ids in asked]
@@ -216,7 +216,7 @@ def test_long_prompts_come_in_over_several_steps_and_others_go_on(model: Any) ->
 
     asyncio.run(both())
     assert order == [0, 1]
-    assert local.forward.calls > 112 // 16
+    assert local.decoder.forward_passes > 112 // 16
 
 
 def test_who_has_waited_longest_is_next(model: Any) -> None:
@@ -269,7 +269,7 @@ def test_a_model_that_fails_is_an_engines_fault(model: Any) -> None:
 
 
 def test_prompts_that_do_not_fit_are_refused_in_words(model: Any) -> None:
-    for ids, words in (([], "no ids"), ([5] * 128, "128 ids")):
+    for ids, words in (([], "no tokens"), ([5] * 128, "128 tokens")):
         with pytest.raises(UserError, match=words):
             asyncio.run(engine(model).open(ids, Sampling()))
 

@@ -57,9 +57,9 @@ def test_a_copied_slot_goes_on_like_its_source() -> None:
 def test_decoding_takes_one_call_for_all_slots() -> None:
     forward = TransformersDecoder(models()[0], 4, 64, deterministic=False)
     forward.last_logits([PrefillChunk(i, 0, [3, 4]) for i in range(4)])
-    before = forward.calls
+    before = forward.forward_passes
     forward.last_logits([PrefillChunk(i, 2, [5]) for i in range(4)])
-    assert forward.calls - before == 1
+    assert forward.forward_passes - before == 1
 
 
 def test_models_that_forget_are_refused_by_name() -> None:

@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from tests.engines import conformance
-from z1.engines import DriverOptions, Engine, ForbiddenSequences, Reason, Sampled, Sampling, drive
+from z1.engines import DriverOptions, Engine, FinishReason, ForbiddenSequences, Sampled, Sampling, run_flow
 from z1.engines.local.worker import SubprocessEngine
 from z1.engines.scripted import ScriptedEngine, ScriptedSession
 from z1.errors import EngineFault, UserError
@@ -36,7 +36,7 @@ def keyed(context: Sequence[int]) -> int:
 
 
 def scripted(pace: float = 0.0) -> Engine:
-    return ScriptedEngine(keyed, max_model_len=200, pace=pace)
+    return ScriptedEngine(keyed, max_model_len=200, token_delay_s=pace)
 
 
 def unknown() -> Engine:
@@ -51,13 +51,13 @@ class Counting(ScriptedEngine):
     """Says in its length how many sessions it holds: `open` of a prompt of one id costs nothing else."""
 
     def __init__(self) -> None:
-        super().__init__(keyed, max_model_len=200, pace=0.01)
+        super().__init__(keyed, max_model_len=200, token_delay_s=0.01)
         self.live = 0
 
     async def open(self, prompt: Sequence[int], sampling: Sampling) -> ScriptedSession:
         session = await super().open(prompt, sampling)
         if prompt == (77,):
-            self.next_id = lambda _: 100 + self.live
+            self.next_token = lambda _: 100 + self.live
         else:
             self.live += 1
             session.close = self.closed  # type: ignore[method-assign]
@@ -91,8 +91,8 @@ def gone(pid: int) -> bool:
 class Told(ScriptedSession):
     """Says what it was told never to say."""
 
-    async def sample(self, limit: int, never: ForbiddenSequences = ()) -> Sampled:
-        return Sampled(tuple(end[-1] for end in never), Reason.LIMIT)
+    async def sample(self, max_tokens: int, forbidden: ForbiddenSequences = ()) -> Sampled:
+        return Sampled(tuple(end[-1] for end in forbidden), FinishReason.LIMIT)
 
 
 class Listening(ScriptedEngine):
@@ -113,16 +113,16 @@ def test_what_may_never_come_is_told_to_the_child() -> None:
 
 def test_every_law_holds() -> None:
     async def all_laws(engine: SubprocessEngine) -> None:
-        for law in conformance.LAWS:
-            await law(engine, PROMPT)
+        for check in conformance.CHECKS:
+            await check(engine, PROMPT)
 
     within(all_laws)
 
 
 def test_its_ids_are_those_of_the_same_engine_here() -> None:
     window = Window(9, 4, (5, 6, 7), frozenset())
-    there = within(lambda engine: conformance.ids_of(engine, PROMPT, window, DriverOptions(chunk=2)))
-    assert there == asyncio.run(conformance.ids_of(scripted(), PROMPT, window))
+    there = within(lambda engine: conformance.token_ids_of(engine, PROMPT, window, DriverOptions(max_chunk_tokens=2)))
+    assert there == asyncio.run(conformance.token_ids_of(scripted(), PROMPT, window))
 
 
 def test_what_the_engine_is_called_and_can_do_is_known_here() -> None:
@@ -149,14 +149,14 @@ def test_ids_are_seen_while_they_come() -> None:
 
 
 def test_an_interrupt_right_behind_a_sample_is_not_lost() -> None:
-    async def act(engine: SubprocessEngine) -> Reason:
+    async def act(engine: SubprocessEngine) -> FinishReason:
         session = await engine.open(PROMPT, Sampling())
         task = asyncio.create_task(session.sample(150))
         await asyncio.sleep(0)
         session.interrupt()
         return (await task).reason
 
-    assert within(act, partial(scripted, 0.05)) is Reason.INTERRUPTED
+    assert within(act, partial(scripted, 0.05)) is FinishReason.INTERRUPTED
 
 
 def test_what_cannot_be_made_says_why() -> None:
@@ -167,9 +167,9 @@ def test_what_cannot_be_made_says_why() -> None:
 
 
 def test_what_does_not_fit_is_the_askers_fault() -> None:
-    with pytest.raises(UserError, match="200 ids"):
+    with pytest.raises(UserError, match="200 tokens"):
         within(lambda engine: engine.open([5] * 200, Sampling()))
-    with pytest.raises(UserError, match="no ids"):
+    with pytest.raises(UserError, match="no tokens"):
         within(lambda engine: engine.open([], Sampling()))
 
 
@@ -184,7 +184,7 @@ async def reply(engine: SubprocessEngine, prompt: Sequence[int]) -> tuple[int, .
 def test_a_reply_that_fails_takes_no_other_with_it() -> None:
     async def act(engine: SubprocessEngine) -> list[Any]:
         both = await asyncio.gather(reply(engine, [99, 1]), reply(engine, PROMPT), return_exceptions=True)
-        return [*both, len(await reply(engine, PROMPT)), engine.alive]
+        return [*both, len(await reply(engine, PROMPT)), engine.is_alive]
 
     fault, ids, again, alive = within(act)
     assert isinstance(fault, EngineFault)
@@ -199,7 +199,7 @@ def test_a_process_that_ends_is_a_fault_of_all_that_is_under_way_and_of_all_that
         late = await asyncio.gather(idle.sample(3), idle.append([1]), reply(engine, PROMPT), return_exceptions=True)
         idle.interrupt()
         await idle.close()
-        return [engine.alive, *both, *late]
+        return [engine.is_alive, *both, *late]
 
     alive, *faults = within(act, partial(scripted, 0.01))
     assert not alive
@@ -226,7 +226,7 @@ def test_a_reply_that_is_given_up_is_closed_there() -> None:
 def test_a_window_is_driven_through_it() -> None:
     async def act(engine: SubprocessEngine) -> tuple[int, int | None]:
         session = await engine.open(PROMPT, Sampling())
-        ledger = (await drive(Flow(Window(7, 5, (5, 6), frozenset()), session.free_tokens), session)).ledger()
+        ledger = (await run_flow(Flow(Window(7, 5, (5, 6), frozenset()), session.free_tokens), session)).ledger()
         return ledger.thought, ledger.answer
 
     assert within(act) == (7, 5)

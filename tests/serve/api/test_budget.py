@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from tests.serve.conftest import Served, chunks
 from tests.serve.scripts import ASK, FORCED, HINT, PREFIX, scripted
 from z1 import profiles
-from z1.engines import Convergence, RepetitionExit
+from z1.engines import AgreementExit, RepetitionExit
 from z1.engines.scripted import Characters
 from z1.errors import UserError
 from z1.serve.api.budget import (
@@ -28,7 +28,7 @@ from z1.serve.api.budget import (
 )
 
 TOKENIZER = Characters()
-TINY, QWEN = profiles.profile("z1-tiny"), profiles.profile("qwen3")
+TINY, QWEN = profiles.get_profile("z1-tiny"), profiles.get_profile("qwen3")
 
 
 def nested(name: str, value: Any) -> dict[str, Any]:
@@ -213,7 +213,7 @@ def test_exit_rules_of_a_policy() -> None:
     engine = scripted()
     assert exit_rules(Policy(), engine, lambda _: None) == ()
     repetition, convergence = exit_rules(Policy(stable=2, repetition=True, normalizer="exact"), engine, lambda _: None)
-    assert isinstance(repetition, RepetitionExit) and isinstance(convergence, Convergence)
-    assert convergence.said([ord(character) for character in " a, B "]) == "a, B"
+    assert isinstance(repetition, RepetitionExit) and isinstance(convergence, AgreementExit)
+    assert convergence.parse_answer([ord(character) for character in " a, B "]) == "a, B"
     (tolerant,) = exit_rules(Policy(anytime=True), engine, lambda _: None)
-    assert isinstance(tolerant, Convergence) and tolerant.said([ord(c) for c in "\\boxed{0.50}"]) == "box 1/2"
+    assert isinstance(tolerant, AgreementExit) and tolerant.parse_answer([ord(c) for c in "\\boxed{0.50}"]) == "box 1/2"

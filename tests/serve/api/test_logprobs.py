@@ -17,7 +17,7 @@ from z1.serve.runtime.reply_runner import NewTokens
 from z1.think import Bucket
 
 VOCABULARY = (b"so ", b"it", b" is", "\u00e9".encode()[:1], "\u00e9".encode()[1:], b"\xff", "\U0001f642".encode())
-PROFILE = profiles.profile("z1-tiny")
+PROFILE = profiles.get_profile("z1-tiny")
 
 
 def options(**fields: Any) -> OutputOptions:

@@ -8,14 +8,14 @@ from hypothesis import strategies as st
 from tests.serve.scripts import HINT, PREFIX
 from z1 import profiles
 from z1.engines.scripted import Characters
-from z1.profiles import before
+from z1.profiles import truncate_at_stop
 from z1.serve.api.budget import Budget, make_window
 from z1.serve.api.reply_text import Detokenizer, OutputOptions, ReplyText, TextDelta, finish_reason
 from z1.serve.runtime.reply_runner import NewTokens, ReplyFinished, Started
 from z1.think import Bucket, End, Ledger, Shift
 
-TOKEN_BYTES = profiles.pieces(Characters())
-TINY, QWEN, R1 = (profiles.profile(name) for name in ("z1-tiny", "qwen3", "r1-distill"))
+TOKEN_BYTES = profiles.token_bytes(Characters())
+TINY, QWEN, R1 = (profiles.get_profile(name) for name in ("z1-tiny", "qwen3", "r1-distill"))
 FINISHED = ReplyFinished(Ledger(thought=4, close=2, answer=3, stop=1), Shift.NATURAL, End.STOP, 0.5, 0.7)
 
 Run = list[tuple[Bucket, str]]
@@ -156,8 +156,8 @@ def test_the_text_does_not_depend_on_how_the_tokens_are_split(text: str, sizes: 
     for size in sizes:
         text_so_far += detokenizer.feed(token_ids[:size])
         token_ids = token_ids[size:]
-        assert before(text, strings).startswith(text_so_far)
-    assert text_so_far + detokenizer.feed(token_ids) + detokenizer.flush() == before(text, strings)
+        assert truncate_at_stop(text, strings).startswith(text_so_far)
+    assert text_so_far + detokenizer.feed(token_ids) + detokenizer.flush() == truncate_at_stop(text, strings)
 
 
 def test_an_incomplete_character_is_held_back() -> None:

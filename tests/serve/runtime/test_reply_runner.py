@@ -154,7 +154,7 @@ def test_answer_now_before_the_thought_has_started(thinking: int | None, acts: b
 
 def test_a_deadline_counts_from_the_arrival_of_the_request() -> None:
     events = with_runner(
-        lambda runner: all_events(runner.start([request(deadline=0.05)])), SlowToOpen(next_token, pace=0.001)
+        lambda runner: all_events(runner.start([request(deadline=0.05)])), SlowToOpen(next_token, token_delay_s=0.001)
     )
     assert (events[-1].shift, events[-1].ledger.thought) == (Shift.DEADLINE, 0)
     events = with_runner(lambda runner: all_events(runner.start([request(deadline=1.0)])), scripted(pace=0.1))
@@ -206,7 +206,7 @@ def failing_engine(at: int, error: Exception) -> ScriptedEngine:
             raise error
         return next_token(context)
 
-    return ScriptedEngine(token_or_error, pace=0.001)
+    return ScriptedEngine(token_or_error, token_delay_s=0.001)
 
 
 @pytest.mark.parametrize("error", [EngineFault("out of memory"), RuntimeError("out of memory")])
@@ -247,7 +247,7 @@ class RecordsClose(ScriptedEngine):
 
 
 def test_a_closed_runner_cancels_replies_and_starts_no_more() -> None:
-    engine = RecordsClose(next_token, pace=0.05)
+    engine = RecordsClose(next_token, token_delay_s=0.05)
 
     async def act() -> tuple[Event, Event, bool]:
         runner = ReplyRunner(engine)

@@ -19,7 +19,7 @@ from z1.serve.api.reply_text import OutputOptions
 from z1.serve.runtime.reply_runner import GenerationRequest, ReplyRunner
 from z1.serve.runtime.response import PendingResponse, SseResponse, WholeResponse
 
-OPTIONS = OutputOptions(profiles.profile("z1-tiny"), lambda token: chr(token).encode())
+OPTIONS = OutputOptions(profiles.get_profile("z1-tiny"), lambda token: chr(token).encode())
 
 
 def with_response(
@@ -72,12 +72,12 @@ def test_a_failure_in_a_stream_is_an_error_event() -> None:
         await response.wait_started()
         return b"".join([data async for data in response.stream(include_usage=True)])
 
-    body = with_response(act, Budget(), engine=ScriptedEngine(failing, pace=0.001)).decode()
+    body = with_response(act, Budget(), engine=ScriptedEngine(failing, token_delay_s=0.001)).decode()
     assert '"message":"gone"' in body
     assert "usage" not in body
     assert body.endswith("data: [DONE]\n\n")
     with pytest.raises(EngineFault, match="gone"):
-        with_response(whole, Budget(), engine=ScriptedEngine(failing, pace=0.001))
+        with_response(whole, Budget(), engine=ScriptedEngine(failing, token_delay_s=0.001))
 
 
 @pytest.mark.parametrize("kind", [WholeResponse, SseResponse])

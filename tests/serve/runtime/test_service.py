@@ -55,7 +55,9 @@ def fails_after_20(context: Sequence[int]) -> int:
 
 def test_a_failed_reply_is_reported_and_others_continue() -> None:
     bad: dict[str, Any] = {**ASK, "messages": [{"role": "user", "content": "x?"}]}
-    with serving(ScriptedEngine(fails_after_20, pace=0.002), limits=ServerLimits(stream_interval=0.0)) as server:
+    with serving(
+        ScriptedEngine(fails_after_20, token_delay_s=0.002), limits=ServerLimits(stream_interval=0.0)
+    ) as server:
         with server.client.stream("POST", "/v1/chat/completions", json={**ASK, "stream": True}) as good:
             whole = server.post(**bad)
             assert (whole.status_code, whole.json()["error"]["type"]) == (503, "engine_error")

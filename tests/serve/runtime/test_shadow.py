@@ -116,7 +116,7 @@ class FailsAfterFiveTokens(ScriptedEngine):
 
 
 def test_a_failed_answer_is_missing_and_the_next_budget_is_evaluated(log: Log) -> None:
-    with serving(FailsAfterFiveTokens(scripted().next_id), limits=ServerLimits(shadow_budgets=(5, 6))) as server:
+    with serving(FailsAfterFiveTokens(scripted().next_token), limits=ServerLimits(shadow_budgets=(5, 6))) as server:
         server.post(**ASK)
         lines = shadow_lines(server, log, 2)
     assert [(line["outcome"], line["saved_tokens"]) for line in lines] == [("missing", 0), ("changed", SIZE - 6)]

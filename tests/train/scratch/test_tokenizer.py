@@ -15,7 +15,7 @@ from transformers import AutoTokenizer
 
 from tests.train import small
 from z1.errors import UserError
-from z1.profiles import CHATML
+from z1.prompts import CHATML
 from z1.synthetic.programs import draw
 from z1.train.scratch.tokenizer import SPECIAL, build, line_numbers, of
 

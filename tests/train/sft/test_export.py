@@ -13,8 +13,8 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, Qwen2ForCausalLM
 
 import z1
 from tests.train import small, tuned
-from z1 import profiles
 from z1.engines.local.engine import LocalSettings, load
+from z1.prompts import prompt_token_ids
 from z1.recipe import ModelSettings
 from z1.runs import read_json
 from z1.train.scratch import model as models
@@ -61,7 +61,7 @@ def test_vllm_loads_it_and_says_what_transformers_says(made: Path, tmp_path: Pat
     python = os.environ.get("PYTHON_WITH_VLLM")
     if not python:
         pytest.skip("set PYTHON_WITH_VLLM to an interpreter that has vLLM")
-    prompt = profiles.prompt_ids(small.tokenizer(), small.PROFILE, small.rows()[0].question)
+    prompt = prompt_token_ids(small.tokenizer(), small.PROFILE, small.rows()[0].question)
     model = AutoModelForCausalLM.from_pretrained(made, dtype=torch.float32)
     expected = getattr(model, "generate")(torch.tensor([prompt]), max_new_tokens=8, do_sample=False)  # noqa: B009
     script = (

@@ -1,1 +1,9 @@
-"""The local engine: a transformers model in this process, with a KV cache and continuous batching."""
+"""The local engine: a transformers model in this process, with a KV cache and continuous batching.
+
+engine.py                LocalEngine: continuous batching, a scheduler of prefill and decode steps
+kv_cache.py              KVCache: slot allocation with prefix reuse, and eviction
+decoder.py               Decoder: the forward pass of Qwen2, Qwen3 and Llama
+transformers_decoder.py  TransformersDecoder: the forward pass of other decoders, by transformers' code
+sampler.py               the sampler: greedy, temperature, top-k, top-p; log-probabilities
+worker.py                SubprocessEngine: any engine in a worker process
+"""

@@ -106,7 +106,8 @@ def supports(config: Any) -> bool:
 class Decoder:
     """A model's weights and the keys and values of `slots` contexts of up to `length` ids.
 
-    `calls` and `rows` count what was computed: one call a step (a tile, in deterministic mode), one row an id.
+    `forward_passes` and `computed_tokens` count what was computed: one call a step (a tile, in deterministic mode), one
+    row an id.
     """
 
     def __init__(self, model: Any, slots: int, length: int, *, deterministic: bool) -> None:
@@ -114,7 +115,7 @@ class Decoder:
         self.slots, self.length, self.deterministic = slots, length, deterministic
         self.heads, self.groups = config.num_attention_heads, config.num_key_value_heads
         self.size = getattr(config, "head_dim", None) or config.hidden_size // self.heads
-        self.calls = self.rows = 0
+        self.forward_passes = self.computed_tokens = 0
         with torch.no_grad():
             self._take(model)
             self._shape = (config.num_hidden_layers, (slots + 1) * self.groups)
@@ -231,7 +232,7 @@ class Decoder:
         hidden = self._hidden(positions, self.length)[:, None, None, None]
         group = _Group(slice(0, TILE), self._index(slots), TILE, 1, hidden)
         found = self._compute(ids, self._step(slots, positions, (group,)))
-        self.rows -= sum(row.slot == self.slots for row in rows)
+        self.computed_tokens -= sum(row.slot == self.slots for row in rows)
         return self._logits(found)
 
     def _rows(self, chunks: Sequence[PrefillChunk]) -> tuple[Tensor, Tensor, Tensor]:
@@ -286,8 +287,8 @@ class Decoder:
 
     def _compute(self, ids: Tensor, step: _Step) -> Tensor:
         """Hidden states after the last norm of the first group's rows; nobody needs those of the others."""
-        self.calls += 1
-        self.rows += len(ids)
+        self.forward_passes += 1
+        self.computed_tokens += len(ids)
         x = self._embedding[ids]
         for layer, store in zip(self._layers, self._store, strict=True):
             groups = step.groups[:1] if layer is self._layers[-1] else step.groups

@@ -21,8 +21,17 @@ from z1.engines.local.decoder import FAMILIES, Decoder, PrefillChunk, supports
 from z1.engines.local.kv_cache import KVCache, SequenceState, shared_soon
 from z1.engines.local.sampler import choose, scores
 from z1.engines.local.transformers_decoder import TransformersDecoder, refuse_partial_attention
-from z1.engines.logit_mask import completing, forbid
-from z1.engines.protocol import ANY, Capabilities, ForbiddenSequences, Logprob, Reason, Sampled, Sampling, refuse_unfit
+from z1.engines.logit_mask import completing_tokens, forbid
+from z1.engines.protocol import (
+    ANY_LENGTH,
+    Capabilities,
+    FinishReason,
+    ForbiddenSequences,
+    Logprob,
+    Sampled,
+    Sampling,
+    check_prompt_length,
+)
 from z1.errors import EngineFault, UserError
 from z1.model_files import load_model
 from z1.profiles import Tokenizer
@@ -30,15 +39,17 @@ from z1.profiles import Tokenizer
 
 @dataclass(frozen=True, slots=True)
 class LocalSettings:
-    """`max_num_seqs` contexts are held at once, of up to `max_model_len` ids each; a step computes at most `rows` ids.
+    """Settings of the local engine.
 
-    `deterministic` makes greedy ids independent of what else runs, to the bit, on one kind of CPU.
+    The KV cache holds `max_num_seqs` sequences of up to `max_model_len` tokens; a step computes at most
+    `max_num_batched_tokens`. `deterministic` makes greedy tokens independent of the batch, to the bit, on one kind of
+    CPU.
     """
 
     max_num_seqs: int = 64
     max_model_len: int = 4096
     deterministic: bool = False
-    rows: int = 512
+    max_num_batched_tokens: int = 512
 
 
 @dataclass(slots=True, eq=False)
@@ -70,11 +81,11 @@ class LocalSession:
         """What came so far of the sample under way."""
         return () if self._work is None else self._work.token_ids
 
-    async def sample(self, limit: int, never: ForbiddenSequences = ()) -> Sampled:
-        """At least one and at most `limit` ids, none of `never` completed."""
-        if not 1 <= limit <= self.free_tokens:
-            raise EngineFault(f"{limit} ids were asked for where {self.free_tokens} fit")
-        self._work = _SampleRequest(self, limit, asyncio.get_running_loop().create_future(), [], never)
+    async def sample(self, max_tokens: int, forbidden: ForbiddenSequences = ()) -> Sampled:
+        """At least one and at most `max_tokens` ids, none of `forbidden` completed."""
+        if not 1 <= max_tokens <= self.free_tokens:
+            raise EngineFault(f"{max_tokens} tokens requested, {self.free_tokens} fit")
+        self._work = _SampleRequest(self, max_tokens, asyncio.get_running_loop().create_future(), [], forbidden)
         self._engine.begin(self._work)
         try:
             return await self._work.done
@@ -82,11 +93,11 @@ class LocalSession:
             self._engine.drop(self._work)
             self._work = None
 
-    async def append(self, ids: Sequence[int]) -> None:
-        """Force `ids`; they are computed in one piece with the next sample."""
-        if len(ids) > self.free_tokens:
-            raise EngineFault(f"{len(ids)} ids are forced where {self.free_tokens} fit")
-        self.context.token_ids += ids
+    async def append(self, token_ids: Sequence[int]) -> None:
+        """Force `token_ids`; they are computed in one piece with the next sample."""
+        if len(token_ids) > self.free_tokens:
+            raise EngineFault(f"{len(token_ids)} tokens forced, {self.free_tokens} fit")
+        self.context.token_ids += token_ids
 
     async def fork(self) -> LocalSession:
         """Another session with the same context; what was computed is copied when it goes on."""
@@ -95,7 +106,7 @@ class LocalSession:
     def interrupt(self) -> None:
         """End the sample that is under way."""
         if self._work is not None and not self._work.done.done():
-            self._work.done.set_result(Sampled(tuple(self._work.token_ids), Reason.INTERRUPTED))
+            self._work.done.set_result(Sampled(tuple(self._work.token_ids), FinishReason.INTERRUPTED))
 
     async def close(self) -> None:
         """Give the slot back."""
@@ -107,23 +118,27 @@ class LocalEngine:
 
     def __init__(self, model: Any, tokenizer: Tokenizer, names: tuple[str, str], settings: LocalSettings) -> None:
         self.name, self.profile = names
-        self.tokenizer, self._rows = tokenizer, max(settings.rows, settings.max_num_seqs)
+        self.tokenizer, self._rows = tokenizer, max(settings.max_num_batched_tokens, settings.max_num_seqs)
         self.max_model_len = min(
             settings.max_model_len, getattr(model.config, "max_position_embeddings", settings.max_model_len)
         )
-        self.forward = forward(model, settings, self.max_model_len)
+        self.decoder = forward(model, settings, self.max_model_len)
         exact = settings.deterministic
         self.capabilities = Capabilities(
-            reuses_kv_cache=True, can_fork=True, is_deterministic=exact, max_forbidden_length=ANY, has_logprobs=True
+            reuses_kv_cache=True,
+            can_fork=True,
+            is_deterministic=exact,
+            max_forbidden_length=ANY_LENGTH,
+            has_logprobs=True,
         )
-        self._slots = KVCache(settings.max_num_seqs, self.forward.copy)
+        self._slots = KVCache(settings.max_num_seqs, self.decoder.copy)
         self._work: dict[_SampleRequest, None] = {}
         self._steps = 0
         self._pump: asyncio.Task[None] | None = None
 
     async def open(self, prompt: Sequence[int], sampling: Sampling) -> LocalSession:
         """A session whose context is `prompt`."""
-        refuse_unfit(prompt, self.max_model_len)
+        check_prompt_length(prompt, self.max_model_len)
         return LocalSession(self, SequenceState(list(prompt)), sampling)
 
     async def __aenter__(self) -> Self:
@@ -202,7 +217,7 @@ class LocalEngine:
             left -= len(ids)
         if not chunks:
             return
-        logits = self.forward.last_logits(chunks)
+        logits = self.decoder.last_logits(chunks)
         for work, chunk in zip(works, chunks, strict=False):
             work.session.context.computed = chunk.start + len(chunk.token_ids)
         last = works[len(chunks) - 1].session.context
@@ -225,7 +240,7 @@ class LocalEngine:
         work.token_ids.append(token)
         stopped = token in session.sampling.stop_token_ids
         if stopped or len(work.token_ids) == work.limit:
-            work.done.set_result(Sampled(tuple(work.token_ids), Reason.STOP if stopped else Reason.LIMIT))
+            work.done.set_result(Sampled(tuple(work.token_ids), FinishReason.STOP if stopped else FinishReason.LIMIT))
             self._work.pop(work, None)
 
     def _fail(self, error: Exception) -> None:
@@ -240,7 +255,9 @@ def _forbid(logits: torch.Tensor, works: Sequence[_SampleRequest]) -> None:
     """Take away what may not come in a few of `works`; logits [works or more, V]."""
     bound = [(row, work) for row, work in enumerate(works) if work.forbidden]
     taken = [
-        (row, token) for row, work in bound for token in completing(work.session.context.token_ids, work.forbidden)
+        (row, token)
+        for row, work in bound
+        for token in completing_tokens(work.session.context.token_ids, work.forbidden)
     ]
     forbid(logits, [row for row, _ in taken], [token for _, token in taken])
 

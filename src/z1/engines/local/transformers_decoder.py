@@ -59,7 +59,7 @@ class TransformersDecoder:
         self.model, self.length, self.deterministic = model.eval(), length, deterministic
         self.cache = HFCache(slots, length)
         self.copy = self.cache.copy
-        self.calls = self.rows = 0
+        self.forward_passes = self.computed_tokens = 0
 
     @torch.inference_mode()
     def last_logits(self, chunks: Sequence[PrefillChunk]) -> Tensor:
@@ -91,8 +91,8 @@ class TransformersDecoder:
             use_cache=True,
             logits_to_keep=1,
         )
-        self.calls += 1
-        self.rows += sum(c.slot < self.cache.slots for c in chunks) * size
+        self.forward_passes += 1
+        self.computed_tokens += sum(c.slot < self.cache.slots for c in chunks) * size
         logits: Tensor = out.logits[:, -1]
         return logits
 

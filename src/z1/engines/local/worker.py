@@ -25,7 +25,16 @@ from contextlib import suppress
 from types import TracebackType
 from typing import Any, Self
 
-from z1.engines.protocol import Engine, ForbiddenSequences, Logprob, Reason, Sampled, Sampling, Session, refuse_unfit
+from z1.engines.protocol import (
+    Engine,
+    FinishReason,
+    ForbiddenSequences,
+    Logprob,
+    Sampled,
+    Sampling,
+    Session,
+    check_prompt_length,
+)
 from z1.errors import EngineFault, Z1Error
 
 TICK = 0.005
@@ -37,7 +46,7 @@ PATIENCE = 10
 Order = tuple[str, int, Any]
 """A method of `_Worker`, the session's number, and what else it takes."""
 
-_WorkerReply = tuple[int, Sequence[int], Sequence[Logprob], Reason | str | None]
+_WorkerReply = tuple[int, Sequence[int], Sequence[Logprob], FinishReason | str | None]
 """A session's number, the ids that came and their scores, and how the sample ended: a text is a fault, None says that
 it goes on."""
 
@@ -64,11 +73,11 @@ class SubprocessSession:
         """What came so far of the sample under way."""
         return () if self._done is None else self._coming
 
-    async def sample(self, limit: int, never: ForbiddenSequences = ()) -> Sampled:
-        """At least one and at most `limit` ids, none of `never` completed."""
+    async def sample(self, max_tokens: int, forbidden: ForbiddenSequences = ()) -> Sampled:
+        """At least one and at most `max_tokens` ids, none of `forbidden` completed."""
         if self._fault is not None:
             raise self._fault
-        self._engine.order("sample", self._number, (limit, never))
+        self._engine.order("sample", self._number, (max_tokens, forbidden))
         self._done = asyncio.get_running_loop().create_future()
         try:
             return await self._done
@@ -76,12 +85,12 @@ class SubprocessSession:
             self._held += len(self._coming)
             self._coming, self._done = [], None
 
-    async def append(self, ids: Sequence[int]) -> None:
-        """Force `ids`; they are computed in one piece with the next sample."""
-        if len(ids) > self.free_tokens:
-            raise EngineFault(f"{len(ids)} ids are forced where {self.free_tokens} fit")
-        self._held += len(ids)
-        self._engine.order("append", self._number, tuple(ids))
+    async def append(self, token_ids: Sequence[int]) -> None:
+        """Force `token_ids`; they are computed in one piece with the next sample."""
+        if len(token_ids) > self.free_tokens:
+            raise EngineFault(f"{len(token_ids)} tokens forced, {self.free_tokens} fit")
+        self._held += len(token_ids)
+        self._engine.order("append", self._number, tuple(token_ids))
 
     async def fork(self) -> SubprocessSession:
         """Another session with the same context."""
@@ -96,11 +105,11 @@ class SubprocessSession:
         """Free what the child holds for it."""
         self._engine.forget(self._number)
 
-    def came(self, ids: Sequence[int], scores: Sequence[Logprob], end: Reason | str | None) -> None:
+    def came(self, ids: Sequence[int], scores: Sequence[Logprob], end: FinishReason | str | None) -> None:
         """The child tells of the sample under way (the engine calls this)."""
         self._coming += ids
         self.logprobs += scores
-        if isinstance(end, Reason):
+        if isinstance(end, FinishReason):
             if self._done is not None and not self._done.done():
                 self._done.set_result(Sampled(tuple(self._coming), end))
         elif end is not None:
@@ -129,12 +138,12 @@ class SubprocessEngine:
         self._sessions: dict[int, SubprocessSession] = {}
         self._numbers = itertools.count()
         self._writer: asyncio.StreamWriter | None = None
-        self.alive = False
+        self.is_alive = False
         """Whether the child can be asked."""
 
     async def open(self, prompt: Sequence[int], sampling: Sampling) -> SubprocessSession:
         """A session whose context is `prompt`."""
-        refuse_unfit(prompt, self.max_model_len)
+        check_prompt_length(prompt, self.max_model_len)
         return self.session(len(prompt), "open", (tuple(prompt), sampling))
 
     def session(self, held: int, how: str, value: object) -> SubprocessSession:
@@ -146,18 +155,18 @@ class SubprocessEngine:
 
     def forget(self, number: int) -> None:
         """Have the child close a session; it may be closed already."""
-        if self._sessions.pop(number, None) is not None and self.alive:
+        if self._sessions.pop(number, None) is not None and self.is_alive:
             self.order("close", number)
 
     def order(self, what: str, number: int, value: object = None) -> None:
         """Ask for something at once. Raises EngineFault where nobody hears it."""
-        if self._writer is None or not self.alive:
+        if self._writer is None or not self.is_alive:
             raise EngineFault("the engine's process has ended")
         self._writer.write(_packed((what, number, value)))
 
     async def __aenter__(self) -> Self:
         reader, self._writer = await asyncio.open_unix_connection(sock=self._socket)
-        self.alive = True
+        self.is_alive = True
         self._listening = asyncio.create_task(self._listen(reader))
         return self
 
@@ -180,7 +189,7 @@ class SubprocessEngine:
                 for number, ids, scores, end in told:
                     if (session := self._sessions.get(number)) is not None:
                         session.came(ids, scores, end)
-        self.alive = False
+        self.is_alive = False
         for session in self._sessions.values():
             session.came((), (), "the engine's process has ended")
 
@@ -299,7 +308,7 @@ class _Worker:
             await session.close()
 
     async def _sample(self, number: int, asked: tuple[int, ForbiddenSequences]) -> None:
-        end: Reason | str
+        end: FinishReason | str
         try:
             sampled = await self._sessions[number].sample(*asked)
             ids, end = sampled.token_ids[self._seen[number] :], sampled.reason
@@ -318,7 +327,7 @@ class _Worker:
         if self._samples:
             self._loop.call_later(TICK, self._look)
 
-    def _tell(self, number: int, ids: Sequence[int], end: Reason | str | None) -> None:
+    def _tell(self, number: int, ids: Sequence[int], end: FinishReason | str | None) -> None:
         if not self._out:
             self._loop.call_soon(self._flush)
         session, told = self._sessions.get(number), self._scored.get(number, 0)

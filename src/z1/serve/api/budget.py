@@ -17,7 +17,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from z1 import profiles
-from z1.engines import Convergence, Engine, ExitRule, Probe, RepetitionExit
+from z1.engines import AgreementExit, Engine, ExitRule, Probe, RepetitionExit
 from z1.errors import UserError
 from z1.grading.equivalence import canonical_answer
 from z1.think import Window
@@ -122,10 +122,10 @@ def exit_rules(policy: Policy, engine: Engine, on_probe: Callable[[Probe], None]
         normalize = canonical_answer if policy.normalizer == "equivalent" else str.strip
 
         def answer_key(token_ids: Sequence[int]) -> str:
-            return normalize(profiles.text_of(engine.tokenizer, token_ids))
+            return normalize(profiles.decode(engine.tokenizer, token_ids))
 
         stable = policy.stable or _UNREACHABLE
-        rules.append(Convergence(policy.every, stable, policy.answer_tokens, answer_key, on_probe))
+        rules.append(AgreementExit(policy.every, stable, policy.answer_tokens, answer_key, on_probe))
     return tuple(rules)
 
 
@@ -169,11 +169,11 @@ def make_window(
     """
     max_tokens = free_tokens if budget.max_tokens is None else min(budget.max_tokens, free_tokens)
     if not budget.has_thinking:
-        stop_ids = profiles.stop_ids(tokenizer, profile)
+        stop_ids = profiles.stop_token_ids(tokenizer, profile)
         return Window(0, max_tokens, (), stop_ids, min_thinking_tokens=budget.min_thinking_tokens), max_tokens
     answer_tokens = budget.max_answer_tokens
     reserve = max(1, min(ANSWER_RESERVE, max_tokens // 4)) if answer_tokens is None else answer_tokens
-    window = profiles.window(tokenizer, profile, budget.thinking_budget, max(1, reserve))
+    window = profiles.make_window(tokenizer, profile, budget.thinking_budget, max(1, reserve))
     text = hint_text(profile, budget)
     hint = window.hint if text is None else tuple(tokenizer.encode(text, add_special_tokens=False)) if text else ()
     if answer_tokens is None:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from z1.engines import Probe
-from z1.profiles import Profile, before
+from z1.profiles import Profile, truncate_at_stop
 from z1.serve.api.budget import Budget
 from z1.serve.runtime.reply_runner import NewTokens, ReplyFinished, Started
 from z1.think import Bucket, End
@@ -53,7 +53,7 @@ class Detokenizer:
         if self._is_stopped:
             return ""
         text = self._pending + text
-        kept = before(text, self._stop_strings)
+        kept = truncate_at_stop(text, self._stop_strings)
         self._is_stopped = kept != text
         pending = 0 if self._is_stopped else max(overlap(text, string) for string in self._stop_strings)
         self._pending = text[len(text) - pending :]
@@ -106,7 +106,7 @@ class ReplyText:
         text = detokenizer.feed(event.token_ids) + detokenizer.flush()
         hint = self._options.profile.hint if self._budget.hint is None else self._budget.hint
         answer = text.rpartition(hint)[2] if hint else text
-        self.probes.append({"at": event.at, "answer": answer.strip(), "agreement": event.equal})
+        self.probes.append({"at": event.thinking_tokens, "answer": answer.strip(), "agreement": event.agreeing})
 
     def on_finished(self) -> list[TextDelta]:
         """The text that was held back."""

@@ -14,6 +14,7 @@ from typing import Any
 from z1 import profiles
 from z1.engines import Engine, Sampling
 from z1.errors import UserError
+from z1.prompts import prompt_token_ids
 from z1.serve.api.budget import (
     DEFAULT_EFFORT_MAP,
     NO_POLICY,
@@ -64,7 +65,7 @@ class ParsedRequest:
 def parse_request(request: Request, engine: Engine, defaults: RequestDefaults) -> ParsedRequest:
     """Parse `request` for `engine`. Raises UserError for what the engine or the server cannot do."""
     arrival_time = time.monotonic()
-    profile = profiles.profile(engine.profile)
+    profile = profiles.get_profile(engine.profile)
     budget = parse_budget(request, profile, defaults)
     _check_min_tokens(budget, engine, profile)
     prompts = _prompts(request, engine, profile, defaults)
@@ -175,7 +176,7 @@ def _stop_token_ids(request: Request, engine: Engine, profile: profiles.Profile)
     """The tokens that end the reply: the model's own unless they are ignored, and the request's."""
     if request.ignore_eos and not engine.capabilities.has_token_ids:
         raise UserError("ignore_eos", True, "leave it out; the upstream returns text, not token ids")
-    own = frozenset[int]() if request.ignore_eos else profiles.stop_ids(engine.tokenizer, profile)
+    own = frozenset[int]() if request.ignore_eos else profiles.stop_token_ids(engine.tokenizer, profile)
     return own | frozenset(_check_vocabulary("stop_token_ids", request.stop_token_ids or [], engine.tokenizer))
 
 
@@ -186,7 +187,7 @@ def _prompts(
     if isinstance(request, ChatRequest):
         messages = [{"role": _role(message.role), "content": message.text} for message in request.messages]
         messages[-1]["content"] = defaults.format_question(messages[-1]["content"])
-        return [profiles.prompt_ids(engine.tokenizer, profile, messages)]
+        return [prompt_token_ids(engine.tokenizer, profile, messages)]
     prompt: Any = getattr(request, "prompt", "")
     prompts = prompt if isinstance(prompt, list) and not (prompt and isinstance(prompt[0], int)) else [prompt]
     if not prompts or not all(prompts):

@@ -78,7 +78,7 @@ def has_thinking_fields(body: Mapping[str, Any]) -> bool:
 
 def translate_budget(body: Mapping[str, Any], engine: Engine, defaults: RequestDefaults) -> Mapping[str, Any] | None:
     """`body` with its budget, or the server's, in the upstream's format; None if the upstream cannot enforce it."""
-    upstream, profile = as_proxyable(engine), profiles.profile(engine.profile)
+    upstream, profile = as_proxyable(engine), profiles.get_profile(engine.profile)
     names = {name.partition(".")[0] for name in WINDOW_FIELDS}
     window_fields = {name: body[name] for name in names & body.keys()}
     if upstream is None or find_fields(body, Z1_FIELDS):

@@ -15,7 +15,7 @@ from functools import partial
 from typing import Any, NamedTuple
 
 from z1 import profiles
-from z1.engines import Control, DriverOptions, Engine, Logprob, Probe, Sampling, Session, drive
+from z1.engines import Control, DriverOptions, Engine, Logprob, Probe, Sampling, Session, run_flow
 from z1.errors import EngineFault, Z1Error
 from z1.serve.api.budget import NO_POLICY, Budget, Policy, exit_rules, make_window
 from z1.think import AnswerDetector, Bucket, End, Flow, Ledger, Shift, Window
@@ -148,7 +148,7 @@ class ReplyRunner:
     @property
     def is_alive(self) -> bool:
         """Whether requests can be started."""
-        return self._is_open and getattr(self.engine, "alive", True)
+        return self._is_open and getattr(self.engine, "is_alive", True)
 
     @property
     def running_requests(self) -> int:
@@ -235,7 +235,7 @@ class _RunningReply:
         """Emit the tokens of the running sample; the next poll is due at `next_poll`, or now if there are none yet."""
         self._next_poll = next_poll
         if self._control is not None:
-            self._control.look()
+            self._control.poll()
 
     def answer_now(self) -> bool:
         """End the thought, also before it has started; whether that changes anything."""
@@ -255,23 +255,23 @@ class _RunningReply:
             deadline = max(0.0, deadline - self._elapsed())
         self._logprobs = session.logprobs
         exits = exit_rules(request.policy, engine, self._emit)
-        await drive(flow, session, DriverOptions(detector, None, deadline, self._on_tokens, exits), self._control)
+        await run_flow(flow, session, DriverOptions(detector, None, deadline, self._on_tokens, exits), self._control)
         end = flow.end or End.ABORTED
-        return ReplyFinished(flow.ledger(), flow.shifted, end, self._time_to_answer, self._elapsed())
+        return ReplyFinished(flow.ledger(), flow.shift_reason, end, self._time_to_answer, self._elapsed())
 
     def _flow(self, engine: Engine, free_tokens: int) -> tuple[Flow, AnswerDetector | None]:
         """The flow of the reply, which has its prefix already, and the answer detector of its profile."""
-        request, profile = self._request, profiles.profile(engine.profile)
+        request, profile = self._request, profiles.get_profile(engine.profile)
         prefix = request.prefix_token_ids
         window, max_tokens = make_window(engine.tokenizer, profile, request.budget, free_tokens + len(prefix))
         window = replace(window, stop_token_ids=request.sampling.stop_token_ids)
         detector = None
         if request.budget.has_thinking:
-            detector = profiles.detector(engine.tokenizer, profile, window.min_thinking_tokens)
-        strings = profiles.stop_strings(engine.tokenizer, request.stop_strings)
-        flow = Flow(window, max_tokens, detects=detector is not None, strings=strings)
+            detector = profiles.make_detector(engine.tokenizer, profile, window.min_thinking_tokens)
+        strings = profiles.make_stop_strings(engine.tokenizer, request.stop_strings)
+        flow = Flow(window, max_tokens, detects_answer=detector is not None, stop_strings=strings)
         for token in prefix:
-            flow.came((token,))
+            flow.add_tokens((token,))
         self._emit(Started(window, max_tokens))
         return flow, detector
 

@@ -71,7 +71,7 @@ class ChatService:
         self._parser = ThreadPoolExecutor(1, "z1-parser")  # one thread: a tokenizer is not thread-safe
         self._running: dict[str, _RunningRequest] = {}
         self._running_replies = 0
-        self._token_bytes: Callable[[int], bytes] = profiles.pieces(engine.tokenizer)
+        self._token_bytes: Callable[[int], bytes] = profiles.token_bytes(engine.tokenizer)
         self._upstream = as_proxyable(engine)
         self._shadow: Shadow | None = None
         if limits.shadow_budgets:
@@ -138,7 +138,7 @@ class ChatService:
         if self._upstream is None or not isinstance(body, dict) or body.get("model") not in self.served_model_names:
             return None
         has_budget = self.defaults.thinking_budget is not None or has_thinking_fields(body)
-        profile = profiles.profile(self.engine.profile)
+        profile = profiles.get_profile(self.engine.profile)
         has_thinking = has_budget or (path.startswith("/chat") and profile.thinks_by_default)
         if has_thinking and not is_rejected:
             return None
@@ -192,7 +192,7 @@ class ChatService:
 
     def _options(self, parsed: ParsedRequest) -> OutputOptions:
         return OutputOptions(
-            profiles.profile(self.engine.profile),
+            profiles.get_profile(self.engine.profile),
             self._token_bytes,
             parsed.separate_reasoning,
             parsed.include_reasoning,

@@ -19,9 +19,8 @@ from typing import Any
 from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
 from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
-from z1 import profiles
 from z1.errors import UserError
-from z1.profiles import CHATML
+from z1.prompts import CHATML, chat_template
 
 PATTERN = re.compile(
     r"</?think>|\n?\d+\| | -> |\d| ?[a-z_]{2,} ?|[A-Z][a-z_]{2,}|[A-Za-z]| ?[^\sA-Za-z0-9]+(?: (?!-> ))?|\s+"
@@ -70,5 +69,5 @@ def of(base: str) -> Any:
     except (OSError, ValueError, KeyError) as error:
         why = str(error).strip().partition("\n")[0]
         raise UserError(f"tokenizer of base {base}", why, "give a folder or hub id of a language model") from None
-    tokenizer.chat_template = profiles.template(tokenizer)
+    tokenizer.chat_template = chat_template(tokenizer)
     return tokenizer

@@ -41,7 +41,7 @@ def prepare(recipe: Recipe, run: Path, curated: Path | None, base: str, world: i
     """
     chosen = required_table(recipe.finetune, "finetune")
     tokenizer = tokenizers.of(base)
-    encoder = Encoder(tokenizer, profiles.profile(chosen.profile), chosen.hint_share, recipe.seed)
+    encoder = Encoder(tokenizer, profiles.get_profile(chosen.profile), chosen.hint_share, recipe.seed)
     files = [curated] if curated else dataset.files(chosen.data)
     stage = _stage(recipe, run, encoder, files)
     read = (
