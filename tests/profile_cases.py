@@ -11,12 +11,12 @@ from z1.profiles import PROFILES, Profile
 from z1.prompts import response_segments
 from z1.records import TrainingRow, TrajectorySet
 from z1.synthetic import DatasetRequest, collect
-from z1.synthetic.trajectories import LEVELS, answer
+from z1.synthetic.trajectories import LEVELS, format_answer
 from z1.train.scratch.tokenizer import build
 
 EVERY = pytest.mark.parametrize("profile", PROFILES.values(), ids=PROFILES.keys())
 TINY = PROFILES["z1-tiny"]
-LISTS = [answer("[1, 2]"), answer("[3]"), answer("[]")]
+LISTS = [format_answer("[1, 2]"), format_answer("[3]"), format_answer("[]")]
 
 
 @cache

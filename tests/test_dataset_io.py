@@ -30,7 +30,7 @@ def test_the_same_rows_from_parquet_jsonl_gzip_and_a_folder(tmp_path: Path) -> N
 
 
 def test_more_rows_than_are_held_at_a_time(tmp_path: Path) -> None:
-    count = dataset_io.TOGETHER + 5
+    count = dataset_io.BATCH_ROWS + 5
     assert dataset_io.write(tmp_path / "t.parquet", ({"n": n} for n in range(count)), {"n": int}) == count
     assert [row["n"] for row in dataset_io.read(tmp_path / "t.parquet")] == list(range(count))
 
@@ -42,7 +42,7 @@ def test_more_rows_than_are_held_at_a_time(tmp_path: Path) -> None:
         ("t.jsonl", b"[1]\n", "line 1"),
         ("t.jsonl.gz", gzip.compress(b"{}\n" * 999, mtime=0)[:-9], "one JSON object a line"),
         ("t.jsonl.gz", b"plain", "one JSON object a line"),
-        ("t.parquet", b"nothing", "no Parquet"),
+        ("t.parquet", b"nothing", "not Parquet"),
         ("t.csv", b"a,b", "give a folder or a file"),
     ],
 )

@@ -1,8 +1,8 @@
-"""How is a table of rows read and written, whatever file it lies in?
+"""Dataset I/O: reads and writes tables of rows as Parquet, JSONL or gzipped JSONL.
 
-Rows are plain dictionaries and come one at a time, so that a table may be larger than memory: JSONL, gzipped JSONL,
-Parquet, or a folder of such files (those under `data/` where there are any, as datasets of the hub lie). Does not know
-what a column means. Source: https://arrow.apache.org/docs/python/parquet.html.
+Rows are dictionaries, read one at a time, so a table may be larger than memory. A table is a file, or a folder of files
+(those under `data/` if that exists, the layout of Hugging Face datasets). Columns have no meaning here. Source:
+https://arrow.apache.org/docs/python/parquet.html.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ from z1.runs import atomic_file
 
 ENDINGS = (".parquet", ".jsonl", ".jsonl.gz")
 
-TOGETHER = 2_000
-"""Rows in memory at a time."""
+BATCH_ROWS = 2_000
+"""Rows held in memory at a time."""
 
 TYPES = {str: pa.string(), int: pa.int64(), float: pa.float64(), bool: pa.bool_()}
 
 
 def files(path: Path) -> list[Path]:
-    """The files of the table at `path`, in order of name. Raises UserError where there are none."""
+    """The files of the table at `path`, sorted by name. Raises UserError if there are none."""
     if path.is_dir():
         folder = path / "data" if (path / "data").is_dir() else path
         found = sorted(part for part in folder.iterdir() if part.name.endswith(ENDINGS))
@@ -42,7 +42,7 @@ def files(path: Path) -> list[Path]:
 
 
 def read(path: Path) -> Iterator[dict[str, Any]]:
-    """The rows of the table at `path`. Raises UserError, with file and line, where one cannot be read."""
+    """The rows of the table at `path`. Raises UserError with file and line for an unreadable row."""
     for file in files(path):
         yield from _parquet(file) if file.suffix == ".parquet" else _lines(file)
 
@@ -50,13 +50,13 @@ def read(path: Path) -> Iterator[dict[str, Any]]:
 def _parquet(path: Path) -> Iterator[dict[str, Any]]:
     try:
         with pq.ParquetFile(path) as file, ThreadPoolExecutor(1) as ahead:
-            batches = file.iter_batches(TOGETHER)
-            coming = ahead.submit(next, batches, None)
-            while (batch := coming.result()) is not None:
-                coming = ahead.submit(next, batches, None)  # is unpacked while these rows are looked at
+            batches = file.iter_batches(BATCH_ROWS)
+            pending = ahead.submit(next, batches, None)
+            while (batch := pending.result()) is not None:
+                pending = ahead.submit(next, batches, None)  # decoded while these rows are used
                 yield from batch.to_pylist()
     except pa.ArrowInvalid as error:
-        raise UserError(f"file {path}", f"no Parquet ({error})", "give a whole file") from None
+        raise UserError(f"file {path}", f"not Parquet ({error})", "give a complete file") from None
 
 
 def _lines(path: Path) -> Iterator[dict[str, Any]]:
@@ -67,21 +67,21 @@ def _lines(path: Path) -> Iterator[dict[str, Any]]:
                     return
                 row = json.loads(line)
                 if not isinstance(row, dict):
-                    raise ValueError("no object")
+                    raise ValueError("not a JSON object")
             except (ValueError, EOFError, gzip.BadGzipFile) as error:
                 raise UserError(f"file {path}, line {number}", error, "give one JSON object a line") from None
             yield row
 
 
 def write(path: Path, rows: Iterable[Mapping[str, Any]], columns: Mapping[str, type]) -> int:
-    """Write `rows` as one Parquet file, whole or not at all; returns how many.
+    """Write `rows` atomically as one Parquet file; returns their number.
 
-    `columns` gives name and type (str, int, float, bool) in order; a value may be None.
+    `columns` maps names to types (str, int, float, bool) in order; a value may be None.
     """
     schema = pa.schema([(name, TYPES[kind]) for name, kind in columns.items()])
     written, source = 0, iter(rows)
     with atomic_file(path) as temporary, pq.ParquetWriter(temporary, schema, compression="zstd") as writer:
-        while block := list(islice(source, TOGETHER)):
+        while block := list(islice(source, BATCH_ROWS)):
             writer.write_table(pa.Table.from_pylist([dict(row) for row in block], schema=schema))
             written += len(block)
     return written

@@ -1,7 +1,6 @@
-"""Which facts are kept, and in what shape?
+"""Records: the data types stored as JSON lines in append-only files (`runs.py`).
 
-Records are frozen dataclasses that stand as one JSON object a line in append-only files (see `runs.py`). Names of
-fields are names of keys; a missing or an unknown key is refused.
+Records are frozen dataclasses. Field names are the JSON keys; a missing or unknown key is an error.
 """
 
 from __future__ import annotations
@@ -30,15 +29,15 @@ class Interval(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """Something that can be a line of JSON."""
+    """A dataclass that is stored as one JSON line."""
 
     def as_json(self) -> dict[str, Any]:
-        """Plain values, ready for `json.dumps`."""
+        """The record as plain values for `json.dumps`."""
         return asdict(self)
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> Self:
-        """The record in `value`; names the key that is missing or unknown."""
+        """The record in `value`. Raises UserError with the missing or unknown key."""
         _check_keys(cls, value)
         return cls(**value)
 
@@ -52,7 +51,7 @@ def _check_keys(kind: type[Record], value: Mapping[str, Any]) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Problem(Record):
-    """Something to think about. `steps` and `kind` grade it where its source can tell."""
+    """A problem with its reference answer. `steps` (difficulty) and `kind` are set if the source has them."""
 
     id: str
     question: str
@@ -64,28 +63,26 @@ class Problem(Record):
 
 @dataclass(frozen=True, slots=True)
 class TrajectorySet(Record):
-    """A problem with its verified thoughts, by level, and how the answer is written after any of them."""
+    """A problem with its verified thoughts by level, and the answer text that follows any of them."""
 
     problem: Problem
     thoughts: dict[str, str]
     answer: str
     operations: int
-    """How many values have to be worked out on the way."""
-    draw: int
-    """Where in its source's order the problem stood: collecting goes on after the last one kept."""
+    """Number of values to compute."""
+    index: int
+    """Position in the generator's sequence; collection resumes after the last one."""
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> Self:
-        """As `Record.from_json`, with the problem inside."""
+        """As `Record.from_json`, including the problem."""
         _check_keys(cls, value)
         return cls(**{**value, "problem": Problem.from_json(value["problem"])})
 
 
 @dataclass(frozen=True, slots=True)
 class TrainingRow(Record):
-    """One training example: response = thought + answer, as the published Z1-Code-Reasoning-107K has it in one
-    column.
-    """
+    """One training example. The published Z1-Code-Reasoning-107K stores thought + answer as one column, `response`."""
 
     id: str
     question: str
@@ -97,11 +94,11 @@ class TrainingRow(Record):
 
 @dataclass(frozen=True, slots=True)
 class Attempt(Record):
-    """One reply to one problem under one window, with everything that is needed to count and to read it.
+    """One reply to one problem at one thinking budget, with its tokens, their accounting and its verdict.
 
-    `thinking_budget` is the thinking allowance that was asked for (None is free). `spans` are [bucket, first, last + 1]
-    over `token_ids`, and `texts` the text of each span; `ledger` are the counts of `think.Ledger`; `verdict` is one of
-    `grading`'s. Where an engine failed the verdict is "missing", there are no ids, and `fault` says why.
+    `thinking_budget` is in tokens (None: unlimited). `spans` are [bucket, first, last + 1] over `token_ids`, and
+    `texts` the text of each span. `ledger` holds the counts of `think.Ledger`, `verdict` a value of `grading.Verdict`.
+    If the engine failed, the verdict is "missing", `token_ids` is empty, and `fault` gives the reason.
     """
 
     problem: str
@@ -119,9 +116,9 @@ class Attempt(Record):
     tokenizer: str
 
     def counts(self) -> Ledger:
-        """The ledger as a value. Raises TypeError where its keys are not those of `think.Ledger`."""
+        """The ledger as a `think.Ledger`. Raises TypeError for other keys."""
         return Ledger(**self.ledger)  # type: ignore[arg-type]
 
     def text(self, *buckets: str) -> str:
-        """What stands in these `think.Bucket`s, such as the thought."""
+        """The text of these `think.Bucket`s, such as the thought."""
         return "".join(text for (bucket, _, _), text in zip(self.spans, self.texts, strict=True) if bucket in buckets)

@@ -12,8 +12,8 @@ from z1 import synthetic
 from z1.benchmarks import builtin, get_benchmark
 from z1.benchmarks.hub import NO_OPTIONS
 from z1.records import Problem
-from z1.synthetic.program_hash import identity, split
-from z1.synthetic.trajectories import source_of
+from z1.synthetic.program_hash import hash_program, split_of
+from z1.synthetic.trajectories import parse_source
 
 PROPERTY = settings(max_examples=4, deadline=None, derandomize=True)
 COUNT = 12
@@ -43,8 +43,8 @@ def test_the_split_of_a_problem_follows_from_its_own_text(seed: int) -> None:
     """This makes the property hold for every seed and count, not only for those tested here."""
     for problems, side in ((held_out(seed), "test"), (trained(seed), "train")):
         for problem in problems:
-            assert identity(source_of(problem.question)) == problem.id
-            assert split(problem.id, synthetic.TEST_SHARE) == side
+            assert hash_program(parse_source(problem.question)) == problem.id
+            assert split_of(problem.id, synthetic.TEST_SHARE) == side
 
 
 def test_problems_are_distinct_and_spread_over_all_numbers_of_steps() -> None:
@@ -67,7 +67,7 @@ def test_longer_programs_and_word_problems_are_of_the_test_split_too() -> None:
     longer, in_words = builtin.load_longer(8, 0), builtin.load_word_problems(12, 0)
     assert Counter(problem.steps for problem in longer) == dict.fromkeys(range(13, 17), 2)
     assert Counter(problem.steps for problem in in_words) == dict.fromkeys(range(1, 13), 1)
-    assert all(split(problem.id, synthetic.TEST_SHARE) == "test" for problem in [*longer, *in_words])
+    assert all(split_of(problem.id, synthetic.TEST_SHARE) == "test" for problem in [*longer, *in_words])
 
 
 def test_the_benchmark_table_uses_these_loaders() -> None:

@@ -20,7 +20,7 @@ from z1.errors import UserError
 from z1.recipe import CurateSettings, Kind
 from z1.records import TrajectorySet
 from z1.runs import Log, read_lines
-from z1.synthetic.program_hash import split
+from z1.synthetic.program_hash import split_of
 from z1.synthetic.programs import DRILLS
 
 LAW = settings(max_examples=5, deadline=None, derandomize=True)
@@ -109,11 +109,11 @@ def test_what_is_collected_are_training_problems_of_the_wanted_steps(tmp_path: P
     found = read_lines(tmp_path / LOG, TrajectorySet.from_json)
     assert len(found) == SETTINGS.problems
     assert {item.problem.steps for item in found} == set(range(1, 7))
-    assert {split(item.problem.id, 0.1) for item in found} == {"train"}
+    assert {split_of(item.problem.id, 0.1) for item in found} == {"train"}
 
 
 def test_a_world_without_such_a_problem_is_the_users_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("z1.synthetic.dataset.FEWEST_DRAWS", 0)
+    monkeypatch.setattr("z1.synthetic.dataset.MIN_DRAWS", 0)
     nowhere = CurateSettings(problems=3, steps=(90, 90), direct_up_to=0, compact_up_to=0)
     with pytest.raises(UserError, match=r"none of 90 to 90 steps; widen curate\.steps"):
         collect(nowhere, SEED, tmp_path, silent)

@@ -40,7 +40,7 @@ def test_all_benchmarks_are_looked_for_or_named(tmp_path: Path) -> None:
     assert {*found["items"], *found["by_hash"], *found["unreadable"]} == set(BENCHMARKS)
     assert found["items"] == {"gsm8k": 1}
     assert set(found["by_hash"]) == {"programs", "programs-longer", "word-problems"}
-    assert "hub does not give it" in found["unreadable"]["mbpp"]
+    assert "hub did not return it" in found["unreadable"]["mbpp"]
 
 
 def test_a_misspelt_benchmark_is_refused() -> None:

@@ -113,7 +113,7 @@ def test_it_is_found_where_the_hub_keeps_what_it_fetched(tmp_path: Path, monkeyp
 
 def test_what_cannot_be_had_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
-    with pytest.raises(UserError, match=r"data set of the hub: got newfacade/LeetCodeDataset is not here") as caught:
+    with pytest.raises(UserError, match=r"data set of the hub: got newfacade/LeetCodeDataset is not cached") as caught:
         read(SourceSettings(hub="leetcode"))
     assert "at revision 215604aeed66" in str(caught.value) and "\n" not in str(caught.value)
     with pytest.raises(UserError, match="choose one of evol-codealpaca-v1"):

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 
 from z1.records import TrajectorySet
 from z1.synthetic import TEST_SHARE, DatasetRequest, collect, trajectories
-from z1.synthetic.program_hash import identity, split
-from z1.synthetic.programs import draw
-from z1.synthetic.tracer import run
+from z1.synthetic.program_hash import hash_program, split_of
+from z1.synthetic.programs import generate
+from z1.synthetic.tracer import trace
 from z1.synthetic.trajectories import LEVELS
 
 LAW = settings(max_examples=7, deadline=None, derandomize=True)
@@ -27,27 +27,27 @@ def collected(wanted: DatasetRequest) -> tuple[TrajectorySet, ...]:
 
 
 def source_of(item: TrajectorySet) -> str:
-    return trajectories.source_of(item.problem.question)
+    return trajectories.parse_source(item.problem.question)
 
 
 @EACH
 def test_every_program_is_another_one_and_of_the_wanted_split(wanted: DatasetRequest) -> None:
     names = [item.problem.id for item in collected(wanted)]
     assert len(set(names)) == len(names) == wanted.problems
-    assert [identity(source_of(item)) for item in collected(wanted)] == names
-    assert {split(name, TEST_SHARE) for name in names} == {wanted.split}
+    assert [hash_program(source_of(item)) for item in collected(wanted)] == names
+    assert {split_of(name, TEST_SHARE) for name in names} == {wanted.split}
 
 
 def looked_at_in_full(wanted: DatasetRequest) -> list[str]:
     """Identities of what is kept where every draw is run and written up before anything is refused."""
     kept: dict[str, int] = {}
     for index in range(5_000):
-        _, source = draw(wanted.seed, index, wanted.kinds)
-        name, found = identity(source), run(source, wanted.most)
-        if found is None or len(found.steps) < wanted.fewest or split(name, TEST_SHARE) != wanted.split:
+        _, source = generate(wanted.seed, index, wanted.kinds)
+        name, found = hash_program(source), trace(source, wanted.max_steps)
+        if found is None or len(found.steps) < wanted.min_steps or split_of(name, TEST_SHARE) != wanted.split:
             continue
         try:
-            _ = [trajectories.write(found, level) for level in LEVELS]
+            _ = [trajectories.write_thought(found, level) for level in LEVELS]
         except trajectories.OutOfRange:
             continue
         if name not in kept and list(kept.values()).count(len(found.steps)) < wanted.per_level:
@@ -63,14 +63,14 @@ def test_what_is_refused_early_would_have_been_refused_in_the_end(wanted: Datase
 @EACH
 def test_no_number_of_steps_has_more_than_its_share(wanted: DatasetRequest) -> None:
     levels = Counter(item.problem.steps for item in collected(wanted))
-    assert set(levels) == set(range(wanted.fewest, wanted.most + 1))
+    assert set(levels) == set(range(wanted.min_steps, wanted.max_steps + 1))
     assert set(levels.values()) == {wanted.per_level}
 
 
 @EACH
 def test_a_problem_is_told_with_its_true_answer_steps_and_every_level(wanted: DatasetRequest) -> None:
     for item in collected(wanted):
-        found = run(source_of(item), wanted.most)
+        found = trace(source_of(item), wanted.max_steps)
         assert found is not None
         assert (item.problem.answer, item.problem.steps) == (found.printed, len(found.steps))
         assert tuple(item.thoughts) == LEVELS
@@ -78,7 +78,7 @@ def test_a_problem_is_told_with_its_true_answer_steps_and_every_level(wanted: Da
 
 
 def test_draws_go_up_and_are_kept_with_the_problem() -> None:
-    draws = [item.draw for item in collected(SMALL)]
+    draws = [item.index for item in collected(SMALL)]
     assert draws == sorted(set(draws))
 
 
@@ -100,7 +100,7 @@ def test_a_share_is_rounded_up_so_that_the_levels_together_suffice(problems: int
 
 
 def test_a_level_that_has_too_few_programs_stays_short_and_nothing_is_repeated(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("z1.synthetic.dataset.FEWEST_DRAWS", 0)
+    monkeypatch.setattr("z1.synthetic.dataset.MIN_DRAWS", 0)
     found = list(collect(DatasetRequest(60, "test", 1, 1, 3)))
     assert 0 < len(found) < 60
     assert len({item.problem.id for item in found}) == len(found)
@@ -112,7 +112,7 @@ STORIES = DatasetRequest(16, "test", 3, 6, 5, "word-problems")
 def test_stories_are_distinct_of_the_wanted_split_and_spread_over_the_steps() -> None:
     found = collected(STORIES)
     assert len({item.problem.id for item in found}) == len(found) == 16
-    assert {split(item.problem.id, TEST_SHARE) for item in found} == {"test"}
+    assert {split_of(item.problem.id, TEST_SHARE) for item in found} == {"test"}
     assert Counter(item.problem.steps for item in found) == dict.fromkeys(range(3, 7), 4)
     assert {(item.problem.origin, tuple(item.thoughts)) for item in found} == {("word-problems", LEVELS)}
     assert tuple(collect(STORIES, found[:7])) == found[7:]

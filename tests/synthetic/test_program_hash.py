@@ -10,11 +10,11 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from z1.synthetic import TEST_SHARE
-from z1.synthetic.program_hash import BUILTIN, identity, split
-from z1.synthetic.programs import draw
+from z1.synthetic.program_hash import BUILTIN, hash_program, split_of
+from z1.synthetic.programs import generate
 
 LAW = settings(max_examples=50, deadline=None, derandomize=True)
-SOURCES = st.integers(0, 10**6).map(lambda index: draw(7, index)[1])
+SOURCES = st.integers(0, 10**6).map(lambda index: generate(7, index)[1])
 NAMES = st.permutations(string.ascii_lowercase)
 CODE = re.compile(r'"[^"]*"|[a-z_]+|[0-9]|[A-Z]')
 
@@ -27,7 +27,7 @@ def renamed(source: str, names: dict[str, str]) -> str:
 @LAW
 def test_a_program_stays_itself_under_other_names(source: str, letters: list[str], long: bool) -> None:
     names = {old: f"name_{new}" if long else new for old, new in zip(string.ascii_lowercase, letters, strict=True)}
-    assert identity(renamed(source, names)) == identity(source)
+    assert hash_program(renamed(source, names)) == hash_program(source)
 
 
 @given(source=SOURCES, indent=st.sampled_from(["\t", "  ", "        "]), comment=st.booleans())
@@ -37,7 +37,7 @@ def test_a_program_stays_itself_under_another_layout(source: str, indent: str, c
     other = re.sub(r" ([-+*%<>]|==|!=) ", r"   \1  ", other).replace("(", "( ").replace(", ", ",")
     other = other.replace("\n", "  # what comes\n\n" if comment else "\n\n").replace('"', "'")
     assert other != source
-    assert identity(other) == identity(source)
+    assert hash_program(other) == hash_program(source)
 
 
 @given(source=SOURCES, data=st.data())
@@ -47,7 +47,7 @@ def test_a_changed_constant_makes_another_program(source: str, data: st.DataObje
     at = data.draw(st.sampled_from(places))
     new = data.draw(st.sampled_from("0123456789" if source[at].isdigit() else "ABCDE"))
     assume(new != source[at])
-    assert identity(source[:at] + new + source[at + 1 :]) != identity(source)
+    assert hash_program(source[:at] + new + source[at + 1 :]) != hash_program(source)
 
 
 @given(source=SOURCES, data=st.data())
@@ -56,7 +56,7 @@ def test_a_changed_operator_makes_another_program(source: str, data: st.DataObje
     places = [found.start() for found in re.finditer("[-+]", source)]
     assume(places)
     at = data.draw(st.sampled_from(places))
-    assert identity(source[:at] + ("+" if source[at] == "-" else "-") + source[at + 1 :]) != identity(source)
+    assert hash_program(source[:at] + ("+" if source[at] == "-" else "-") + source[at + 1 :]) != hash_program(source)
 
 
 @pytest.mark.parametrize(
@@ -71,7 +71,7 @@ def test_a_changed_operator_makes_another_program(source: str, data: st.DataObje
     ],
 )
 def test_which_name_stands_where_matters(one: str, other: str) -> None:
-    assert identity(one) != identity(other)
+    assert hash_program(one) != hash_program(other)
 
 
 @pytest.mark.parametrize(
@@ -84,7 +84,7 @@ def test_which_name_stands_where_matters(one: str, other: str) -> None:
 )
 def test_identities_are_the_same_under_every_version_of_python(source: str, name: str) -> None:
     """3.13 changed what `ast.dump` leaves out; a model trained under one version would be tested on its own rows."""
-    assert identity(source) == name
+    assert hash_program(source) == name
 
 
 def test_what_means_something_by_itself_is_not_renamed() -> None:
@@ -92,8 +92,8 @@ def test_what_means_something_by_itself_is_not_renamed() -> None:
 
 
 def test_about_a_tenth_of_all_programs_is_for_tests() -> None:
-    names = {identity(draw(11, index)[1]) for index in range(1500)}
-    share = sum(split(name, TEST_SHARE) == "test" for name in names) / len(names)
+    names = {hash_program(generate(11, index)[1]) for index in range(1500)}
+    share = sum(split_of(name, TEST_SHARE) == "test" for name in names) / len(names)
     assert len(names) > 1000
     assert 0.07 < share < 0.13
 
@@ -102,10 +102,10 @@ def test_about_a_tenth_of_all_programs_is_for_tests() -> None:
 @LAW
 def test_a_split_is_a_function_of_the_identity_alone_and_grows_with_its_share(number: int, share: float) -> None:
     name = f"{number:016x}"
-    found = split(name, share)
-    assert found == split(name, share)
+    found = split_of(name, share)
+    assert found == split_of(name, share)
     assert found in ("train", "test")
-    assert split(name, 0.0) == "train"
-    assert split(name, 1.0) == "test"
+    assert split_of(name, 0.0) == "train"
+    assert split_of(name, 1.0) == "test"
     if found == "test":
-        assert split(name, (1 + share) / 2) == "test"
+        assert split_of(name, (1 + share) / 2) == "test"

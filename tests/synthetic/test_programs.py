@@ -12,9 +12,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from z1.synthetic.programs import DRILLS, KINDS, LARGEST, draw
+from z1.synthetic.programs import DRILLS, KINDS, LARGEST, generate
 from z1.synthetic.prompt_match import ALLOWED
-from z1.synthetic.tracer import Step, run
+from z1.synthetic.tracer import Step, trace
 
 LAW = settings(max_examples=60, deadline=None, derandomize=True)
 SEEDS, INDICES = st.integers(0, 10**6), st.integers(0, 10**6)
@@ -23,15 +23,15 @@ SEEDS, INDICES = st.integers(0, 10**6), st.integers(0, 10**6)
 @given(seed=SEEDS, index=INDICES)
 @LAW
 def test_a_program_is_a_function_of_seed_and_index_alone(seed: int, index: int) -> None:
-    first = draw(seed, index)
-    draw(seed + 1, index)
+    first = generate(seed, index)
+    generate(seed + 1, index)
     Random(0).random()
-    assert draw(seed, index) == first
+    assert generate(seed, index) == first
 
 
 def test_no_program_has_changed_since_models_were_trained_on_them() -> None:
     """A changed generator makes a shipped model's tests into problems that it may have been trained on."""
-    text = "".join(source for index in range(400) for source in draw(1, index))
+    text = "".join(source for index in range(400) for source in generate(1, index))
     assert sha256(text.encode()).hexdigest()[:16] == "57bd40e2c11810c2"
 
 
@@ -40,7 +40,7 @@ def test_no_program_has_changed_since_models_were_trained_on_them() -> None:
 def test_a_program_is_whole_lines_of_python_with_one_print_at_the_end(
     seed: int, index: int, kinds: tuple[str, ...]
 ) -> None:
-    kind, source = draw(seed, index, kinds)
+    kind, source = generate(seed, index, kinds)
     assert kind in (kinds or KINDS)
     assert source.endswith(")\n")
     tree = ast.parse(source)
@@ -56,7 +56,9 @@ def test_a_program_is_whole_lines_of_python_with_one_print_at_the_end(
 def test_one_line_holds_one_statement(seed: int, index: int) -> None:
     """Steps are counted by line, so a line with two statements would hide one."""
     statements = [
-        node.lineno for node in ast.walk(ast.parse(draw(seed, index, tuple(DRILLS))[1])) if isinstance(node, ast.stmt)
+        node.lineno
+        for node in ast.walk(ast.parse(generate(seed, index, tuple(DRILLS))[1]))
+        if isinstance(node, ast.stmt)
     ]
     assert len(statements) == len(set(statements))
 
@@ -64,7 +66,7 @@ def test_one_line_holds_one_statement(seed: int, index: int) -> None:
 @given(seed=SEEDS, index=INDICES)
 @LAW
 def test_constants_are_digits_short_lists_of_digits_and_short_words(seed: int, index: int) -> None:
-    for node in ast.walk(ast.parse(draw(seed, index, tuple(DRILLS))[1])):
+    for node in ast.walk(ast.parse(generate(seed, index, tuple(DRILLS))[1])):
         if isinstance(node, ast.List):
             assert len(node.elts) <= 5
         if isinstance(node, ast.Constant):
@@ -76,7 +78,9 @@ def test_constants_are_digits_short_lists_of_digits_and_short_words(seed: int, i
 @given(seed=SEEDS, index=INDICES)
 @LAW
 def test_names_are_single_letters_that_are_set_above_where_they_are_read(seed: int, index: int) -> None:
-    names = [node for node in ast.walk(ast.parse(draw(seed, index, tuple(DRILLS))[1])) if isinstance(node, ast.Name)]
+    names = [
+        node for node in ast.walk(ast.parse(generate(seed, index, tuple(DRILLS))[1])) if isinstance(node, ast.Name)
+    ]
     first_set: dict[str, int] = {}
     for name in names:
         if isinstance(name.ctx, ast.Store):
@@ -88,7 +92,7 @@ def test_names_are_single_letters_that_are_set_above_where_they_are_read(seed: i
 
 
 def test_every_kind_is_drawn_about_as_often_as_another() -> None:
-    counts = Counter(draw(3, index)[0] for index in range(480))
+    counts = Counter(generate(3, index)[0] for index in range(480))
     assert set(counts) == set(KINDS)
     assert all(30 < count < 90 for count in counts.values())
 
@@ -99,7 +103,7 @@ def test_each_kind_can_write_many_programs(kind: str) -> None:
 
 
 def test_named_kinds_alone_are_drawn_and_are_those_for_practice() -> None:
-    drawn = [draw(3, index, ("letters", "words")) for index in range(60)]
+    drawn = [generate(3, index, ("letters", "words")) for index in range(60)]
     assert {kind for kind, _ in drawn} == {"letters", "words"}
     assert max(source.count('" + ') + source.count(' + "') for _, source in drawn) > 2
 
@@ -113,7 +117,7 @@ def test_a_test_for_equality_is_often_one_of_equals(kind: str) -> None:
 
 
 def _steps(source: str) -> tuple[Step, ...]:
-    found = run(source, 40)
+    found = trace(source, 40)
     return found.steps if found else ()
 
 

@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from z1 import synthetic
-from z1.synthetic import held_out, recognise, word_problems
-from z1.synthetic.programs import draw
-from z1.synthetic.trajectories import QUESTION, question
+from z1.synthetic import find_held_out, recognise, word_problems
+from z1.synthetic.programs import generate
+from z1.synthetic.trajectories import QUESTION, format_question
 
 LAW = settings(max_examples=80, deadline=None, derandomize=True)
 
@@ -24,8 +24,8 @@ LAW = settings(max_examples=80, deadline=None, derandomize=True)
 def test_every_program_of_the_world_is_recognised_with_and_without_the_question(
     index: int, before: str, after: str
 ) -> None:
-    source = draw(19, index)[1]
-    asked = question(source)
+    source = generate(19, index)[1]
+    asked = format_question(source)
     assert recognise(asked) == asked
     assert recognise(before + source + after) == asked
     assert recognise(before + asked + after) == asked
@@ -118,14 +118,14 @@ def test_what_only_tests_may_see_is_told_by_its_identity(kind: str, part: str) -
     assert len(found) == 20
     for one in found:
         expected = (kind, one.problem.id) if part == "test" else None
-        assert held_out(one.problem.question) == held_out(f"\n{one.problem.question}\n ") == expected
+        assert find_held_out(one.problem.question) == find_held_out(f"\n{one.problem.question}\n ") == expected
 
 
 def test_other_questions_are_not_held_out() -> None:
     for text in ("", "What is 2 + 2?", QUESTION, f"{QUESTION}\n1| import os", word_problems.QUESTION + "?"):
-        assert held_out(text) is None
+        assert find_held_out(text) is None
 
 
 @pytest.mark.parametrize("terms", [700, 5_000])
 def test_a_program_that_is_nested_deeper_than_python_goes_is_not_held_out(terms: int) -> None:
-    assert held_out(f"{QUESTION}\n1| print({'+'.join('1' * terms)})") is None
+    assert find_held_out(f"{QUESTION}\n1| print({'+'.join('1' * terms)})") is None

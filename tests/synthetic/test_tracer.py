@@ -12,28 +12,28 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from z1.synthetic.programs import DRILLS, draw
-from z1.synthetic.tracer import Trace, bounds, run
+from z1.synthetic.programs import DRILLS, generate
+from z1.synthetic.tracer import Trace, step_bounds, trace
 
 LAW = settings(max_examples=60, deadline=None, derandomize=True)
-SOURCES = st.integers(0, 10**6).map(lambda index: draw(13, index)[1])
+SOURCES = st.integers(0, 10**6).map(lambda index: generate(13, index)[1])
 MOST = 40
 
 
 def lines(source: str) -> list[int]:
     """The line number of each step."""
-    found = run(source, MOST)
+    found = trace(source, MOST)
     assert found is not None
     return [step.node.lineno for step in found.steps]
 
 
-@given(source=SOURCES | st.integers(0, 10**6).map(lambda index: draw(13, index, tuple(DRILLS))[1]))
+@given(source=SOURCES | st.integers(0, 10**6).map(lambda index: generate(13, index, tuple(DRILLS))[1]))
 @LAW
 def test_the_lines_alone_say_between_how_many_and_how_many_steps(source: str) -> None:
-    found = run(source, MOST)
+    found = trace(source, MOST)
     assume(found is not None)
     assert found is not None
-    fewest, most = bounds(source, MOST)
+    fewest, most = step_bounds(source, MOST)
     assert fewest <= len(found.steps) <= most
     if " " not in {line[0] for line in source.splitlines()}:
         assert fewest == most
@@ -76,13 +76,13 @@ def test_the_lines_that_are_steps(source: str, visited: list[int]) -> None:
     ],
 )
 def test_how_often_a_loop_had_turned_before(source: str, header: int, turns: list[int]) -> None:
-    found = run(source, MOST)
+    found = trace(source, MOST)
     assert found is not None
-    assert [step.turns for step in found.steps if step.node.lineno == header] == turns
+    assert [step.iteration for step in found.steps if step.node.lineno == header] == turns
 
 
 def test_a_step_knows_its_line_and_the_values_around_it() -> None:
-    found = run("a = 2\nif a > 1:\n    a += 3\nprint(a)\n", MOST)
+    found = trace("a = 2\nif a > 1:\n    a += 3\nprint(a)\n", MOST)
     assert found is not None
     steps = [
         ("a = 2", {}, {"a": 2}, 0),
@@ -94,7 +94,7 @@ def test_a_step_knows_its_line_and_the_values_around_it() -> None:
 
 
 def test_a_list_that_grows_later_is_kept_as_it_was() -> None:
-    found = run("u = []\nu.append(1)\nu.append(2)\nprint(u)\n", MOST)
+    found = trace("u = []\nu.append(1)\nu.append(2)\nprint(u)\n", MOST)
     assert found is not None
     assert [step.after["u"] for step in found.steps] == [[], [1], [1, 2], [1, 2]]
 
@@ -118,30 +118,30 @@ def test_a_list_that_grows_later_is_kept_as_it_was() -> None:
     ],
 )
 def test_a_program_that_runs_on_fails_or_leaves_the_range_is_none(source: str) -> None:
-    assert run(source, MOST) is None
+    assert trace(source, MOST) is None
 
 
 @given(source=SOURCES)
 @LAW
 def test_a_program_is_kept_exactly_up_to_its_own_number_of_steps(source: str) -> None:
-    found = run(source, MOST)
+    found = trace(source, MOST)
     assume(found is not None)
     assert found is not None
-    again = run(source, len(found.steps))
+    again = trace(source, len(found.steps))
     assert again is not None
     assert facts(again) == facts(found)
-    assert run(source, len(found.steps) - 1) is None
+    assert trace(source, len(found.steps) - 1) is None
 
 
 def facts(found: Trace) -> Any:
     """All but the syntax trees, which are equal to nothing but themselves."""
-    return [(step.line, step.before, step.after, step.turns) for step in found.steps], found.printed
+    return [(step.line, step.before, step.after, step.iteration) for step in found.steps], found.printed
 
 
 @given(source=SOURCES)
 @LAW
 def test_each_step_begins_where_the_last_one_ended(source: str) -> None:
-    found = run(source, MOST)
+    found = trace(source, MOST)
     assume(found is not None)
     assert found is not None
     assert found.steps[0].before == {}
@@ -166,12 +166,12 @@ def traced() -> Iterator[Any]:
 @pytest.mark.parametrize("source", ["print(1 + 2)\n", "n = 1\nwhile n > 0:\n    n = 2\n", "print(a)\n", "a = 1 % 0\n"])
 def test_whoever_traced_before_traces_on(source: str) -> None:
     with traced() as own:
-        run(source, 10)
+        trace(source, 10)
         assert sys.gettrace() is own
 
 
 def test_what_a_program_prints_goes_nowhere_else(capsys: pytest.CaptureFixture[str]) -> None:
-    found = run("print(1 + 2)\n", MOST)
+    found = trace("print(1 + 2)\n", MOST)
     assert found is not None
     assert found.printed == "3"
     assert capsys.readouterr().out == ""

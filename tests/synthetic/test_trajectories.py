@@ -14,15 +14,15 @@ from hypothesis import strategies as st
 from z1.errors import Fault
 from z1.grading import extract_boxed
 from z1.synthetic import trajectories
-from z1.synthetic.programs import draw
-from z1.synthetic.tracer import Trace, run
+from z1.synthetic.programs import generate
+from z1.synthetic.tracer import Trace, trace
 
 LAW = settings(max_examples=80, deadline=None, derandomize=True)
 INDICES = st.integers(0, 10**6)
 
 
 def traced(source: str) -> Trace:
-    found = run(source, 40)
+    found = trace(source, 40)
     assert found is not None
     return found
 
@@ -118,10 +118,10 @@ GOLDEN = [
 @pytest.mark.parametrize(("source", "full", "compact"), GOLDEN)
 def test_a_trajectory_of_each_kind_of_statement(source: str, full: list[str], compact: list[str]) -> None:
     found = traced(source)
-    assert trajectories.write(found, "full") == "\n".join(full) + "\n\n"
-    assert trajectories.write(found, "compact") == "\n".join(compact) + "\n\n"
-    assert trajectories.write(found, "long") == "\n".join([*full, trajectories.CHECK, *full]) + "\n\n"
-    assert trajectories.write(found, "direct") == ""
+    assert trajectories.write_thought(found, "full") == "\n".join(full) + "\n\n"
+    assert trajectories.write_thought(found, "compact") == "\n".join(compact) + "\n\n"
+    assert trajectories.write_thought(found, "long") == "\n".join([*full, trajectories.CHECK, *full]) + "\n\n"
+    assert trajectories.write_thought(found, "direct") == ""
 
 
 @pytest.mark.parametrize(
@@ -139,7 +139,7 @@ def test_a_trajectory_of_each_kind_of_statement(source: str, full: list[str], co
     ],
 )
 def test_a_named_row_has_each_value_behind_its_name(source: str, rows: list[str]) -> None:
-    assert trajectories.write(traced(source), "named") == "\n".join(rows) + "\n\n"
+    assert trajectories.write_thought(traced(source), "named") == "\n".join(rows) + "\n\n"
 
 
 @given(index=INDICES)
@@ -173,26 +173,26 @@ def results(thought: str) -> list[str]:
     ],
 )
 def test_operations_are_the_values_that_have_to_be_worked_out(source: str, count: int) -> None:
-    assert trajectories.operations(traced(source)) == count
+    assert trajectories.count_operations(traced(source)) == count
 
 
 @given(index=INDICES)
 @LAW
 def test_a_question_numbers_the_lines_and_the_program_can_be_read_from_it(index: int) -> None:
-    source = draw(17, index)[1]
-    asked = trajectories.question(source)
+    source = generate(17, index)[1]
+    asked = trajectories.format_question(source)
     assert asked.startswith(f"{trajectories.QUESTION}\n1| ")
-    assert trajectories.source_of(asked) == trajectories.source_of(source) == source
+    assert trajectories.parse_source(asked) == trajectories.parse_source(source) == source
 
 
 def written(index: int) -> tuple[str, Trace, dict[str, str]]:
     """A drawn program that is kept, its run, and its thoughts."""
-    source = draw(17, index)[1]
-    found = run(source, 12)
+    source = generate(17, index)[1]
+    found = trace(source, 12)
     assume(found is not None)
     assert found is not None
     try:
-        return source, found, {level: trajectories.write(found, level) for level in trajectories.LEVELS}
+        return source, found, {level: trajectories.write_thought(found, level) for level in trajectories.LEVELS}
     except trajectories.OutOfRange:
         assume(False)
         raise
@@ -213,7 +213,7 @@ def test_the_last_row_and_the_answer_are_what_the_interpreter_prints(index: int)
     printed = really_printed(source)
     assert found.printed == printed
     assert thoughts["full"].endswith(f" -> {printed}\n\n")
-    assert extract_boxed(trajectories.answer(found.printed)) == printed
+    assert extract_boxed(trajectories.format_answer(found.printed)) == printed
 
 
 @given(index=INDICES)
@@ -247,23 +247,23 @@ def test_a_long_thought_is_the_full_one_twice(index: int) -> None:
 @LAW
 def test_a_thought_never_holds_the_answers_beginning(index: int) -> None:
     _, found, thoughts = written(index)
-    opening = trajectories.answer(found.printed)[: len("The final answer is")]
+    opening = trajectories.format_answer(found.printed)[: len("The final answer is")]
     assert all(opening not in thought and "\\boxed" not in thought for thought in thoughts.values())
 
 
 @pytest.mark.parametrize("source", ["print(3 - 5)", "print(9 * 9)", "print(2 - 5 + 4)", "a = 8\nprint(a + 5 - 6)"])
 def test_a_value_that_leaves_the_range_on_the_way_is_not_written_down(source: str) -> None:
     with pytest.raises(trajectories.OutOfRange):
-        trajectories.write(traced(source), "full")
+        trajectories.write_thought(traced(source), "full")
 
 
 @pytest.mark.parametrize("level", ["compact", "full"])
 def test_rows_that_disagree_with_the_run_are_a_fault_of_ours(level: str) -> None:
-    with pytest.raises(Fault, match="the teacher wrote"):
-        trajectories.write(replace(traced("a = 4\nprint(a)"), printed="5"), level)
+    with pytest.raises(Fault, match="the last row is"):
+        trajectories.write_thought(replace(traced("a = 4\nprint(a)"), printed="5"), level)
 
 
 @pytest.mark.parametrize("source", ["a = 4\npass\nprint(a)", "a = 4\na = -a + 5\nprint(a)"])
 def test_a_statement_without_a_row_is_a_fault_and_not_a_guess(source: str) -> None:
-    with pytest.raises(Fault, match="the teacher has no"):
-        trajectories.write(traced(source), "full")
+    with pytest.raises(Fault, match=r"no row can be written|no value is known"):
+        trajectories.write_thought(traced(source), "full")

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from z1.synthetic import trajectories, word_problems
 
 LAW = settings(max_examples=150, deadline=None, derandomize=True)
-STORIES = st.builds(word_problems.draw, st.integers(0, 3), st.integers(0, 10**6))
+STORIES = st.builds(word_problems.generate, st.integers(0, 3), st.integers(0, 10**6))
 
 
 def told(lines: list[str]) -> int:
@@ -35,26 +35,28 @@ def told(lines: list[str]) -> int:
 @given(STORIES)
 @LAW
 def test_the_end_is_what_the_sentences_say(story: word_problems.WordProblem) -> None:
-    assert story.end == told(story.lines)
-    assert 1 <= len(story.lines) <= 12
-    assert all(0 <= int(number) <= 9 for line in story.said for number in re.findall(r"\d+", line))
+    assert story.answer == told(story.sentences)
+    assert 1 <= len(story.sentences) <= 12
+    assert all(0 <= int(number) <= 9 for line in story.results for number in re.findall(r"\d+", line))
 
 
 @given(STORIES)
 @LAW
 def test_there_is_a_row_for_each_sentence_and_the_last_ends_in_the_answer(story: word_problems.WordProblem) -> None:
-    assert story.write("direct") == ""
+    assert story.write_thought("direct") == ""
     for level in ("compact", "full"):
-        rows = story.write(level).removesuffix("\n\n").split("\n")
-        assert len(rows) == len(story.lines)
-        assert f" {rows[-1]}".endswith(f" {story.end}")
+        rows = story.write_thought(level).removesuffix("\n\n").split("\n")
+        assert len(rows) == len(story.sentences)
+        assert f" {rows[-1]}".endswith(f" {story.answer}")
         assert all(row.startswith(f"{number}| ") for number, row in enumerate(rows, 1))
     assert all(
         row.startswith(line)
-        for row, line in zip(story.write("full").split("\n"), trajectories.numbered(story.lines), strict=False)
+        for row, line in zip(
+            story.write_thought("full").split("\n"), trajectories.number_lines(story.sentences), strict=False
+        )
     )
-    assert trajectories.CHECK in story.write("long")
-    assert word_problems.question(story).startswith(f"{word_problems.QUESTION}\n1| ")
+    assert trajectories.CHECK in story.write_thought("long")
+    assert word_problems.format_question(story).startswith(f"{word_problems.QUESTION}\n1| ")
 
 
 @given(STORIES)
@@ -67,16 +69,18 @@ def test_names_and_things_do_not_make_another_story_and_numbers_do(story: word_p
             strict=True,
         )
     )
-    renamed = [re.sub("|".join(swap), lambda found: swap[found[0]], line) for line in story.lines]
-    assert word_problems.identity(word_problems.WordProblem(renamed)) == word_problems.identity(story)
-    digit = re.search(r"\d", "\n".join(story.lines))
+    renamed = [re.sub("|".join(swap), lambda found: swap[found[0]], line) for line in story.sentences]
+    assert word_problems.hash_word_problem(word_problems.WordProblem(renamed)) == word_problems.hash_word_problem(story)
+    digit = re.search(r"\d", "\n".join(story.sentences))
     assume(digit is not None)
     assert digit is not None
-    other = "\n".join(story.lines).replace(digit[0], str((int(digit[0]) + 1) % 10))
-    assert word_problems.identity(word_problems.WordProblem(other.split("\n"))) != word_problems.identity(story)
+    other = "\n".join(story.sentences).replace(digit[0], str((int(digit[0]) + 1) % 10))
+    assert word_problems.hash_word_problem(
+        word_problems.WordProblem(other.split("\n"))
+    ) != word_problems.hash_word_problem(story)
 
 
 @given(st.integers(0, 10**6))
 @LAW
 def test_a_draw_is_a_function_of_its_arguments(index: int) -> None:
-    assert word_problems.draw(3, index) == word_problems.draw(3, index)
+    assert word_problems.generate(3, index) == word_problems.generate(3, index)

@@ -126,7 +126,7 @@ def demo(folder: Path) -> None:
 
 
 def _printed(program: str) -> str:
-    ran = tracer.run(program, 100)
+    ran = tracer.trace(program, 100)
     return ran.printed if ran else "nothing"
 
 

@@ -18,7 +18,7 @@ from z1.curate.ngram_overlap import BenchmarkItem, NgramIndex, Overlap
 from z1.curate.plan import DecontaminateSettings
 from z1.curate.sources import Candidate
 from z1.errors import UserError
-from z1.synthetic import held_out
+from z1.synthetic import find_held_out
 
 ALL_ITEMS = 1 << 60
 
@@ -67,7 +67,7 @@ class Contamination:
 
     def drop_reason(self, candidate: Candidate) -> str:
         """The benchmark item that a candidate repeats, which is recorded; "" if there is none."""
-        if (found := held_out(candidate.question)) and found[0] in self.builtin:
+        if (found := find_held_out(candidate.question)) and found[0] in self.builtin:
             self.by_hash[found[0]] += 1
             return f"contaminated: {found[0]} {found[1]}, in its test split"
         text = candidate.question

@@ -1,14 +1,15 @@
-"""What can be learned without a teacher model, a download or a licence?
+"""Synthetic tasks: small Python programs and word problems, with trajectories written without a teacher model.
 
-programs.py   which small Python program comes next?
-identity.py   are two programs the same?
-steps.py      what happens when a program runs, step by step?
-teacher.py    how would a patient teacher work it out: briefly, at length, or twice?
-prose.py      the second world: which story comes next, and how is it worked out?
-source.py     which programs and stories are problems, and in what order?
+programs.py       generates small Python programs; the question is what they print
+word_problems.py  generates word problems of sums and bookkeeping
+program_hash.py   hash of a program that ignores names and layout; the train/test split follows from it
+tracer.py         runs a program and records its steps
+trajectories.py   writes the trajectory of a run at one of six levels of detail
+dataset.py        problems of one split, spread evenly over the numbers of steps
+prompt_match.py   recognises a prompt of the task, and problems of the test split
 """
 
 from z1.synthetic.dataset import PROGRAMS, TEST_SHARE, WORD_PROBLEMS, DatasetRequest, collect
-from z1.synthetic.prompt_match import held_out, recognise
+from z1.synthetic.prompt_match import find_held_out, recognise
 
-__all__ = ["PROGRAMS", "TEST_SHARE", "WORD_PROBLEMS", "DatasetRequest", "collect", "held_out", "recognise"]
+__all__ = ["PROGRAMS", "TEST_SHARE", "WORD_PROBLEMS", "DatasetRequest", "collect", "find_held_out", "recognise"]

@@ -1,8 +1,8 @@
-"""Which programs and stories are problems, and in what order?
+"""Datasets of synthetic problems: distinct problems of one split, spread evenly over the numbers of steps.
 
-A world as a source of problems: candidates are drawn in order, run, written up at every level and verified; those of
-the wrong split, the wrong length or an identity seen before are passed over. Each number of steps gets an equal share;
-a number with few distinct programs stays short of it, and nothing is repeated to fill it up.
+Candidates are generated in order, run, written up at every level and verified; those of the other split, of another
+length or with a hash seen before are skipped. Each number of steps gets an equal share. A number of steps with few
+distinct programs stays below its share, and nothing is repeated to fill it.
 """
 
 from __future__ import annotations
@@ -15,28 +15,28 @@ from z1.records import Problem, TrajectorySet
 from z1.synthetic import program_hash, programs, tracer, trajectories, word_problems
 
 PROGRAMS, WORD_PROBLEMS = "programs", "word-problems"
-"""The two kinds of synthetic task, and the names of the benchmarks that test them."""
+"""The two synthetic tasks, and the names of the benchmarks that test them."""
 
 TEST_SHARE = 0.1
-"""Share of all programs, by identity, that no training may see. A constant: with it every test stays a test."""
+"""Share of all problems, by hash, in the test split. Constant, so that a test problem is never trained on."""
 
-DRAWS = 5
-"""Candidates of the split looked at for each problem wanted; after that, levels that are not full stay so."""
+DRAWS_PER_PROBLEM = 5
+"""Candidates of the split examined per requested problem; after that, numbers of steps below their share stay so."""
 
-FEWEST_DRAWS = 5_000
-"""Candidates looked at in any case, so that a small number of problems is still of every length."""
+MIN_DRAWS = 5_000
+"""Fewest candidates examined, so that a small dataset has problems of every length too."""
 
 
 @dataclass(frozen=True, slots=True)
 class DatasetRequest:
-    """`problems` distinct problems of `task` and `split` ("train" or "test") with `fewest` to `most` steps, drawn from
-    `seed`. `kinds` restricts programs to these kinds of the practice set.
+    """`problems` distinct problems of `task` and `split` ("train" or "test") with `min_steps` to `max_steps` steps,
+    generated from `seed`. `kinds` restricts programs to these kinds of the practice set.
     """
 
     problems: int
     split: str
-    fewest: int
-    most: int
+    min_steps: int
+    max_steps: int
     seed: int
     task: str = PROGRAMS
     kinds: tuple[str, ...] = ()
@@ -44,78 +44,81 @@ class DatasetRequest:
     @property
     def per_level(self) -> int:
         """Most problems of any one number of steps."""
-        return -(-self.problems // (self.most - self.fewest + 1))
+        return -(-self.problems // (self.max_steps - self.min_steps + 1))
 
 
-class _Kept:
-    """What is kept so far, and so what need not be looked at any more."""
+class _Collected:
+    """The problems collected so far, to reject candidates early."""
 
-    def __init__(self, wanted: DatasetRequest) -> None:
+    def __init__(self, request: DatasetRequest) -> None:
         self.ids: set[str] = set()
-        self._wanted, self._texts = wanted, set[str]()
-        self._levels: Counter[int | None] = Counter()
+        self._request, self._sources = request, set[str]()
+        self._counts: Counter[int | None] = Counter()
 
     def add(self, problem: Problem) -> None:
-        """One more is kept."""
+        """Add a problem."""
         self.ids.add(problem.id)
-        self._levels[problem.steps] += 1
+        self._counts[problem.steps] += 1
 
-    def refuses(self, fewest: int, most: int | None = None) -> bool:
-        """True where no problem of `fewest` to `most` steps (without `most`, of just as many) is wanted any more."""
-        least, last = max(fewest, self._wanted.fewest), min(fewest if most is None else most, self._wanted.most)
-        return all(self._levels[number] >= self._wanted.per_level for number in range(least, last + 1))
+    def is_full(self, min_steps: int, max_steps: int | None = None) -> bool:
+        """Whether no problem of `min_steps` to `max_steps` steps (by default of `min_steps`) is needed any more."""
+        first = max(min_steps, self._request.min_steps)
+        last = min(min_steps if max_steps is None else max_steps, self._request.max_steps)
+        return all(self._counts[steps] >= self._request.per_level for steps in range(first, last + 1))
 
-    def again(self, text: str) -> bool:
-        """Was this very candidate looked at before? What it was refused for then holds for ever."""
-        known = text in self._texts
-        self._texts.add(text)
-        return known
+    def is_repeated(self, source: str) -> bool:
+        """Whether this candidate was examined before; if so, the reason to skip it still holds."""
+        is_known = source in self._sources
+        self._sources.add(source)
+        return is_known
 
-    def wants(self, name: str) -> bool:
-        """True for an identity of the wanted split that is not kept yet."""
-        return name not in self.ids and program_hash.split(name, TEST_SHARE) == self._wanted.split
+    def needs(self, identifier: str) -> bool:
+        """Whether a hash is of the requested split and not collected yet."""
+        return identifier not in self.ids and program_hash.split_of(identifier, TEST_SHARE) == self._request.split
 
 
-def collect(wanted: DatasetRequest, have: Iterable[TrajectorySet] = ()) -> Iterator[TrajectorySet]:
-    """The problems that `wanted` describes, in order, after those that we `have` from the same `wanted` already."""
-    share = TEST_SHARE if wanted.split == "test" else 1 - TEST_SHARE
-    most_draws = max(FEWEST_DRAWS, int(wanted.problems * DRAWS / share))
-    kept, first = _Kept(wanted), 0
-    for one in have:
-        kept.add(one.problem)
-        first = one.draw + 1
-    candidate = _story if wanted.task == WORD_PROBLEMS else _program
-    for index in range(first, most_draws):
-        if len(kept.ids) >= wanted.problems:
+def collect(request: DatasetRequest, existing: Iterable[TrajectorySet] = ()) -> Iterator[TrajectorySet]:
+    """The problems of `request` in order, after the `existing` ones that an earlier call gave for it."""
+    share = TEST_SHARE if request.split == "test" else 1 - TEST_SHARE
+    max_draws = max(MIN_DRAWS, int(request.problems * DRAWS_PER_PROBLEM / share))
+    collected, first = _Collected(request), 0
+    for item in existing:
+        collected.add(item.problem)
+        first = item.index + 1
+    make = _word_problem if request.task == WORD_PROBLEMS else _program
+    for index in range(first, max_draws):
+        if len(collected.ids) >= request.problems:
             return
-        found = candidate(wanted, index, kept)
+        found = make(request, index, collected)
         if found is not None:
-            kept.add(found.problem)
+            collected.add(found.problem)
             yield found
 
 
-def _program(wanted: DatasetRequest, index: int, kept: _Kept) -> TrajectorySet | None:
-    """The program of a draw, or None; what is cheap to see is looked at first, for most draws are refused."""
-    kind, source = programs.draw(wanted.seed, index, wanted.kinds)
-    if kept.refuses(*tracer.bounds(source, wanted.most)) or kept.again(source):
+def _program(request: DatasetRequest, index: int, collected: _Collected) -> TrajectorySet | None:
+    """The program at `index`, or None if it is not needed; cheap checks come first, since most are rejected."""
+    kind, source = programs.generate(request.seed, index, request.kinds)
+    if collected.is_full(*tracer.step_bounds(source, request.max_steps)) or collected.is_repeated(source):
         return None
-    name = program_hash.identity(source)
-    run = tracer.run(source, wanted.most) if kept.wants(name) else None
-    if run is None or kept.refuses(len(run.steps)):
+    identifier = program_hash.hash_program(source)
+    run = tracer.trace(source, request.max_steps) if collected.needs(identifier) else None
+    if run is None or collected.is_full(len(run.steps)):
         return None
     try:
-        thoughts = {level: trajectories.write(run, level) for level in trajectories.LEVELS}
+        thoughts = {level: trajectories.write_thought(run, level) for level in trajectories.LEVELS}
     except trajectories.OutOfRange:
         return None
-    problem = Problem(name, trajectories.question(source), run.printed, wanted.task, kind, len(run.steps))
-    return TrajectorySet(problem, thoughts, trajectories.answer(run.printed), trajectories.operations(run), index)
+    question, answer = trajectories.format_question(source), trajectories.format_answer(run.printed)
+    problem = Problem(identifier, question, run.printed, request.task, kind, len(run.steps))
+    return TrajectorySet(problem, thoughts, answer, trajectories.count_operations(run), index)
 
 
-def _story(wanted: DatasetRequest, index: int, kept: _Kept) -> TrajectorySet | None:
-    story = word_problems.draw(wanted.seed, index)
-    name = word_problems.identity(story)
-    if kept.refuses(len(story.lines)) or not kept.wants(name):
+def _word_problem(request: DatasetRequest, index: int, collected: _Collected) -> TrajectorySet | None:
+    generated = word_problems.generate(request.seed, index)
+    identifier, steps = word_problems.hash_word_problem(generated), len(generated.sentences)
+    if collected.is_full(steps) or not collected.needs(identifier):
         return None
-    thoughts = {level: story.write(level) for level in trajectories.LEVELS}
-    problem = Problem(name, word_problems.question(story), str(story.end), wanted.task, "story", len(story.lines))
-    return TrajectorySet(problem, thoughts, trajectories.answer(str(story.end)), story.operations, index)
+    thoughts = {level: generated.write_thought(level) for level in trajectories.LEVELS}
+    question, answer = word_problems.format_question(generated), str(generated.answer)
+    problem = Problem(identifier, question, answer, request.task, "word problem", steps)
+    return TrajectorySet(problem, thoughts, trajectories.format_answer(answer), generated.operations, index)

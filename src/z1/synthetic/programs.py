@@ -1,11 +1,11 @@
-"""Which small Python program comes next?
+"""Generator of small Python programs from a seed.
 
-A seeded generator of real programs: assignments, arithmetic, conditions, `for` and `while` loops, lists and strings.
-Every value that a program computes is a digit, a list of at most five digits, or a string of at most five capital
-letters, so that what is hard about a program is how long it runs and nothing else. It does not run programs (see
-`steps.py`) and does not decide how many of each are wanted (see `curate/`).
+Real programs with assignments, arithmetic, conditions, `for` and `while` loops, lists and strings. Every value that a
+program computes is a digit, a list of at most five digits, or a string of at most five capital letters, so that a
+program's difficulty is its number of steps and nothing else. Programs are run in `tracer.py`; how many of each length
+are used is decided in `dataset.py`.
 
-Source: this project. The paper (arXiv 2504.00810) has no such world; it makes a teacher unnecessary.
+Source: this project. The paper (arXiv 2504.00810) has no such task; it makes a teacher model unnecessary.
 """
 
 from __future__ import annotations
@@ -15,16 +15,16 @@ from functools import partial
 from random import Random
 
 LARGEST = 9
-"""Largest number that any program may compute; programs that leave 0..LARGEST are not kept."""
+"""Largest number that a program may compute; programs that leave 0..LARGEST are rejected."""
 
 LETTERS = "ABCDE"
 
 
-def draw(seed: int, index: int, kinds: Sequence[str] = ()) -> tuple[str, str]:
-    """The `index`-th candidate program of `seed`, as (kind, source); one of those of `DRILLS` where `kinds` are named.
+def generate(seed: int, index: int, kinds: Sequence[str] = ()) -> tuple[str, str]:
+    """The candidate program number `index` of `seed`, as (kind, source); with `kinds`, one of these kinds of `DRILLS`.
 
-    A candidate may leave the range of values when it runs; `steps.run` tells. The same (seed, index) gives the same
-    program on every machine and Python version that keeps `random.Random`'s sequence.
+    A candidate may leave the range of values when it runs; `tracer.trace` then returns None. The same (seed, index)
+    gives the same program on every machine and Python version that keeps `random.Random`'s sequence.
     """
     rng = Random(f"{seed}:{index}")
     kind = rng.choice(tuple(kinds or KINDS))
@@ -36,7 +36,7 @@ def _digit(rng: Random, low: int = 0) -> str:
 
 
 def _operation(rng: Random, left: str) -> str:
-    """`left` and one more operand; small numbers are favoured so that values stay in range."""
+    """`left` and one more operand; small numbers are more likely, so that values stay in range."""
     operator = rng.choice("+++---*%")
     if operator == "*":
         return f"{left} * {rng.randint(0, 3)}"
@@ -54,17 +54,17 @@ def _update(rng: Random, target: str, other: str | None = None) -> str:
     return f"{target} = {target} {operator} {operand}"
 
 
-def _condition(rng: Random, name: str, at_hand: Sequence[int] = ()) -> str:
-    """A test of `name`; for equality half the time with one of the values `at_hand`, so that it is often met."""
+def _condition(rng: Random, name: str, likely_values: Sequence[int] = ()) -> str:
+    """A comparison of `name`; equality is tested half the time with one of `likely_values`, so that it often holds."""
     sign, number = rng.choice(("==", "!=", ">", "<", ">", "<")), rng.randint(1, 8)
-    if at_hand and sign in "==!=" and rng.random() < 0.5:
-        number = rng.choice(at_hand)
+    if likely_values and sign in "==!=" and rng.random() < 0.5:
+        number = rng.choice(likely_values)
     return f"{name} {sign} {number}"
 
 
-def _letter(rng: Random, at_hand: str) -> str:
-    """A letter, half the time one of those `at_hand` where there are any."""
-    return rng.choice(at_hand if at_hand and rng.random() < 0.5 else LETTERS)
+def _letter(rng: Random, likely_values: str) -> str:
+    """A letter, half the time one of `likely_values` if there are any."""
+    return rng.choice(likely_values if likely_values and rng.random() < 0.5 else LETTERS)
 
 
 def _word(rng: Random, longest: int) -> str:
@@ -105,7 +105,7 @@ def _chain(rng: Random) -> list[str]:
 
 
 def _joining(rng: Random, length: int, last: float) -> list[str]:
-    """Words joined in `length` lines; in the `print` too with the chance `last`."""
+    """Words concatenated in `length` lines; also in the `print` with probability `last`."""
     if length == 1:
         return [f'print("{_word(rng, 3)}" + "{_word(rng, 2)}")']
     name, names = "w", rng.sample("tuvw", 4)
@@ -149,12 +149,12 @@ def _branch(rng: Random, *, drill: bool = False) -> list[str]:
     return [*lines, f"print({rng.choice((a, b))})"]
 
 
-def _loop_body(rng: Random, target: str, item: str, at_hand: Sequence[int]) -> list[str]:
+def _loop_body(rng: Random, target: str, item: str, likely_values: Sequence[int]) -> list[str]:
     plain = f"    {_update(rng, target, item)}"
     if rng.random() < 0.6:
         return [plain]
     tested = item if rng.random() < 0.7 else target
-    lines = [f"    if {_condition(rng, tested, at_hand)}:", f"        {_update(rng, target, item)}"]
+    lines = [f"    if {_condition(rng, tested, likely_values)}:", f"        {_update(rng, target, item)}"]
     return lines if rng.random() < 0.6 else [*lines, "    else:", f"        {_update(rng, target, item)}"]
 
 
@@ -167,18 +167,18 @@ def _count(rng: Random, *, drill: bool = False) -> list[str]:
 
 def _items(rng: Random, *, drill: bool = False) -> list[str]:
     items = [rng.randint(0, 5) for _ in range(rng.randint(1, 5))]
-    met = items if drill else []
+    likely_values = items if drill else []
     if rng.random() < 0.25:
         body = [f"    u.append({_operation(rng, 'x') if rng.random() < 0.7 else 'x'})"]
         if rng.random() < 0.4:
-            body = [f"    if {_condition(rng, 'x', met)}:", f"    {body[0]}"]
+            body = [f"    if {_condition(rng, 'x', likely_values)}:", f"    {body[0]}"]
         return [f"v = {items}", "u = []", "for x in v:", *body, "print(u)"]
     target = rng.choice("st")
     return [
         f"v = {items}",
         f"{target} = {_digit(rng)}",
         "for x in v:",
-        *_loop_body(rng, target, "x", met),
+        *_loop_body(rng, target, "x", likely_values),
         f"print({target})",
     ]
 
@@ -214,7 +214,7 @@ KINDS: dict[str, Callable[[Random], list[str]]] = {
     "until": _until,
     "text": _text,
 }
-"""The kinds of program, each a function from a random source to lines."""
+"""The kinds of program, each a function from a random generator to lines."""
 
 DRILLS: dict[str, Callable[[Random], list[str]]] = {
     **KINDS,
@@ -225,4 +225,4 @@ DRILLS: dict[str, Callable[[Random], list[str]]] = {
     "items": partial(_items, drill=True),
     "text": partial(_text, drill=True),
 }
-"""The kinds for practice: words are joined more than once, and what is compared for equality often is equal."""
+"""The kinds for practice: words are concatenated more than once, and values tested for equality are often equal."""

@@ -1,9 +1,8 @@
-"""What happens when this program runs, step by step?
+"""Tracer: runs a program and records its steps.
 
 A *step* is one line that the interpreter executes, as its own tracing reports it (a `line` event of `sys.settrace`): an
-assignment, a condition that is tested, a loop header that is reached (the last time included), a `print`. This is the
-only definition of a step in the project. Programs come from `programs.py`; nothing else is run here, and nothing
-untrusted.
+assignment, a tested condition, a loop header (also the last time), a `print`. This is the only definition of a step in
+the project. Programs come from `programs.py`; nothing else and nothing untrusted is run here.
 """
 
 from __future__ import annotations
@@ -20,25 +19,25 @@ from z1.synthetic.programs import LARGEST
 LONGEST = 5
 """Longest list or string that a program may hold."""
 
-NAME = "<world>"
+FILENAME = "<program>"
 
 Value = int | str | list[int]
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One executed line: its text and statement, the variables around it, and how often its loop had turned before."""
+    """One executed line: text, statement, variables before and after, and earlier iterations of its loop."""
 
     line: str
     node: ast.stmt
     before: dict[str, Any]
     after: dict[str, Any]
-    turns: int = 0
+    iteration: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Trace:
-    """What a program did: its steps in order, and what it printed (without the last newline)."""
+    """A program's run: its steps in order, and its output (without the last newline)."""
 
     steps: tuple[Step, ...]
     printed: str
@@ -48,34 +47,34 @@ class _TooLong(Exception):
     pass
 
 
-def run(source: str, most_steps: int) -> Trace | None:
-    """Run `source` under tracing; None if it takes more than `most_steps`, fails, or leaves the range of values."""
+def trace(source: str, max_steps: int) -> Trace | None:
+    """Run `source` under tracing; None if it exceeds `max_steps` steps, fails, or leaves the range of values."""
     tree = ast.parse(source)
     statements = {node.lineno: node for node in ast.walk(tree) if isinstance(node, ast.stmt)}
     lines: list[int] = []
     states: list[dict[str, Any]] = []
     out = StringIO()
 
-    def trace(frame: FrameType, event: str, _argument: Any) -> Any:
-        if frame.f_code.co_filename != NAME:
+    def record(frame: FrameType, event: str, _argument: Any) -> Any:
+        if frame.f_code.co_filename != FILENAME:
             return None
         if event in ("line", "return"):
             states.append(_snapshot(frame.f_locals))
             if event == "line":
                 lines.append(frame.f_lineno)
-                if len(lines) > most_steps:
+                if len(lines) > max_steps:
                     raise _TooLong
-        return trace
+        return record
 
-    space = {"print": lambda value: out.write(f"{value}\n"), "range": range, "__builtins__": {}}
-    earlier = sys.gettrace()
-    sys.settrace(trace)
+    namespace = {"print": lambda value: out.write(f"{value}\n"), "range": range, "__builtins__": {}}
+    previous = sys.gettrace()
+    sys.settrace(record)
     try:
-        exec(compile(tree, NAME, "exec"), space)
+        exec(compile(tree, FILENAME, "exec"), namespace)
     except (_TooLong, ArithmeticError, NameError):
         return None
     finally:
-        sys.settrace(earlier)
+        sys.settrace(previous)
     nodes = [statements[number] for number in lines]
     turns, text = _turns(nodes), source.splitlines()
     steps = tuple(
@@ -85,17 +84,17 @@ def run(source: str, most_steps: int) -> Trace | None:
     return Trace(steps, out.getvalue().removesuffix("\n")) if all(_in_range(s.after) for s in steps) else None
 
 
-def bounds(source: str, most_steps: int) -> tuple[int, int]:
-    """Between how many and how many steps (at most `most_steps`) `source` takes, by its lines alone: what stands in no
-    block is a step, and without a loop no line is two.
+def step_bounds(source: str, max_steps: int) -> tuple[int, int]:
+    """Bounds on the number of steps of `source` (at most `max_steps`), from its lines alone: every line outside a block
+    is a step, and without a loop no line is executed twice.
     """
     lines = source.splitlines()
     loops = any(line.lstrip().startswith(("for ", "while ")) for line in lines)
-    return sum(not line.startswith((" ", "else")) for line in lines), most_steps if loops else len(lines)
+    return sum(not line.startswith((" ", "else")) for line in lines), max_steps if loops else len(lines)
 
 
 def _turns(nodes: list[ast.stmt]) -> list[int]:
-    """For each step, how often its loop header had been reached before in the same run of that loop."""
+    """For each step, the number of earlier visits to its loop header in the same run of that loop."""
     turns, count = [], dict[int, int]()
     for previous, node in zip([None, *nodes], nodes, strict=False):
         inside = previous is not None and node.lineno < previous.lineno <= (node.end_lineno or 0)
@@ -104,8 +103,8 @@ def _turns(nodes: list[ast.stmt]) -> list[int]:
     return turns
 
 
-def _snapshot(space: dict[str, Any]) -> dict[str, Any]:
-    variables = {k: v for k, v in space.items() if isinstance(v, int | str | list) and not k.startswith("__")}
+def _snapshot(namespace: dict[str, Any]) -> dict[str, Any]:
+    variables = {k: v for k, v in namespace.items() if isinstance(v, int | str | list) and not k.startswith("__")}
     return {k: list(v) if isinstance(v, list) else v for k, v in variables.items()}
 
 

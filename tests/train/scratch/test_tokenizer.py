@@ -16,7 +16,7 @@ from transformers import AutoTokenizer
 from tests.train import small
 from z1.errors import UserError
 from z1.prompts import CHATML
-from z1.synthetic.programs import draw
+from z1.synthetic.programs import generate
 from z1.train.scratch.tokenizer import SPECIAL, build, line_numbers, of
 
 LAW = settings(max_examples=60, deadline=None, derandomize=True)
@@ -50,7 +50,7 @@ def test_the_rows_reach_every_kind_of_token() -> None:
 @given(st.integers(0, 5000))
 @LAW
 def test_digits_capitals_and_one_letter_names_are_tokens_of_their_own_wherever_they_stand(index: int) -> None:
-    _kind, source = draw(11, index)
+    _kind, source = generate(11, index)
     begins, at = {}, 0
     for piece in pieces(source):
         begins[at] = piece
@@ -73,7 +73,7 @@ def test_any_text_comes_back_as_it_was(text: str) -> None:
     assert tokenizer.decode(tokenizer.encode(text, add_special_tokens=False), skip_special_tokens=False) == text
 
 
-@given(st.one_of(st.text(), st.integers(0, 5000).map(lambda index: draw(11, index)[1])))
+@given(st.one_of(st.text(), st.integers(0, 5000).map(lambda index: generate(11, index)[1])))
 @LAW
 def test_any_pre_tokenizer_gives_the_same_ids(text: str) -> None:
     """AutoTokenizer, and vLLM with it, puts Qwen's own in the place of ours; nothing may depend on it."""
