@@ -72,10 +72,10 @@ def test_the_default_options_are_empty() -> None:
 
 
 def test_an_unreachable_hub_is_tried_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    asked: list[bool] = []
+    offline_flags: list[bool] = []
 
     def unreachable(*_: str, local_files_only: bool, **more: str) -> str:
-        asked.append(local_files_only)
+        offline_flags.append(local_files_only)
         raise LocalEntryNotFoundError("no network")
 
     monkeypatch.setattr("huggingface_hub.hf_hub_download", unreachable)
@@ -83,4 +83,4 @@ def test_an_unreachable_hub_is_tried_once(monkeypatch: pytest.MonkeyPatch) -> No
     for _ in range(2):
         with pytest.raises(UserError, match=r"who/what is not cached and the hub did not return it"):
             find_files(HubFiles("who/what", "0" * 40, ("one.jsonl",)), "")
-    assert asked == [False, True]
+    assert offline_flags == [False, True]

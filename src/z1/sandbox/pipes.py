@@ -27,34 +27,34 @@ class Pipes:
         pairs = [os.pipe() for _ in range(4)]
         self._stdin = pairs[0][1]
         self._reads = [pair[0] for pair in pairs[1:]]
-        self._theirs = [pairs[0][0], *(pair[1] for pair in pairs[1:])]
-        self._ours = {self._stdin, *self._reads}
+        self._program_ends = [pairs[0][0], *(pair[1] for pair in pairs[1:])]
+        self._own_ends = {self._stdin, *self._reads}
         self.received: list[bytearray] = [bytearray() for _ in self._reads]
         """The bytes from stdout, stderr and results."""
         self.report: dict[str, Any] = {}
         os.set_blocking(self._stdin, False)
-        for number in self._theirs:
+        for number in self._program_ends:
             os.fchmod(number, 0o666)  # the program runs as another user and may open /dev/stdin
 
     def send(self) -> None:
         """Send the program its ends, and write as much of its stdin as fits."""
-        socket.send_fds(self._control, [b"+"], self._theirs)
-        self._close_theirs()
+        socket.send_fds(self._control, [b"+"], self._program_ends)
+        self._close_program_ends()
         self._write_stdin()
 
     def close(self) -> None:
         """Close all open ends."""
-        self._close_theirs()
-        for number in list(self._ours):
+        self._close_program_ends()
+        for number in list(self._own_ends):
             self._close(number)
 
-    def _close_theirs(self) -> None:
-        while self._theirs:
-            os.close(self._theirs.pop())
+    def _close_program_ends(self) -> None:
+        while self._program_ends:
+            os.close(self._program_ends.pop())
 
     def _close(self, number: int) -> None:
-        if number in self._ours:
-            self._ours.remove(number)
+        if number in self._own_ends:
+            self._own_ends.remove(number)
             os.close(number)
 
     def communicate(self, max_output: int, deadline: float) -> str:
@@ -68,7 +68,7 @@ class Pipes:
         poll = select.poll()
         for number in waiting:
             poll.register(number, select.POLLIN)
-        if self._stdin in self._ours:
+        if self._stdin in self._own_ends:
             poll.register(self._stdin, select.POLLOUT)
         while waiting:
             if control in waiting and self._take_report():

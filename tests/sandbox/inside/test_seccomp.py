@@ -45,12 +45,12 @@ ROWS = [
 ]
 
 
-@pytest.mark.parametrize(("name", "number", "first", "wanted"), ROWS, ids=[row[0] for row in ROWS])
+@pytest.mark.parametrize(("name", "number", "first", "expected"), ROWS, ids=[row[0] for row in ROWS])
 def test_the_result_for_a_call(
-    name: str, number: int, first: int, wanted: int, monkeypatch: pytest.MonkeyPatch
+    name: str, number: int, first: int, expected: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(seccomp, "MACHINE", "x86_64")
-    assert verdict(seccomp.build_filter(sockets=False), number, first) == wanted
+    assert verdict(seccomp.build_filter(sockets=False), number, first) == expected
 
 
 def test_another_architecture_is_killed(monkeypatch: pytest.MonkeyPatch) -> None:

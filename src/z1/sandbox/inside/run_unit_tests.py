@@ -156,7 +156,7 @@ class LibrarySnapshot:
         }
 
     def changes(self) -> list[str]:
-        """Names whose object, or whose code, has changed."""
+        """Names whose value or code has changed since then."""
         found = []
         for name, before in self._before.items():
             now = vars(self._namespaces[name])
@@ -190,7 +190,7 @@ def wrap_function(module: ModuleType, name: str, changes: Callable[[], list[str]
 
 
 class _Unknown:
-    """An object of a class that no solution knows, equal only to itself."""
+    """A class that no solution knows; its objects are equal only to themselves."""
 
 
 def _equals_everything(value: Any, depth: int = 0) -> bool:
@@ -276,14 +276,14 @@ _SOLUTION_MODULES = frozenset({"__test__", "__main__", "builtins"})
 
 def unguarded_classes() -> list[str]:
     """Classes with comparisons by the solution that were not made by a `class` statement, and so are not guarded."""
-    found, left = [], list(type.__subclasses__(object))
+    found, remaining = [], list(type.__subclasses__(object))
     seen: set[type] = set()
-    while left:
-        kind = left.pop()
+    while remaining:
+        kind = remaining.pop()
         if kind in seen:
             continue
         seen.add(kind)
-        left += type.__subclasses__(kind)
+        remaining += type.__subclasses__(kind)
         if any(_is_by_solution(kind, key) and not _is_dataclass_comparison(kind, key) for key in COMPARISONS):
             found.append(f"equality of {kind.__name__}")
     return found
