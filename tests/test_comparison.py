@@ -1,4 +1,4 @@
-"""Are given models put through everything, each in a folder of its own, and resumed where they were?"""
+"""Given models are evaluated side by side, each in its own folder, and resumed."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def load(folder: Path, text: str = TEXT) -> comparison.Comparison:
     return comparison.load(path)
 
 
-def test_every_model_is_put_through_everything_once(tmp_path: Path) -> None:
+def test_every_model_is_evaluated_once_on_everything(tmp_path: Path) -> None:
     chosen = load(tmp_path)
     comparison.check(chosen)
     steps = list(comparison.carry_out(chosen, tmp_path / "runs", pipeline.NoProgress()))
@@ -86,7 +86,7 @@ def test_a_wrong_name_is_refused_before_anything_runs(tmp_path: Path, old: str, 
 
 
 @pytest.mark.parametrize("path", PAPER, ids=[path.stem for path in PAPER])
-def test_the_papers_tables_can_be_asked_for(path: Path) -> None:
+def test_the_recipes_of_the_papers_tables_are_valid(path: Path) -> None:
     chosen = comparison.load(path)
     comparison.check(chosen)
     assert chosen.name == f"paper-{path.stem}"
@@ -95,7 +95,7 @@ def test_the_papers_tables_can_be_asked_for(path: Path) -> None:
         assert settings.max_model_len > max(settings.thinking_budgets) + settings.max_answer_tokens
 
 
-def test_there_is_a_recipe_a_table() -> None:
+def test_each_table_has_a_recipe() -> None:
     assert [path.stem for path in PAPER] == ["table-1", "table-2", "table-6"]
     assert not comparison.is_comparison(recipes.SHIPPED / "tiny.toml")
 
@@ -114,7 +114,7 @@ concurrency = 2
 """
 
 
-def test_a_model_behind_an_address_says_what_it_says_here(tmp_path: Path) -> None:
+def test_a_model_behind_a_server_gives_the_same_replies(tmp_path: Path) -> None:
     with serving(load_engine(shipped(), LocalSettings(max_num_seqs=4, max_model_len=1024))) as served:
         path = tmp_path / "elsewhere.toml"
         path.write_text(ELSEWHERE.format(model=shipped(), address=f"{served.url}/v1"), encoding="utf-8")

@@ -1,4 +1,4 @@
-"""Does the whole story go from nothing to the report, once, however often it is stopped?"""
+"""A run goes from an empty folder to the report, and resumes after interruptions."""
 
 from __future__ import annotations
 
@@ -51,42 +51,42 @@ def attempts(run: Path) -> dict[tuple[str, int | None, int], Attempt]:
 
 
 @pytest.fixture(scope="module")
-def told(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("told")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("finished")
     run = folder / "runs" / "micro"
     recipe = recipes.load(command_line.recipe(folder))
     pipeline.report(recipe, run, pipeline.NoProgress(), pipeline.evaluate(recipe, run, pipeline.NoProgress()))
     return run
 
 
-def test_every_stage_leaves_what_the_next_one_needs(told: Path) -> None:
-    assert {path.name.split("-")[0] for path in told.iterdir()} == {"curate", "train", "evaluate", "report"}
-    assert (told / "report" / "index.html").stat().st_size > 10_000
-    numbers = runs.read_json(next(told.glob("evaluate-*")) / "curve.json")
+def test_every_stage_leaves_what_the_next_one_needs(finished: Path) -> None:
+    assert {path.name.split("-")[0] for path in finished.iterdir()} == {"curate", "train", "evaluate", "report"}
+    assert (finished / "report" / "index.html").stat().st_size > 10_000
+    numbers = runs.read_json(next(finished.glob("evaluate-*")) / "curve.json")
     assert [point["thinking_budget"] for point in numbers["points"]] == [0, 4, 16, None]
     assert numbers["model"] == "micro"
-    assert Counter(len(read_attempts(p)) for p in told.glob("evaluate-*")) == {48: 1}
+    assert Counter(len(read_attempts(p)) for p in finished.glob("evaluate-*")) == {48: 1}
 
 
-def test_a_finished_stage_is_passed_over(told: Path) -> None:
-    before = digest(told)
+def test_a_finished_stage_is_skipped(finished: Path) -> None:
+    before = digest(finished)
     watch = Noted()
     began = time.monotonic()
-    pipeline.evaluate(recipes.load(command_line.recipe(told.parent.parent)), told, watch)
+    pipeline.evaluate(recipes.load(command_line.recipe(finished.parent.parent)), finished, watch)
     assert time.monotonic() - began < 20
     assert not [note for note in watch.notes if note.startswith("1 ")]
-    assert digest(told) == before
+    assert digest(finished) == before
 
 
-def test_a_changed_setting_is_another_folder_and_nothing_is_overwritten(told: Path, tmp_path: Path) -> None:
+def test_a_changed_setting_is_another_folder_and_nothing_is_overwritten(finished: Path, tmp_path: Path) -> None:
     changed = command_line.recipe(tmp_path, command_line.MICRO.replace("compact_up_to = 4", "compact_up_to = 5"))
-    before = digest(told)
-    pipeline.curate(recipes.load(changed), told, pipeline.NoProgress())
-    assert len(list(told.glob("curate-*"))) == 2
-    assert {name: hash_ for name, hash_ in digest(told).items() if name in before} == before
+    before = digest(finished)
+    pipeline.curate(recipes.load(changed), finished, pipeline.NoProgress())
+    assert len(list(finished.glob("curate-*"))) == 2
+    assert {name: hash_ for name, hash_ in digest(finished).items() if name in before} == before
 
 
-def test_what_a_model_begins_with_is_shown_first_and_says_what_the_rest_takes(tmp_path: Path) -> None:
+def test_bases_are_trained_first_and_the_estimate_includes_the_dependents(tmp_path: Path) -> None:
     base = command_line.recipe(tmp_path, command_line.MICRO.replace("epochs = 1.0", "train_tokens = 1000"))
     path = tmp_path / "arm.toml"
     path.write_text(command_line.ARM.format(name="arm", base=base.as_posix(), arm="full"), encoding="utf-8")
@@ -139,7 +139,7 @@ def tuned(folder: Path, micro: int = 512, left_out: float = 0.05) -> Recipe:
     return recipes.load(path)
 
 
-def test_a_dataset_and_a_base_become_a_model_that_says_how_it_is_spoken_to(tmp_path: Path) -> None:
+def test_fine_tuning_writes_a_model_with_its_profile(tmp_path: Path) -> None:
     run, shown = tmp_path / "runs" / "tuned", list[Prepared]()
     model = pipeline.train(tuned(tmp_path), run, pipeline.NoProgress(), shown.append)
     said = runs.read_json(model / "z1.json")
@@ -155,7 +155,7 @@ def test_a_dataset_and_a_base_become_a_model_that_says_how_it_is_spoken_to(tmp_p
     assert not [note for note in watch.notes if "loss" in note]
 
 
-def test_what_the_preflight_refuses_is_shown_and_never_trained(tmp_path: Path) -> None:
+def test_a_refused_preflight_is_shown_and_not_trained(tmp_path: Path) -> None:
     recipe, shown = tuned(tmp_path), list[Prepared]()
     finetune = recipes.required_table(recipe.finetune, "finetune").model_copy(update={"steps": 77})
     with pytest.raises(UserError, match=r"the steps: got \d from .* not the 77 of the recipe"):
@@ -192,7 +192,7 @@ def test_missing_attempts_leave_the_stage_open_and_are_tried_again(
     assert {point["missing"] for point in runs.read_json(folder / "curve.json")["points"]} == {0}
 
 
-def test_killed_while_it_evaluates_and_started_again_it_ends_alike(told: Path, tmp_path: Path) -> None:
+def test_an_evaluation_that_is_killed_and_restarted_has_the_same_result(finished: Path, tmp_path: Path) -> None:
     """kill -9 as soon as an attempt is on disk; kills of the other stages stand in tests/curate and tests/train."""
     path, run = command_line.recipe(tmp_path), tmp_path / "runs" / "micro"
     command = [sys.executable, "-m", "z1.cli.main", "evaluate", str(path), "--runs", str(tmp_path / "runs")]
@@ -204,16 +204,16 @@ def test_killed_while_it_evaluates_and_started_again_it_ends_alike(told: Path, t
     assert 0 < before <= 48
     recipe = recipes.load(path)
     pipeline.report(recipe, run, pipeline.NoProgress(), pipeline.evaluate(recipe, run, pipeline.NoProgress()))
-    assert digest(run) == digest_of_plain_run(told)
+    assert digest(run) == digest_of_plain_run(finished)
     assert {key: value.token_ids for key, value in attempts(run).items()} == {
-        key: value.token_ids for key, value in attempts(told).items()
+        key: value.token_ids for key, value in attempts(finished).items()
     }
     lines = (next(run.glob("evaluate-*")) / ATTEMPTS).read_bytes().splitlines()
     assert len(lines) == 48
 
 
-def digest_of_plain_run(told: Path) -> dict[str, str]:
-    kept = {path.name for path in told.glob("*-*") if (path / "stage.json").is_file()}
-    first = {name: value for name, value in digest(told).items() if name.split("/")[0] in {*kept, "report"}}
-    extra = sorted(told.glob("curate-*"), key=lambda p: p.stat().st_mtime)[1:]
+def digest_of_plain_run(finished: Path) -> dict[str, str]:
+    kept = {path.name for path in finished.glob("*-*") if (path / "stage.json").is_file()}
+    first = {name: value for name, value in digest(finished).items() if name.split("/")[0] in {*kept, "report"}}
+    extra = sorted(finished.glob("curate-*"), key=lambda p: p.stat().st_mtime)[1:]
     return {name: value for name, value in first.items() if name.split("/")[0] not in {p.name for p in extra}}

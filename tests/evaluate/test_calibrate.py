@@ -1,4 +1,4 @@
-"""Efforts that were measured."""
+"""Reasoning efforts are calibrated from a sweep."""
 
 from __future__ import annotations
 
@@ -43,20 +43,20 @@ def test_efforts_buy_shares_of_the_gain() -> None:
     assert [row.loss[1] for row in found.rows] == [0.75, 0.5, 0.25, 0.0]
 
 
-def test_where_thinking_gains_nothing_no_effort_buys_any() -> None:
+def test_efforts_do_not_think_if_thinking_gains_nothing() -> None:
     found = made([0] * 20)
     assert set(found.efforts.values()) == {0, UNLIMITED} and found.efforts["xhigh"] == 0
     assert found.sufficient_budget == 0 and found.thinking_saved == 0
 
 
-def test_enough_is_sure_and_not_only_seen() -> None:
+def test_the_sufficient_budget_uses_the_upper_end_of_the_interval() -> None:
     needs = [0] * 97 + [30] * 3
     assert made(needs, within=0.04).sufficient_budget == UNLIMITED  # 3 % are seen to be lost, up to 7 % may be
     assert made(needs, within=0.10).sufficient_budget == 0
     assert made(needs, within=0.10).thinking_saved == 1.0
 
 
-def test_the_choice_is_measured_where_it_was_not_made() -> None:
+def test_the_held_out_loss_is_measured_on_other_problems() -> None:
     chance = random.Random(3)
     low, value, high = made([chance.choice(NEEDS) for _ in range(300)], within=0.3).held_out_loss
     assert low <= value <= high and 0.1 < value < 0.35
@@ -74,6 +74,6 @@ def test_the_accuracy_drop_is_a_share(drop: float) -> None:
         made(NEEDS, drop)
 
 
-def test_there_must_be_something_to_choose_from() -> None:
+def test_one_budget_or_one_problem_is_refused() -> None:
     with pytest.raises(UserError, match="1 thinking budgets and 4 problems"):
         calibrate(attempts(NEEDS, (None,)), 0.01, NAMES)

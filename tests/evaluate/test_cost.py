@@ -1,4 +1,4 @@
-"""Is the cost of a sweep bounded before it starts, and is what cannot hold refused by name?"""
+"""The cost of a sweep is bounded before it starts, and impossible settings are refused by name."""
 
 from __future__ import annotations
 

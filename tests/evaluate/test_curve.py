@@ -1,4 +1,4 @@
-"""Are the numbers of a run counted right?"""
+"""The numbers of a run."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ ATTEMPTS = [
 ]
 
 
-def test_windows_ascend_and_free_thinking_is_last() -> None:
+def test_budgets_ascend_and_unlimited_is_last() -> None:
     assert [p["thinking_budget"] for p in curve(PROBLEMS, ATTEMPTS, NAMES)["points"]] == [8, None]
 
 
@@ -42,13 +42,13 @@ def test_missing_attempts_are_counted_and_left_out_of_everything_else() -> None:
     assert point["paid"][1] == pytest.approx(22 / 3 + 10)
 
 
-def test_shares_are_of_what_was_measured() -> None:
+def test_shares_are_of_graded_attempts() -> None:
     capped, free = curve(PROBLEMS, ATTEMPTS, NAMES)["points"]
     assert (capped["shifted"], capped["cut"], capped["unparsed"]) == pytest.approx((2 / 3, 1 / 3, 0))
     assert (free["shifted"], free["unparsed"]) == (0, 0.25)
 
 
-def test_by_steps_tells_difficulties_apart_under_every_window() -> None:
+def test_numbers_by_steps_at_every_budget() -> None:
     rows = {(r["thinking_budget"], r["steps"]): r for r in curve(PROBLEMS, ATTEMPTS, NAMES)["by_steps"]}
     assert set(rows) == {(8, 1), (8, 2), (None, 1), (None, 2)}
     assert rows[8, 1]["accuracy"][1] == 0.5
@@ -56,7 +56,7 @@ def test_by_steps_tells_difficulties_apart_under_every_window() -> None:
     assert rows[None, 2]["thought"][1] == 22.5
 
 
-def test_the_window_off_is_the_free_reply_cut_where_it_stands() -> None:
+def test_truncated_accuracy_is_that_of_the_unlimited_reply_cut_off() -> None:
     free = [attempt(i, None, "right" if i else "wrong", 20 + i) for i in range(4)]  # 30 to 33 ids in all
     points = curve(PROBLEMS, [attempt(0, window, "right") for window in (30, 31, 40)] + free, NAMES)["points"]
     assert [point["truncated_accuracy"][1] for point in points[:-1]] == [0, 0.25, 0.75]
@@ -93,7 +93,7 @@ def test_several_replies_to_a_problem_count_as_one_problem() -> None:
         assert many["pass_at"] == pytest.approx(dict.fromkeys(("1", "2", "4"), few["accuracy"][1]))
 
 
-def test_pass_at_k_counts_problems_all_of_whose_draws_are_known() -> None:
+def test_pass_at_k_counts_problems_with_all_samples_graded() -> None:
     rows = [replace(attempt(0, None, verdict), sample=n) for n, verdict in enumerate(("right", "wrong", "wrong"))]
     lost = [replace(attempt(1, None, verdict), sample=n) for n, verdict in enumerate(("right", "missing", "right"))]
     point = curve(PROBLEMS, [*rows, *lost], NAMES)["points"][0]

@@ -1,4 +1,4 @@
-"""What is read off a sweep is what a driver with that exit does."""
+"""Savings read off a sweep equal those of a driver with that exit."""
 
 from __future__ import annotations
 

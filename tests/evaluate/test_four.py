@@ -1,6 +1,6 @@
-"""Does an evaluation of all four of the paper's benchmarks run through, and say what it should?
+"""The four benchmarks of the paper are evaluated from end to end.
 
-Once with written answers whose score is known, once with a model of random weights and a long context.
+Once with written answers of known score, once with a model of random weights and a long context.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Do the numbers mean what they say?"""
+"""Intervals have their stated coverage."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def test_a_share_lies_in_its_interval_inside_zero_and_one(case: tuple[int, int])
     assert high - low > 0
 
 
-def test_a_share_of_nothing_is_not_zero() -> None:
+def test_a_share_without_values_is_an_error() -> None:
     with pytest.raises(ValueError, match="at least one value"):
         intervals.share(0, 0)
 

@@ -1,4 +1,4 @@
-"""Does the paper's own table give back the ratios that it has, and do intervals hold what they say?"""
+"""Tokens at matched accuracy give the ratios of the paper's table."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Do the comparisons give what theory says, and is the score of nothing an error?"""
+"""Paired comparisons agree with theory, and a comparison without problems is an error."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def test_a_run_against_itself_is_no_difference(runs: dict[str, tuple[bool, bool]
 
 
 @given(RUNS)
-def test_turning_round_turns_the_sign(runs: dict[str, tuple[bool, bool]]) -> None:
+def test_swapping_the_runs_changes_the_sign(runs: dict[str, tuple[bool, bool]]) -> None:
     ours, theirs = ({name: both[k] for name, both in runs.items()} for k in (0, 1))
     one, other = difference(ours, theirs, resamples=20), difference(theirs, ours, resamples=20)
     assert one.interval[1] == -other.interval[1]
@@ -48,7 +48,7 @@ def test_only_problems_of_both_count() -> None:
         difference({"a": True}, {"b": True})
 
 
-def test_clusters_are_drawn_whole_and_widen_the_interval() -> None:
+def test_clusters_are_resampled_whole_and_widen_the_interval() -> None:
     ours = {f"p{n}": (n // 20) % 2 == 0 for n in range(200)}
     theirs = dict.fromkeys(ours, False)
     alone = difference(ours, theirs).interval
@@ -66,7 +66,7 @@ def test_the_bootstrap_covers_the_truth_about_as_often_as_it_says() -> None:
     assert 132 <= covered <= 150
 
 
-def test_the_mean_of_nothing_is_an_error_and_not_zero() -> None:
+def test_a_mean_without_values_is_an_error() -> None:
     nothings: list[list[list[float]]] = [[], [[]]]
     for nothing in nothings:
         with pytest.raises(ValueError, match="at least one value"):

@@ -40,7 +40,7 @@ THEIRS = run({8: 20, 16: 40, None: 60}, {8: 7, 16: 15, None: 63})
 OURS = run({4: 10, 8: 40, None: 60}, {4: 3, 8: 7, None: 31})
 
 
-def test_windows_of_both_are_compared_in_pairs() -> None:
+def test_common_budgets_are_compared_in_pairs() -> None:
     found = compare(OURS, THEIRS)
     assert found["problems"] == 100
     assert [row["thinking_budget"] for row in found["thinking_budgets"]] == [8, None]
@@ -54,11 +54,11 @@ def test_windows_of_both_are_compared_in_pairs() -> None:
     assert free["thinking_ratio"][1] == pytest.approx(32 / 64, abs=0.001)
 
 
-def test_so_many_problems_as_are_needed_are_fewer_than_these_where_the_difference_is_sure() -> None:
+def test_a_clear_difference_needs_fewer_problems() -> None:
     assert 20 < compare(OURS, THEIRS)["thinking_budgets"][0]["problems_needed"] < 100
 
 
-def test_thought_at_matched_accuracy() -> None:
+def test_thinking_ratio_at_matched_accuracy() -> None:
     matched = compare(OURS, THEIRS)["at_matched_accuracy"]
     assert matched["accuracy"] == 0.6
     assert matched["ratio"][1] == pytest.approx(32 / 64, abs=0.01)
@@ -72,7 +72,7 @@ def test_a_curve_that_begins_above_says_why_there_is_no_ratio() -> None:
     assert "begins above" in matched["why"]
 
 
-def test_several_draws_count_as_one_problem_and_a_missing_one_leaves_it_out() -> None:
+def test_samples_count_as_one_problem_and_a_missing_one_leaves_it_out() -> None:
     often = [replace(one, sample=n) for one in OURS for n in range(3)]
     assert compare(often, THEIRS)["thinking_budgets"] == compare(OURS, THEIRS)["thinking_budgets"]
     holed = [replace(one, verdict="missing") if (one.problem, one.sample) == ("p0", 1) else one for one in often]

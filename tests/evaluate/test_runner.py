@@ -1,4 +1,4 @@
-"""Is nothing lost and nothing done twice when an evaluation is stopped?"""
+"""An interrupted evaluation loses nothing and does nothing twice."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def keys(folder: Path) -> Counter[tuple[str, int | None, int]]:
 EVERY = Counter({(p.id, w, 0): 1 for p in PROBLEMS for w in (2, 50, None)})
 
 
-def test_every_problem_gets_every_window_once(tmp_path: Path) -> None:
+def test_every_problem_is_answered_once_at_every_budget(tmp_path: Path) -> None:
     run(tmp_path, ScriptedEngine(SCRIPT))
     assert keys(tmp_path) == EVERY
     assert {a.verdict for a in read_attempts(tmp_path).values() if a.thinking_budget is None} == {"right"}
@@ -85,7 +85,7 @@ def test_a_missing_attempt_is_tried_again_and_the_last_one_counts(tmp_path: Path
     assert Counter(read_attempts(tmp_path).keys()) == EVERY
 
 
-def test_samples_go_on_where_they_were_and_each_stands_once(tmp_path: Path) -> None:
+def test_samples_resume_and_each_is_written_once(tmp_path: Path) -> None:
     run(tmp_path, ScriptedEngine(SCRIPT))
     wanted = replace(setting(ScriptedEngine(SCRIPT)), samples=3)
     told: list[list[Attempt]] = []

@@ -1,4 +1,4 @@
-"""Paired numbers: a model equals itself, a ratio is a ratio, a curve is read between its points."""
+"""Scores over seeds, paired differences and ratios, and numbers read off curves."""
 
 from __future__ import annotations
 
@@ -47,20 +47,20 @@ def test_several_seeds_count_a_problem_once_with_their_mean() -> None:
     assert found.accuracy()[1] == 0.75
 
 
-def test_draws_of_a_run_are_taken_as_seeds_are() -> None:
+def test_samples_of_a_run_count_as_seeds() -> None:
     once = [attempt("a", None, True, 10), attempt("b", None, False, 20)]
     again = [replace(one, sample=1, verdict="right") for one in once]
     assert scoring.model_scores(scoring.split_samples([*again, *once])) == scoring.model_scores([once, again])
 
 
-def test_a_curve_has_all_windows_in_order_and_all_ids_paid_for() -> None:
+def test_a_curve_has_all_budgets_in_order_and_all_paid_tokens() -> None:
     paid = replace(attempt("a", None, True, 10), ledger={**LEDGER, "thought": 10, "hint": 3, "answer": 4})
     found = scoring.points(scoring.model_scores([[paid, attempt("a", 8, False, 8), attempt("a", 2, False, 2)]]))
     assert [one["thinking_budget"] for one in found] == [2, 8, None]
     assert found[-1] == {"thinking_budget": None, "accuracy": (1.0,) * 3, "thought": (10.0,) * 3, "paid": (17.0,) * 3}
 
 
-def test_without_a_window_a_reply_is_right_that_ended_within_as_many_ids() -> None:
+def test_truncated_accuracy_counts_right_replies_within_as_many_tokens() -> None:
     seeds = [
         [*(attempt("a", window, False, 1) for window in (9, 10)), attempt("a", None, right, thought)]
         for right, thought in ((True, 10), (True, 30))
@@ -131,7 +131,7 @@ def test_a_ratio_to_no_thought_is_no_number() -> None:
 
 
 @pytest.mark.parametrize(("accuracy", "ids"), [(0.1, 10.0), (0.3, 15.0), (0.4, 20.0), (0.6, 40.0)])
-def test_a_curve_is_read_between_its_points_at_the_fewest_ids(accuracy: float, ids: float) -> None:
+def test_a_curve_is_interpolated_at_the_fewest_tokens(accuracy: float, ids: float) -> None:
     curve = [(10.0, 0.2), (20.0, 0.4), (30.0, 0.4), (40.0, 0.6)]
     assert scoring.tokens_at(curve, accuracy) == pytest.approx(ids)
 

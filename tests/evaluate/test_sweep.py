@@ -1,4 +1,4 @@
-"""Is a sweep what one run a window would have given?"""
+"""A sweep equals one run per budget."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ def test_a_reply_without_an_answer_is_unparsed() -> None:
     assert free.ledger["answer"] is None
 
 
-def test_an_engines_fault_is_missing_under_every_window() -> None:
+def test_an_engine_fault_is_missing_at_every_budget() -> None:
     def broken(_: object) -> int:
         raise EngineFault("the power went")
 
@@ -96,7 +96,7 @@ def test_an_engines_fault_is_missing_under_every_window() -> None:
     assert [row.thinking_budget for row in rows] == [*WINDOWS, None]
 
 
-def test_a_fenced_model_closes_its_own_thought(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_model_with_think_tags_closes_its_thought(monkeypatch: pytest.MonkeyPatch) -> None:
     fenced = Profile("fenced", think_end="</t>", hint="</t>", no_thinking_hint="</t>", stop_tokens=())
     monkeypatch.setitem(profiles.PROFILES, "fenced", fenced)
     made = ScriptedEngine(Script({"what?": "hm</t>\\boxed{4}"}, {}, ""), profile="fenced")
@@ -140,7 +140,7 @@ class Noting(ScriptedEngine):
         return await super().open(prompt, sampling)
 
 
-def test_draws_are_numbered_apart_for_every_problem_and_the_same_again() -> None:
+def test_sample_keys_differ_by_problem_and_are_stable() -> None:
     made = Noting()
     heat = Sampling(temperature=0.7, top_p=0.9, seed=5)
     other = replace(PROBLEM, id="p2")

@@ -1,4 +1,4 @@
-"""`labels`: nothing is covered where there is room."""
+"""Labels cover nothing if there is free space."""
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -10,14 +10,14 @@ SPOT = st.tuples(st.floats(0, 400), st.floats(0, 300))
 
 
 @given(SPOT)
-def test_a_lonely_label_is_inside_and_beside_its_anchor(anchor: labels.Spot) -> None:
+def test_a_single_label_is_inside_and_beside_its_anchor(anchor: labels.Spot) -> None:
     (left, bottom, right, top), covering = labels.place([anchor], (30, 10), [], FRAME, (5, 10))
     assert covering < 1e-9
     assert left >= -1e-6 and bottom >= -1e-6 and right <= 400 + 1e-6 and top <= 300 + 1e-6
     assert not (left < anchor[0] < right and bottom < anchor[1] < top)
 
 
-def test_it_moves_away_from_what_is_there_and_tells_when_it_cannot() -> None:
+def test_a_label_avoids_others_and_reports_the_overlap() -> None:
     right = (200.0, 0.0, 400.0, 300.0)
     box, covering = labels.place([(200, 150)], (30, 10), [right], FRAME, (5,))
     assert box[2] <= 200 and covering == 0

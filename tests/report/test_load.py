@@ -1,4 +1,4 @@
-"""`read`: what is in the files, and what is wrong with them, in one line."""
+"""Evaluation folders are read and checked; every fault is one line."""
 
 import json
 import math
@@ -95,7 +95,7 @@ def test_a_wrong_attempt(folder: Path, wrong: str) -> None:
 
 
 def test_no_folder() -> None:
-    refused([], "name one evaluation folder")
+    refused([], "name at least one evaluation folder")
 
 
 def test_lines_end_at_line_feeds_only(folder: Path) -> None:

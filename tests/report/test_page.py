@@ -1,4 +1,4 @@
-"""`page`: one file, every number, nothing from outside."""
+"""The HTML page is one file with every number, and loads nothing from the network."""
 
 import re
 from dataclasses import replace
@@ -43,7 +43,7 @@ def render(evaluations: tuple[Evaluation, ...], transcripts: int = 8) -> str:
     return page.render(evaluations, dict.fromkeys(("difficulty", "curve", "cutoff"), SVG), "A <title>", transcripts)
 
 
-def test_the_page_stands_alone(folder: Path, other: Path) -> None:
+def test_the_page_is_self_contained(folder: Path, other: Path) -> None:
     text = render(read([folder, other]))
     reader = Reader()
     reader.feed(text)
@@ -58,7 +58,7 @@ def test_the_page_stands_alone(folder: Path, other: Path) -> None:
 def test_every_number_of_the_table(evaluations: tuple[Evaluation, ...]) -> None:
     text = render(evaluations)
     for point in evaluations[0].points:
-        row = [formatting.window(point.thinking_budget), f"{point.n:,}"]
+        row = [formatting.budget(point.thinking_budget), f"{point.n:,}"]
         row += [f"{formatting.share(point.accuracy.value)}<small>{formatting.bracket(point.accuracy, 'share')}</small>"]
         full = point.truncated_accuracy
         both = full and f"{formatting.share(full.value)}<small>{formatting.bracket(full, 'share')}</small>"
@@ -75,19 +75,19 @@ def test_every_number_of_the_table(evaluations: tuple[Evaluation, ...]) -> None:
 
 def test_the_order_of_the_page(evaluations: tuple[Evaluation, ...]) -> None:
     text = render(evaluations)
-    marks = ("headline", "difficulty-a", "curve-a", "cutoff-a", "All numbers", "Control", "Replies to read", "<footer>")
+    marks = ("headline", "difficulty-a", "curve-a", "cutoff-a", "All numbers", "Control", "Transcripts", "<footer>")
     places = [text.index(mark, text.index("<body>")) for mark in marks]
     assert places == sorted(places)
     assert "run-of-tiny evaluate-1a2b" in text[places[-1] :] and page.BY_CONSTRUCTION in text[places[-1] :]
 
 
-def test_what_is_not_there_is_not_shown(other: Path) -> None:
+def test_missing_parts_are_left_out(other: Path) -> None:
     evaluations = tuple(replace(one, benchmark="gpqa") for one in read([other]))
     text = page.render(evaluations, {"curve": SVG}, "", 0)
-    assert "carry no difficulty" in text and "cut off?" not in text
-    assert page.BY_CONSTRUCTION not in text and "Replies to read" not in text
+    assert "have no difficulty" in text and "thinking budget and difficulty" not in text
+    assert page.BY_CONSTRUCTION not in text and "Transcripts" not in text
 
 
 @pytest.mark.parametrize("colour", NAMES)
-def test_every_colour_has_a_dark_twin(colour: str) -> None:
+def test_every_colour_has_a_dark_counterpart(colour: str) -> None:
     assert DARK[colour] != colour and re.fullmatch("#[0-9a-f]{6}", DARK[colour])

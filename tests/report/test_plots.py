@@ -1,4 +1,4 @@
-"""`figures`: which pictures, the same twice, and nothing global changed."""
+"""Pictures are deterministic and change no global state."""
 
 from dataclasses import replace
 from pathlib import Path

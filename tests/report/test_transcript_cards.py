@@ -1,4 +1,4 @@
-"""`cards`: a reply with its parts apart, nothing lost, nothing live."""
+"""A reply as HTML: its parts are distinguished, nothing is lost, nothing is executable."""
 
 from dataclasses import replace
 
@@ -15,8 +15,8 @@ def shown(evaluations: tuple[Evaluation, ...], number: int) -> ShownTranscript:
 
 def test_a_shifted_reply(evaluations: tuple[Evaluation, ...]) -> None:
     card = transcript_cards.card(shown(evaluations, 1))
-    assert "\u2717 wrong" in card and "window 32" in card and "expected <code>0</code>" in card
-    assert "the window was used up" in card and "1 thought + 1 hint + 1 answer + 1 stop = 4 paid" in card
+    assert "\u2717 wrong" in card and "thinking budget 32" in card and "expected <code>0</code>" in card
+    assert "the thinking budget was used up" in card and "1 thinking + 1 hint + 1 answer + 1 stop = 4 paid" in card
     for bucket in ("thought", "hint", "answer", "stop"):
         assert f'<mark class="{bucket}"><span class="tag">{bucket}</span>' in card
     assert "</span>  0 &amp; &lt;b&gt;\n</mark>" in card and "</span>\n\nThe final" in card
@@ -30,7 +30,7 @@ def test_other_replies(evaluations: tuple[Evaluation, ...]) -> None:
     ledger = {**natural.attempt.ledger, "answer": None, "probe": 7}
     strange = replace(natural.attempt, ledger=ledger, thinking_budget=None, shift="<new>", end="cut", verdict="<odd>")
     card = transcript_cards.card(replace(natural, attempt=strange))
-    assert "no border before the answer" in card and "7 probe = 9 paid" in card and "free window" in card
+    assert "answer not separated" in card and "7 probe = 9 paid" in card and "unlimited thinking" in card
     assert "&lt;new&gt;; the answer was cut off" in card and "&lt;odd&gt;" in card
 
 

@@ -1,4 +1,4 @@
-"""`transcripts`: a mix, always the same, chosen by nobody."""
+"""The choice of transcripts is a deterministic mix."""
 
 from dataclasses import replace
 from itertools import product
@@ -27,7 +27,7 @@ def test_no_model_is_shown_by_its_failures_only(folder: Path, other: Path) -> No
     assert found == set(product(("tiny", "other <model>"), (True, False)))
 
 
-def test_everything_but_what_is_missing_can_be_shown(evaluations: tuple[Evaluation, ...]) -> None:
+def test_every_reply_that_is_not_missing_can_be_shown(evaluations: tuple[Evaluation, ...]) -> None:
     chosen = choose(evaluations, 1000)
     given = [one for one in evaluations[0].attempts if one.verdict != "missing"]
     assert len(chosen) == len(given) and all(one.attempt in given for one in chosen)

@@ -1,4 +1,4 @@
-"""`write`: a whole report, twice the same, whole or not at all."""
+"""A report is deterministic, and written whole or not at all."""
 
 import subprocess
 import sys
@@ -23,7 +23,7 @@ def test_a_report_is_deterministic_and_replaces_an_older_one(folder: Path, other
     (out / "notes.txt").write_text("mine")
     report.write([other], out, title="Twice", transcripts=0)
     assert {path.name for path in out.iterdir()} == {"index.html", "curve.png", "curve.svg", "notes.txt"}
-    assert "carry no difficulty" in first.read_text()
+    assert "have no difficulty" in first.read_text()
     assert [path.name for path in out.parent.iterdir()] == ["report"]
 
 
@@ -48,8 +48,8 @@ def test_a_failure_leaves_the_older_report(folder: Path, tmp_path: Path, monkeyp
     assert {path.name for path in tmp_path.iterdir()} == {"report", folder.name}
 
 
-def test_what_cannot_be_asked_for(folder: Path, tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="ask for 0 or more"):
+def test_wrong_arguments_are_refused(folder: Path, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="give 0 or more"):
         report.write([folder], tmp_path / "report", title="", transcripts=-1)
     (tmp_path / "file").touch()
     with pytest.raises(UserError, match="choose another path"):

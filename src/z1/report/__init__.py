@@ -1,9 +1,17 @@
-"""What did the thinking buy, as curves a person can read?
+"""Reports: evaluation folders in, one HTML page and its pictures out.
 
-    write(folders, out, title=..., transcripts=...)     evaluation folders in, one page and its pictures out
+    load.py              reads and checks evaluation folders
+    page.py              the HTML page, top to bottom
+    plots.py             the pictures, with matplotlib
+    labels.py            label placement in a picture
+    style.py             colours, and the style sheet of the page
+    formatting.py        numbers and the headline as text
+    transcripts.py       which replies are shown, by a fixed rule
+    transcript_cards.py  one reply as HTML
+    study_page.py        the Markdown page of a study
 
-It shows the numbers of `curve.json` and computes no statistics of its own; `evaluate` does. The pictures need
-matplotlib, which is imported when something is written and not before.
+A report shows the numbers of `curve.json`, which `evaluate` computed, and computes no statistics of its own. matplotlib
+is imported only when a report is written.
 """
 
 from __future__ import annotations
@@ -18,18 +26,18 @@ from z1.errors import UserError
 from z1.report import load, page
 
 PICTURES = ("difficulty", "curve", "cutoff")
-"""Names of the pictures, as `NAME.png` and `NAME.svg`; those of difficulty only where problems have steps."""
+"""Names of the pictures, as `NAME.png` and `NAME.svg`; those by difficulty need problems with steps."""
 
 
 def write(folders: Sequence[Path], out: Path, *, title: str, transcripts: int) -> Path:
-    """`out/index.html` and its pictures, from evaluation `folders`, one colour each; returns the page's path.
+    """Write `out/index.html` and its pictures from evaluation `folders`, one colour each; returns the page's path.
 
     At most `transcripts` replies are shown, over all folders. Everything is built beside `out` and then moved, the page
-    last, so a failure leaves an older report as it was; the same input gives the same bytes. Raises `UserError` where
-    there is nothing to read, where it is torn or contradicts itself, and where `out` is a file.
+    last, so a failure leaves an older report unchanged; the same input gives the same bytes. Raises `UserError` if a
+    folder is missing, torn or inconsistent, and if `out` is a file.
     """
     if transcripts < 0:
-        raise UserError("number of transcripts", transcripts, "ask for 0 or more")
+        raise UserError("number of transcripts", transcripts, "give 0 or more")
     evaluations = load.read(folders)
     if out.exists() and not out.is_dir():
         raise UserError("folder for the report", f"{out}, which is a file", "choose another path")
@@ -44,7 +52,7 @@ def write(folders: Sequence[Path], out: Path, *, title: str, transcripts: int) -
 
 
 def _move_in(files: dict[str, bytes], out: Path) -> None:
-    """Write all `files` beside `out`, then move them in, in order; an older report's other pictures go."""
+    """Write all `files` beside `out`, then move them in, in order, and delete other pictures of an older report."""
     out.parent.mkdir(parents=True, exist_ok=True)
     beside = Path(tempfile.mkdtemp(prefix=f".{out.name}-", dir=out.parent))
     try:

@@ -1,7 +1,7 @@
-"""How is a number said?
+"""Numbers and the headline of a report as text.
 
-Shares are said in percent with one decimal, tokens with one decimal below 1,000, and an interval in brackets beside its
-value. NaN, a number that could not be computed, is a dash. The headline says what was measured and nothing more.
+Shares are in percent with one decimal, tokens with one decimal below 1,000, and an interval follows its value in
+brackets. NaN, a number that could not be computed, is a dash. The headline states what was measured and nothing more.
 """
 
 from __future__ import annotations
@@ -25,20 +25,20 @@ def tokens(value: float) -> str:
     return NONE if math.isnan(value) else f"{value:,.1f}" if abs(value) < 1000 else f"{value:,.0f}"
 
 
-def bracket(interval: Interval, say: str = "tokens") -> str:
-    """The interval beside a value: [94.5, 97.4]; "" where there is none."""
-    one = share if say == "share" else tokens
+def bracket(interval: Interval, unit: str = "tokens") -> str:
+    """The interval of a value: [94.5, 97.4]; "" if it is unknown."""
+    one = share if unit == "share" else tokens
     known = not (math.isnan(interval.low) or math.isnan(interval.high))
     return f"[{one(interval.low)},\u00a0{one(interval.high)}]" if known else ""
 
 
-def window(value: int | None) -> str:
-    """A requested window: its allowance in tokens, or "free"."""
-    return "free" if value is None else f"{value:,}"
+def budget(value: int | None) -> str:
+    """A thinking budget in tokens, or "unlimited"."""
+    return "unlimited" if value is None else f"{value:,}"
 
 
 def headline(evaluations: Sequence[Evaluation]) -> str:
-    """One sentence: how often right, at what thought; for a single model also the cheapest window that keeps half."""
+    """One sentence: accuracy and thinking tokens; for a single model also the cheapest budget with half of it."""
     if len(evaluations) == 1:
         return "; ".join(filter(None, (_clause(evaluations[0]), _half(evaluations[0])))) + "."
     counted = {_counted(one) for one in evaluations}
@@ -46,23 +46,25 @@ def headline(evaluations: Sequence[Evaluation]) -> str:
         one.head.thinking_budget is not None or not one.head.accuracy.known for one in evaluations
     ):
         return "; ".join(map(_clause, evaluations)) + "."
-    first, *rest = (f"{_right(one.head)} with {_about(one.head.thought.value)}" for one in evaluations)
-    others = "".join(f", {one.label} on {said}" for one, said in zip(evaluations[1:], rest, strict=True))
-    return f"Of {counted.pop()} {evaluations[0].label} is right on {first} thinking tokens on average{others}."
+    first, *rest = (f"{_accuracy(one.head)} with {_about(one.head.thought.value)}" for one in evaluations)
+    others = "".join(f", {one.label} of {text}" for one, text in zip(evaluations[1:], rest, strict=True))
+    return f"On {counted.pop()}, {evaluations[0].label} has an accuracy of {first} thinking tokens on average{others}."
 
 
 def problems(evaluation: Evaluation) -> str:
-    """What the problems of a benchmark are called."""
+    """The problems of a benchmark, in words."""
     return "programs" if evaluation.benchmark == "programs" else f"problems of {evaluation.benchmark}"
 
 
 def _clause(evaluation: Evaluation) -> str:
     point = evaluation.head
-    start = "" if point.thinking_budget is None else f"with a window of {window(point.thinking_budget)} tokens "
+    start = (
+        "" if point.thinking_budget is None else f"with a thinking budget of {budget(point.thinking_budget)} tokens "
+    )
     if not point.accuracy.known:
         return f"{start}{evaluation.label} has no graded reply ({point.missing:,} are missing)"
     return (
-        f"{start}{evaluation.label} is right on {_right(point)} of {_counted(evaluation)} "
+        f"{start}{evaluation.label} has an accuracy of {_accuracy(point)} on {_counted(evaluation)}, "
         f"with {_about(point.thought.value)} thinking tokens on average"
     )
 
@@ -83,15 +85,15 @@ def _half(evaluation: Evaluation) -> str:
         return ""
     enough = [one for one in smaller if one.accuracy.value >= full.accuracy.value / 2]
     if not enough:
-        return "no smaller window that was tried reaches half of that"
-    least = min(enough, key=lambda one: one.thought.value)
+        return "no smaller thinking budget reaches half of that"
+    cheapest = min(enough, key=lambda one: one.thought.value)
     return (
-        f"at least half of that is reached with a window of {window(least.thinking_budget)}: {_right(least)} "
-        f"with {_about(least.thought.value)} thinking tokens"
+        f"a thinking budget of {budget(cheapest.thinking_budget)} reaches at least half: {_accuracy(cheapest)} "
+        f"with {_about(cheapest.thought.value)} thinking tokens"
     )
 
 
-def _right(point: Point) -> str:
+def _accuracy(point: Point) -> str:
     return f"{share(point.accuracy.value)}\u00a0% {bracket(point.accuracy, 'share')}".rstrip()
 
 

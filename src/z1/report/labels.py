@@ -1,7 +1,7 @@
-"""Where does a label stand so that it covers nothing?
+"""Label placement: puts labels where they cover as little as possible.
 
-Pure geometry, in pixels: a label tries the places around its anchors, nearest first, and takes the one that covers
-least of what is there already. Boxes are (left, bottom, right, top). Draws nothing.
+Pure geometry, in pixels: a label tries the positions around its anchors, nearest first, and takes the one that covers
+least. Boxes are (left, bottom, right, top). Draws nothing.
 """
 
 from __future__ import annotations
@@ -19,9 +19,8 @@ _SIDES = ((1, 1), (-1, 1), (1, -1), (0, 1), (0, -1), (1, 0), (-1, -1), (-1, 0))
 def place(
     anchors: Sequence[Spot], size: Spot, taken: Iterable[Box], frame: Box, gaps: Sequence[float]
 ) -> tuple[Box, float]:
-    """The best box of `size` (width, height) beside one of `anchors`, `gaps` away, inside `frame`.
-
-    With it comes how much of it covers something: 0 for a free place.
+    """The best box of `size` (width, height) beside one of `anchors`, `gaps` away, inside `frame`, and the share of it
+    that covers something (0 for a free position).
     """
     taken = tuple(taken)
     options = [
@@ -36,7 +35,7 @@ def place(
 
 
 def groups(spots: Sequence[Spot], near: float) -> list[list[int]]:
-    """Indices of `spots` in order; those that follow within `near` of a group's first join it and share its label."""
+    """Indices of `spots` in order, grouped: spots within `near` of the first of their group share its label."""
     found: list[list[int]] = []
     for index, (x, y) in enumerate(spots):
         if found and hypot(x - spots[found[-1][0]][0], y - spots[found[-1][0]][1]) < near:

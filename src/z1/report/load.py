@@ -1,11 +1,11 @@
-"""What stands in an evaluation folder?
+"""Reads and checks evaluation folders:
 
-    problems.jsonl   one `Problem` a line
-    attempts.jsonl   one `Attempt` a line
+    problems.jsonl   one `Problem` per line
+    attempts.jsonl   one `Attempt` per line
     curve.json       the numbers, computed by `evaluate`
 
-Everything is checked here, so that whoever draws need not: shares are shares, intervals hold their value, replies
-belong to problems. A number that could not be computed (null) is NaN from here on: drawn nowhere, printed as a dash.
+Everything is checked here, so the other modules need no checks: shares are shares, intervals contain their value,
+replies belong to problems. A number that could not be computed (null) becomes NaN: not drawn, and printed as a dash.
 """
 
 from __future__ import annotations
@@ -23,16 +23,16 @@ from z1.records import Attempt, Interval, Problem
 
 R = TypeVar("R")
 
-AGAIN = "write the folder again with `z1 evaluate`"
+REWRITE = "write the folder again with `z1 evaluate`"
 
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """All replies under one window: `n` were graded, `missing` are not among them.
+    """All replies at one thinking budget: `n` were graded, without the `missing` ones.
 
     `accuracy`, `truncated_accuracy`, `shifted`, `cut` and `unparsed` are shares of 0 to 1; `thought`, `paid` and
-    `phase_one` are tokens. `truncated_accuracy` is the accuracy of free replies that are cut after `thinking_budget`
-    tokens, None where it is not known.
+    `phase_one` are tokens. `truncated_accuracy` is the accuracy of unlimited replies cut off after
+    `thinking_budget` tokens, None if it is unknown.
     """
 
     thinking_budget: int | None
@@ -50,7 +50,7 @@ class Point:
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """The `n` replies to problems of `steps` steps under one window."""
+    """The `n` replies to problems of `steps` steps at one thinking budget."""
 
     thinking_budget: int | None
     steps: int
@@ -61,7 +61,7 @@ class Cell:
 
 @dataclass(frozen=True, slots=True)
 class Scores:
-    """s1's three: a share, percentage points per 1,000 thought tokens, a share."""
+    """s1's metrics: a share, percentage points per 1,000 thinking tokens, a share."""
 
     control: float
     scaling: float
@@ -70,7 +70,7 @@ class Scores:
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
-    """One folder. `points` stand in order of window, free last; `label` is the model's name, made unique."""
+    """One folder. `points` are in order of budget, unlimited last; `label` is the model's name, made unique."""
 
     label: str
     run: str
@@ -85,7 +85,7 @@ class Evaluation:
 
     @property
     def head(self) -> Point:
-        """The free window, or the largest where none was free."""
+        """The point without a budget, or of the largest budget if there is none."""
         return self.points[-1]
 
     @property
@@ -95,9 +95,9 @@ class Evaluation:
 
 
 def read(folders: Sequence[Path]) -> tuple[Evaluation, ...]:
-    """The evaluations in `folders`, in order. Raises `UserError` for what is missing, torn, empty or contradictory."""
+    """The evaluations in `folders`, in order. Raises `UserError` for files that are missing, torn or inconsistent."""
     if not folders:
-        raise UserError("folders to report on", "none", "name one evaluation folder or more")
+        raise UserError("folders to report on", "none", "name at least one evaluation folder")
     found = [_evaluation(Path(folder)) for folder in folders]
     models = Counter(one.model for one in found)
     labels = [one.model if models[one.model] == 1 else f"{one.model} ({one.run})" for one in found]
@@ -110,11 +110,11 @@ def read(folders: Sequence[Path]) -> tuple[Evaluation, ...]:
 def _evaluation(folder: Path) -> Evaluation:
     curve = _Table.load(folder / "curve.json")
     points = tuple(sorted((_point(row) for row in curve.rows("points")), key=lambda one: _order(one.thinking_budget)))
-    windows = [one.thinking_budget for one in points]
+    budgets = [one.thinking_budget for one in points]
     if not points:
-        raise UserError(f"{curve.where}: points", "none", AGAIN)
-    if len(set(windows)) < len(windows):
-        raise UserError(f"{curve.where}: points", "the same window twice", AGAIN)
+        raise UserError(f"{curve.where}: points", "none", REWRITE)
+    if len(set(budgets)) < len(budgets):
+        raise UserError(f"{curve.where}: points", "the same thinking budget twice", REWRITE)
     cells = [_cell(row) for row in curve.rows("by_steps") if row.values.get("steps") is not None]
     s1 = curve.table("s1")
     problems = {one.id: one for one in _records(folder / "problems.jsonl", Problem.from_json)}
@@ -135,8 +135,8 @@ def _evaluation(folder: Path) -> Evaluation:
     )
 
 
-def _order(window: int | None) -> float:
-    return math.inf if window is None else window
+def _order(budget: int | None) -> float:
+    return math.inf if budget is None else budget
 
 
 def _point(row: _Table) -> Point:
@@ -166,7 +166,7 @@ def _cell(row: _Table) -> Cell:
 
 
 def _records(path: Path, make: Callable[[dict[str, Any]], R]) -> list[R]:
-    """One record a line. Lines end at a line feed only: other separators may stand inside JSON strings."""
+    """One record per line. Lines end at a line feed only, since JSON strings may contain other separators."""
     found = []
     for number, line in enumerate(_text(path).split("\n"), 1):
         if line:
@@ -174,45 +174,47 @@ def _records(path: Path, make: Callable[[dict[str, Any]], R]) -> list[R]:
             try:
                 found.append(make(value))
             except UserError as error:
-                raise UserError(f"{path} line {number}", error.got, AGAIN) from error
+                raise UserError(f"{path} line {number}", error.got, REWRITE) from error
     if not found:
-        raise UserError(str(path), "no records", AGAIN)
+        raise UserError(str(path), "no records", REWRITE)
     return found
 
 
 def _check_attempt(attempt: Attempt, problems: Mapping[str, Problem], where: str) -> None:
     if attempt.problem not in problems:
-        raise UserError(where, f"problem {attempt.problem!r}, which problems.jsonl lacks", AGAIN)
+        raise UserError(where, f"problem {attempt.problem!r}, which problems.jsonl lacks", REWRITE)
     if len(attempt.spans) != len(attempt.texts):
-        raise UserError(where, f"{len(attempt.spans)} spans and {len(attempt.texts)} texts", AGAIN)
+        raise UserError(where, f"{len(attempt.spans)} spans and {len(attempt.texts)} texts", REWRITE)
     try:
         attempt.counts()
     except TypeError as error:
-        raise UserError(f"{where}: ledger", attempt.ledger, AGAIN) from error
+        raise UserError(f"{where}: ledger", attempt.ledger, REWRITE) from error
 
 
 def _text(path: Path) -> str:
     try:
         return path.read_bytes().decode()
     except (FileNotFoundError, NotADirectoryError) as error:
-        raise UserError("an evaluation folder", f"no file {path}", "name a folder that `z1 evaluate` wrote") from error
+        raise UserError(
+            "an evaluation folder", f"no file {path}", "name a folder that `z1 evaluate` has written"
+        ) from error
     except UnicodeDecodeError as error:
-        raise UserError(str(path), "bytes that are not UTF-8", AGAIN) from error
+        raise UserError(str(path), "bytes that are not UTF-8", REWRITE) from error
 
 
 def _json(text: str, where: str) -> dict[str, Any]:
     try:
         value = json.loads(text)
     except ValueError as error:
-        raise UserError(where, f"torn JSON ({error})", AGAIN) from error
+        raise UserError(where, f"torn JSON ({error})", REWRITE) from error
     if not isinstance(value, dict):
-        raise UserError(where, f"a {type(value).__name__} where an object should be", AGAIN)
+        raise UserError(where, f"a {type(value).__name__} instead of an object", REWRITE)
     return value
 
 
 @dataclass(frozen=True, slots=True)
 class _Table:
-    """A JSON object and where it stands, for messages. Keys that are not asked for are let be."""
+    """A JSON object and its place in a file, for messages. Other keys are ignored."""
 
     values: dict[str, Any]
     where: str
@@ -221,13 +223,13 @@ class _Table:
     def load(cls, path: Path) -> _Table:
         return cls(_json(_text(path), str(path)), str(path))
 
-    def get(self, key: str, kinds: tuple[type, ...], wanted: str) -> Any:
+    def get(self, key: str, kinds: tuple[type, ...], expected: str) -> Any:
         value = self.values.get(key)
         if key not in self.values or not isinstance(value, kinds) or isinstance(value, bool):
             raise UserError(
                 f"{self.where}: {key}",
-                repr(value) if key in self.values else "nothing",
-                f"it must be {wanted}; {AGAIN}",
+                repr(value) if key in self.values else "no such key",
+                f"it must be {expected}; {REWRITE}",
             )
         return value
 
@@ -237,7 +239,7 @@ class _Table:
     def count(self, key: str) -> int:
         value = int(self.get(key, (int,), "a whole number"))
         if value < 0:
-            raise UserError(f"{self.where}: {key}", value, AGAIN)
+            raise UserError(f"{self.where}: {key}", value, REWRITE)
         return value
 
     def thinking_budget(self) -> int | None:
@@ -245,11 +247,11 @@ class _Table:
         return None if self.get(key, (int, type(None)), "a whole number or null") is None else self.count(key)
 
     def number(self, key: str, most: float = math.inf) -> float:
-        """A number; where `most` is given, one of 0..`most`."""
+        """A number; from 0 to `most` if that is given."""
         value = self.get(key, (int, float, type(None)), "a number or null")
         number = math.nan if value is None else float(value)
         if math.isinf(number) or (most < math.inf and not math.isnan(number) and not 0 <= number <= most):
-            raise UserError(f"{self.where}: {key}", value, f"it must be a number of 0 to {most:g}; {AGAIN}")
+            raise UserError(f"{self.where}: {key}", value, f"it must be a number from 0 to {most:g}; {REWRITE}")
         return number
 
     def interval(self, key: str, most: float = math.inf) -> Interval:
@@ -257,12 +259,14 @@ class _Table:
         if values is None:
             return Interval(math.nan, math.nan, math.nan)
         if len(values) != 3:
-            raise UserError(f"{self.where}: {key}", values, f"it must be [low, value, high]; {AGAIN}")
+            raise UserError(f"{self.where}: {key}", values, f"it must be [low, value, high]; {REWRITE}")
         inner = _Table(dict(zip(("low", "value", "high"), values, strict=True)), f"{self.where}: {key}")
         low, value, high = (inner.number(name, most) for name in ("low", "value", "high"))
         slack = 1e-9 * max(1.0, abs(value))
         if low > value + slack or high < value - slack:
-            raise UserError(f"{self.where}: {key}", values, f"low, value, high must rise; {AGAIN}")
+            raise UserError(
+                f"{self.where}: {key}", values, f"low, value and high must be in ascending order; {REWRITE}"
+            )
         return Interval(min(low, value), value, max(high, value))
 
     def table(self, key: str) -> _Table:
@@ -272,5 +276,5 @@ class _Table:
         rows = self.get(key, (list,), "a list of objects")
         for index, row in enumerate(rows):
             if not isinstance(row, dict):
-                raise UserError(f"{self.where}: {key}[{index}]", repr(row), AGAIN)
+                raise UserError(f"{self.where}: {key}[{index}]", repr(row), REWRITE)
         return [_Table(row, f"{self.where}: {key}[{index}]") for index, row in enumerate(rows)]

@@ -1,7 +1,7 @@
-"""How does the report read, from top to bottom?
+"""The HTML page of a report, from top to bottom.
 
-Headline, difficulty, curve, cut-off, table, s1's three scores, transcripts, and how to read it all. One file that asks
-the network for nothing: style and pictures are inside, there is no script. All text from models and files is escaped.
+Headline, difficulty, curve, cut-off, table, s1's three metrics, transcripts, and notes on intervals. One file that
+makes no network requests: style and pictures are inside, there is no script. All text from models and files is escaped.
 """
 
 from __future__ import annotations
@@ -15,20 +15,20 @@ from z1.records import Interval
 from z1.report import formatting, transcript_cards
 from z1.report.load import Evaluation, Point
 from z1.report.style import CSS, MODELS, NAMES
-from z1.report.transcripts import HOW, choose
+from z1.report.transcripts import RULE, choose
 
 S1 = (
     (
         "Control",
         "%",
-        "how often the thinking stayed within what was asked for; 100&nbsp;% is best.",
+        "how often thinking stayed within its budget; 100&nbsp;% is best.",
     ),
     (
         "Scaling",
         "points per 1,000 tokens",
-        "mean slope of accuracy over thinking tokens, over all pairs of windows; above zero where thinking helps.",
+        "mean slope of accuracy over thinking tokens, over all pairs of budgets; positive if thinking helps.",
     ),
-    ("Performance", "%", "the best accuracy at any window."),
+    ("Performance", "%", "the best accuracy at any budget."),
 )
 BY_CONSTRUCTION = (
     "For these programs difficulty is the number of executed steps, and a full trajectory grows with it by "
@@ -37,7 +37,7 @@ BY_CONSTRUCTION = (
 
 
 def render(evaluations: Sequence[Evaluation], svgs: Mapping[str, str], title: str, transcripts: int) -> str:
-    """The page. `svgs` are the pictures by name; those that are not there are explained instead."""
+    """The page. `svgs` are the pictures by name; a missing one is explained."""
     pictures = {name: _inline(svg, name) for name, svg in svgs.items()}
     sections = (
         f'<h1>{escape(title)}</h1><p class="headline">{escape(formatting.headline(evaluations))}</p>',
@@ -59,7 +59,7 @@ def render(evaluations: Sequence[Evaluation], svgs: Mapping[str, str], title: st
 
 
 def _inline(svg: str, name: str) -> str:
-    """`svg` as an element of the page: without prolog and title, ids of its own, and colours that follow the page's."""
+    """`svg` as an element of the page: no prolog or title, unique ids, and the colours of the page."""
     svg = re.sub(r"\s*<metadata>.*?</metadata>", "", svg[svg.index("<svg") :], flags=re.DOTALL)
     svg = re.sub(r'\s(?:xmlns(?::\w+)?|width|height)="[^"]*"', "", svg[: svg.index(">")]) + svg[svg.index(">") :]
     svg = re.sub(r'viewBox="0 0 ([\d.]+) ([\d.]+)"', _crop, svg.replace("xlink:href", "href"), count=1)
@@ -71,7 +71,7 @@ def _inline(svg: str, name: str) -> str:
 
 
 def _crop(box: re.Match[str]) -> str:
-    """The view without the picture's title, for which the page has headings, and without its left margin (points)."""
+    """The view box without the picture's title, since the page has headings, and without its left margin (points)."""
     left, top = 10, 25
     return f'viewBox="{left} {top} {float(box[1]) - left:g} {float(box[2]) - top:g}"'
 
@@ -81,16 +81,16 @@ def _picture(svg: str, caption: str) -> str:
 
 
 def _difficulty(evaluations: Sequence[Evaluation], svg: str | None) -> str:
-    heading = "<h2>Does it think longer where it must?</h2>"
+    heading = "<h2>Thinking tokens and accuracy by difficulty</h2>"
     if svg is None:
-        return f"{heading}<p>These problems carry no difficulty, so there is no picture of it.</p>"
-    said = " ".join(filter(None, map(_range, evaluations)))
+        return f"{heading}<p>These problems have no difficulty, so there is no picture.</p>"
+    text = " ".join(filter(None, map(_range, evaluations)))
     counts = [cell.n for one in evaluations for cell in one.head_cells]
     caption = f"Each point: {_span(min(counts), max(counts))} graded replies. Bars: 95&nbsp;% intervals."
     without = sum(problem.steps is None for one in evaluations for problem in one.problems.values())
     if without:
-        caption += f" {without:,} problem{'s' * (without != 1)} without a difficulty are not in this picture."
-    return f"{heading}<p>{escape(said)}</p>{_picture(svg, caption)}"
+        caption += f" {without:,} problem{'s' * (without != 1)} without a difficulty are left out."
+    return f"{heading}<p>{escape(text)}</p>{_picture(svg, caption)}"
 
 
 def _range(evaluation: Evaluation) -> str:
@@ -101,7 +101,9 @@ def _range(evaluation: Evaluation) -> str:
     easy, hard = (f"{formatting.tokens(one.thought.value)} {formatting.bracket(one.thought)}".rstrip() for one in ends)
     steps = f"{ends[0].steps:,} step{'s' * (ends[0].steps != 1)}"
     last = f"{ends[1].steps:,}"
-    return f"{evaluation.label} thinks for {easy} tokens on problems of {steps}, and for {hard} on those of {last}."
+    return (
+        f"{evaluation.label} uses {easy} thinking tokens on problems of {steps} and {hard} on problems of {last} steps."
+    )
 
 
 def _span(low: int, high: int) -> str:
@@ -110,25 +112,25 @@ def _span(low: int, high: int) -> str:
 
 def _curve(svg: str) -> str:
     caption = (
-        "A window is an upper limit. Left: what was really thought. Right: everything that was paid for, which adds "
-        "hint, answer and probes. Points that lie together share a label; where there is no room there is none. "
-        "Bars: 95&nbsp;% intervals, both ways."
+        "A thinking budget is an upper limit. Left: thinking tokens that were used. Right: all paid tokens, with hint, "
+        "answer and probes. Points that are close share a label; a label that does not fit is left out. "
+        "Bars: 95&nbsp;% intervals on both axes."
     )
-    return f"<h2>What does the thinking buy?</h2>{_picture(svg, caption)}"
+    return f"<h2>Accuracy against tokens</h2>{_picture(svg, caption)}"
 
 
 def _cutoff(svg: str | None) -> str:
     if svg is None:
         return ""
-    caption = "Blank where no reply was graded. A single cell rests on few replies; read the pattern, not the cell."
-    return f"<h2>Which problems does a window cut off?</h2>{_picture(svg, caption)}"
+    caption = "Blank cells have no graded reply. A single cell has few replies; read the pattern, not the cell."
+    return f"<h2>Accuracy by thinking budget and difficulty</h2>{_picture(svg, caption)}"
 
 
 def _table(evaluations: Sequence[Evaluation]) -> str:
     head = (
-        '<th>window asked for</th><th title="replies graded">n</th><th>accuracy, %</th>'
-        "<th>window off, %</th><th>thinking tokens</th>"
-        "<th>all tokens paid</th><th>paper\u2019s phase one</th><th>shifted, %</th><th>cut, %</th><th>unparsed, %</th>"
+        '<th>thinking budget</th><th title="replies graded">n</th><th>accuracy, %</th>'
+        "<th>truncated, %</th><th>thinking tokens</th>"
+        "<th>paid tokens</th><th>paper\u2019s phase one</th><th>shifted, %</th><th>cut, %</th><th>unparsed, %</th>"
         "<th>missing</th>"
     )
     bodies = []
@@ -136,17 +138,17 @@ def _table(evaluations: Sequence[Evaluation]) -> str:
         name = f'<tr class="model"><th colspan="11" scope="rowgroup">{_swatch(index)}{escape(one.label)}</th></tr>'
         bodies.append(f"<tbody>{name * (len(evaluations) > 1)}{''.join(map(_row, one.points))}</tbody>")
     return (
-        "<h2>All numbers</h2><p>Means over the graded replies (n), with 95&nbsp;% intervals. A reply that an engine or "
-        "a sandbox failed to give is missing: neither wrong nor counted in n. The paper\u2019s phase one counts "
-        "everything before the hint, and the whole reply where none was forced. Window off: free replies, cut after "
-        'as many tokens as the window has.</p><div class="wide"><table>'
+        "<h2>All numbers</h2><p>Means over the graded replies (n), with 95&nbsp;% intervals. A reply is missing if an "
+        "engine or a sandbox failed: it is not wrong and not counted in n. The paper\u2019s phase one counts "
+        "everything before the hint, or the whole reply if none was forced. Truncated: the unlimited replies, cut off "
+        'after as many tokens as the budget.</p><div class="wide"><table>'
         f"<thead><tr>{head}</tr></thead>{''.join(bodies)}</table></div>"
     )
 
 
 def _row(point: Point) -> str:
     cells = (
-        formatting.window(point.thinking_budget),
+        formatting.budget(point.thinking_budget),
         f"{point.n:,}",
         _both(point.accuracy, "share"),
         _both(point.truncated_accuracy, "share") if point.truncated_accuracy else formatting.NONE,
@@ -162,9 +164,9 @@ def _row(point: Point) -> str:
     return start + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>"
 
 
-def _both(interval: Interval, say: str = "tokens") -> str:
-    value = formatting.share(interval.value) if say == "share" else formatting.tokens(interval.value)
-    return f"{value}<small>{formatting.bracket(interval, say)}</small>"
+def _both(interval: Interval, unit: str = "tokens") -> str:
+    value = formatting.share(interval.value) if unit == "share" else formatting.tokens(interval.value)
+    return f"{value}<small>{formatting.bracket(interval, unit)}</small>"
 
 
 def _s1(evaluations: Sequence[Evaluation]) -> str:
@@ -196,17 +198,15 @@ def _transcripts(evaluations: Sequence[Evaluation], most: int) -> str:
     shown = choose(evaluations, most)
     if not shown:
         return ""
-    return f"<h2>Replies to read</h2><p>{HOW}</p>{transcript_cards.key()}" + "\n".join(
-        map(transcript_cards.card, shown)
-    )
+    return f"<h2>Transcripts</h2><p>{RULE}</p>{transcript_cards.key()}" + "\n".join(map(transcript_cards.card, shown))
 
 
 def _footer(evaluations: Sequence[Evaluation]) -> str:
     runs = ", ".join(f"<code>{escape(run)}</code>" for run in dict.fromkeys(one.run for one in evaluations))
     note = f"<p>{BY_CONSTRUCTION}</p>" if any(one.benchmark == "programs" for one in evaluations) else ""
     return (
-        "<footer><p>A value is followed by its 95&nbsp;% interval in brackets: of intervals made in this way about "
-        "95 in 100 hold what endless problems of the same kind would give. Two intervals that overlap do not show that "
-        "two numbers are equal; models are compared pair by pair, on the same problems, by <code>z1 evaluate</code>."
-        f"</p><p>Numbers by {runs}.</p>{note}</footer>"
+        "<footer><p>A value is followed by its 95&nbsp;% interval in brackets: about 95 in 100 such intervals contain "
+        "the value for infinitely many problems of the same kind. Overlapping intervals do not show that two numbers "
+        "are equal; <code>z1 compare</code> compares two runs in pairs, on the same problems."
+        f"</p><p>Runs: {runs}.</p>{note}</footer>"
     )

@@ -1,12 +1,12 @@
-"""What do the numbers look like?
+"""Pictures of evaluations, drawn with matplotlib:
 
-    difficulty   thought tokens, and accuracy under them, by steps: does it think longer where it must?
-    curve        accuracy against thought tokens, and against all tokens paid: what did the thinking buy?
-    cutoff       accuracy by window and steps: which problems does a window cut off?
+    difficulty   thinking tokens, and accuracy below them, by steps
+    curve        accuracy against thinking tokens, and against all paid tokens
+    cutoff       accuracy by thinking budget and steps
 
-The only module that imports matplotlib, and by its objects alone: nothing global stays changed, and a reader's own
-matplotlibrc changes nothing. The same numbers give the same bytes. Bars are the 95 % intervals that were read; a number
-that is not known is not drawn. Colours repeat after six models; labels tell them apart.
+The only module that imports matplotlib, through its objects alone: no global state is changed, and the matplotlibrc of
+a user has no effect. The same numbers give the same bytes. Bars are the 95 % intervals that were read; unknown numbers
+are not drawn. Colours repeat after six models; labels distinguish them.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from z1.report.load import Cell, Evaluation
 from z1.report.style import GRID, INK, MARKERS, MODELS, PAPER, SOFT
 
 WIDTH = 8.0
-"""Inches; 800 px wide at 100 dots an inch, and twice as many in the PNG."""
+"""Inches; 800 px wide at 100 dots per inch, and twice as many in the PNG."""
 
 _SETTINGS: Any = {
     "font.family": "DejaVu Sans",
@@ -62,7 +62,7 @@ _SHADES = ("#eef3f8", "#c3d9ec", "#86b4d9", "#3f86bf", "#0b4f8a")
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """One picture twice."""
+    """One picture in two formats."""
 
     png: bytes
     svg: str
@@ -78,7 +78,7 @@ class _Series:
 
 
 def draw(evaluations: Sequence[Evaluation]) -> dict[str, Picture]:
-    """The pictures by name; "difficulty" and "cutoff" only where a problem has steps."""
+    """The pictures by name; "difficulty" and "cutoff" only if a problem has steps."""
     graded = [one for one in evaluations if any(cell.accuracy.known for cell in one.cells)]
     with _settings():
         pictures = {"difficulty": _render(_difficulty(evaluations))} if any(one.head_cells for one in graded) else {}
@@ -90,7 +90,7 @@ def draw(evaluations: Sequence[Evaluation]) -> dict[str, Picture]:
 
 @contextmanager
 def _settings() -> Iterator[None]:
-    """Matplotlib's own defaults and ours, for as long as we draw."""
+    """Matplotlib's defaults with our settings, while drawing."""
     with matplotlib.rc_context():
         matplotlib.rcdefaults()
         matplotlib.rcParams.update(_SETTINGS)
@@ -105,15 +105,15 @@ def _render(figure: Figure) -> Picture:
 
 
 def _difficulty(evaluations: Sequence[Evaluation]) -> Figure:
-    title = "How long it thinks, and how often it is right, by difficulty"
+    title = "Thinking tokens and accuracy by difficulty"
     figure = _figure(5.2, title, _subtitle(evaluations, head=True))
     above = _panel(figure, (0.62, 2.22, 7.2, 2.04), "thinking tokens, mean")
-    under = _panel(figure, (0.62, 0.54, 7.2, 1.22), "right answers")
-    under.set_xlabel("steps that a program executes" if _only_programs(evaluations) else "difficulty (steps)")
+    under = _panel(figure, (0.62, 0.54, 7.2, 1.22), "accuracy")
+    under.set_xlabel("executed steps of the program" if _only_programs(evaluations) else "difficulty (steps)")
     thought, right = [], []
     for index, one in enumerate(evaluations):
-        aside = 0.09 * (index - (len(evaluations) - 1) / 2)
-        x = tuple(Interval(cell.steps + aside, cell.steps + aside, cell.steps + aside) for cell in one.head_cells)
+        offset = 0.09 * (index - (len(evaluations) - 1) / 2)
+        x = tuple(Interval(cell.steps + offset, cell.steps + offset, cell.steps + offset) for cell in one.head_cells)
         thought.append(_Series(x, tuple(cell.thought for cell in one.head_cells)))
         right.append(_Series(x, tuple(cell.accuracy for cell in one.head_cells)))
     steps = [cell.steps for one in evaluations for cell in one.head_cells]
@@ -130,15 +130,15 @@ def _difficulty(evaluations: Sequence[Evaluation]) -> Figure:
 
 
 def _curve(evaluations: Sequence[Evaluation]) -> Figure:
-    subtitle = f"{_subtitle(evaluations)}. At each point: the window that was asked for"
-    figure = _figure(4.4, "What the thinking buys", subtitle)
-    left = _panel(figure, (0.62, 0.54, 3.44, 2.92), "right answers")
+    subtitle = f"{_subtitle(evaluations)}. At each point: the thinking budget"
+    figure = _figure(4.4, "Accuracy against tokens", subtitle)
+    left = _panel(figure, (0.62, 0.54, 3.44, 2.92), "accuracy")
     right = _panel(figure, (4.38, 0.54, 3.44, 2.92), "")
     accuracy = [tuple(point.accuracy for point in one.points) for one in evaluations]
-    windows = [tuple(formatting.window(point.thinking_budget) for point in one.points) for one in evaluations]
-    for panel, name, kind in ((left, "thinking tokens, mean", "thought"), (right, "all tokens paid for, mean", "paid")):
+    budgets = [tuple(formatting.budget(point.thinking_budget) for point in one.points) for one in evaluations]
+    for panel, name, kind in ((left, "thinking tokens, mean", "thought"), (right, "paid tokens, mean", "paid")):
         x = [tuple(getattr(point, kind) for point in one.points) for one in evaluations]
-        series = [_Series(*row) for row in zip(x, accuracy, windows, strict=True)]
+        series = [_Series(*row) for row in zip(x, accuracy, budgets, strict=True)]
         panel.set_xlabel(name)
         across = _top([_Series((), one.x) for one in series]) or 1
         panel.set_xlim(-0.03 * across, 1.09 * across)
@@ -155,8 +155,10 @@ def _cutoff(evaluations: Sequence[Evaluation]) -> Figure:
     height = 0.29 * sum(rows) + gap * len(rows) + 0.92
     steps = sorted({cell.steps for one in evaluations for cell in one.cells})
     crowded = len(steps) > 26
-    about = "Right answers, from pale (0 %) to deep blue (100 %)" if crowded else "Right answers in percent"
-    figure = _figure(height, "Which problems a window cuts off", f"{about}, by window (rows) and steps (columns)")
+    about = "Accuracy from pale (0 %) to deep blue (100 %)" if crowded else "Accuracy in percent"
+    figure = _figure(
+        height, "Accuracy by thinking budget and difficulty", f"{about}, by thinking budget (rows) and steps (columns)"
+    )
     bottom = height - 0.62
     for evaluation, count in zip(evaluations, rows, strict=True):
         bottom -= 0.29 * count + gap - 0.3
@@ -164,22 +166,22 @@ def _cutoff(evaluations: Sequence[Evaluation]) -> Figure:
         panel = _panel(figure, (0.62, bottom, min(7.2, 0.6 * len(steps)), 0.29 * count), title)
         _cells(panel, evaluation, steps, numbers=not crowded)
         bottom -= 0.3
-    panel.set_xlabel("steps that a program executes" if _only_programs(evaluations) else "difficulty (steps)")
+    panel.set_xlabel("executed steps of the program" if _only_programs(evaluations) else "difficulty (steps)")
     return figure
 
 
 def _cells(panel: Axes, evaluation: Evaluation, steps: Sequence[int], numbers: bool) -> None:
-    """One model's map: a row a window, free on top; a column a number of steps; blank where nothing is known."""
-    windows = [point.thinking_budget for point in evaluation.points]
+    """One model's map: a row per budget, unlimited on top; a column per number of steps; unknown cells are blank."""
+    budgets = [point.thinking_budget for point in evaluation.points]
     for cell in evaluation.cells:
-        if cell.accuracy.known and cell.thinking_budget in windows:
-            at = steps.index(cell.steps), windows.index(cell.thinking_budget)
+        if cell.accuracy.known and cell.thinking_budget in budgets:
+            at = steps.index(cell.steps), budgets.index(cell.thinking_budget)
             _cell(panel, cell, at, (8.5 if len(steps) < 20 else 7) if numbers else 0)
     panel.set_xlim(-0.5, len(steps) - 0.5)
-    panel.set_ylim(-0.5, len(windows) - 0.5)
+    panel.set_ylim(-0.5, len(budgets) - 0.5)
     every = -(-len(steps) // 30)
     panel.set_xticks(range(0, len(steps), every), [f"{one:,}" for one in steps[::every]])
-    panel.set_yticks(range(len(windows)), [formatting.window(one) for one in windows])
+    panel.set_yticks(range(len(budgets)), [formatting.budget(one) for one in budgets])
     panel.grid(visible=False)
     panel.tick_params(length=0)
     for spine in panel.spines.values():
@@ -195,14 +197,14 @@ def _cell(panel: Axes, cell: Cell, at: tuple[int, int], size: float) -> None:
 
 
 def _shade(share: float) -> tuple[float, ...]:
-    """From pale to deep blue, straight between five shades."""
+    """From pale to deep blue, interpolated between five shades."""
     index = min(int(share * 4), 3)
     low, high = (tuple(int(shade[i : i + 2], 16) / 255 for i in (1, 3, 5)) for shade in _SHADES[index : index + 2])
     return tuple(a + (b - a) * (4 * share - index) for a, b in zip(low, high, strict=True))
 
 
 def _series(panel: Axes, series: Sequence[_Series], names: Sequence[str]) -> None:
-    """Draw lines with bars, then label points and models where there is room. The panel's limits are final."""
+    """Draw lines with bars, then the labels of points and models that fit. The panel's limits must be final."""
     taken: list[labels.Box] = []
     spots = []
     for index, given in enumerate(series):
@@ -267,7 +269,7 @@ def _spot(panel: Axes, x: float, y: float) -> labels.Spot:
 
 
 def _figure(height: float, title: str, subtitle: str) -> Figure:
-    """A sheet `height` inches high, its title and subtitle in place."""
+    """A figure `height` inches high, with title and subtitle."""
     figure = Figure(figsize=(WIDTH, height), dpi=100)
     FigureCanvasAgg(figure)
     figure.text(0.14 / WIDTH, 1 - 0.3 / height, title, fontsize=12.5, fontweight="bold")
@@ -276,7 +278,7 @@ def _figure(height: float, title: str, subtitle: str) -> Figure:
 
 
 def _panel(figure: Figure, inches: tuple[float, float, float, float], title: str) -> Axes:
-    """Axes at left, bottom, width, height; the title stands over the y axis, in place of a turned label."""
+    """Axes at left, bottom, width, height; the title is above the y axis, instead of a rotated label."""
     size = figure.get_size_inches()
     panel = figure.add_axes((inches[0] / size[0], inches[1] / size[1], inches[2] / size[0], inches[3] / size[1]))
     panel.set_title(title, loc="left", fontsize=9.5, pad=9, x=-0.48 / inches[2])
@@ -294,14 +296,14 @@ def _as_percent(panel: Axes, least: int, most: int = 100) -> None:
 
 
 def _reach(rows: Sequence[Sequence[Interval]]) -> tuple[int, int]:
-    """The tens of percent between which all intervals lie; from 0 unless all are high, to 100 unless all are low."""
+    """Limits in tens of percent that contain all intervals; from 0 unless all are high, to 100 unless all are low."""
     known = [one for row in rows for one in row if one.known]
     low, high = min((one.low for one in known), default=0.0), max((one.high for one in known), default=1.0)
     return (10 * int(10 * low - 0.5) if low > 0.5 else 0), (10 * ceil(10 * high + 0.5) if high < 0.65 else 100)
 
 
 def _names(evaluations: Sequence[Evaluation]) -> tuple[str, ...]:
-    """Models' names beside their lines; a single model is named in the subtitle."""
+    """Model names for the lines; a single model is named in the subtitle."""
     return tuple(_short(one.label, 30) for one in evaluations) if len(evaluations) > 1 else ()
 
 
@@ -312,7 +314,7 @@ def _subtitle(evaluations: Sequence[Evaluation], head: bool = False) -> str:
         parts.append(f"{first.count:,} {formatting.problems(first)}")
     if head:
         free = all(one.head.thinking_budget is None for one in evaluations)
-        parts.append("free window" if free else "largest window")
+        parts.append("unlimited thinking" if free else "largest thinking budget")
     return ", ".join([*parts, "95 % intervals"])
 
 

@@ -70,7 +70,7 @@ def _headline(numbers: Numbers, settings: StudyPage) -> str:
         clauses.append(f"{arm} {percent(free['accuracy'])} % with {tokens(free['thought'])} thinking tokens")
     n = sum(row["n"] for row in next(iter(numbers["by_difficulty"].values())))
     problems = next((_problems(one["benchmark"], settings) for one in numbers["evaluations"]), "problems")
-    return f"Accuracy without a thinking budget on {n:,} {problems}: " + "; ".join(clauses) + "."
+    return f"Accuracy with unlimited thinking on {n:,} {problems}: " + "; ".join(clauses) + "."
 
 
 def _problems(benchmark: str, settings: StudyPage) -> str:
@@ -128,7 +128,7 @@ def _arms(numbers: Numbers) -> str:
 
 def _comparisons(numbers: Numbers) -> str:
     ratios = {
-        "thinking_ratio": "thinking tokens, no budget",
+        "thinking_ratio": "thinking tokens, unlimited",
         "thinking_ratio_at_matched_accuracy": "at matched accuracy",
         "thinking_ratio_within_1_point": "within 1 point of it",
     }
@@ -144,11 +144,11 @@ def _budgets(numbers: Numbers, settings: StudyPage) -> str:
     arms = _shown(numbers, settings)
     rows = zip(*(numbers["curves"][arm] for arm in arms), strict=True)
     heads = [part for arm in arms for part in (f"{arm}: accuracy %", "truncated", "thinking tokens")]
-    note = "*truncated*: accuracy if the reply without a budget is cut off after that many tokens.\n\n"
+    note = "*truncated*: accuracy if the unlimited reply is cut off after that many tokens.\n\n"
     return note + table(
         ["thinking budget", *heads],
         (
-            ["none" if row[0]["thinking_budget"] is None else row[0]["thinking_budget"]]
+            ["unlimited" if row[0]["thinking_budget"] is None else row[0]["thinking_budget"]]
             + [part for p in row for part in (percent(p["accuracy"]), _truncated(p), tokens(p["thought"]))]
             for row in rows
         ),

@@ -1,19 +1,24 @@
-"""Which colours and which type?
+"""Colours and style sheet of the page and the pictures.
 
-One palette for the pictures and the page: each colour has a dark twin, and the page gives it to the pictures that it
-holds where the reader's system is dark. The colours of models follow Okabe and Ito's palette, made for every kind of
-colour vision.
+One palette for both: each colour has a dark counterpart, which the page applies to its pictures if the reader's system
+is dark. The colours of models follow Okabe and Ito's palette, which works for every kind of colour vision.
 """
 
 from __future__ import annotations
 
 INK, SOFT, GRID, PAPER = "#1c1f23", "#636870", "#e4e6e9", "#ffffff"
 MODELS = ("#0072b2", "#c84e00", "#00855f", "#9c4f8b", "#7d6300", "#4a4aa8")
-_TWINS = ("#5eb5ee", "#f39253", "#3ecb9c", "#dc9fce", "#dfba52", "#a3a3f2")
+_DARK_MODELS = ("#5eb5ee", "#f39253", "#3ecb9c", "#dc9fce", "#dfba52", "#a3a3f2")
 MARKERS = "osD^vP"
 
-DARK = {INK: "#e5e5e1", SOFT: "#a0a5ad", GRID: "#33383f", PAPER: "#16181c", **dict(zip(MODELS, _TWINS, strict=True))}
-"""Each colour's twin on a dark page."""
+DARK = {
+    INK: "#e5e5e1",
+    SOFT: "#a0a5ad",
+    GRID: "#33383f",
+    PAPER: "#16181c",
+    **dict(zip(MODELS, _DARK_MODELS, strict=True)),
+}
+"""Each colour's counterpart on a dark page."""
 
 _NAMES = {INK: "--ink", SOFT: "--soft", GRID: "--grid", PAPER: "--paper"}
 NAMES = _NAMES | {colour: f"--model-{index}" for index, colour in enumerate(MODELS)}

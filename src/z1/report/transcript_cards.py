@@ -1,7 +1,7 @@
-"""How is one reply shown?
+"""One reply as HTML, beside its question.
 
-Beside its question, with what was thought, forced, answered and where it stopped visibly apart: by background, and by a
-tag that also stands in black and white. The text is whole, escaped, and its whitespace is kept; tags are not copied.
+Thought, forced tokens, answer and end are distinguished by background, and by a tag that works in black and white. The
+text is complete, escaped, and keeps its whitespace; tags are not copied with the text.
 """
 
 from __future__ import annotations
@@ -13,13 +13,13 @@ from z1.report.transcripts import ShownTranscript
 from z1.think.ledger import Bucket, End, Ledger, Shift
 
 REASONS: dict[str, str] = {
-    Shift.NATURAL: "the model ended its thought itself",
-    Shift.BUDGET: "the window was used up",
+    Shift.NATURAL: "the model ended its thought",
+    Shift.BUDGET: "the thinking budget was used up",
     Shift.CONTEXT: "the context was used up",
-    Shift.DEADLINE: "time was up",
-    Shift.CONTROL: "somebody asked for the answer",
+    Shift.DEADLINE: "the deadline passed",
+    Shift.CONTROL: "an answer was requested",
     Shift.CONVERGED: "probes agreed on an answer",
-    Shift.REPETITION: "the thought went round in circles",
+    Shift.REPETITION: "the thought repeated itself",
 }
 ENDS: dict[str, str] = {
     End.STOP: "",
@@ -30,12 +30,12 @@ ENDS: dict[str, str] = {
 VERDICTS = {
     "right": "\u2713 right",
     "wrong": "\u2717 wrong",
-    "unparsed": "? no answer could be read",
+    "unparsed": "? no answer found",
     "cut": "\u2702 cut off",
 }
 KEY = {
     Bucket.THOUGHT: "thought by the model",
-    Bucket.CLOSE: "the model\u2019s own fence",
+    Bucket.CLOSE: "the model\u2019s own think tag",
     Bucket.HINT: "forced by z1",
     Bucket.ANSWER: "answered by the model",
     Bucket.STOP: "end",
@@ -43,7 +43,7 @@ KEY = {
 
 
 def key() -> str:
-    """What the backgrounds and tags mean, as HTML."""
+    """The legend of backgrounds and tags, as HTML."""
     parts = (f'<span><mark class="{one}">{_tag(one)}{escape(text)} </mark></span>' for one, text in KEY.items())
     return f'<p class="key">{" ".join(parts)}</p>'
 
@@ -52,8 +52,10 @@ def card(shown: ShownTranscript) -> str:
     """One reply as an HTML article."""
     attempt, problem = shown.attempt, shown.problem
     ledger = attempt.counts()
-    window = (
-        "free window" if attempt.thinking_budget is None else f"window {formatting.window(attempt.thinking_budget)}"
+    budget = (
+        "unlimited thinking"
+        if attempt.thinking_budget is None
+        else f"thinking budget {formatting.budget(attempt.thinking_budget)}"
     )
     verdict = VERDICTS.get(attempt.verdict, attempt.verdict)
     steps = "" if problem.steps is None else f"<span>{problem.steps:,} step{'s' * (problem.steps != 1)}</span>"
@@ -62,7 +64,7 @@ def card(shown: ShownTranscript) -> str:
         f'<article><header><span class="verdict{" right" * (attempt.verdict == "right")}">{escape(verdict)}</span>'
         f"<span>expected <code>{escape(problem.answer)}</code></span>"
         f"<span>{escape(shown.evaluation.label)}</span>"
-        f"<span>{window}</span>{steps}"
+        f"<span>{budget}</span>{steps}"
         f'<span class="soft">{escape(problem.id)}</span></header>'
         f'<div class="sides"><div><h3>Question</h3><div class="text">{escape(problem.question)}</div></div>'
         f'<div><h3>Reply</h3><div class="text">{_reply(shown)}</div></div></div>'
@@ -81,8 +83,8 @@ def _tag(bucket: str) -> str:
 
 
 def _counts(ledger: Ledger) -> str:
-    answer = "no border before the answer" if ledger.answer is None else f"{ledger.answer:,} answer"
-    counts = [f"{ledger.thought:,} thought", answer, f"{ledger.stop:,} stop"]
+    answer = "answer not separated" if ledger.answer is None else f"{ledger.answer:,} answer"
+    counts = [f"{ledger.thought:,} thinking", answer, f"{ledger.stop:,} stop"]
     if ledger.hint or ledger.close:
         counts[1:1] = [f"{count:,} {name}" for name, count in (("close", ledger.close), ("hint", ledger.hint)) if count]
     if ledger.probe:

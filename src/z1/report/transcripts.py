@@ -1,9 +1,9 @@
-"""Which replies are shown?
+"""Selection of the replies that a report shows, by a fixed rule.
 
-Nobody picks them. Every reply is of a kind: whose, right or not, natural or shifted, easy or hard. The next one shown
-is of the kind whose traits, and pairs of traits, were shown least so far; among replies of that kind a hash of their
-names decides. So a handful is already a mix, the failures are among it, no model is shown by its failures only, and
-the same folders always show the same replies. Replies that are missing have nothing to show.
+Every reply is of a kind: model, right or not, natural or shifted, easy or hard. The next reply is of the kind whose
+traits, and pairs of traits, were shown least so far; a hash of its name picks it among the replies of that kind. So a
+few replies are a mix that includes failures, no model is shown by its failures only, and the same folders always show
+the same replies. Missing replies are not shown.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ from statistics import median_low
 from z1.records import Attempt, Problem
 from z1.report.load import Evaluation
 
-HOW = (
-    "Chosen by rule, not by hand: each next reply is of the kind (model; right or not; shifted or not; easy or hard, "
-    "split at the median of steps) that was shown least so far, and a hash of its name picks it. Such a mix is not a "
-    "sample: failures may be shown more often than they happen. The table has the shares."
+RULE = (
+    "Chosen by a fixed rule: the next reply is of the kind (model; right or not; shifted or not; easy or hard, split "
+    "at the median of steps) that was shown least so far, and a hash of its name picks it. This mix is not a random "
+    "sample: failures may be shown more often than they occur. The table has the shares."
 )
-"""The rule, for the page."""
+"""The rule, as text of the page."""
 
 Traits = tuple[tuple[str, object], ...]
 """Name and value of each trait."""
@@ -31,7 +31,7 @@ Traits = tuple[tuple[str, object], ...]
 
 @dataclass(frozen=True, slots=True)
 class ShownTranscript:
-    """A reply, and whose it is."""
+    """A reply with its evaluation and problem."""
 
     evaluation: Evaluation
     problem: Problem
@@ -39,7 +39,7 @@ class ShownTranscript:
 
 
 def choose(evaluations: Sequence[Evaluation], most: int) -> tuple[ShownTranscript, ...]:
-    """At most `most` replies, in the order in which they were chosen; of problems not yet shown first."""
+    """At most `most` replies, in the order of choice; problems not yet shown come first."""
     kinds: defaultdict[Traits, list[ShownTranscript]] = defaultdict(list)
     for evaluation in evaluations:
         middle = _middle(evaluation)
@@ -48,7 +48,7 @@ def choose(evaluations: Sequence[Evaluation], most: int) -> tuple[ShownTranscrip
                 shown = ShownTranscript(evaluation, evaluation.problems[attempt.problem], attempt)
                 kinds[_traits(shown, middle)].append(shown)
     for replies in kinds.values():
-        replies.sort(key=_lot)
+        replies.sort(key=_name_hash)
     chosen: list[ShownTranscript] = []
     counts: Counter[Traits] = Counter()
     while kinds and len(chosen) < most:
@@ -79,10 +79,10 @@ def _traits(shown: ShownTranscript, middle: int | None) -> Traits:
 
 
 def _parts(kind: Traits) -> list[Traits]:
-    """The traits of a kind, one by one, by two, and all."""
+    """The traits of a kind: single, in pairs, and all."""
     return [*combinations(kind, 1), *combinations(kind, 2), kind]
 
 
-def _lot(shown: ShownTranscript) -> str:
+def _name_hash(shown: ShownTranscript) -> str:
     attempt = shown.attempt
     return sha256(f"{attempt.problem}\n{attempt.thinking_budget}\n{attempt.sample}".encode()).hexdigest()
