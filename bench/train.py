@@ -1,7 +1,7 @@
 """Training throughput: learned tokens per second of z1, of the reference script, and of TRL's SFTTrainer.
 
 All trainers train the same model on the same rows, which have the length distribution of the paper's data, and
-alternate within one run: z1, the reference script (padded micro-batches of 2 and of 16 rows), and SFTTrainer in its
+alternate within one run: z1, the reference script (pad micro-batches of 2 and of 16 rows), and SFTTrainer in its
 fastest setting without attention across rows. Ratios compare learned tokens per second of CPU time, because one thread
 computes and other processes use the machine; above 1, z1 is faster. `matmul_share` is the minimal arithmetic of the
 steps over what this machine's matrix product computes in the same time. The last line is JSON.
@@ -116,7 +116,7 @@ def full() -> dict[str, Any]:
     """A quarter of the lengths, a larger model, all settings of TRL, including those that attend across rows.
 
     The model is a ninth as wide as the 7B: at the full lengths attention would take a far larger share than there, and
-    a padded batch of 16 would need 21 GB.
+    a pad batch of 16 would need 21 GB.
     """
     rows = workload.rows(64, 4, MIDDLE.vocabulary)
     made, leakage = arms(MIDDLE, rows, workload.CUT // 4, list(SETTINGS))

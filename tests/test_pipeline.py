@@ -25,7 +25,7 @@ from z1.evaluate import read_attempts
 from z1.evaluate.runner import ATTEMPTS
 from z1.recipe import Recipe
 from z1.records import Attempt
-from z1.train.sft.prepare import Prepared
+from z1.train.sft.prepare import PreparedTraining
 
 
 class Noted(pipeline.NoProgress):
@@ -140,7 +140,7 @@ def tuned(folder: Path, micro: int = 512, left_out: float = 0.05) -> Recipe:
 
 
 def test_fine_tuning_writes_a_model_with_its_profile(tmp_path: Path) -> None:
-    run, shown = tmp_path / "runs" / "tuned", list[Prepared]()
+    run, shown = tmp_path / "runs" / "tuned", list[PreparedTraining]()
     model = pipeline.train(tuned(tmp_path), run, pipeline.NoProgress(), shown.append)
     said = runs.read_json(model / "z1.json")
     assert (said["name"], said["profile"], said["base"]) == ("tuned", "z1-tiny", (tmp_path / "base").as_posix())
@@ -156,9 +156,9 @@ def test_fine_tuning_writes_a_model_with_its_profile(tmp_path: Path) -> None:
 
 
 def test_a_refused_preflight_is_shown_and_not_trained(tmp_path: Path) -> None:
-    recipe, shown = tuned(tmp_path), list[Prepared]()
+    recipe, shown = tuned(tmp_path), list[PreparedTraining]()
     finetune = recipes.required_table(recipe.finetune, "finetune").model_copy(update={"steps": 77})
-    with pytest.raises(UserError, match=r"the steps: got \d from .* not the 77 of the recipe"):
+    with pytest.raises(UserError, match=r"^steps: got \d from .* not the 77 of the recipe"):
         pipeline.train(
             recipe.model_copy(update={"finetune": finetune}), tmp_path / "run", pipeline.NoProgress(), shown.append
         )

@@ -19,7 +19,7 @@ from bench.thinking.roofline import Machine
 from bench.training import workload
 from bench.training.flops import flops
 from bench.training.ours import settings
-from z1.train.distributed import joined, shard
+from z1.train.distributed import process_group, shard
 from z1.train.sft.attention import ROWS
 from z1.train.sft.loss import LossModel
 from z1.train.sft.trainer import FineTuner, TrainingSet
@@ -43,9 +43,9 @@ def run(shape: Shape, device: str, layers: int) -> dict[str, Any]:
     rows = workload.rows(STEPS * BATCH, 1, shape.vocabulary)
     recipe = settings(BATCH, MICRO_TOKENS, precision="bf16", gradient_checkpointing=True)
     seconds = []
-    with joined(alone_too=True) as context:
+    with process_group(single=True) as context:
         loss_model = LossModel(model)
-        shard(loss_model, context, half=True, offload=False)
+        shard(loss_model, context, bf16=True, offload=False)
         tuner = FineTuner(loss_model, TrainingSet(rows, None, "", {}), recipe, 0, context)
         for _ in range(STEPS):
             start = time.perf_counter()

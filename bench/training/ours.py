@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from z1.recipe import FinetuneSettings
-from z1.train.distributed import joined
+from z1.train.distributed import process_group
 from z1.train.encode import EncodedRows
 from z1.train.sft.attention import ROWS
 from z1.train.sft.loss import LossModel
@@ -34,7 +34,7 @@ class Ours:
 
     def epoch(self) -> int:
         """Train on every row once; returns the number of learned tokens."""
-        with joined(alone_too=False) as context:
+        with process_group(single=False) as context:
             tuner = FineTuner(self._loss_model, TrainingSet(self._rows, None, "", {}), self._settings, 0, context)
             while tuner.facts["step"] < tuner.schedule.steps:
                 tuner.train_step()

@@ -1,7 +1,7 @@
 """The reference script's training loop, reimplemented.
 
 Source: https://github.com/efficientscaling/Z1, train/train.py and train/preprocess.py. Rows in random order,
-micro-batches of a fixed number of rows, each padded to its longest, labels of -100 on prompts and padding, the
+micro-batches of a fixed number of rows, each pad to its longest, labels of -100 on prompts and padding, the
 model's own loss over all positions, transformers' AdamW, gradients accumulated to the same global batch. Tokenization
 (twice, on every rank) is left out, which favours the reference; so is the truncation at 512 tokens.
 """
@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from z1.train.encode import EncodedRows
-from z1.train.packing import padded
+from z1.train.packing import pad
 
 IGNORED = -100
 
@@ -42,6 +42,6 @@ class Reference:
         return int(self._rows.learned_counts.sum())
 
     def _collate(self, numbers: Any) -> tuple[Tensor, Tensor, Tensor]:
-        token_ids, loss_mask = (torch.from_numpy(each) for each in padded(self._rows, numbers))
+        token_ids, loss_mask = (torch.from_numpy(each) for each in pad(self._rows, numbers))
         lengths = torch.from_numpy(self._rows.lengths[numbers])
         return token_ids, torch.arange(token_ids.size(1))[None] < lengths[:, None], token_ids.where(loss_mask, IGNORED)

@@ -1,7 +1,7 @@
 """TRL's SFTTrainer in several settings.
 
 `packed` (best-fit decreasing, which turns on padding-free batches; on a CPU transformers builds a block mask from the
-positions), `grouped` (rows of similar length together, padded), and `wrapped` (rows cut at the end of a block; it
+positions), `grouped` (rows of similar length together, pad), and `wrapped` (rows cut at the end of a block; it
 attends across rows and is reported separately). Datasets are prepared and packed before the clock starts.
 """
 

@@ -28,7 +28,7 @@ import torch
 from bench.thinking.models import Shape, make_model
 from bench.training import workload
 from z1 import recipe as recipes
-from z1.train.scratch.trainer import Progress
+from z1.train.progress import Progress
 from z1.train.sft.trainer import TrainingSet, finetune
 
 ROOT = Path(__file__).parents[2]

@@ -26,8 +26,8 @@ from z1.records import Attempt, Problem
 
 if TYPE_CHECKING:
     from z1.engines.remote import Upstream
-    from z1.train.scratch.trainer import Progress as ScratchProgress
-    from z1.train.sft.prepare import Prepared
+    from z1.train.progress import Progress
+    from z1.train.sft.prepare import PreparedTraining
 
 
 RUNTIME_SETTINGS = {
@@ -99,7 +99,7 @@ def train(
     recipe: Recipe,
     run: Path,
     progress: ProgressReporter,
-    on_preflight: Callable[[Prepared], None] = lambda _prepared: None,
+    on_preflight: Callable[[PreparedTraining], None] = lambda _prepared: None,
     dependents: Sequence[Recipe] = (),
 ) -> Path:
     """Train the recipe's model, after its bases, on the run's rows or as `[finetune]` says; returns the model folder.
@@ -107,7 +107,7 @@ def train(
     `on_preflight` is called before a fine-tuning starts. `dependents` are trained from this model; the estimate of the
     training time includes theirs.
     """
-    from z1 import train as training
+    from z1.train.scratch import train as scratch
 
     if recipe.finetune:
         return _finetune(recipe, run, progress, on_preflight)
@@ -119,25 +119,25 @@ def train(
     stage = runs.stage(run, "train", settings, inputs)
     progress.start("train", 1)
     if not stage.is_done:
-        last: list[training.Progress] = []
+        last: list[Progress] = []
 
         def estimated(left: float, total: float) -> None:
             minutes = f"{recipe.name} is expected to take {left / 60:.0f} core-minutes more"
             progress.finish(minutes + _dependents_estimate(recipe, dependents, total))
 
-        def step(state: training.Progress) -> None:
+        def step(state: Progress) -> None:
             last[:] = [state]
             if state.step <= 10:
                 progress.start("train", state.steps)
             progress.update(state.step, _training_note(state))
 
-        training.train(recipe, rows, stage.folder, step, base, estimated)
+        scratch.train(recipe, rows, stage.folder, step, base, estimated)
         stage.finish({"loss": last[0].loss, "steps": last[0].steps} if last else {})
-    progress.finish(f"model in {stage.folder / training.MODEL}")
-    return stage.folder / training.MODEL
+    progress.finish(f"model in {stage.folder / scratch.MODEL}")
+    return stage.folder / scratch.MODEL
 
 
-def _training_note(state: ScratchProgress) -> str:
+def _training_note(state: Progress) -> str:
     return f"loss {state.loss:.4f}, {state.tokens / max(state.seconds, 1e-9):,.0f} tokens/s"
 
 
@@ -150,7 +150,7 @@ def _dependents_estimate(recipe: Recipe, dependents: Sequence[Recipe], seconds: 
     return f"; {', '.join(one.name for one in dependents)} after it about {minutes:.0f}"
 
 
-def prepare(recipe: Recipe, run: Path, progress: ProgressReporter, world_size: int = 1) -> Prepared:
+def prepare(recipe: Recipe, run: Path, progress: ProgressReporter, world_size: int = 1) -> PreparedTraining:
     """Encode the training data of a recipe with `[finetune]`, and plan its steps for `world_size` processes."""
     from z1.train.sft.prepare import prepare as preparing
 
@@ -164,7 +164,9 @@ def prepare(recipe: Recipe, run: Path, progress: ProgressReporter, world_size: i
     return prepared
 
 
-def _finetune(recipe: Recipe, run: Path, progress: ProgressReporter, on_preflight: Callable[[Prepared], None]) -> Path:
+def _finetune(
+    recipe: Recipe, run: Path, progress: ProgressReporter, on_preflight: Callable[[PreparedTraining], None]
+) -> Path:
     from z1.train.sft.trainer import MODEL, TrainingSet, finetune
 
     rank, world_size = process_rank()
@@ -179,9 +181,9 @@ def _finetune(recipe: Recipe, run: Path, progress: ProgressReporter, on_prefligh
         on_preflight(prepared)
         preflight.check()
         progress.start("train", preflight.schedule.steps)
-        last: list[ScratchProgress] = []
+        last: list[Progress] = []
 
-        def step(state: ScratchProgress) -> None:
+        def step(state: Progress) -> None:
             last[:] = [state]
             progress.update(state.step, _training_note(state))
 

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
 
+import numpy as np
 from transformers import PreTrainedTokenizerFast, Qwen2ForCausalLM
 
 from z1 import profiles
 from z1.recipe import ModelSettings, Recipe, TrainSettings
 from z1.records import TrainingRow
 from z1.synthetic import DatasetRequest, collect
-from z1.train.encode import EncodedRows, Encoder, Truncation, encode, gather
+from z1.train.encode import EncodedRow, EncodedRows, Encoder, Truncation, encode
 from z1.train.scratch import model as models
 from z1.train.scratch import tokenizer as tokenizers
 
@@ -42,6 +44,16 @@ def tokenizer() -> PreTrainedTokenizerFast:
 def encoded(hint_share: float = 0.3) -> EncodedRows:
     """The rows as ids."""
     return gather(encode(rows(), Encoder(tokenizer(), PROFILE, hint_share, SEED), Truncation(256)))
+
+
+def gather(encoded: Iterable[EncodedRow]) -> EncodedRows:
+    """Rows end to end, in memory."""
+    rows = list(encoded)
+    return EncodedRows(
+        np.concatenate([row.token_ids for row in rows]),
+        np.concatenate([row.loss_mask for row in rows]),
+        np.cumsum([0, *(len(row.token_ids) for row in rows)]),
+    )
 
 
 def model_settings(layers: int = 1) -> ModelSettings:

@@ -12,7 +12,7 @@ from torch import nn
 
 from z1.runs import write_json
 from z1.train import checkpoint
-from z1.train.checkpoint import latest, learning, restore, save
+from z1.train.checkpoint import latest, restore, save, trainable
 from z1.train.distributed import DistributedContext
 
 ALONE = DistributedContext(0, 1, torch.device("cpu"))
@@ -22,7 +22,7 @@ def trained(steps: int, seed: int = 0) -> tuple[nn.Module, torch.optim.Optimizer
     torch.manual_seed(seed)
     model = nn.Sequential(nn.Linear(3, 5), nn.Linear(5, 1))
     model[1].weight.requires_grad = False
-    optimizer = torch.optim.AdamW([p for _, p in learning(model)], lr=0.1)
+    optimizer = torch.optim.AdamW([p for _, p in trainable(model)], lr=0.1)
     for _ in range(steps):
         optimizer.zero_grad()
         model(torch.ones(2, 3)).sum().backward()
@@ -32,14 +32,14 @@ def trained(steps: int, seed: int = 0) -> tuple[nn.Module, torch.optim.Optimizer
 
 def keep(folder: Path, step: int) -> nn.Module:
     model, optimizer = trained(step)
-    save(folder, {"step": step}, learning(model), optimizer, ALONE)
+    save(folder, {"step": step}, trainable(model), optimizer, ALONE)
     return model
 
 
 def test_what_was_kept_comes_back_and_goes_on_to_the_same_bits(tmp_path: Path) -> None:
     keep(tmp_path, 3)
     model, optimizer = trained(0)
-    facts = restore(tmp_path, learning(model), optimizer, ALONE)
+    facts = restore(tmp_path, trainable(model), optimizer, ALONE)
     assert facts == {"step": 3}
     optimizer.zero_grad()
     model(torch.ones(2, 3)).sum().backward()
@@ -50,12 +50,12 @@ def test_what_was_kept_comes_back_and_goes_on_to_the_same_bits(tmp_path: Path) -
 
 def test_only_what_learns_is_kept(tmp_path: Path) -> None:
     model, _ = trained(1)
-    assert [name for name, _ in learning(model)] == ["0.weight", "0.bias", "1.bias"]
+    assert [name for name, _ in trainable(model)] == ["0.weight", "0.bias", "1.bias"]
 
 
 def test_nothing_kept_is_nothing_taken_up(tmp_path: Path) -> None:
     model, optimizer = trained(0)
-    assert restore(tmp_path, learning(model), optimizer, ALONE) == {}
+    assert restore(tmp_path, trainable(model), optimizer, ALONE) == {}
     assert latest(tmp_path) is None
 
 
@@ -85,15 +85,15 @@ def test_what_a_kill_left_half_written_or_half_deleted_is_no_checkpoint(tmp_path
 
 def test_parts_of_another_number_of_processes_are_joined(tmp_path: Path) -> None:
     model, optimizer = trained(2)
-    whole = {name: tensor.detach() for name, tensor in checkpoint._named(learning(model), optimizer)}
+    whole = {name: tensor.detach() for name, tensor in checkpoint._named_tensors(trainable(model), optimizer)}
     made = tmp_path / "checkpoint-00000002"
     made.mkdir()
     for rank in range(3):
         parts = {name: tensor.chunk(3)[rank : rank + 1] if tensor.ndim else (tensor,) for name, tensor in whole.items()}
         empty = {name: parts[name][0] if parts[name] else whole[name][:0] for name in parts}
-        save_file({name: tensor.contiguous() for name, tensor in empty.items()}, made / checkpoint._part(rank, 3))
+        save_file({name: tensor.contiguous() for name, tensor in empty.items()}, made / checkpoint._part_name(rank, 3))
     write_json(made / "state.json", {"processes": 3, "facts": {"step": 2}})
     other, its_optimizer = trained(0, seed=1)
-    restore(tmp_path, learning(other), its_optimizer, ALONE)
-    again = dict(checkpoint._named(learning(other), its_optimizer))
+    restore(tmp_path, trainable(other), its_optimizer, ALONE)
+    again = dict(checkpoint._named_tensors(trainable(other), its_optimizer))
     assert all(torch.equal(whole[name], again[name]) for name in whole)

@@ -5,10 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import settings
 
 from tests.train import small
 from z1 import profiles
@@ -16,12 +14,11 @@ from z1.errors import UserError
 from z1.profiles import PROFILES, Profile
 from z1.prompts import prompt_token_ids, render_prompt, response_segments, with_think_start
 from z1.records import TrainingRow
-from z1.train.encode import NO_FENCE, TRUNCATED, Encoded, Encoder, Truncation, batches, encode, gather
+from z1.train.encode import NO_THOUGHT, TRUNCATED, EncodedRow, Encoder, Truncation, encode
 from z1.train.scratch import tokenizer as tokenizers
 
 LAW = settings(max_examples=80, deadline=None, derandomize=True)
 EVERY_ROW = pytest.mark.parametrize("row", small.rows(), ids=lambda row: row.id[:6])
-SIZES = st.lists(st.integers(1, 60), min_size=1, max_size=60)
 
 
 def encoder(hint_share: float, profile: Profile = small.PROFILE, seed: int = small.SEED) -> Encoder:
@@ -121,8 +118,8 @@ def test_encoded_rows_stand_end_to_end() -> None:
         assert (made.token_ids[part].tolist(), made.loss_mask[part].tolist()) == encoder(0.3).encode_row(row)
 
 
-def cut(rows: list[TrainingRow], most: int, over_long: Any = "refuse") -> list[Encoded]:
-    return list(encode(rows, encoder(0.0), Truncation(most, over_long)))
+def cut(rows: list[TrainingRow], most: int, mode: Any = "refuse") -> list[EncodedRow]:
+    return list(encode(rows, encoder(0.0), Truncation(most, mode)))
 
 
 def by_length() -> list[TrainingRow]:
@@ -134,7 +131,7 @@ def test_a_row_of_exactly_the_context_fits_and_one_id_more_is_refused_by_name() 
     size = len(encoder(0.0).encode_row(row)[0])
     assert [len(made.token_ids) for made in cut([row], size)] == [size]
     with pytest.raises(
-        UserError, match=f"row {row.id}: got {size} ids; raise model.context above {size - 1}"
+        UserError, match=f"row {row.id}: got {size} tokens; raise model.context above {size - 1}"
     ) as caught:
         cut([shortest, row], size - 1)
     assert "\n" not in str(caught.value)
@@ -173,17 +170,11 @@ def test_a_row_without_question_or_answer_is_left_out(change: dict[str, Any]) ->
 
 
 def test_many_rows_at_once_are_the_rows_one_by_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("z1.train.encode.TOGETHER", 5)
+    monkeypatch.setattr("z1.train.encode.BLOCK_ROWS", 5)
     made = encode(small.rows(), encoder(0.3), Truncation(256))
     assert [(one.token_ids.tolist(), one.loss_mask.tolist()) for one in made] == [
         encoder(0.3).encode_row(row) for row in small.rows()
     ]
-
-
-def test_an_empty_corpus_is_refused_in_one_line() -> None:
-    with pytest.raises(UserError) as caught:
-        gather([])
-    assert str(caught.value) == "training rows: got none; curate some first"
 
 
 def test_a_tokenizer_that_cannot_end_a_reply_is_refused() -> None:
@@ -203,7 +194,7 @@ FENCED = Profile("fenced", think_end="</think>")
     [
         ("<think>\na\n</think>\nb", "<think>\na\n</think>\nb", ""),
         ("a\n</think>\nb", "<think>\na\n</think>\nb", ""),
-        ("b", "<think>\n</think>b", NO_FENCE),
+        ("b", "<think>\n</think>b", NO_THOUGHT),
     ],
 )
 def test_a_response_in_one_piece_is_parted_at_its_fence_which_is_opened_once(
@@ -229,36 +220,3 @@ def test_the_fingerprint_tells_whatever_decides_which_ids_a_row_becomes() -> Non
     ]
     assert len({one.fingerprint for one in every}) == len(every)
     assert encoder(0.0).fingerprint == encoder(0.0, seed=8).fingerprint  # nothing is drawn
-
-
-@given(SIZES, st.integers(1, 200), st.integers(0, 2**32), st.integers(0, 9))
-@LAW
-def test_an_epoch_shows_every_row_exactly_once_and_no_batch_is_too_large(
-    sizes: list[int], batch_tokens: int, seed: int, epoch: int
-) -> None:
-    made = batches(sizes, batch_tokens, seed, epoch)
-    assert sorted(np.concatenate(made).tolist()) == list(range(len(sizes)))
-    for batch in made:
-        assert len(batch) == 1 or max(sizes[row] for row in batch) * len(batch) <= batch_tokens
-
-
-@given(SIZES, st.integers(1, 200), st.integers(0, 2**32), st.integers(0, 9))
-@LAW
-def test_the_order_is_a_function_of_sizes_seed_and_epoch(
-    sizes: list[int], batch_tokens: int, seed: int, epoch: int
-) -> None:
-    first, second = (batches(given_, batch_tokens, seed, epoch) for given_ in (sizes, np.array(sizes)))
-    assert [batch.tolist() for batch in first] == [batch.tolist() for batch in second]
-
-
-def test_epochs_and_seeds_differ_in_order() -> None:
-    sizes = small.encoded().lengths
-    orders = {str([batch.tolist() for batch in batches(sizes, 400, *key)]) for key in ((0, 0), (0, 1), (1, 0), (1, 1))}
-    assert len(orders) == 4
-
-
-def test_rows_of_like_length_go_together() -> None:
-    sizes = np.random.default_rng(0).integers(10, 120, 300)
-    made = batches(sizes, 1500, 0, 0)
-    room = sum(sizes[batch].max() * len(batch) for batch in made)
-    assert sizes.sum() > 0.85 * room

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from tests.train import small
 from z1.errors import UserError
 from z1.recipe import FinetuneSettings
-from z1.train.packing import Numbers, PackedSchedule, groups, pack, packs, padded
+from z1.train.packing import PackedSchedule, RowNumbers, epoch_batches, make_groups, make_packs, pack, pad
 
 LAW = settings(max_examples=80, deadline=None, derandomize=True)
 PUBLISHED = 107_173
@@ -35,7 +35,7 @@ def chosen(**changes: Any) -> FinetuneSettings:
     return FinetuneSettings(**given_)
 
 
-def plan(sizes: Numbers, seed: int = 0, **changes: Any) -> PackedSchedule:
+def plan(sizes: RowNumbers, seed: int = 0, **changes: Any) -> PackedSchedule:
     return PackedSchedule(sizes, chosen(**changes), seed)
 
 
@@ -51,7 +51,9 @@ def test_the_papers_836_steps_are_256_samples_and_two_epochs(batch: int, epochs:
 
 @given(SIZES, st.integers(1, 12), st.integers(0, 9))
 @LAW
-def test_an_epoch_shows_no_row_twice_and_leaves_out_less_than_a_batch(sizes: Numbers, samples: int, seed: int) -> None:
+def test_an_epoch_shows_no_row_twice_and_leaves_out_less_than_a_batch(
+    sizes: RowNumbers, samples: int, seed: int
+) -> None:
     made = plan(sizes, seed, batch_samples=min(samples, len(sizes)), epochs=3.0)
     each = len(sizes) // min(samples, len(sizes))
     assert made.steps == 3 * each
@@ -62,13 +64,13 @@ def test_an_epoch_shows_no_row_twice_and_leaves_out_less_than_a_batch(sizes: Num
 
 @given(SIZES, st.integers(ROOM, 4 * ROOM), st.integers(0, 9))
 @LAW
-def test_a_batch_of_tokens_is_as_full_as_the_next_row_lets_it(sizes: Numbers, tokens: int, seed: int) -> None:
+def test_a_batch_of_tokens_is_as_full_as_the_next_row_lets_it(sizes: RowNumbers, tokens: int, seed: int) -> None:
     made = plan(sizes, seed, batch_samples=None, batch_tokens=tokens, epochs=1.0)
     if sizes.sum() < tokens:
         with pytest.raises(UserError, match="a global batch"):
             _ = made.steps
         return
-    seen = [made.batch(step) for step in range(len(made._where))]
+    seen = [made.batch(step) for step in range(len(made._batch_list))]
     flat = [int(row) for batch in seen for row in batch]
     assert len(set(flat)) == len(flat)
     for batch, after in zip(seen, [*seen[1:], None], strict=True):
@@ -93,7 +95,9 @@ def test_part_of_an_epoch_is_the_beginning_of_it() -> None:
 
 @pytest.mark.parametrize("batch", [{"batch_samples": 11}, {"batch_samples": None, "batch_tokens": 11}], ids=str)
 def test_a_batch_that_there_are_no_rows_for_is_refused_in_one_line(batch: dict[str, Any]) -> None:
-    with pytest.raises(UserError, match=r"^a global batch: got 11 of 10 rows, 10 ids, in 2.0 epochs; lower ") as caught:
+    with pytest.raises(
+        UserError, match=r"^a global batch: got 11 of 10 rows, 10 tokens, in 2.0 epochs; lower "
+    ) as caught:
         _ = plan(np.ones(10, np.int64), **batch).steps
     assert "\n" not in str(caught.value)
 
@@ -104,7 +108,7 @@ def test_a_batch_that_there_are_no_rows_for_is_refused_in_one_line(batch: dict[s
 @given(SIZES, WORLDS, st.booleans(), st.integers(ROOM, 4 * ROOM))
 @LAW
 def test_every_process_has_as_many_micro_batches_and_all_of_them_are_the_batch(
-    sizes: Numbers, world: int, packing: bool, room: int
+    sizes: RowNumbers, world: int, packing: bool, room: int
 ) -> None:
     made = plan(sizes, packing=packing, micro_tokens=room, batch_samples=max(1, len(sizes) // 2))
     for step in range(made.steps):
@@ -119,18 +123,18 @@ def test_every_process_has_as_many_micro_batches_and_all_of_them_are_the_batch(
 
 @given(SIZES, WORLDS)
 @LAW
-def test_nobody_waits_while_there_are_rows_for_everybody(sizes: Numbers, world: int) -> None:
-    for divide in (packs, groups):
+def test_nobody_waits_while_there_are_rows_for_everybody(sizes: RowNumbers, world: int) -> None:
+    for divide in (make_packs, make_groups):
         empty = sum(len(part) == 0 for part in divide(sizes, ROOM, world))
         assert empty == 0 if len(sizes) >= len(divide(sizes, ROOM, world)) else empty < world
 
 
 def test_packs_are_full_and_alike_and_groups_are_of_like_length() -> None:
     sizes = np.random.default_rng(0).gamma(1.2, 1000, 256).astype(np.int64).clip(25, 8192)
-    filled = [int(sizes[part].sum()) for part in packs(sizes, 16_384, 8)]
+    filled = [int(sizes[part].sum()) for part in make_packs(sizes, 16_384, 8)]
     assert len(filled) == 8 * -(-sizes.sum() // (8 * 16_384))
     assert min(filled) > 0.95 * max(filled)
-    grouped = groups(sizes, 16_384, 8)
+    grouped = make_groups(sizes, 16_384, 8)
     assert sizes.sum() > 0.85 * sum(sizes[part].max() * len(part) for part in grouped)
 
 
@@ -159,7 +163,7 @@ def test_no_row_begins_with_an_id_that_is_learned() -> None:
 
 def test_padding_stands_at_the_end_and_is_not_learned() -> None:
     rows, numbers = small.encoded(), np.array([4, 0, 9])
-    ids, learned = padded(rows, numbers)
+    ids, learned = pad(rows, numbers)
     assert ids.shape == learned.shape == (3, rows.lengths[numbers].max())
     for at, row in enumerate(numbers):
         size, own = rows.lengths[row], slice(rows.starts[row], rows.starts[row + 1])
@@ -172,5 +176,45 @@ def test_no_rows_are_one_id_that_teaches_nothing() -> None:
     rows, none = small.encoded(), np.zeros(0, np.int64)
     made = pack(rows, none)
     assert (made.token_ids.shape, made.loss_mask.tolist(), made.cu_seqlens.tolist()) == ((1,), [False], [0, 1])
-    ids, learned = padded(rows, none)
+    ids, learned = pad(rows, none)
     assert (ids.shape, learned.tolist()) == ((1, 1), [[False]])
+
+
+# batches of rows of similar length
+
+ROW_LENGTHS = st.lists(st.integers(1, 60), min_size=1, max_size=60)
+
+
+@given(ROW_LENGTHS, st.integers(1, 200), st.integers(0, 2**32), st.integers(0, 9))
+@LAW
+def test_an_epoch_shows_every_row_exactly_once_and_no_batch_is_too_large(
+    sizes: list[int], batch_tokens: int, seed: int, epoch: int
+) -> None:
+    made = epoch_batches(sizes, batch_tokens, seed, epoch)
+    assert sorted(np.concatenate(made).tolist()) == list(range(len(sizes)))
+    for batch in made:
+        assert len(batch) == 1 or max(sizes[row] for row in batch) * len(batch) <= batch_tokens
+
+
+@given(ROW_LENGTHS, st.integers(1, 200), st.integers(0, 2**32), st.integers(0, 9))
+@LAW
+def test_the_order_is_a_function_of_sizes_seed_and_epoch(
+    sizes: list[int], batch_tokens: int, seed: int, epoch: int
+) -> None:
+    first, second = (epoch_batches(given_, batch_tokens, seed, epoch) for given_ in (sizes, np.array(sizes)))
+    assert [batch.tolist() for batch in first] == [batch.tolist() for batch in second]
+
+
+def test_epochs_and_seeds_differ_in_order() -> None:
+    sizes = small.encoded().lengths
+    orders = {
+        str([batch.tolist() for batch in epoch_batches(sizes, 400, *key)]) for key in ((0, 0), (0, 1), (1, 0), (1, 1))
+    }
+    assert len(orders) == 4
+
+
+def test_rows_of_like_length_go_together() -> None:
+    sizes = np.random.default_rng(0).integers(10, 120, 300)
+    made = epoch_batches(sizes, 1500, 0, 0)
+    room = sum(sizes[batch].max() * len(batch) for batch in made)
+    assert sizes.sum() > 0.85 * room

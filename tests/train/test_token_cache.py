@@ -11,25 +11,25 @@ import pytest
 
 from tests.train import small
 from z1.errors import UserError
-from z1.train.encode import Encoded, Encoder, Truncation, encode
-from z1.train.token_cache import DroppedRow, once
+from z1.train.encode import EncodedRow, Encoder, Truncation, encode
+from z1.train.token_cache import DroppedRow, load_or_encode
 
 
-def made() -> Iterator[Encoded]:
+def made() -> Iterator[EncodedRow]:
     return encode(small.rows(), Encoder(small.tokenizer(), small.PROFILE, 0.3, small.SEED), Truncation(256))
 
 
 def test_rows_are_encoded_once_and_read_afterwards_without_being_loaded(tmp_path: Path) -> None:
     calls = []
 
-    def make() -> Iterator[Encoded]:
+    def make() -> Iterator[EncodedRow]:
         calls.append(1)
         return made()
 
     folder = tmp_path / "deep" / "rows"
     for _ in range(3):
-        rows = once(folder, make).rows
-        for name in ("ids", "learned", "starts"):
+        rows = load_or_encode(folder, make).rows
+        for name in ("token_ids", "loss_mask", "starts"):
             assert np.array_equal(getattr(rows, name), getattr(small.encoded(), name))
             assert getattr(rows, name).dtype == getattr(small.encoded(), name).dtype
         assert isinstance(rows.token_ids, np.memmap)
@@ -42,12 +42,12 @@ def test_what_is_left_out_or_truncated_is_kept_with_the_reason(tmp_path: Path) -
     nothing = np.zeros(0, np.int32), np.zeros(0, np.bool_)
     every = [
         one,
-        Encoded("7", *nothing, "too long"),
-        Encoded("8", other.token_ids[:9], other.loss_mask[:9], "truncated"),
+        EncodedRow("7", *nothing, "too long"),
+        EncodedRow("8", other.token_ids[:9], other.loss_mask[:9], "truncated"),
         third,
     ]
     for _ in range(2):
-        kept = once(tmp_path / "rows", lambda: every)
+        kept = load_or_encode(tmp_path / "rows", lambda: every)
         assert kept.notes == (DroppedRow("7", "too long"), DroppedRow("8", "truncated"))
         assert kept.rows.lengths.tolist() == [len(one.token_ids), 9, len(third.token_ids)]
 
@@ -55,11 +55,11 @@ def test_what_is_left_out_or_truncated_is_kept_with_the_reason(tmp_path: Path) -
 def test_of_several_that_want_it_one_encodes_and_the_others_wait(tmp_path: Path) -> None:
     calls, found = [], []
 
-    def make() -> Iterator[Encoded]:
+    def make() -> Iterator[EncodedRow]:
         calls.append(1)
         return made()
 
-    several = [Thread(target=lambda: found.append(len(once(tmp_path / "rows", make).rows))) for _ in range(4)]
+    several = [Thread(target=lambda: found.append(len(load_or_encode(tmp_path / "rows", make).rows))) for _ in range(4)]
     for one in several:
         one.start()
     for one in several:
@@ -69,23 +69,26 @@ def test_of_several_that_want_it_one_encodes_and_the_others_wait(tmp_path: Path)
 
 
 def test_a_failure_on_the_way_leaves_nothing_and_the_next_one_begins_anew(tmp_path: Path) -> None:
-    def fails() -> Iterator[Encoded]:
+    def fails() -> Iterator[EncodedRow]:
         yield next(made())
         raise OSError("no space left")
 
     with pytest.raises(OSError, match="no space"):
-        once(tmp_path / "rows", fails)
+        load_or_encode(tmp_path / "rows", fails)
     assert [path.name for path in tmp_path.iterdir() if path.is_dir()] == []
-    assert len(once(tmp_path / "rows", made).rows) == len(small.rows())
+    assert len(load_or_encode(tmp_path / "rows", made).rows) == len(small.rows())
 
 
 @pytest.mark.parametrize(
     ("notes", "said"),
-    [([], "got none; curate"), (["7"], r"got none; 1 left out, the first one \(7\) as too long; loosen")],
+    [
+        ([], "got none; curate"),
+        (["7"], r"got none: all 1 rows were filtered out \(first: 7, too long\); relax the filters"),
+    ],
     ids=["no rows", "all left out"],
 )
 def test_no_rows_are_refused_with_the_first_reason(notes: list[str], said: str, tmp_path: Path) -> None:
     nothing = np.zeros(0, np.int32), np.zeros(0, np.bool_)
     with pytest.raises(UserError, match=said) as caught:
-        once(tmp_path / "rows", lambda: [Encoded(name, *nothing, "too long") for name in notes])
+        load_or_encode(tmp_path / "rows", lambda: [EncodedRow(name, *nothing, "too long") for name in notes])
     assert "\n" not in str(caught.value)

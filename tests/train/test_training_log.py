@@ -1,4 +1,4 @@
-"""Every step stands in the run folder and on TensorBoard's curves, written by one process alone."""
+"""Every step stands in the run folder and on TensorBoard's open_log, written by one process alone."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from z1.runs import read_lines
-from z1.train.training_log import PROGRESS, curves
+from z1.train.training_log import PROGRESS, open_log
 
 
 def drawn(folder: Path) -> list[dict[str, Any]]:
@@ -17,7 +17,7 @@ def drawn(folder: Path) -> list[dict[str, Any]]:
 
 
 def test_each_step_is_a_line(tmp_path: Path) -> None:
-    with curves(tmp_path, 0, writes=True) as draw:
+    with open_log(tmp_path, 0, is_main=True) as draw:
         draw(0, {})
         draw(1, {"loss": 2.0, "rate": 0.1})
     assert drawn(tmp_path) == [{"step": 1, "loss": 2.0, "rate": 0.1}]
@@ -26,7 +26,7 @@ def test_each_step_is_a_line(tmp_path: Path) -> None:
 def test_tensorboard_reads_them_and_forgets_steps_that_a_kill_undid(tmp_path: Path) -> None:
     board = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator", exc_type=ImportError)
     for begun, values in [(0, [3.0, 2.0, 9.0]), (2, [1.0])]:
-        with curves(tmp_path, begun, writes=True) as draw:
+        with open_log(tmp_path, begun, is_main=True) as draw:
             for step, value in enumerate(values, begun + 1):
                 draw(step, {"loss": value})
     seen = board.EventAccumulator(str(tmp_path / "tensorboard")).Reload().Scalars("train/loss")
@@ -42,13 +42,13 @@ def test_without_tensorboard_the_lines_are_there(tmp_path: Path, monkeypatch: py
         return imported(name, *rest)
 
     monkeypatch.setattr(builtins, "__import__", absent)
-    with curves(tmp_path, 0, writes=True) as draw:
+    with open_log(tmp_path, 0, is_main=True) as draw:
         draw(1, {"loss": 2.0})
     assert len(drawn(tmp_path)) == 1
     assert not (tmp_path / "tensorboard").exists()
 
 
 def test_other_processes_write_nothing(tmp_path: Path) -> None:
-    with curves(tmp_path, 0, writes=False) as draw:
+    with open_log(tmp_path, 0, is_main=False) as draw:
         draw(1, {"loss": 2.0})
     assert not list(tmp_path.iterdir())

@@ -17,13 +17,13 @@ from z1.prompts import chat_template
 from z1.recipe import Recipe
 
 if TYPE_CHECKING:
-    from z1.train.sft.prepare import Prepared
+    from z1.train.sft.prepare import PreparedTraining
 
 SHOWN = 400
 """Ids of each end of a long part that are shown."""
 
 
-def show(prepared: Prepared, recipe: Recipe) -> None:
+def show(prepared: PreparedTraining, recipe: Recipe) -> None:
     """Print the pre-flight; of several processes only the first does."""
     if pipeline.process_rank()[0]:
         return
@@ -35,7 +35,7 @@ def show(prepared: Prepared, recipe: Recipe) -> None:
     console.print(sample(prepared), soft_wrap=True)
 
 
-def _warnings(prepared: Prepared, recipe: Recipe) -> list[tuple[str, str]]:
+def _warnings(prepared: PreparedTraining, recipe: Recipe) -> list[tuple[str, str]]:
     """What is not refused and is seldom meant: prompts that are not the same in training and afterwards."""
     found = []
     asked = benchmarks.get_benchmark(recipe.evaluate.benchmark).with_prompt(
@@ -51,7 +51,7 @@ def _warnings(prepared: Prepared, recipe: Recipe) -> list[tuple[str, str]]:
     return [("beware", line) for line in found]
 
 
-def sample(prepared: Prepared) -> Text:
+def sample(prepared: PreparedTraining) -> Text:
     """The first row as text: dim what is seen, green what is learned, its end reversed."""
     rows = prepared.preflight.rows
     ids, learned = rows.token_ids[: rows.starts[1]], rows.loss_mask[: rows.starts[1]]
@@ -68,7 +68,7 @@ def sample(prepared: Prepared) -> Text:
     return shown
 
 
-def _text(prepared: Prepared, ids: list[int]) -> str:
+def _text(prepared: PreparedTraining, ids: list[int]) -> str:
     if len(ids) <= 2 * SHOWN:
         return str(prepared.tokenizer.decode(ids, skip_special_tokens=False))
     left = f"\n[… {len(ids) - 2 * SHOWN:,} ids …]\n"

@@ -1,12 +1,12 @@
-"""How is a training kept, and taken up again?
+"""Sharded checkpoints of a fine-tuning: written atomically, restored by any number of processes.
 
-A checkpoint is a folder `checkpoint-00000120`: what learns and its optimizer's state as safetensors, a file a process,
-and `state.json`. It is filled under a hidden name and renamed when every process has written its part to the disk, and
-only then is the one before it deleted: whatever happens, one whole checkpoint is there. Nothing is unpickled, which
-is why this is not torch.distributed.checkpoint: its index is a pickle.
+A checkpoint is a folder `checkpoint-00000120` with the trainable parameters and the optimizer's state as safetensors,
+one file per process, and `state.json`. It is written under a hidden name, renamed when every process has synced its
+file to disk, and only then the previous one is deleted: one complete checkpoint always exists. Nothing is unpickled;
+torch.distributed.checkpoint is not used because its index is a pickle.
 
-FSDP2 cuts every tensor along its first dimension, so the parts of other numbers of processes can be joined: a training
-goes on on as many as there are, to the bit where there are as many as before on the same kind of processor.
+FSDP2 shards every tensor along its first dimension, so the parts can be concatenated for another number of processes.
+With the same number of processes, training resumes to the same bits on the same kind of processor.
 """
 
 from __future__ import annotations
@@ -29,77 +29,78 @@ from z1.train.distributed import DistributedContext
 
 PREFIX = "checkpoint-"
 
-Learning = list[tuple[str, nn.Parameter]]
+NamedParameters = list[tuple[str, nn.Parameter]]
 
 
 def latest(folder: Path) -> Path | None:
-    """The newest whole checkpoint in `folder`."""
+    """The newest complete checkpoint in `folder`."""
     return max(folder.glob(f"{PREFIX}*"), default=None)
 
 
-def learning(learner: nn.Module) -> Learning:
-    """The parameters that learn, by name; asked once, because FSDP2 shows others while it has them gathered."""
-    return [(name, parameter) for name, parameter in learner.named_parameters() if parameter.requires_grad]
+def trainable(module: nn.Module) -> NamedParameters:
+    """The trainable parameters by name. Call it once: while FSDP2 has parameters gathered, it shows other ones."""
+    return [(name, parameter) for name, parameter in module.named_parameters() if parameter.requires_grad]
 
 
 def save(
     folder: Path,
     facts: Mapping[str, Any],
-    parameters: Learning,
+    parameters: NamedParameters,
     optimizer: torch.optim.Optimizer,
-    team: DistributedContext,
+    context: DistributedContext,
 ) -> None:
-    """Keep everything as it is after `facts["step"]` steps; the checkpoint before goes when this one is whole."""
-    whole, half = folder / f"{PREFIX}{facts['step']:08d}", folder / f".{PREFIX}half"
-    if whole.exists():
+    """Save the state after `facts["step"]` steps; the previous checkpoint is deleted when this one is complete."""
+    complete, partial = folder / f"{PREFIX}{facts['step']:08d}", folder / f".{PREFIX}half"
+    if complete.exists():
         return
-    if team.is_main:
-        shutil.rmtree(half, ignore_errors=True)
-        half.mkdir(parents=True)
-    team.barrier()
-    part = half / _part(team.rank, team.world_size)
-    tensors = {name: _local(tensor) for name, tensor in _named(parameters, optimizer)}
+    if context.is_main:
+        shutil.rmtree(partial, ignore_errors=True)
+        partial.mkdir(parents=True)
+    context.barrier()
+    part = partial / _part_name(context.rank, context.world_size)
+    tensors = {name: _local(tensor) for name, tensor in _named_tensors(parameters, optimizer)}
     try:
         with disk_full_as_os_error(part):
             save_file(tensors, part)
         sync_file(part)
-        team.barrier()
-        if team.is_main:
-            write_json(half / "state.json", {"processes": team.world_size, "facts": facts})
-            half.replace(whole)
-            _delete_all_but(folder, whole)
+        context.barrier()
+        if context.is_main:
+            write_json(partial / "state.json", {"processes": context.world_size, "facts": facts})
+            partial.replace(complete)
+            _delete_all_but(folder, complete)
     finally:
-        if team.is_main:
-            shutil.rmtree(half, ignore_errors=True)
-    team.barrier()
+        if context.is_main:
+            shutil.rmtree(partial, ignore_errors=True)
+    context.barrier()
 
 
 def restore(
-    folder: Path, parameters: Learning, optimizer: torch.optim.Optimizer, team: DistributedContext
+    folder: Path, parameters: NamedParameters, optimizer: torch.optim.Optimizer, context: DistributedContext
 ) -> dict[str, Any]:
-    """Take up the newest checkpoint in `folder`; returns its facts, nothing where there is none."""
+    """Load the newest checkpoint in `folder`; returns its facts, or an empty dict if there is none."""
     found = latest(folder)
     if found is None:
         return {}
     state = read_json(found / "state.json")
-    same = state["processes"] == team.world_size
-    ranks = [team.rank] if same else range(state["processes"])
+    same = state["processes"] == context.world_size
+    ranks = [context.rank] if same else range(state["processes"])
     with ExitStack() as stack:
         files = [
-            stack.enter_context(safe_open(found / _part(rank, state["processes"]), framework="pt")) for rank in ranks
+            stack.enter_context(safe_open(found / _part_name(rank, state["processes"]), framework="pt"))
+            for rank in ranks
         ]
         for name, parameter in parameters:
             with torch.no_grad():
-                parameter.copy_(_joined(files, f"weights/{name}", parameter, same=same))
-            kept = [key.split("/", 1)[0] for key in files[0].keys() if key.endswith(f"/{name}")]  # noqa: SIM118
+                parameter.copy_(_load(files, f"weights/{name}", parameter, same=same))
+            saved = [key.split("/", 1)[0] for key in files[0].keys() if key.endswith(f"/{name}")]  # noqa: SIM118
             optimizer.state[parameter] = {
-                key: _joined(files, f"{key}/{name}", parameter, same=same) for key in kept if key != "weights"
+                key: _load(files, f"{key}/{name}", parameter, same=same) for key in saved if key != "weights"
             }
     facts: dict[str, Any] = state["facts"]
     return facts
 
 
-def _named(parameters: Learning, optimizer: torch.optim.Optimizer) -> Iterator[tuple[str, Tensor]]:
+def _named_tensors(parameters: NamedParameters, optimizer: torch.optim.Optimizer) -> Iterator[tuple[str, Tensor]]:
     for name, parameter in parameters:
         yield f"weights/{name}", parameter
         for key, value in optimizer.state[parameter].items():
@@ -110,8 +111,8 @@ def _local(tensor: Tensor) -> Tensor:
     return (tensor.to_local() if isinstance(tensor, DTensor) else tensor).detach().contiguous()
 
 
-def _joined(files: list[Any], key: str, like: Tensor, *, same: bool) -> Tensor:
-    """The tensor `key` from the parts in `files`, sharded as the parameter `like` if it has its dimensions."""
+def _load(files: list[Any], key: str, like: Tensor, *, same: bool) -> Tensor:
+    """The tensor `key`, concatenated from the parts in `files` and sharded as the parameter `like`."""
     pieces = [file.get_tensor(key) for file in files]
     if not isinstance(like, DTensor) or pieces[0].ndim == 0:
         return (pieces[0] if same or pieces[0].ndim == 0 else torch.cat(pieces)).to(like.device)
@@ -122,16 +123,16 @@ def _joined(files: list[Any], key: str, like: Tensor, *, same: bool) -> Tensor:
     return DTensor.from_local(local, mesh, placements, shape=like.shape, stride=like.stride())
 
 
-def _part(rank: int, world: int) -> str:
-    return f"part-{rank:05d}-of-{world:05d}.safetensors"
+def _part_name(rank: int, world_size: int) -> str:
+    return f"part-{rank:05d}-of-{world_size:05d}.safetensors"
 
 
-def _delete_all_but(folder: Path, kept: Path) -> None:
-    """Older checkpoints go in two steps, so that none is ever there in part."""
+def _delete_all_but(folder: Path, keep: Path) -> None:
+    """Delete older checkpoints: rename first, then remove, so that no partial checkpoint has a checkpoint's name."""
     for older in folder.glob(f"{PREFIX}*"):
-        if older != kept:
-            dying = older.with_name(f".{older.name}.older")
+        if older != keep:
+            renamed = older.with_name(f".{older.name}.older")
             with suppress(OSError):
-                os.replace(older, dying)
-    for dying in folder.glob(f".{PREFIX}*.older"):
-        shutil.rmtree(dying, ignore_errors=True)
+                os.replace(older, renamed)
+    for renamed in folder.glob(f".{PREFIX}*.older"):
+        shutil.rmtree(renamed, ignore_errors=True)

@@ -1,10 +1,10 @@
-"""Which process is this, and how do processes share one model?
+"""Distributed training: the process group, sharding by FSDP2, and gathered weights.
 
-torchrun, or `accelerate launch` with eight-gpus.yaml, starts the processes and tells each its place. The model
-is sharded by torch's own FSDP2 (`fully_shard`), on accelerators and, over gloo, on CPUs alike, so that the tests run
-the code that eight GPUs run. accelerate would wrap the same call, but leaves it off on CPUs and says nothing. One
-process in float32 without offload shards nothing; in bf16 one process does too, because FSDP2 is what keeps the weights
-that learn in float32 and computes in bf16.
+torchrun, or `accelerate launch` with `eight-gpus.yaml` of z1's recipes, starts the processes and sets their ranks.
+torch's own FSDP2 (`fully_shard`) shards the model, on accelerators and, over gloo, on CPUs alike, so that the tests run
+the code that eight GPUs run. accelerate would wrap the same call, but skips it on CPUs without a message. One process
+in float32 without offload shards nothing; in bf16 one process shards too, because FSDP2 stores the trainable weights in
+float32 and computes in bf16.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from torch.distributed.fsdp import CPUOffloadPolicy, MixedPrecisionPolicy, Offlo
 
 @dataclass(frozen=True, slots=True)
 class DistributedContext:
-    """This process among all: its `rank` of `world_size`, and the device that it computes on."""
+    """This process: its `rank` of `world_size`, and its device."""
 
     rank: int
     world_size: int
@@ -34,7 +34,7 @@ class DistributedContext:
 
     @property
     def is_main(self) -> bool:
-        """Whether this is the process that writes and reports."""
+        """Whether this process writes files and reports progress."""
         return self.rank == 0
 
     def all_reduce(self, *values: float) -> list[float]:
@@ -46,61 +46,64 @@ class DistributedContext:
         return [float(value) for value in summed]
 
     def barrier(self) -> None:
-        """Until all processes are here."""
+        """Wait until all processes have called it."""
         if self.world_size > 1:
             dist.barrier()
 
 
 @contextmanager
-def joined(*, alone_too: bool) -> Iterator[DistributedContext]:
-    """The team that torchrun or accelerate started, or a team of one; `alone_too` makes a group of that one, too."""
-    rank, world = int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
+def process_group(*, single: bool) -> Iterator[DistributedContext]:
+    """The context of this process among those of torchrun or accelerate, or of a single process.
+
+    A single process gets a group only with `single`.
+    """
+    rank, world_size = int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
     cuda = torch.cuda.is_available()
     device = torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0"))) if cuda else torch.device("cpu")
     if cuda:
         torch.cuda.set_device(device)
     backend = "cpu:gloo,cuda:nccl" if cuda else "gloo"
-    begins = (world > 1 or alone_too) and not dist.is_initialized()
-    if begins:
-        store = HashStore() if world == 1 else None
-        dist.init_process_group(backend, store=store, rank=rank, world_size=world)
+    is_owner = (world_size > 1 or single) and not dist.is_initialized()
+    if is_owner:
+        store = HashStore() if world_size == 1 else None
+        dist.init_process_group(backend, store=store, rank=rank, world_size=world_size)
     try:
-        yield DistributedContext(rank, world, device)
+        yield DistributedContext(rank, world_size, device)
     finally:
-        if begins:
+        if is_owner:
             dist.destroy_process_group()
 
 
-def shard(learner: nn.Module, team: DistributedContext, *, half: bool, offload: bool) -> None:
-    """Move the learner to the device, each decoder layer sharded by itself and the rest with the root.
+def shard(loss_model: nn.Module, context: DistributedContext, *, bf16: bool, offload: bool) -> None:
+    """Move the model to the device and shard it: each decoder layer by itself, the rest with the root.
 
-    What learns is kept in float32; with `half` it is computed with in bfloat16, and its gradients are summed in
-    float32. With `offload` weights and optimizer stay in the host's memory.
+    Trainable weights are stored in float32; with `bf16` they are computed with in bfloat16, and gradients are reduced
+    in float32. With `offload` weights and optimizer state are in the host's memory.
     """
-    model: Any = learner.model
-    if team.world_size == 1 and not half and not offload:
-        learner.to(team.device)
+    model: Any = loss_model.model
+    if context.world_size == 1 and not bf16 and not offload:
+        loss_model.to(context.device)
         return
-    policy = MixedPrecisionPolicy(torch.bfloat16, torch.float32) if half else MixedPrecisionPolicy()
-    told: dict[str, Any] = {
-        "mesh": init_device_mesh(team.device.type, (team.world_size,)),
+    policy = MixedPrecisionPolicy(torch.bfloat16, torch.float32) if bf16 else MixedPrecisionPolicy()
+    options: dict[str, Any] = {
+        "mesh": init_device_mesh(context.device.type, (context.world_size,)),
         "mp_policy": policy,
         "offload_policy": CPUOffloadPolicy() if offload else OffloadPolicy(),
     }
     for layer in [module for module in model.modules() if type(module).__name__ in set(model._no_split_modules or ())]:
-        fully_shard(_raised(layer), **told)
-    fully_shard(_raised(learner), **told)
+        fully_shard(_trainable_to_float32(layer), **options)
+    fully_shard(_trainable_to_float32(loss_model), **options)
 
 
-def _raised(module: nn.Module) -> nn.Module:
-    """The weights of `module` that learn, in float32: layer by layer, so that no process holds all of them at once."""
+def _trainable_to_float32(module: nn.Module) -> nn.Module:
+    """`module` with trainable weights in float32; called layer by layer, so that not all exist unsharded at once."""
     for parameter in module.parameters():
         if parameter.requires_grad and not hasattr(parameter, "device_mesh"):
             parameter.data = parameter.data.float()
     return module
 
 
-def gathered(model: Any) -> dict[str, Tensor]:
-    """The whole weights by name in the memory of the first process; nothing in the others."""
+def gather_weights(model: Any) -> dict[str, Tensor]:
+    """The full weights by name, in the memory of the first process; an empty dict in the others."""
     options = StateDictOptions(full_state_dict=True, cpu_offload=True)
     return cast(dict[str, Tensor], get_model_state_dict(model, options=options))

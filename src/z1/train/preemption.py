@@ -1,7 +1,7 @@
-"""What happens when the machine wants its processor back?
+"""SIGTERM as a request to stop: training finishes its step, saves and exits.
 
-Spot machines and schedulers send SIGTERM and wait a while. A training then ends its step, saves, and ends with the
-status of a process that was terminated; begun again it goes on from there.
+Spot machines and schedulers send SIGTERM and wait before they kill. Training exits with the status of a terminated
+process; started again it resumes from the checkpoint.
 """
 
 from __future__ import annotations
@@ -12,18 +12,21 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 STATUS = 128 + signal.SIGTERM
-"""What a shell shows for a process that SIGTERM ended."""
+"""The exit status that a shell shows for a process ended by SIGTERM."""
 
 
 @contextmanager
-def asked_to_stop() -> Iterator[Callable[[], bool]]:
-    """Inside, SIGTERM ends nothing; the function says whether one came. Only the first thread of a process sees any."""
-    came = threading.Event()
+def catch_sigterm() -> Iterator[Callable[[], bool]]:
+    """Catch SIGTERM inside the block; yields a function that returns whether one arrived.
+
+    Only the main thread of a process can catch signals; in other threads the function always returns False.
+    """
+    received = threading.Event()
     if threading.current_thread() is not threading.main_thread():
-        yield came.is_set
+        yield received.is_set
         return
-    earlier = signal.signal(signal.SIGTERM, lambda *_: came.set())
+    previous = signal.signal(signal.SIGTERM, lambda *_: received.set())
     try:
-        yield came.is_set
+        yield received.is_set
     finally:
-        signal.signal(signal.SIGTERM, earlier)
+        signal.signal(signal.SIGTERM, previous)

@@ -1,9 +1,9 @@
-"""Where do encoded rows lie, so that they are encoded once, whoever asks and however often?
+"""Token cache: encoded rows on disk, encoded once and memory-mapped afterwards.
 
-A folder of plain arrays that are mapped into memory and never unpickled: `ids.bin` (int32), `learned.bin` (a byte an
-id), `starts.npy`, and `notes.jsonl` with each row that was left out or truncated, and why. It appears whole or not at
-all; of several processes that want it one encodes and the others wait. What it is made from decides its name, see
-`runs.stage`.
+A folder of plain arrays that are never unpickled: `token_ids.bin` (int32), `loss_mask.bin` (one byte per token),
+`starts.npy`, and `notes.jsonl` with each row that was dropped or truncated, and the reason. The folder is written
+atomically; of several processes that need it, one encodes and the others wait. The settings of the stage decide its
+name, see `runs.stage`.
 """
 
 from __future__ import annotations
@@ -18,12 +18,14 @@ import numpy as np
 from z1.errors import UserError
 from z1.records import Record
 from z1.runs import atomic_folder, file_lock, read_lines, write_lines
-from z1.train.encode import Encoded, EncodedRows
+from z1.train.encode import EncodedRow, EncodedRows
+
+TOKEN_IDS, LOSS_MASK, STARTS, NOTES = "token_ids.bin", "loss_mask.bin", "starts.npy", "notes.jsonl"
 
 
 @dataclass(frozen=True, slots=True)
 class DroppedRow(Record):
-    """Why a row is left out, or that it was truncated."""
+    """The id of a row, and why it was dropped, truncated or otherwise noted."""
 
     id: str
     reason: str
@@ -31,44 +33,48 @@ class DroppedRow(Record):
 
 @dataclass(frozen=True, slots=True)
 class EncodedDataset:
-    """Rows as they lie on disk, and what is to be said about others."""
+    """Rows on disk, and notes on dropped, truncated and other special rows."""
 
     rows: EncodedRows
     notes: tuple[DroppedRow, ...]
 
     @classmethod
     def read(cls, folder: Path) -> Self:
-        """The rows in `folder`, mapped into memory. Raises UserError where there are none."""
-        starts = np.load(folder / "starts.npy", allow_pickle=False)
-        notes = tuple(read_lines(folder / "notes.jsonl", DroppedRow.from_json))
+        """The rows in `folder`, memory-mapped. Raises UserError if there are none."""
+        starts = np.load(folder / STARTS, allow_pickle=False)
+        notes = tuple(read_lines(folder / NOTES, DroppedRow.from_json))
         if len(starts) == 1:
-            why = (
-                f"none; {len(notes)} left out, the first one ({notes[0].id}) as {notes[0].reason}" if notes else "none"
-            )
-            raise UserError("training rows", why, "curate some first" if not notes else "loosen what leaves them out")
-        ids = np.memmap(folder / "ids.bin", np.int32, "c")
-        return cls(EncodedRows(ids, np.memmap(folder / "learned.bin", np.bool_, "c"), starts), notes)
+            raise _no_rows(notes)
+        token_ids = np.memmap(folder / TOKEN_IDS, np.int32, "c")
+        return cls(EncodedRows(token_ids, np.memmap(folder / LOSS_MASK, np.bool_, "c"), starts), notes)
 
 
-def once(folder: Path, make: Callable[[], Iterable[Encoded]]) -> EncodedDataset:
-    """The rows in `folder`, or those that `make` gives, kept there for the next time."""
+def _no_rows(notes: tuple[DroppedRow, ...]) -> UserError:
+    if not notes:
+        return UserError("training rows", "none", "curate some first")
+    got = f"none: all {len(notes)} rows were filtered out (first: {notes[0].id}, {notes[0].reason})"
+    return UserError("training rows", got, "relax the filters")
+
+
+def load_or_encode(folder: Path, encode: Callable[[], Iterable[EncodedRow]]) -> EncodedDataset:
+    """The rows in `folder`; if it does not exist, the rows that `encode` returns are written to it first."""
     with file_lock(folder.with_name(f".{folder.name}.lock")):
         if not folder.is_dir():
             with atomic_folder(folder) as temporary:
-                _write(temporary, make())
+                _write(temporary, encode())
     return EncodedDataset.read(folder)
 
 
-def _write(folder: Path, encoded: Iterable[Encoded]) -> None:
-    sizes, notes = [0], []
-    with (folder / "ids.bin").open("wb") as ids, (folder / "learned.bin").open("wb") as learned:
-        for made in encoded:
-            if made.note:
-                notes.append(DroppedRow(made.id, made.note).as_json())
-            if len(made.token_ids):
-                ids.write(made.token_ids.tobytes())
-                learned.write(made.loss_mask.tobytes())
-                sizes.append(len(made.token_ids))
-    with (folder / "starts.npy").open("wb") as file:
-        np.save(file, np.cumsum(sizes), allow_pickle=False)
-    write_lines(folder / "notes.jsonl", notes)
+def _write(folder: Path, encoded: Iterable[EncodedRow]) -> None:
+    lengths, notes = [0], []
+    with (folder / TOKEN_IDS).open("wb") as token_ids, (folder / LOSS_MASK).open("wb") as loss_mask:
+        for row in encoded:
+            if row.note:
+                notes.append(DroppedRow(row.id, row.note).as_json())
+            if len(row.token_ids):
+                token_ids.write(row.token_ids.tobytes())
+                loss_mask.write(row.loss_mask.tobytes())
+                lengths.append(len(row.token_ids))
+    with (folder / STARTS).open("wb") as file:
+        np.save(file, np.cumsum(lengths), allow_pickle=False)
+    write_lines(folder / NOTES, notes)

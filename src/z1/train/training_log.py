@@ -1,8 +1,7 @@
-"""Where can somebody watch a training?
+"""Training log: one line of `progress.jsonl` per step, and TensorBoard files in `tensorboard/` where it is installed.
 
-In the run folder: a line of `progress.jsonl` a step, and TensorBoard's own files in `tensorboard/` where that library
-is installed (`pip install z1[train]`). Steps that a kill undid are there twice in the lines, the later ones count;
-TensorBoard is told to forget them.
+Both are in the run folder; TensorBoard comes with the extra `z1[train]`. Steps that a kill undid appear twice in
+`progress.jsonl`, and the later line counts; TensorBoard drops the earlier one.
 """
 
 from __future__ import annotations
@@ -17,30 +16,30 @@ from z1.runs import Log
 PROGRESS = "progress.jsonl"
 
 
-Draw = Callable[[int, Mapping[str, float]], None]
-"""Puts the named values of a step on the curves; no values draw nothing."""
+WriteMetrics = Callable[[int, Mapping[str, float]], None]
+"""Logs the named values of a step; an empty mapping logs nothing."""
 
 
 @contextmanager
-def curves(folder: Path, begun: int, *, writes: bool) -> Iterator[Draw]:
-    """Curves in `folder` for the steps after `begun`, in the process that `writes`."""
-    if not writes:
+def open_log(folder: Path, step: int, *, is_main: bool) -> Iterator[WriteMetrics]:
+    """The log in `folder` for the steps after `step`; only the process that `is_main` writes."""
+    if not is_main:
         yield lambda _step, _values: None
         return
-    with Log(folder / PROGRESS) as log, _board(folder / "tensorboard", begun) as board:
+    with Log(folder / PROGRESS) as log, _tensorboard(folder / "tensorboard", step) as board:
 
-        def draw(step: int, values: Mapping[str, float]) -> None:
+        def write(step: int, values: Mapping[str, float]) -> None:
             if values:
                 log.add([{"step": step, **values}])
             for name, value in values.items() if board else ():
                 board.add_scalar(f"train/{name}", value, step)
 
-        yield draw
+        yield write
 
 
-def _board(folder: Path, begun: int) -> AbstractContextManager[Any]:
+def _tensorboard(folder: Path, step: int) -> AbstractContextManager[Any]:
     try:
         from torch.utils.tensorboard import SummaryWriter
     except ImportError:
         return nullcontext()
-    return SummaryWriter(str(folder), purge_step=begun + 1)
+    return SummaryWriter(str(folder), purge_step=step + 1)

@@ -14,10 +14,9 @@ from hypothesis import strategies as st
 from transformers import AutoTokenizer
 
 from tests.train import small
-from z1.errors import UserError
 from z1.prompts import CHATML
 from z1.synthetic.programs import generate
-from z1.train.scratch.tokenizer import SPECIAL, build, line_numbers, of
+from z1.train.scratch.tokenizer import SPECIAL, build, line_numbers
 
 LAW = settings(max_examples=60, deadline=None, derandomize=True)
 ALONE = re.compile(r"\d|[A-Z](?![a-z_]{2})|(?<![A-Za-z_])[a-z](?![a-z_])")
@@ -156,30 +155,3 @@ def test_no_corpus_tempts_digits_capitals_or_one_letter_names_to_merge() -> None
         assert [token for token in tokenizer.tokenize(text) if token.isalnum() and token.isascii()] == [
             letter for letter in text if letter.isalnum()
         ]
-
-
-# tokenizers of a base
-
-
-def test_a_tokenizer_of_ours_is_read_as_it_was_saved(tmp_path: Path) -> None:
-    small.tokenizer().save_pretrained(tmp_path)
-    before = (tmp_path / "tokenizer.json").read_bytes()
-    (tmp_path / "z1.json").write_text("{}", encoding="utf-8")
-    of(str(tmp_path)).save_pretrained(tmp_path / "again")
-    assert (tmp_path / "again" / "tokenizer.json").read_bytes() == before
-
-
-@pytest.mark.parametrize(("own", "found"), [(None, CHATML), ("{{ messages }}", "{{ messages }}")], ids=["none", "own"])
-def test_a_base_without_a_template_gets_chatml(own: str | None, found: str, tmp_path: Path) -> None:
-    made = build(["a"], 300)
-    made.chat_template = own
-    made.save_pretrained(tmp_path)
-    assert of(str(tmp_path)).chat_template == found
-
-
-def test_what_has_no_tokenizer_is_refused_in_one_line(tmp_path: Path) -> None:
-    with pytest.raises(
-        UserError, match=r"^tokenizer of base .*; give a folder or hub id of a language model$"
-    ) as caught:
-        of(str(tmp_path))
-    assert "\n" not in str(caught.value)

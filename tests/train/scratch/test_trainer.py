@@ -19,10 +19,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from tests.train import lives, small
+from tests.train import small
+from tests.train.scratch import killed_runs
 from z1.errors import Fault
 from z1.train.encode import EncodedRows
-from z1.train.scratch.trainer import CHECKPOINT, EpochSchedule, Progress, Trainer, padded, response_loss
+from z1.train.packing import RowNumbers, pad
+from z1.train.progress import Progress
+from z1.train.scratch.trainer import CHECKPOINT, EpochSchedule, Trainer, response_loss
 
 LAW = settings(max_examples=60, deadline=None, derandomize=True)
 UNEVEN = np.array([0, 5, 9, 20])
@@ -34,6 +37,11 @@ def trainer(epochs: float = 1.0, **changes: object) -> Trainer:
 
 def silent(_progress: Progress) -> None:
     """Nobody watches."""
+
+
+def padded(rows: EncodedRows, numbers: RowNumbers) -> tuple[Tensor, Tensor]:
+    token_ids, loss_mask = pad(rows, numbers)
+    return torch.from_numpy(token_ids), torch.from_numpy(loss_mask)
 
 
 def weights(folder: Path) -> dict[str, Tensor]:
@@ -133,17 +141,17 @@ def test_steps_are_whole_epochs_and_part_of_the_last(epochs: float) -> None:
     sizes = [len(order.epoch(number)) for number in range(4)]
     whole = int(epochs)
     assert order.steps == max(1, sum(sizes[:whole]) + int(sizes[whole] * (epochs - whole)))
-    assert len(list(trainer(epochs)._batches_left())) == order.steps
+    assert len(list(trainer(epochs)._remaining_batches())) == order.steps
 
 
 def test_what_is_left_after_a_step_is_what_the_whole_run_would_see_from_there() -> None:
-    everything = [batch.tolist() for batch in trainer(2.5)._batches_left()]
+    everything = [batch.tolist() for batch in trainer(2.5)._remaining_batches()]
     first = EpochSchedule(small.encoded(), small.train_settings(), small.SEED).epoch(0)
     assert everything[: len(first)] == [batch.tolist() for batch in first]
     for step in range(len(everything) + 1):
         later = trainer(2.5)
         later.step = step
-        assert [batch.tolist() for batch in later._batches_left()] == everything[step:]
+        assert [batch.tolist() for batch in later._remaining_batches()] == everything[step:]
 
 
 def test_matrices_inside_the_layers_go_to_muon_and_everything_else_to_adam_once() -> None:
@@ -173,7 +181,7 @@ def test_the_rate_rises_stays_and_falls_and_is_never_zero_or_above_its_peak(
     made.settings = small.train_settings(warmup_steps=warmup_steps, decay_share=decay_share)
     made.steps = steps
     for made.step in range(steps):
-        shares.append(made._rate_share())
+        shares.append(made._lr_factor())
     top = shares.index(max(shares))
     assert all(0 < share <= 1 for share in shares)
     assert shares[: top + 1] == sorted(shares[: top + 1])
@@ -211,7 +219,7 @@ def test_a_loss_that_is_no_number_is_a_fault_with_advice_and_leaves_no_checkpoin
     made = trainer(checkpoint_seconds=0)
     with torch.no_grad():
         made.model.model.norm.weight.fill_(float("nan"))
-    with pytest.raises(Fault, match=r"the loss is nan at step 0; lower train.matrix_rate or train.other_rate$"):
+    with pytest.raises(Fault, match=r"the loss is nan at step 0; lower train.muon_lr or train.adamw_lr$"):
         made.run(tmp_path, silent)
     assert not list(tmp_path.iterdir())
 
@@ -245,9 +253,9 @@ def test_a_run_that_ended_makes_no_further_step(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="lives are forks")
 def test_a_run_killed_again_and_again_ends_with_the_bits_of_one_that_was_not(tmp_path: Path) -> None:
-    undisturbed = lives.trainer()
+    undisturbed = killed_runs.trainer()
     undisturbed.run(tmp_path / "whole", silent)
-    command = [sys.executable, "-m", "tests.train.lives", str(tmp_path / "killed")]
+    command = [sys.executable, "-m", "tests.train.scratch.killed_runs", str(tmp_path / "killed")]
     paths = {"PYTHONPATH": os.pathsep.join(sys.path)}
     done = subprocess.run(
         command, env=os.environ | paths, cwd=Path(__file__).parents[3], capture_output=True, check=True

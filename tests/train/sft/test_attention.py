@@ -18,20 +18,20 @@ from transformers import (
     Qwen3Config,
 )
 
-from tests.train import tuned
+from tests.train import small_sft
 from z1.train.sft.attention import ROWS, attend
 from z1.train.sft.loss import LossModel, TrainingBatch
 
 FAMILIES: dict[str, Any] = {
-    "qwen2": Qwen2Config(**tuned.SHAPE),
-    "qwen3": Qwen3Config(**tuned.SHAPE),
-    "llama": LlamaConfig(**tuned.SHAPE),
-    "mistral, a window of 4": MistralConfig(**tuned.SHAPE, sliding_window=4),
-    "gemma": GemmaConfig(**tuned.SHAPE),
+    "qwen2": Qwen2Config(**small_sft.SHAPE),
+    "qwen3": Qwen3Config(**small_sft.SHAPE),
+    "llama": LlamaConfig(**small_sft.SHAPE),
+    "mistral, a window of 4": MistralConfig(**small_sft.SHAPE, sliding_window=4),
+    "gemma": GemmaConfig(**small_sft.SHAPE),
     "gemma 2, capped, a window of 4": Gemma2Config(
-        **tuned.SHAPE, sliding_window=4, attn_logit_softcapping=2.0, final_logit_softcapping=3.0
+        **small_sft.SHAPE, sliding_window=4, attn_logit_softcapping=2.0, final_logit_softcapping=3.0
     ),
-    "gemma 3, a window of 4": Gemma3TextConfig(**tuned.SHAPE, sliding_window=4),
+    "gemma 3, a window of 4": Gemma3TextConfig(**small_sft.SHAPE, sliding_window=4),
 }
 
 
@@ -52,7 +52,7 @@ def losses_and_gradients(model: Any, lessons: list[TrainingBatch]) -> tuple[Tens
 
 def alone(rows: list[int]) -> list[TrainingBatch]:
     """Each row by itself, with nothing said about packs."""
-    lessons = [tuned.packed(tuned.drawn(), [row]) for row in rows]
+    lessons = [small_sft.packed_batch(small_sft.random_rows(), [row]) for row in rows]
     return [TrainingBatch(lesson.token_ids, lesson.loss_mask) for lesson in lessons]
 
 
@@ -65,7 +65,9 @@ def test_packed_and_unpacked_losses_and_gradients_are_equal(family: str) -> None
     """Against the model's own eager attention, a row at a time."""
     rows = [2, 0, 3, 1]
     theirs, their_gradients = losses_and_gradients(made(FAMILIES[family], "eager"), alone(rows))
-    ours, our_gradients = losses_and_gradients(made(FAMILIES[family], ROWS), [tuned.packed(tuned.drawn(), rows)])
+    ours, our_gradients = losses_and_gradients(
+        made(FAMILIES[family], ROWS), [small_sft.packed_batch(small_sft.random_rows(), rows)]
+    )
     assert close(ours.sum(), theirs.sum())
     for name, gradient in their_gradients.items():
         assert close(our_gradients[name], gradient), name
@@ -81,7 +83,7 @@ def test_without_packs_it_is_the_models_own_attention(family: str) -> None:
 
 def test_what_is_compared_would_show_a_leak() -> None:
     """Told that all is one row, the same model has another loss."""
-    model, lesson = made(FAMILIES["qwen2"], ROWS), tuned.packed(tuned.drawn(), [2, 0, 3, 1])
+    model, lesson = made(FAMILIES["qwen2"], ROWS), small_sft.packed_batch(small_sft.random_rows(), [2, 0, 3, 1])
     leaky = TrainingBatch(
         lesson.token_ids, lesson.loss_mask, lesson.positions, torch.tensor([0, lesson.token_ids.numel()]), 31
     )

@@ -60,7 +60,10 @@ def test_of_splits_the_one_to_train_on_is_read_alone(tmp_path: Path) -> None:
 
 def test_a_column_that_is_not_there_is_named_with_those_that_are(tmp_path: Path) -> None:
     path = write(tmp_path / "r.jsonl", ROWS)
-    with pytest.raises(UserError, match=r"^column answer of .*r.jsonl: got columns question, response, thought; name "):
+    with pytest.raises(
+        UserError,
+        match=r"^column answer of .*r.jsonl: got columns question, response, thought; correct the column name ",
+    ):
         read(path, response="answer")
 
 
@@ -82,7 +85,7 @@ def test_a_hub_that_cannot_be_reached_is_one_line(monkeypatch: pytest.MonkeyPatc
 
     monkeypatch.setattr(huggingface_hub, "snapshot_download", fails)
     with pytest.raises(
-        UserError, match=r"^dataset some/data: got no network; give a folder or file, or fetch it where"
+        UserError, match=r"^dataset some/data: got no network; give a folder or file, or download it on a machine"
     ):
         dataset.files("some/data")
 

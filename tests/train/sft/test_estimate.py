@@ -61,19 +61,19 @@ def test_operations_of_a_row_are_those_that_torch_counts(length: int) -> None:
     with FlopCounterMode(display=False) as counter, torch.no_grad():
         model(torch.arange(length)[None])
     counted = counter.get_total_flops()
-    ours = estimate.operations(shape, chosen(gradient_checkpointing=False), np.array([length]), length) / 3
+    ours = estimate.flops(shape, chosen(gradient_checkpointing=False), np.array([length]), length) / 3
     half_of_attention = 2 * shape.layers * shape.hidden * length**2
     assert ours + half_of_attention == pytest.approx(counted, rel=0.02)
-    again = estimate.operations(shape, chosen(), np.array([length]), length)
+    again = estimate.flops(shape, chosen(), np.array([length]), length)
     assert again == pytest.approx(4 * ours)
 
 
 def test_operations_add_up_over_rows_and_only_learned_ids_need_logits() -> None:
     sizes = np.array([5, 9, 30])
-    together = estimate.operations(SHAPE, chosen(), sizes, 20)
-    apart = [estimate.operations(SHAPE, chosen(), sizes[[n]], learned) for n, learned in enumerate((2, 8, 10))]
+    together = estimate.flops(SHAPE, chosen(), sizes, 20)
+    apart = [estimate.flops(SHAPE, chosen(), sizes[[n]], learned) for n, learned in enumerate((2, 8, 10))]
     assert together == pytest.approx(sum(apart))
-    assert estimate.operations(SHAPE, chosen(), sizes, 21) - together == pytest.approx(4 * 2 * 100)
+    assert estimate.flops(SHAPE, chosen(), sizes, 21) - together == pytest.approx(4 * 2 * 100)
 
 
 def test_what_learns_is_shared_among_processes_and_what_is_computed_is_not() -> None:
@@ -82,8 +82,8 @@ def test_what_learns_is_shared_among_processes_and_what_is_computed_is_not() -> 
     assert {k: v for k, v in alone.items() if "moments" not in k} == {
         k: v for k, v in eight.items() if "moments" not in k
     }
-    assert alone["copies to compute with"] == 2 * (200 + 2 * 400)
-    assert "copies to compute with" not in estimate.memory(SHAPE, chosen(precision="float32"), 1)
+    assert alone["bf16 copies"] == 2 * (200 + 2 * 400)
+    assert "bf16 copies" not in estimate.memory(SHAPE, chosen(precision="float32"), 1)
 
 
 def test_memory_falls_with_lora_offload_and_checkpointing() -> None:
@@ -99,11 +99,11 @@ def test_hours_are_shared_among_processes(monkeypatch: pytest.MonkeyPatch) -> No
     assert estimate.hours(7.2e15, 2, {"one": 1e12}) == {"one": 1.0}
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "get_device_name", lambda: "NVIDIA H100 80GB HBM3")
-    assert estimate.devices(chosen()) == {"NVIDIA H100 80GB HBM3": 0.4 * 989e12}
+    assert estimate.device_rates(chosen()) == {"NVIDIA H100 80GB HBM3": 0.4 * 989e12}
 
 
 def test_a_cpu_is_measured_and_accelerators_are_told_beside_it_only_for_bfloat16() -> None:
-    assert list(estimate.devices(chosen())) == ["this CPU", "A100", "H100"]
-    found = estimate.devices(chosen(precision="float32"))
+    assert list(estimate.device_rates(chosen())) == ["this CPU", "A100", "H100"]
+    found = estimate.device_rates(chosen(precision="float32"))
     assert list(found) == ["this CPU"]
     assert 1e8 < found["this CPU"] < 1e14

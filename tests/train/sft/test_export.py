@@ -12,13 +12,13 @@ from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM, AutoTokenizer, Qwen2ForCausalLM
 
 import z1
-from tests.train import small, tuned
+from tests.train import small, small_sft
 from z1.engines.local.engine import LocalSettings, load
 from z1.prompts import prompt_token_ids
 from z1.recipe import ModelSettings
 from z1.runs import read_json
 from z1.train.scratch import model as models
-from z1.train.sft.export import card
+from z1.train.sft.export import model_card
 from z1.train.sft.trainer import finetune
 
 SPEAKER = ModelSettings(
@@ -33,8 +33,8 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("run")
     models.build(SPEAKER, len(small.tokenizer()), 0, (0, 2)).save_pretrained(folder / "base")
     small.tokenizer().save_pretrained(folder / "base")
-    told = tuned.recipe(epochs=1.0, precision="bf16")
-    return finetune(told, tuned.corpus(str(folder / "base")), folder, lambda _progress: None)
+    told = small_sft.recipe(epochs=1.0, precision="bf16")
+    return finetune(told, small_sft.training_set(str(folder / "base")), folder, lambda _progress: None)
 
 
 def test_transformers_loads_it_in_the_precision_that_it_says(made: Path) -> None:
@@ -89,10 +89,12 @@ def test_the_manifest_says_what_made_it(made: Path) -> None:
 def test_the_card_has_data_settings_and_scores_under_the_hubs_header(made: Path) -> None:
     said = read_json(made / "z1.json")
     text = (made / "README.md").read_text(encoding="utf-8")
-    assert text == card(said)
+    assert text == model_card(said)
     assert text.startswith("---\nlibrary_name: transformers\n")
     assert "base_model" not in text  # a folder is nothing that the hub knows
-    assert "base_model: Qwen/Qwen2.5-Coder-7B-Instruct\n" in card({**said, "base": "Qwen/Qwen2.5-Coder-7B-Instruct"})
+    assert "base_model: Qwen/Qwen2.5-Coder-7B-Instruct\n" in model_card(
+        {**said, "base": "Qwen/Qwen2.5-Coder-7B-Instruct"}
+    )
     assert [line for line in text.splitlines() if line.startswith("## ")] == ["## Data", "## Settings", "## Scores"]
     assert "| rows | 28 |" in text
     assert f"| held out | {said['losses']['held_out']:.4g} |" in text

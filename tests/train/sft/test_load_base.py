@@ -8,39 +8,41 @@ import pytest
 import torch
 from transformers import LlamaConfig, LlamaForCausalLM
 
-from tests.train import tuned
+from tests.train import small, small_sft
 from z1.errors import UserError
+from z1.prompts import CHATML
+from z1.train.scratch.tokenizer import build
 from z1.train.sft.attention import ROWS
-from z1.train.sft.load_base import loaded, model_of
+from z1.train.sft.load_base import load_base, load_base_tokenizer, load_model
 
 
 @pytest.fixture(scope="module")
 def llama(tmp_path_factory: pytest.TempPathFactory) -> str:
     """A base of another family, in half precision."""
     folder = tmp_path_factory.mktemp("llama")
-    LlamaForCausalLM(LlamaConfig(**tuned.SHAPE)).to(torch.bfloat16).save_pretrained(folder)
+    LlamaForCausalLM(LlamaConfig(**small_sft.SHAPE)).to(torch.bfloat16).save_pretrained(folder)
     return str(folder)
 
 
 def test_packing_asks_for_our_attention_and_padding_for_the_models_own(llama: str) -> None:
     for packing in (True, False):
-        model = model_of(llama, tuned.settings(packing=packing), 0)
+        model = load_base(llama, small_sft.settings(packing=packing), 0)
         assert (model.config._attn_implementation == ROWS) == packing
 
 
 def test_weights_are_loaded_in_the_precision_that_they_are_needed_in(llama: str) -> None:
     for precision, dtype in (("bf16", torch.bfloat16), ("float32", torch.float32)):
-        assert model_of(llama, tuned.settings(precision=precision), 0).dtype == dtype
+        assert load_base(llama, small_sft.settings(precision=precision), 0).dtype == dtype
 
 
 def test_gradient_checkpointing_is_as_it_was_asked(llama: str) -> None:
     for asked in (True, False):
-        assert model_of(llama, tuned.settings(gradient_checkpointing=asked), 0).is_gradient_checkpointing == asked
+        assert load_base(llama, small_sft.settings(gradient_checkpointing=asked), 0).is_gradient_checkpointing == asked
 
 
 def test_loras_first_weights_are_a_function_of_the_seed(llama: str) -> None:
     def learns(seed: int) -> list[torch.Tensor]:
-        return [p for p in model_of(llama, tuned.settings(lora_rank=2), seed).parameters() if p.requires_grad]
+        return [p for p in load_base(llama, small_sft.settings(lora_rank=2), seed).parameters() if p.requires_grad]
 
     one, same, other = learns(0), learns(0), learns(1)
     assert len(one) == 2 * 7 * 2
@@ -51,6 +53,33 @@ def test_loras_first_weights_are_a_function_of_the_seed(llama: str) -> None:
 def test_what_is_no_model_is_refused_in_one_line(tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text("{}", encoding="utf-8")
     with pytest.raises(UserError) as caught:
-        loaded(str(tmp_path))
+        load_model(str(tmp_path))
     assert "\n" not in str(caught.value)
     assert str(caught.value).endswith("give a folder or hub id of a causal language model")
+
+
+# its tokenizer
+
+
+def test_a_tokenizer_of_ours_is_read_as_it_was_saved(tmp_path: Path) -> None:
+    small.tokenizer().save_pretrained(tmp_path)
+    before = (tmp_path / "tokenizer.json").read_bytes()
+    (tmp_path / "z1.json").write_text('{"name": "small"}', encoding="utf-8")
+    load_base_tokenizer(str(tmp_path)).save_pretrained(tmp_path / "again")
+    assert (tmp_path / "again" / "tokenizer.json").read_bytes() == before
+
+
+@pytest.mark.parametrize(("own", "found"), [(None, CHATML), ("{{ messages }}", "{{ messages }}")], ids=["none", "own"])
+def test_a_base_without_a_template_gets_chatml(own: str | None, found: str, tmp_path: Path) -> None:
+    made = build(["a"], 300)
+    made.chat_template = own
+    made.save_pretrained(tmp_path)
+    assert load_base_tokenizer(str(tmp_path)).chat_template == found
+
+
+def test_what_has_no_tokenizer_is_refused_in_one_line(tmp_path: Path) -> None:
+    with pytest.raises(
+        UserError, match=r"^tokenizer of base .*; give a folder or hub id of a language model$"
+    ) as caught:
+        load_base_tokenizer(str(tmp_path))
+    assert "\n" not in str(caught.value)

@@ -10,11 +10,11 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from transformers import AttentionInterface, AutoModelForCausalLM, GraniteConfig, Qwen2Config
 
-from tests.train import small, tuned
+from tests.train import small, small_sft
 from z1.errors import UserError
 from z1.train.sft import attention, loss
 from z1.train.sft.attention import ROWS
-from z1.train.sft.loss import LossModel, check
+from z1.train.sft.loss import LossModel, check_model
 
 
 def learner(layers: int = 1) -> LossModel:
@@ -32,11 +32,11 @@ def test_the_loss_is_the_sum_over_learned_ids_of_a_textbooks_cross_entropy() -> 
         odds = made.model(ids[None]).logits[0].detach().log_softmax(-1)
         expected -= sum(float(odds[t - 1, ids[t]]) for t in range(1, len(ids)) if rows.loss_mask[first + t])
     with torch.no_grad():
-        assert float(made(tuned.packed(rows, [3, 0, 7]))) == pytest.approx(expected, rel=1e-5)
+        assert float(made(small_sft.packed_batch(rows, [3, 0, 7]))) == pytest.approx(expected, rel=1e-5)
 
 
 def test_in_pieces_it_is_the_same_loss_and_the_same_gradient(monkeypatch: pytest.MonkeyPatch) -> None:
-    made, lesson = learner(), tuned.packed(small.encoded(), [3, 0, 7])
+    made, lesson = learner(), small_sft.packed_batch(small.encoded(), [3, 0, 7])
 
     def run() -> tuple[Tensor, list[Tensor]]:
         value = made(lesson)
@@ -52,7 +52,7 @@ def test_in_pieces_it_is_the_same_loss_and_the_same_gradient(monkeypatch: pytest
 
 
 def test_logits_are_made_for_learned_ids_alone_and_in_pieces_of_the_given_size(monkeypatch: pytest.MonkeyPatch) -> None:
-    made, lesson, seen = learner(), tuned.packed(small.encoded(), [3, 0, 7]), list[int]()
+    made, lesson, seen = learner(), small_sft.packed_batch(small.encoded(), [3, 0, 7]), list[int]()
     made.model.lm_head.register_forward_hook(lambda _head, _given, logits: seen.append(len(logits)))
     with torch.no_grad():
         made(lesson)
@@ -64,7 +64,7 @@ def test_logits_are_made_for_learned_ids_alone_and_in_pieces_of_the_given_size(m
 
 
 def test_nothing_learned_is_a_loss_of_zero_with_gradients_of_zero() -> None:
-    made, lesson = learner(), tuned.packed(small.encoded(), [])
+    made, lesson = learner(), small_sft.packed_batch(small.encoded(), [])
     value = made(lesson)
     value.backward()
     assert value.item() == 0
@@ -73,8 +73,8 @@ def test_nothing_learned_is_a_loss_of_zero_with_gradients_of_zero() -> None:
 
 def test_a_model_that_can_be_packed_passes() -> None:
     made = learner().train()
-    check(made, "small", packing=True)
-    check(made, "small", packing=False)
+    check_model(made, "small", packing=True)
+    check_model(made, "small", packing=False)
     assert made.model.training
 
 
@@ -83,22 +83,24 @@ def test_a_model_whose_rows_hear_each_other_is_refused_by_name(monkeypatch: pyte
         return attention.attend(*given, **{**told, "cu_seq_lens_q": None})
 
     monkeypatch.setitem(AttentionInterface._global_mapping, ROWS, deaf_to_bounds)
-    with pytest.raises(UserError, match=r"^model x/y: got rows that hear each other in a pack; set finetune.packing"):
-        check(learner(), "x/y", packing=True)
-    check(learner(), "x/y", packing=False)
+    with pytest.raises(UserError, match=r"^model x/y: got attention across packed rows; set finetune.packing"):
+        check_model(learner(), "x/y", packing=True)
+    check_model(learner(), "x/y", packing=False)
 
 
 def test_a_model_whose_logits_are_not_its_output_matrix_alone_is_refused() -> None:
     """Granite divides its logits by a number of its own."""
-    model = AutoModelForCausalLM.from_config(GraniteConfig(**tuned.SHAPE, logits_scaling=8.0))
+    model = AutoModelForCausalLM.from_config(GraniteConfig(**small_sft.SHAPE, logits_scaling=8.0))
     nn.init.normal_(model.get_output_embeddings().weight)
-    with pytest.raises(UserError, match="logits that are more than its output matrix"):
-        check(LossModel(model), "x/y", packing=False)
+    with pytest.raises(UserError, match="logits that are not the product with its output matrix"):
+        check_model(LossModel(model), "x/y", packing=False)
 
 
 def test_loss_is_taken_in_float32_from_a_model_in_half_precision() -> None:
-    model = AutoModelForCausalLM.from_config(Qwen2Config(**tuned.SHAPE), dtype=torch.bfloat16, attn_implementation=ROWS)
-    lesson = tuned.packed(tuned.drawn(), [1])
+    model = AutoModelForCausalLM.from_config(
+        Qwen2Config(**small_sft.SHAPE), dtype=torch.bfloat16, attn_implementation=ROWS
+    )
+    lesson = small_sft.packed_batch(small_sft.random_rows(), [1])
     value = LossModel(model)(lesson)
     logits = model(lesson.token_ids).logits[0, :-1].float()[lesson.loss_mask[0, 1:]]
     assert value.dtype == torch.float32

@@ -15,13 +15,13 @@ from safetensors.torch import load_file
 from torch import Tensor
 from transformers import get_cosine_schedule_with_warmup, get_linear_schedule_with_warmup
 
-from tests.train import tuned
+from tests.train import small_sft
 from z1.errors import Fault, UserError
 from z1.recipe import FinetuneSettings
 from z1.runs import read_json
-from z1.train.scratch.trainer import Progress
+from z1.train.progress import Progress
 from z1.train.sft import trainer as finetuning
-from z1.train.sft.trainer import finetune, rate_share
+from z1.train.sft.trainer import finetune, lr_factor
 
 pytestmark = pytest.mark.timeout(900)  # fifteen processes, on a machine that does other things too
 
@@ -30,12 +30,12 @@ Told = list[Progress]
 
 @pytest.fixture(scope="module")
 def base(tmp_path_factory: pytest.TempPathFactory) -> str:
-    return tuned.base(tmp_path_factory.mktemp("base"))
+    return small_sft.save_base(tmp_path_factory.mktemp("base"))
 
 
 def run(base: str, folder: Path, **changes: object) -> Told:
     told = Told()
-    finetune(tuned.recipe(**changes), tuned.corpus(base), folder, told.append)
+    finetune(small_sft.recipe(**changes), small_sft.training_set(base), folder, told.append)
     return told
 
 
@@ -69,7 +69,7 @@ def test_it_learns_and_says_so_step_by_step(base: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "changes",
     [{"micro_tokens": 1024}, {"packing": False}, {"gradient_checkpointing": False}],
-    ids=["other packs", "padded", "no checkpoints within"],
+    ids=["other packs", "pad", "no checkpoints within"],
 )
 def test_how_it_is_computed_changes_nothing(base: str, tmp_path: Path, changes: dict[str, Any]) -> None:
     one, other = run(base, tmp_path / "one", epochs=1.0), run(base, tmp_path / "other", epochs=1.0, **changes)
@@ -86,7 +86,7 @@ def test_in_half_precision_it_stays_near_and_leaves_half_precision(base: str, tm
 
 
 def test_lora_learns_in_the_linear_layers_alone_and_is_merged(base: str, tmp_path: Path) -> None:
-    told = run(base, tmp_path, lora_rank=4, rate=0.02)
+    told = run(base, tmp_path, lora_rank=4, learning_rate=0.02)
     before, after = load_file(Path(base) / "model.safetensors"), weights(tmp_path)
     changed = {name for name in before if not torch.equal(before[name], after[name])}
     assert before.keys() == after.keys()
@@ -98,22 +98,22 @@ def test_lora_learns_in_the_linear_layers_alone_and_is_merged(base: str, tmp_pat
 
 def test_a_gradient_that_is_no_number_is_a_fault_with_advice_and_changes_no_weight(base: str, tmp_path: Path) -> None:
     model = load_file(Path(base) / "model.safetensors")
-    with pytest.raises(Fault, match=r"^the gradient is (nan|inf) at step \d+; lower finetune.rate$"):
-        run(base, tmp_path, rate=1e30, warmup_steps=0)
+    with pytest.raises(Fault, match=r"^the gradient norm is (nan|inf) at step \d+; lower finetune.learning_rate$"):
+        run(base, tmp_path, learning_rate=1e30, warmup_steps=0)
     assert not list(tmp_path.glob("checkpoint-*"))
     assert model.keys()
 
 
 def test_a_base_that_is_not_there_is_one_line(tmp_path: Path) -> None:
-    corpus = tuned.corpus(str(tmp_path / "nothing"))
+    corpus = small_sft.training_set(str(tmp_path / "nothing"))
     with pytest.raises(UserError, match=r"^base .*nothing: got .*; give a folder or hub id"):
-        finetune(tuned.recipe(), corpus, tmp_path, print)
+        finetune(small_sft.recipe(), corpus, tmp_path, print)
 
 
 def test_a_recipe_without_the_table_is_refused(base: str, tmp_path: Path) -> None:
-    recipe = tuned.recipe().model_copy(update={"finetune": None})
-    with pytest.raises(UserError, match=r"no \[finetune\]"):
-        finetune(recipe, tuned.corpus(base), tmp_path, print)
+    recipe = small_sft.recipe().model_copy(update={"finetune": None})
+    with pytest.raises(UserError, match=r"^the recipe's \[finetune\]: got none; add it"):
+        finetune(recipe, small_sft.training_set(base), tmp_path, print)
 
 
 # the rate
@@ -130,14 +130,14 @@ def test_after_the_warm_up_the_rate_is_that_of_transformers(schedule: str, their
         expected.append(scheduler.get_last_lr()[0])
         optimizer.step()
         scheduler.step()
-    ours = [rate_share(step, 50, tuned.settings(schedule=schedule, warmup_steps=10)) for step in range(50)]
+    ours = [lr_factor(step, 50, small_sft.settings(schedule=schedule, warmup_steps=10)) for step in range(50)]
     assert ours[10:] == pytest.approx(expected[10:])
     assert ours[:10] == pytest.approx([0.1 * step for step in range(1, 11)])
 
 
 def test_a_constant_rate_is_constant() -> None:
-    settings: FinetuneSettings = tuned.settings(schedule="constant", warmup_steps=0)
-    assert {rate_share(step, 9, settings) for step in range(9)} == {1.0}
+    settings: FinetuneSettings = small_sft.settings(schedule="constant", warmup_steps=0)
+    assert {lr_factor(step, 9, settings) for step in range(9)} == {1.0}
 
 
 # fates
@@ -149,7 +149,7 @@ def fates(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, list[int]
     if not hasattr(os, "fork"):
         pytest.skip("lives are forks")
     folder = tmp_path_factory.mktemp("fates")
-    command = [sys.executable, "-m", "tests.train.fates", str(folder)]
+    command = [sys.executable, "-m", "tests.train.sft.killed_runs", str(folder)]
     done = subprocess.run(
         command,
         env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
@@ -223,8 +223,8 @@ def test_what_two_began_one_can_end(fates: tuple[dict[str, list[int]], Path]) ->
 def test_random_numbers_are_those_of_seed_step_and_process() -> None:
     drawn = set()
     for place in [(0, 0, 0), (1, 0, 0), (0, 1, 0), (0, 0, 1)]:
-        finetuning._draw_from(*place)
+        finetuning._seed_step(*place)
         drawn.add(torch.rand(()).item())
-    finetuning._draw_from(0, 0, 0)
+    finetuning._seed_step(0, 0, 0)
     assert len(drawn) == 4
     assert torch.rand(()).item() in drawn

@@ -1,1 +1,8 @@
-"""Training tiny models from scratch on a CPU: tokenizer, initial weights, Muon, the training loop."""
+"""Training of a small Qwen2 from scratch, or from a model of that kind, on a CPU:
+
+train.py       the stage: tokenizer, encoded rows, training, model folder
+trainer.py     the training loop: Muon beside AdamW, checkpoints
+muon.py        the Muon optimizer
+model.py       the initial weights
+tokenizer.py   the tokenizer
+"""

@@ -1,8 +1,8 @@
-"""How are the matrices inside the layers updated?
+"""The Muon optimizer, for the matrices inside the layers.
 
-Muon (Keller Jordan, https://kellerjordan.github.io/posts/muon/): momentum, then the nearest orthogonal matrix by five
+Source: Keller Jordan, https://kellerjordan.github.io/posts/muon/. Momentum, then the nearest orthogonal matrix by five
 Newton-Schulz steps. `torch.optim.Muon` does the same, but one matrix at a time and in bfloat16, which a CPU without
-bfloat16 units multiplies at a quarter of the float32 rate; here matrices of one shape go together, in float32.
+bfloat16 units multiplies at a quarter of the float32 rate; here matrices of one shape are batched, in float32.
 """
 
 from __future__ import annotations
@@ -19,12 +19,10 @@ STEPS = 5
 
 
 class Muon(torch.optim.Optimizer):
-    """Momentum of `momentum` with Nesterov's correction; the step's size is that of the original, max(1,
-    rows/columns)^½.
-    """
+    """Muon with Nesterov momentum; as in the original, steps are scaled by max(1, rows/columns)^½."""
 
-    def __init__(self, parameters: Iterable[Tensor], rate: float, momentum: float = 0.95) -> None:
-        super().__init__(parameters, {"lr": rate, "momentum": momentum})
+    def __init__(self, parameters: Iterable[Tensor], lr: float, momentum: float = 0.95) -> None:
+        super().__init__(parameters, {"lr": lr, "momentum": momentum})
 
     @torch.no_grad()
     def step(self, closure: Callable[[], float] | None = None) -> None:  # type: ignore[override]
@@ -40,10 +38,10 @@ class Muon(torch.optim.Optimizer):
     def _update(self, matrices: list[Tensor], group: dict[str, Any]) -> None:
         directions = []
         for matrix in matrices:
-            moving = self.state[matrix].setdefault("momentum", torch.zeros_like(matrix))
+            momentum = self.state[matrix].setdefault("momentum", torch.zeros_like(matrix))
             gradient = matrix.grad if matrix.grad is not None else torch.zeros_like(matrix)
-            moving.lerp_(gradient, 1 - group["momentum"])
-            directions.append(gradient.lerp(moving, group["momentum"]))
+            momentum.lerp_(gradient, 1 - group["momentum"])
+            directions.append(gradient.lerp(momentum, group["momentum"]))
         rows, columns = matrices[0].shape
         scale = max(1.0, rows / columns) ** 0.5
         for matrix, update in zip(matrices, orthogonal(torch.stack(directions)), strict=True):
@@ -51,15 +49,17 @@ class Muon(torch.optim.Optimizer):
 
 
 def orthogonal(batch: Tensor) -> Tensor:
-    """The orthogonal matrices nearest to `batch` [n, rows, columns], nearly: singular values fall in about 0.7 to 1.2,
-    but for directions fainter than some 0.2 % of a matrix's norm, which five steps do not lift.
+    """Approximately the orthogonal matrices nearest to `batch` [n, rows, columns].
+
+    Singular values end between about 0.7 and 1.2, except for directions below about 0.2 % of a matrix's norm, which
+    five steps do not raise.
     """
     a, b, c = COEFFICIENTS
-    tall = batch.size(-2) > batch.size(-1)
-    x = batch.mT if tall else batch
+    is_tall = batch.size(-2) > batch.size(-1)
+    x = batch.mT if is_tall else batch
     x = x / (x.norm(dim=(-2, -1), keepdim=True) + 1e-7)
     for _ in range(STEPS):
         gram = x @ x.mT
         x = a * x + (b * gram + c * gram @ gram) @ x
-    result: Tensor = x.mT if tall else x
+    result: Tensor = x.mT if is_tall else x
     return result

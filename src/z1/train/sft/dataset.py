@@ -1,8 +1,8 @@
-"""Which rows of a dataset does a fine-tuning learn from, and which are held out?
+"""Rows of a fine-tuning dataset, and the held-out share.
 
-A dataset is a file, a folder, or a hub id whose files are fetched once; of files that are named after splits those of
-"train" alone are read. Columns are named by the recipe. Rows of one question are held out together, so that no held-out
-loss is that of a question learned with another response. Does not encode and leaves nothing out.
+A dataset is a file, a folder, or a hub id whose files are downloaded once. If files are named after splits, only those
+of "train" are read. The recipe names the columns. Rows of one question are held out together, so that no held-out
+question is trained on with another response. Does not encode or drop rows.
 """
 
 from __future__ import annotations
@@ -22,17 +22,17 @@ SPLIT = "train"
 
 
 def files(data: str) -> list[Path]:
-    """The files of dataset `data` in order of name, fetched from the hub where it is no path.
+    """The files of dataset `data` in order of name, downloaded from the hub if it is not a path.
 
-    Raises UserError, in one line, where there are none or the hub cannot be reached.
+    Raises UserError if there are none or the hub cannot be reached.
     """
     path = Path(data)
-    found = dataset_io.files(_fetched(data) if not path.exists() and re.fullmatch(r"[\w.-]+/[\w.-]+", data) else path)
+    found = dataset_io.files(_download(data) if not path.exists() and re.fullmatch(r"[\w.-]+/[\w.-]+", data) else path)
     named = [file for file in found if file.name.startswith(SPLIT)]
     return named or found
 
 
-def _fetched(name: str) -> Path:
+def _download(name: str) -> Path:
     from huggingface_hub import snapshot_download
 
     try:
@@ -41,12 +41,12 @@ def _fetched(name: str) -> Path:
         )
     except (OSError, ValueError) as error:
         why = str(error).strip().partition("\n")[0]
-        do = "give a folder or file, or fetch it where there is a network"
+        do = "give a folder or file, or download it on a machine with network access"
         raise UserError(f"dataset {name}", why or type(error).__name__, do) from None
 
 
 def rows(found: Sequence[Path], settings: FinetuneSettings) -> Iterator[TrainingRow]:
-    """The rows of these files, in order. Raises UserError where a column of the recipe is not there."""
+    """The rows of these files, in order. Raises UserError if a column of the recipe is missing."""
     number = 0
     for file in found:
         for value in dataset_io.read(file):
@@ -58,11 +58,13 @@ def rows(found: Sequence[Path], settings: FinetuneSettings) -> Iterator[Training
 
 def _text(row: Mapping[str, Any], column: str, file: Path) -> str:
     if column not in row:
-        raise UserError(f"column {column} of {file}", f"columns {', '.join(row)}", "name the right one in [finetune]")
+        raise UserError(
+            f"column {column} of {file}", f"columns {', '.join(row)}", "correct the column name in [finetune]"
+        )
     return "" if row[column] is None else str(row[column])
 
 
 def is_held_out(question: str, share: float, seed: int) -> bool:
-    """Whether the rows of `question` are among the `share` that is held out; a function of its arguments alone."""
+    """Whether the rows of `question` are in the held-out `share`; a function of its arguments only."""
     digest = sha256(f"{seed}:{question}".encode("utf-8", "surrogatepass")).digest()
     return int.from_bytes(digest[:8]) < share * 2**64

@@ -1,9 +1,9 @@
-"""How much memory and how many operations will a fine-tuning take?
+"""Estimate of the memory and FLOPs of a fine-tuning.
 
-Arithmetic on the shape of the base, of which no weight is loaded. Memory is a sum of what the loop is known to hold, to
-be read as "about"; operations count two for a multiplication and an addition, forwards once and backwards twice, and
-once more forwards where activations are computed again instead of kept. Attention counts the half of its square that a
-causal model needs. Source of the form: https://arxiv.org/abs/2001.08361, section 2.1.
+Computed from the shape of the base; no weights are loaded. Memory is an approximate sum of the tensors that the loop
+holds. A multiplication and an addition are two FLOPs; the forward pass counts once, the backward pass twice, and the
+recomputation of activations by gradient checkpointing once more. Attention counts the half of its square that a
+causal model computes. Source: https://arxiv.org/abs/2001.08361, section 2.1.
 """
 
 from __future__ import annotations
@@ -21,21 +21,21 @@ from z1.errors import UserError
 from z1.recipe import FinetuneSettings
 
 LOGITS = 2**28
-"""Logits that exist at once; beside them stand their gradient and their softmax, all in float32."""
+"""Logits in memory at a time; their gradient and softmax need as much again each, all in float32."""
 
 STATE = 16
-"""Bytes of a weight that learns: itself, its gradient and two moments in float32."""
+"""Bytes per trainable parameter: weight, gradient and two moments in float32."""
 
-REACHED = 0.4
-"""The usual share of a device's rate of matrix products that a training makes use of."""
+UTILIZATION = 0.4
+"""The usual share of a device's matrix rate that training reaches."""
 
 ACCELERATORS = {"A100": 312e12, "H100": 989e12, "H200": 989e12, "B200": 2250e12}
-"""Dense bfloat16 operations a second, by a part of the name that torch gives the device (its maker's data sheets)."""
+"""Dense bfloat16 FLOPs per second (NVIDIA's data sheets), by a part of torch's device name."""
 
 
 @dataclass(frozen=True, slots=True)
 class ModelShape:
-    """What of a model decides how much it takes; counts of weights, `embedding` one matrix of vocabulary x hidden."""
+    """Sizes of a model: counts of `parameters` (all, `trainable`, one `embedding` matrix), widths and layers."""
 
     parameters: int
     embedding: int
@@ -47,7 +47,7 @@ class ModelShape:
 
 
 def shape(base: str, settings: FinetuneSettings) -> ModelShape:
-    """The shape of the model in `base`, a folder or hub id. Raises UserError, in one line."""
+    """The shape of the model in `base`, a folder or hub id. Raises UserError if there is none."""
     try:
         config = AutoConfig.from_pretrained(base)
         with torch.device("meta"):
@@ -57,7 +57,7 @@ def shape(base: str, settings: FinetuneSettings) -> ModelShape:
         raise UserError(f"base {base}", why, "give a folder or hub id of a causal language model") from None
     text = config.get_text_config()
     linear = [m for name, m in model.named_modules() if isinstance(m, torch.nn.Linear) and "lm_head" not in name]
-    low_rank = settings.lora_rank * sum(one.in_features + one.out_features for one in linear)
+    low_rank = settings.lora_rank * sum(layer.in_features + layer.out_features for layer in linear)
     weights = sum(parameter.numel() for parameter in model.parameters())
     return ModelShape(
         weights,
@@ -70,45 +70,47 @@ def shape(base: str, settings: FinetuneSettings) -> ModelShape:
     )
 
 
-def memory(shape: ModelShape, settings: FinetuneSettings, world: int) -> dict[str, float]:
-    """Bytes that each of `world` processes holds at once, by what they are; `host` stands in the host's memory."""
-    number = 2 if settings.precision == "bf16" else 4
-    states: float = STATE * shape.trainable / world
+def memory(shape: ModelShape, settings: FinetuneSettings, world_size: int) -> dict[str, float]:
+    """Bytes per process of `world_size`, by purpose; `host` is in the host's memory."""
+    width = 2 if settings.precision == "bf16" else 4
+    states: float = STATE * shape.trainable / world_size
     ends = shape.embedding * (1 if shape.tied else 2)
     layer = (shape.parameters - ends) / shape.layers
-    found = {"weights, gradients, moments": states}
+    sizes = {"weights, gradients, moments": states}
     if settings.lora_rank:
-        found["frozen weights"] = number * shape.parameters / world
+        sizes["frozen weights"] = width * shape.parameters / world_size
     if settings.precision == "bf16":
-        found["copies to compute with"] = 2 * (ends + 2 * layer)
-    held = settings.micro_tokens * number
-    inside = held * (10 * shape.hidden + 4 * shape.feed_forward)
-    again = settings.gradient_checkpointing
-    found["activations"] = held * shape.hidden * shape.layers + inside if again else inside * shape.layers
-    found["logits"] = 3 * 4 * min(LOGITS, settings.micro_tokens * shape.embedding / shape.hidden)
-    return found if not settings.offload else {**found, "weights, gradients, moments": 0.0, "host": states}
+        sizes["bf16 copies"] = 2 * (ends + 2 * layer)
+    per_width = settings.micro_tokens * width
+    layer_activations = per_width * (10 * shape.hidden + 4 * shape.feed_forward)
+    inputs = per_width * shape.hidden * shape.layers
+    sizes["activations"] = (
+        inputs + layer_activations if settings.gradient_checkpointing else layer_activations * shape.layers
+    )
+    sizes["logits"] = 3 * 4 * min(LOGITS, settings.micro_tokens * shape.embedding / shape.hidden)
+    return sizes if not settings.offload else {**sizes, "weights, gradients, moments": 0.0, "host": states}
 
 
-def operations(shape: ModelShape, settings: FinetuneSettings, sizes: NDArray[np.int64], learned: int) -> float:
-    """Operations on rows of these `sizes`, of whose ids so many are learned."""
+def flops(shape: ModelShape, settings: FinetuneSettings, lengths: NDArray[np.int64], learned: int) -> float:
+    """FLOPs of training on rows of these `lengths` with `learned` learned tokens in all."""
     ends = shape.embedding * (1 if shape.tied else 2)
-    inside = 2 * (shape.parameters - ends) * float(sizes.sum())
-    attended = 2 * shape.layers * shape.hidden * float((sizes.astype(np.float64) ** 2).sum())
-    forward = inside + attended + 2 * shape.embedding * learned
+    linear = 2 * (shape.parameters - ends) * float(lengths.sum())
+    attention = 2 * shape.layers * shape.hidden * float((lengths.astype(np.float64) ** 2).sum())
+    forward = linear + attention + 2 * shape.embedding * learned
     return forward * (4 if settings.gradient_checkpointing else 3)
 
 
-def devices(settings: FinetuneSettings) -> dict[str, float]:
-    """Operations a second that a process is expected to reach, by device: the one at hand, by its data sheet or a
-    matrix product measured now, and where that is none to train on in bfloat16, accelerators that are.
+def device_rates(settings: FinetuneSettings) -> dict[str, float]:
+    """Expected FLOPs per second of a process, by device: the accelerator of this machine, by its data sheet or a
+    measured matrix product; without one this CPU, and for bfloat16 also common accelerators.
     """
     if torch.cuda.is_available():
         name = torch.cuda.get_device_name()
-        peak = next((most for part, most in ACCELERATORS.items() if part in name), None)
-        return {name: REACHED * (peak or _measured(settings))}
-    elsewhere = ACCELERATORS if settings.precision == "bf16" else {}
-    known = {name: peak for name, peak in elsewhere.items() if name in ("A100", "H100")}
-    return {name: REACHED * peak for name, peak in {"this CPU": _measured(settings), **known}.items()}
+        peak = next((rate for part, rate in ACCELERATORS.items() if part in name), None)
+        return {name: UTILIZATION * (peak or _measured(settings))}
+    others = ("A100", "H100") if settings.precision == "bf16" else ()
+    known = {name: ACCELERATORS[name] for name in others}
+    return {name: UTILIZATION * peak for name, peak in {"this CPU": _measured(settings), **known}.items()}
 
 
 def _measured(settings: FinetuneSettings, size: int = 768) -> float:
@@ -116,16 +118,16 @@ def _measured(settings: FinetuneSettings, size: int = 768) -> float:
     dtype = torch.bfloat16 if settings.precision == "bf16" else torch.float32
     before = torch.get_num_threads()
     torch.set_num_threads(settings.threads)
-    one = torch.ones(size, size, device=device, dtype=dtype)
+    matrix = torch.ones(size, size, device=device, dtype=dtype)
     times = []
     for _ in range(4):
-        begun = perf_counter()
-        (one @ one)[0, 0].item()
-        times.append(perf_counter() - begun)
+        start = perf_counter()
+        (matrix @ matrix)[0, 0].item()
+        times.append(perf_counter() - start)
     torch.set_num_threads(before)
     return 2 * size**3 / min(times)
 
 
-def hours(total: float, world: int, reached: Mapping[str, float]) -> dict[str, float]:
-    """Hours that `total` operations take `world` processes, by device."""
-    return {name: total / (world * each) / 3600 for name, each in reached.items()}
+def hours(total: float, world_size: int, rates: Mapping[str, float]) -> dict[str, float]:
+    """Hours that `total` FLOPs take on `world_size` processes, by device."""
+    return {name: total / (world_size * rate) / 3600 for name, rate in rates.items()}

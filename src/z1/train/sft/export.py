@@ -1,8 +1,8 @@
-"""What does a fine-tuned model look like to others?
+"""The model folder of a fine-tuned model.
 
-A folder that transformers, vLLM and z1's engines load: weights, configuration, tokenizer with its template, `z1.json`
-with all that made it, and a card in the form of the hub (README.md). LoRA's additions are merged into the weights they
-belong to. Weights that were computed with in bfloat16 are kept in it.
+transformers, vLLM and z1's engines load it: weights, configuration, tokenizer with its template, `z1.json`
+with its provenance, and a model card in the hub's format (README.md). LoRA's additions are merged into the
+weights. Models trained in bfloat16 are saved in bfloat16.
 """
 
 from __future__ import annotations
@@ -17,47 +17,46 @@ from transformers import AutoModelForCausalLM
 
 from z1.recipe import FinetuneSettings, Recipe
 from z1.runs import atomic_folder, disk_full_as_os_error, provenance, read_json, write_json, write_text
-from z1.train.distributed import DistributedContext, gathered
-from z1.train.scratch import tokenizer as tokenizers
-from z1.train.sft.load_base import loaded, with_lora
+from z1.train.distributed import DistributedContext, gather_weights
+from z1.train.sft.load_base import add_lora, load_base_tokenizer, load_model
 from z1.train.sft.loss import LossModel
 
 
 def export(
-    learner: LossModel, team: DistributedContext, recipe: Recipe, facts: Mapping[str, Any], folder: Path
+    loss_model: LossModel, context: DistributedContext, recipe: Recipe, facts: Mapping[str, Any], folder: Path
 ) -> None:
-    """Write the model folder of a training that said `facts` of itself; called by every process, written by one."""
-    weights = gathered(learner.model)
-    if team.is_main and recipe.finetune:
-        model = _whole(learner.model, weights, recipe.finetune, facts["base"])
+    """Write the model folder; `facts` describe the training. Every process calls it, the main one writes."""
+    weights = gather_weights(loss_model.model)
+    if context.is_main and recipe.finetune:
+        model = _full_model(loss_model.model, weights, recipe.finetune, facts["base"])
         with atomic_folder(folder) as temporary:
             with disk_full_as_os_error(folder):
                 model.save_pretrained(temporary)
-                tokenizers.of(facts["base"]).save_pretrained(temporary)
-            said = manifest(recipe, facts)
-            write_json(temporary / "z1.json", said)
-            write_text(temporary / "README.md", card(said))
-    team.barrier()
+                load_base_tokenizer(facts["base"]).save_pretrained(temporary)
+            info = manifest(recipe, facts)
+            write_json(temporary / "z1.json", info)
+            write_text(temporary / "README.md", model_card(info))
+    context.barrier()
 
 
-def _whole(model: Any, weights: Mapping[str, Tensor], settings: FinetuneSettings, base: str) -> Any:
-    """The model that is saved, in the memory of this process alone."""
+def _full_model(model: Any, weights: Mapping[str, Tensor], settings: FinetuneSettings, base: str) -> Any:
+    """The unsharded model to save, in the memory of this process."""
     dtype = torch.bfloat16 if settings.precision == "bf16" else torch.float32
     if settings.lora_rank:
-        whole = loaded(base, dtype=torch.float32)
-        wrapped = with_lora(whole, settings, 0)
-        whole.load_state_dict({name: tensor.float() for name, tensor in weights.items()})
+        full = load_model(base, dtype=torch.float32)
+        wrapped = add_lora(full, settings, 0)
+        full.load_state_dict({name: tensor.float() for name, tensor in weights.items()})
         return wrapped.merge_and_unload().to(dtype)
     with torch.device("meta"):
-        whole = AutoModelForCausalLM.from_config(model.config, dtype=dtype)
-    whole.load_state_dict({name: tensor.to(dtype) for name, tensor in weights.items()}, assign=True)
-    whole.tie_weights()
-    whole.generation_config = model.generation_config
-    return whole
+        full = AutoModelForCausalLM.from_config(model.config, dtype=dtype)
+    full.load_state_dict({name: tensor.to(dtype) for name, tensor in weights.items()}, assign=True)
+    full.tie_weights()
+    full.generation_config = model.generation_config
+    return full
 
 
 def manifest(recipe: Recipe, facts: Mapping[str, Any]) -> dict[str, Any]:
-    """What a model folder says about itself; `profile` is read by the engines, `core_minutes` are the steps' alone."""
+    """The `z1.json` of a model folder; engines read `profile`, and `core_minutes` counts the steps only."""
     base = Path(facts["base"]) / "z1.json"
     return {
         "name": recipe.name,
@@ -74,23 +73,23 @@ def manifest(recipe: Recipe, facts: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def card(said: Mapping[str, Any]) -> str:
-    """The card of a model whose manifest is `said`, in Markdown with the hub's header."""
-    base = said["base"]["name"] if isinstance(said["base"], dict) else said["base"]
+def model_card(info: Mapping[str, Any]) -> str:
+    """The model card of the manifest `info`, in Markdown with the hub's header."""
+    base = info["base"]["name"] if isinstance(info["base"], dict) else info["base"]
     tables = [
-        ("Data", said["data"]),
-        ("Settings", {**said["recipe"]["finetune"], "seed": said["recipe"].get("seed", 0), "steps": said["steps"]}),
-        ("Scores", said["losses"]),
+        ("Data", info["data"]),
+        ("Settings", {**info["recipe"]["finetune"], "seed": info["recipe"].get("seed", 0), "steps": info["steps"]}),
+        ("Scores", info["losses"]),
     ]
     sections = [f"## {title}\n\n{_table(rows)}" for title, rows in tables if rows]
-    known = "" if Path(base).is_dir() else f"base_model: {base}\n"  # the hub refuses what is no id of its own
+    known = "" if Path(base).is_dir() else f"base_model: {base}\n"  # the hub rejects a local path
     head = f"---\nlibrary_name: transformers\npipeline_tag: text-generation\n{known}tags:\n- z1\n---\n"
     about = (
-        f"`{base}`, fine-tuned by z1 {said['z1']} to think only as long as a problem needs (arXiv 2504.00810): no "
-        f"delimiters around thoughts, loss on {said['tokens']:,} ids' responses alone. Losses are means over learned "
-        "ids; accuracy against thinking is what `z1 evaluate` measures.\n"
+        f"`{base}`, fine-tuned by z1 {info['z1']} to think only as long as a problem needs (arXiv 2504.00810): no "
+        f"delimiters around thoughts, {info['tokens']:,} tokens, loss on responses only. Losses are means over learned "
+        "tokens; `z1 evaluate` measures accuracy against thinking tokens.\n"
     )
-    return "\n".join([head, f"# {said['name']}\n", about, *sections])
+    return "\n".join([head, f"# {info['name']}\n", about, *sections])
 
 
 def _table(rows: Mapping[str, Any]) -> str:

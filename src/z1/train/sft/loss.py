@@ -1,12 +1,11 @@
-"""What does a pack teach?
+"""The loss of a batch: the sum of the cross-entropy over its learned tokens.
 
-The sum of the cross-entropy over its learned ids. Logits are made for those positions alone, in pieces of at most
-`LOGITS`: at 152 thousand ids of vocabulary the logits of one pack of 16,384 would else be the largest tensor of a
-training. Whoever sums over packs and processes divides by the learned ids of the whole batch, so how rows are packed
-changes nothing.
+Logits are computed for learned positions only, at most `LOGITS` at a time: with a vocabulary of 152 thousand tokens the
+logits of a pack of 16,384 would otherwise be the largest tensor of a training. The caller divides the sum over packs
+and processes by the learned tokens of the whole batch, so packing does not change the loss.
 
-A model of the hub is put to the test before it learns (`check`): no row may hear its neighbour, and what is computed
-here must be what the model computes by itself.
+`check_model` tests a model before training: no row may attend to its neighbour, and the loss computed here must equal
+that of the model's own forward pass.
 """
 
 from __future__ import annotations
@@ -22,10 +21,10 @@ from torch.utils.checkpoint import checkpoint
 from z1.errors import UserError
 
 LOGITS = 2**28
-"""Most logits at once: a gibibyte in float32."""
+"""Maximum logits at a time: one GiB in float32."""
 
-SHARE = 0.02
-"""Share by which a loss in half precision may differ from the model's own."""
+TOLERANCE = 0.02
+"""Relative difference allowed between a loss in half precision and the model's own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,17 +40,18 @@ class TrainingBatch:
     max_seqlen: int = 0
 
     def attention_kwargs(self) -> dict[str, Any]:
-        """Where rows begin, as transformers wants to be told."""
+        """The bounds of the rows, as arguments of a transformers model; empty for padded rows."""
         if self.cu_seqlens is None:
             return {}
-        cu = {"cu_seq_lens_q": self.cu_seqlens, "cu_seq_lens_k": self.cu_seqlens}
-        return {"position_ids": self.positions, **cu, "max_length_q": self.max_seqlen, "max_length_k": self.max_seqlen}
+        bounds = {"cu_seq_lens_q": self.cu_seqlens, "cu_seq_lens_k": self.cu_seqlens}
+        lengths = {"max_length_q": self.max_seqlen, "max_length_k": self.max_seqlen}
+        return {"position_ids": self.positions, **bounds, **lengths}
 
 
 class LossModel(nn.Module):
-    """A causal language model of transformers that answers a lesson with its loss.
+    """A causal language model of transformers whose forward pass returns the loss of a batch.
 
-    It is a module so that FSDP can gather the embedding and the head around the whole of `forward`.
+    It is a module, so that FSDP gathers the embedding and the head around the whole of `forward`.
     """
 
     def __init__(self, model: Any) -> None:
@@ -59,21 +59,20 @@ class LossModel(nn.Module):
         self.model = model
         self._cap = getattr(model.config.get_text_config(), "final_logit_softcapping", None)
 
-    def forward(self, lesson: TrainingBatch) -> Tensor:
-        """Sum of the cross-entropy over the learned ids, a scalar in float32."""
-        hidden = self.model.base_model(
-            lesson.token_ids, use_cache=False, **lesson.attention_kwargs()
-        ).last_hidden_state[:, :-1]
-        wanted = lesson.loss_mask[:, 1:]
-        hidden, targets = hidden[wanted], lesson.token_ids[:, 1:][wanted]
-        most = max(1, LOGITS // self.model.config.get_text_config().vocab_size)
-        if len(targets) <= most:
-            return self._piece(hidden, targets)
-        pieces = zip(hidden.split(most), targets.split(most), strict=True)
-        losses = [checkpoint(self._piece, *piece, use_reentrant=False) for piece in pieces]
+    def forward(self, batch: TrainingBatch) -> Tensor:
+        """Sum of the cross-entropy over the learned tokens, a scalar in float32."""
+        kwargs = batch.attention_kwargs()
+        hidden = self.model.base_model(batch.token_ids, use_cache=False, **kwargs).last_hidden_state[:, :-1]
+        mask = batch.loss_mask[:, 1:]
+        hidden, targets = hidden[mask], batch.token_ids[:, 1:][mask]
+        size = max(1, LOGITS // self.model.config.get_text_config().vocab_size)
+        if len(targets) <= size:
+            return self._loss(hidden, targets)
+        pieces = zip(hidden.split(size), targets.split(size), strict=True)
+        losses = [checkpoint(self._loss, *piece, use_reentrant=False) for piece in pieces]
         return torch.stack(losses).sum()
 
-    def _piece(self, hidden: Tensor, targets: Tensor) -> Tensor:
+    def _loss(self, hidden: Tensor, targets: Tensor) -> Tensor:
         logits = self.model.get_output_embeddings()(hidden).float()
         if self._cap:
             logits = self._cap * (logits / self._cap).tanh()
@@ -81,27 +80,31 @@ class LossModel(nn.Module):
 
 
 @torch.no_grad()
-def check(learner: LossModel, name: str, *, packing: bool) -> None:
-    """Refuses a model whose rows hear each other in a pack, or whose loss is not what its own `forward` gives."""
-    model, most = learner.model, min(learner.model.config.get_text_config().vocab_size, 1000)
+def check_model(loss_model: LossModel, name: str, *, packing: bool) -> None:
+    """Raise UserError if rows of a pack attend to each other, or if the loss differs from the model's own."""
+    model = loss_model.model
+    size = min(model.config.get_text_config().vocab_size, 1000)
     training = model.training
     model.eval()
-    first, other, second = (torch.arange(a, a + 40 * size, 40) % most for a, size in ((1, 5), (3, 5), (2, 7)))
+    first, other, second = (torch.arange(a, a + 40 * count, 40) % size for a, count in ((1, 5), (3, 5), (2, 7)))
     if packing and not torch.equal(_hidden(model, first, second), _hidden(model, other, second)):
-        raise UserError(f"model {name}", "rows that hear each other in a pack", "set finetune.packing = false")
-    ids = second[None].to(model.device)
-    own = F.cross_entropy(model(ids).logits[0, :-1].float(), ids[0, 1:], reduction="sum")
-    ours = learner(TrainingBatch(ids, torch.ones_like(ids, dtype=torch.bool)))
-    if (ours - own).abs() > SHARE * own:
-        raise UserError(f"model {name}", "logits that are more than its output matrix", "choose another base")
+        raise UserError(f"model {name}", "attention across packed rows", "set finetune.packing = false")
+    token_ids = second[None].to(model.device)
+    expected = F.cross_entropy(model(token_ids).logits[0, :-1].float(), token_ids[0, 1:], reduction="sum")
+    loss = loss_model(TrainingBatch(token_ids, torch.ones_like(token_ids, dtype=torch.bool)))
+    if (loss - expected).abs() > TOLERANCE * expected:
+        raise UserError(
+            f"model {name}", "logits that are not the product with its output matrix", "choose another base"
+        )
     model.train(training)
 
 
 def _hidden(model: Any, first: Tensor, second: Tensor) -> Tensor:
-    """Hidden states [ids of second, C] of the second of two rows in a pack."""
-    ids = torch.cat([first, second])[None].to(model.device)
-    positions = torch.cat([torch.arange(len(first)), torch.arange(len(second))])[None].to(ids)
-    bounds = torch.tensor([0, len(first), ids.size(1)], dtype=torch.int32, device=ids.device)
-    lesson = TrainingBatch(ids, torch.ones_like(ids, dtype=torch.bool), positions, bounds, max(len(first), len(second)))
-    states: Tensor = model.base_model(ids, use_cache=False, **lesson.attention_kwargs()).last_hidden_state
+    """Hidden states [tokens of second, C] of the second of two rows in a pack."""
+    token_ids = torch.cat([first, second])[None].to(model.device)
+    positions = torch.cat([torch.arange(len(first)), torch.arange(len(second))])[None].to(token_ids)
+    cu_seqlens = torch.tensor([0, len(first), token_ids.size(1)], dtype=torch.int32, device=token_ids.device)
+    mask, longest = torch.ones_like(token_ids, dtype=torch.bool), max(len(first), len(second))
+    batch = TrainingBatch(token_ids, mask, positions, cu_seqlens, longest)
+    states: Tensor = model.base_model(token_ids, use_cache=False, **batch.attention_kwargs()).last_hidden_state
     return states[0, len(first) :]

@@ -1,7 +1,7 @@
-"""How do the rows of a recipe become what a fine-tuning begins with?
+"""Encode stage of a fine-tuning: from a dataset or curated rows to encoded rows on disk and the pre-flight report.
 
-From the dataset, or the run's own curated rows, to encoded rows on disk and the pre-flight that counts them. Encoding
-is a stage of its own, keyed by what decides the ids and by nothing else: another rate or batch encodes nothing again.
+Encoding is a stage of its own, and its key contains only what decides the tokens: a changed learning rate or
+batch size reuses the encoded rows.
 """
 
 from __future__ import annotations
@@ -18,15 +18,15 @@ from z1.recipe import FinetuneSettings, Recipe, required_table
 from z1.records import TrainingRow
 from z1.train.encode import Encoder, Truncation, encode
 from z1.train.packing import PackedSchedule
-from z1.train.scratch import tokenizer as tokenizers
 from z1.train.sft import dataset, estimate
+from z1.train.sft.load_base import load_base_tokenizer
 from z1.train.sft.preflight import Preflight
-from z1.train.token_cache import EncodedDataset, once
+from z1.train.token_cache import EncodedDataset, load_or_encode
 
 
 @dataclass(frozen=True, slots=True)
-class Prepared:
-    """Counted rows, who is to learn them (folder or hub id), its tokenizer, and what they say about themselves."""
+class PreparedTraining:
+    """The pre-flight report, the base (folder or hub id) with its tokenizer, and facts about the data."""
 
     preflight: Preflight
     base: str
@@ -34,55 +34,57 @@ class Prepared:
     data_info: dict[str, Any]
 
 
-def prepare(recipe: Recipe, run: Path, curated: Path | None, base: str, world: int) -> Prepared:
-    """Encode the rows of `recipe` under `run`, or take those that are there, for `world` processes; nothing is refused.
+def prepare(recipe: Recipe, run: Path, curated: Path | None, base: str, world_size: int) -> PreparedTraining:
+    """Encode the rows of `recipe` under `run`, or reuse those on disk, for `world_size` processes. Checks nothing.
 
-    `curated` is the file of rows that the run's own curate stage left, for a recipe that names no dataset.
+    `curated` is the file of rows from the run's own curate stage, for a recipe without a dataset.
     """
-    chosen = required_table(recipe.finetune, "finetune")
-    tokenizer = tokenizers.of(base)
-    encoder = Encoder(tokenizer, profiles.get_profile(chosen.profile), chosen.hint_share, recipe.seed)
-    files = [curated] if curated else dataset.files(chosen.data)
+    settings = required_table(recipe.finetune, "finetune")
+    tokenizer = load_base_tokenizer(base)
+    encoder = Encoder(tokenizer, profiles.get_profile(settings.profile), settings.hint_share, recipe.seed)
+    files = [curated] if curated else dataset.files(settings.data)
     stage = _stage(recipe, run, encoder, files)
-    read = (
-        partial(runs.iterate_lines, curated, TrainingRow.from_json) if curated else partial(dataset.rows, files, chosen)
-    )
-    limit = Truncation(chosen.max_length, chosen.truncation, "finetune.max_length")
+    if curated:
+        read = partial(runs.iterate_lines, curated, TrainingRow.from_json)
+    else:
+        read = partial(dataset.rows, files, settings)
+    limit = Truncation(settings.max_length, settings.truncation, "finetune.max_length")
 
     def part(name: str, *, held_out: bool) -> EncodedDataset:
-        rows = partial(_part, read, chosen, recipe.seed, held_out=held_out)
-        return once(stage.folder / name, lambda: encode(rows(), encoder, limit))
+        rows = partial(_part, read, settings, recipe.seed, held_out=held_out)
+        return load_or_encode(stage.folder / name, lambda: encode(rows(), encoder, limit))
 
-    stored = part("rows", held_out=False)
-    held = part("held_out", held_out=True).rows if chosen.held_out else None
-    plan = PackedSchedule(stored.rows.lengths, chosen, recipe.seed)
-    preflight = Preflight(stored, held, plan, encoder.end_token_id, estimate.shape(base, chosen), world)
-    return Prepared(preflight, base, tokenizer, _about(chosen, preflight, stage))
+    encoded = part("rows", held_out=False)
+    held_out = part("held_out", held_out=True).rows if settings.held_out else None
+    schedule = PackedSchedule(encoded.rows.lengths, settings, recipe.seed)
+    shape = estimate.shape(base, settings)
+    preflight = Preflight(encoded, held_out, schedule, encoder.end_token_id, shape, world_size)
+    return PreparedTraining(preflight, base, tokenizer, _data_info(settings, preflight, stage))
 
 
 def _stage(recipe: Recipe, run: Path, encoder: Encoder, files: Sequence[Path]) -> runs.Stage:
-    chosen = required_table(recipe.finetune, "finetune")
-    asked = chosen.model_dump(mode="json", include={"max_length", "over_long", "held_out"})
-    columns = chosen.model_dump(mode="json", include={"question", "response", "thought"}) if chosen.data else {}
-    seed = {"seed": recipe.seed} if chosen.held_out else {}
-    settings = {**asked, **columns, **seed, "encoder": encoder.fingerprint}
-    return runs.stage(run, "encode", settings, {file.name: file for file in files})
+    settings = required_table(recipe.finetune, "finetune")
+    limits = settings.model_dump(mode="json", include={"max_length", "truncation", "held_out"})
+    columns = settings.model_dump(mode="json", include={"question", "response", "thought"}) if settings.data else {}
+    seed = {"seed": recipe.seed} if settings.held_out else {}
+    key = {**limits, **columns, **seed, "encoder": encoder.fingerprint}
+    return runs.stage(run, "encode", key, {file.name: file for file in files})
 
 
 def _part(
-    read: Callable[[], Iterator[TrainingRow]], chosen: FinetuneSettings, seed: int, *, held_out: bool
+    read: Callable[[], Iterator[TrainingRow]], settings: FinetuneSettings, seed: int, *, held_out: bool
 ) -> Iterator[TrainingRow]:
-    return (row for row in read() if dataset.is_held_out(row.question, chosen.held_out, seed) == held_out)
+    return (row for row in read() if dataset.is_held_out(row.question, settings.held_out, seed) == held_out)
 
 
-def _about(chosen: FinetuneSettings, preflight: Preflight, stage: runs.Stage) -> dict[str, Any]:
+def _data_info(settings: FinetuneSettings, preflight: Preflight, stage: runs.Stage) -> dict[str, Any]:
     rows = preflight.rows
     return {
-        "source": chosen.data or "the run's own rows",
+        "source": settings.data or "the run's own rows",
         "sha256": dict(stage.inputs),
         "rows": len(rows),
-        "ids": len(rows.token_ids),
+        "tokens": len(rows.token_ids),
         "learned": int(rows.learned_counts.sum()),
         "held_out": len(preflight.held_out) if preflight.held_out is not None else 0,
-        "left_out": dict(Counter(note.reason for note in preflight.encoded.notes)),
+        "noted": dict(Counter(note.reason for note in preflight.encoded.notes)),
     }

@@ -1,4 +1,4 @@
-"""How does a process of a test die in the middle of what it does?"""
+"""How does a process of a test kill_self in the middle of what it does?"""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ import signal
 from collections.abc import Callable
 from typing import NoReturn
 
-from z1.train.scratch.trainer import Progress
+from z1.train.progress import Progress
 
 
-def die() -> NoReturn:
+def kill_self() -> NoReturn:
     os.kill(os.getpid(), signal.SIGKILL)
     raise SystemExit
 

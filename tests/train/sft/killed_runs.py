@@ -1,7 +1,7 @@
-"""Lets one small fine-tuning meet many fates: `python -m tests.train.fates FOLDER`.
+"""Lets one small fine-tuning meet many fates: `python -m tests.train.sft.killed_runs FOLDER`.
 
-Torch is loaded once; each life is a fork of that process, each process of a team another. Prints, as JSON, how each
-life ended: 0, its status, or minus the signal.
+Torch is loaded once; each run is a fork of that process, each process of a team another. Prints, as JSON, how each
+run ended: 0, its status, or minus the signal.
 """
 
 from __future__ import annotations
@@ -20,98 +20,98 @@ from typing import Any
 import torch
 from torch.distributed.tensor import DTensor
 
-from tests.train import tuned
-from tests.train.deaths import at_report, die
+from tests.train import small_sft
+from tests.train.kills import at_report, kill_self
 from z1.errors import from_os_error
 from z1.train import checkpoint, distributed
-from z1.train.scratch.trainer import Progress
+from z1.train.progress import Progress
 from z1.train.sft import trainer
 
-Life = Callable[[Path], None]
+Run = Callable[[Path], None]
 
 
-def live(folder: Path, report: Callable[[Progress], None] = lambda _progress: None, **changes: object) -> None:
-    trainer.finetune(tuned.recipe(**changes), tuned.corpus(str(folder.parent / "base")), folder, report)
+def run_training(folder: Path, report: Callable[[Progress], None] = lambda _progress: None, **changes: object) -> None:
+    trainer.finetune(small_sft.recipe(**changes), small_sft.training_set(str(folder.parent / "base")), folder, report)
 
 
-def saves_each_step() -> None:
+def save_each_step() -> None:
     """Clocks are never waited for: every look at this one is an hour later."""
     hours = iter(range(10**6))
     clock = {"monotonic": lambda: 3600.0 * next(hours), "process_time": lambda: 0.0}
     setattr(trainer, "time", type("Clock", (), clock))  # noqa: B010
 
 
-def killed_after(steps: int) -> Life:
+def kill_after(steps: int) -> Run:
     """Dies at that step, which is saved."""
 
-    def life(folder: Path) -> None:
-        saves_each_step()
-        live(folder, at_report(steps, die))
+    def run(folder: Path) -> None:
+        save_each_step()
+        run_training(folder, at_report(steps, kill_self))
 
-    return life
+    return run
 
 
-def killed_at(steps: int) -> Life:
+def kill_during(steps: int) -> Run:
     """Dies in the middle of that step, before its update."""
 
-    def life(folder: Path) -> None:
-        saves_each_step()
+    def run(folder: Path) -> None:
+        save_each_step()
         update, left = torch.optim.AdamW.step, iter(range(steps))
 
         def step(*given: Any) -> Any:
-            return update(*given) if next(left, None) is not None else die()
+            return update(*given) if next(left, None) is not None else kill_self()
 
         setattr(torch.optim.AdamW, "step", step)  # noqa: B010
-        live(folder)
+        run_training(folder)
 
-    return life
+    return run
 
 
-def killed_while_it_saves(saves: int) -> Life:
+def kill_while_saving(saves: int) -> Run:
     """Dies when half of that checkpoint is written."""
 
-    def life(folder: Path) -> None:
-        saves_each_step()
+    def run(folder: Path) -> None:
+        save_each_step()
         save, left = getattr(checkpoint, "save_file"), iter(range(saves))  # noqa: B009
 
         def half(tensors: Any, path: Path) -> None:
             save(tensors, path)
             if next(left, None) is None:
                 os.truncate(path, path.stat().st_size // 2)
-                die()
+                kill_self()
 
         setattr(checkpoint, "save_file", half)  # noqa: B010
-        live(folder)
+        run_training(folder)
 
-    return life
+    return run
 
 
-def asked_to_end(steps: int) -> Life:
+def terminate_after(steps: int) -> Run:
     """Gets SIGTERM after that step; no clock makes it save."""
 
-    def life(folder: Path) -> None:
+    def run(folder: Path) -> None:
         def report(progress: Progress) -> None:
             if progress.step == steps:
                 os.kill(os.getpid(), signal.SIGTERM)
 
-        live(folder, report)
+        run_training(folder, report)
 
-    return life
+    return run
 
 
-def without_room(steps: int) -> Life:
+def fill_disk_after(steps: int) -> Run:
     """From that step on no file may be larger than a part of a checkpoint, as on a full disk."""
 
-    def life(folder: Path) -> None:
-        saves_each_step()
+    def run(folder: Path) -> None:
+        save_each_step()
         small_disk = partial(resource.setrlimit, resource.RLIMIT_FSIZE, (20_000, resource.RLIM_INFINITY))
         try:
-            live(folder, at_report(steps, small_disk))
+            run_training(folder, at_report(steps, small_disk))
         except OSError as error:
             (folder / "said").write_text(str(from_os_error(error)), encoding="utf-8")
             raise SystemExit(from_os_error(error).exit_status) from None
 
-    return life
+    return run
 
 
 def port() -> int:
@@ -121,14 +121,14 @@ def port() -> int:
         return number
 
 
-def born(life: Life, folder: Path, **place: str) -> int:
-    """The process id of a fork that does nothing but `life`."""
+def fork(run: Run, folder: Path, **place: str) -> int:
+    """The process id of a fork that does nothing but `run`."""
     child = os.fork()
     if child:
         return child
     os.environ.update(place)
     try:
-        life(folder)
+        run(folder)
     except SystemExit as ended:
         os._exit(int(ended.code or 0))
     except BaseException as error:
@@ -137,8 +137,8 @@ def born(life: Life, folder: Path, **place: str) -> int:
     os._exit(0)
 
 
-def sharded(folder: Path) -> None:
-    """A life that says what its model was, and what it was told."""
+def record_sharding(folder: Path) -> None:
+    """A run that says what its model was, and what it was told."""
     kinds: list[str] = []
     shard, told = distributed.shard, list[float]()
 
@@ -148,32 +148,35 @@ def sharded(folder: Path) -> None:
         kinds.append(f"{len(parts)} of {len(list(learner.parameters()))}")
 
     setattr(trainer, "shard", watched)  # noqa: B010
-    live(folder, lambda progress: told.append(progress.loss))
+    run_training(folder, lambda progress: told.append(progress.loss))
     (folder / f"told-{os.environ.get('RANK', '0')}.json").write_text(json.dumps([kinds, told]), encoding="utf-8")
 
 
-def together(life: Life, folder: Path, world: int) -> list[int]:
+def run_processes(run: Run, folder: Path, world: int) -> list[int]:
     """How the processes of a team ended."""
     place = {"WORLD_SIZE": str(world), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port())}
-    children = [born(life, folder, RANK=str(rank), LOCAL_RANK=str(rank), **place) for rank in range(world)]
+    children = [fork(run, folder, RANK=str(rank), LOCAL_RANK=str(rank), **place) for rank in range(world)]
     return [os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children]
 
 
 def main(folder: Path) -> None:
     torch.set_num_threads(1)
-    tuned.base(folder / "base")
-    alone: dict[str, list[Life]] = {
-        "whole": [live],
-        "killed": [killed_while_it_saves(0), killed_after(3), killed_at(2), killed_while_it_saves(2), live],
-        "ended": [asked_to_end(4), live],
-        "full": [without_room(3), live],
+    small_sft.save_base(folder / "base")
+    alone: dict[str, list[Run]] = {
+        "whole": [run_training],
+        "killed": [kill_while_saving(0), kill_after(3), kill_during(2), kill_while_saving(2), run_training],
+        "ended": [terminate_after(4), run_training],
+        "full": [fill_disk_after(3), run_training],
     }
     ends = {
-        name: [os.waitstatus_to_exitcode(os.waitpid(born(life, folder / name), 0)[1]) for life in lives]
-        for name, lives in alone.items()
+        name: [os.waitstatus_to_exitcode(os.waitpid(fork(run, folder / name), 0)[1]) for run in runs]
+        for name, runs in alone.items()
     }
-    ends["two"] = together(sharded, folder / "two", 2)
-    ends["two, then one"] = [*together(asked_to_end(4), folder / "fewer", 2), *together(sharded, folder / "fewer", 1)]
+    ends["two"] = run_processes(record_sharding, folder / "two", 2)
+    ends["two, then one"] = [
+        *run_processes(terminate_after(4), folder / "fewer", 2),
+        *run_processes(record_sharding, folder / "fewer", 1),
+    ]
     print(json.dumps(ends))
 
 

@@ -35,7 +35,7 @@ SHAPE: dict[str, Any] = {
 
 
 @cache
-def drawn(lengths: tuple[int, ...] = LENGTHS, seed: int = 0) -> EncodedRows:
+def random_rows(lengths: tuple[int, ...] = LENGTHS, seed: int = 0) -> EncodedRows:
     """Rows of random ids below 64; the first third of each is its prompt."""
     draw = np.random.Generator(np.random.PCG64(seed))
     ids = draw.integers(3, SHAPE["vocab_size"], sum(lengths)).astype(np.int32)
@@ -43,7 +43,7 @@ def drawn(lengths: tuple[int, ...] = LENGTHS, seed: int = 0) -> EncodedRows:
     return EncodedRows(ids, learned, np.cumsum([0, *lengths], dtype=np.int64))
 
 
-def packed(rows: EncodedRows, numbers: list[int]) -> TrainingBatch:
+def packed_batch(rows: EncodedRows, numbers: list[int]) -> TrainingBatch:
     """These rows as one pack."""
     made = pack(rows, np.array(numbers))
     ids, learned, positions = (
@@ -65,14 +65,14 @@ def recipe(**changes: object) -> Recipe:
     return small.recipe().model_copy(update=changed)
 
 
-def base(folder: Path) -> str:
+def save_base(folder: Path) -> str:
     """The small model and its tokenizer, as a folder."""
     small.model().save_pretrained(folder)
     small.tokenizer().save_pretrained(folder)
     return str(folder)
 
 
-def corpus(base: str) -> TrainingSet:
+def training_set(base: str) -> TrainingSet:
     """All small rows but the last four, which are held out."""
     rows = small.encoded()
     return TrainingSet(

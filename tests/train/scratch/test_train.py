@@ -15,7 +15,8 @@ from z1.errors import UserError
 from z1.prompts import prompt_token_ids
 from z1.recipe import required_table
 from z1.runs import hash_file
-from z1.train import MODEL, Progress, train
+from z1.train.progress import Progress
+from z1.train.scratch.train import MODEL, train
 
 REPEATED = sum(2 if row.level == "direct" else 1 for row in small.rows())
 
@@ -52,7 +53,7 @@ def test_the_folder_says_what_it_is_and_what_it_was_made_from(made: Path) -> Non
     assert said["core_minutes"] >= 0
     assert said["rows"]["sha256"] == hash_file(made.parent.parent / "rows.jsonl")
     assert said["rows"]["count"] == REPEATED > len(small.rows())
-    assert said["rows"]["ids"] > said["rows"]["count"]
+    assert said["rows"]["tokens"] > said["rows"]["count"]
     assert said["steps"] > 1
     assert said["torch"] == torch.__version__
 
@@ -137,5 +138,5 @@ def test_a_row_too_long_for_the_context_is_refused_by_name(tmp_path: Path) -> No
     recipe = small.recipe()
     assert recipe.model is not None
     short = recipe.model_copy(update={"model": recipe.model.model_copy(update={"context": 20})})
-    with pytest.raises(UserError, match=r"^row \w+: got \d+ ids; raise model.context above 20"):
+    with pytest.raises(UserError, match=r"^row \w+: got \d+ tokens; raise model.context above 20"):
         train(short, small.write(tmp_path / "rows.jsonl"), tmp_path / "train", silent)

@@ -1,7 +1,7 @@
-"""Trains one small model through many sudden deaths: `python -m tests.train.lives FOLDER`.
+"""Trains one small model through many sudden kills: `python -m tests.train.scratch.killed_runs FOLDER`.
 
-Torch is loaded once; each life is a fork of that process, ended by SIGKILL at a moment of its own. Prints, as a JSON
-list, how each life ended (0, or minus the signal).
+Torch is loaded once; each run is a fork of that process, ended by SIGKILL at a moment of its own. Prints, as a JSON
+list, how each run ended (0, or minus the signal).
 """
 
 from __future__ import annotations
@@ -19,8 +19,9 @@ from typing import Any
 import torch
 
 from tests.train import small
-from tests.train.deaths import at_report, die
-from z1.train.scratch.trainer import Progress, Trainer
+from tests.train.kills import at_report, kill_self
+from z1.train.progress import Progress
+from z1.train.scratch.trainer import Trainer
 
 EPOCHS = 6.5
 """About thirty steps, the last epoch in part."""
@@ -31,23 +32,23 @@ def trainer(**changes: object) -> Trainer:
     return Trainer(small.model(), small.encoded(), small.train_settings(EPOCHS, **changes), small.SEED)
 
 
-def live(folder: Path, report: Callable[[Progress], None]) -> None:
+def run_training(folder: Path, report: Callable[[Progress], None]) -> None:
     trainer(checkpoint_seconds=0).run(folder, report, every=1)
 
 
-def dies_after(steps: int) -> Callable[[Path], None]:
+def kill_after(steps: int) -> Callable[[Path], None]:
     """Dies when a step is made and not yet saved, `steps` after the one it began with."""
 
-    def life(folder: Path) -> None:
-        live(folder, at_report(steps, die))
+    def run(folder: Path) -> None:
+        run_training(folder, at_report(steps, kill_self))
 
-    return life
+    return run
 
 
-def dies_while_it_saves(steps: int) -> Callable[[Path], None]:
+def kill_while_saving(steps: int) -> Callable[[Path], None]:
     """Dies when half of its checkpoint is written."""
 
-    def life(folder: Path) -> None:
+    def run(folder: Path) -> None:
         saved: list[Path] = []
         write = Path.write_bytes
 
@@ -56,25 +57,25 @@ def dies_while_it_saves(steps: int) -> Callable[[Path], None]:
             if len(saved) < steps:
                 return write(path, data)
             write(path, data[: len(data) // 2])
-            die()
+            kill_self()
 
         setattr(Path, "write_bytes", half)  # noqa: B010
-        live(folder, lambda _progress: None)
+        run_training(folder, lambda _progress: None)
 
-    return life
-
-
-def is_let_live(folder: Path) -> None:
-    live(folder, lambda _progress: None)
+    return run
 
 
-def born(life: Callable[[Path], None], folder: Path) -> int:
-    """The process id of a fork that does nothing but `life`."""
+def run_to_end(folder: Path) -> None:
+    run_training(folder, lambda _progress: None)
+
+
+def fork(run: Callable[[Path], None], folder: Path) -> int:
+    """The process id of a fork that does nothing but `run`."""
     child = os.fork()
     if child:
         return child
     try:
-        life(folder)
+        run(folder)
     except BaseException:
         os._exit(1)
     os._exit(0)
@@ -85,14 +86,14 @@ def main(folder: Path) -> None:
     trainer()
     rng = Random(0)
     ends = []
-    lives: list[Callable[[Path], None]] = [dies_while_it_saves(1), dies_after(1), dies_after(7), dies_while_it_saves(4)]
-    for life in [*lives, dies_after(2), *[is_let_live] * 4]:
-        child = born(life, folder)
-        if life is is_let_live:
+    runs: list[Callable[[Path], None]] = [kill_while_saving(1), kill_after(1), kill_after(7), kill_while_saving(4)]
+    for run in [*runs, kill_after(2), *[run_to_end] * 4]:
+        child = fork(run, folder)
+        if run is run_to_end:
             time.sleep(rng.uniform(0.02, 0.3))
             os.kill(child, signal.SIGKILL)
         ends.append(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
-    ends.append(os.waitstatus_to_exitcode(os.waitpid(born(is_let_live, folder), 0)[1]))
+    ends.append(os.waitstatus_to_exitcode(os.waitpid(fork(run_to_end, folder), 0)[1]))
     print(json.dumps(ends))
 
 
