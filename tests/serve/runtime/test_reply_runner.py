@@ -180,7 +180,7 @@ class SessionCounter(ScriptedEngine):
 
 
 def test_a_cancelled_reply_frees_its_session() -> None:
-    engine = SessionCounter(pace=0.2)
+    engine = SessionCounter(token_delay_s=0.2)
 
     async def act(runner: ReplyRunner) -> tuple[int, Event]:
         replies, other = runner.start([request(), request()]), runner.start([request(thinking_budget=3)])
