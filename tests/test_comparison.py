@@ -104,7 +104,7 @@ ELSEWHERE = """
 name = "elsewhere"
 [models]
 here = {{ path = "{model}" }}
-there = {{ path = "{model}", address = "{address}" }}
+there = {{ path = "{model}", upstream_url = "{address}" }}
 [[evaluate]]
 problems = 4
 thinking_budgets = [0, 8]
@@ -131,7 +131,7 @@ def test_a_model_behind_a_server_gives_the_same_replies(tmp_path: Path) -> None:
 def test_a_key_that_is_not_set_is_refused_before_anything_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("SOME_KEY", raising=False)
     path = tmp_path / "elsewhere.toml"
-    text = ELSEWHERE.replace('"{address}"', '"http://127.0.0.1:1/v1", key = "SOME_KEY"')
+    text = ELSEWHERE.replace('"{address}"', '"http://127.0.0.1:1/v1", api_key_env = "SOME_KEY"')
     path.write_text(text.format(model=shipped()), encoding="utf-8")
     with pytest.raises(UserError, match="no environment variable SOME_KEY"):
         comparison.check(comparison.load(path))

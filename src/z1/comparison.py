@@ -1,11 +1,11 @@
-"""What do given models make of the same problems?
+"""Comparisons of given models: every model is evaluated on the same problems, and nothing is trained.
 
-A comparison is a TOML file with a table `models`: folders or hub ids, and nothing is trained. Every model is put
-through every evaluation; each has a run folder of its own, so that what was stopped goes on where it was:
+A comparison is a TOML file with a table `models` of folders or hub ids. Each model has a run folder of its own, so an
+interrupted comparison continues where it stopped:
 
-    runs/NAME/MODEL/evaluate-1a2b3c4d/      attempts and numbers, one folder an evaluation
-    runs/NAME/comparison.json               all models side by side, and each against the first
-    runs/NAME/report/1-BENCHMARK/           a page an evaluation
+    runs/NAME/MODEL/evaluate-1a2b3c4d/      attempts and numbers, one folder per evaluation
+    runs/NAME/comparison.json               all models side by side, and each compared with the first
+    runs/NAME/report/1-BENCHMARK/           one page per evaluation
 """
 
 from __future__ import annotations
@@ -29,49 +29,50 @@ if TYPE_CHECKING:
 
 
 class GivenModel(Settings):
-    """`[models.NAME]`: a model that exists."""
+    """`[models.NAME]`: an existing model."""
 
     path: str
     """A model folder, or the hub id of one."""
     profile: str | None = None
-    """How it is spoken to, where that is not its own way."""
-    address: str = ""
-    """Of a server that speaks OpenAI's API and has the model, up to /v1; then only the tokenizer of `path` is read."""
-    served: str | None = None
-    """What that server calls the model; the first that it names where nothing is said."""
-    key: str = ""
-    """Name of the environment variable that holds the server's key."""
+    """Its model family; taken from the model if not given."""
+    upstream_url: str = ""
+    """A server with OpenAI's API that has the model, up to /v1; then only the tokenizer of `path` is read."""
+    served_model_name: str | None = None
+    """The name of the model on that server; the first one that it lists if not given."""
+    api_key_env: str = ""
+    """The environment variable with the server's API key."""
 
     def upstream(self) -> Upstream | None:
-        """The server; None for a model that is computed here. Raises UserError for a key that is not set."""
+        """The server; None for a local model. Raises UserError if the API key is not set."""
         from z1.engines.remote import Upstream
 
-        if not self.address:
+        if not self.upstream_url:
             return None
-        if self.key and not os.environ.get(self.key):
-            raise UserError(f"key of {self.address}", f"no environment variable {self.key}", "set it")
-        return Upstream(self.address, self.served, os.environ[self.key] if self.key else None)
+        if self.api_key_env and not os.environ.get(self.api_key_env):
+            raise UserError(f"API key of {self.upstream_url}", f"no environment variable {self.api_key_env}", "set it")
+        api_key = os.environ[self.api_key_env] if self.api_key_env else None
+        return Upstream(self.upstream_url, self.served_model_name, api_key)
 
 
 class Comparison(Settings):
-    """Given models side by side: a recipe that trains nothing."""
+    """Given models, and the evaluations that each of them is put through."""
 
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9.-]*$")
     seed: int = 0
     models: dict[Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9.-]*$")], GivenModel] = Field(min_length=1)
-    """The first is what the others are compared with."""
+    """The others are compared with the first."""
     evaluate: tuple[EvaluateSettings, ...] = Field(min_length=1)
-    """What every model is put through."""
+    """The evaluations of every model."""
     transcripts: int = Field(default=12, ge=0)
     """Replies shown in each report."""
 
 
-Done = dict[tuple[str, int], Path]
-"""Folders of numbers by model and by number of the evaluation."""
+EvaluationFolders = dict[tuple[str, int], Path]
+"""Folders of evaluation results by model and by index of the evaluation."""
 
 
 def is_comparison(path: Path) -> bool:
-    """Whether the TOML file at `path` is a comparison, by its table `models`; a broken one is not: load says why."""
+    """Whether the TOML file at `path` is a comparison, by its table `models`; False for a broken file."""
     try:
         return "models" in tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
@@ -84,41 +85,41 @@ def load(path: Path) -> Comparison:
 
 
 def check(comparison: Comparison) -> None:
-    """Refuse now what would otherwise be refused after hours: names that stand in no table."""
+    """Check the names of benchmarks and profiles, and the API keys, before hours of work. Raises UserError."""
     for settings in comparison.evaluate:
         benchmarks.get_benchmark(settings.benchmark)
         for name, model in comparison.models.items():
             model.upstream()
-            if profile := _asked(comparison, name, settings).profile:
+            if profile := _for_model(comparison, name, settings).profile:
                 profiles.get_profile(profile)
 
 
-def _asked(comparison: Comparison, name: str, settings: EvaluateSettings) -> EvaluateSettings:
+def _for_model(comparison: Comparison, name: str, settings: EvaluateSettings) -> EvaluateSettings:
     return settings.model_copy(update={"profile": settings.profile or comparison.models[name].profile})
 
 
-def carry_out(comparison: Comparison, folder: Path, watch: pipeline.ProgressReporter) -> Iterator[Done]:
-    """Evaluate every model, one after the other, under the `folder` of all runs; gives what is done after each."""
-    done: Done = {}
+def carry_out(comparison: Comparison, folder: Path, progress: pipeline.ProgressReporter) -> Iterator[EvaluationFolders]:
+    """Evaluate every model, one after the other, under the `folder` of runs; yields the folders after each model."""
+    done: EvaluationFolders = {}
     for name, model in comparison.models.items():
-        for number, settings in enumerate(comparison.evaluate):
+        for index, settings in enumerate(comparison.evaluate):
             run = folder / comparison.name / name
-            asked = _asked(comparison, name, settings)
-            done[name, number] = pipeline.evaluate_model(
-                asked, comparison.seed, run, watch, model.path, model.upstream()
+            own = _for_model(comparison, name, settings)
+            done[name, index] = pipeline.evaluate_model(
+                own, comparison.seed, run, progress, model.path, model.upstream()
             )
         yield done
 
 
-def numbers(comparison: Comparison, done: Done) -> dict[str, Any]:
-    """All models side by side, and each against the first."""
+def numbers(comparison: Comparison, done: EvaluationFolders) -> dict[str, Any]:
+    """All models side by side, and each compared with the first."""
     first = next(iter(comparison.models))
-    told = []
-    for number, settings in enumerate(comparison.evaluate):
-        folders = {name: done[name, number] for name in comparison.models}
+    evaluations = []
+    for index, settings in enumerate(comparison.evaluate):
+        folders = {name: done[name, index] for name in comparison.models}
         curves = {name: runs.read_json(folder / "curve.json") for name, folder in folders.items()}
         others = {name: folder for name, folder in folders.items() if name != first}
-        told.append(
+        evaluations.append(
             {
                 "benchmark": settings.benchmark,
                 "models": {name: {"run": curve["run"], "points": curve["points"]} for name, curve in curves.items()},
@@ -126,7 +127,7 @@ def numbers(comparison: Comparison, done: Done) -> dict[str, Any]:
                 "comparisons": {name: _compare(folder, folders[first]) for name, folder in others.items()},
             }
         )
-    return {"name": comparison.name, "evaluations": told}
+    return {"name": comparison.name, "evaluations": evaluations}
 
 
 def _compare(ours: Path, theirs: Path) -> dict[str, Any]:
@@ -136,13 +137,13 @@ def _compare(ours: Path, theirs: Path) -> dict[str, Any]:
         return {"why": str(fault)}
 
 
-def write(comparison: Comparison, folder: Path, done: Done) -> Path:
-    """Write the numbers and a page an evaluation; returns the file of numbers."""
+def write(comparison: Comparison, folder: Path, done: EvaluationFolders) -> Path:
+    """Write the numbers, and a page per evaluation; returns the file of numbers."""
     path = folder / comparison.name / "comparison.json"
     runs.write_json(path, numbers(comparison, done))
-    for number, settings in enumerate(comparison.evaluate):
-        page = path.parent / "report" / f"{number + 1}-{settings.benchmark}"
+    for index, settings in enumerate(comparison.evaluate):
+        page = path.parent / "report" / f"{index + 1}-{settings.benchmark}"
         title = f"{comparison.name}: {settings.benchmark}"
-        folders = [done[name, number] for name in comparison.models]
+        folders = [done[name, index] for name in comparison.models]
         report.write(folders, page, title=title, transcripts=comparison.transcripts)
     return path

@@ -227,7 +227,7 @@ def evaluate_model(
     With an `upstream` a server computes the replies, and `model` names its tokenizer.
     """
     weights = model_inputs(Path(model))
-    server = {"address": upstream.url, "served": upstream.model} if upstream else {}
+    server = {"upstream_url": upstream.url, "served_model_name": upstream.model} if upstream else {}
     own = settings.model_dump(mode="json", exclude_none=True)
     key = {"seed": seed, **own, **server, **({} if weights else {"model": str(model)})}
     stage = runs.stage(run, "evaluate", key, weights)

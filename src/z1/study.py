@@ -164,7 +164,7 @@ def _minutes(run: Path) -> float | None:
     return float(manifests[0]) if manifests else None
 
 
-def carry_out(study: Study, folder: Path, watch: pipeline.ProgressReporter) -> Iterator[EvaluationFolders]:
+def carry_out(study: Study, folder: Path, progress: pipeline.ProgressReporter) -> Iterator[EvaluationFolders]:
     """Train every member and put it through the first evaluation, then the first seed of each arm through the others.
 
     Yields the folders that are done after each evaluation.
@@ -175,9 +175,11 @@ def carry_out(study: Study, folder: Path, watch: pipeline.ProgressReporter) -> I
         for member in every:
             for index, settings in _evaluations(study, member):
                 if (index == 0) == first:
-                    model = pipeline.train(member.recipe, member.run, watch)
+                    model = pipeline.train(member.recipe, member.run, progress)
                     recipe = member.recipe.model_copy(update={"seed": study.problem_seed, "evaluate": settings})
-                    done.setdefault((member.arm, index), []).append(pipeline.evaluate(recipe, member.run, watch, model))
+                    done.setdefault((member.arm, index), []).append(
+                        pipeline.evaluate(recipe, member.run, progress, model)
+                    )
                     yield done
 
 

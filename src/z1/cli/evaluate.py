@@ -25,7 +25,7 @@ def compare_models(path: Path, folder: Path) -> None:
     chosen = comparison.load(path)
     comparison.check(chosen)
     console = Console(soft_wrap=True, highlight=False)
-    done: comparison.Done = {}
+    done: comparison.EvaluationFolders = {}
     with Bars() as watch:
         for so_far in comparison.carry_out(chosen, folder, watch):
             done = so_far
