@@ -1,4 +1,4 @@
-"""A table is the same rows in every kind of file, and a broken one is named."""
+"""A table reads the same from every file format, and a broken file is an error with its path."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def test_the_same_rows_from_parquet_jsonl_gzip_and_a_folder(tmp_path: Path) -> N
         assert list(dataset_io.read(tmp_path / name)) == ROWS
 
 
-def test_more_rows_than_are_held_at_a_time(tmp_path: Path) -> None:
+def test_tables_larger_than_one_batch(tmp_path: Path) -> None:
     count = dataset_io.BATCH_ROWS + 5
     assert dataset_io.write(tmp_path / "t.parquet", ({"n": n} for n in range(count)), {"n": int}) == count
     assert [row["n"] for row in dataset_io.read(tmp_path / "t.parquet")] == list(range(count))
@@ -46,7 +46,7 @@ def test_more_rows_than_are_held_at_a_time(tmp_path: Path) -> None:
         ("t.csv", b"a,b", "give a folder or a file"),
     ],
 )
-def test_a_broken_table_is_named(name: str, content: bytes, words: str, tmp_path: Path) -> None:
+def test_a_broken_table_is_an_error_with_its_path(name: str, content: bytes, words: str, tmp_path: Path) -> None:
     (tmp_path / name).write_bytes(content)
     with pytest.raises(UserError, match=words):
         list(dataset_io.read(tmp_path / name))

@@ -1,4 +1,4 @@
-"""Every record comes back from a line of JSON as it was, and a line of another shape is refused."""
+"""Every record round-trips through JSON, and a line with other keys is an error."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from z1.errors import UserError
 from z1.records import Attempt, Problem, Record, TrainingRow, TrajectorySet
 
-LAW = settings(max_examples=60, deadline=None, derandomize=True)
+PROPERTY = settings(max_examples=60, deadline=None, derandomize=True)
 TEXT = st.text(max_size=12)
 COUNT = st.integers(0, 2**40)
 IDS = st.lists(COUNT, max_size=4)
@@ -25,7 +25,7 @@ ROWS = st.builds(TrainingRow, TEXT, TEXT, TEXT, TEXT, TEXT, STEPS)
 SPANS = st.lists(st.tuples(TEXT, COUNT, COUNT).map(list), max_size=3)
 ATTEMPTS = st.builds(
     Attempt, TEXT, STEPS, COUNT, IDS, IDS, SPANS, st.lists(TEXT, max_size=3), st.dictionaries(TEXT, STEPS, max_size=3)
-)  # the other fields are texts, which their types tell
+)  # the other fields are strings, generated from their types
 RECORDS = st.one_of(PROBLEMS, TRAJECTORIES, ROWS, ATTEMPTS)
 
 PROBLEM = Problem("p1", "What?", "7", "programs", "count", 3)
@@ -39,14 +39,14 @@ EACH = pytest.mark.parametrize("record", EXAMPLES, ids=lambda record: type(recor
 
 
 @given(record=RECORDS)
-@LAW
-def test_a_record_comes_back_from_its_line_as_it_was(record: Record) -> None:
+@PROPERTY
+def test_a_record_round_trips_through_json(record: Record) -> None:
     line = json.dumps(record.as_json(), ensure_ascii=False)
     assert type(record).from_json(json.loads(line)) == record
 
 
 @EACH
-def test_names_of_fields_are_names_of_keys(record: Record) -> None:
+def test_keys_are_the_field_names(record: Record) -> None:
     assert list(record.as_json()) == [field.name for field in fields(record)]
 
 
@@ -57,17 +57,17 @@ def test_a_record_cannot_be_changed(record: Record) -> None:
 
 
 @EACH
-def test_each_missing_key_is_refused_by_name(record: Record) -> None:
+def test_each_missing_key_is_an_error_with_its_name(record: Record) -> None:
     for key in record.as_json():
         refused(record, {k: v for k, v in record.as_json().items() if k != key}, key)
 
 
 @EACH
-def test_an_unknown_key_is_refused_by_name(record: Record) -> None:
+def test_an_unknown_key_is_an_error_with_its_name(record: Record) -> None:
     refused(record, {**record.as_json(), "tempo": 3}, "tempo")
 
 
-def test_the_problem_inside_is_held_to_the_same() -> None:
+def test_keys_of_a_nested_problem_are_checked_too() -> None:
     value = EXAMPLES[1].as_json()
     refused(EXAMPLES[1], {**value, "problem": {**value["problem"], "tempo": 3}}, "tempo")
 

@@ -1,6 +1,6 @@
-"""How many replies does a kill lose? None; and it costs no more than what was in flight.
+"""Kill test of the teacher client: no reply is lost, and the cost is at most the requests in flight.
 
-python -m tests.curate.kills 50      kill -9 at random, so often, and hold the log against what the teacher sent
+python -m tests.curate.kills 50      kill -9 at random, 50 times, and compare the log with the teacher's record
 """
 
 from __future__ import annotations
@@ -17,19 +17,19 @@ from pathlib import Path
 from typing import Any
 
 from tests import command_line
-from tests.curate.scripted_teacher import Teacher, capricious, plan, serving, text
+from tests.curate.scripted_teacher import Teacher, faulty, plan, serving, text
 
 CONCURRENCY = 8
 
 
 def events(log: Path) -> list[dict[str, Any]]:
-    """Whole lines of a log that may end torn."""
+    """Events of the complete lines of a log."""
     lines = log.read_bytes().split(b"\n")[:-1] if log.exists() else []
     return [json.loads(line) for line in lines]
 
 
-def life(command: list[str], folder: Path, log: Path, lines: int) -> bool:
-    """One process, killed once it has written so many lines; whether it was."""
+def run_once(command: list[str], folder: Path, log: Path, lines: int) -> bool:
+    """Run one process and kill it after `lines` lines; whether it was killed."""
     size = log.read_bytes().count(b"\n") if log.exists() else 0
     with subprocess.Popen(command, cwd=folder, env=command_line.environment(), stderr=subprocess.PIPE) as process:
         while process.poll() is None:
@@ -43,18 +43,18 @@ def life(command: list[str], folder: Path, log: Path, lines: int) -> bool:
 
 
 def lost(log: Path, begin: int) -> int:
-    """Requests from event `begin` on that neither a reply nor a fault ended."""
+    """Number of requests from event `begin` on without a reply or a fault."""
     counts = Counter(event["event"] == "request" for event in events(log)[begin:])
     return counts[True] - counts[False]
 
 
 def run(folder: Path, kills: int, seed: int = 0) -> dict[str, Any]:
-    """Ask a capricious teacher, killed so often; raises AssertionError where a reply is lost, doubled, or asked for
-    again.
+    """Request replies from a faulty teacher, killed `kills` times; raises AssertionError if a reply is lost,
+    duplicated or requested again.
     """
     rng = random.Random(seed)
     questions = [f"question {number}" for number in range(40 + 12 * kills)]
-    with serving(Teacher(capricious, wait_s=0.005, hang_s=1.5)) as teacher:
+    with serving(Teacher(faulty, wait_s=0.005, hang_s=1.5)) as teacher:
         levels = f'concurrency = {CONCURRENCY}\n[teacher.levels]\nshort = "Short: {{question}}"\n'
         recipe, rows = plan(teacher.url, questions, levels)
         (folder / "plan.toml").write_text(recipe.replace("timeout_s = 20.0", "timeout_s = 1.0"))
@@ -64,23 +64,23 @@ def run(folder: Path, kills: int, seed: int = 0) -> dict[str, Any]:
         in_flight = []
         for _ in range(kills):
             begin = len(events(log))
-            assert life(command, folder, log, rng.randint(1, 30)), "it ended before it was killed"
+            assert run_once(command, folder, log, rng.randint(1, 30)), "it ended before it was killed"
             in_flight.append(lost(log, begin))
-        assert not life(command, folder, log, sys.maxsize)
+        assert not run_once(command, folder, log, sys.maxsize)
     wanted = {f"Short: {question}" for question in questions}
-    hold(events(log), teacher, wanted)
+    check(events(log), teacher, wanted)
     assert max(in_flight, default=0) <= CONCURRENCY, in_flight
     return {"kills": kills, "replies": len(wanted), "sent_whole": len(teacher.sent), "in_flight": in_flight}
 
 
-def hold(found: list[dict[str, Any]], teacher: Teacher, wanted: set[str]) -> None:
-    """Every reply once; none asked for again; each the teacher's own; every second sending is paid for in the log."""
+def check(found: list[dict[str, Any]], teacher: Teacher, wanted: set[str]) -> None:
+    """Check that every reply is logged once, equals the teacher's, is not requested again; the cost is right."""
     replies = Counter(event["key"] for event in found if event["event"] == "reply")
     assert set(replies.values()) == {1}
     assert sorted(event["text"] for event in found if event["event"] == "reply") == sorted(map(text, wanted))
     done: set[str] = set()
     for event in found:
-        assert event["key"] not in done, "asked for again"
+        assert event["key"] not in done, "requested again"
         if event["event"] == "reply":
             done.add(event["key"])
     asked = sum(event["event"] == "request" for event in found)

@@ -1,7 +1,7 @@
-"""A teacher whose every fault is written down.
+"""A scripted teacher: an OpenAI-compatible server with scripted faults.
 
-An OpenAI-compatible server on the machine itself. What it does with a request is decided by the prompt and by how often
-it came; `sent` are the prompts that were answered whole. The text of a reply follows from its prompt.
+It listens on localhost. The script chooses what it does with a request, from the prompt and the number of earlier
+requests for it. `sent` lists the prompts with a complete answer. The text of a reply is a function of its prompt.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from typing import Any
 FAULTS = ("fail", "hang", "limit", "broken", "drop", "empty")
 
 Script = Callable[[str, int], str]
-"""From a prompt and how often it was asked before, to one of FAULTS, "ok", "cut", or a status."""
+"""From a prompt and the number of earlier requests for it to one of FAULTS, "ok", "cut", or a status."""
 
 
 def text(prompt: str) -> str:
@@ -30,8 +30,8 @@ def well(_prompt: str, _times: int) -> str:
     return "ok"
 
 
-def capricious(prompt: str, times: int) -> str:
-    """Every other request fails, each in a way of its own; the fifth try is always well."""
+def faulty(prompt: str, times: int) -> str:
+    """Every other request fails with one of the faults; the fifth attempt always succeeds."""
     draw = sha256(f"{prompt}:{times}".encode()).digest()
     if draw[0] >= 128 or times >= 4:
         return "ok"
@@ -39,7 +39,7 @@ def capricious(prompt: str, times: int) -> str:
 
 
 class Teacher:
-    """`sent` and `asked` may be read at any time; `most` is how many requests were open at once."""
+    """`sent` and `asked` may be read at any time; `most` is the highest number of concurrent requests."""
 
     def __init__(self, script: Script = well, wait_s: float = 0.0, hang_s: float = 1.0) -> None:
         self.script, self.wait_s, self.hang_s = script, wait_s, hang_s
@@ -116,7 +116,7 @@ class Server(ThreadingHTTPServer):
     request_queue_size = 64
 
     def handle_error(self, request: object, client_address: object) -> None:
-        """A client that was killed is no error."""
+        """A killed client is not an error."""
 
 
 @contextmanager
@@ -134,7 +134,7 @@ def serving(teacher: Teacher) -> Iterator[Teacher]:
 
 
 def plan(url: str, questions: Sequence[str], more: str = "") -> tuple[str, str]:
-    """A plan that requests_for the teacher at `url`, and the table of its questions."""
+    """A plan with the teacher at `url`, and the table of its questions."""
     rows = "".join(json.dumps({"id": f"p{n}", "question": question}) + "\n" for n, question in enumerate(questions))
     teacher = f'[teacher]\nurl = "{url}"\nmodel = "scripted"\nretry_wait_s = 0.01\ntimeout_s = 20.0\n{more}'
     return f'name = "asked"\n[[source]]\npath = "problems.jsonl"\n{teacher}', rows

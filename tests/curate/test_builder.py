@@ -1,4 +1,4 @@
-"""From sources and replies to a folder that `datasets` loads, with a reason for every candidate that is not in it."""
+"""The builder writes a folder that `datasets` loads, with a reason for every dropped candidate."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def rows(folder: Path, part: str = "data") -> list[dict[str, Any]]:
     return list(dataset_io.read(folder / DATASET / part))
 
 
-def test_checks_pairs_and_budget_leave_a_reason_each(tmp_path: Path) -> None:
+def test_filters_pairs_and_budget_each_record_a_drop_reason(tmp_path: Path) -> None:
     chosen = plan(tmp_path, pair={"keep": "both"}, select={"budget": 100, "order": "longest"})
     manifest = DatasetBuilder(chosen, tmp_path).build()
     assert [(row["id"], row["token_num_qwen"], row["licence"]) for row in rows(tmp_path)] == [
@@ -97,7 +97,7 @@ def test_a_set_without_labels_is_paired_with_its_source_by_text(tmp_path: Path) 
     assert pair["chosen"] == "```\n2\n```" and pair["rejected"].endswith("why 2")
 
 
-def test_what_is_nearly_the_same_goes_only_where_the_plan_says_so(tmp_path: Path) -> None:
+def test_near_duplicates_are_dropped_only_if_the_plan_says_so(tmp_path: Path) -> None:
     chosen = plan(tmp_path)
     copied = [{"id": "c", "question": "Q0!", "traces": ["SHORT  0."], "ok": [1], "n": [10]}]
     (tmp_path / "t2.jsonl").write_text("".join(json.dumps(row) + "\n" for row in copied))
@@ -108,7 +108,7 @@ def test_what_is_nearly_the_same_goes_only_where_the_plan_says_so(tmp_path: Path
     assert '"near duplicate: of p0:0, similarity 1.00"' in (tmp_path / DATASET / "dropped.jsonl").read_text()
 
 
-def test_what_a_benchmark_asks_goes_with_an_audit_page(tmp_path: Path) -> None:
+def test_contaminated_rows_are_dropped_and_reported(tmp_path: Path) -> None:
     asked = "Q1? Natalia sold clips to 48 of her friends in April, and then she sold half as many in May."
     chosen = plan(tmp_path, decontaminate={"against": ("gsm8k", "mbpp"), "data": {"gsm8k": str(tmp_path / "g.jsonl")}})
     (tmp_path / "g.jsonl").write_text(json.dumps({"question": asked, "answer": "#### 72"}) + "\n")
@@ -132,7 +132,7 @@ def test_the_same_plan_makes_the_same_bytes_of_data(tmp_path: Path) -> None:
     assert found[0] == found[1]
 
 
-def test_replies_of_a_teacher_become_rows_so_far_as_they_are_here(tmp_path: Path) -> None:
+def test_present_teacher_replies_become_rows(tmp_path: Path) -> None:
     teacher = {"url": "http://x", "model": "m", "levels": {"a": "{question}", "b": "B {question}"}}
     source = {"path": str(tmp_path / "t.jsonl"), "columns": {"id": "id", "question": "question"}, "origin": "here"}
     plan(tmp_path)
@@ -151,14 +151,14 @@ def test_replies_of_a_teacher_become_rows_so_far_as_they_are_here(tmp_path: Path
     assert DatasetBuilder(chosen, tmp_path).build()["rows"] == 2
 
 
-def test_nothing_left_is_refused_with_the_reason_and_the_older_dataset_stays(tmp_path: Path) -> None:
+def test_dropping_every_row_is_an_error_and_keeps_the_older_dataset(tmp_path: Path) -> None:
     DatasetBuilder(plan(tmp_path), tmp_path).build()
     with pytest.raises(UserError, match="most dropped as 'over the budget'"):
         DatasetBuilder(plan(tmp_path, check={}, select={"budget": 1}), tmp_path).build()
     assert len(rows(tmp_path)) == 4
 
 
-def test_without_counts_it_says_how_to_get_them(tmp_path: Path) -> None:
+def test_missing_token_counts_are_an_error_with_the_remedy(tmp_path: Path) -> None:
     chosen = plan(tmp_path)
     bare = chosen.source[0].model_copy(update={"columns": {"id": "id", "question": "question", "response": "traces"}})
     with pytest.raises(UserError, match=r"set tokens\.tokenizer"):
@@ -168,7 +168,7 @@ def test_without_counts_it_says_how_to_get_them(tmp_path: Path) -> None:
 def test_datasets_loads_the_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     DatasetBuilder(plan(tmp_path), tmp_path).build()
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of a library that z1 does not use itself
+        warnings.simplefilter("ignore")  # warnings of the library itself
         import datasets
 
         found = datasets.load_dataset(str(tmp_path / DATASET), split="train", cache_dir=str(tmp_path / "cache"))

@@ -1,4 +1,4 @@
-"""A collection that was stopped ends with the same bytes as one that was not."""
+"""An interrupted collection ends with the same bytes as an uninterrupted one."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ from z1.runs import Log, read_lines
 from z1.synthetic.program_hash import split_of
 from z1.synthetic.programs import DRILLS
 
-LAW = settings(max_examples=5, deadline=None, derandomize=True)
+PROPERTY = settings(max_examples=5, deadline=None, derandomize=True)
 SETTINGS = CurateSettings(problems=24, steps=(1, 6), direct_up_to=2, compact_up_to=4)
 SEED = 3
 
 
 def silent(_: int) -> None:
-    """Nobody watches."""
+    """A progress function that does nothing."""
 
 
 @cache
@@ -50,7 +50,7 @@ collection.collect(settings, int(sys.argv[2]), Path(sys.argv[3]), lambda count: 
 """
 
 
-def test_programs_for_practice_are_of_the_kinds_named(tmp_path: Path) -> None:
+def test_practice_programs_are_of_the_requested_kinds(tmp_path: Path) -> None:
     settings = CurateSettings(problems=12, steps=(3, 6), kinds=("letters", "words"))
     found = read_lines(collect(settings, SEED, tmp_path, silent), TrajectorySet.from_json)
     assert {item.problem.kind for item in found} == {"letters", "words"}
@@ -58,7 +58,7 @@ def test_programs_for_practice_are_of_the_kinds_named(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="needs SIGKILL")
-def test_a_collection_that_was_killed_goes_on_and_ends_with_the_same_bytes(tmp_path: Path) -> None:
+def test_a_killed_collection_resumes_and_ends_with_the_same_bytes(tmp_path: Path) -> None:
     arguments = [sys.executable, "-c", COLLECTOR, SETTINGS.model_dump_json(), str(SEED), str(tmp_path)]
     env = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
     with subprocess.Popen(arguments, stdout=subprocess.PIPE, env=env) as collector:
@@ -76,7 +76,7 @@ def test_a_collection_that_was_killed_goes_on_and_ends_with_the_same_bytes(tmp_p
 
 
 @given(share=st.floats(0, 1))
-@LAW
+@PROPERTY
 def test_a_log_cut_at_any_byte_is_completed_to_the_same_bytes(share: float) -> None:
     with TemporaryDirectory() as folder:
         path = Path(folder) / LOG
@@ -85,7 +85,7 @@ def test_a_log_cut_at_any_byte_is_completed_to_the_same_bytes(share: float) -> N
         assert path.read_bytes() == undisturbed()
 
 
-def test_a_collection_that_is_complete_is_left_as_it_is(tmp_path: Path) -> None:
+def test_a_complete_collection_is_not_changed(tmp_path: Path) -> None:
     (tmp_path / LOG).write_bytes(undisturbed())
     counts: list[int] = []
     collect(SETTINGS, SEED, tmp_path, counts.append)
@@ -93,7 +93,7 @@ def test_a_collection_that_is_complete_is_left_as_it_is(tmp_path: Path) -> None:
     assert (tmp_path / LOG).read_bytes() == undisturbed()
 
 
-def test_progress_begins_with_what_is_there_and_is_told_after_it_is_written(
+def test_progress_starts_with_existing_problems_and_counts_only_written_ones(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(collection, "WRITE_BATCH", 5)
@@ -104,7 +104,7 @@ def test_progress_begins_with_what_is_there_and_is_told_after_it_is_written(
     assert told == [(n, n) for n in (3, 8, 13, 18, 23, 24)]
 
 
-def test_what_is_collected_are_training_problems_of_the_wanted_steps(tmp_path: Path) -> None:
+def test_collected_problems_are_of_the_training_split_and_the_requested_steps(tmp_path: Path) -> None:
     (tmp_path / LOG).write_bytes(undisturbed())
     found = read_lines(tmp_path / LOG, TrajectorySet.from_json)
     assert len(found) == SETTINGS.problems
@@ -112,13 +112,13 @@ def test_what_is_collected_are_training_problems_of_the_wanted_steps(tmp_path: P
     assert {split_of(item.problem.id, 0.1) for item in found} == {"train"}
 
 
-def test_a_world_without_such_a_problem_is_the_users_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_steps_without_any_problem_are_a_user_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("z1.synthetic.dataset.MIN_DRAWS", 0)
     nowhere = CurateSettings(problems=3, steps=(90, 90), direct_up_to=0, compact_up_to=0)
     with pytest.raises(UserError, match=r"none of 90 to 90 steps; widen curate\.steps"):
         collect(nowhere, SEED, tmp_path, silent)
 
 
-def test_two_collections_into_one_folder_are_refused(tmp_path: Path) -> None:
+def test_two_collections_into_one_folder_are_rejected(tmp_path: Path) -> None:
     with Log(tmp_path / LOG), pytest.raises(UserError, match="another process"):
         collect(SETTINGS, SEED, tmp_path, silent)

@@ -1,4 +1,4 @@
-"""Every benchmark is looked for or named as not read; what is found is told apart by benchmark and item."""
+"""Every benchmark is compared or recorded as unreadable; findings name benchmark and item."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def row(question: str, response: str = "R") -> Candidate:
     return Candidate("r", "p", question, response)
 
 
-def test_all_benchmarks_are_looked_for_or_named(tmp_path: Path) -> None:
+def test_every_benchmark_is_compared_or_named_as_unreadable(tmp_path: Path) -> None:
     found = contamination(data={"gsm8k": gsm8k(tmp_path)}).summary()
     assert {*found["items"], *found["by_hash"], *found["unreadable"]} == set(BENCHMARKS)
     assert found["items"] == {"gsm8k": 1}
@@ -43,13 +43,13 @@ def test_all_benchmarks_are_looked_for_or_named(tmp_path: Path) -> None:
     assert "hub did not return it" in found["unreadable"]["mbpp"]
 
 
-def test_a_misspelt_benchmark_is_refused() -> None:
+def test_a_misspelt_benchmark_is_rejected() -> None:
     for settings in ({"against": ("gsm9k",)}, {"against": ("gsm8k",), "data": {"human-eval": "x.jsonl"}}):
         with pytest.raises(UserError, match="choose one of programs"):
             contamination(**settings)
 
 
-def test_a_row_that_asks_an_item_is_named_with_it(tmp_path: Path) -> None:
+def test_a_row_that_repeats_an_item_is_dropped_with_its_name(tmp_path: Path) -> None:
     found = contamination(against=("gsm8k",), data={"gsm8k": gsm8k(tmp_path)})
     assert found.drop_reason(row("Ben sold clips to 48 of his friends in May.")) == ""
     assert found.drop_reason(row("Other", ITEM)) == ""
@@ -60,7 +60,7 @@ def test_a_row_that_asks_an_item_is_named_with_it(tmp_path: Path) -> None:
     assert whole.drop_reason(row("Other", ITEM)).startswith("contaminated: gsm8k")
 
 
-def test_the_tests_of_the_built_in_worlds_are_told_by_identity() -> None:
+def test_synthetic_test_problems_are_found_by_hash() -> None:
     found = contamination(against=("programs", "word-problems"))
     wanted = [synthetic.DatasetRequest(1, part, 3, 9, 1, kind) for kind in found.builtin for part in ("train", "test")]
     asked = [next(synthetic.collect(one)) for one in wanted]
@@ -76,8 +76,8 @@ def test_the_tests_of_the_built_in_worlds_are_told_by_identity() -> None:
 
 
 @pytest.mark.skipif(not SHARED.exists(), reason="needs ../shared/data")
-def test_the_problems_that_leetcode_and_livecodebench_share_are_found(tmp_path: Path) -> None:
-    """Which are the same is known from their titles, which are not looked at."""
+def test_problems_shared_by_leetcode_and_livecodebench_are_found(tmp_path: Path) -> None:
+    """The shared problems are known from their titles, which the rule does not see."""
     with gzip.open(SHARED / "lcb_v5_o1_mini.json.gz") as file:
         items = [item for item in json.load(file) if item["platform"] == "leetcode"]
     with gzip.open(SHARED / "leetcode_train.jsonl.gz") as file:

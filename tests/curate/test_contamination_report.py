@@ -1,4 +1,4 @@
-"""The page says what was looked for, shows both texts with the run marked, and shows nothing of gated items."""
+"""The report lists the benchmarks and shows both texts with the match highlighted, but no gated items."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ ITEM = "If <b>a</b> & b are two digits, how many numbers below one hundred can b
 
 
 class Marks(HTMLParser):
-    """Collects what is marked, and every element."""
+    """Collects highlighted texts and element names."""
 
     def __init__(self, text: str) -> None:
         super().__init__()
@@ -46,7 +46,7 @@ def found(folder: Path, name: str, rows: list[dict[str, str]], *questions: str) 
     return made
 
 
-def test_both_texts_are_shown_with_the_run_marked(tmp_path: Path) -> None:
+def test_both_texts_are_shown_with_the_match_highlighted(tmp_path: Path) -> None:
     question = f"{'x ' * 400}{ITEM}{' y' * 400}"
     page = contamination_report.render(
         "a plan", found(tmp_path, "gsm8k", [{"question": ITEM, "answer": "1"}], question, question, "Z")
@@ -69,6 +69,6 @@ def test_gated_items_are_named_and_not_shown(tmp_path: Path) -> None:
     assert "two digits" not in page and "one thing" not in page
 
 
-def test_without_findings_the_page_says_so(tmp_path: Path) -> None:
+def test_a_report_without_findings(tmp_path: Path) -> None:
     page = contamination_report.render("p", found(tmp_path, "gsm8k", [{"question": ITEM, "answer": "1"}], "Z"))
     assert "0 rows dropped" in page and "<mark>" not in page

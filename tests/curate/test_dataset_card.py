@@ -1,4 +1,4 @@
-"""The card says where rows come from, what they were compared with, and what was left out."""
+"""The card lists sources, compared benchmarks and drop reasons."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def made(**changed: Any) -> str:
     return render_card(plan, manifest, description, pairs=bool(changed.get("pairs")))
 
 
-def test_the_card_says_it_all() -> None:
+def test_the_card_has_sources_teacher_benchmarks_and_drop_reasons() -> None:
     text = made()
     assert text.startswith("---\nconfigs:\n- config_name: default\n  data_files: data/*.parquet\n---\n# x\n")
     for line in (
@@ -49,7 +49,7 @@ def test_the_card_says_it_all() -> None:
         assert line in text, line
 
 
-def test_what_was_not_done_is_said_or_left_out() -> None:
+def test_steps_that_did_not_run_are_stated_or_omitted() -> None:
     assert "Not compared with any benchmark." in made(decontaminated=None)
     assert "repetition" not in made(repetition={})
     assert "- config_name: pairs\n  data_files: pairs/*.parquet\n" in made(pairs=True)

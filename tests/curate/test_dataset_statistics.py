@@ -1,4 +1,4 @@
-"""The statistics are those of the rows."""
+"""Statistics of a dataset and counts by origin."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def described(sizes: list[int], text: str = "I need to go") -> DatasetStatistics
     return made
 
 
-def test_table_3() -> None:
+def test_the_table_has_the_statistics_of_the_papers_table_3() -> None:
     facts = dict(described([25, 100, 8169, 306]).table())
     assert facts == {
         "rows": "4",
@@ -30,7 +30,7 @@ def test_table_3() -> None:
     assert dict(described([7]).table())["quartiles"] == "7, 7, 7"
 
 
-def test_the_classes_of_the_histogram_hold_every_row_once() -> None:
+def test_the_histogram_counts_every_row_once() -> None:
     found = described([0, 1, 2, 3, 4, 7, 8, 40]).histogram()
     rows = [(0, 0, 1), (1, 1, 1), (2, 3, 2), (4, 7, 2), (8, 15, 1), (16, 31, 0), (32, 63, 1)]
     assert found == [(low, high, [count]) for low, high, count in rows]
@@ -55,13 +55,13 @@ def test_the_histogram_has_a_column_for_each_difficulty_from_easy_to_hard() -> N
     assert steps.difficulties() == [] and "| tokens | rows |\n" in steps.markdown()
 
 
-def test_the_profile_counts_trigrams_in_lower_case() -> None:
+def test_trigrams_are_counted_in_lower_case() -> None:
     made = described([1, 1], "I need to, i NEED to, then")
     assert made.top_trigrams(2) == [("i need to,", 4), ("need to, i", 2)]
     assert "| `i need to,` | 4 |" in made.markdown()
 
 
-def test_memory_stays_flat_and_what_is_frequent_stays(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_memory_is_bounded_and_frequent_trigrams_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(dataset_statistics, "MAX_TRIGRAMS", 50)
     made = DatasetStatistics()
     for number in range(100):
@@ -70,7 +70,7 @@ def test_memory_stays_flat_and_what_is_frequent_stays(monkeypatch: pytest.Monkey
     assert made.top_trigrams(1) == [("we need to", 100)]
 
 
-def test_the_spread_of_scores_is_that_of_the_lowest_so_many() -> None:
+def test_quantiles_of_scores() -> None:
     found = quantiles_of([number / 100 for number in range(100, 0, -1)])
     assert found == {"50 %": 0.5, "90 %": 0.9, "97 %": 0.97, "99 %": 0.99, "100 %": 1.0}
     assert set(quantiles_of([0.25]).values()) == {0.25}

@@ -1,4 +1,4 @@
-"""Each predicate says what is wrong, and nothing where nothing is."""
+"""Each filter returns the reason to drop a candidate, or nothing."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def words(first: int, count: int) -> str:
         (" ".join([words(0, NGRAM_WORDS), words(100, 60), words(0, NGRAM_WORDS)]), 0.2),
     ],
 )
-def test_repetition_is_the_share_of_words_in_runs_seen_before(text: str, score: float) -> None:
+def test_repetition_is_the_share_of_words_in_repeated_ngrams(text: str, score: float) -> None:
     assert repetition(text) == pytest.approx(score)
 
 
@@ -60,7 +60,7 @@ def test_a_loop_of_one_word_is_nearly_all_repetition() -> None:
         ({"end": "", "response": "So\n```python\nprint("}, "unclosed code fence"),
     ],
 )
-def test_ended_by_itself(change: dict[str, Any], why: str) -> None:
+def test_a_finish_reason_other_than_stop_is_dropped(change: dict[str, Any], why: str) -> None:
     assert check_ended(replace(GOOD, **change), 100) == why
 
 
@@ -74,18 +74,18 @@ def test_ended_by_itself(change: dict[str, Any], why: str) -> None:
         ("```\nx", "no code"),
     ],
 )
-def test_code_is_a_whole_fence_with_something_in_it(response: str, why: str) -> None:
+def test_code_is_a_closed_fence_that_is_not_empty(response: str, why: str) -> None:
     assert check_code(replace(GOOD, response=response)) == why
 
 
-def test_the_answer_agrees_with_the_reference_where_there_is_one() -> None:
+def test_the_answer_must_match_the_reference_if_there_is_one() -> None:
     assert check_answer(GOOD) == ""
     assert check_answer(replace(GOOD, reference="8")) == "answer wrong"
     assert check_answer(replace(GOOD, response="7")) == "answer unparsed"
     assert check_answer(replace(GOOD, response="7", reference="")) == ""
 
 
-def test_tests_that_nobody_ran_are_not_passed() -> None:
+def test_tests_that_did_not_run_are_not_passed() -> None:
     assert [check_passed(replace(GOOD, passed=value)) for value in (True, False, None)] == [
         "",
         "tests failed",
@@ -93,7 +93,7 @@ def test_tests_that_nobody_ran_are_not_passed() -> None:
     ]
 
 
-def test_the_plan_decides_what_is_wrong() -> None:
+def test_the_plan_enables_filters() -> None:
     assert drop_reason(GOOD, STRICT) == ""
     assert drop_reason(replace(GOOD, response=" \n"), STRICT) == "empty"
     assert drop_reason(replace(GOOD, response="wait " * 99), STRICT) == "repetition over 0.2"
@@ -114,11 +114,11 @@ def test_the_plan_decides_what_is_wrong() -> None:
         ("Q", "こ漢", 1.0),
     ],
 )
-def test_the_share_of_letters_of_other_scripts(question: str, response: str, share: float) -> None:
+def test_the_share_of_letters_in_foreign_scripts(question: str, response: str, share: float) -> None:
     assert foreign_script_share(question, response) == pytest.approx(share)
 
 
-def test_a_trajectory_over_the_share_goes() -> None:
+def test_a_trajectory_above_the_script_share_is_dropped() -> None:
     one = Candidate("a", "p", "Q", "abcdefghi 首", tokens=1)
     assert filters.drop_reason(one, CheckSettings(language=0.09)) == "foreign script"
     assert filters.drop_reason(one, CheckSettings(language=0.1)) == ""

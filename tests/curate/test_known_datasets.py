@@ -1,4 +1,4 @@
-"""Every known dataset is read from files of exactly the hub's format, and one that cannot be had is one line."""
+"""Every known dataset is read from files in the Hub's format; an unavailable one is an error of one line."""
 
 from __future__ import annotations
 
@@ -59,8 +59,8 @@ ROWS: dict[str, tuple[str, dict[str, Any]]] = {
 }
 
 
-def lay(folder: Path, name: str) -> Path:
-    """The dataset `name` with one row, as the hub lays it out, and another file that is not meant."""
+def write_dataset(folder: Path, name: str) -> Path:
+    """Write the dataset `name` with one row in the Hub's layout, and a file that must be ignored."""
     file, row = ROWS[name]
     (parquet if file.endswith(".parquet") else jsonl)(folder / file, [row])
     jsonl(folder / "LeetCodeDataset-test.jsonl", [{"task_id": "held out"}])
@@ -74,7 +74,7 @@ def read(source: SourceSettings) -> list[sources.Candidate]:
 
 @pytest.mark.parametrize("name", CATALOGUE)
 def test_a_known_dataset_is_read_with_its_origin_licence_and_revision(name: str, tmp_path: Path) -> None:
-    (one,) = read(SourceSettings(hub=name, path=str(lay(tmp_path, name))))
+    (one,) = read(SourceSettings(hub=name, path=str(write_dataset(tmp_path, name))))
     known = CATALOGUE[name]
     assert one.question.strip().lower() == ASKED.lower()
     assert one.response == ("" if name == "kodcode-v1" else SAID)
@@ -86,24 +86,26 @@ def test_a_known_dataset_is_read_with_its_origin_licence_and_revision(name: str,
 
 
 def test_the_published_set_is_joined_to_its_source_by_text_and_its_levels_are_derived(tmp_path: Path) -> None:
-    (published,) = read(SourceSettings(hub="z1-107k", path=str(lay(tmp_path / "a", "z1-107k"))))
-    (source,) = read(SourceSettings(hub="evol-codealpaca-v1", path=str(lay(tmp_path / "b", "evol-codealpaca-v1"))))
+    (published,) = read(SourceSettings(hub="z1-107k", path=str(write_dataset(tmp_path / "a", "z1-107k"))))
+    (source,) = read(
+        SourceSettings(hub="evol-codealpaca-v1", path=str(write_dataset(tmp_path / "b", "evol-codealpaca-v1")))
+    )
     assert published.problem == source.problem
     assert (published.level, published.tokens, published.id) == ("direct", 25, "0")
     assert (source.level, source.tokens) == ("", None)
 
 
-def test_a_plan_may_say_otherwise(tmp_path: Path) -> None:
-    folder = str(lay(tmp_path, "evol-codealpaca-v1"))
+def test_a_plan_may_override_a_known_dataset(tmp_path: Path) -> None:
+    folder = str(write_dataset(tmp_path, "evol-codealpaca-v1"))
     columns: Any = {"question": "instruction"}
     (one,) = read(SourceSettings(hub="evol-codealpaca-v1", path=folder, columns=columns, licence="mine"))
     assert (one.response, one.licence, one.origin) == ("", "mine", "theblackcat102/evol-codealpaca-v1")
 
 
-def test_it_is_found_where_the_hub_keeps_what_it_fetched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_cached_dataset_of_the_hub_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
     known = CATALOGUE["leetcode"].hub
-    lay(tmp_path / f"datasets--{known.id.replace('/', '--')}" / "snapshots" / known.revision, "leetcode")
+    write_dataset(tmp_path / f"datasets--{known.id.replace('/', '--')}" / "snapshots" / known.revision, "leetcode")
     plan = CuratePlan(name="x", source=(SourceSettings(hub="leetcode"), SourceSettings(synthetic="word-problems")))
     (file,) = known_datasets.download(plan)
     assert file.name == "LeetCodeDataset-train.jsonl"
@@ -111,7 +113,7 @@ def test_it_is_found_where_the_hub_keeps_what_it_fetched(tmp_path: Path, monkeyp
     assert next(sources.read(known_datasets.resolve(plan).source[0])).id == "two-sum"
 
 
-def test_what_cannot_be_had_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unavailable_dataset_is_an_error_of_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
     with pytest.raises(UserError, match=r"data set of the hub: got newfacade/LeetCodeDataset is not cached") as caught:
         read(SourceSettings(hub="leetcode"))
@@ -119,4 +121,4 @@ def test_what_cannot_be_had_is_one_line(tmp_path: Path, monkeypatch: pytest.Monk
     with pytest.raises(UserError, match="choose one of evol-codealpaca-v1"):
         read(SourceSettings(hub="leetcod"))
     with pytest.raises(UserError, match=r"no LeetCodeDataset-train\.jsonl"):
-        read(SourceSettings(hub="leetcode", path=str(lay(tmp_path / "other", "z1-107k"))))
+        read(SourceSettings(hub="leetcode", path=str(write_dataset(tmp_path / "other", "z1-107k"))))

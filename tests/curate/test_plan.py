@@ -1,4 +1,4 @@
-"""A plan is told from a recipe, and each fault in it is one line."""
+"""A plan is distinguished from a recipe, and each error in it is one line."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def test_paths_are_relative_to_the_plan(tmp_path: Path) -> None:
     assert plan.teacher is not None and plan.teacher.max_tokens == 8192 and plan.teacher.temperature == 0
 
 
-def test_a_recipe_and_a_broken_file_are_no_plans(tmp_path: Path) -> None:
+def test_a_recipe_and_an_invalid_file_are_not_plans(tmp_path: Path) -> None:
     assert not plans.is_plan(tmp_path / "nowhere.toml")
     for text, whether in ((SOURCE, True), ("[curate]\nproblems = 1\n", False), ("[[source", False)):
         (tmp_path / "a.toml").write_text(text)
@@ -46,7 +46,7 @@ def test_a_recipe_and_a_broken_file_are_no_plans(tmp_path: Path) -> None:
         ('name = "a"\nsource = []\n', "source"),
     ],
 )
-def test_a_fault_is_one_line_with_what_to_do(text: str, words: str, tmp_path: Path) -> None:
+def test_an_error_is_one_line_with_the_remedy(text: str, words: str, tmp_path: Path) -> None:
     with pytest.raises(UserError) as caught:
         read(tmp_path, text)
     assert words in str(caught.value) and "\n" not in str(caught.value)

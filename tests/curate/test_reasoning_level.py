@@ -1,4 +1,4 @@
-"""A level is told by the words outside code."""
+"""The level of a trajectory is derived from its words outside code."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ UPTO = {"direct": 3, "brief": 6}
         ("", 0, "direct"),
     ],
 )
-def test_words_outside_code_decide(response: str, count: int, level: str) -> None:
+def test_the_level_follows_the_words_outside_code(response: str, count: int, level: str) -> None:
     assert count_prose_words(response) == count
     assert derive_level(response, UPTO) == level
     assert derive_level(response, {}) == ""

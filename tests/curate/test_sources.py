@@ -1,4 +1,4 @@
-"""Columns become candidates, lists become several, and what is the same problem is told by id or by text."""
+"""Rows become candidates, lists several; problems are identified by id or by text."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def read(folder: Path, rows: list[dict[str, Any]], **settings: Any) -> list[sour
     return list(sources.read(SourceSettings(path=str(path), **settings)))
 
 
-def test_the_published_shape_is_read_whole(tmp_path: Path) -> None:
+def test_a_row_of_the_published_format_is_read_completely(tmp_path: Path) -> None:
     row = {"id": "7", "question": "Q?", "response": "R.", "token_num_qwen": 25}
     columns = {"id": "id", "question": "question", "response": "response", "tokens": "token_num_qwen"}
     (found,) = read(tmp_path, [row], columns=columns, licence="MIT", revision="b1094ba6", origin="107K")
@@ -53,12 +53,12 @@ def test_a_join_by_text_brings_two_sources_together(tmp_path: Path) -> None:
     assert one.problem == two.problem and one.id != two.id
 
 
-def test_a_missing_column_is_named_with_those_there_are(tmp_path: Path) -> None:
+def test_a_missing_column_is_an_error_that_lists_the_columns(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="columns id, prompt"):
         read(tmp_path, [{"id": "a", "prompt": "Q"}])
 
 
-def test_a_column_may_lead_into_a_list(tmp_path: Path) -> None:
+def test_a_column_may_be_a_path_into_a_list(tmp_path: Path) -> None:
     row = {"q": "Q", "talk": [{"value": "Q"}, {"value": "R"}]}
     (one,) = read(tmp_path, [row], columns={"question": "q", "response": "talk.1.value"})
     assert one.response == "R"
@@ -66,7 +66,7 @@ def test_a_column_may_lead_into_a_list(tmp_path: Path) -> None:
         read(tmp_path, [row], columns={"question": "q", "response": "talk.2.value"})
 
 
-def test_the_files_of_a_folder_may_be_named(tmp_path: Path) -> None:
+def test_files_of_a_folder_are_selected_by_pattern(tmp_path: Path) -> None:
     for name in ("train-1.jsonl", "train-0.jsonl", "test.jsonl"):
         (tmp_path / name).write_text(json.dumps({"id": name, "question": "Q"}) + "\n")
     found = sources.read(SourceSettings(path=str(tmp_path), files="train-*.jsonl"))
@@ -76,7 +76,7 @@ def test_the_files_of_a_folder_may_be_named(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("kind", ["programs", "word-problems"])
-def test_a_built_in_world_is_a_source_whose_teacher_is_the_interpreter(kind: Any) -> None:
+def test_a_synthetic_task_is_a_source_with_trajectories(kind: Any) -> None:
     source = SourceSettings(synthetic=kind, problems=20, steps=(2, 6), levels=("direct", "full"), seed=4)
     found = list(sources.read(source))
     assert len(found) == 40 and found == list(sources.read(source))
@@ -92,7 +92,7 @@ def test_a_built_in_world_is_a_source_whose_teacher_is_the_interpreter(kind: Any
     assert {one.response for one in bare} == {""}
 
 
-def test_a_source_lies_in_one_place() -> None:
+def test_a_source_is_either_a_table_or_synthetic() -> None:
     for settings in (
         {},
         {"path": "t.jsonl", "synthetic": "word-problems"},

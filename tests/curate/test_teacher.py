@@ -1,4 +1,4 @@
-"""No reply is lost, doubled or asked for again, whatever the teacher does and however often the process is killed."""
+"""No reply is lost, duplicated or requested again, whatever faults or kills occur."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ from z1.curate.teacher_log import REPLIES, TeacherLogWriter, requests_for
 from z1.errors import EngineFault, UserError
 
 
-def ask(folder: Path, script: Script, count: int = 4, **settings: Any) -> tuple[Teacher, int, dict[str, float]]:
-    """Ask `count` questions; the teacher, how many replies are missing, and the ledger."""
+def request(folder: Path, script: Script, count: int = 4, **settings: Any) -> tuple[Teacher, int, dict[str, float]]:
+    """Request `count` replies; returns the teacher, the number of missing replies, and the usage."""
     with serving(Teacher(script, hang_s=6)) as teacher, TeacherLogWriter(folder) as log:
         given = {"retry_wait_s": 0.01, "timeout_s": 20.0, "concurrency": 4, "max_attempts": 4, **settings}
         chosen = TeacherSettings(url=teacher.url, model="m", levels={"plain": "{question}"}, **given)
-        wanted = [
+        requests = [
             one for n in range(count) for one in requests_for(Candidate(f"p{n}", f"p{n}", f"question {n}"), chosen)
         ]
-        missing = request_replies(wanted, chosen, log, lambda _: None)
+        missing = request_replies(requests, chosen, log, lambda _: None)
         return teacher, missing, log.usage((0, 0))
 
 
@@ -41,71 +41,71 @@ def first(fault: str) -> Script:
 @pytest.mark.parametrize(
     ("fault", "again"), [("fail", 0), ("limit", 0), ("hang", 4), ("broken", 4), ("empty", 4), ("drop", 4)]
 )
-def test_a_fault_is_tried_again_and_paid_where_the_server_may_have_worked(
+def test_a_fault_is_retried_and_counted_as_paid_if_the_server_may_have_generated(
     fault: str, again: int, tmp_path: Path
 ) -> None:
-    teacher, missing, ledger = ask(tmp_path, first(fault), timeout_s=2.0 if fault == "hang" else 100.0)
+    teacher, missing, usage = request(tmp_path, first(fault), timeout_s=2.0 if fault == "hang" else 100.0)
     assert missing == 0
     assert set(teacher.asked.values()) == {2}
-    assert ledger["repeated"] == again and ledger["faults"] == 4
+    assert usage["repeated"] == again and usage["faults"] == 4
     assert kept(tmp_path, "text") == sorted(text(f"question {n}") for n in range(4))
 
 
-def test_a_reply_cut_at_its_length_is_kept_and_not_asked_again(tmp_path: Path) -> None:
+def test_a_truncated_reply_is_kept_and_not_requested_again(tmp_path: Path) -> None:
     for _ in range(2):
-        teacher, missing, _ledger = ask(tmp_path, lambda *_: "cut")
+        teacher, missing, _usage = request(tmp_path, lambda *_: "cut")
         assert missing == 0
     assert teacher.asked.total() == 0
     assert set(kept(tmp_path, "end")) == {"length"}
 
 
-def test_a_request_refused_for_its_content_is_missing_and_the_others_are_here(tmp_path: Path) -> None:
-    teacher, missing, ledger = ask(tmp_path, lambda prompt, _: "400" if prompt == "question 2" else "ok")
-    assert missing == 1 and ledger["replies"] == 3
+def test_a_request_rejected_for_its_content_is_missing_and_the_others_are_present(tmp_path: Path) -> None:
+    teacher, missing, usage = request(tmp_path, lambda prompt, _: "400" if prompt == "question 2" else "ok")
+    assert missing == 1 and usage["replies"] == 3
     assert teacher.asked["question 2"] == 1
 
 
 @pytest.mark.parametrize("status", ["401", "403", "404"])
-def test_a_refused_key_or_model_ends_it_with_one_line(status: str, tmp_path: Path) -> None:
+def test_a_rejected_key_or_model_ends_the_run_with_one_line(status: str, tmp_path: Path) -> None:
     with pytest.raises(UserError, match=f"status {status}"):
-        ask(tmp_path, lambda *_: status)
+        request(tmp_path, lambda *_: status)
 
 
-def test_a_dead_teacher_ends_it_before_every_problem_has_been_tried(tmp_path: Path) -> None:
+def test_a_dead_teacher_ends_the_run_before_every_problem_is_tried(tmp_path: Path) -> None:
     with pytest.raises(EngineFault, match="run the same command again"):
-        ask(tmp_path, lambda *_: "fail", count=50, max_attempts=2)
+        request(tmp_path, lambda *_: "fail", count=50, max_attempts=2)
     with TeacherLogWriter(tmp_path) as log:
         assert log.usage((0, 0))["faults"] < 50
 
 
-def test_nobody_at_the_address_is_a_fault_that_cost_nothing(tmp_path: Path) -> None:
+def test_a_refused_connection_is_a_fault_without_cost(tmp_path: Path) -> None:
     chosen = TeacherSettings(url="http://127.0.0.1:9/v1", model="m", retry_wait_s=0.0, max_attempts=1, concurrency=1)
-    wanted = [one for n in range(3) for one in requests_for(Candidate(f"p{n}", f"p{n}", f"q{n}"), chosen)]
+    requests = [one for n in range(3) for one in requests_for(Candidate(f"p{n}", f"p{n}", f"q{n}"), chosen)]
     with TeacherLogWriter(tmp_path) as log, pytest.raises(EngineFault, match="connection"):
-        request_replies(wanted, chosen, log, lambda _: None)
+        request_replies(requests, chosen, log, lambda _: None)
     with TeacherLogWriter(tmp_path) as log:
         assert log.usage((0, 0))["lost"] == 0
 
 
-def test_never_more_in_flight_than_the_plan_says_and_the_plan_goes_out_as_it_is(tmp_path: Path) -> None:
+def test_concurrency_is_bounded_and_requests_carry_the_plans_settings(tmp_path: Path) -> None:
     with serving(Teacher(wait_s=0.02)) as teacher, TeacherLogWriter(tmp_path) as log:
         chosen = TeacherSettings(url=teacher.url, model="m", concurrency=3, max_tokens=77, top_p=0.5, temperature=0.7)
-        wanted = [one for n in range(12) for one in requests_for(Candidate(f"p{n}", f"p{n}", f"q{n}"), chosen)]
-        assert request_replies(wanted, chosen, log, lambda _: None) == 0
+        requests = [one for n in range(12) for one in requests_for(Candidate(f"p{n}", f"p{n}", f"q{n}"), chosen)]
+        assert request_replies(requests, chosen, log, lambda _: None) == 0
     assert teacher.most == 3
     body = teacher.bodies[0]
     assert (body["model"], body["max_tokens"], body["top_p"], body["temperature"]) == ("m", 77, 0.5, 0.7)
 
 
-def test_problems_that_read_the_same_are_asked_once(tmp_path: Path) -> None:
+def test_problems_with_the_same_text_are_requested_once(tmp_path: Path) -> None:
     with serving(Teacher()) as teacher, TeacherLogWriter(tmp_path) as log:
         chosen = TeacherSettings(url=teacher.url, model="m")
-        wanted = [one for n in range(3) for one in requests_for(Candidate(f"p{n}", f"p{n}", "the same"), chosen)]
-        assert request_replies(wanted, chosen, log, lambda _: None) == 0
+        requests = [one for n in range(3) for one in requests_for(Candidate(f"p{n}", f"p{n}", "the same"), chosen)]
+        assert request_replies(requests, chosen, log, lambda _: None) == 0
     assert teacher.asked.total() == 1
 
 
-def test_a_thought_that_the_server_keeps_apart_is_kept() -> None:
+def test_separate_reasoning_of_the_server_is_kept() -> None:
     body = b'{"choices": [{"message": {"content": null, "reasoning_content": "hm"}, "finish_reason": "length"}]}'
     assert (parse("k", body).thought, parse("k", body).text, parse("k", body).end) == ("hm", "", "length")
 
@@ -113,13 +113,13 @@ def test_a_thought_that_the_server_keeps_apart_is_kept() -> None:
 @pytest.mark.parametrize(
     "change", [lambda b: b[:-1], lambda b: b.replace(b'"length"', b"null"), lambda b: b.replace(b"hm", b"")]
 )
-def test_half_a_reply_is_none(change: Callable[[bytes], bytes]) -> None:
+def test_an_incomplete_reply_is_rejected(change: Callable[[bytes], bytes]) -> None:
     body = b'{"choices": [{"message": {"content": "hm"}, "finish_reason": "length"}]}'
     assert parse("k", body).text == "hm"
     with pytest.raises((ValueError, KeyError, TypeError)):
         parse("k", change(body))
 
 
-def test_kill_after_kill_every_reply_is_there_once(tmp_path: Path) -> None:
-    """Two here; fifty with `python -m tests.curate.kills 50`."""
+def test_after_repeated_kills_every_reply_is_present_once(tmp_path: Path) -> None:
+    """Two kills here; fifty with `python -m tests.curate.kills 50`."""
     assert kills.run(tmp_path, 2)["replies"] == 64

@@ -1,4 +1,4 @@
-"""The key of a reply is what decides it; the ledger follows from the log alone."""
+"""A reply is keyed by what determines it; usage follows from the log alone."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def keys(**changes: object) -> list[str]:
     return [ask.key for ask in requests_for(PROBLEM, TEACHER.model_copy(update=changes))]
 
 
-def test_every_level_and_sample_is_asked_under_a_key_of_its_own() -> None:
+def test_every_level_and_sample_has_its_own_key() -> None:
     wanted: list[TeacherRequest] = list(
         requests_for(PROBLEM, TEACHER.model_copy(update={"samples": 3, "temperature": 1.0}))
     )
@@ -33,13 +33,13 @@ def test_every_level_and_sample_is_asked_under_a_key_of_its_own() -> None:
     assert wanted[0].prompt == "A Q?"
 
 
-def test_the_key_follows_from_what_decides_the_reply_and_from_nothing_else() -> None:
+def test_the_key_depends_only_on_what_determines_the_reply() -> None:
     assert keys() == keys(url="http://y", concurrency=2, max_attempts=1, timeout_s=1.0, prices=(1.0, 2.0))
     for change in ({"model": "n"}, {"max_tokens": 9}, {"temperature": 0.5}, {"top_p": 0.5}):
         assert not set(keys()) & set(keys(**change)), change
 
 
-def test_a_reply_is_there_for_the_next_process_and_a_torn_one_is_not(tmp_path: Path) -> None:
+def test_the_next_process_reads_complete_replies_and_ignores_a_torn_one(tmp_path: Path) -> None:
     with TeacherLogWriter(tmp_path) as log:
         for key in "ab":
             log.log_request(key)
@@ -53,7 +53,7 @@ def test_a_reply_is_there_for_the_next_process_and_a_torn_one_is_not(tmp_path: P
     assert kept[1] == reply("a") and len(TeacherLog(tmp_path)) == 1
 
 
-def test_the_ledger_counts_what_was_asked_in_vain(tmp_path: Path) -> None:
+def test_usage_counts_paid_requests_without_a_reply(tmp_path: Path) -> None:
     with TeacherLogWriter(tmp_path) as log:
         log.log_request("a")  # lost in a kill
         log.log_request("a")
@@ -62,7 +62,7 @@ def test_the_ledger_counts_what_was_asked_in_vain(tmp_path: Path) -> None:
         log.log_fault("a", "broken reply", paid=True)
         log.log_request("a")
         log.log_reply(reply("a"))
-        log.log_request("b")  # lost, and never come
+        log.log_request("b")  # lost, and not repeated
     for _ in range(2):
         with TeacherLogWriter(tmp_path) as log:
             ledger = log.usage((2.0, 5.0))
@@ -72,7 +72,7 @@ def test_the_ledger_counts_what_was_asked_in_vain(tmp_path: Path) -> None:
     assert ledger["cost"] == round((30 * 2 + 300 * 5) / 1e6, 6)
 
 
-def test_a_foreign_event_is_named(tmp_path: Path) -> None:
+def test_an_unknown_event_is_an_error(tmp_path: Path) -> None:
     (tmp_path / REPLIES).write_text(json.dumps({"event": "dance", "key": "a"}) + "\n")
     with pytest.raises(UserError, match="dance"), TeacherLogWriter(tmp_path):
         pass
@@ -80,5 +80,5 @@ def test_a_foreign_event_is_named(tmp_path: Path) -> None:
         pass
 
 
-def test_an_empty_shelf_has_nothing(tmp_path: Path) -> None:
+def test_an_empty_log_has_no_replies(tmp_path: Path) -> None:
     assert list(TeacherLog(tmp_path).replies_to(requests_for(PROBLEM, TEACHER))) == []

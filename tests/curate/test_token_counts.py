@@ -1,4 +1,4 @@
-"""The ids of a text are the tokenizer's own, however they were found."""
+"""Token ids and counts with the per-word cache equal the tokenizer's."""
 
 from __future__ import annotations
 
@@ -65,20 +65,20 @@ ANY = st.one_of(
 
 @pytest.mark.parametrize("kind", ["gpt2", "qwen"])
 @given(texts=st.lists(ANY, max_size=6))
-def test_ids_are_those_of_the_tokenizer(kind: str, texts: list[str]) -> None:
+def test_token_ids_equal_the_tokenizers(kind: str, texts: list[str]) -> None:
     made = WordEncoder(tokenizer(kind))
-    with mock.patch.object(token_counts, "CHECK_EVERY", 10**9):  # nothing but the first is looked at twice
+    with mock.patch.object(token_counts, "CHECK_EVERY", 10**9):  # only the first text is checked
         assert made.encode(["", *texts])[1:] == right(kind, texts)
 
 
 @pytest.mark.parametrize("kind", PRE)
-def test_texts_of_all_kinds_beside_one_another(kind: str) -> None:
+def test_cached_and_whole_texts_in_one_batch(kind: str) -> None:
     texts = ["", "a", "é", "a<|end|>b", "e\u0301 x", *CORPUS]
     assert WordEncoder(tokenizer(kind)).encode(texts) == right(kind, texts)
 
 
 @pytest.mark.parametrize(("kind", "quick"), [("gpt2", True), ("qwen", True), ("prefixed", False), ("white", False)])
-def test_only_tokenizers_that_part_by_one_pattern_go_by_words(kind: str, quick: bool) -> None:
+def test_only_tokenizers_with_one_word_pattern_are_cached_by_word(kind: str, quick: bool) -> None:
     facts = json.loads(tokenizer(kind).to_str())
     assert (word_pattern(facts) is not None) == quick
     facts["normalizer"] = {"type": "Lowercase"}
@@ -96,17 +96,17 @@ def test_a_word_is_encoded_once() -> None:
 
     with mock.patch.object(made, "_encode_whole", listening):
         made.encode(["x", "count n n n", "count n count"])
-    assert sorted(asked) == [" count", " n", "count", "x", "x"]  # the first text is looked at twice
+    assert sorted(asked) == [" count", " n", "count", "x", "x"]  # the first text is checked too
 
 
-def test_the_first_difference_ends_it() -> None:
+def test_the_first_difference_disables_the_cache() -> None:
     made = WordEncoder(tokenizer("gpt2"))
-    made._cache = {"a": [0]}  # a wrong word
+    made._cache = {"a": [0]}  # a wrong entry
     assert made.encode(["a", "a b"]) == right("gpt2", ["a", "a b"])
     assert made._pattern is None
 
 
-def test_words_kept_are_bounded() -> None:
+def test_the_cache_is_bounded() -> None:
     made = WordEncoder(tokenizer("gpt2"))
     with mock.patch.object(token_counts, "MAX_CACHED_WORDS", 5):
         for n in range(40):
@@ -115,7 +115,7 @@ def test_words_kept_are_bounded() -> None:
     assert made.encode(["word1 x"]) == right("gpt2", ["word1 x"])
 
 
-def test_letters_and_numbers_in_ascii() -> None:
+def test_unicode_classes_become_ascii_ranges() -> None:
     assert to_ascii_pattern(r"[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}") == r"[^\r\nA-Za-z0-9]?[A-Za-z]+|[0-9]{1,3}"
     assert to_ascii_pattern(r"\p{Lu}\[\p{L}") == r"\p{Lu}\[[A-Za-z]"
 
@@ -123,19 +123,19 @@ def test_letters_and_numbers_in_ascii() -> None:
 TEXTS = ["", "print(3 + 4)", "é\ud83d\ude00".encode("utf-16", "surrogatepass").decode("utf-16"), "print(3 + 4)"]
 
 
-def test_the_tokenizers_own_counts() -> None:
+def test_counts_equal_the_tokenizers() -> None:
     plain = Tokenizer.from_file(str(shipped() / "tokenizer.json"))
     texts = [*TEXTS, *(f"s = {n}" for n in range(BATCH + 3))]
     found = TokenCounter(str(shipped())).count(texts)
     assert found == [len(plain.encode(text, add_special_tokens=False).ids) for text in texts]
 
 
-def test_a_tokenizer_is_known_by_what_it_is_and_not_by_where_it_lies(tmp_path: Path) -> None:
+def test_a_tokenizers_hash_depends_on_its_content_and_not_on_its_path(tmp_path: Path) -> None:
     (tmp_path / "tokenizer.json").write_bytes((shipped() / "tokenizer.json").read_bytes())
     assert TokenCounter(str(tmp_path)).hash == TokenCounter(str(shipped() / "tokenizer.json")).hash
 
 
-def test_what_is_no_tokenizer_is_named(tmp_path: Path) -> None:
+def test_an_invalid_tokenizer_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "tokenizer.json").write_text("{}")
     with pytest.raises(UserError, match="tokenizer: got"):
         TokenCounter(str(tmp_path))

@@ -1,4 +1,4 @@
-"""Length follows difficulty, one row a problem, and a selection is there whole or not at all."""
+"""Length follows difficulty, with one row per problem; a selection is written atomically."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from z1.records import Problem, TrainingRow, TrajectorySet
 from z1.runs import Log, read_lines
 from z1.synthetic.trajectories import LEVELS
 
-LAW = settings(max_examples=100, deadline=None, derandomize=True)
+PROPERTY = settings(max_examples=100, deadline=None, derandomize=True)
 
 
 def thresholds(direct: int, compact: int) -> CurateSettings:
@@ -42,19 +42,19 @@ def test_a_threshold_belongs_to_the_shorter_level(steps: int, chosen: str) -> No
     assert level(thresholds(2, 4), steps, 1) == chosen
 
 
-def test_what_takes_too_many_operations_is_not_answered_at_once() -> None:
+def test_programs_with_many_operations_are_not_answered_directly() -> None:
     assert [level(thresholds(2, 4), 1, operations) for operations in (0, 1, 2)] == ["direct", "direct", "compact"]
 
 
 @pytest.mark.parametrize("arm", LEVELS)
-def test_an_arm_to_compare_with_has_one_level_for_all(arm: str) -> None:
+def test_a_baseline_arm_has_one_level_for_all_problems(arm: str) -> None:
     chosen = CurateSettings.model_validate({"problems": 1, "arm": arm, "direct_up_to": 2, "compact_up_to": 4})
     assert {level(chosen, steps, 1) for steps in range(1, 13)} == {arm}
 
 
 @given(direct=st.integers(0, 12), compact=st.integers(0, 12), steps=st.integers(0, 12))
-@LAW
-def test_a_longer_program_is_never_thought_about_at_less_length(direct: int, compact: int, steps: int) -> None:
+@PROPERTY
+def test_a_longer_program_never_gets_a_shorter_level(direct: int, compact: int, steps: int) -> None:
     chosen = thresholds(direct, compact)
     assert LEVELS.index(level(chosen, steps, 1)) <= LEVELS.index(level(chosen, steps + 1, 1))
 
@@ -73,7 +73,7 @@ def test_each_problem_gives_one_row_with_the_thought_of_its_level(tmp_path: Path
     ]
 
 
-def test_columns_are_those_that_the_documents_name(tmp_path: Path) -> None:
+def test_columns_are_those_in_the_documentation(tmp_path: Path) -> None:
     log(tmp_path, [1])
     select(thresholds(2, 4), tmp_path)
     line = json.loads((tmp_path / ROWS).read_text(encoding="utf-8"))
@@ -90,7 +90,7 @@ def test_selecting_again_gives_the_same_bytes_and_other_thresholds_replace_them(
     assert (tmp_path / ROWS).read_bytes() != first
 
 
-def test_a_selection_that_fails_half_way_leaves_the_older_one(tmp_path: Path) -> None:
+def test_a_failed_selection_keeps_the_older_one(tmp_path: Path) -> None:
     log(tmp_path, [1, 5])
     select(thresholds(2, 4), tmp_path)
     before = {path.name: path.read_bytes() for path in tmp_path.iterdir() if path.name != LOG}
@@ -109,7 +109,7 @@ def base(**changes: object) -> CurateSettings:
     return CurateSettings.model_validate({**settings, **changes})
 
 
-def test_a_base_is_taught_different_levels_of_a_problem_and_told_which(tmp_path: Path) -> None:
+def test_a_base_model_learns_several_levels_with_their_labels(tmp_path: Path) -> None:
     log(tmp_path, [3] * 200)
     assert set(select(base(), tmp_path)) == set(SHARES)
     rows = read_lines(tmp_path / ROWS, TrainingRow.from_json)
@@ -117,7 +117,7 @@ def test_a_base_is_taught_different_levels_of_a_problem_and_told_which(tmp_path:
     assert all(row.question.endswith("\n" + LEVEL_PROMPTS[row.level]) for row in rows)
 
 
-def test_a_base_never_answers_a_long_program_at_once_and_is_not_always_told(tmp_path: Path) -> None:
+def test_a_base_model_never_answers_a_long_program_directly_and_some_rows_are_unlabelled(tmp_path: Path) -> None:
     log(tmp_path, [5] * 400)
     assert set(select(base(unlabelled_share=0.5), tmp_path)) == {"compact", "full", "long"}
     rows = read_lines(tmp_path / ROWS, TrainingRow.from_json)
@@ -126,7 +126,7 @@ def test_a_base_never_answers_a_long_program_at_once_and_is_not_always_told(tmp_
 
 
 @pytest.mark.parametrize("order", ["all", "random", "longest", "shortest"])
-def test_what_is_kept_has_at_most_so_many_characters_in_the_wanted_order(tmp_path: Path, order: str) -> None:
+def test_selected_rows_have_at_most_so_many_characters_in_the_configured_order(tmp_path: Path, order: str) -> None:
     log(tmp_path, [1, 5, 3, 2, 12, 4])
     settings = thresholds(2, 4).model_copy(update={"order": order, "characters": 120})
     select(settings, tmp_path)

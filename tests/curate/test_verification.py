@@ -1,4 +1,4 @@
-"""A trajectory passes when the program of its answer does."""
+"""A trajectory passes if the program of its answer passes the tests."""
 
 from __future__ import annotations
 
@@ -55,12 +55,12 @@ def test_verdicts(name: str) -> None:
     assert grade(candidate).verdict is wanted
 
 
-def test_many_at_once_come_in_order() -> None:
+def test_concurrent_grades_come_in_order() -> None:
     found = grade_all([one(fenced(GOOD if n % 3 else BAD)) for n in range(6)])
     assert [grade.verdict for grade in found] == [Verdict.RIGHT if n % 3 else Verdict.WRONG for n in range(6)]
 
 
-def test_the_answer_stands_behind_the_last_thought() -> None:
+def test_the_answer_follows_the_last_thought() -> None:
     assert answer_text("a</think>b</think>c") == "c"
     assert answer_text(" <think>a") == ""
     assert answer_text("a <think> b") == "a <think> b"

@@ -1,4 +1,4 @@
-"""Two programs are the same exactly where names and layout alone differ, and no program is in both splits."""
+"""The hash ignores names and layout only, and no program is in both splits."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from z1.synthetic import TEST_SHARE
 from z1.synthetic.program_hash import BUILTIN, hash_program, split_of
 from z1.synthetic.programs import generate
 
-LAW = settings(max_examples=50, deadline=None, derandomize=True)
+PROPERTY = settings(max_examples=50, deadline=None, derandomize=True)
 SOURCES = st.integers(0, 10**6).map(lambda index: generate(7, index)[1])
 NAMES = st.permutations(string.ascii_lowercase)
 CODE = re.compile(r'"[^"]*"|[a-z_]+|[0-9]|[A-Z]')
@@ -24,25 +24,25 @@ def renamed(source: str, names: dict[str, str]) -> str:
 
 
 @given(source=SOURCES, letters=NAMES, long=st.booleans())
-@LAW
-def test_a_program_stays_itself_under_other_names(source: str, letters: list[str], long: bool) -> None:
+@PROPERTY
+def test_the_hash_ignores_names(source: str, letters: list[str], long: bool) -> None:
     names = {old: f"name_{new}" if long else new for old, new in zip(string.ascii_lowercase, letters, strict=True)}
     assert hash_program(renamed(source, names)) == hash_program(source)
 
 
 @given(source=SOURCES, indent=st.sampled_from(["\t", "  ", "        "]), comment=st.booleans())
-@LAW
-def test_a_program_stays_itself_under_another_layout(source: str, indent: str, comment: bool) -> None:
+@PROPERTY
+def test_the_hash_ignores_layout(source: str, indent: str, comment: bool) -> None:
     other = source.replace("    ", indent)
     other = re.sub(r" ([-+*%<>]|==|!=) ", r"   \1  ", other).replace("(", "( ").replace(", ", ",")
-    other = other.replace("\n", "  # what comes\n\n" if comment else "\n\n").replace('"', "'")
+    other = other.replace("\n", "  # a comment\n\n" if comment else "\n\n").replace('"', "'")
     assert other != source
     assert hash_program(other) == hash_program(source)
 
 
 @given(source=SOURCES, data=st.data())
-@LAW
-def test_a_changed_constant_makes_another_program(source: str, data: st.DataObject) -> None:
+@PROPERTY
+def test_the_hash_depends_on_constants(source: str, data: st.DataObject) -> None:
     places = [found.start() for found in re.finditer("[0-9A-Z]", source)]
     at = data.draw(st.sampled_from(places))
     new = data.draw(st.sampled_from("0123456789" if source[at].isdigit() else "ABCDE"))
@@ -51,8 +51,8 @@ def test_a_changed_constant_makes_another_program(source: str, data: st.DataObje
 
 
 @given(source=SOURCES, data=st.data())
-@LAW
-def test_a_changed_operator_makes_another_program(source: str, data: st.DataObject) -> None:
+@PROPERTY
+def test_the_hash_depends_on_operators(source: str, data: st.DataObject) -> None:
     places = [found.start() for found in re.finditer("[-+]", source)]
     assume(places)
     at = data.draw(st.sampled_from(places))
@@ -70,7 +70,7 @@ def test_a_changed_operator_makes_another_program(source: str, data: st.DataObje
         ("while a > 1:\n    a -= 1\nprint(a)", "while a > 1:\n    a -= 1\n    print(a)"),
     ],
 )
-def test_which_name_stands_where_matters(one: str, other: str) -> None:
+def test_the_hash_depends_on_which_variable_is_used(one: str, other: str) -> None:
     assert hash_program(one) != hash_program(other)
 
 
@@ -82,16 +82,16 @@ def test_which_name_stands_where_matters(one: str, other: str) -> None:
         ('w = "AB"\nprint(w + "C")\n', "f7f1e282e654abb8"),
     ],
 )
-def test_identities_are_the_same_under_every_version_of_python(source: str, name: str) -> None:
+def test_hashes_are_the_same_in_every_python_version(source: str, name: str) -> None:
     """3.13 changed what `ast.dump` leaves out; a model trained under one version would be tested on its own rows."""
     assert hash_program(source) == name
 
 
-def test_what_means_something_by_itself_is_not_renamed() -> None:
+def test_builtin_names_are_not_replaced() -> None:
     assert frozenset({"print", "range"}) == BUILTIN
 
 
-def test_about_a_tenth_of_all_programs_is_for_tests() -> None:
+def test_about_a_tenth_of_all_programs_is_in_the_test_split() -> None:
     names = {hash_program(generate(11, index)[1]) for index in range(1500)}
     share = sum(split_of(name, TEST_SHARE) == "test" for name in names) / len(names)
     assert len(names) > 1000
@@ -99,8 +99,8 @@ def test_about_a_tenth_of_all_programs_is_for_tests() -> None:
 
 
 @given(number=st.integers(0, 2**64 - 1), share=st.floats(0, 1))
-@LAW
-def test_a_split_is_a_function_of_the_identity_alone_and_grows_with_its_share(number: int, share: float) -> None:
+@PROPERTY
+def test_the_split_depends_on_the_hash_alone_and_grows_with_its_share(number: int, share: float) -> None:
     name = f"{number:016x}"
     found = split_of(name, share)
     assert found == split_of(name, share)

@@ -1,4 +1,4 @@
-"""Programs come from (seed, index) alone, and are written in nothing but what the rest of the world knows."""
+"""Programs depend on (seed, index) alone and use only the supported syntax."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from z1.synthetic.programs import DRILLS, KINDS, LARGEST, generate
 from z1.synthetic.prompt_match import ALLOWED
 from z1.synthetic.tracer import Step, trace
 
-LAW = settings(max_examples=60, deadline=None, derandomize=True)
+PROPERTY = settings(max_examples=60, deadline=None, derandomize=True)
 SEEDS, INDICES = st.integers(0, 10**6), st.integers(0, 10**6)
 
 
 @given(seed=SEEDS, index=INDICES)
-@LAW
+@PROPERTY
 def test_a_program_is_a_function_of_seed_and_index_alone(seed: int, index: int) -> None:
     first = generate(seed, index)
     generate(seed + 1, index)
@@ -30,16 +30,14 @@ def test_a_program_is_a_function_of_seed_and_index_alone(seed: int, index: int) 
 
 
 def test_no_program_has_changed_since_models_were_trained_on_them() -> None:
-    """A changed generator makes a shipped model's tests into problems that it may have been trained on."""
+    """With a changed generator a shipped model could be tested on its training problems."""
     text = "".join(source for index in range(400) for source in generate(1, index))
     assert sha256(text.encode()).hexdigest()[:16] == "57bd40e2c11810c2"
 
 
 @given(seed=SEEDS, index=INDICES, kinds=st.sampled_from([(), tuple(DRILLS)]))
-@LAW
-def test_a_program_is_whole_lines_of_python_with_one_print_at_the_end(
-    seed: int, index: int, kinds: tuple[str, ...]
-) -> None:
+@PROPERTY
+def test_a_program_is_valid_python_with_one_print_at_the_end(seed: int, index: int, kinds: tuple[str, ...]) -> None:
     kind, source = generate(seed, index, kinds)
     assert kind in (kinds or KINDS)
     assert source.endswith(")\n")
@@ -52,9 +50,9 @@ def test_a_program_is_whole_lines_of_python_with_one_print_at_the_end(
 
 
 @given(seed=SEEDS, index=INDICES)
-@LAW
+@PROPERTY
 def test_one_line_holds_one_statement(seed: int, index: int) -> None:
-    """Steps are counted by line, so a line with two statements would hide one."""
+    """Steps are counted by line, so a second statement in a line would not be counted."""
     statements = [
         node.lineno
         for node in ast.walk(ast.parse(generate(seed, index, tuple(DRILLS))[1]))
@@ -64,7 +62,7 @@ def test_one_line_holds_one_statement(seed: int, index: int) -> None:
 
 
 @given(seed=SEEDS, index=INDICES)
-@LAW
+@PROPERTY
 def test_constants_are_digits_short_lists_of_digits_and_short_words(seed: int, index: int) -> None:
     for node in ast.walk(ast.parse(generate(seed, index, tuple(DRILLS))[1])):
         if isinstance(node, ast.List):
@@ -76,8 +74,8 @@ def test_constants_are_digits_short_lists_of_digits_and_short_words(seed: int, i
 
 
 @given(seed=SEEDS, index=INDICES)
-@LAW
-def test_names_are_single_letters_that_are_set_above_where_they_are_read(seed: int, index: int) -> None:
+@PROPERTY
+def test_names_are_single_letters_assigned_before_use(seed: int, index: int) -> None:
     names = [
         node for node in ast.walk(ast.parse(generate(seed, index, tuple(DRILLS))[1])) if isinstance(node, ast.Name)
     ]
@@ -91,7 +89,7 @@ def test_names_are_single_letters_that_are_set_above_where_they_are_read(seed: i
             assert first_set[name.id] < name.lineno
 
 
-def test_every_kind_is_drawn_about_as_often_as_another() -> None:
+def test_all_kinds_are_about_equally_frequent() -> None:
     counts = Counter(generate(3, index)[0] for index in range(480))
     assert set(counts) == set(KINDS)
     assert all(30 < count < 90 for count in counts.values())
@@ -102,15 +100,15 @@ def test_each_kind_can_write_many_programs(kind: str) -> None:
     assert len({"\n".join(DRILLS[kind](Random(seed))) for seed in range(60)}) > 30
 
 
-def test_named_kinds_alone_are_drawn_and_are_those_for_practice() -> None:
+def test_requested_kinds_are_those_of_the_practice_set() -> None:
     drawn = [generate(3, index, ("letters", "words")) for index in range(60)]
     assert {kind for kind, _ in drawn} == {"letters", "words"}
     assert max(source.count('" + ') + source.count(' + "') for _, source in drawn) > 2
 
 
 @pytest.mark.parametrize("kind", ["branch", "letters", "text"])
-def test_a_test_for_equality_is_often_one_of_equals(kind: str) -> None:
-    """What hardly ever happens is hardly ever learned: `E == E` was taken for no."""
+def test_an_equality_test_often_holds(kind: str) -> None:
+    """Rare cases are not learned: a model answered `E == E` with no."""
     tested = [_equal(step) for seed in range(400) for step in _steps("\n".join(DRILLS[kind](Random(seed))))]
     known = [equal for equal in tested if equal is not None]
     assert 0.3 < sum(known) / len(known) < 0.7
@@ -122,7 +120,7 @@ def _steps(source: str) -> tuple[Step, ...]:
 
 
 def _equal(step: Step) -> bool | None:
-    """Whether a tested pair was equal; None where the step tests no equality."""
+    """Whether a tested pair was equal; None if the step tests no equality."""
     test = step.node.test if isinstance(step.node, ast.If) else None
     if not isinstance(test, ast.Compare) or not isinstance(test.ops[0], ast.Eq | ast.NotEq):
         return None

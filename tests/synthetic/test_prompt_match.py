@@ -1,4 +1,4 @@
-"""Whatever the generator writes is recognised, anything else is not, and nothing is ever run."""
+"""Generated programs are recognised, other texts are not, and nothing is run."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from z1.synthetic import find_held_out, recognise, word_problems
 from z1.synthetic.programs import generate
 from z1.synthetic.trajectories import QUESTION, format_question
 
-LAW = settings(max_examples=80, deadline=None, derandomize=True)
+PROPERTY = settings(max_examples=80, deadline=None, derandomize=True)
 
 
 @given(
     index=st.integers(0, 10**6), before=st.sampled_from(["", "\n", "  \n"]), after=st.sampled_from(["", "\n\n", " "])
 )
-@LAW
-def test_every_program_of_the_world_is_recognised_with_and_without_the_question(
+@PROPERTY
+def test_every_generated_program_is_recognised_with_and_without_the_question(
     index: int, before: str, after: str
 ) -> None:
     source = generate(19, index)[1]
@@ -83,21 +83,21 @@ def test_every_program_of_the_world_is_recognised_with_and_without_the_question(
         "print(x := 3)",
         "a\0b",
         "\ud800",
-        "-" * 100_000 + "1",  # deeper than the parser goes
+        "-" * 100_000 + "1",  # too deep for the parser
         "(" * 1_000,
         "x" + ".a" * 50_000,
         "9" * 5_000,
     ],
     ids=lambda text: ascii(text)[:40],
 )
-def test_what_the_generator_does_not_write_is_not_recognised(text: str) -> None:
+def test_other_texts_and_programs_are_not_recognised(text: str) -> None:
     assert recognise(text) is None
     assert recognise(f"{QUESTION}\n{text}") is None
 
 
 @given(text=st.text(max_size=40))
-@LAW
-def test_any_text_at_all_is_answered_without_an_error(text: str) -> None:
+@PROPERTY
+def test_any_text_is_accepted_without_an_error(text: str) -> None:
     assert recognise(text) is None or "print" in text
 
 
@@ -105,7 +105,7 @@ def test_nothing_is_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
     ran = []
     monkeypatch.setattr(builtins, "exec", lambda *_: ran.append("exec"))
     monkeypatch.setattr(builtins, "eval", lambda *_: ran.append("eval"))
-    assert recognise("n = 1\nwhile n > 0:\n    n = 1\nprint(n)") is not None  # would never end
+    assert recognise("n = 1\nwhile n > 0:\n    n = 1\nprint(n)") is not None  # does not terminate
     assert recognise(f"open({str(tmp_path / 'made')!r}, 'w')\nprint(1)") is None
     assert not (tmp_path / "made").exists()
     assert ran == []
@@ -113,7 +113,7 @@ def test_nothing_is_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
 
 @pytest.mark.parametrize("kind", ["programs", "word-problems"])
 @pytest.mark.parametrize("part", ["train", "test"])
-def test_what_only_tests_may_see_is_told_by_its_identity(kind: str, part: str) -> None:
+def test_problems_of_the_test_split_are_found_by_hash(kind: str, part: str) -> None:
     found = list(synthetic.collect(synthetic.DatasetRequest(20, part, 1, 12, 5, kind)))
     assert len(found) == 20
     for one in found:
@@ -127,5 +127,5 @@ def test_other_questions_are_not_held_out() -> None:
 
 
 @pytest.mark.parametrize("terms", [700, 5_000])
-def test_a_program_that_is_nested_deeper_than_python_goes_is_not_held_out(terms: int) -> None:
+def test_a_program_nested_beyond_pythons_limit_is_not_held_out(terms: int) -> None:
     assert find_held_out(f"{QUESTION}\n1| print({'+'.join('1' * terms)})") is None

@@ -1,4 +1,4 @@
-"""Every row says what the interpreter did; briefly is the end of at length."""
+"""Every row agrees with the interpreter, at every level of detail."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from z1.synthetic import trajectories
 from z1.synthetic.programs import generate
 from z1.synthetic.tracer import Trace, trace
 
-LAW = settings(max_examples=80, deadline=None, derandomize=True)
+PROPERTY = settings(max_examples=80, deadline=None, derandomize=True)
 INDICES = st.integers(0, 10**6)
 
 
@@ -28,7 +28,7 @@ def traced(source: str) -> Trace:
 
 
 GOLDEN = [
-    # an assignment; only a sum has anything between
+    # assignments; only an expression has intermediate rows
     ("a = 4\nprint(a)", ["1| a = 4", "2| print(a) -> 4"], ["1| a = 4", "2| 4"]),
     (
         "a = 4\nb = a + 3\nprint(b)",
@@ -40,7 +40,7 @@ GOLDEN = [
         ["1| a = 4", "2| b = a -> b = 4", "3| a *= 2 -> 4 * 2 -> a = 8", "4| print(a) -> 8"],
         ["1| a = 4", "2| b = 4", "3| 4 * 2 -> a = 8", "4| 8"],
     ),
-    # a print that reckons; what the line says already is not said twice
+    # a print with an expression; the expression is not repeated
     ("print(8 + 1)", ["1| print(8 + 1) -> 9"], ["1| 8 + 1 -> 9"]),
     ("print(2 * 3 - 1)", ["1| print(2 * 3 - 1) -> 6 - 1 -> 5"], ["1| 2 * 3 - 1 -> 6 - 1 -> 5"]),
     (
@@ -138,27 +138,27 @@ def test_a_trajectory_of_each_kind_of_statement(source: str, full: list[str], co
         ),
     ],
 )
-def test_a_named_row_has_each_value_behind_its_name(source: str, rows: list[str]) -> None:
+def test_a_named_row_has_each_value_after_its_name(source: str, rows: list[str]) -> None:
     assert trajectories.write_thought(traced(source), "named") == "\n".join(rows) + "\n\n"
 
 
 @given(index=INDICES)
-@LAW
-def test_names_apart_named_rows_are_compact_ones(index: int) -> None:
+@PROPERTY
+def test_named_rows_without_names_equal_compact_rows(index: int) -> None:
     _, _, thoughts = written(index)
     bare = re.sub(r"""\b[a-z](?=[0-9A-E"\[])""", "", thoughts["named"])
     assert results(bare) == results(thoughts["compact"])
 
 
 @given(index=INDICES)
-@LAW
-def test_terse_rows_are_named_ones_without_what_says_that_a_name_has_a_value(index: int) -> None:
+@PROPERTY
+def test_terse_rows_are_named_rows_without_equals_signs(index: int) -> None:
     _, _, thoughts = written(index)
     assert thoughts["terse"] == re.sub(r"\b([a-z]) = ", r"\1", thoughts["named"])
 
 
 def results(thought: str) -> list[str]:
-    """What each row comes to, without its line's number."""
+    """The result of each row, without its line number."""
     return [re.sub(r"^\d+\| ", "", row.split(" -> ")[-1]) for row in thought.split("\n")]
 
 
@@ -172,13 +172,13 @@ def results(thought: str) -> list[str]:
         ("v = [3]\nu = []\nfor x in v:\n    u.append(x + 4)\nprint(u)", 3),
     ],
 )
-def test_operations_are_the_values_that_have_to_be_worked_out(source: str, count: int) -> None:
+def test_operations_are_the_values_to_compute(source: str, count: int) -> None:
     assert trajectories.count_operations(traced(source)) == count
 
 
 @given(index=INDICES)
-@LAW
-def test_a_question_numbers_the_lines_and_the_program_can_be_read_from_it(index: int) -> None:
+@PROPERTY
+def test_a_question_numbers_the_lines_and_can_be_parsed_back(index: int) -> None:
     source = generate(17, index)[1]
     asked = trajectories.format_question(source)
     assert asked.startswith(f"{trajectories.QUESTION}\n1| ")
@@ -186,7 +186,7 @@ def test_a_question_numbers_the_lines_and_the_program_can_be_read_from_it(index:
 
 
 def written(index: int) -> tuple[str, Trace, dict[str, str]]:
-    """A drawn program that is kept, its run, and its thoughts."""
+    """A valid generated program, its trace, and its thoughts."""
     source = generate(17, index)[1]
     found = trace(source, 12)
     assume(found is not None)
@@ -199,7 +199,7 @@ def written(index: int) -> tuple[str, Trace, dict[str, str]]:
 
 
 def really_printed(source: str) -> str:
-    """Of the interpreter itself, without our tracing and our `print`."""
+    """The output of the interpreter without tracing."""
     out = io.StringIO()
     with redirect_stdout(out):
         exec(source, {})
@@ -207,8 +207,8 @@ def really_printed(source: str) -> str:
 
 
 @given(index=INDICES)
-@LAW
-def test_the_last_row_and_the_answer_are_what_the_interpreter_prints(index: int) -> None:
+@PROPERTY
+def test_the_last_row_and_the_answer_equal_the_interpreters_output(index: int) -> None:
     source, found, thoughts = written(index)
     printed = really_printed(source)
     assert found.printed == printed
@@ -217,16 +217,16 @@ def test_the_last_row_and_the_answer_are_what_the_interpreter_prints(index: int)
 
 
 @given(index=INDICES)
-@LAW
-def test_longer_levels_are_no_shorter(index: int) -> None:
+@PROPERTY
+def test_a_full_thought_is_longer_than_a_compact_one(index: int) -> None:
     _, _, thoughts = written(index)
     assert thoughts["direct"] == ""
     assert 0 <= len(thoughts["compact"]) < len(thoughts["full"])
 
 
 @given(index=INDICES)
-@LAW
-def test_there_is_a_row_for_each_step_and_at_length_it_begins_with_its_line(index: int) -> None:
+@PROPERTY
+def test_there_is_a_row_for_each_step_and_a_full_row_starts_with_its_line(index: int) -> None:
     _, found, thoughts = written(index)
     for level in ("compact", "full"):
         rows = thoughts[level].removesuffix("\n\n").split("\n")
@@ -236,7 +236,7 @@ def test_there_is_a_row_for_each_step_and_at_length_it_begins_with_its_line(inde
 
 
 @given(index=INDICES)
-@LAW
+@PROPERTY
 def test_a_long_thought_is_the_full_one_twice(index: int) -> None:
     _, _, thoughts = written(index)
     first, _, second = thoughts["long"].partition(f"{trajectories.CHECK}\n")
@@ -244,26 +244,26 @@ def test_a_long_thought_is_the_full_one_twice(index: int) -> None:
 
 
 @given(index=INDICES)
-@LAW
-def test_a_thought_never_holds_the_answers_beginning(index: int) -> None:
+@PROPERTY
+def test_a_thought_never_contains_the_answer_marker(index: int) -> None:
     _, found, thoughts = written(index)
     opening = trajectories.format_answer(found.printed)[: len("The final answer is")]
     assert all(opening not in thought and "\\boxed" not in thought for thought in thoughts.values())
 
 
 @pytest.mark.parametrize("source", ["print(3 - 5)", "print(9 * 9)", "print(2 - 5 + 4)", "a = 8\nprint(a + 5 - 6)"])
-def test_a_value_that_leaves_the_range_on_the_way_is_not_written_down(source: str) -> None:
+def test_an_intermediate_value_outside_the_range_is_rejected(source: str) -> None:
     with pytest.raises(trajectories.OutOfRange):
         trajectories.write_thought(traced(source), "full")
 
 
 @pytest.mark.parametrize("level", ["compact", "full"])
-def test_rows_that_disagree_with_the_run_are_a_fault_of_ours(level: str) -> None:
+def test_rows_that_disagree_with_the_run_are_a_fault(level: str) -> None:
     with pytest.raises(Fault, match="the last row is"):
         trajectories.write_thought(replace(traced("a = 4\nprint(a)"), printed="5"), level)
 
 
 @pytest.mark.parametrize("source", ["a = 4\npass\nprint(a)", "a = 4\na = -a + 5\nprint(a)"])
-def test_a_statement_without_a_row_is_a_fault_and_not_a_guess(source: str) -> None:
+def test_an_unsupported_statement_is_a_fault(source: str) -> None:
     with pytest.raises(Fault, match=r"no row can be written|no value is known"):
         trajectories.write_thought(traced(source), "full")
