@@ -78,7 +78,7 @@ class DatasetBuilder:
         return sum(cache.is_incomplete(cache.with_cached(candidate)) for candidate in self._unmeasured())
 
     def measure_shard(self, shard: Shard) -> int:
-        """Measure the candidates of `shard` into a log of its own; returns their number."""
+        """Measure the candidates of `shard` into its own log; returns their number."""
         log = MeasureCache(MeasureSettings.from_plan(self._plan), self._folder, shard.log)
         candidates = islice(self._unmeasured(), shard.number - 1, None, shard.total)
         return sum(len(block) for block in log.measure_blocks(batches(candidates), self._parallel_map))

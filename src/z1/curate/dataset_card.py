@@ -16,7 +16,7 @@ from z1.curate.plan import CuratePlan
 
 
 def render_card(plan: CuratePlan, manifest: Mapping[str, Any], statistics: DatasetStatistics, *, pairs: bool) -> str:
-    """The text of README.md. `pairs` tells whether there are preference pairs."""
+    """The text of README.md. `pairs`: whether there are preference pairs."""
     configs = {"default": "data", "pairs": "pairs"} if pairs else {"default": "data"}
     front = "".join(f"- config_name: {name}\n  data_files: {folder}/*.parquet\n" for name, folder in configs.items())
     teacher = ""

@@ -8,7 +8,7 @@ definition is ours: the paper drops "about 3 %" for repetitive reasoning without
 
 Foreign script is the share of letters in scripts that neither code and formulas (Latin, Greek, mathematical letters)
 nor the question use. A teacher may switch language unasked (the model card of QwQ-32B-Preview warns of it:
-https://huggingface.co/Qwen/QwQ-32B-Preview). Two languages with one script are not told apart.
+https://huggingface.co/Qwen/QwQ-32B-Preview). Languages with the same script are not distinguished.
 """
 
 from __future__ import annotations
@@ -71,8 +71,8 @@ def foreign_script_share(question: str, response: str) -> float:
 
 
 def check_ended(candidate: Candidate, max_tokens: int) -> str:
-    """Passes if the finish reason is "stop" or, where it is unknown, if the response is shorter than `max_tokens` and
-    every code fence is closed.
+    """Passes if the finish reason is "stop"; if it is unknown, if the response is shorter than `max_tokens` and every
+    code fence is closed.
     """
     if candidate.end:
         return "" if candidate.end == "stop" else f"ended by {candidate.end}"

@@ -5,7 +5,7 @@ a block of candidates to their missing fields, so it can run on any machine (`pa
 tests run only on candidates that pass every other filter.
 
 Cache: an append-only log, keyed by the hash of the content, so nothing is measured twice after a kill, a rebuild or an
-unrelated change of the plan. Shards write logs of their own beside it, and the builder reads all of them. A verdict
+unrelated change of the plan. Each shard writes a separate log, and the builder reads all of them. A verdict
 *missing* is not cached, so the next run tries again.
 """
 

@@ -5,7 +5,7 @@ underscores and LaTeX's type commands, so that "list." equals "list" and `$\\tex
 occurs in `boilerplate_items` or more items of one benchmark is ignored as boilerplate. The overlap of an item is the
 share of the words in its remaining n-grams that were found in the text; the share and the number of these words must
 both be large enough. An item shorter than an n-gram matches only as a whole, with the same punctuation between its
-words; one of fewer than MIN_ITEM_WORDS words cannot be told from chance and is skipped. Paraphrases are not found.
+words; one of fewer than MIN_ITEM_WORDS words may match by chance and is skipped. Paraphrases are not found.
 
 Source: https://github.com/huggingface/open-r1 (scripts/decontaminate.py). Departs from it in dropping punctuation, in
 its handling of short items and boilerplate, and in requiring a share instead of a single n-gram.

@@ -1,5 +1,7 @@
 """Parallel map over blocks of candidates: in this process, as Ray tasks, or as shards run by any scheduler.
 
+For throughput, blocks can be measured on several machines at once; the results do not depend on where.
+
 Ray (https://docs.ray.io/en/latest/ray-core/tasks.html): on the cluster in RAY_ADDRESS, or on a local one of all cores.
 Results come in the order of the blocks, and the number of blocks in flight is bounded, so memory stays flat. An empty
 block is answered without a task.

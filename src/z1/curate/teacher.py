@@ -1,6 +1,6 @@
 """Teacher client: requests trajectories from an OpenAI-compatible endpoint without losing a reply.
 
-Requests go through the `openai` library with its own retries off, since each request is logged before it is sent.
+Requests go through the `openai` library without the library's retries, since each request is logged before it is sent.
 Faults (connection error, timeout, 408, 409, 429, 5xx, broken JSON) are retried after an exponential backoff; a reply
 truncated at its length is a reply. A request rejected for its content is a fault that is not retried in this run; a
 rejected key, model or address ends the run. Source: https://github.com/openai/openai-python (`_base_client.py` for the

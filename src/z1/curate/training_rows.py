@@ -1,7 +1,7 @@
 """Selection of training rows: one trajectory per problem, so that length follows difficulty.
 
 As in the paper's mix of short and long trajectories (arXiv 2504.00810, section 2.1), the simplest problems are answered
-directly, most are worked out briefly and the longest in full; the model is never told which. Baseline arms use one
+directly, most are worked out briefly and the longest in full; no label tells the model which. Baseline arms use one
 level for all problems. A base model learns every level, and the question names the level.
 """
 
