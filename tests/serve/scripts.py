@@ -32,8 +32,8 @@ def next_token(context: Sequence[int]) -> int:
     return ord(whole[len(so_far)]) if len(so_far) < len(whole) else 3
 
 
-def scripted(pace: float = 0.0, length: int = 4096, profile: str = "z1-tiny") -> ScriptedEngine:
-    return ScriptedEngine(next_token, max_model_len=length, token_delay_s=pace, profile=profile)
+def scripted(token_delay_s: float = 0.0, length: int = 4096, profile: str = "z1-tiny") -> ScriptedEngine:
+    return ScriptedEngine(next_token, max_model_len=length, token_delay_s=token_delay_s, profile=profile)
 
 
 ASK: dict[str, Any] = {"model": "scripted", "messages": [{"role": "user", "content": "why?"}]}

@@ -126,7 +126,7 @@ def test_stop_tokens_of_the_model_and_of_the_request(served: Served) -> None:
 
 
 def test_a_stream_has_many_chunks() -> None:
-    with serving(scripted(pace=0.004), limits=ServerLimits(stream_interval=0.02)) as slow:
+    with serving(scripted(token_delay_s=0.004), limits=ServerLimits(stream_interval=0.02)) as slow:
         events = chunks(slow.post(**ASK, stream=True).text.splitlines())
     pieces = [event["choices"][0]["delta"].get("content", "") for event in events]
     assert "".join(pieces) == THOUGHT + ANSWER
@@ -162,7 +162,11 @@ def test_text_completions(served: Served) -> None:
         ({"model": "gpt-9"}, 404, "ask for scripted"),
         ({"messages": "why?"}, 400, "messages"),
         ({"thinking_budget": 5, "reasoning_effort": "huge"}, 400, "choose one of"),
-        ({"messages": [{"role": "user", "content": "x" * 5000 + "?"}]}, 400, "fewer than the 4096"),
+        (
+            {"messages": [{"role": "user", "content": "x" * 5000 + "?"}]},
+            400,
+            "give fewer than the context length, 4096",
+        ),
         ({"n": 300}, 400, "n: "),
     ],
 )
@@ -220,7 +224,7 @@ def test_control_ends_a_thought_once() -> None:
         assert (answer["id"], answer["action"]) == (name, "reasoning_end")
         return dict(answer)
 
-    with serving(scripted(pace=0.2)) as server:
+    with serving(scripted(token_delay_s=0.2)) as server:
         with server.client.stream(
             "POST", "/v1/chat/completions", json={**ASK, "stream": True, "reasoning_control": True}
         ) as s:

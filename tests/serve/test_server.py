@@ -23,16 +23,16 @@ from z1.serve.app import make_app
 from z1.serve.runtime.service import ChatService, ServerLimits
 from z1.serve.api.request_parser import RequestDefaults
 from z1.serve.server import Address, run
-app = make_app(ChatService(scripted(pace={pace}), RequestDefaults(), ServerLimits()))
+app = make_app(ChatService(scripted(token_delay_s={token_delay_s}), RequestDefaults(), ServerLimits()))
 run(app, Address(port=0, shutdown_timeout={timeout}), lambda url: print(url, flush=True))
 """
 
 
 @contextmanager
-def process(timeout: int, pace: float) -> Iterator[tuple[subprocess.Popen[str], str]]:
+def process(timeout: int, token_delay_s: float) -> Iterator[tuple[subprocess.Popen[str], str]]:
     root = Path(__file__).parents[2]
     path = os.pathsep.join([str(root / "src"), str(root)])
-    command = [sys.executable, "-c", PROGRAM.format(timeout=timeout, pace=pace)]
+    command = [sys.executable, "-c", PROGRAM.format(timeout=timeout, token_delay_s=token_delay_s)]
     server = subprocess.Popen(
         command, env={**os.environ, "PYTHONPATH": path}, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
@@ -48,7 +48,7 @@ ASK = {"model": "scripted", "messages": [{"role": "user", "content": "why?"}], "
 
 
 def test_after_a_signal_replies_finish_and_new_requests_are_refused() -> None:
-    with process(timeout=60, pace=0.02) as (server, url), httpx.Client(base_url=url, timeout=60) as client:
+    with process(timeout=60, token_delay_s=0.02) as (server, url), httpx.Client(base_url=url, timeout=60) as client:
         with client.stream("POST", "/v1/chat/completions", json=ASK) as stream:
             lines = stream.iter_lines()
             next(lines)
@@ -65,7 +65,7 @@ def test_after_a_signal_replies_finish_and_new_requests_are_refused() -> None:
 
 def test_after_the_shutdown_timeout_replies_are_cancelled() -> None:
     with (
-        process(timeout=0, pace=5) as (server, url),
+        process(timeout=0, token_delay_s=5) as (server, url),
         httpx.Client(base_url=url, timeout=60) as client,
         client.stream("POST", "/v1/chat/completions", json=ASK) as stream,
     ):

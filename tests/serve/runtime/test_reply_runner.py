@@ -80,7 +80,7 @@ def test_the_events_of_a_reply() -> None:
 
 def test_the_stream_interval_changes_the_events_and_not_the_tokens() -> None:
     fast = with_runner(lambda runner: all_events(runner.start([request()])), stream_interval=60)
-    slow = with_runner(lambda runner: all_events(runner.start([request()])), scripted(pace=0.01))
+    slow = with_runner(lambda runner: all_events(runner.start([request()])), scripted(token_delay_s=0.01))
     assert text(slow) == text(fast) == THOUGHT + ANSWER
     assert (
         sum(isinstance(event, NewTokens) for event in slow) > 10 > sum(isinstance(event, NewTokens) for event in fast)
@@ -93,7 +93,7 @@ def test_polls_are_rarer_with_more_requests(monkeypatch: pytest.MonkeyPatch) -> 
     async def act(runner: ReplyRunner) -> tuple[list[Event], int]:
         return await all_events(runner.start([request()])), runner.poll_count
 
-    events, polls = with_runner(act, scripted(pace=0.001))
+    events, polls = with_runner(act, scripted(token_delay_s=0.001))
     assert text(events) == THOUGHT + ANSWER
     assert polls == 1
 
@@ -126,7 +126,7 @@ def test_answer_now_has_an_effect_once() -> None:
         events = await all_events(replies)
         return [*results, replies.answer_now()], events
 
-    results, events = with_runner(act, scripted(pace=0.1))
+    results, events = with_runner(act, scripted(token_delay_s=0.1))
     assert results == [True, False, False]
     assert events[-1].shift is Shift.CONTROL
     assert text(events).endswith(HINT + FORCED)
@@ -157,7 +157,7 @@ def test_a_deadline_counts_from_the_arrival_of_the_request() -> None:
         lambda runner: all_events(runner.start([request(deadline=0.05)])), SlowToOpen(next_token, token_delay_s=0.001)
     )
     assert (events[-1].shift, events[-1].ledger.thought) == (Shift.DEADLINE, 0)
-    events = with_runner(lambda runner: all_events(runner.start([request(deadline=1.0)])), scripted(pace=0.1))
+    events = with_runner(lambda runner: all_events(runner.start([request(deadline=1.0)])), scripted(token_delay_s=0.1))
     assert events[-1].shift is Shift.DEADLINE
     assert 0 < events[-1].ledger.thought < len(THOUGHT)
 
@@ -272,7 +272,7 @@ def test_a_dead_engine_process_fails_its_replies() -> None:
         last = (await all_events(replies))[-1]
         return last, runner.is_alive, await all_events(runner.start([request()]))
 
-    last, alive, (late,) = with_runner(act, SubprocessEngine(partial(scripted, pace=0.05)))
+    last, alive, (late,) = with_runner(act, SubprocessEngine(partial(scripted, token_delay_s=0.05)))
     assert isinstance(last, Failed)
     assert "process has ended" in str(last.error)
     assert isinstance(last.error, EngineFault)

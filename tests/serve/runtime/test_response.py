@@ -97,6 +97,6 @@ def test_after_a_disconnect_on_finished_is_called_once(kind: type[WholeResponse]
         settings = {"include_usage": False} if kind is SseResponse else {}
         await asyncio.wait_for(kind(response, finished.append, {}, **settings)({"type": "http"}, receive, send), 60)
 
-    with_response(act, Budget(), engine=scripted(pace=2))
+    with_response(act, Budget(), engine=scripted(token_delay_s=2))
     assert len(finished) == 1
     assert not finished[0].finished

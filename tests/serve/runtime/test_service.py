@@ -18,7 +18,7 @@ from z1.serve.runtime.service import ServerLimits
 
 
 def test_beyond_the_limit_clients_get_429() -> None:
-    with serving(scripted(pace=0.2), limits=ServerLimits(max_concurrent_requests=2)) as server:
+    with serving(scripted(token_delay_s=0.2), limits=ServerLimits(max_concurrent_requests=2)) as server:
         with server.client.stream("POST", "/v1/chat/completions", json={**ASK, "n": 2, "stream": True}) as stream:
             lines = stream.iter_lines()
             next(lines)
@@ -34,7 +34,7 @@ def test_beyond_the_limit_clients_get_429() -> None:
 
 @pytest.mark.parametrize("stream", [True, False])
 def test_a_disconnect_frees_the_session(stream: bool) -> None:
-    with serving(scripted(pace=0.5)) as server:
+    with serving(scripted(token_delay_s=0.5)) as server:
         body = {**ASK, "stream": stream}
         if stream:
             with server.client.stream("POST", "/v1/chat/completions", json=body) as reply:
@@ -105,7 +105,7 @@ def test_a_request_id_in_use_is_replaced() -> None:
         body = {**ASK, "thinking_budget": 0}
         return str(server.client.post("/v1/chat/completions", json=body, headers=headers).json()["id"])
 
-    with serving(scripted(pace=0.2)) as server:
+    with serving(scripted(token_delay_s=0.2)) as server:
         with server.client.stream(
             "POST", "/v1/chat/completions", json={**ASK, "stream": True}, headers=headers
         ) as first:

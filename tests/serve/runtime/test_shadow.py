@@ -123,7 +123,7 @@ def test_a_failed_answer_is_missing_and_the_next_budget_is_evaluated(log: Log) -
 
 
 def test_evaluation_waits_for_capacity(log: Log) -> None:
-    slow: Engine = scripted(pace=0.05)
+    slow: Engine = scripted(token_delay_s=0.05)
     with serving(slow, limits=ServerLimits(max_concurrent_requests=5, shadow_budgets=(SIZE + 1,))) as server:
         with server.client.stream("POST", "/v1/chat/completions", json={**ASK, "stream": True, "n": 2}) as reply:
             lines = reply.iter_lines()
@@ -137,7 +137,7 @@ def test_evaluation_waits_for_capacity(log: Log) -> None:
 
 def test_replies_beyond_the_queue_are_dropped(log: Log, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("z1.serve.runtime.shadow.MAX_QUEUED", 1)
-    slow: Engine = scripted(pace=0.05)
+    slow: Engine = scripted(token_delay_s=0.05)
     stream = {**ASK, "stream": True, "n": 2}
     with (
         serving(slow, limits=ServerLimits(max_concurrent_requests=5, shadow_budgets=(5,))) as server,
