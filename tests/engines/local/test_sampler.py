@@ -11,13 +11,13 @@ from hypothesis import strategies as st
 
 from z1.engines import Sampling
 from z1.engines.local import sampler as module
-from z1.engines.local.sampler import choose, scores, uniform
+from z1.engines.local.sampler import sample_tokens, token_logprobs, uniform
 
 LOGITS = torch.tensor([0.0, 3.0, 1.0, 3.0, 2.0])
 
 
 def test_greedy_takes_the_first_largest() -> None:
-    assert choose(LOGITS[None].repeat(2, 1), [Sampling(), Sampling(seed=3)], [0, 5]) == [1, 1]
+    assert sample_tokens(LOGITS[None].repeat(2, 1), [Sampling(), Sampling(seed=3)], [0, 5]) == [1, 1]
 
 
 @given(st.integers(), st.integers(0, 99), st.integers(0, 9999))
@@ -28,7 +28,7 @@ def test_uniform_is_a_function_into_the_unit_interval(seed: int, sample: int, po
 
 
 def drawn(sampling: Sampling, count: int = 3000) -> Counter[int]:
-    return Counter(choose(LOGITS.expand(count, -1), [sampling] * count, range(count)))
+    return Counter(sample_tokens(LOGITS.expand(count, -1), [sampling] * count, range(count)))
 
 
 def test_frequencies_follow_the_softmax() -> None:
@@ -70,23 +70,23 @@ def test_a_short_head_draws_what_the_whole_vocabulary_would(
     sampling: Sampling, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     logits = torch.randn(200, 50, generator=torch.Generator().manual_seed(1))
-    whole = choose(logits, [sampling] * 200, range(200))
+    whole = sample_tokens(logits, [sampling] * 200, range(200))
     monkeypatch.setattr(module, "HEAD", 3)
-    assert choose(logits, [sampling] * 200, range(200)) == whole
+    assert sample_tokens(logits, [sampling] * 200, range(200)) == whole
 
 
 def test_a_draw_does_not_depend_on_its_neighbours() -> None:
     logits = torch.randn(len(SETTINGS), 50, generator=torch.Generator().manual_seed(2))
-    together = choose(logits, SETTINGS, range(len(SETTINGS)))
-    alone = [choose(logits[i : i + 1], [sampling], [i])[0] for i, sampling in enumerate(SETTINGS)]
+    together = sample_tokens(logits, SETTINGS, range(len(SETTINGS)))
+    alone = [sample_tokens(logits[i : i + 1], [sampling], [i])[0] for i, sampling in enumerate(SETTINGS)]
     assert together == alone
 
 
 def test_a_score_is_the_logarithm_of_the_share_and_the_best_stand_first() -> None:
     chances = LOGITS[None].repeat(3, 1).log_softmax(-1)
     shares = LOGITS.softmax(-1).log().tolist()
-    for count, (token, score) in zip((0, 1, 3), enumerate(scores(chances, [0, 1, 2], [0, 1, 3])), strict=True):
+    for count, (token, score) in zip((0, 1, 3), enumerate(token_logprobs(chances, [0, 1, 2], [0, 1, 3])), strict=True):
         assert score.logprob == pytest.approx(shares[token])
         assert [logprob for _, logprob in score.top] == pytest.approx(sorted(shares, reverse=True)[:count])
         assert all(shares[one] == pytest.approx(logprob) for one, logprob in score.top)
-    assert scores(chances[:1], [4], [0])[0].top == ()
+    assert token_logprobs(chances[:1], [4], [0])[0].top == ()

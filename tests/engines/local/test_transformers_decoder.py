@@ -17,7 +17,7 @@ from transformers import (
 )
 
 from z1.engines.local.decoder import PrefillChunk
-from z1.engines.local.transformers_decoder import TransformersDecoder, refuse_partial_attention
+from z1.engines.local.transformers_decoder import TransformersDecoder, reject_partial_attention
 from z1.errors import UserError
 
 SHAPE = {"vocab_size": 50, "hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2}
@@ -64,5 +64,5 @@ def test_decoding_takes_one_call_for_all_slots() -> None:
 
 def test_models_that_forget_are_refused_by_name() -> None:
     with pytest.raises(UserError, match="mistral"):
-        refuse_partial_attention(MistralConfig(**SHAPE, sliding_window=8))
-    refuse_partial_attention(Qwen2Config(**SHAPE))
+        reject_partial_attention(MistralConfig(**SHAPE, sliding_window=8))
+    reject_partial_attention(Qwen2Config(**SHAPE))

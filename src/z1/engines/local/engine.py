@@ -1,8 +1,8 @@
-"""How do many sessions share one model on this machine?
+"""The local engine: continuous batching of prefill and decode steps over one model in this process.
 
-Continuous batching: each step takes one id further every session that is sampling, and computes what was forced on one
-or what a new one begins with in one piece, as far as the step's rows go. Sessions join and leave at any step. Who has
-which part of the store is `slots.py`'s business, how a step is computed `decoder.py`'s.
+Each step decodes one token for every session that is sampling, and prefills new prompts and forced tokens, up to the
+step's token limit. Sessions join and leave at any step. `kv_cache.py` allocates slots, `decoder.py` computes a step and
+`sampler.py` chooses the tokens.
 """
 
 from __future__ import annotations
@@ -16,11 +16,12 @@ from types import TracebackType
 from typing import Any, Self
 
 import torch
+from torch import Tensor
 
 from z1.engines.local.decoder import FAMILIES, Decoder, PrefillChunk, supports
-from z1.engines.local.kv_cache import KVCache, SequenceState, shared_soon
-from z1.engines.local.sampler import choose, scores
-from z1.engines.local.transformers_decoder import TransformersDecoder, refuse_partial_attention
+from z1.engines.local.kv_cache import KVCache, SequenceState, will_share_more
+from z1.engines.local.sampler import sample_tokens, token_logprobs
+from z1.engines.local.transformers_decoder import TransformersDecoder, reject_partial_attention
 from z1.engines.logit_mask import completing_tokens, forbid
 from z1.engines.protocol import (
     ANY_LENGTH,
@@ -54,87 +55,94 @@ class LocalSettings:
 
 @dataclass(slots=True, eq=False)
 class _SampleRequest:
-    """A sample that is under way."""
+    """A running sample."""
 
     session: LocalSession
-    limit: int
+    sequence: SequenceState
+    max_tokens: int
     done: asyncio.Future[Sampled]
     token_ids: list[int]
     forbidden: ForbiddenSequences
+
+    @property
+    def is_prefilling(self) -> bool:
+        """Whether more than the last token is still to be computed."""
+        return len(self.sequence.token_ids) - self.sequence.num_computed_tokens > 1
 
 
 class LocalSession:
     """One context on a `LocalEngine`; see `protocol.Session`."""
 
-    def __init__(self, engine: LocalEngine, context: SequenceState, sampling: Sampling) -> None:
-        self._engine, self.context, self.sampling = engine, context, sampling
-        self._work: _SampleRequest | None = None
+    def __init__(self, engine: LocalEngine, sequence: SequenceState, sampling: Sampling) -> None:
+        self._engine, self.sequence, self.sampling = engine, sequence, sampling
+        self._request: _SampleRequest | None = None
         self.logprobs: list[Logprob] = []
 
     @property
     def free_tokens(self) -> int:
-        """Ids that still fit."""
-        return self._engine.max_model_len - len(self.context.token_ids)
+        """Tokens that still fit."""
+        return self._engine.max_model_len - len(self.sequence.token_ids)
 
     @property
     def pending_token_ids(self) -> Sequence[int]:
-        """What came so far of the sample under way."""
-        return () if self._work is None else self._work.token_ids
+        """The tokens so far of the running sample."""
+        return () if self._request is None else self._request.token_ids
 
     async def sample(self, max_tokens: int, forbidden: ForbiddenSequences = ()) -> Sampled:
-        """At least one and at most `max_tokens` ids, none of `forbidden` completed."""
+        """Sample 1 to `max_tokens` tokens, completing none of `forbidden`."""
         if not 1 <= max_tokens <= self.free_tokens:
             raise EngineFault(f"{max_tokens} tokens requested, {self.free_tokens} fit")
-        self._work = _SampleRequest(self, max_tokens, asyncio.get_running_loop().create_future(), [], forbidden)
-        self._engine.begin(self._work)
+        done = asyncio.get_running_loop().create_future()
+        self._request = _SampleRequest(self, self.sequence, max_tokens, done, [], forbidden)
+        self._engine.add_request(self._request)
         try:
-            return await self._work.done
+            return await self._request.done
         finally:
-            self._engine.drop(self._work)
-            self._work = None
+            self._engine.remove_request(self._request)
+            self._request = None
 
     async def append(self, token_ids: Sequence[int]) -> None:
-        """Force `token_ids`; they are computed in one piece with the next sample."""
+        """Append forced tokens; the next sample prefills them in one step."""
         if len(token_ids) > self.free_tokens:
             raise EngineFault(f"{len(token_ids)} tokens forced, {self.free_tokens} fit")
-        self.context.token_ids += token_ids
+        self.sequence.token_ids += token_ids
 
     async def fork(self) -> LocalSession:
-        """Another session with the same context; what was computed is copied when it goes on."""
-        return LocalSession(self._engine, SequenceState(list(self.context.token_ids), forked=True), self.sampling)
+        """Another session with the same context; its KV cache is copied at its first sample."""
+        return LocalSession(self._engine, SequenceState(list(self.sequence.token_ids), is_fork=True), self.sampling)
 
     def interrupt(self) -> None:
-        """End the sample that is under way."""
-        if self._work is not None and not self._work.done.done():
-            self._work.done.set_result(Sampled(tuple(self._work.token_ids), FinishReason.INTERRUPTED))
+        """End the running sample."""
+        if self._request is not None and not self._request.done.done():
+            self._request.done.set_result(Sampled(tuple(self._request.token_ids), FinishReason.INTERRUPTED))
 
     async def close(self) -> None:
-        """Give the slot back."""
-        self._engine.release(self.context)
+        """Release the slot."""
+        self._engine.kv_cache.release(self.sequence)
 
 
 class LocalEngine:
-    """A transformers model in this process; see `protocol.Engine`. Made by `load`."""
+    """A transformers model in this process; see `protocol.Engine`. `load` makes one."""
 
     def __init__(self, model: Any, tokenizer: Tokenizer, names: tuple[str, str], settings: LocalSettings) -> None:
         self.name, self.profile = names
-        self.tokenizer, self._rows = tokenizer, max(settings.max_num_batched_tokens, settings.max_num_seqs)
+        self.tokenizer = tokenizer
+        self._max_batch = max(settings.max_num_batched_tokens, settings.max_num_seqs)
         self.max_model_len = min(
             settings.max_model_len, getattr(model.config, "max_position_embeddings", settings.max_model_len)
         )
-        self.decoder = forward(model, settings, self.max_model_len)
-        exact = settings.deterministic
+        self.decoder = make_decoder(model, settings, self.max_model_len)
         self.capabilities = Capabilities(
             reuses_kv_cache=True,
             can_fork=True,
-            is_deterministic=exact,
+            is_deterministic=settings.deterministic,
             max_forbidden_length=ANY_LENGTH,
             has_logprobs=True,
         )
-        self._slots = KVCache(settings.max_num_seqs, self.decoder.copy)
-        self._work: dict[_SampleRequest, None] = {}
+        self.kv_cache = KVCache(settings.max_num_seqs, self.decoder.copy)
+        self._requests: dict[_SampleRequest, None] = {}
         self._steps = 0
-        self._pump: asyncio.Task[None] | None = None
+        self._loop: asyncio.Task[None] | None = None
 
     async def open(self, prompt: Sequence[int], sampling: Sampling) -> LocalSession:
         """A session whose context is `prompt`."""
@@ -147,135 +155,137 @@ class LocalEngine:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._pump is not None:
-            self._pump.cancel()
+        if self._loop is not None:
+            self._loop.cancel()
 
-    @property
-    def idle(self) -> bool:
-        """Whether every slot is free and nothing is sampled."""
-        return len(self._slots.free) == self._slots.count and not self._work
+    def add_request(self, request: _SampleRequest) -> None:
+        """Add a sample, and start the loop of steps if it is not running."""
+        self._requests[request] = None
+        if self._loop is None or self._loop.done():
+            self._loop = asyncio.get_running_loop().create_task(self._run())
 
-    def begin(self, work: _SampleRequest) -> None:
-        """Take a sample on; the pump runs while there are any."""
-        self._work[work] = None
-        if self._pump is None or self._pump.done():
-            self._pump = asyncio.get_running_loop().create_task(self._run())
-
-    def drop(self, work: _SampleRequest) -> None:
-        """Forget a sample that has ended or was given up."""
-        self._work.pop(work, None)
-
-    def release(self, context: SequenceState) -> None:
-        """Take a closed context's slot back."""
-        self._slots.release(context)
+    def remove_request(self, request: _SampleRequest) -> None:
+        """Remove a sample that has ended or was cancelled."""
+        self._requests.pop(request, None)
 
     async def _run(self) -> None:
-        while self._work:
+        while self._requests:
             self._steps += 1
             try:
-                self._step(self._ready())
-            except Exception as error:  # the model's code is not ours: whatever it raises is an engine's fault
+                self._step(self._schedule())
+            except Exception as error:  # the model's code is not ours: any exception is an engine fault
                 self._fail(error)
             await asyncio.sleep(0)
 
-    def _ready(self) -> list[_SampleRequest]:
-        """Samples whose contexts have a slot, in the order in which they were asked for.
+    def _schedule(self) -> list[_SampleRequest]:
+        """The samples whose sequences have a slot, in order of arrival.
 
-        One that waits for a slot makes all behind it wait. One whose beginning is just being computed for another waits
-        a step and takes it over.
+        A sample that waits for a slot blocks all later ones. A sample whose prefix is being prefilled by another one
+        waits a step and copies it.
         """
         waiting: list[_SampleRequest] = []
         ready: list[_SampleRequest] = []
-        for work in self._work:
-            if not work.done.done():
-                work.session.context.last_used = self._steps
-                (ready if work.session.context.slot is not None else waiting).append(work)
-        coming = [c for c in (work.session.context for work in ready) if len(c.token_ids) - c.computed > 1]
-        for work in waiting:
-            context = work.session.context
-            if coming and shared_soon(context, coming, self._slots.longest(context)[1]):
+        for request in self._requests:
+            if not request.done.done():
+                request.sequence.last_used_step = self._steps
+                (ready if request.sequence.slot is not None else waiting).append(request)
+        prefilling = [request.sequence for request in ready if request.is_prefilling]
+        for request in waiting:
+            sequence = request.sequence
+            if prefilling and will_share_more(sequence, prefilling, self.kv_cache.longest_prefix(sequence)[1]):
                 continue
-            if not self._slots.place(context, self._steps):
+            if not self.kv_cache.allocate(sequence, self._steps):
                 break
-            ready.append(work)
-            coming.append(context)
+            ready.append(request)
+            prefilling.append(sequence)
         return ready
 
-    def _step(self, works: list[_SampleRequest]) -> None:
-        """Compute what the step has rows for, decoding first, and give every context that is then complete an id."""
-        self._slots.settle([work.session.context for work in works])
-        works.sort(key=lambda work: len(work.session.context.token_ids) - work.session.context.computed > 1)
-        chunks: list[PrefillChunk] = []
-        left = self._rows
-        for work in works:
-            context = work.session.context
-            start = min(context.computed, len(context.token_ids) - 1)
-            ids = context.token_ids[start : start + left]
-            if not ids:
-                break
-            chunks.append(PrefillChunk(context.slot or 0, start, ids))
-            left -= len(ids)
+    def _step(self, requests: list[_SampleRequest]) -> None:
+        """Compute one batch, decoding first, and sample a token for every sequence whose context is then complete."""
+        self.kv_cache.compact([request.sequence for request in requests])
+        requests.sort(key=lambda request: request.is_prefilling)
+        chunks = self._chunks(requests)
         if not chunks:
             return
         logits = self.decoder.last_logits(chunks)
-        for work, chunk in zip(works, chunks, strict=False):
-            work.session.context.computed = chunk.start + len(chunk.token_ids)
-        last = works[len(chunks) - 1].session.context
-        done = works[: len(chunks) - (last.computed < len(last.token_ids))]  # only the last may be cut short
-        samplings = [work.session.sampling for work in done]
-        asked = [row for row, sampling in enumerate(samplings) if sampling.logprobs is not None]
-        chances = logits[asked].float().log_softmax(-1) if asked else logits
-        _forbid(logits, done)
-        tokens = choose(logits[: len(done)], samplings, [len(work.session.context.token_ids) for work in done])
-        if asked:
-            told = scores(chances, [tokens[row] for row in asked], [samplings[row].logprobs or 0 for row in asked])
-            for row, score in zip(asked, told, strict=True):
-                done[row].session.logprobs.append(score)
-        for work, token in zip(done, tokens, strict=True):
-            self._came(work, token)
+        for request, chunk in zip(requests, chunks, strict=False):
+            request.sequence.num_computed_tokens = chunk.start + len(chunk.token_ids)
+        last = requests[len(chunks) - 1].sequence
+        is_cut = last.num_computed_tokens < len(last.token_ids)  # only the last chunk may be incomplete
+        self._sample(requests[: len(chunks) - is_cut], logits)
 
-    def _came(self, work: _SampleRequest, token: int) -> None:
-        session = work.session
-        session.context.token_ids.append(token)
-        work.token_ids.append(token)
-        stopped = token in session.sampling.stop_token_ids
-        if stopped or len(work.token_ids) == work.limit:
-            work.done.set_result(Sampled(tuple(work.token_ids), FinishReason.STOP if stopped else FinishReason.LIMIT))
-            self._work.pop(work, None)
+    def _chunks(self, requests: Sequence[_SampleRequest]) -> list[PrefillChunk]:
+        """The tokens to compute in this step, one chunk a request, up to the batch limit."""
+        chunks: list[PrefillChunk] = []
+        left = self._max_batch
+        for request in requests:
+            sequence = request.sequence
+            start = min(sequence.num_computed_tokens, len(sequence.token_ids) - 1)
+            token_ids = sequence.token_ids[start : start + left]
+            if not token_ids:
+                break
+            chunks.append(PrefillChunk(sequence.slot or 0, start, token_ids))
+            left -= len(token_ids)
+        return chunks
+
+    def _sample(self, requests: Sequence[_SampleRequest], logits: Tensor) -> None:
+        """Sample the next token of each request from logits [requests or more, V]."""
+        samplings = [request.session.sampling for request in requests]
+        rows = [row for row, sampling in enumerate(samplings) if sampling.logprobs is not None]
+        logprobs = logits[rows].float().log_softmax(-1) if rows else logits
+        _forbid(logits, requests)
+        positions = [len(request.sequence.token_ids) for request in requests]
+        tokens = sample_tokens(logits[: len(requests)], samplings, positions)
+        if rows:
+            counts = [samplings[row].logprobs or 0 for row in rows]
+            found = token_logprobs(logprobs, [tokens[row] for row in rows], counts)
+            for row, logprob in zip(rows, found, strict=True):
+                requests[row].session.logprobs.append(logprob)
+        for request, token in zip(requests, tokens, strict=True):
+            self._add_token(request, token)
+
+    def _add_token(self, request: _SampleRequest, token: int) -> None:
+        request.sequence.token_ids.append(token)
+        request.token_ids.append(token)
+        is_stop = token in request.session.sampling.stop_token_ids
+        if is_stop or len(request.token_ids) == request.max_tokens:
+            reason = FinishReason.STOP if is_stop else FinishReason.LIMIT
+            request.done.set_result(Sampled(tuple(request.token_ids), reason))
+            self._requests.pop(request, None)
 
     def _fail(self, error: Exception) -> None:
-        for work in list(self._work):
-            if not work.done.done():
-                work.done.set_exception(EngineFault(f"the model failed: {error!r}"))
-            self._work.pop(work, None)
+        for request in list(self._requests):
+            if not request.done.done():
+                request.done.set_exception(EngineFault(f"the model failed: {error!r}"))
+            self._requests.pop(request, None)
 
 
 @torch.inference_mode()
-def _forbid(logits: torch.Tensor, works: Sequence[_SampleRequest]) -> None:
-    """Take away what may not come in a few of `works`; logits [works or more, V]."""
-    bound = [(row, work) for row, work in enumerate(works) if work.forbidden]
-    taken = [
+def _forbid(logits: Tensor, requests: Sequence[_SampleRequest]) -> None:
+    """Mask the forbidden tokens of `requests` in logits [requests or more, V]."""
+    masked = [
         (row, token)
-        for row, work in bound
-        for token in completing_tokens(work.session.context.token_ids, work.forbidden)
+        for row, request in enumerate(requests)
+        if request.forbidden
+        for token in completing_tokens(request.sequence.token_ids, request.forbidden)
     ]
-    forbid(logits, [row for row, _ in taken], [token for _, token in taken])
+    forbid(logits, [row for row, _ in masked], [token for _, token in masked])
 
 
-def forward(model: Any, settings: LocalSettings, length: int) -> Decoder | TransformersDecoder:
-    """What computes `model`: our own forward pass, or transformers' with a word of warning."""
-    refuse_partial_attention(model.config)
+def make_decoder(model: Any, settings: LocalSettings, max_model_len: int) -> Decoder | TransformersDecoder:
+    """The decoder of `model`: z1's forward pass, or transformers' with a warning. Raises UserError."""
+    reject_partial_attention(model.config)
     if settings.deterministic and (model.device.type != "cpu" or model.dtype != torch.float32):
         got = f"{str(model.dtype).removeprefix('torch.')} on {model.device.type}"
-        raise UserError("deterministic mode", got, "use float32 on a CPU, or do without")
+        raise UserError("deterministic mode", got, "use float32 on a CPU, or turn it off")
     if supports(model.config):
-        return Decoder(model, settings.max_num_seqs, length, deterministic=settings.deterministic)
+        return Decoder(model, settings.max_num_seqs, max_model_len, deterministic=settings.deterministic)
     log = logging.getLogger(__name__)
     log.warning("model type %s: computed by transformers, slower than %s", model.config.model_type, ", ".join(FAMILIES))
-    return TransformersDecoder(model, settings.max_num_seqs, length, deterministic=settings.deterministic)
+    return TransformersDecoder(model, settings.max_num_seqs, max_model_len, deterministic=settings.deterministic)
 
 
 def load(model: str | Path, settings: LocalSettings = LocalSettings(), profile: str | None = None) -> LocalEngine:
-    """The engine for a model folder or a hub id; the profile is the folder's own unless one is given."""
+    """The engine of a model folder or a hub id; `profile` overrides the model's own."""
     loaded = load_model(str(model), profile)
     return LocalEngine(loaded.model, loaded.tokenizer, (loaded.name, loaded.profile), settings)

@@ -1,9 +1,9 @@
-"""Which context has which place in the store of keys and values?
+"""KV cache slot allocation with prefix reuse and eviction.
 
-A context owns a *slot* from when it is first computed until it is closed or evicted; what it held stays readable until
-another takes its slot. A context that comes in takes over the longest beginning that any slot holds, by a copy: so a
-system prompt, a few examples or what a fork has in common with its origin are computed once. A full store makes
-contexts wait; one that has not been asked for anything lately gives way and is computed again when it goes on.
+A sequence owns a *slot* of the KV cache from its first prefill until it is closed or evicted. A released slot stays
+readable until it is allocated again. A new sequence copies the longest prefix that any slot holds, so a system prompt,
+few-shot examples, or what a fork shares with its origin are computed once. If the cache is full, sequences wait; one
+that was not sampled lately is evicted and recomputed when it is sampled again. The tensors are in `decoder.py`.
 """
 
 from __future__ import annotations
@@ -11,127 +11,131 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 
-SHARED = 32
-"""Ids that two contexts must have in common for a copy to be worth it; a fork copies whatever there is."""
+MIN_SHARED_PREFIX = 32
+"""Tokens of a shared prefix below which a copy is not worth it; a fork copies a prefix of any length."""
 
-PATIENCE = 8
-"""Steps in which a context may ask for nothing before another may take its slot."""
+EVICT_AFTER_STEPS = 8
+"""Steps without a sample after which a sequence may be evicted."""
 
 
 @dataclass(slots=True, eq=False)
 class SequenceState:
-    """Ids that are only ever added to. Keys and values of the first `computed` lie in `slot`.
+    """The tokens of a sequence, append-only. `slot` has keys and values of the first `num_computed_tokens`.
 
-    `forked` says that it began as another's copy. `last_used` is the last step in which something was asked of it.
+    `is_fork` is true for a copy of another sequence. `last_used_step` is the last step in which it was sampled.
     """
 
     token_ids: list[int]
-    forked: bool = False
+    is_fork: bool = False
     slot: int | None = None
-    computed: int = 0
-    last_used: int = 0
+    num_computed_tokens: int = 0
+    last_used_step: int = 0
 
     @property
-    def least(self) -> int:
-        """The shortest beginning that is worth a copy."""
-        return 1 if self.forked else SHARED
+    def min_shared_prefix(self) -> int:
+        """The shortest prefix that is worth a copy."""
+        return 1 if self.is_fork else MIN_SHARED_PREFIX
 
 
 class KVCache:
-    """Owners of `count` slots. `copy(source, target, length)` copies the first `length` places of a slot."""
+    """The owners of `num_slots` slots. `copy(source, target, length)` copies the first `length` positions of a slot."""
 
-    def __init__(self, count: int, copy: Callable[[int, int, int], None]) -> None:
-        self.count, self._copy = count, copy
-        self._owners: list[SequenceState | None] = [None] * count
-        self._held: list[tuple[Sequence[int], int]] = [((), 0)] * count
+    def __init__(self, num_slots: int, copy: Callable[[int, int, int], None]) -> None:
+        self.num_slots, self._copy = num_slots, copy
+        self._owners: list[SequenceState | None] = [None] * num_slots
+        self._released: list[tuple[Sequence[int], int]] = [((), 0)] * num_slots
+        """Tokens and their number that each free slot still holds."""
 
     @property
-    def free(self) -> list[int]:
+    def free_slots(self) -> list[int]:
         """Slots without an owner, lowest first."""
         return [slot for slot, owner in enumerate(self._owners) if owner is None]
 
-    def place(self, context: SequenceState, step: int) -> bool:
-        """Give `context` a slot, and in it the longest beginning that is held; False if it must wait."""
+    def allocate(self, sequence: SequenceState, step: int) -> bool:
+        """Give `sequence` a slot, with a copy of the longest cached prefix; False if it must wait."""
         free = self._evict(step) if None not in self._owners else self._owners.index(None)
         if free is None:
             return False
-        source, shared = self.longest(context)
+        source, shared = self.longest_prefix(sequence)
         if shared and source != free:
             self._copy(source, free, shared)
-        context.slot, context.computed = free, shared
-        self._owners[free] = context
+        sequence.slot, sequence.num_computed_tokens = free, shared
+        self._owners[free] = sequence
         return True
 
-    def longest(self, context: SequenceState) -> tuple[int, int]:
-        """The slot that holds most of the beginning of `context`, and how many ids; (0, 0) if none is worth a copy.
+    def longest_prefix(self, sequence: SequenceState) -> tuple[int, int]:
+        """The slot with the longest prefix of `sequence`, and its length; (0, 0) if none is worth a copy.
 
-        The last id is never among them, since what follows it is what is wanted.
+        The last token is never part of it: its logits are needed.
         """
-        best = (0, 0)
-        if len(context.token_ids) <= context.least:
+        best, minimum = (0, 0), sequence.min_shared_prefix
+        if len(sequence.token_ids) <= minimum:
             return best
         for slot, owner in enumerate(self._owners):
-            ids, count = self._held[slot] if owner is None else (owner.token_ids, owner.computed)
-            count = min(count, len(context.token_ids) - 1)
-            if count > best[1] and count >= context.least:
-                shared = common(ids, context.token_ids, count, context.least)
+            cached = self._released[slot] if owner is None else (owner.token_ids, owner.num_computed_tokens)
+            token_ids, count = cached[0], min(cached[1], len(sequence.token_ids) - 1)
+            if count > best[1] and count >= minimum:
+                shared = common_prefix_length(token_ids, sequence.token_ids, count, minimum)
                 if shared > best[1]:
                     best = slot, shared
         return best
 
-    def release(self, context: SequenceState) -> None:
-        """Take the slot of `context` back; doing so twice is no fault."""
-        if context.slot is not None:
-            self._held[context.slot] = context.token_ids, context.computed
-            self._owners[context.slot] = None
-            context.slot, context.computed = None, 0
+    def release(self, sequence: SequenceState) -> None:
+        """Take back the slot of `sequence`; releasing twice has no effect."""
+        if sequence.slot is not None:
+            self._released[sequence.slot] = sequence.token_ids, sequence.num_computed_tokens
+            self._owners[sequence.slot] = None
+            sequence.slot, sequence.num_computed_tokens = None, 0
 
-    def settle(self, contexts: Collection[SequenceState]) -> None:
-        """Move `contexts` down into free slots, so that they lie together at the store's beginning."""
-        while contexts:
-            context = max(contexts, key=_slot)
-            top = _slot(context)
-            free = self._owners.index(None) if top >= len(contexts) and None in self._owners else top
+    def compact(self, sequences: Collection[SequenceState]) -> None:
+        """Move `sequences` down into free slots, so that they are contiguous at the start of the cache."""
+        while sequences:
+            last = max(sequences, key=_slot)
+            top = _slot(last)
+            free = self._owners.index(None) if top >= len(sequences) and None in self._owners else top
             if free >= top:
                 return
-            computed = context.computed
+            computed = last.num_computed_tokens
             self._copy(top, free, computed)
-            self.release(context)
-            context.slot, context.computed = free, computed
-            self._owners[free] = context
+            self.release(last)
+            last.slot, last.num_computed_tokens = free, computed
+            self._owners[free] = last
 
     def _evict(self, step: int) -> int | None:
-        """Free the slot of the owner that has been idle longest, if that is long enough."""
-        idle = [owner for owner in self._owners if owner is not None and step - owner.last_used > PATIENCE]
+        """Free the slot of the least recently used sequence, if it may be evicted."""
+        idle = [
+            owner for owner in self._owners if owner is not None and step - owner.last_used_step > EVICT_AFTER_STEPS
+        ]
         if not idle:
             return None
-        longest = min(idle, key=lambda owner: owner.last_used)
-        slot = _slot(longest)
-        self.release(longest)
+        evicted = min(idle, key=lambda owner: owner.last_used_step)
+        slot = _slot(evicted)
+        self.release(evicted)
         return slot
 
 
-def common(one: Sequence[int], other: Sequence[int], most: int, least: int = 1) -> int:
-    """How many of the first `most` ids two sequences share; 0 where they are fewer than `least`."""
-    if one[:most] == other[:most]:
-        return most if most >= least else 0
-    if one[:least] != other[:least]:
+def common_prefix_length(one: Sequence[int], other: Sequence[int], maximum: int, minimum: int = 1) -> int:
+    """How many of the first `maximum` tokens two sequences share; 0 if fewer than `minimum`."""
+    if one[:maximum] == other[:maximum]:
+        return maximum if maximum >= minimum else 0
+    if one[:minimum] != other[:minimum]:
         return 0
-    low, high = least, most  # the first `low` are shared, the first `high` are not
+    low, high = minimum, maximum  # the first `low` are shared, the first `high` are not
     while high - low > 1:
         middle = (low + high) // 2
         low, high = (middle, high) if one[low:middle] == other[low:middle] else (low, middle)
     return low
 
 
-def shared_soon(context: SequenceState, coming: Sequence[SequenceState], held: int) -> bool:
-    """Whether waiting for one of `coming` to be computed gives `context` more than the `held` ids that it has now."""
-    most = (min(len(other.token_ids), len(context.token_ids) - 1) for other in coming)
-    return any(
-        count >= held + SHARED and common(other.token_ids, context.token_ids, count, held + SHARED)
-        for count, other in zip(most, coming, strict=True)
-    )
+def will_share_more(sequence: SequenceState, prefilling: Sequence[SequenceState], cached: int) -> bool:
+    """Whether one of `prefilling` will soon share more of `sequence` than the `cached` tokens that are shared now."""
+    minimum = cached + MIN_SHARED_PREFIX
+    for other in prefilling:
+        maximum = min(len(other.token_ids), len(sequence.token_ids) - 1)
+        if maximum >= minimum and common_prefix_length(other.token_ids, sequence.token_ids, maximum, minimum):
+            return True
+    return False
 
 
-def _slot(context: SequenceState) -> int:
-    return -1 if context.slot is None else context.slot
+def _slot(sequence: SequenceState) -> int:
+    return -1 if sequence.slot is None else sequence.slot

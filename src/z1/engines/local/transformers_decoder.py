@@ -1,8 +1,8 @@
-"""How is one step of any other decoder computed over many live contexts?
+"""The forward pass of decoders that `decoder.py` does not support, by transformers' own code and a slotted KV cache.
 
-With the model's own code, which makes this slower than `decoder.py`: transformers asks a cache only to `update`; this
-one writes each id where it belongs and gives back the contexts of the rows. Attention masks are made here, so models
-whose layers do not all see their whole past are refused by name.
+It is slower than `decoder.py`. transformers calls only `update` of a cache: `HFCache` writes each token to its slot and
+returns the contexts of the rows. Attention masks are made here, so models whose layers do not attend to their whole
+context are rejected by name.
 """
 
 from __future__ import annotations
@@ -13,47 +13,47 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from z1.engines.local.decoder import FAMILIES, TILE, PrefillChunk, tiled
+from z1.engines.local.decoder import FAMILIES, TILE, PrefillChunk, compute_in_tiles
 from z1.errors import UserError
 
 
 class HFCache:
-    """Keys and values of `slots` contexts of up to `length` ids, layer by layer, plus one slot that nobody reads."""
+    """The KV cache of `slots` sequences of up to `length` tokens, and one more slot for padding rows."""
 
     def __init__(self, slots: int, length: int) -> None:
         self.slots, self.length = slots, length
         self._layers: dict[int, tuple[Tensor, Tensor]] = {}
-        self._where: tuple[Tensor, Tensor, int] | None = None
+        self._target: tuple[Tensor, Tensor, int] | None = None
 
-    def aim(self, slots: Tensor, positions: Tensor, length: int) -> None:
-        """The next update writes to `slots` [B] at `positions` [B, T], and reads their first `length` places."""
-        self._where = slots, positions, length
+    def set_target(self, slots: Tensor, positions: Tensor, length: int) -> None:
+        """The next updates write to `slots` [B] at `positions` [B, T], and return their first `length` positions."""
+        self._target = slots, positions, length
 
     def update(self, keys: Tensor, values: Tensor, layer_idx: int, *_: Any, **__: Any) -> tuple[Tensor, Tensor]:
-        """Called by each layer with keys and values [B, heads, T, size]; gives those of the whole contexts back."""
-        assert self._where is not None, "aim comes before update"
-        slots, positions, length = self._where
+        """Called by each layer with keys and values [B, heads, T, size]; returns those of the whole contexts."""
+        assert self._target is not None, "call set_target before update"
+        slots, positions, length = self._target
         if layer_idx not in self._layers:
             shape = (self.slots + 1, keys.shape[1], self.length, keys.shape[3])
             self._layers[layer_idx] = keys.new_zeros(shape), values.new_zeros((*shape[:3], values.shape[3]))
-        stored = self._layers[layer_idx]
-        for store, new in zip(stored, (keys, values), strict=True):
-            store[slots[:, None], :, positions] = new.transpose(1, 2)
-        return stored[0][slots, :, :length], stored[1][slots, :, :length]
+        cached = self._layers[layer_idx]
+        for tensor, new in zip(cached, (keys, values), strict=True):
+            tensor[slots[:, None], :, positions] = new.transpose(1, 2)
+        return cached[0][slots, :, :length], cached[1][slots, :, :length]
 
     @torch.inference_mode()
     def copy(self, source: int, target: int, length: int) -> None:
-        """Make slot `target` begin with the first `length` places of `source`."""
-        for store in (part for layer in self._layers.values() for part in layer):
-            store[target, :, :length] = store[source, :, :length]
+        """Copy the first `length` positions of slot `source` to slot `target`."""
+        for tensor in (part for layer in self._layers.values() for part in layer):
+            tensor[target, :, :length] = tensor[source, :, :length]
 
     def get_seq_length(self, *_: Any) -> int:
-        """Asked by models that do not get positions; ours always do."""
+        """Called by models that get no positions; ours always do."""
         return 0
 
 
 class TransformersDecoder:
-    """A transformers decoder over slots; see `decoder.Decoder`, whose place it takes."""
+    """A transformers decoder over slots, with the interface of `decoder.Decoder`."""
 
     def __init__(self, model: Any, slots: int, length: int, *, deterministic: bool) -> None:
         self.model, self.length, self.deterministic = model.eval(), length, deterministic
@@ -63,29 +63,29 @@ class TransformersDecoder:
 
     @torch.inference_mode()
     def last_logits(self, chunks: Sequence[PrefillChunk]) -> Tensor:
-        """Compute all `chunks`; the logits [chunks, V] after the last id of each."""
+        """Compute all `chunks`; the logits [chunks, V] after the last token of each."""
         if self.deterministic:
-            return tiled(chunks, self.cache.slots, self._block)
+            return compute_in_tiles(chunks, self.cache.slots, self._forward)
         single = [i for i, c in enumerate(chunks) if len(c.token_ids) == 1]
         longer = [i for i, c in enumerate(chunks) if len(c.token_ids) > 1]
-        found = [self._block([chunks[i] for i in single])] if single else []
-        found += [self._block([chunks[i]]) for i in longer]
+        found = [self._forward([chunks[i] for i in single])] if single else []
+        found += [self._forward([chunks[i]]) for i in longer]
         return torch.cat(found)[torch.tensor(single + longer).argsort()]
 
-    def _block(self, chunks: Sequence[PrefillChunk]) -> Tensor:
-        """One call of the model over chunks of equal length [B, T]; the last logits of each."""
+    def _forward(self, chunks: Sequence[PrefillChunk]) -> Tensor:
+        """One forward pass over chunks of equal length [B, T]; the last logits of each."""
         device = self.model.device
         size = len(chunks[0].token_ids)
-        ids = torch.tensor([list(c.token_ids) for c in chunks], device=device)
+        token_ids = torch.tensor([list(c.token_ids) for c in chunks], device=device)
         starts = torch.tensor([c.start for c in chunks], device=device)
         positions = starts[:, None] + torch.arange(size, device=device)
-        most = max(c.start for c in chunks) + size
-        length = self.length if self.deterministic else min(self.length, -(-most // TILE) * TILE)
-        seen = torch.arange(length, device=device) <= positions[:, None, :, None]
-        self.cache.aim(torch.tensor([c.slot for c in chunks], device=device), positions, length)
+        longest = max(c.start for c in chunks) + size
+        length = self.length if self.deterministic else min(self.length, -(-longest // TILE) * TILE)
+        mask = torch.arange(length, device=device) <= positions[:, None, :, None]
+        self.cache.set_target(torch.tensor([c.slot for c in chunks], device=device), positions, length)
         out = self.model(
-            input_ids=ids,
-            attention_mask=seen,
+            input_ids=token_ids,
+            attention_mask=mask,
             position_ids=positions,
             past_key_values=self.cache,
             use_cache=True,
@@ -97,10 +97,8 @@ class TransformersDecoder:
         return logits
 
 
-def refuse_partial_attention(config: Any) -> None:
-    """Raise UserError for a model whose layers do not all attend to their whole past, or that keeps another kind of
-    state.
-    """
+def reject_partial_attention(config: Any) -> None:
+    """Raise UserError for a model whose layers do not all attend to their whole context, or that has another state."""
     kinds = set(getattr(config, "layer_types", None) or ["full_attention"]) - {"full_attention"}
     if getattr(config, "sliding_window", None) and getattr(config, "use_sliding_window", True):
         kinds.add("sliding_attention")
