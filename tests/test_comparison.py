@@ -97,7 +97,7 @@ def test_the_recipes_of_the_papers_tables_are_valid(path: Path) -> None:
 
 def test_each_table_has_a_recipe() -> None:
     assert [path.stem for path in PAPER] == ["table-1", "table-2", "table-6"]
-    assert not comparison.is_comparison(recipes.SHIPPED / "tiny.toml")
+    assert not comparison.is_comparison(recipes.PACKAGED / "tiny.toml")
 
 
 ELSEWHERE = """

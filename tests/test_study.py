@@ -53,7 +53,7 @@ at_least = 0.5
 
 EXPERIMENTS = Path(__file__).parent.parent / "experiments"
 STUDIES = sorted(EXPERIMENTS.glob("*/study.toml"))
-RECIPES = {*recipes.SHIPPED.glob("*.toml"), *EXPERIMENTS.glob("*/*.toml")} - set(STUDIES)
+RECIPES = {*recipes.PACKAGED.glob("*.toml"), *EXPERIMENTS.glob("*/*.toml")} - set(STUDIES)
 
 
 def write(folder: Path) -> Path:

@@ -11,10 +11,9 @@ interrupted comparison continues where it stopped:
 from __future__ import annotations
 
 import os
-import tomllib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 from pydantic import Field
 
@@ -57,6 +56,8 @@ class GivenModel(Settings):
 class Comparison(Settings):
     """Given models, and the evaluations that each of them is put through."""
 
+    kind: ClassVar[str] = "comparison"
+
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9.-]*$")
     seed: int = 0
     models: dict[Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9.-]*$")], GivenModel] = Field(min_length=1)
@@ -72,11 +73,8 @@ EvaluationFolders = dict[tuple[str, int], Path]
 
 
 def is_comparison(path: Path) -> bool:
-    """Whether the TOML file at `path` is a comparison, by its table `models`; False for a broken file."""
-    try:
-        return "models" in tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return False
+    """Whether the TOML file at `path` is a comparison; False for an invalid file."""
+    return recipes.kind_of(path) == Comparison.kind
 
 
 def load(path: Path) -> Comparison:

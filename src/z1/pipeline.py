@@ -203,7 +203,7 @@ def process_rank() -> tuple[int, int]:
 def _base(recipe: Recipe, run: Path, progress: ProgressReporter, dependents: Sequence[Recipe] = ()) -> Path | None:
     """The model folder of the recipe's base, trained first if it is a recipe; None for training from scratch."""
     if recipe.base_recipe is None:
-        return Path(recipe.base) if recipe.base else None
+        return Path(recipe.base_model) if recipe.base_model else None
     base = recipes.load(recipe.base_recipe)
     return train(base, run.parent / base.name, progress, dependents=dependents)
 

@@ -1,28 +1,43 @@
-"""What is to be done, from nothing to the report?
+"""Recipes: the settings of every stage in one TOML file, with strict validation.
 
-A recipe is one TOML file with a table a stage. Every key is checked and an unknown one is refused by name; a stage
-reads its own table and no other.
+A recipe has one table per stage, and a stage reads only its own table. Unknown keys are errors. Comparisons, studies
+and curation plans are TOML files of other kinds; `read` reads them all and names a file of the wrong kind.
 """
 
 from __future__ import annotations
 
 import json
 import tomllib
+from collections.abc import Mapping
 from difflib import get_close_matches
 from pathlib import Path
 from types import NoneType
-from typing import Annotated, Any, Literal, Self, TypeVar, get_args
+from typing import Annotated, Any, ClassVar, Literal, Self, TypeVar, get_args
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PrivateAttr, ValidationError, model_validator
 
 from z1.errors import UserError
 
-SHIPPED = Path(__file__).parent / "recipes"
-"""Folder of the recipes that ship with z1."""
+PACKAGED = Path(__file__).parent / "recipes"
+"""Folder of the recipes in the package."""
+
+COMMANDS = {"recipe": "run", "comparison": "evaluate", "study": "study", "curation plan": "curate"}
+"""The kinds of TOML files, and the verb that runs each."""
+
+KEY_TABLES = {
+    "recipe": ("curate", "model", "train", "finetune", "report"),
+    "comparison": ("models",),
+    "study": ("arms",),
+    "curation plan": ("source",),
+}
+"""Tables that only files of one kind have."""
 
 
 class Settings(BaseModel):
-    """A table of a recipe: immutable, no unknown keys, no silent conversions."""
+    """A table of a TOML file: immutable, without unknown keys and type conversions."""
+
+    kind: ClassVar[str] = "recipe"
+    """The kind of file that this table is the root of, a key of `COMMANDS`."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
@@ -31,64 +46,60 @@ S = TypeVar("S", bound=Settings)
 
 
 def required_table(table: S | None, name: str) -> S:
-    """A table that a stage cannot do without. Raises UserError where the recipe has none."""
+    """The table of a stage. Raises UserError if the recipe has none."""
     if table is None:
-        raise UserError(f"the recipe's [{name}]", "none", "add it, or leave this stage out")
+        raise UserError(f"the recipe's [{name}]", "none", "add it, or skip this stage")
     return table
 
 
 def _ordered(steps: tuple[int, int]) -> tuple[int, int]:
     if not 1 <= steps[0] <= steps[1]:
-        raise ValueError("give the fewest, 1 or more, then the most")
+        raise ValueError("give a minimum of at least 1, then the maximum")
     return steps
 
 
 Steps = Annotated[tuple[int, int], AfterValidator(_ordered)]
-"""Fewest and most, both included."""
+"""Minimum and maximum, inclusive."""
 
 Level = Literal["direct", "compact", "named", "terse", "full", "long"]
 Kind = Literal["expression", "words", "letters", "straight", "branch", "count", "items", "until", "text"]
 Arm = Literal["z1", "long", "full", "terse", "named", "compact", "direct", "base"]
 
 Date = Annotated[str, Field(pattern=r"^(\d{4}-\d\d-\d\d)?$")]
-"""YYYY-MM-DD, or nothing."""
+"""YYYY-MM-DD, or empty."""
 
 
 class CurateSettings(Settings):
-    """`[curate]`: which problems, and how long may a trajectory think about each?"""
+    """`[curate]`: the problems of the synthetic tasks, and the level of each trajectory."""
 
     problems: int = Field(gt=0)
-    """Distinct programs wanted, spread evenly over the numbers of steps; a level with fewer distinct ones stays
-    short.
-    """
+    """Number of distinct programs, spread evenly over the numbers of steps; fewer where fewer distinct ones exist."""
     steps: Steps = (1, 12)
-    """Fewest and most steps of a program, both included."""
+    """Minimum and maximum steps of a program, inclusive."""
     word_problems: int = Field(default=0, ge=0)
-    """Distinct word problems wanted besides, spread in the same way."""
+    """Number of distinct word problems in addition, spread in the same way."""
     kinds: tuple[Kind, ...] = ()
-    """Programs for practice instead of the usual ones: their kinds, one of which is drawn for each."""
+    """Kinds of practice programs instead of the usual ones; one kind is sampled per program."""
     arm: Arm = "z1"
-    """Which trajectory is trained on: "z1" lets length follow difficulty, the names of levels are one level for all,
-    "base" teaches every level and how to ask for it.
-    """
+    """Level of the trajectories: one for all, "z1": by difficulty, "base": every level, stated in the question."""
     direct_up_to: int = Field(default=0, ge=0)
-    """z1: programs of up to so many steps get the `direct` trajectory. base: longer ones never get it."""
+    """z1: programs of at most this many steps get the `direct` trajectory. base: longer ones never get it."""
     direct_operations: int = Field(default=1, ge=0)
-    """z1: but only where no more values than that have to be worked out."""
+    """z1: maximum computed values for the `direct` trajectory."""
     compact_up_to: int = Field(default=0, ge=0)
-    """z1: then up to so many steps `brief`; longer ones get `full`."""
+    """z1: programs of at most this many steps get the level `brief`; longer ones get `full`."""
     brief: Literal["compact", "named", "terse"] = "compact"
-    """z1: the level between."""
+    """z1: the level between `direct` and `full`."""
     shares: dict[Level, float] = Field(default_factory=dict)
-    """base: how often each level is drawn, relative to the others."""
+    """base: relative frequency of each level."""
     each: int = Field(default=1, gt=0)
-    """base: rows of different levels that a problem gives."""
+    """base: rows of different levels per problem."""
     unlabelled_share: float = Field(default=0.0, ge=0, le=1)
-    """base: share of rows whose question does not say which level is wanted."""
+    """base: share of rows whose question does not state the level."""
     order: Literal["all", "random", "longest", "shortest"] = "all"
-    """Which rows are kept where `characters` leaves room for some of them only."""
+    """The order in which rows are kept up to the limit `characters`."""
     characters: int = Field(default=0, ge=0)
-    """Most characters of thoughts and answers kept in all; 0 keeps every row."""
+    """Maximum characters of all thoughts and answers; 0 keeps every row."""
 
 
 class ModelSettings(Settings):
@@ -101,7 +112,7 @@ class ModelSettings(Settings):
     key_value_heads: int = Field(gt=0)
     feed_forward: int = Field(gt=0)
     context: int = Field(gt=0)
-    """Most ids of prompt and reply together."""
+    """Maximum tokens of prompt and reply."""
 
     @model_validator(mode="after")
     def _heads_fit(self) -> Self:
@@ -113,67 +124,63 @@ class ModelSettings(Settings):
 
 
 class TrainSettings(Settings):
-    """`[train]`: how does the model learn?"""
+    """`[train]`: training of a small model, on a CPU."""
 
     profile: str = "z1-tiny"
     epochs: float | None = Field(default=None, gt=0)
-    """How often the rows are gone through; or say `train_tokens`."""
+    """Passes over the rows; or set `train_tokens`."""
     train_tokens: int | None = Field(default=None, gt=0)
-    """Ids to train on, prompts included: whole batches until so many were seen, however often the rows are gone
-    through.
-    """
+    """Tokens to train on, prompts included: whole batches until at least this many, over as many epochs as needed."""
     batch_tokens: int = Field(gt=0)
-    """Most ids in a batch, padding included."""
+    """Maximum tokens of a batch, padding included."""
     muon_lr: float = Field(gt=0)
     """Peak learning rate of Muon, for the matrices inside the layers."""
     adamw_lr: float = Field(gt=0)
     """Peak learning rate of AdamW, for embeddings, norms and biases."""
     warmup_steps: int = Field(ge=0)
     decay_share: float = Field(gt=0, le=1)
-    """The last share of all steps, over which the rates fall to zero in a straight line."""
+    """Share of the steps, at the end, in which the learning rates decay linearly to zero."""
     hint_share: float = Field(default=0.0, ge=0, lt=1)
-    """Share of rows whose thought is cut at a random id and answered after the hint."""
+    """Share of rows whose thought is truncated at a random token and followed by hint and answer."""
     repeats: dict[str, int] = Field(default_factory=dict)
-    """How often an epoch shows the rows of a level; once where nothing is said. A direct row teaches through few
-    ids.
-    """
+    """Repetitions of the rows of a level per epoch (default 1), because a direct row has few learned tokens."""
     checkpoint_seconds: int = Field(default=60, gt=0)
     threads: int = Field(default=1, gt=0)
 
 
 class FinetuneSettings(Settings):
-    """`[finetune]`: how does a model that exists learn from rows? One loop for a CPU, a GPU, or many."""
+    """`[finetune]`: fine-tuning of an existing model, on a CPU, a GPU, or many."""
 
     profile: str = "z1"
     data: str = ""
-    """A dataset: folder, .parquet, .jsonl or .jsonl.gz file, or hub id; the rows of `[curate]` where none is given."""
+    """A dataset: folder, .parquet, .jsonl or .jsonl.gz file, or hub id; empty: the rows of `[curate]`."""
     question: str = "question"
-    """The dataset's column of what is asked."""
+    """The dataset's column of questions."""
     response: str = "response"
-    """Its column of thought and answer; of the answer alone where `thought` names another."""
+    """Its column of thought and answer, or of the answer if `thought` names a column."""
     thought: str = ""
     max_length: int = Field(gt=1)
-    """Most ids of a row, prompt and end included."""
+    """Maximum tokens of a row, prompt and end included."""
     truncation: Literal["drop", "truncate", "refuse"] = "drop"
-    """What becomes of longer rows; a truncated one is never taught how to end."""
+    """Treatment of longer rows; a truncated row does not teach the model to end."""
     max_dropped: float = Field(default=0.05, ge=0, le=1)
-    """Refuse to train where a larger share of the rows is dropped or truncated."""
+    """Training is refused if a larger share of the rows is dropped or truncated."""
     held_out: float = Field(default=0.0, ge=0, lt=1)
-    """Share of the questions whose rows are not trained on; their loss is taken on the way."""
+    """Share of the questions whose rows are held out for a held-out loss."""
     hint_share: float = Field(default=0.0, ge=0, lt=1)
     """As in `[train]`."""
     epochs: float = Field(gt=0)
-    """How often the rows are gone through; each time in whole batches, what is left over staying out."""
+    """Passes over the rows, each in whole batches; the remaining rows of a pass are left out."""
     steps: int | None = Field(default=None, gt=0)
-    """The steps that come of it, where the recipe says so: refused where rows and batches give another number."""
+    """Expected number of steps: training is refused if rows and batches give another number."""
     batch_samples: int | None = Field(default=None, gt=0)
-    """Rows of a global batch, whatever the processes and packs; or say `batch_tokens`."""
+    """Rows of a global batch, independent of processes and packs; or set `batch_tokens`."""
     batch_tokens: int | None = Field(default=None, gt=0)
-    """Most ids of a global batch, prompts included."""
+    """Maximum tokens of a global batch, prompts included."""
     micro_tokens: int = Field(gt=0)
-    """Most ids that a process computes at once, padding included; memory depends on it, the result does not."""
+    """Maximum tokens of a micro-batch, padding included; affects memory, not the result."""
     packing: bool = True
-    """Rows end to end, without attention across them; else padded beside rows of like length."""
+    """Rows end to end, without attention across them; false: padded beside rows of similar length."""
     learning_rate: float = Field(gt=0)
     """Peak learning rate of AdamW."""
     warmup_steps: int = Field(default=0, ge=0)
@@ -181,93 +188,91 @@ class FinetuneSettings(Settings):
     weight_decay: float = Field(default=0.0, ge=0)
     betas: tuple[float, float] = (0.9, 0.999)
     max_grad_norm: float = Field(default=1.0, gt=0)
-    """Largest norm of a step's gradient."""
+    """Maximum gradient norm of a step; larger gradients are clipped."""
     precision: Literal["bf16", "float32"] = "bf16"
     gradient_checkpointing: bool = True
     lora_rank: int = Field(default=0, ge=0)
-    """0 trains every weight."""
+    """0 trains all weights."""
     lora_alpha: int = Field(default=16, gt=0)
     offload: bool = False
-    """Weights and optimizer in the host's memory, for a GPU that is too small."""
+    """Weights and optimizer state in the host's memory, for a GPU that is too small."""
     checkpoint_seconds: int = Field(default=600, gt=0)
     held_out_steps: int = Field(default=100, gt=0)
-    """Steps between two looks at the held-out loss."""
+    """Steps between two evaluations of the held-out loss."""
     threads: int = Field(default=1, gt=0)
-    """Of a process that computes on a CPU."""
+    """Threads of a process on a CPU."""
 
     @model_validator(mode="after")
-    def _counts_once(self) -> Self:
+    def _has_one_batch_size(self) -> Self:
         if (self.batch_samples is None) == (self.batch_tokens is None):
-            raise ValueError("batch_samples and batch_tokens; give one of them")
+            raise ValueError("batch_samples and batch_tokens; set exactly one of them")
         if self.micro_tokens < self.max_length:
             raise ValueError(f"micro_tokens below max_length; give {self.max_length} or more, so that every row fits")
         return self
 
 
 class SamplingSettings(Settings):
-    """`[evaluate.draws]`: several replies to a problem, drawn at random; one greedy reply where this table is not."""
+    """`[evaluate.sampling]`: several sampled replies per problem; without this table one greedy reply."""
 
     samples: int = Field(gt=0)
-    """Replies to a problem; pass@k is told for k = 1, 2, 4 ... up to so many."""
+    """Replies per problem; pass@k is reported for k = 1, 2, 4 ... up to this number."""
     temperature: float = Field(gt=0)
     top_p: float = Field(default=1.0, gt=0, le=1)
     top_k: int = Field(default=0, ge=0)
 
 
 class EvaluateSettings(Settings):
-    """`[evaluate]`: what did the thinking buy?"""
+    """`[evaluate]`: one benchmark at several thinking budgets."""
 
     benchmark: str = "programs"
     problems: int = Field(gt=0)
     thinking_budgets: tuple[Annotated[int, Field(ge=0)], ...]
     max_answer_tokens: int = Field(gt=0)
-    """Allowance of the answer, in ids."""
+    """Maximum tokens of the answer."""
     concurrency: int = Field(default=64, gt=0)
     profile: str | None = None
-    """How the model is spoken to and closed, where that is not its own way."""
+    """Profile of the model; the default is its own."""
     data: str = ""
-    """A local file or folder of the benchmark's own format; the hub is asked where none is given."""
+    """A local file or folder in the benchmark's own format; empty: the hub."""
     release: str = ""
     since: Date = ""
     until: Date = ""
-    """First and last date of a problem, where the benchmark's have one."""
+    """First and last date of a problem, for benchmarks with dates."""
     prompt: Annotated[str, Field(pattern=r"\{question\}")] | None = None
-    """What the user says, with {question} in it; the benchmark's own where none is given."""
+    """Template of the user message, with {question}; the default is the benchmark's."""
     system: str | None = None
-    """What is said before; the benchmark's own where none is given."""
+    """System message; the default is the benchmark's."""
     sampling: SamplingSettings | None = None
     separate_runs: Literal[True] | None = None
-    """Each window thinks for itself, at the price of a thought a window; for engines that cannot fork."""
+    """One generation per budget instead of one thought for all, for engines that cannot fork."""
     max_model_len: int | None = Field(default=None, gt=0)
-    """Most ids of prompt and reply together, as far as the model holds so many; the engine's own number without."""
+    """Maximum tokens of prompt and reply, up to the model's own limit; the default is the engine's."""
 
     def source(self) -> dict[str, str]:
-        """What a benchmark's loader is told."""
+        """The options of the benchmark's loader."""
         return {key: getattr(self, key) for key in ("data", "release", "since", "until")}
 
 
 class ReportSettings(Settings):
-    """`[report]`: what does a person get to see?"""
+    """`[report]`: the report page."""
 
     title: str
     transcripts: int = Field(default=12, ge=0)
 
 
 class Recipe(Settings):
-    """The whole story in one file."""
+    """The settings of all stages of one run."""
 
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9.-]*$")
     seed: int = 0
     base: str | None = None
-    """What fine-tuning begins with: another recipe (a name that ends with .toml, see `find`), a model folder or a hub
-    id; from scratch without.
-    """
+    """The start of training, if not from scratch: a recipe (a .toml file, see `find`), a model folder or a hub id."""
     curate: CurateSettings | None = None
-    """Needed to train on the synthetic task."""
+    """Required for training on the synthetic tasks."""
     model: ModelSettings | None = None
-    """Needed without a base, refused with one."""
+    """Required without a base, an error with one."""
     train: TrainSettings | None = None
-    """For models small enough for a CPU; or say `[finetune]`, or neither to evaluate alone."""
+    """For models small enough for a CPU; or set `[finetune]`, or neither to evaluate only."""
     finetune: FinetuneSettings | None = None
     evaluate: EvaluateSettings
     report: ReportSettings
@@ -275,99 +280,119 @@ class Recipe(Settings):
 
     @property
     def base_recipe(self) -> Path | None:
-        """The file of the recipe that trains the base; None where the base is a model, or where there is none."""
+        """The file of the recipe that trains the base; None if the base is a model or there is none."""
         return find(self.base, self._folder) if self.base and self.base.endswith(".toml") else None
 
     @property
+    def base_model(self) -> str | None:
+        """The base as a model: a folder relative to the recipe's, if it exists, else as written (such as a hub id)."""
+        if self.base is None or self.base_recipe is not None:
+            return None
+        return str(self._folder / self.base) if (self._folder / self.base).is_dir() else self.base
+
+    @property
     def profile(self) -> str | None:
-        """How the trained model is spoken to; None where none is trained."""
+        """The profile of the trained model; None if no model is trained."""
         chosen = self.finetune or self.train
         return chosen.profile if chosen else None
 
     @model_validator(mode="after")
-    def _trains_one_way(self) -> Self:
+    def _has_one_training(self) -> Self:
         if self.train and self.finetune:
             raise ValueError("[train] and [finetune]; leave one of them out")
         if not self.profile and (self.curate or self.model or self.base):
             raise ValueError("no key train; add it, or [finetune]")
         if self.curate is None and (self.train or (self.finetune and not self.finetune.data)):
-            raise ValueError("no key curate; add it, or say where the rows are with finetune.data")
+            raise ValueError("no key curate; add it, or set finetune.data to a dataset")
         return self
 
     @model_validator(mode="after")
-    def _begins_somewhere(self) -> Self:
+    def _has_a_start(self) -> Self:
         if self.finetune and self.base is None:
-            raise ValueError("no key base; say with which model fine-tuning begins")
+            raise ValueError("no key base; set it to the model that fine-tuning starts from")
         if self.train and self.base is None and self.model is None:
-            raise ValueError("no key model; add it, or say with which base to begin")
+            raise ValueError("no key model; add it, or set base")
         if self.base is not None and self.model is not None:
             raise ValueError("base and [model]; leave one of them out")
         return self
 
 
 def find(name: str | Path, folder: Path = Path()) -> Path:
-    """The recipe file `name`: a path relative to `folder`, else the name of a recipe that ships with z1, such as
-    `tiny` or `tiny.toml`. A file that is not there is returned as it is.
+    """The file of a recipe: a path relative to `folder`, else the packaged recipe of this name (`tiny`, `tiny.toml`).
+
+    A path that does not exist is returned unchanged.
     """
-    path, shipped = folder / name, SHIPPED / f"{str(name).removesuffix('.toml')}.toml"
-    return shipped if not path.is_file() and Path(name).name == str(name) and shipped.is_file() else path
+    path, packaged = folder / name, PACKAGED / f"{str(name).removesuffix('.toml')}.toml"
+    return packaged if not path.is_file() and Path(name).name == str(name) and packaged.is_file() else path
 
 
 def load(name: str | Path) -> Recipe:
-    """The recipe `name` (see `find`); every fault in it is one line that names the key."""
+    """The recipe `name` (see `find`). Raises UserError, in one line, that names the key."""
     path = find(name)
     recipe = read(path, Recipe)
     recipe._folder = path.parent
     return recipe
 
 
-def read(path: Path, kind: type[S]) -> S:
-    """The settings of this `kind` in the TOML file `path`; every fault is one line, as with `load`."""
+def kind_of(path: Path) -> str | None:
+    """The kind of the TOML file at `path`, a key of `COMMANDS`; None if it cannot be read or has no clear kind."""
+    try:
+        return _kind(tomllib.loads(path.read_text(encoding="utf-8")))
+    except (OSError, ValueError):
+        return None
+
+
+def _kind(table: Mapping[str, Any]) -> str | None:
+    kinds = [kind for kind, keys in KEY_TABLES.items() if any(key in table for key in keys)]
+    if not kinds and isinstance(table.get("evaluate"), dict):
+        kinds = ["recipe"]
+    return kinds[0] if len(kinds) == 1 else None
+
+
+def read(path: Path, settings: type[S]) -> S:
+    """The TOML file at `path` as `settings`. Raises UserError, in one line, that names the key or the file's kind."""
+    what = f"{settings.kind} {path}"
     try:
         table = tomllib.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise UserError(
-            "recipe", path, "give the path of a .toml file, or the name of a recipe that ships: tiny"
-        ) from None
+    except (FileNotFoundError, IsADirectoryError):
+        raise UserError(what, "a folder" if path.is_dir() else "no such file", _give(settings.kind)) from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise UserError(f"recipe {path}", f"no TOML ({error})", "correct that line") from None
+        raise UserError(what, f"invalid TOML ({error})", "correct that line") from None
+    if (kind := _kind(table)) not in (None, settings.kind):
+        raise UserError(what, f"a {kind}", f"run `z1 {COMMANDS[kind]} {path}`")
     try:
-        return kind.model_validate_json(json.dumps(table, default=str))
+        return settings.model_validate_json(json.dumps(table, default=str))
     except ValidationError as error:
-        raise _one_line(path, kind, error) from None
+        raise _one_line(what, settings, error) from None
 
 
-def _one_line(path: Path, kind: type[Settings], error: ValidationError) -> UserError:
+def _give(kind: str) -> str:
+    names = ", ".join(sorted(path.stem for path in PACKAGED.glob("*.toml")))
+    return "give the path of a .toml file" + (f", or a packaged recipe ({names})" if kind == "recipe" else "")
+
+
+def _one_line(what: str, settings: type[Settings], error: ValidationError) -> UserError:
     fault = min(error.errors(), key=lambda each: each["type"] != "extra_forbidden")  # a misspelt key is also missing
     key = ".".join(str(part) for part in fault["loc"])
     if fault["type"] == "extra_forbidden":
-        near = get_close_matches(str(fault["loc"][-1]), _known(kind, fault["loc"][:-1]), 1)
-        return UserError(
-            f"recipe {path}", f"the unknown key {key}", f"did you mean {near[0]}?" if near else "leave it out"
-        )
+        near = get_close_matches(str(fault["loc"][-1]), _known(settings, fault["loc"][:-1]), 1)
+        return UserError(what, f"the unknown key {key}", f"did you mean {near[0]}?" if near else "remove it")
     if fault["type"] == "missing":
-        return UserError(f"recipe {path}", f"no key {key}", "add it")
+        return UserError(what, f"no key {key}", "add it")
     message = fault["msg"].removeprefix("Value error, ")
     if "; " in message:
         got, do = message.split("; ")
-        return UserError(f"recipe {path}" + f", table {key}" * bool(key), got, do)
-    return UserError(f"recipe {path}, key {key}", repr(fault["input"]), message[0].lower() + message[1:])
+        return UserError(what + f", table {key}" * bool(key), got, do)
+    return UserError(f"{what}, key {key}", repr(fault["input"]), message[0].lower() + message[1:])
 
 
 def _known(settings: Any, table: tuple[int | str, ...]) -> list[str]:
-    """The keys of a table within `settings`; of a table in a list or under a name of its own, those of its kind."""
+    """The keys of a table within `settings`, including tables in lists and under names of their own."""
     for part in table:
         if isinstance(settings, type) and issubclass(settings, BaseModel):
             settings = settings.model_fields[str(part)].annotation
         else:
             settings = next(iter(kind for kind in get_args(settings) if kind is not str), None)
-        settings = (
-            next((kind for kind in get_args(settings) if kind is not NoneType), None)
-            if _optional(settings)
-            else settings
-        )
+        if NoneType in get_args(settings):
+            settings = next((each for each in get_args(settings) if each is not NoneType), None)
     return list(settings.model_fields) if isinstance(settings, type) and issubclass(settings, BaseModel) else []
-
-
-def _optional(kind: Any) -> bool:
-    return NoneType in get_args(kind)

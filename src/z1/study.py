@@ -12,7 +12,7 @@ import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, ClassVar, Literal, Self
 
 from pydantic import Field, PrivateAttr, model_validator
 
@@ -77,6 +77,8 @@ class Criterion(Settings):
 
 class Study(Settings):
     """Several recipes and seeds side by side."""
+
+    kind: ClassVar[str] = "study"
 
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9.-]*$")
     problem_seed: int = 1

@@ -27,7 +27,7 @@ def one_line(done: object, status: int = 2) -> str:
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (("run", "nowhere.toml"), "recipe: got nowhere.toml"),
+        (("run", "nowhere.toml"), "recipe nowhere.toml: got no such file"),
         (("think", "print(3)", "--window", "-1"), "window: got -1"),
         (("think", "print(3)", "--answer", "0"), "answer allowance: got 0"),
         (("think", "no/such/file.txt"), "no file no/such/file.txt"),

@@ -7,9 +7,8 @@ repetition filter is ours.
 
 from __future__ import annotations
 
-import tomllib
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -224,6 +223,8 @@ class SelectSettings(Settings):
 class CuratePlan(Settings):
     """A plan: sources, an optional teacher, filters and selection."""
 
+    kind: ClassVar[str] = "curation plan"
+
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9.-]*$")
     seed: int = 0
     source: tuple[SourceSettings, ...] = Field(min_length=1)
@@ -238,10 +239,7 @@ class CuratePlan(Settings):
 
 def is_plan(path: Path) -> bool:
     """Whether the TOML file at `path` is a plan, by its table `source`; False for an invalid file."""
-    try:
-        return "source" in tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return False
+    return recipe.kind_of(path) == CuratePlan.kind
 
 
 def read(path: Path) -> CuratePlan:
