@@ -14,12 +14,15 @@
 #
 #     make setup TORCH_INDEX=https://download.pytorch.org/whl/cpu
 
+# Compiled modules are kept: hundreds of test processes import torch and transformers.
+unexport PYTHONDONTWRITEBYTECODE
+
 PYTHON ?= python3
 TORCH_INDEX ?=
 BENCH ?=
 
 BIN := .venv/bin
-INSTALL := -m pip install --quiet --no-compile $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX))
+INSTALL := -m pip install --quiet $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX))
 PIP := $(BIN)/python $(INSTALL) -c constraints.txt
 OLDEST := .venv-oldest/bin/python
 STARTED := .venv/.installing

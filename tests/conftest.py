@@ -1,8 +1,8 @@
-"""What surroundings does every test get?
+"""The environment of every test: the same on every machine.
 
-The same on every machine: no network but the machine's own, no settings from outside, one thread, a plain terminal of
-120 columns, Ctrl-C that is heard, and property tests that draw the same examples each time. A few variables are read
-when a library is imported, so they are set here first and again around each test.
+No network but the loopback interface, no settings from outside, one thread, a plain terminal of 120 columns, a working
+Ctrl-C, and the same examples for property tests each time. A few variables are read when a library is imported, so
+they are set here first and again around each test.
 """
 
 from __future__ import annotations
@@ -33,23 +33,24 @@ UNSET = (
     "OPENAI_API_KEY",
     "OPENAI_BASE_URL",
     "PYTHONWARNINGS",
+    "PYTHONDONTWRITEBYTECODE",  # each of hundreds of child processes would compile torch and transformers again
 )
 
 HERE = {"127.0.0.1", "::1", "localhost"}
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
-    # a shell has Ctrl-C ignored by what it starts in the background, and so by every process that this one starts
+    # a shell makes its background processes ignore Ctrl-C, and their children inherit it
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def scrub() -> None:
-    """Leave nothing in the environment that could change a result."""
+    """Remove everything from the environment that could change a result."""
     for name in [*UNSET, *(name for name in os.environ if name.startswith("Z1_"))]:
         os.environ.pop(name, None)
     os.environ.update(SET)
 
 
-os.environ.setdefault("OMP_NUM_THREADS", "1")  # torch reads it when it is first imported
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # read when torch is imported
 scrub()
 settings.register_profile("z1", derandomize=True, deadline=None)
 settings.load_profile("z1")
@@ -57,7 +58,7 @@ settings.load_profile("z1")
 
 @pytest.fixture(autouse=True)
 def surroundings() -> Iterator[None]:
-    """The scrubbed environment, put back as it was afterwards."""
+    """The scrubbed environment; restored afterwards."""
     with mock.patch.dict(os.environ):
         scrub()
         yield
