@@ -74,6 +74,14 @@ class Tab:
         await self.wait(f"!!document.querySelector({selector!r})")
         await self.evaluate(f"document.querySelector({selector!r}).click()")
 
+    async def click_until(self, selector: str, script: str) -> None:
+        """Click an element again and again until an expression is true."""
+        until = time.monotonic() + TIMEOUT
+        while not await self.evaluate(script):
+            assert time.monotonic() < until, f"{script}: still false after clicks on {selector}"
+            await self.click(selector)
+            await asyncio.sleep(0.2)
+
     async def screenshot(self, path: Path) -> None:
         """Save a screenshot as PNG."""
         path.write_bytes(base64.b64decode((await self.call("Page.captureScreenshot", format="png"))["data"]))

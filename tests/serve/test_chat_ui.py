@@ -66,7 +66,8 @@ def test_in_a_browser_a_thought_streams_and_answer_now_ends_it(tmp_path: Path) -
             await page.click("#unlimited input")
             await page.type("#budget input[type=number]", "5")
             await page.type("#ask textarea", QUESTION)
-            await page.click("#send")
+            # the page ignores the button until the first reply is complete
+            await page.click_until("#send", f"{shown}.split('print(7)').length > 2")
             await page.wait(f"{shown}.includes('thought 5 of 5')")
             assert (await page.evaluate(shown)).count("boxed{8}") == 2
             await page.screenshot(tmp_path / "page.png")
