@@ -1,4 +1,4 @@
-"""Nothing finished is lost, nothing half done is seen, and other settings never share a folder."""
+"""Run folders: finished work is never lost, partial work is never visible, other settings get another folder."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def umask(mask: int) -> Iterator[None]:
 
 @given(values=VALUES, data=st.data())
 @LAW
-def test_a_log_cut_anywhere_keeps_its_whole_lines_and_goes_on(
+def test_a_log_cut_anywhere_keeps_its_complete_lines_and_accepts_more(
     values: list[dict[str, Any]], data: st.DataObject
 ) -> None:
     with TemporaryDirectory() as folder:
@@ -65,7 +65,7 @@ def test_a_log_cut_anywhere_keeps_its_whole_lines_and_goes_on(
         assert path.read_bytes() == whole
 
 
-def test_a_log_is_only_ever_added_to(tmp_path: Path) -> None:
+def test_a_log_is_append_only(tmp_path: Path) -> None:
     path = tmp_path / "log.jsonl"
     for number in range(3):
         with Log(path) as log:
@@ -87,9 +87,7 @@ class Full(FileIO):
         return super().write(bytes(data)[: len(data) // 2])
 
 
-def test_a_write_that_fails_half_way_leaves_the_file_as_it_was_and_names_it(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_failed_write_leaves_the_log_unchanged_and_names_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "log.jsonl"
     with Log(path) as log:
         log.add([{"n": 1}])
@@ -103,7 +101,7 @@ def test_a_write_that_fails_half_way_leaves_the_file_as_it_was_and_names_it(
     assert "\n" not in message
 
 
-def test_a_log_that_failed_once_goes_on_when_there_is_room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_log_accepts_records_after_a_failed_write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "log.jsonl"
     monkeypatch.setattr(runs, "FileIO", Full)
     with Log(path) as log:
@@ -119,7 +117,7 @@ def test_a_log_that_failed_once_goes_on_when_there_is_room(tmp_path: Path, monke
     assert read_lines(path, as_it_is) == [{"n": 3}]
 
 
-def test_a_record_that_cannot_be_written_takes_none_of_its_companions_along(tmp_path: Path) -> None:
+def test_a_batch_with_an_invalid_record_writes_nothing(tmp_path: Path) -> None:
     path = tmp_path / "log.jsonl"
     with Log(path) as log:
         with pytest.raises(TypeError):
@@ -133,7 +131,7 @@ def test_a_second_writer_is_refused_in_one_line_and_changes_nothing(tmp_path: Pa
     path.write_text('{"n": 1}\n{"torn', encoding="utf-8")
     with Log(path) as log:
         log.add([{"n": 2}])
-        with pytest.raises(UserError, match="another process that writes it") as caught, Log(path):
+        with pytest.raises(UserError, match="another process is writing it") as caught, Log(path):
             pass
         assert str(path) in str(caught.value)
         assert "\n" not in str(caught.value)
@@ -143,7 +141,7 @@ def test_a_second_writer_is_refused_in_one_line_and_changes_nothing(tmp_path: Pa
     assert read_lines(path, as_it_is) == [{"n": n} for n in (1, 2, 3, 4)]
 
 
-def test_a_log_that_cannot_be_opened_does_not_keep_the_next_one_out(tmp_path: Path) -> None:
+def test_a_log_that_cannot_be_opened_releases_its_lock(tmp_path: Path) -> None:
     path = tmp_path / "log.jsonl"
     path.mkdir()
     broken = Log(path)
@@ -169,7 +167,7 @@ with Log(Path(sys.argv[1])) as log:
 
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="needs SIGKILL")
 @pytest.mark.parametrize("adds", [1, 4])
-def test_a_kill_while_writing_loses_nothing_finished_and_nothing_stands_twice(tmp_path: Path, adds: int) -> None:
+def test_a_kill_while_writing_neither_loses_nor_repeats_records(tmp_path: Path, adds: int) -> None:
     path = tmp_path / "log.jsonl"
     env = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
     with subprocess.Popen([sys.executable, "-c", WRITER, str(path)], stdout=subprocess.PIPE, env=env) as writer:
@@ -189,7 +187,7 @@ def test_a_kill_while_writing_loses_nothing_finished_and_nothing_stands_twice(tm
 # Reading
 
 
-def test_what_is_not_there_yet_has_no_lines(tmp_path: Path) -> None:
+def test_a_missing_log_has_no_lines(tmp_path: Path) -> None:
     assert read_lines(tmp_path / "none.jsonl", as_it_is) == []
 
 
@@ -209,7 +207,7 @@ def test_a_broken_line_is_refused_with_file_and_line(tmp_path: Path, line: bytes
 
 
 @pytest.mark.parametrize("content", [None, b"", b"{", b"\xff"], ids=["missing", "empty", "torn", "binary"])
-def test_json_that_cannot_be_read_is_named(tmp_path: Path, content: bytes | None) -> None:
+def test_unreadable_json_is_named(tmp_path: Path, content: bytes | None) -> None:
     path = tmp_path / "stage.json"
     if content is not None:
         path.write_bytes(content)
@@ -231,7 +229,7 @@ def test_json_comes_back_as_it_was_written(value: list[dict[str, Any]]) -> None:
 
 
 @pytest.mark.parametrize("older", [None, "older"])
-def test_a_file_that_fails_half_way_is_not_there_and_an_older_one_stays(tmp_path: Path, older: str | None) -> None:
+def test_a_failed_write_of_a_file_keeps_the_older_one(tmp_path: Path, older: str | None) -> None:
     path = tmp_path / "curve.json"
     if older is not None:
         path.write_text(older, encoding="utf-8")
@@ -252,7 +250,7 @@ def test_a_file_appears_at_the_end_and_leaves_nothing_else(tmp_path: Path) -> No
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_a_text_that_cannot_be_encoded_leaves_the_older_one(tmp_path: Path) -> None:
+def test_a_text_that_cannot_be_encoded_keeps_the_older_file(tmp_path: Path) -> None:
     write_text(tmp_path / "rows.jsonl", "older")
     with pytest.raises(UnicodeEncodeError):
         write_text(tmp_path / "rows.jsonl", "newer \ud800")
@@ -280,7 +278,7 @@ def tree(folder: Path) -> dict[str, str]:
     return {path.relative_to(folder).as_posix(): path.read_text(encoding="utf-8") for path in files}
 
 
-def test_a_folder_takes_the_place_of_an_older_one_altogether(tmp_path: Path) -> None:
+def test_a_folder_replaces_an_older_one_completely(tmp_path: Path) -> None:
     path = tmp_path / "model"
     for name in ("first", "second"):
         with atomic_folder(path) as temporary:
@@ -292,7 +290,7 @@ def test_a_folder_takes_the_place_of_an_older_one_altogether(tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize("older", [False, True])
-def test_a_folder_that_fails_half_way_is_not_there_and_an_older_one_stays(tmp_path: Path, older: bool) -> None:
+def test_a_failed_write_of_a_folder_keeps_the_older_one(tmp_path: Path, older: bool) -> None:
     if older:
         write_text(tmp_path / "model" / "weights", "older")
     before = tree(tmp_path)
@@ -303,9 +301,7 @@ def test_a_folder_that_fails_half_way_is_not_there_and_an_older_one_stays(tmp_pa
     assert [path.name for path in tmp_path.iterdir()] == ["model"] * older
 
 
-def test_a_folder_that_cannot_be_put_in_its_place_leaves_the_older_one(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_folder_that_cannot_be_renamed_keeps_the_older_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write_text(tmp_path / "model" / "weights", "older")
     replace = Path.replace
 
@@ -325,9 +321,7 @@ def test_a_folder_that_cannot_be_put_in_its_place_leaves_the_older_one(
 
 @given(one=SETTINGS, other=SETTINGS)
 @LAW
-def test_a_stage_has_its_own_folder_exactly_where_its_settings_are_its_own(
-    one: dict[str, Any], other: dict[str, Any]
-) -> None:
+def test_stages_share_a_folder_exactly_if_their_settings_are_equal(one: dict[str, Any], other: dict[str, Any]) -> None:
     with TemporaryDirectory() as run:
         folders = [stage(Path(run), "curate", values, {}).folder for values in (one, other)]
         assert (folders[0] == folders[1]) == (one == other)
@@ -335,7 +329,7 @@ def test_a_stage_has_its_own_folder_exactly_where_its_settings_are_its_own(
         assert all(folder.is_dir() for folder in folders)
 
 
-def test_other_content_of_an_input_is_another_folder_and_another_place_is_not(tmp_path: Path) -> None:
+def test_the_content_of_an_input_changes_the_folder_and_its_path_does_not(tmp_path: Path) -> None:
     first, second = tmp_path / "a.jsonl", tmp_path / "b.jsonl"
     write_text(first, "one")
     before = stage(tmp_path, "train", {"seed": 1}, {"rows": first})
@@ -347,13 +341,13 @@ def test_other_content_of_an_input_is_another_folder_and_another_place_is_not(tm
     assert stage(tmp_path, "train", {"seed": 1}, {"rows": first}).folder != before.folder
 
 
-def test_an_input_that_is_missing_is_named(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="run the stage before it first") as caught:
+def test_a_missing_input_is_named(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="got no such file; run the previous stage first") as caught:
         stage(tmp_path, "train", {}, {"rows": tmp_path / "rows.jsonl"})
     assert str(tmp_path / "rows.jsonl") in str(caught.value)
 
 
-def test_a_stage_is_done_once_it_has_finished_and_not_before(tmp_path: Path) -> None:
+def test_a_stage_is_done_once_it_has_finished(tmp_path: Path) -> None:
     made = stage(tmp_path, "curate", {"seed": 1}, {})
     write_text(made.folder / "rows.jsonl", "{}\n")
     assert not made.is_done
@@ -366,7 +360,7 @@ def test_a_stage_is_done_once_it_has_finished_and_not_before(tmp_path: Path) -> 
     assert not stage(tmp_path, "curate", {"seed": 2}, {}).is_done
 
 
-def test_a_stage_says_what_made_it(tmp_path: Path) -> None:
+def test_a_stage_records_its_provenance(tmp_path: Path) -> None:
     write_text(tmp_path / "rows.jsonl", "one")
     made = stage(tmp_path, "train", {"seed": 1}, {"rows": tmp_path / "rows.jsonl"})
     made.finish({})
@@ -383,7 +377,7 @@ FILES = st.dictionaries(st.text("ab1", min_size=1, max_size=3), st.text("ab12", 
 @example(one={"a": "1", "b": "2"}, other={"a": "1b2"})  # the same bytes end to end
 @example(one={"a1": "2"}, other={"a": "12"})
 @LAW
-def test_two_folders_have_one_hash_exactly_where_names_and_contents_are_the_same(
+def test_folders_have_equal_hashes_exactly_if_names_and_contents_are_equal(
     one: dict[str, str], other: dict[str, str]
 ) -> None:
     with TemporaryDirectory() as folder:

@@ -1,4 +1,4 @@
-"""A log is mended in blocks, its torn last line may be longer than one; a full disk is named whoever wrote to it."""
+"""Logs are repaired in blocks, with incomplete lines longer than a block; a full disk is named for every writer."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from z1 import runs
 
 
 @pytest.mark.parametrize("torn", ["", '{"torn', "x" * 100])
-def test_a_torn_line_longer_than_what_is_read_at_a_time_is_dropped(
+def test_an_incomplete_line_longer_than_a_block_is_dropped(
     torn: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(runs, "BLOCK", 7)

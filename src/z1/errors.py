@@ -1,11 +1,11 @@
-"""What can go wrong, and whose fault is it?
+"""Exceptions of z1, and their exit statuses.
 
-    Z1Error                 anything z1 raises on purpose; str() is one line
-    ├── UserError           the input is at fault: what, got, do this   (exit status 2)
-    └── Fault               z1 or its surroundings are at fault         (exit status 1)
+    Z1Error                 any error that z1 raises; str() is one line
+    ├── UserError           invalid input: what, got, do this    (exit status 2)
+    └── Fault               a failure of z1 or its environment   (exit status 1)
         └── EngineFault     an engine failed; its result is missing, never wrong
 
-A model's failure (wrong, unparsed, cut) is data and never an exception.
+A model's failure (a wrong, unparsed or truncated answer) is data and never an exception.
 """
 
 from __future__ import annotations
@@ -13,17 +13,17 @@ from __future__ import annotations
 import errno
 
 DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-"""What the system says where something cannot be written for want of room."""
+"""The system's error numbers for a full disk."""
 
 
 class Z1Error(Exception):
-    """Root of every exception that z1 raises on purpose."""
+    """Base of all exceptions that z1 raises."""
 
     exit_status = 1
 
 
 class UserError(Z1Error):
-    """The input is at fault. Says what, what was got, and what to do, in one line."""
+    """Invalid input. The message has one line: what, the value, and what to do."""
 
     exit_status = 2
 
@@ -36,24 +36,24 @@ class UserError(Z1Error):
 
 
 class Fault(Z1Error):
-    """z1 or its surroundings are at fault."""
+    """A failure of z1 or its environment."""
 
 
 class EngineFault(Fault):
-    """An engine failed. The attempt it was working on is missing, not wrong."""
+    """An engine failed. The attempt that it was computing is missing, not wrong."""
 
 
 def from_os_error(error: OSError) -> Z1Error:
-    """The one border where the operating system's errors become ours."""
-    name = error.filename or "to the disk"
+    """The operating system's error as an error of z1."""
+    file = f"file {error.filename}" if error.filename else "a file"
     if error.errno in DISK_FULL:
-        do = "free some space and run the same command again; what was finished is kept"
-        return UserError(f"no room to write {name}", error.strerror, do)
+        do = "free some space and run the command again; finished work is kept"
+        return UserError(f"writing {error.filename or 'to the disk'}", error.strerror, do)
     if isinstance(error, FileNotFoundError):
-        return UserError("a file is missing", name, "check the path")
+        return UserError(file, "no such file", "check the path")
     if isinstance(error, PermissionError):
-        return UserError("no permission", name, "choose a path that you may read and write")
-    return Fault(f"the operating system refused: {_one_line(error)}")
+        return UserError(file, "permission denied", "choose a path that you can read and write")
+    return Fault(f"operating system error: {_one_line(error)}")
 
 
 def _one_line(value: object) -> str:

@@ -1,9 +1,10 @@
-"""Where do a run's results lie, and what is already done?
+"""Run folders: stages keyed by settings and inputs, atomic files and folders, append-only logs.
 
-A run folder holds one folder a stage, named after the hash of the stage's settings and inputs: `curate-1a2b3c4d`.
-Changed settings are another folder, so nothing is ever overwritten. `stage.json` is written last; a stage is done when
-it is there. Code is recorded, not hashed: a fix does not throw finished work away. Logs are append-only JSONL with one
-writer; a torn last line (a kill while writing) is dropped. Single files appear whole or not at all.
+A run folder has one folder per stage, named after the hash of the stage's settings and inputs: `curate-1a2b3c4d`.
+Changed settings get another folder, so nothing is overwritten. `stage.json` is written last; a stage is done when
+it exists. The code's version is recorded and not hashed, so a fix does not discard finished work. Logs are append-only
+JSONL with one writer; an incomplete last line (from a kill while writing) is dropped. Single files are written
+atomically.
 """
 
 from __future__ import annotations
@@ -31,36 +32,36 @@ from z1.errors import DISK_FULL, UserError
 T = TypeVar("T")
 
 BLOCK = 1 << 20
-"""Bytes read at a time."""
+"""Bytes per read."""
 
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """One stage of a run: its folder, and what it is made from."""
+    """One stage of a run: its folder, settings and inputs."""
 
     folder: Path
     settings: Mapping[str, Any]
     inputs: Mapping[str, str]
-    """Name of each input, and the hash of its content."""
+    """Hash of the content of each input, by name."""
 
     @property
     def is_done(self) -> bool:
-        """Whether the stage has ended well before."""
+        """Whether the stage has finished."""
         return (self.folder / "stage.json").is_file()
 
     def finish(self, results: Mapping[str, Any]) -> None:
-        """Say that the stage has ended well; `results` are the figures worth keeping."""
+        """Mark the stage as done, with its `results`."""
         facts = {"settings": self.settings, "inputs": self.inputs, "results": results, **provenance()}
         write_json(self.folder / "stage.json", facts)
 
     def results(self) -> dict[str, Any]:
-        """The figures kept when the stage ended."""
+        """The results of the finished stage."""
         results: dict[str, Any] = read_json(self.folder / "stage.json")["results"]
         return results
 
 
 def stage(run: Path, name: str, settings: Mapping[str, Any], inputs: Mapping[str, Path]) -> Stage:
-    """The stage `name` of `run` for these settings and input files; its folder is made if need be."""
+    """The stage `name` of `run` for these settings and input files; its folder is created if needed."""
     hashes = {key: hash_file(path) for key, path in inputs.items()}
     key = sha256(json.dumps([settings, hashes], sort_keys=True).encode()).hexdigest()[:8]
     folder = run / f"{name}-{key}"
@@ -69,49 +70,49 @@ def stage(run: Path, name: str, settings: Mapping[str, Any], inputs: Mapping[str
 
 
 def provenance() -> dict[str, str]:
-    """What made a result: the version of z1 and of Python, the system, and when."""
+    """Provenance of a result: versions of z1 and Python, system, and time."""
     try:
-        own = version("z1")
+        z1_version = version("z1")
     except PackageNotFoundError:
-        own = "not installed"
+        z1_version = "not installed"
     now = datetime.now(UTC).isoformat(timespec="seconds")
-    return {"z1": own, "python": platform.python_version(), "system": platform.system(), "finished": now}
+    return {"z1": z1_version, "python": platform.python_version(), "system": platform.system(), "finished": now}
 
 
 def hash_file(path: Path) -> str:
-    """16 hexadecimal digits of the SHA-256 of a file's content; of a folder's files, in order of name."""
+    """16 hexadecimal digits of the SHA-256 of a file's content, or of a folder's files in order of name."""
     digest = sha256()
     try:
         for part in sorted(p for p in path.rglob("*") if p.is_file()) if path.is_dir() else [path]:
-            if path.is_dir():  # names and sizes, so that no two folders read as the same run of bytes
+            if path.is_dir():  # names and sizes, so that other files with the same bytes differ
                 digest.update(f"{part.relative_to(path).as_posix()}\0{part.stat().st_size}\0".encode())
             with part.open("rb") as file:
                 while block := file.read(BLOCK):
                     digest.update(block)
     except FileNotFoundError:
-        raise UserError("an input of this stage", f"no file {path}", "run the stage before it first") from None
+        raise UserError(f"input {path}", "no such file", "run the previous stage first") from None
     return digest.hexdigest()[:16]
 
 
 @contextmanager
-def file_lock(name: Path) -> Iterator[None]:
-    """Wait until no other process is here with this `name`, a file that is left behind."""
-    name.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(name):
+def file_lock(path: Path) -> Iterator[None]:
+    """Hold the lock file `path`, waiting for other processes; the file stays."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(path):
         yield
 
 
 @contextmanager
 def atomic_file(path: Path) -> Iterator[Path]:
-    """A temporary path to write to; becomes `path` at the end, or vanishes if anything goes wrong.
+    """A temporary path to write to; renamed to `path` at the end, or deleted on an error.
 
-    It has the permissions that a new file gets, which `tempfile`'s do not.
+    It has the permissions of a new file, unlike files from `tempfile`.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{token_hex(4)}")
     temporary.touch(exist_ok=False)
     try:
-        with _named(path):
+        with _name_errors(path):
             yield temporary
         sync_file(temporary)
         temporary.replace(path)
@@ -121,28 +122,28 @@ def atomic_file(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def atomic_folder(path: Path) -> Iterator[Path]:
-    """A temporary folder to fill; becomes `path` at the end (an older one is replaced), or vanishes.
+    """A temporary folder to fill; renamed to `path` at the end (replacing an older one), or deleted on an error.
 
-    Its files get the permissions of new ones; safetensors makes files that nobody else may read.
+    Its files get the permissions of new files; safetensors creates files that only their owner can read.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{token_hex(4)}")
     temporary.mkdir()
     try:
-        with _named(path):
+        with _name_errors(path):
             yield temporary
         for part in temporary.rglob("*"):
             if part.is_file():
                 part.chmod(temporary.stat().st_mode & 0o666)
                 sync_file(part)
-        _swap(temporary, path)
+        _replace(temporary, path)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
 
 
 @contextmanager
-def _named(path: Path) -> Iterator[None]:
-    """An error of the system without a name, such as that of a write to a full disk, gets the name of `path`."""
+def _name_errors(path: Path) -> Iterator[None]:
+    """Add the name `path` to an OSError without one, such as that of a write to a full disk."""
     try:
         yield
     except OSError as error:
@@ -151,8 +152,8 @@ def _named(path: Path) -> Iterator[None]:
         raise
 
 
-def _swap(temporary: Path, path: Path) -> None:
-    """`temporary` in the place of `path`; where that fails the older folder stays."""
+def _replace(temporary: Path, path: Path) -> None:
+    """Replace `path` by `temporary`; on an error the older folder stays."""
     if not path.exists():
         temporary.replace(path)
         return
@@ -169,7 +170,7 @@ def _swap(temporary: Path, path: Path) -> None:
 
 @contextmanager
 def disk_full_as_os_error(path: Path) -> Iterator[None]:
-    """safetensors and tokenizers write in Rust and name the system's error in their text alone."""
+    """Raise OSError for a full disk, which safetensors and tokenizers (in Rust) report only as text."""
     try:
         yield
     except Exception as error:
@@ -180,44 +181,44 @@ def disk_full_as_os_error(path: Path) -> Iterator[None]:
 
 
 def sync_file(path: Path) -> None:
-    """Wait until the content of a file is on the disk itself."""
+    """Flush the content of a file to disk."""
     with path.open("rb") as file, suppress(OSError):
         os.fsync(file.fileno())
 
 
 def write_json(path: Path, value: Any) -> None:
-    """`value` as indented JSON, whole or not at all."""
+    """Write `value` as indented JSON, atomically."""
     write_text(path, json.dumps(value, indent=1, ensure_ascii=False) + "\n")
 
 
 def write_text(path: Path, text: str) -> None:
-    """`text` in UTF-8, whole or not at all."""
+    """Write `text` in UTF-8, atomically."""
     with atomic_file(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
 
 
 def write_lines(path: Path, records: Iterable[Mapping[str, Any]]) -> None:
-    """A JSON object a line, whole or not at all; a file that grows is a `Log`."""
+    """Write one JSON object per line, atomically; for a file that grows use `Log`."""
     write_text(path, "".join(json.dumps(record, ensure_ascii=False) + "\n" for record in records))
 
 
 def read_json(path: Path) -> Any:
-    """The JSON value in `path`; a missing or broken file is named."""
+    """The JSON value in `path`. Raises UserError if the file is missing or invalid."""
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise UserError("a file is missing", path, "run the stage that writes it first") from None
+        raise UserError(f"file {path}", "no such file", "run the stage that writes it first") from None
     except ValueError:
-        raise UserError(f"file {path}", "no JSON", "delete it and run the stage that writes it again") from None
+        raise UserError(f"file {path}", "invalid JSON", "delete it and run the stage that writes it again") from None
 
 
 def read_lines(path: Path, parse: Callable[[Mapping[str, Any]], T]) -> list[T]:
-    """Every whole line of a JSONL file; a torn last line is dropped, a broken line before it is refused."""
+    """The lines of a JSONL file. An incomplete last line is dropped; an invalid line raises UserError."""
     return list(iterate_lines(path, parse))
 
 
 def iterate_lines(path: Path, parse: Callable[[Mapping[str, Any]], T]) -> Iterator[T]:
-    """As `read_lines`, one record at a time, for files that may be larger than memory."""
+    """As `read_lines`, one record at a time, for files larger than memory."""
     if not path.exists():
         return
     with path.open("rb") as file:
@@ -238,9 +239,9 @@ def _parse(path: Path, number: int, line: bytes, parse: Callable[[Mapping[str, A
 
 
 class Log:
-    """The one writer of an append-only JSONL file. A line counts once `add` has returned.
+    """The only writer of an append-only JSONL file. A line is written once `add` has returned.
 
-    What is written outlives the process; after `sync` also the machine.
+    Written lines survive a crash of the process; after `sync` also one of the machine.
     """
 
     def __init__(self, path: Path) -> None:
@@ -252,9 +253,9 @@ class Log:
         try:
             self._lock.acquire()
         except Timeout:
-            raise UserError(f"log {self.path}", "another process that writes it", "wait for it or end it") from None
+            raise UserError(f"log {self.path}", "another process is writing it", "wait for it, or end it") from None
         try:
-            _drop_torn_line(self.path)
+            _drop_incomplete_line(self.path)
             self._file = FileIO(self.path, "ab")
         except OSError:
             self._lock.release()
@@ -267,7 +268,7 @@ class Log:
         self._lock.release()
 
     def add(self, records: Iterable[Mapping[str, Any]]) -> None:
-        """Append these records in one write; after a failure the file ends as it did before."""
+        """Append these records in one write; after a failure the file is as before."""
         if self._file is None:
             raise ValueError("the log is not open")
         data = b"".join(json.dumps(r, ensure_ascii=False, separators=(",", ":")).encode() + b"\n" for r in records)
@@ -282,12 +283,12 @@ class Log:
             raise
 
     def sync(self) -> None:
-        """Wait until what was added is on the disk itself: milliseconds, for what cost money."""
+        """Flush added lines to disk: takes milliseconds, for results that cost money."""
         if self._file is not None:
             os.fsync(self._file.fileno())
 
 
-def _drop_torn_line(path: Path) -> None:
+def _drop_incomplete_line(path: Path) -> None:
     if not path.exists():
         return
     with path.open("r+b") as file:
