@@ -17,22 +17,22 @@ from z1.cli import main as cli
 
 
 def main(number: int) -> None:
-    with socket.socket(fileno=number) as asked:
-        while request := socket.recv_fds(asked, 1 << 20, 3)[:2]:
+    with socket.socket(fileno=number) as connection:
+        while request := socket.recv_fds(connection, 1 << 20, 3)[:2]:
             text, files = request
             if not text:
                 return
             child = os.fork()
             if child == 0:
-                become(json.loads(text), files)
+                run_in_fork(json.loads(text), files)
                 break
             for file in files:
                 os.close(file)
-            asked.sendall(json.dumps(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])).encode())
+            connection.sendall(json.dumps(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])).encode())
     cli.main()
 
 
-def become(request: dict[str, str | list[str]], files: list[int]) -> None:
+def run_in_fork(request: dict[str, str | list[str]], files: list[int]) -> None:
     for target, file in enumerate(files):
         os.dup2(file, target)
         os.close(file)

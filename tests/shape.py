@@ -8,7 +8,7 @@ from __future__ import annotations
 LEVELS = (
     "errors <- sandbox think runs recipe recipes models <- grading records profiles dataset_io <- model_files prompts"
     " <- engines train report synthetic <- generation <- serve benchmarks llm vllm_plugin <- evaluate curate"
-    " <- pipeline <- study comparison results <- cli integrations <- z1"
+    " <- pipeline <- study comparison results <- cli integrations <- z1 <- __main__"
 )
 """From the bottom up; `z1` is the root's __init__. A module imports from lower levels and from its own package."""
 
@@ -64,6 +64,7 @@ NO_DOCSTRING = {"z1.profiles.Tokenizer": "methods of a transformers class, docum
 NO_MIRROR = {
     "z1": "tests/test_imports.py",
     "z1.train.progress": "a value; tests/train/scratch/test_trainer.py checks what trainers report",
+    "z1.__main__": "tests/cli/test_main.py",
     "z1.engines.protocol": "values and protocols; tests/engines/conformance.py checks every engine",
     **{
         f"z1.sandbox.inside.{name}": "tests/sandbox/test_sandbox.py"

@@ -56,5 +56,10 @@ def from_os_error(error: OSError) -> Z1Error:
     return Fault(f"operating system error: {_one_line(error)}")
 
 
+def install_hint(extra: str) -> str:
+    """How to install an extra of z1, which no package index has."""
+    return f"install the extra {extra}: pip install '.[{extra}]' in a checkout, or pip install 'z1-….whl[{extra}]'"
+
+
 def _one_line(value: object) -> str:
     return " ".join(str(value).split()) or "nothing"

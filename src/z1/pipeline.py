@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from z1 import benchmarks, profiles, runs
 from z1 import curate as curating
@@ -81,11 +81,31 @@ def check(recipe: Recipe) -> None:
     benchmarks.get_benchmark(recipe.evaluate.benchmark)
 
 
+def curation_key(recipe: Recipe) -> dict[str, Any]:
+    """The settings that the stage `curate` is keyed by."""
+    settings = recipes.required_table(recipe.curate, "curate")
+    return {"seed": recipe.seed, **settings.model_dump(mode="json", exclude_defaults=True)}
+
+
+def training_key(recipe: Recipe) -> dict[str, Any]:
+    """The settings that the stage `train` is keyed by, besides its rows and its base."""
+    names = {"seed": recipe.seed, "name": recipe.name}
+    if recipe.finetune:
+        excluded = RUNTIME_SETTINGS | PREFLIGHT_SETTINGS
+        own = recipe.finetune.model_dump(mode="json", exclude=excluded, exclude_defaults=True)
+        return {**names, "base": recipe.base, **own}
+    return {**names, **recipe.model_dump(mode="json", include={"model", "train"}, exclude_defaults=True)}
+
+
+def evaluation_key(settings: EvaluateSettings, seed: int) -> dict[str, Any]:
+    """The settings that the stage `evaluate` is keyed by, besides the model."""
+    return {"seed": seed, **settings.model_dump(mode="json", exclude_none=True)}
+
+
 def curate(recipe: Recipe, run: Path, progress: ProgressReporter) -> Path:
     """Collect trajectories and select training rows; returns the file of rows."""
     settings = recipes.required_table(recipe.curate, "curate")
-    key = {"seed": recipe.seed, **settings.model_dump(mode="json", exclude_defaults=True)}
-    stage = runs.stage(run, "curate", key, {})
+    stage = runs.stage(run, "curate", curation_key(recipe), {})
     progress.start("curate", settings.problems)
     if not stage.is_done:
         curating.collect(settings, recipe.seed, stage.folder, lambda count: progress.update(count, "problems"))
@@ -113,10 +133,8 @@ def train(
         return _finetune(recipe, run, progress, on_preflight)
     base = _base(recipe, run, progress, (recipe, *dependents))
     rows = curate(recipe, run, progress)
-    own = recipe.model_dump(mode="json", include={"model", "train"}, exclude_defaults=True)
-    settings = {"seed": recipe.seed, "name": recipe.name, **own}
     inputs = {"rows": rows, **({"base": base} if base else {})}
-    stage = runs.stage(run, "train", settings, inputs)
+    stage = runs.stage(run, "train", training_key(recipe), inputs)
     progress.start("train", 1)
     if not stage.is_done:
         last: list[Progress] = []
@@ -172,11 +190,8 @@ def _finetune(
     rank, world_size = process_rank()
     prepared = prepare(recipe, run, progress, world_size)
     preflight, base = prepared.preflight, Path(prepared.base)
-    own = preflight.settings.model_dump(
-        mode="json", exclude=RUNTIME_SETTINGS | PREFLIGHT_SETTINGS, exclude_defaults=True
-    )
-    settings = {"seed": recipe.seed, "name": recipe.name, "base": recipe.base, "rows": prepared.data_info, **own}
-    stage = runs.stage(run, "train", settings, {"base": base} if base.exists() else {})
+    key = {**training_key(recipe), "rows": prepared.data_info}
+    stage = runs.stage(run, "train", key, {"base": base} if base.exists() else {})
     if not stage.is_done:
         on_preflight(prepared)
         preflight.check()
@@ -228,8 +243,7 @@ def evaluate_model(
     """
     weights = model_inputs(Path(model))
     server = {"upstream_url": upstream.url, "served_model_name": upstream.model} if upstream else {}
-    own = settings.model_dump(mode="json", exclude_none=True)
-    key = {"seed": seed, **own, **server, **({} if weights else {"model": str(model)})}
+    key = {**evaluation_key(settings, seed), **server, **({} if weights else {"model": str(model)})}
     stage = runs.stage(run, "evaluate", key, weights)
     progress.start("evaluate", settings.problems * (settings.sampling.samples if settings.sampling else 1))
     if not stage.is_done:

@@ -1,7 +1,8 @@
-"""What does a person see while a plan is carried out?"""
+"""`z1 curate` shows progress, cost and errors of a plan, and describes a dataset."""
 
 from __future__ import annotations
 
+import json
 import signal
 import subprocess
 import sys
@@ -27,18 +28,18 @@ def write(folder: Path, url: str, count: int) -> None:
     (folder / "problems.jsonl").write_text(rows)
 
 
-def test_what_was_paid_is_said(tmp_path: Path) -> None:
+def test_the_cost_is_printed(tmp_path: Path) -> None:
     with serving(Teacher(lambda _, times: "broken" if times == 0 else "ok")) as teacher:
         write(tmp_path, teacher.url, 3)
         done = command_line.z1("curate", "plan.toml", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert "3 replies in" in done.stderr and "none missing" in done.stderr
     assert "3 rows" in done.stderr
-    assert "3 asked in vain" in done.stderr and "3 faults" in done.stderr
-    assert "cost 0.0;" not in done.stderr
+    assert "3 repeated requests" in done.stderr and "3 faults" in done.stderr
+    assert "cost      0.0;" not in done.stderr
 
 
-def test_ctrl_c_ends_at_once_and_says_how_to_go_on(tmp_path: Path) -> None:
+def test_ctrl_c_prints_the_cost_and_how_to_continue(tmp_path: Path) -> None:
     with serving(Teacher(lambda *_: "hang", hang_s=150)) as teacher:
         write(tmp_path, teacher.url, 5)
         command = [sys.executable, "-m", "z1.cli.main", "curate", "plan.toml"]
@@ -52,8 +53,8 @@ def test_ctrl_c_ends_at_once_and_says_how_to_go_on(tmp_path: Path) -> None:
             _, said = process.communicate(timeout=100)
     assert process.returncode == 130
     assert "0 replies in" in said
-    assert "5 of unknown length" in said
-    assert "the same command goes on where this one was" in said
+    assert "5 replies of unknown length" in said
+    assert "stopped; run the same command again to continue" in said
     assert "Traceback" not in said
 
 
@@ -65,17 +66,23 @@ def test_a_dataset_is_described(tmp_path: Path) -> None:
     for line in ("| rows | 2 |", "| tokens | 8,194 |", "| min | 25 |", "| max | 8,169 |", "| `i need to` | 2 |"):
         assert line in done.stdout
 
+    found = json.loads(command_line.z1("curate", "--describe", "d", "--json", cwd=tmp_path).stdout)
+    assert {key: found[key] for key in ("rows", "tokens", "min", "max", "mean")} == {
+        "rows": 2, "tokens": 8194, "min": 25, "max": 8169, "mean": 4097.0
+    }  # fmt: skip
+    assert found["trigrams"] == {"i need to": 2, "need to go": 2}
 
-def test_what_cannot_be_described_is_named(tmp_path: Path) -> None:
+
+def test_a_dataset_that_cannot_be_described_is_refused(tmp_path: Path) -> None:
     for columns, words in (
         ({"title": "a"}, "columns title; give one with response or output"),
         ({"response": "a"}, "no column of token counts"),
     ):
         dataset_io.write(tmp_path / "t.parquet", [columns], dict.fromkeys(columns, str))
         with pytest.raises(UserError, match=words):
-            curate.describe(tmp_path / "t.parquet", "")
-    with pytest.raises(UserError, match="give a folder or a file"):
-        curate.describe(tmp_path / "nowhere", "")
+            curate.print_statistics(tmp_path / "t.parquet", "")
+    with pytest.raises(UserError, match="no such file"):
+        curate.print_statistics(tmp_path / "nowhere", "")
 
 
 def test_a_benchmark_that_could_not_be_read_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -83,12 +90,12 @@ def test_a_benchmark_that_could_not_be_read_is_named(tmp_path: Path, capsys: pyt
     columns = 'columns = { id = "id", question = "question", response = "response", tokens = "n" }\n'
     tail = '[decontaminate]\nagainst = ["mbpp"]\n'
     (tmp_path / "plan.toml").write_text(f'name = "x"\n[[source]]\npath = "t.jsonl"\n{columns}{tail}')
-    curate.curate(tmp_path / "plan.toml", tmp_path / "runs", curate.PlanOptions())
+    curate.carry_out(tmp_path / "plan.toml", tmp_path / "runs", curate.PlanOptions())
     said = capsys.readouterr().err
     assert "1 rows" in said and "not read  mbpp: data of a benchmark" in said
 
 
-def test_fetch_brings_what_a_plan_needs_of_the_hub_and_names_what_cannot_be_had(tmp_path: Path) -> None:
+def test_download_only_has_the_files_of_a_plan_and_names_what_is_not_available(tmp_path: Path) -> None:
     known = CATALOGUE["leetcode"].hub
     cached = tmp_path / f"datasets--{known.id.replace('/', '--')}" / "snapshots" / known.revision
     jsonl(cached / "LeetCodeDataset-train.jsonl", [{"task_id": "two-sum"}])
@@ -96,19 +103,19 @@ def test_fetch_brings_what_a_plan_needs_of_the_hub_and_names_what_cannot_be_had(
         'name = "x"\n[[source]]\nhub = "leetcode"\n[decontaminate]\nagainst = ["mbpp"]\n'
     )
     environment = {**command_line.environment(), "HF_HUB_CACHE": str(tmp_path)}
-    done = command_line.z1_alone("curate", "plan.toml", "--fetch", cwd=tmp_path, env=environment)
+    done = command_line.z1_alone("curate", "plan.toml", "--download-only", cwd=tmp_path, env=environment)
     assert done.returncode == 0, done.stderr
     first, second = done.stdout.splitlines()
     assert first == f"{hash_file(cached / 'LeetCodeDataset-train.jsonl')}  {cached / 'LeetCodeDataset-train.jsonl'}"
     assert second.startswith("not read  mbpp: data of a benchmark")
     (cached / "LeetCodeDataset-train.jsonl").unlink()
     cached.rmdir()
-    done = command_line.z1_alone("curate", "plan.toml", "--fetch", cwd=tmp_path, env=environment)
+    done = command_line.z1_alone("curate", "plan.toml", "--download-only", cwd=tmp_path, env=environment)
     assert done.returncode == 2 and done.stderr.count("\n") == 1
     assert "newfacade/LeetCodeDataset is not cached and the hub did not return it" in done.stderr
 
 
-def test_a_built_in_world_becomes_a_dataset(tmp_path: Path) -> None:
+def test_a_synthetic_source_becomes_a_dataset(tmp_path: Path) -> None:
     source = 'synthetic = "programs"\nproblems = 12\nlevels = ["direct", "compact", "full"]\n'
     tokens = f'[tokens]\ntokenizer = "{shipped().as_posix()}"\ncolumn = "tokens"\n'
     checks = '[check]\nanswer = true\n[decontaminate]\nagainst = ["programs"]\n'
@@ -132,7 +139,7 @@ def test_a_level_is_asked_where_the_levels_before_did_not_solve_the_problem(tmp_
         (tmp_path / "plan.toml").write_text(recipe)
         (tmp_path / "problems.jsonl").write_text(rows)
         for _ in range(2):
-            curate.curate(tmp_path / "plan.toml", tmp_path / "runs", curate.PlanOptions())
+            curate.carry_out(tmp_path / "plan.toml", tmp_path / "runs", curate.PlanOptions())
     asked = ["easy", "hard", "never", "think: hard", "think: never", "think twice: never"]
     assert teacher.asked == dict.fromkeys(asked, 1)
     data = dataset_io.read(tmp_path / "runs" / "asked" / "dataset")
@@ -147,5 +154,5 @@ def test_a_level_whose_replies_are_missing_is_not_passed_over(tmp_path: Path) ->
         recipe, rows = plan(teacher.url, ["bad", "good"], levels)
         (tmp_path / "plan.toml").write_text(recipe)
         (tmp_path / "problems.jsonl").write_text(rows)
-        curate.curate(tmp_path / "plan.toml", tmp_path / "runs", curate.PlanOptions())
+        curate.carry_out(tmp_path / "plan.toml", tmp_path / "runs", curate.PlanOptions())
     assert teacher.asked == {"bad": 2, "good": 1}

@@ -1,14 +1,19 @@
-"""Does every fault of the input end in one line and the right status?"""
+"""Every error of the input is one line with status 2; help, version and completion are fast and complete."""
 
 from __future__ import annotations
 
 import json
 import shutil
 import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
+import typer
+from typer.testing import CliRunner
 
+import z1
 from tests import command_line
 from z1.cli import main
 from z1.models import shipped
@@ -28,9 +33,9 @@ def one_line(done: object, status: int = 2) -> str:
     ("arguments", "words"),
     [
         (("run", "nowhere.toml"), "recipe nowhere.toml: got no such file"),
-        (("think", "print(3)", "--window", "-1"), "window: got -1"),
-        (("think", "print(3)", "--answer", "0"), "answer allowance: got 0"),
-        (("think", "no/such/file.txt"), "no file no/such/file.txt"),
+        (("think", "print(3)", "--thinking-budget", "-2"), "thinking_budget: got -2"),
+        (("think", "print(3)", "--max-answer-tokens", "0"), "max_answer_tokens: got 0"),
+        (("think", "no/such/file.txt"), "no such file: no/such/file.txt"),
         (("think", ""), "got nothing"),
         (("think", "print(3)", "--model", "./nowhere"), "no folder nowhere"),
         (("think", "print(3)", "--profile", "zz"), "profile: got zz"),
@@ -87,7 +92,7 @@ def test_a_full_disk_is_one_line_and_nothing_is_half_written(tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize(("name", "extra"), [("gradio.routes", "chat"), ("ray", "ray"), ("uvicorn", "serve")])
-def test_a_library_that_is_not_there_is_named_with_its_extra(
+def test_a_missing_library_is_named_with_its_extra(
     name: str, extra: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def missing() -> None:
@@ -98,11 +103,12 @@ def test_a_library_that_is_not_there_is_named_with_its_extra(
         main.main()
     assert (ended.value.code, capsys.readouterr().err) == (
         2,
-        f"z1: library: got no {name}; pip install 'z1[{extra}]'\n",
+        f"z1: library {name}: got none installed; install the extra {extra}: "
+        f"pip install '.[{extra}]' in a checkout, or pip install 'z1-….whl[{extra}]'\n",
     )
 
 
-def test_a_library_that_no_extra_brings_is_a_bug_and_stays_one(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_library_of_no_extra_is_a_bug(monkeypatch: pytest.MonkeyPatch) -> None:
     def missing() -> None:
         raise ModuleNotFoundError("No module named 'z1.nowhere'", name="z1.nowhere")
 
@@ -112,28 +118,30 @@ def test_a_library_that_no_extra_brings_is_a_bug_and_stays_one(monkeypatch: pyte
 
 
 def test_help_names_every_verb() -> None:
-    text = command_line.z1_alone("--help").stdout
-    assert all(verb in text for verb in ("think", "curate", "train", "evaluate", "report", "run", "demo", "doctor"))
+    text = command_line.z1_alone("-h").stdout
+    assert len(main.VERBS) == 14 and all(f"│ {verb} " in text for verb in main.VERBS)
 
 
-def test_a_thought_from_standard_input_as_json() -> None:
-    done = command_line.z1("think", "-", "--json", "--window", "4", input="a = 3\nb = a + 4\nc = b - 2\nprint(c)\n")
+def test_a_reply_to_stdin_as_json() -> None:
+    done = command_line.z1(
+        "think", "-", "--json", "--thinking-budget", "4", input="a = 3\nb = a + 4\nc = b - 2\nprint(c)\n"
+    )
     assert done.returncode == 0, done.stderr
     reply = json.loads(done.stdout)
     assert reply["ledger"]["thought"] <= 4
     assert reply["model"] == "z1-tiny"
 
 
-def test_a_thought_without_a_terminal_has_plain_marks(tmp_path: Path) -> None:
+def test_a_reply_without_a_terminal_has_plain_marks(tmp_path: Path) -> None:
     program = tmp_path / "program.py"
     program.write_text("n = 7\nwhile n > 2:\n    n = n - 2\nprint(n)\n")
-    done = command_line.z1("think", program, "--window", "6")
+    done = command_line.z1("think", program, "--thinking-budget", "6")
     assert done.returncode == 0, done.stderr
-    assert "[thought]" in done.stdout
+    assert "[thinking]" in done.stdout
     assert "[hint]" in done.stdout
     assert "[answer]" in done.stdout
     assert "\x1b" not in done.stdout
-    assert "its window was used up" in done.stdout
+    assert "its budget was used up" in done.stdout
 
 
 def test_another_folder_with_the_same_model_gives_the_same_reply(tmp_path: Path) -> None:
@@ -142,3 +150,53 @@ def test_another_folder_with_the_same_model_gives_the_same_reply(tmp_path: Path)
     replies = [command_line.z1("think", "print(3 + 4)", "--json", *extra) for extra in ((), ("--model", str(copy)))]
     first, second = (json.loads(done.stdout) for done in replies)
     assert first["answer"] == second["answer"]
+
+
+@pytest.mark.parametrize("verb", main.VERBS)
+def test_every_verb_has_short_and_long_help_in_whole_phrases(verb: str) -> None:
+    command = typer.main.get_command(main.app).get_command(None, verb)  # type: ignore[attr-defined]
+    for flag in ("-h", "--help"):
+        found = CliRunner().invoke(main.app, [verb, flag])
+        assert found.exit_code == 0 and f"z1 {verb}" in found.output.replace("root", "z1")
+    for text in (command.help, *(parameter.help for parameter in command.params if parameter.help)):
+        assert text[0].isupper() or text.startswith(("z1", "local")), text
+        assert text.endswith((".", ")")), text
+
+
+def test_the_version_is_printed_by_the_script_and_by_python_m(tmp_path: Path) -> None:
+    (tmp_path / "typer.py").write_text("raise SystemExit('a file of the current folder was imported')")
+    command = [sys.executable, "-m", "z1", "--version"]
+    done = subprocess.run(
+        command, cwd=tmp_path, env=command_line.environment(), capture_output=True, text=True, timeout=60, check=False
+    )
+    assert (done.stdout, done.returncode) == (f"z1 {z1.__version__}\n", 0), done.stderr
+    assert command_line.z1_alone("--version").stdout == done.stdout
+
+
+def test_completion_offers_the_verbs_and_their_flags() -> None:
+    def complete(line: str, word: int) -> list[str]:
+        variables = {"_Z1_COMPLETE": "complete_bash", "COMP_WORDS": line, "COMP_CWORD": str(word)}
+        source = "import sys; sys.argv = ['z1']; from z1.cli.main import app; app(prog_name='z1')"
+        command, environment = [sys.executable, "-c", source], {**command_line.environment(), **variables}
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)
+        return done.stdout.split()
+
+    assert complete("z1 ca", 1) == ["calibrate"]
+    assert set(complete("z1 ", 1)) == set(main.VERBS)
+    assert complete("z1 think --thinking", 2) == ["--thinking-budget"]
+    names = {parameter.name for parameter in typer.main.get_command(main.app).params}
+    assert {"install_completion", "show_completion"} <= names
+
+
+def test_only_a_verb_that_continues_says_so(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupted() -> None:
+        sys.exit(130)
+
+    monkeypatch.setattr(main, "app", interrupted)
+    for verb, text in (("train", "stopped; run the same command again to continue"), ("think", "stopped")):
+        monkeypatch.setattr(sys, "argv", ["z1", verb])
+        with pytest.raises(SystemExit):
+            main.main()
+        assert capsys.readouterr().err.strip() == text

@@ -1,12 +1,14 @@
-"""Is the prompt what was meant: a text, a file, or standard input?"""
+"""The prompt is a text, a file, or stdin; the reply is shown in parts, or as JSON."""
 
 from __future__ import annotations
 
 import io
+import json
 import sys
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
 from z1.cli import think
 from z1.errors import UserError
@@ -14,28 +16,45 @@ from z1.errors import UserError
 
 def test_a_text_is_itself() -> None:
     for text in ("print(3)", "a = 1\nprint(a)", "what is 2.5?", "x" * 5000):
-        assert think.read(text) == text
+        assert think.read_prompt(text) == text
 
 
 def test_a_file_is_read(tmp_path: Path) -> None:
     path = tmp_path / "p.txt"
     path.write_text("print(1)\n", encoding="utf-8")
-    assert think.read(str(path)) == "print(1)\n"
+    assert think.read_prompt(str(path)) == "print(1)\n"
 
 
-def test_a_dash_is_standard_input(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_dash_is_stdin(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "stdin", io.StringIO("print(2)"))
-    assert think.read("-") == "print(2)"
+    assert think.read_prompt("-") == "print(2)"
 
 
-def test_what_looks_like_a_file_and_is_none_is_refused() -> None:
+def test_a_missing_file_is_refused() -> None:
     for name in ("nope.py", "a/b.txt", "./c.md"):
-        with pytest.raises(UserError, match="no file"):
-            think.read(name)
+        with pytest.raises(UserError, match="no such file"):
+            think.read_prompt(name)
 
 
-def test_bytes_that_are_no_text_are_refused(tmp_path: Path) -> None:
+def test_bytes_that_are_not_text_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "p.bin"
     path.write_bytes(b"\xff\xfe\x00")
     with pytest.raises(UserError, match="UTF-8"):
-        think.read(str(path))
+        think.read_prompt(str(path))
+
+
+@pytest.mark.parametrize("flag", ["--seed", "--top-p", "--top-k"])
+def test_a_sampling_parameter_needs_a_temperature(flag: str) -> None:
+    error = CliRunner().invoke(think.app, ["print(3)", flag, "1"]).exception
+    assert isinstance(error, UserError)
+    assert str(error) == f"{flag}: got greedy decoding, which has no use for it; add --temperature 0.7, or omit it"
+
+
+def test_sampling_parameters_reach_the_sampler() -> None:
+    options = ["--temperature", "2", "--top-k", "400", "--thinking-budget", "20", "--json"]
+    replies: dict[str, list[str]] = {}
+    for seed in ("1", "1", "2"):
+        found = CliRunner().invoke(think.app, ["print(3 + 4)", *options, "--seed", seed])
+        reply = json.loads(found.output)
+        replies.setdefault(seed, []).append(reply["thinking"] + reply["answer"])
+    assert replies["1"][0] == replies["1"][1] != replies["2"][0]

@@ -80,7 +80,7 @@ def made(folder: Path) -> dict[str, bytes]:
 
 
 def curate(folder: Path, **how: Any) -> None:
-    cli_curate.curate(folder / "plan.toml", folder / "runs", cli_curate.PlanOptions(**how))
+    cli_curate.carry_out(folder / "plan.toml", folder / "runs", cli_curate.PlanOptions(**how))
 
 
 def test_merged_shards_equal_the_unsharded_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

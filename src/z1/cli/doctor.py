@@ -1,36 +1,71 @@
-"""What can this machine do?
+"""`z1 doctor`: what this machine can do, which extras are installed, and how to install the others.
 
-Each line is a fact and, where something is missing, what to do about it. Nothing is changed and nothing is loaded that
-could fail; torch alone is imported, to ask how it would compute.
+Nothing is changed. Of the heavy libraries only torch is imported, for its device.
 """
 
 from __future__ import annotations
 
 import os
 import platform
-import shutil
-from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
+
+import typer
+
+from z1.cli.options import AsJson, print_json, print_line
+
+app = typer.Typer(add_completion=False)
 
 
-def facts() -> Iterator[tuple[str, str]]:
-    """Pairs of (what, finding), in the order in which a person reads them."""
-    yield "z1", f"{_version('z1')} on Python {platform.python_version()}, {platform.system()} {platform.machine()}"
-    yield "threads", f"{_threads()} of {os.cpu_count()} processors may be used"
-    yield "torch", _torch()
-    yield "transformers", _version("transformers")
-    yield "shipped model", _shipped()
-    yield "isolation", _isolation()
-    yield "engine scripted", "ready"
-    yield (
-        "engine local",
-        "ready" if find_spec("torch") and find_spec("transformers") else "no torch: pip install z1 again",
-    )
+@app.command()
+def doctor(
+    as_json: AsJson = False,
+) -> None:
+    """Print what this machine can do, and what each missing extra would bring."""
+    found, extras = facts(), extra_states()
+    if as_json:
+        print_json({**found, "extras": extras})
+        return
+    lines = {**found, **{f"extra {one['name']}": _extra_line(one) for one in extras}}
+    width = max(len(name) for name in lines)
+    for name, finding in lines.items():
+        print_line(f"{name:<{width}}  {finding}")
 
 
-def _threads() -> int:
+def facts() -> dict[str, str]:
+    """Name and finding of each fact."""
+    return {
+        "z1": f"{_version('z1')} on Python {platform.python_version()}, {platform.system()} {platform.machine()}",
+        "processors": f"{_processors()} of {os.cpu_count()} may be used",
+        "torch": _torch(),
+        "transformers": _version("transformers"),
+        "shipped model": _shipped_model(),
+        "sandbox": _sandbox(),
+    }
+
+
+def extra_states() -> list[dict[str, Any]]:
+    """Each extra: what it brings, whether it is installed, and if not which modules are missing and how to install."""
+    from z1.cli.extras import EXTRAS
+    from z1.errors import install_hint
+
+    found = []
+    for name, extra in EXTRAS.items():
+        missing = extra.missing()
+        state: dict[str, Any] = {"name": name, "brings": extra.brings, "is_installed": not missing}
+        found.append({**state, **({"missing": missing, "install": install_hint(name)} if missing else {})})
+    return found
+
+
+def _extra_line(state: dict[str, Any]) -> str:
+    if state["is_installed"]:
+        return f"installed: {state['brings']}"
+    return f"not installed ({', '.join(state['missing'])}): would bring {state['brings']}; {state['install']}"
+
+
+def _processors() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
@@ -38,28 +73,30 @@ def _version(package: str) -> str:
     try:
         return version(package)
     except PackageNotFoundError:
-        return f"not installed: pip install {package}"
+        return "not installed; install z1 again"
 
 
 def _torch() -> str:
     if not find_spec("torch"):
-        return "not installed: run make setup"
+        return "not installed; install z1 again"
     import torch
 
     device = f"CUDA, {torch.cuda.get_device_name()}" if torch.cuda.is_available() else "CPU, float32"
     return f"{torch.__version__} on {device}, {torch.get_num_threads()} threads"
 
 
-def _shipped() -> str:
-    folder = Path(__file__).parent / "models" / "z1-tiny"
-    weights = sum(path.stat().st_size for path in folder.glob("*.safetensors"))
-    return f"z1-tiny, {weights / 1e6:.1f} MB" if weights else "missing: z1 run tiny makes one"
+def _shipped_model() -> str:
+    from z1.models import SHIPPED, shipped
+
+    size = sum(path.stat().st_size for path in shipped().glob("*.safetensors"))
+    return f"{SHIPPED}, {size / 1e6:.1f} MB" if size else f"{SHIPPED} has no weights; install z1 again"
 
 
-def _isolation() -> str:
+def _sandbox() -> str:
     if platform.system() != "Linux":
-        return f"none on {platform.system()}: programs written by models are run on Linux only"
+        return f"not available on {platform.system()}; programs from models are run on Linux only"
     limit = Path("/proc/sys/user/max_user_namespaces")
-    spaces = limit.is_file() and int(limit.read_text()) > 0
-    bubblewrap = shutil.which("bwrap") or "no bubblewrap (apt-get install bubblewrap)"
-    return f"user namespaces {'on' if spaces else 'off'}, {bubblewrap}"
+    is_on = limit.is_file() and int(limit.read_text()) > 0
+    if is_on:
+        return "available: user namespaces are on"
+    return "not available: user namespaces are off; set sysctl user.max_user_namespaces to 1000 or more"

@@ -1,44 +1,53 @@
-"""How does a typed command become a server?
+"""`z1 serve`: OpenAI's API with a thinking budget for every request.
 
-Picks the engine, reads the table of efforts, and says where the server listens.
+Makes the engine and the server from what was typed, and prints where the server listens.
 """
 
 from __future__ import annotations
 
 import ipaddress
 import json
-import os
 import shlex
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from z1 import profiles
-from z1.engines import Engine
+from z1.cli.engine_factory import ServeModel, make_engine, question_format
+from z1.cli.options import print_line, refuse_unused
 from z1.errors import UserError
-from z1.generation import builtin_question
-from z1.models import SHIPPED, shipped
 
+if TYPE_CHECKING:
+    from z1.serve.runtime.service import ServerLimits
 
-@dataclass(frozen=True, slots=True)
-class ServeModel:
-    """What is served: a model, the engine that computes it, and the engine's settings."""
+MODEL, BUDGETS, LIMITS = "Model and engine", "Budgets and sampling", "Limits"
+NETWORK, LOGGING = "Network and chat page", "Logging"
+"""Panels of `z1 serve --help`."""
 
-    model: str | None
-    engine: str
-    profile: str | None
-    max_num_seqs: int
-    max_model_len: int
-    upstream_url: str | None = None
+NETWORKING = frozenset(
+    {
+        *("host", "port", "api_key", "shutdown_timeout", "chat", "log_prompts", "max_concurrent_requests"),
+        *("max_body_bytes", "stream_interval_ms", "shadow_budget", "thinking_budget", "reasoning_effort_map"),
+        *("temperature", "served_model_name", "model", "engine", "max_model_len"),
+    }
+)
+"""Parameters that the server uses with every engine."""
+
+USED = {
+    "--print-vllm-flags": frozenset({"model", "profile", "print_vllm_flags"}),
+    "--engine local": NETWORKING | {"profile", "max_num_seqs"},
+    "--engine vllm": NETWORKING | {"profile", "max_num_seqs"},
+    "--engine remote": NETWORKING | {"profile", "upstream_url"},
+    "--engine scripted": NETWORKING,
+}
+"""Parameters that each mode uses; others are refused."""
 
 
 @dataclass(frozen=True, slots=True)
 class ServeOptions:
-    """Where it is served, and to whom."""
+    """Where the server listens, and who may use it."""
 
     host: str
     port: int
@@ -48,122 +57,226 @@ class ServeOptions:
     chat: bool = False
 
 
+ModelOption = Annotated[
+    str | None,
+    typer.Argument(help="Model folder or hub id; z1-tiny by default.", metavar="MODEL", show_default=False),
+]
+Engine = Annotated[
+    str,
+    typer.Option(
+        help="local, vllm, remote (see --upstream-url), or scripted (MODEL is a JSON file of replies).",
+        rich_help_panel=MODEL,
+    ),
+]
+Profile = Annotated[
+    str | None,
+    typer.Option(
+        help="Model family (template, think tags, hint); detected by default.",
+        rich_help_panel=MODEL,
+        metavar="PROFILE",
+        show_default=False,
+    ),
+]
+MaxNumSeqs = Annotated[
+    int, typer.Option(help="Maximum of sequences that the engine runs at once.", min=1, rich_help_panel=MODEL)
+]
+MaxModelLen = Annotated[
+    int | None,
+    typer.Option(
+        help="Maximum of tokens of a context, prompt and reply.",
+        min=1,
+        rich_help_panel=MODEL,
+        show_default="4096; with --engine remote the upstream's",
+    ),
+]
+ServedModelName = Annotated[
+    list[str] | None,
+    typer.Option(
+        help="Model name in the API; may be repeated.",
+        rich_help_panel=MODEL,
+        metavar="NAME",
+        show_default="the model's name",
+    ),
+]
+UpstreamUrl = Annotated[
+    str | None,
+    typer.Option(
+        help="With --engine remote: URL of the server that has the model, up to /v1.",
+        rich_help_panel=MODEL,
+        metavar="URL",
+        show_default=False,
+    ),
+]
+PrintVllmFlags = Annotated[
+    bool,
+    typer.Option(
+        "--print-vllm-flags",
+        help="Print the command of a stock vLLM server with thinking budgets, and exit.",
+        rich_help_panel=MODEL,
+    ),
+]
+ThinkingBudget = Annotated[
+    int | None,
+    typer.Option(
+        help="Default thinking budget in tokens; -1 = unlimited.",
+        min=-1,
+        rich_help_panel=BUDGETS,
+        metavar="TOKENS",
+        show_default="the model family's",
+    ),
+]
+ReasoningEffortMap = Annotated[
+    Path | None,
+    typer.Option(
+        help="JSON file with the thinking budget of each reasoning effort (z1 calibrate writes one).",
+        rich_help_panel=BUDGETS,
+        metavar="FILE",
+        show_default=False,
+    ),
+]
+ShadowBudget = Annotated[
+    list[int] | None,
+    typer.Option(
+        help="When idle, re-answer finished replies at this smaller budget (metrics only); may be repeated.",
+        min=0,
+        rich_help_panel=BUDGETS,
+        metavar="TOKENS",
+        show_default=False,
+    ),
+]
+Temperature = Annotated[float, typer.Option(help="Default sampling temperature.", rich_help_panel=BUDGETS)]
+MaxConcurrentRequests = Annotated[
+    int, typer.Option(help="Maximum of replies in progress; more are refused with 429.", min=1, rich_help_panel=LIMITS)
+]
+MaxBodyBytes = Annotated[
+    int, typer.Option(help="Maximum size of a request body in bytes.", min=1, rich_help_panel=LIMITS)
+]
+StreamIntervalMs = Annotated[
+    int, typer.Option(help="Streaming flush interval in milliseconds.", min=0, rich_help_panel=LIMITS)
+]
+ShutdownTimeout = Annotated[
+    int,
+    typer.Option(help="Seconds for replies in progress to finish after SIGTERM.", min=0, rich_help_panel=LIMITS),
+]
+Host = Annotated[
+    str,
+    typer.Option(help="Address to listen on; all but loopback need --api-key.", rich_help_panel=NETWORK),
+]
+Port = Annotated[int, typer.Option(help="Port; 0 takes a free one.", min=0, max=65535, rich_help_panel=NETWORK)]
+ApiKey = Annotated[
+    str | None,
+    typer.Option(
+        envvar="Z1_API_KEY",
+        help="API key that clients must send.",
+        rich_help_panel=NETWORK,
+        metavar="KEY",
+        show_default=False,
+    ),
+]
+Chat = Annotated[bool, typer.Option("--chat", help="Serve a chat page at / as well.", rich_help_panel=NETWORK)]
+LogPrompts = Annotated[bool, typer.Option("--log-prompts", help="Write prompts into the log.", rich_help_panel=LOGGING)]
+
+app = typer.Typer(add_completion=False)
+
+
+@app.command()
 def serve(
-    what: ServeModel,
-    how: ServeOptions,
-    limits: Mapping[str, Any],
-    manners: Mapping[str, Any],
-    efforts: Path | None = None,
+    context: typer.Context,
+    model: ModelOption = None,
+    engine: Engine = "local",
+    profile: Profile = None,
+    max_num_seqs: MaxNumSeqs = 64,
+    max_model_len: MaxModelLen = None,
+    served_model_name: ServedModelName = None,
+    upstream_url: UpstreamUrl = None,
+    print_vllm_flags: PrintVllmFlags = False,
+    thinking_budget: ThinkingBudget = None,
+    reasoning_effort_map: ReasoningEffortMap = None,
+    shadow_budget: ShadowBudget = None,
+    temperature: Temperature = 1.0,
+    max_concurrent_requests: MaxConcurrentRequests = 256,
+    max_body_bytes: MaxBodyBytes = 1 << 20,
+    stream_interval_ms: StreamIntervalMs = 50,
+    shutdown_timeout: ShutdownTimeout = 30,
+    host: Host = "127.0.0.1",
+    port: Port = 8000,
+    api_key: ApiKey = None,
+    chat: Chat = False,
+    log_prompts: LogPrompts = False,
 ) -> None:
-    """Serve until a signal comes. Raises UserError for what cannot be served."""
+    """Serve a model with OpenAI's API: a thinking budget per request, deadlines, answer now."""
+    served = ServeModel(model, engine, profile, max_num_seqs, max_model_len, upstream_url)
+    if print_vllm_flags:
+        refuse_unused(context, "--print-vllm-flags", USED["--print-vllm-flags"])
+        return print_vllm_command(served)
+    if f"--engine {engine}" in USED:
+        refuse_unused(context, f"--engine {engine}", USED[f"--engine {engine}"])
+    options = ServeOptions(host, port, shutdown_timeout, api_key, log_prompts, chat)
+    from z1.serve.runtime.service import ServerLimits
+
+    settings: dict[str, Any] = {"thinking_budget": thinking_budget, "temperature": temperature}
+    settings["served_model_names"] = tuple(served_model_name or ())
+    if reasoning_effort_map is not None:
+        settings["reasoning_effort_map"] = read_effort_map(reasoning_effort_map)
+    budgets = tuple(shadow_budget or ())
+    limits = ServerLimits(max_concurrent_requests, max_body_bytes, stream_interval_ms / 1000, budgets)
+    run_server(served, options, limits, settings)
+
+
+def run_server(served: ServeModel, options: ServeOptions, limits: ServerLimits, defaults: Mapping[str, Any]) -> None:
+    """Serve until a signal arrives; `defaults` are fields of `RequestDefaults`. Raises UserError."""
     from z1.serve.api.request_parser import RequestDefaults
     from z1.serve.app import make_app
-    from z1.serve.runtime.service import ChatService, ServerLimits
+    from z1.serve.runtime.service import ChatService
     from z1.serve.server import Address, run
 
-    _check(how)
-    if what.engine not in ENGINES:
-        raise UserError("engine", what.engine, f"choose one of {', '.join(ENGINES)}")
-    table: dict[str, Any] = {} if efforts is None else {"reasoning_effort_map": read_efforts(efforts)}
-    engine = ENGINES[what.engine](what)
-    question = builtin_question if engine.profile == SHIPPED and what.engine != "scripted" else str
-    desk = ChatService(engine, RequestDefaults(**manners, **table, format_question=question), ServerLimits(**limits))
-    app = make_app(desk, how.api_key, log_prompts=how.log_prompts)
-    if how.chat:
+    check(options)
+    engine = make_engine(served)
+    service = ChatService(engine, RequestDefaults(**defaults, format_question=question_format(served, engine)), limits)
+    name = service.served_model_names[0]
+    app = make_app(service, options.api_key, log_prompts=options.log_prompts)
+    if options.chat:
         from z1.serve.chat_ui import mount
 
-        app = mount(app, desk.served_model_names[0], desk.count_tokens, what.max_model_len // 2)
-    page = ", chat at {}/" if how.chat else ""
-    run(
-        app,
-        Address(how.host, how.port, how.shutdown_timeout),
-        lambda url: typer.echo(f"{desk.served_model_names[0]} at {url}/v1{page.format(url)}", err=True),
-    )
+        app = mount(app, name, service.count_tokens, served.context_tokens // 2)
+    page = ", chat at {}/" if options.chat else ""
+    address = Address(options.host, options.port, options.shutdown_timeout)
+    run(app, address, lambda url: typer.echo(f"{name} at {url}/v1{page.format(url)}", err=True))
 
 
-def read_efforts(path: Path) -> dict[str, int]:
-    """The table of efforts in a JSON file: {"low": 512, ...}, or under "efforts" in what a calibration wrote."""
+def read_effort_map(path: Path) -> dict[str, int]:
+    """The effort map in a JSON file: {"low": 512, ...}, or under "efforts" in the file of `z1 calibrate`."""
     try:
         found = json.loads(path.read_text("utf-8"))
     except ValueError as error:
-        raise UserError(f"efforts {path}", error, "give a JSON object of efforts and ids") from None
-    table = found.get("efforts", found) if isinstance(found, dict) else None
-    if not table or not all(type(ids) is int and ids >= -1 for ids in table.values()):
-        raise UserError(f"efforts {path}", str(found)[:60], 'give {"low": 512, ...}, in ids; -1 is free')
-    return dict(table)
+        raise UserError(f"reasoning_effort_map {path}", error, "give a JSON object of efforts and tokens") from None
+    efforts = found.get("efforts", found) if isinstance(found, dict) else None
+    if not efforts or not all(type(tokens) is int and tokens >= -1 for tokens in efforts.values()):
+        do = 'give {"low": 512, ...}, in tokens; -1 = unlimited'
+        raise UserError(f"reasoning_effort_map {path}", str(found)[:60], do)
+    return dict(efforts)
 
 
-def _local(what: ServeModel) -> Engine:
-    from z1.engines.local.worker import SubprocessEngine
-
-    return SubprocessEngine(partial(_computed, what))
-
-
-def _computed(what: ServeModel) -> Engine:
-    """In the process that computes."""
-    from z1.engines.local.engine import LocalSettings, load
-
-    return load(what.model or shipped(), LocalSettings(what.max_num_seqs, what.max_model_len), what.profile)
-
-
-def _scripted(what: ServeModel) -> Engine:
-    """A model whose replies stand in a file: {"prompt": {"reply": "...", "answer": "..."}}."""
-    from z1.engines.scripted import Script, ScriptedEngine
-
-    try:
-        lines = json.loads(Path(what.model or "").read_text("utf-8"))
-        replies = {prompt: line["reply"] for prompt, line in lines.items()}
-        answers = {prompt: line["answer"] for prompt, line in lines.items()}
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        do = 'give a JSON file: {"prompt": {"reply": "...", "answer": "..."}}'
-        raise UserError(f"script {what.model}", error, do) from None
-    prefix = profiles.get_profile(SHIPPED).answer_prefix
-    return ScriptedEngine(Script(replies, answers, prefix), max_model_len=what.max_model_len, profile=SHIPPED)
-
-
-def _vllm(what: ServeModel) -> Engine:
-    from z1.engines.vllm_engine import VllmSettings, load
-
-    settings = VllmSettings(what.max_model_len, (("max_num_seqs", what.max_num_seqs),))
-    return load(what.model or shipped(), settings, what.profile)
-
-
-def _remote(what: ServeModel) -> Engine:
-    """A model that an upstream has; its tokenizer is read here. OPENAI_API_KEY is what the upstream has to be told."""
-    from z1.engines.remote import Upstream, load
-
-    if what.upstream_url is None:
-        raise UserError("engine remote", "no upstream", "add --upstream http://127.0.0.1:8000/v1")
-    upstream = Upstream(what.upstream_url, api_key=os.environ.get("OPENAI_API_KEY"))
-    return load(upstream, str(what.model or shipped()), what.profile)
-
-
-ENGINES: dict[str, Callable[[ServeModel], Engine]] = {
-    "local": _local,
-    "vllm": _vllm,
-    "remote": _remote,
-    "scripted": _scripted,
-}
-"""How each engine is made. It is opened and closed by the server."""
-
-
-def print_vllm_flags(what: ServeModel) -> None:
-    """Show the command of a stock vLLM server that keeps windows of the model's profile."""
+def print_vllm_command(served: ServeModel) -> None:
+    """Print the command of a stock vLLM server that applies thinking budgets of the model's profile."""
     from z1.engines.vllm_params import serve_flags
     from z1.model_files import names
+    from z1.models import shipped
 
-    model = str(what.model or shipped())
-    typer.echo(shlex.join(["vllm", "serve", model, *serve_flags(names(model, what.profile)[1])]))
+    model = str(served.model or shipped())
+    print_line(shlex.join(["vllm", "serve", model, *serve_flags(names(model, served.profile)[1])]))
 
 
-def _check(how: ServeOptions) -> None:
-    if how.chat and how.api_key is not None:
-        raise UserError("chat page", "an api key beside it", "leave one of them out: the page would ask nobody for it")
-    if how.api_key == "":
-        raise UserError("api key", "nothing", "give one, or leave it out")
+def check(options: ServeOptions) -> None:
+    """Refuse an address and a key that do not go together. Raises UserError."""
+    if options.chat and options.api_key is not None:
+        raise UserError("--chat", "--api-key beside it", "omit one: the chat page does not ask users for the key")
+    if options.api_key == "":
+        raise UserError("api_key", "nothing", "give a key, or omit it")
     try:
-        loopback = how.host == "localhost" or ipaddress.ip_address(how.host).is_loopback
+        is_loopback = options.host == "localhost" or ipaddress.ip_address(options.host).is_loopback
     except ValueError:
-        loopback = False
-    if not loopback and how.api_key is None:
-        raise UserError("host", f"{how.host} without a key", "add --api-key (or Z1_API_KEY), or listen at 127.0.0.1")
+        is_loopback = False
+    if not is_loopback and options.api_key is None:
+        do = "add --api-key (or Z1_API_KEY), or listen on 127.0.0.1"
+        raise UserError("host", f"{options.host} without an API key", do)

@@ -1,89 +1,150 @@
-"""How does a person see a thought, its hint and its answer apart?
+"""`z1 think`: one reply, with thinking, hint and answer told apart.
 
-Colours on a terminal, plain marks elsewhere, one line of JSON for machines; then the ledger in words.
+Colours on a terminal, plain marks elsewhere, one JSON document with `--json`; then why thinking stopped and the tokens.
 """
 
 from __future__ import annotations
 
-import asyncio
-import json
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Unpack
 
-from rich.console import Console
+import typer
 
+from z1.cli.options import AsJson, MaxAnswerTokens, ModelName, ProfileName, given_flags, print_json
 from z1.errors import UserError
-from z1.generation import GenerationOptions, Reply, generate_reply
-from z1.models import shipped
-from z1.think import Bucket
 
-STYLES = {Bucket.THOUGHT: "dim", Bucket.CLOSE: "dim", Bucket.HINT: "bold yellow", Bucket.ANSWER: "bold green"}
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from z1.generation import GenerationSettings, Reply
+    from z1.llm import LLM
+
+STYLES = {"thinking": "dim", "hint": "bold yellow", "answer": "bold green"}
 
 WHY = {
     "natural": "by itself",
-    "budget": "its window was used up",
-    "context": "the context was used up",
-    "deadline": "time was up",
+    "budget": "its budget was used up",
+    "context": "the context was full",
+    "deadline": "the deadline passed",
 }
 
+SAMPLING = ("seed", "top_p", "top_k")
+"""Parameters without effect on greedy decoding."""
 
-def read(prompt: str) -> str:
-    """The prompt itself, the text of the file that it names, or standard input for "-"."""
+
+Prompt = Annotated[
+    str,
+    typer.Argument(
+        help='Prompt, path of a file that holds it, or "-" for stdin.', metavar="PROMPT", show_default=False
+    ),
+]
+ThinkingBudget = Annotated[
+    int | None,
+    typer.Option(
+        help="Maximum of thinking tokens; 0 answers at once, -1 = unlimited.", metavar="TOKENS", show_default="-1"
+    ),
+]
+Deadline = Annotated[
+    float | None,
+    typer.Option(help="Seconds after which thinking is stopped and the answer starts.", show_default=False),
+]
+Temperature = Annotated[float, typer.Option(help="Sampling temperature; 0 is greedy.")]
+Seed = Annotated[int, typer.Option(help="Seed of the sampler; needs a temperature above 0.")]
+TopP = Annotated[float, typer.Option(help="Sample from the most likely tokens that have this probability together.")]
+TopK = Annotated[int, typer.Option(help="Sample from this many of the most likely tokens; 0 is all.")]
+Stop = Annotated[
+    list[str] | None,
+    typer.Option(help="String that ends the answer; may be repeated.", metavar="TEXT", show_default=False),
+]
+
+app = typer.Typer(add_completion=False)
+
+
+@app.command()
+def think(
+    context: typer.Context,
+    prompt: Prompt,
+    model: ModelName = None,
+    thinking_budget: ThinkingBudget = None,
+    max_answer_tokens: MaxAnswerTokens = None,
+    deadline: Deadline = None,
+    profile: ProfileName = None,
+    temperature: Temperature = 0.0,
+    seed: Seed = 0,
+    top_p: TopP = 1.0,
+    top_k: TopK = 0,
+    stop: Stop = None,
+    as_json: AsJson = False,
+) -> None:
+    """Generate one reply within a thinking budget, and show thinking, hint and answer apart."""
+    given = given_flags(context)
+    if temperature == 0 and (unused := [given[name] for name in SAMPLING if name in given]):
+        raise UserError(unused[0], "greedy decoding, which has no use for it", "add --temperature 0.7, or omit it")
+    from z1.generation import GenerationOptions
+
+    settings: GenerationSettings = {
+        "thinking_budget": thinking_budget,
+        "max_answer_tokens": max_answer_tokens,
+        "deadline": deadline,
+        "temperature": temperature,
+        "seed": seed,
+        "top_p": top_p,
+        "top_k": top_k,
+        "stop": stop or (),
+    }
+    GenerationOptions.of(**settings)  # before the model is loaded
+    text = read_prompt(prompt)
+
+    from z1.llm import LLM
+
+    with LLM(model, profile=profile, max_num_seqs=1) as llm:
+        if as_json:
+            print_json(llm.generate(text, **settings).as_json())
+        else:
+            show_reply(llm, text, **settings)
+
+
+def read_prompt(prompt: str) -> str:
+    """The prompt itself, the text of the file that it names, or stdin for "-"."""
     if prompt == "-":
         return sys.stdin.read()
     if not prompt.strip():
-        raise UserError("prompt", "nothing", "ask something")
+        raise UserError("prompt", "nothing", "give a prompt")
     try:
         path = Path(prompt)
         named = path.suffix != "" and "\n" not in prompt and " " not in prompt
         if path.is_file():
             return path.read_text(encoding="utf-8")
     except UnicodeDecodeError:
-        raise UserError(f"prompt file {prompt}", "bytes that are no UTF-8", "give a text file") from None
+        raise UserError(f"prompt file {prompt}", "bytes that are not UTF-8", "give a text file") from None
     except (OSError, ValueError):  # too long or too odd to be a path
         return prompt
     if named and (path.suffix in (".py", ".txt", ".md") or "/" in prompt):
-        raise UserError("prompt file", f"no file {prompt}", "check the path, or put the prompt itself in quotes")
+        raise UserError("prompt file", f"no such file: {prompt}", "check the path, or put the prompt itself in quotes")
     return prompt
 
 
-def think(prompt: str, model: str | None, profile: str | None, options: GenerationOptions, *, as_json: bool) -> Reply:
-    """Ask and show."""
-    from z1.engines.local.engine import load
+def show_reply(llm: LLM, prompt: str, **settings: Unpack[GenerationSettings]) -> None:
+    """Print a reply as it is generated, then its tokens and why thinking stopped."""
+    from rich.console import Console
 
     console = Console(highlight=False, soft_wrap=True)
-    show = _Show(console)
-
-    async def run() -> Reply:
-        async with load(model or shipped(), profile=profile) as engine:
-            return await generate_reply(engine, prompt, options, None if as_json else show.piece)
-
-    reply = asyncio.run(run())
-    if as_json:
-        print(json.dumps(reply.as_json(), ensure_ascii=False))
-    else:
-        show.end(reply)
-    return reply
+    stream = llm.stream(prompt, **settings)
+    part = ""
+    for delta in stream:
+        if delta.part != part and not console.is_terminal:
+            console.print(f"\n[{delta.part}] ", end="", markup=False)
+        part = delta.part
+        console.print(delta.text, end="", style=STYLES.get(part, ""), markup=False)
+    assert stream.reply is not None
+    _print_counts(console, stream.reply)
 
 
-class _Show:
-    def __init__(self, console: Console) -> None:
-        self._console = console
-        self._bucket: Bucket | None = None
-
-    def piece(self, bucket: Bucket, text: str) -> None:
-        if bucket is not self._bucket:
-            self._bucket = bucket
-            if not self._console.is_terminal:
-                self._console.print(f"\n[{bucket.value}] ", end="", markup=False)
-        self._console.print(text, end="", style=STYLES.get(bucket, ""), markup=False)
-
-    def end(self, reply: Reply) -> None:
-        ledger = reply.ledger
-        answer = "no border seen" if ledger.answer is None else f"{ledger.answer} answer"
-        counts = f"{ledger.thought + ledger.close} thought + {ledger.hint} hint + {answer} ids"
-        cut = ", cut off" if reply.end == "cut" else ""
-        why = WHY.get(reply.shift, reply.shift)
-        self._console.print(
-            f"\n\n{counts}; thinking stopped: {why}{cut}; {reply.seconds:.1f} s", style="cyan", markup=False
-        )
+def _print_counts(console: Console, reply: Reply) -> None:
+    ledger = reply.ledger
+    answer = "answer not told apart" if ledger.answer is None else f"{ledger.answer} answer"
+    counts = f"{ledger.thought + ledger.close} thinking + {ledger.hint} hint + {answer} tokens"
+    cut = "; the answer was cut off" if reply.end == "cut" else ""
+    why = WHY.get(reply.shift, reply.shift)
+    console.print(f"\n\n{counts}; thinking stopped: {why}{cut}; {reply.seconds:.1f} s", style="cyan", markup=False)

@@ -1,75 +1,50 @@
-"""How does a person see what a fine-tuning is about to do?
-
-The lines of the pre-flight, and the first sample with its mask in colour: what is seen is dim, what is learned green,
-and the id that ends a row stands out.
-"""
+"""`z1 train`: trains a recipe's model, or prints the pre-flight of a fine-tuning."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import Annotated
 
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
+import typer
 
-from z1 import benchmarks, pipeline, profiles
-from z1.prompts import chat_template
-from z1.recipe import Recipe
+from z1.cli.options import RUNS, AsJson, RecipePath, RunsPath, refuse_unused
 
-if TYPE_CHECKING:
-    from z1.train.sft.prepare import PreparedTraining
+Preflight = Annotated[bool, typer.Option("--preflight", help="Only print what fine-tuning would do, and check it.")]
+Processes = Annotated[
+    int | None,
+    typer.Option(help="With --preflight: number of training processes.", min=1, show_default="those of this launch"),
+]
 
-SHOWN = 400
-"""Ids of each end of a long part that are shown."""
-
-
-def show(prepared: PreparedTraining, recipe: Recipe) -> None:
-    """Print the pre-flight; of several processes only the first does."""
-    if pipeline.process_rank()[0]:
-        return
-    console = Console(soft_wrap=True, highlight=False)
-    table = Table.grid(padding=(0, 2))
-    for name, finding in [*prepared.preflight.summary(), *_warnings(prepared, recipe)]:
-        table.add_row(Text(name, "bold red" if name == "beware" else "bold"), Text(finding))
-    console.print(table)
-    console.print(sample(prepared), soft_wrap=True)
+app = typer.Typer(add_completion=False)
 
 
-def _warnings(prepared: PreparedTraining, recipe: Recipe) -> list[tuple[str, str]]:
-    """What is not refused and is seldom meant: prompts that are not the same in training and afterwards."""
-    found = []
-    asked = benchmarks.get_benchmark(recipe.evaluate.benchmark).with_prompt(
-        recipe.evaluate.prompt, recipe.evaluate.system
-    )
-    shown = profiles.get_profile(recipe.profile or "").system or ""
-    if asked.system != shown:
-        found.append(f"evaluate says a system prompt that training never shows: {asked.system!r}; set evaluate.system")
-    if recipe.evaluate.profile not in (None, recipe.profile):
-        found.append(f"evaluate.profile is {recipe.evaluate.profile}, training's {recipe.profile}")
-    if "strftime_now" in chat_template(prepared.tokenizer):
-        found.append("the chat template writes today's date: tomorrow's prompts are not those of training")
-    return [("beware", line) for line in found]
+@app.command()
+def train(
+    context: typer.Context,
+    recipe: RecipePath,
+    runs: RunsPath = RUNS,
+    preflight: Preflight = False,
+    processes: Processes = None,
+    as_json: AsJson = False,
+) -> None:
+    """Train the model of a recipe; a training that was stopped continues."""
+    if preflight:
+        return print_preflight(recipe, runs, processes, as_json=as_json)
+    refuse_unused(context, "without --preflight", {"recipe", "runs"})
+    from z1.cli.stages import run_stages
+
+    run_stages(recipe, runs, ("train",))
 
 
-def sample(prepared: PreparedTraining) -> Text:
-    """The first row as text: dim what is seen, green what is learned, its end reversed."""
-    rows = prepared.preflight.rows
-    ids, learned = rows.token_ids[: rows.starts[1]], rows.loss_mask[: rows.starts[1]]
-    shown = Text("the first row, what is learned in green:\n")
-    begin = 0
-    for at in range(1, len(ids) + 1):
-        if at == len(ids) or learned[at] != learned[begin]:
-            style = "green" if learned[begin] else "dim"
-            part = ids[begin:at].tolist()
-            end = [part.pop()] if at == len(ids) and part[-1] == prepared.preflight.end_token_id else []
-            shown.append(_text(prepared, part), style)
-            shown.append(_text(prepared, end), f"{style} reverse")
-            begin = at
-    return shown
+def print_preflight(path: Path, folder: Path, processes: int | None = None, *, as_json: bool = False) -> None:
+    """Encode the training rows of the recipe in `path` under `folder`, print the pre-flight, and check it."""
+    from z1 import pipeline
+    from z1.cli.preflight import show
+    from z1.cli.progress import show_progress
+    from z1.cli.stages import load_recipe
 
-
-def _text(prepared: PreparedTraining, ids: list[int]) -> str:
-    if len(ids) <= 2 * SHOWN:
-        return str(prepared.tokenizer.decode(ids, skip_special_tokens=False))
-    left = f"\n[… {len(ids) - 2 * SHOWN:,} ids …]\n"
-    return left.join(str(prepared.tokenizer.decode(part)) for part in (ids[:SHOWN], ids[-SHOWN:]))
+    recipe = load_recipe(path)
+    with show_progress() as progress:
+        prepared = pipeline.prepare(recipe, folder / recipe.name, progress, processes or pipeline.process_rank()[1])
+    show(prepared, recipe, as_json=as_json)
+    prepared.preflight.check()

@@ -1,0 +1,115 @@
+"""`z1 calibrate`: how many thinking tokens each reasoning effort needs, from a finished evaluation."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from z1.cli.options import AsJson, print_json, print_line
+
+if TYPE_CHECKING:
+    from z1.cli.tables import ResultTable
+    from z1.evaluate.calibrate import Calibration
+    from z1.evaluate.exit_savings import ExitSavings
+
+STABLE = (2, 3, 4, 6)
+"""Equal answers in a row after which an early exit is tried."""
+
+CALIBRATION = "calibration.json"
+
+
+Run = Annotated[
+    Path, typer.Argument(help="Run with an evaluation at several budgets.", metavar="RUN", show_default=False)
+]
+MaxAccuracyDrop = Annotated[
+    float, typer.Option(help="Points of accuracy that the chosen budget may lose.", metavar="POINTS")
+]
+
+app = typer.Typer(add_completion=False)
+
+
+@app.command()
+def calibrate(
+    run: Run,
+    max_accuracy_drop: MaxAccuracyDrop = 1.0,
+    as_json: AsJson = False,
+) -> None:
+    """Calibrate reasoning effort: write the thinking budget of each effort, for `z1 serve --reasoning-effort-map`."""
+    from z1 import evaluate, runs
+    from z1.cli.compare import evaluation_in
+    from z1.evaluate import calibrate as calibration
+    from z1.evaluate.exit_savings import early_exit_savings, grid_step
+
+    folder = evaluation_in(run)
+    attempts = list(evaluate.read_attempts(folder).values())
+    numbers = runs.read_json(folder / "curve.json")
+    names = {key: numbers[key] for key in ("run", "model", "benchmark")}
+    found = calibration.calibrate(attempts, max_accuracy_drop / 100, names)
+    exits = (
+        [early_exit_savings(attempts, stable) for stable in STABLE]
+        if grid_step({a.thinking_budget for a in attempts})
+        else []
+    )
+    written = folder / CALIBRATION
+    content = {**found.as_json(), "early_exit": [one.as_json() for one in exits]}
+    runs.write_json(written, content)
+    if as_json:
+        print_json(content)
+        return
+    _budgets_table(found).print()
+    print_line(_summary(found))
+    if exits:
+        _exits_table(exits).print()
+    print_line(f"z1 serve MODEL --reasoning-effort-map {written}")
+
+
+def _summary(found: Calibration) -> str:
+    from z1.cli.tables import budget_cell, interval_cell
+
+    efforts = ", ".join(f"{effort} {budget_cell(budget)}" for effort, budget in found.efforts.items())
+    drop, budget = 100 * found.max_accuracy_drop, budget_cell(found.sufficient_budget)
+    return (
+        f"thinking budget of each effort: {efforts}\n"
+        f"a budget of {budget} loses at most {drop:g} points (95 %) and saves {found.thinking_saved:.0%} of thinking; "
+        f"held-out loss {interval_cell(found.held_out_loss, scale=100)} points\n"
+    )
+
+
+def _budgets_table(found: Calibration) -> ResultTable:
+    from z1.cli.tables import ResultTable, budget_cell, interval_cell
+
+    table = ResultTable(
+        f"{found.model} on {found.problems} problems of {found.benchmark}",
+        ("thinking budget", "accuracy %", "thinking tokens", "loss, points"),
+        ("accuracy %", "loss, points", "thinking tokens"),
+        f"95 % intervals; loss against the best budget; run {found.run}",
+    )
+    for row in found.rows:
+        table.add(
+            budget_cell(row.thinking_budget),
+            interval_cell(row.accuracy, scale=100),
+            interval_cell(row.thought),
+            interval_cell(row.loss, scale=100),
+        )
+    return table
+
+
+def _exits_table(exits: list[ExitSavings]) -> ResultTable:
+    from z1.cli.tables import ResultTable, interval_cell
+
+    table = ResultTable(
+        f"early exit, a probe every {exits[0].every} tokens",
+        ("equal answers", "exited", "loss, points", "thinking tokens saved", "all tokens saved"),
+        ("loss, points", "all tokens saved", "exited", "thinking tokens saved"),
+    )
+    for one in exits:
+        table.add(
+            str(one.stable),
+            f"{one.exited:.0%}",
+            interval_cell(one.accuracy_lost, scale=100),
+            interval_cell(one.thought_saved),
+            interval_cell(one.paid_saved),
+        )
+    return table

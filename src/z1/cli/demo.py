@@ -1,0 +1,80 @@
+"""`z1 demo`: replies of the model in the package, and its curve beside that of a model trained to think long."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+from z1.cli.options import RUNS, RunsPath, print_line
+
+if TYPE_CHECKING:
+    from z1.recipe import EvaluateSettings
+
+PROBLEMS, BUDGETS = 180, (0, 16, 32, 64, 128, 256)
+"""Problems, and thinking budgets, of the demo's evaluation."""
+
+TRANSCRIPTS = 12
+
+EASY = "print(3 + 4)\n"
+HARD = "v = [3, 1, 4]\ns = 1\nfor x in v:\n    if x > 2:\n        s = s + x\nprint(s)\n"
+
+app = typer.Typer(add_completion=False)
+
+
+@app.command()
+def demo(
+    runs: RunsPath = RUNS,
+) -> None:
+    """Show the model in the package on two programs, and its curve beside that of a model trained to think long."""
+    from z1 import pipeline
+    from z1.cli.progress import show_progress
+    from z1.cli.stages import curve_table
+    from z1.models import LONG, SHIPPED, shipped
+
+    _show_replies()
+    with show_progress() as progress:
+        models = [shipped(name) for name in (SHIPPED, LONG)]
+        numbers = [pipeline.evaluate_model(_evaluation(), 0, runs / "demo", progress, model) for model in models]
+    for folder in numbers:
+        curve_table(folder).print()
+    _write_report(numbers, runs / "demo" / "report")
+
+
+def _show_replies() -> None:
+    from rich.console import Console
+
+    from z1.cli.tables import budget_cell
+    from z1.cli.think import show_reply
+    from z1.llm import LLM
+    from z1.synthetic import tracer
+
+    console = Console(highlight=False)
+    with LLM(max_num_seqs=1) as llm:
+        for program, budget in ((EASY, None), (HARD, None), (HARD, 40)):
+            console.rule(f"thinking budget: {budget_cell(budget)}", align="left")
+            console.print(program, end="", markup=False)
+            ran = tracer.trace(program, 100)
+            console.print(f"(Python prints {ran.printed if ran else 'nothing'}.)", style="cyan")
+            show_reply(llm, program, thinking_budget=budget)
+
+
+def _write_report(numbers: list[Path], out: Path) -> None:
+    """Write the page with the curves, or print why there is none."""
+    from importlib.util import find_spec
+
+    from z1 import report
+    from z1.errors import install_hint
+
+    if find_spec("matplotlib") is None:
+        print_line(f"report: none without matplotlib; {install_hint('report')}")
+        return
+    page = report.write(numbers, out, title="z1 beside long", transcripts=TRANSCRIPTS)
+    print_line(f"report: {page}")
+
+
+def _evaluation() -> EvaluateSettings:
+    from z1.recipe import EvaluateSettings
+
+    return EvaluateSettings(problems=PROBLEMS, thinking_budgets=BUDGETS, max_answer_tokens=24, concurrency=64)

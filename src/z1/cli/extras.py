@@ -1,0 +1,61 @@
+"""The extras of z1: what each brings, which libraries it installs, and whether they are there."""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+from typing import NamedTuple
+
+from z1.errors import UserError, install_hint
+
+
+class Extra(NamedTuple):
+    """One extra of pyproject.toml: what it is for, and the modules that its libraries are imported as."""
+
+    brings: str
+    modules: tuple[str, ...]
+
+    def missing(self) -> list[str]:
+        """Modules that are not installed."""
+        return [name for name in self.modules if find_spec(name) is None]
+
+
+_SERVE = ("fastapi", "httpx2", "openai", "prometheus_client", "starlette", "uvicorn")
+_CURATE = ("datasketch", "openai", "pyarrow", "pytest")
+
+EXTRAS = {
+    "evaluate": Extra(
+        "benchmarks from the Hugging Face hub, grading of mathematics, and models behind a server",
+        ("httpx2", "huggingface_hub", "math_verify", "openai", "pyarrow"),
+    ),
+    "report": Extra("report pages and plots", ("matplotlib",)),
+    "serve": Extra("the HTTP server, and engines on a remote server", _SERVE),
+    "chat": Extra("the chat page of the server", (*_SERVE, "gradio")),
+    "curate": Extra("datasets from sources and teachers, and near-duplicate removal", _CURATE),
+    "train": Extra(
+        "fine-tuning on Parquet and hub datasets, several GPUs, LoRA, and training curves",
+        ("accelerate", "huggingface_hub", "peft", "pyarrow", "tensorboard"),
+    ),
+    "ray": Extra("curation on a Ray cluster", (*_CURATE, "ray")),
+}
+"""The extras of pyproject.toml. Of several that bring a library, the first is named unless the verb has one."""
+
+
+def extra_with(module: str, verb: str = "") -> str | None:
+    """The extra that brings `module`; of several the one named like the `verb`, else the first. None if none does."""
+    top = module.partition(".")[0]
+    found = [name for name, extra in EXTRAS.items() if top in extra.modules]
+    return verb if verb in found else next(iter(found), None)
+
+
+def require(module: str, verb: str = "") -> None:
+    """Raise UserError, with the extra to install, for a `module` that is not installed."""
+    if find_spec(module) is None:
+        raise missing_library(module, verb)
+
+
+def missing_library(module: str, verb: str = "") -> UserError:
+    """The error for a library that an extra brings. Raises ModuleNotFoundError for one that none brings."""
+    extra = extra_with(module, verb)
+    if extra is None:
+        raise ModuleNotFoundError(f"No module named {module!r}", name=module)
+    return UserError(f"library {module}", "none installed", install_hint(extra))

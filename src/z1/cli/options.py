@@ -1,0 +1,73 @@
+"""What verbs share: common parameters, the check for parameters that a mode does not use, JSON output."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Container
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from z1.errors import UserError
+
+RUNS = Path("runs")
+
+RecipePath = Annotated[
+    Path,
+    typer.Argument(
+        help="Recipe file, or the name of a recipe in the package, such as tiny.", metavar="RECIPE", show_default=False
+    ),
+]
+RunsPath = Annotated[Path, typer.Option("--runs", help="Folder that holds all runs.", metavar="FOLDER")]
+ModelName = Annotated[
+    str | None,
+    typer.Option("--model", help="Model folder or hub id; z1-tiny by default.", metavar="MODEL", show_default=False),
+]
+ProfileName = Annotated[
+    str | None,
+    typer.Option(
+        "--profile",
+        help="Model family (template, think tags, hint); detected by default.",
+        metavar="PROFILE",
+        show_default=False,
+    ),
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout and nothing else.")]
+DownloadOnly = Annotated[
+    bool, typer.Option("--download-only", help="Only download data and weights, and print a hash and path for each.")
+]
+MaxAnswerTokens = Annotated[
+    int | None,
+    typer.Option("--max-answer-tokens", help="Maximum of answer tokens.", metavar="TOKENS", show_default="512"),
+]
+
+
+def given_flags(context: typer.Context) -> dict[str, str]:
+    """The parameters that are on the command line: name of the function's parameter, and the flag as it is typed."""
+    found = {}
+    for parameter in context.command.params:
+        source = context.get_parameter_source(parameter.name or "")
+        if source is not None and source.name == "COMMANDLINE":
+            flag = max(parameter.opts, key=len)
+            found[str(parameter.name)] = flag if flag.startswith("-") else str(parameter.metavar or flag).upper()
+    return found
+
+
+def refuse_unused(context: typer.Context, mode: str, used: Container[str]) -> None:
+    """Raise UserError for a parameter on the command line that is not `used` in this `mode`, such as "--describe"."""
+    for name, flag in given_flags(context).items():
+        if name not in used:
+            raise UserError(f"{context.info_name} {mode}", f"{flag}, which it does not use", f"omit {flag}")
+
+
+def print_json(value: Any) -> None:
+    """Print `value` as the one JSON document of a command."""
+    json.dump(value, sys.stdout, ensure_ascii=False, indent=1)
+    sys.stdout.write("\n")
+
+
+def print_line(line: str) -> None:
+    """Print a line as it is: no markup, no colours, no wrapping."""
+    sys.stdout.write(line + "\n")

@@ -1,0 +1,171 @@
+"""`z1 replay`: what thinking budgets would have saved on recorded chat requests, and which answers they change."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from z1.cli.options import RUNS, AsJson, ModelName, RunsPath, print_json, print_line
+from z1.errors import UserError
+
+if TYPE_CHECKING:
+    from z1.cli.tables import ResultTable
+    from z1.evaluate.replay import ReplaySavings
+    from z1.pipeline import ProgressReporter
+    from z1.runs import Stage
+
+SAVINGS = "savings.json"
+
+CONCURRENCY = 64
+
+PRIORITY = (
+    "answers changed %",
+    "thinking tokens saved %",
+    "all tokens saved",
+    "saved per 1,000 requests",
+    "shifted",
+    "thinking tokens",
+    "missing",
+)
+"""Columns of the table, the most important first."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReplayOptions:
+    """Settings of a replay; `model` None is z1-tiny, `price_per_mtok` is per million output tokens."""
+
+    model: str | None
+    thinking_budgets: tuple[int, ...]
+    max_answer_tokens: int
+    price_per_mtok: float | None = None
+
+
+Requests = Annotated[
+    Path, typer.Argument(help="Chat requests or a batch file, JSONL.", metavar="REQUESTS", show_default=False)
+]
+ThinkingBudgets = Annotated[
+    str, typer.Option(help="Thinking budgets to compare with unlimited thinking.", metavar="TOKENS,...")
+]
+MaxAnswerTokens = Annotated[int, typer.Option(help="Maximum of answer tokens.", metavar="TOKENS")]
+PricePerMtok = Annotated[
+    float | None, typer.Option(help="Price of a million output tokens.", metavar="PRICE", show_default=False)
+]
+
+app = typer.Typer(add_completion=False)
+
+
+@app.command()
+def replay(
+    requests: Requests,
+    model: ModelName = None,
+    thinking_budgets: ThinkingBudgets = "64,128,256,512,1024,2048",
+    max_answer_tokens: MaxAnswerTokens = 512,
+    price_per_mtok: PricePerMtok = None,
+    runs: RunsPath = RUNS,
+    as_json: AsJson = False,
+) -> None:
+    """Replay recorded chat requests at several thinking budgets: what is saved, and which answers change."""
+    options = ReplayOptions(model, parse_budgets(thinking_budgets), max_answer_tokens, price_per_mtok)
+    replay_requests(requests, options, runs, as_json=as_json)
+
+
+def parse_budgets(text: str) -> tuple[int, ...]:
+    """ "64,128" as numbers of tokens, ascending. Raises UserError."""
+    try:
+        found = sorted({int(part) for part in text.split(",")})
+    except ValueError:
+        found = [-1]
+    if found[0] < 0:
+        do = "give numbers of tokens, such as 64,128,256; unlimited thinking is always among them"
+        raise UserError("thinking_budgets", text, do)
+    return tuple(found)
+
+
+def replay_requests(path: Path, options: ReplayOptions, folder: Path, *, as_json: bool = False) -> None:
+    """Replay the requests in `path` under `folder`, write what was saved, and print it."""
+    from z1 import evaluate, runs
+    from z1.cli.progress import show_progress
+    from z1.evaluate.replay import savings
+    from z1.models import shipped
+
+    model = options.model or str(shipped())
+    stage = _stage(path, options, model, folder)
+    with show_progress() as progress:
+        progress.start("replay", 0)
+        if not stage.is_done:
+            _generate(path, options, model, stage, progress)
+        rows = savings(evaluate.read_attempts(stage.folder).values(), options.price_per_mtok)
+        if not stage.is_done and not any(row.missing for row in rows):
+            stage.finish({"requests": rows[0].requests})
+        progress.finish(f"attempts in {stage.folder}")
+    content = {"requests": str(path), "model": model, "thinking_budgets": [row.as_json() for row in rows]}
+    runs.write_json(stage.folder / SAVINGS, content)
+    if as_json:
+        print_json(content)
+        return
+    _savings_table(rows).print()
+    print_line(f"numbers: {stage.folder / SAVINGS}")
+
+
+def _stage(path: Path, options: ReplayOptions, model: str, folder: Path) -> Stage:
+    from z1 import runs
+    from z1.evaluate.replay import load_requests
+    from z1.pipeline import model_inputs
+
+    load_requests(path)  # refused before a folder is made
+    files = model_inputs(Path(model))
+    settings = {
+        "thinking_budgets": options.thinking_budgets,
+        "max_answer_tokens": options.max_answer_tokens,
+        **({} if files else {"model": model}),
+    }
+    return runs.stage(folder / "replay", "replay", settings, {"requests": path, **files})
+
+
+def _generate(path: Path, options: ReplayOptions, model: str, stage: Stage, progress: ProgressReporter) -> None:
+    from z1 import evaluate
+    from z1.engines.local.engine import LocalSettings, load
+    from z1.evaluate.replay import load_requests, replay_benchmark
+
+    problems, done = load_requests(path), 0
+    engine = load(model, LocalSettings(max_num_seqs=2 * CONCURRENCY))
+    tokenizer = stage.inputs.get("tokenizer.json", "")
+    sweep = evaluate.Sweep(
+        engine, replay_benchmark(path), options.thinking_budgets, options.max_answer_tokens, tokenizer
+    )
+    progress.start("replay", len(problems))
+
+    def count(_: Any) -> None:
+        nonlocal done
+        done += 1
+        progress.update(done)
+
+    async def generate() -> None:
+        async with engine:
+            await evaluate.evaluate(sweep, problems, stage.folder, CONCURRENCY, count)
+
+    asyncio.run(generate())
+
+
+def _savings_table(rows: list[ReplaySavings]) -> ResultTable:
+    from z1.cli.tables import ResultTable, budget_cell, interval_cell
+
+    columns = ["thinking budget", "shifted", "answers changed %", "thinking tokens", "thinking tokens saved %"]
+    columns += ["all tokens saved", "missing", *(["saved per 1,000 requests"] if rows[0].cost_saved else [])]
+    table = ResultTable(f"{rows[0].requests} requests against unlimited thinking", columns, PRIORITY, "95 % intervals")
+    for row in rows:
+        table.add(
+            budget_cell(row.thinking_budget),
+            f"{row.shifted:.0%}",
+            interval_cell(row.changed, scale=100),
+            interval_cell(row.thought),
+            interval_cell(row.thought_saved, scale=100),
+            interval_cell(row.paid_saved),
+            str(row.missing),
+            *([interval_cell(row.cost_saved, ".2f")] if row.cost_saved else []),
+        )
+    return table

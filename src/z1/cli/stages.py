@@ -1,0 +1,100 @@
+"""Runs stages of a recipe's pipeline with progress, and prints the curve that they end with."""
+
+from __future__ import annotations
+
+from collections.abc import Container
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from z1 import pipeline, runs
+from z1 import recipe as recipes
+from z1.cli import preflight
+from z1.cli.extras import require
+from z1.cli.options import print_json
+from z1.cli.progress import show_progress
+from z1.cli.tables import ResultTable, budget_cell, interval_cell
+from z1.recipe import Recipe
+
+ALL = ("train", "evaluate", "report")
+"""The stages of `z1 run`; a stage runs those before it."""
+
+PRIORITY = ("accuracy %", "thinking tokens", "shifted", "cut", "all tokens", "missing", "unparsed")
+"""Columns of a curve, the most important first."""
+
+
+def load_recipe(path: Path) -> Recipe:
+    """The recipe in `path`, or of that name, checked as far as that takes no time."""
+    recipe = recipes.load(path)
+    pipeline.check(recipe)
+    return recipe
+
+
+def run_stages(
+    path: Path, folder: Path, stages: Container[str], model: str | None = None, *, as_json: bool = False
+) -> None:
+    """Run `stages` of the recipe in `path`, and those they need, under `folder`; print the curve if there is one.
+
+    `model` is evaluated in the place of the recipe's own. With `as_json` the curve is one JSON document.
+    """
+    if "report" in stages:
+        require("matplotlib", "report")  # before hours of training
+    recipe = load_recipe(path)
+    run = folder / recipe.name
+    numbers = page = None
+    with show_progress() as progress:
+        if "curate" in stages:
+            pipeline.curate(recipe, run, progress)
+        if "train" in stages:
+            pipeline.train(recipe, run, progress, partial(preflight.show, recipe=recipe))
+        if "evaluate" in stages:
+            numbers = pipeline.evaluate(recipe, run, progress, model)
+        if "report" in stages and numbers:
+            page = pipeline.report(recipe, run, progress, numbers)
+    if numbers and as_json:
+        print_json(curve_json(numbers) | ({"report": str(page)} if page else {}))
+    elif numbers:
+        curve_table(numbers).print()
+
+
+def curve_json(folder: Path) -> dict[str, Any]:
+    """The numbers of an evaluation folder, and the folder."""
+    return {"folder": str(folder), **runs.read_json(folder / "curve.json")}
+
+
+def curve_table(folder: Path) -> ResultTable:
+    """The numbers of an evaluation folder, a row for each thinking budget."""
+    numbers = runs.read_json(folder / "curve.json")
+    pass_at = max(numbers["points"][0].get("pass_at", ()), key=int, default="")
+    columns = [
+        "thinking budget",
+        "accuracy %",
+        "thinking tokens",
+        "all tokens",
+        "shifted",
+        "cut",
+        "unparsed",
+        "missing",
+    ]
+    found = ResultTable(
+        f"{numbers['model']} on {numbers['problems']} problems of {numbers['benchmark']}",
+        columns + ([f"pass@{pass_at} %"] if pass_at else []),
+        PRIORITY,
+        f"95 % intervals; run {numbers['run']}",
+    )
+    for point in numbers["points"]:
+        passes = [f"{100 * point['pass_at'][pass_at]:.1f}" if "pass_at" in point else "-"] if pass_at else []
+        found.add(
+            budget_cell(point["thinking_budget"]),
+            interval_cell(point["accuracy"], scale=100),
+            _mean_cell(point["thought"]),
+            _mean_cell(point["paid"]),
+            *(f"{point[key]:.0%}" for key in ("shifted", "cut", "unparsed")),
+            str(point["missing"]),
+            *passes,
+        )
+    return found
+
+
+def _mean_cell(interval: list[float]) -> str:
+    return f"{interval[1]:.1f} ±{(interval[2] - interval[0]) / 2:.1f}"

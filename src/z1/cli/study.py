@@ -1,0 +1,64 @@
+"""`z1 study`: several recipes and seeds side by side."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from z1.cli.options import RUNS, AsJson, RunsPath, print_json, print_line
+
+TRANSCRIPTS, DRAWN = 12, 4
+"""Replies shown, and arms drawn, in the report of a study."""
+
+
+PathOption = Annotated[
+    Path,
+    typer.Argument(help="Study file, such as experiments/tiny/study.toml.", metavar="STUDY", show_default=False),
+]
+ReportOnly = Annotated[bool, typer.Option("--report-only", help="Train and evaluate nothing; report what is finished.")]
+OutputDir = Annotated[
+    Path | None,
+    typer.Option(
+        help="Folder for page, plots, numbers and manifests.", metavar="FOLDER", show_default="the study's run"
+    ),
+]
+
+app = typer.Typer(add_completion=False)
+
+
+@app.command()
+def study(
+    path: PathOption,
+    runs: RunsPath = RUNS,
+    report_only: ReportOnly = False,
+    output_dir: OutputDir = None,
+    as_json: AsJson = False,
+) -> None:
+    """Train and evaluate several recipes and seeds, and compare them; a study that was stopped continues."""
+    from z1 import report
+    from z1 import study as studies
+    from z1.cli.extras import require
+    from z1.cli.progress import show_progress
+
+    require("matplotlib", "report")
+    chosen = studies.load(path)
+    run = runs / chosen.name
+    say = partial(typer.echo, err=as_json)
+    say(studies.plan(chosen, runs))
+    if not report_only:
+        with show_progress() as progress:
+            for _ in studies.carry_out(chosen, runs, progress):
+                say(studies.plan(chosen, runs))
+    found, left = studies.finished(chosen, runs)
+    numbers = {"command": f"z1 study {path}", **studies.numbers(chosen, runs, found), "not_run": left}
+    heads = [paths[0] for (_, number), paths in found.items() if number == 0][:DRAWN]
+    page = report.write(heads, run / "report", title=chosen.name, transcripts=TRANSCRIPTS)
+    written = studies.write(chosen, runs, numbers, output_dir or run)
+    if as_json:
+        print_json(numbers)
+        return
+    print_line(f"numbers: {written}")
+    print_line(f"report: {page}")

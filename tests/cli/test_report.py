@@ -1,0 +1,19 @@
+"""`z1 report` evaluates a given model if it has to, and writes the page."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from z1.cli import report, stages
+
+
+def test_a_report_needs_the_evaluation(monkeypatch: pytest.MonkeyPatch) -> None:
+    found: list[Any] = []
+    monkeypatch.setattr(stages, "run_stages", lambda *given, **named: found.append((given, named)))
+    done = CliRunner().invoke(report.app, ["x.toml", "--runs", "r", "--model", "m", "--json"])
+    assert done.exit_code == 0, done.output
+    assert found == [((Path("x.toml"), Path("r"), ("evaluate", "report"), "m"), {"as_json": True})]
