@@ -9,7 +9,7 @@ from tokenizers import Tokenizer
 from transformers import Qwen2Config, Qwen2ForCausalLM
 
 from z1.errors import UserError
-from z1.model_files import family, load_model, names
+from z1.model_files import detect_profile, load_model, name_and_profile
 from z1.models import shipped
 
 
@@ -24,7 +24,7 @@ from z1.models import shipped
     ],
 )
 def test_a_family_is_told_from_configuration_and_template(model_type: str, template: str | None, profile: str) -> None:
-    assert family(model_type, template) == profile
+    assert detect_profile(model_type, template) == profile
 
 
 def test_the_shipped_folder_says_its_own_name_and_profile() -> None:
@@ -71,7 +71,7 @@ def test_a_folder_of_the_hubs_format_without_z1_json_loads(tmp_path: Path) -> No
 
 
 def test_names_of_a_model_need_no_weights(tmp_path: Path) -> None:
-    assert names(str(shipped()), None) == ("z1-tiny", "z1-tiny")
-    assert names("some/model", "qwen3") == ("some/model", "qwen3")
-    with pytest.raises(UserError, match="format of transformers"):
-        names(str(tmp_path), None)
+    assert name_and_profile(str(shipped()), None) == ("z1-tiny", "z1-tiny")
+    assert name_and_profile("some/model", "qwen3") == ("some/model", "qwen3")
+    with pytest.raises(UserError, match="transformers' format"):
+        name_and_profile(str(tmp_path), None)

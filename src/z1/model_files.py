@@ -1,9 +1,10 @@
-"""Where do a model's weights come from, and which family is it?
+"""Model files: finding and loading weights and tokenizers, and detecting a model's family.
 
-A folder or a hub id in the format of transformers, safetensors only; no code of a model repository is run. A folder
-that z1 made says its profile in `z1.json`; of others the family is told from configuration and chat template, and
-`--profile` overrules both. Such a folder's tokenizer is read as it was saved: for every `qwen2` model transformers'
-AutoTokenizer makes a tokenizer with Qwen's own pre-tokenizer and drops the one in the file, and all ids with it.
+A model is a folder or a hub id in transformers' format, safetensors only; no code of a model repository is run. A
+folder that z1 wrote names its profile in `z1.json`. For others the family is detected from configuration and chat
+template; `--profile` overrides both. The tokenizer of z1's own folders is loaded as it was saved: for every `qwen2`
+model transformers' AutoTokenizer makes a tokenizer with Qwen's pre-tokenizer and ignores the one in the file, which
+changes all token ids.
 """
 
 from __future__ import annotations
@@ -22,15 +23,15 @@ from z1 import profiles
 from z1.errors import UserError
 from z1.profiles import Tokenizer
 
-SMALL = 20_000_000
-"""Models of fewer parameters are computed by one thread on a CPU: their matrices are done before threads have met, and
-where another process holds a core the waiting costs ten times what is computed (measured, see LOG.md).
+SINGLE_THREAD_PARAMETERS = 20_000_000
+"""Models with fewer parameters use one thread on a CPU: their products are shorter than the synchronisation of threads,
+and while another process uses a core the wait takes ten times the computation (measured, see LOG.md).
 """
 
 
 @dataclass(frozen=True, slots=True)
 class LoadedModel:
-    """A model on its device, its tokenizer, and what a person calls both."""
+    """A model on its device, its tokenizer, its display name and its profile."""
 
     model: Any
     tokenizer: Tokenizer
@@ -39,7 +40,7 @@ class LoadedModel:
 
 
 def load_model(model: str, profile: str | None) -> LoadedModel:
-    """Load a folder or a hub id: float32 on a CPU, as it was saved on an accelerator. Raises UserError, in one line."""
+    """Load a folder or a hub id: in float32 on a CPU, in its own dtype on an accelerator. Raises UserError."""
     folder = Path(model)
     if folder.exists() or model.startswith((".", "/", "~")):
         _check_folder(folder)
@@ -48,49 +49,51 @@ def load_model(model: str, profile: str | None) -> LoadedModel:
     dtype = torch.float32 if device == "cpu" else "auto"
     try:
         tokenizer = load_tokenizer(model)
-        weights = AutoModelForCausalLM.from_pretrained(model, dtype=dtype, use_safetensors=True)
+        loaded = AutoModelForCausalLM.from_pretrained(model, dtype=dtype, use_safetensors=True)
     except (OSError, ValueError, KeyError, SafetensorError) as error:
         raise _unreadable(model, error) from None
-    name, found = _names(model, profile, weights.config.model_type, tokenizer.chat_template)
-    if device == "cpu" and weights.num_parameters() < SMALL:
+    name, detected = _name_and_profile(model, profile, loaded.config.model_type, tokenizer.chat_template)
+    if device == "cpu" and loaded.num_parameters() < SINGLE_THREAD_PARAMETERS:
         torch.set_num_threads(1)
-    return LoadedModel(weights.to(device), tokenizer, name, found)
+    return LoadedModel(loaded.to(device), tokenizer, name, detected)
 
 
 def load_tokenizer(model: str) -> Any:
-    """The tokenizer of a folder or a hub id, read as it was saved where the folder is z1's own."""
-    return (PreTrainedTokenizerFast if _own(Path(model)) else AutoTokenizer).from_pretrained(model)
+    """The tokenizer of a folder or a hub id; that of z1's own folders as it was saved."""
+    return (PreTrainedTokenizerFast if _z1_json(Path(model)) else AutoTokenizer).from_pretrained(model)
 
 
-def names(model: str, profile: str | None) -> tuple[str, str]:
-    """What a person calls the model of a folder or a hub id, and its profile, without its weights. Raises UserError."""
-    if profile or _own(Path(model)):
-        return _names(model, profile, "", None)
+def name_and_profile(model: str, profile: str | None) -> tuple[str, str]:
+    """Display name and profile of a folder or a hub id, without loading its weights. Raises UserError."""
+    if profile or _z1_json(Path(model)):
+        return _name_and_profile(model, profile, "", None)
     try:
-        return _names(model, None, AutoConfig.from_pretrained(model).model_type, load_tokenizer(model).chat_template)
+        return _name_and_profile(
+            model, None, AutoConfig.from_pretrained(model).model_type, load_tokenizer(model).chat_template
+        )
     except (OSError, ValueError, KeyError) as error:
         raise _unreadable(model, error) from None
 
 
 def _unreadable(model: str, error: Exception) -> UserError:
     first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-    return UserError(f"model {model}", first, "give a folder or a hub id in the format of transformers")
+    return UserError(f"model {model}", first, "give a folder or a hub id in transformers' format")
 
 
-def _names(model: str, profile: str | None, kind: str, template: str | None) -> tuple[str, str]:
-    own, folder = _own(Path(model)), Path(model)
-    found = profile or own.get("profile") or family(kind, template)
-    return own.get("name") or (folder.name if folder.exists() else model), profiles.get_profile(found).name
+def _name_and_profile(model: str, profile: str | None, kind: str, template: str | None) -> tuple[str, str]:
+    own, folder = _z1_json(Path(model)), Path(model)
+    detected = profile or own.get("profile") or detect_profile(kind, template)
+    return own.get("name") or (folder.name if folder.exists() else model), profiles.get_profile(detected).name
 
 
-def _own(folder: Path) -> dict[str, Any]:
-    """What z1 wrote about a model that it made; nothing for others."""
+def _z1_json(folder: Path) -> dict[str, Any]:
+    """The contents of `z1.json`; {} for models of others."""
     path = folder / "z1.json"
     return dict(json.loads(path.read_text("utf-8"))) if path.is_file() else {}
 
 
-def family(model_type: str, template: str | None) -> str:
-    """The profile that a model's configuration and chat template speak for; `plain` where neither tells."""
+def detect_profile(model_type: str, template: str | None) -> str:
+    """The profile of a model by its type and chat template; `plain` if neither is conclusive."""
     if model_type.startswith("qwen3"):
         return "qwen3"
     return "r1-distill" if "<think>" in (template or "") else "plain"
@@ -100,7 +103,7 @@ def _check_folder(folder: Path) -> None:
     if not folder.is_dir():
         raise UserError("model", f"no folder {folder}", "give a model folder or a hub id")
     if not (folder / "config.json").is_file():
-        raise UserError(f"model folder {folder}", "no config.json", "give a folder in the format of transformers")
+        raise UserError(f"model folder {folder}", "no config.json", "give a folder in transformers' format")
     if not any(folder.glob("*.safetensors")):
         raise UserError(
             f"model folder {folder}", "no weights (*.safetensors)", "copy the weights there, or train the model"

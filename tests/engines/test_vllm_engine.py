@@ -63,7 +63,7 @@ def with_fake(monkeypatch: pytest.MonkeyPatch, act: Callable[[VllmSession, Fake]
     fake = Fake()
     engine = VllmEngine("made", Characters(), ("made", "plain"), VllmSettings(100))
     monkeypatch.setattr(engine, "_llm", fake)
-    monkeypatch.setattr(engines, "parameters", lambda limit, *_: limit)
+    monkeypatch.setattr(engines, "sampling_params", lambda max_tokens, *_: max_tokens)
     monkeypatch.setattr(
         engines,
         "piece",

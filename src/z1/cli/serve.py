@@ -260,11 +260,11 @@ def read_effort_map(path: Path) -> dict[str, int]:
 def print_vllm_command(served: ServeModel) -> None:
     """Print the command of a stock vLLM server that applies thinking budgets of the model's profile."""
     from z1.engines.vllm_params import serve_flags
-    from z1.model_files import names
+    from z1.model_files import name_and_profile
     from z1.models import shipped
 
     model = str(served.model or shipped())
-    print_line(shlex.join(["vllm", "serve", model, *serve_flags(names(model, served.profile)[1])]))
+    print_line(shlex.join(["vllm", "serve", model, *serve_flags(name_and_profile(model, served.profile)[1])]))
 
 
 def check(options: ServeOptions) -> None:

