@@ -1,4 +1,4 @@
-"""How does a process of a test kill_self in the middle of what it does?"""
+"""Ways in which a test process dies: SIGKILL at a given report."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ def kill_self() -> NoReturn:
 
 
 def at_report(number: int, act: Callable[[], object]) -> Callable[[Progress], None]:
-    """A listener to a training that does `act` at that report, counted from 1 in this process."""
-    told = itertools.count(1)
+    """A report function that calls `act` at the report `number`, counted from 1 in this process."""
+    reports = itertools.count(1)
 
     def report(_progress: Progress) -> None:
-        if next(told) == number:
+        if next(reports) == number:
             act()
 
     return report

@@ -1,4 +1,4 @@
-"""The smallest things that can be trained: rows of the world, their tokenizer, and a model of some thousand weights."""
+"""The smallest training inputs: rows of synthetic programs, their tokenizer, and a model of a few thousand weights."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def tokenizer() -> PreTrainedTokenizerFast:
 
 @cache
 def encoded(hint_share: float = 0.3) -> EncodedRows:
-    """The rows as ids."""
+    """The encoded rows."""
     return gather(encode(rows(), Encoder(tokenizer(), PROFILE, hint_share, SEED), Truncation(256)))
 
 
@@ -63,7 +63,7 @@ def model_settings(layers: int = 1) -> ModelSettings:
 
 
 def model(seed: int = SEED, layers: int = 1) -> Qwen2ForCausalLM:
-    """A model over the tokenizer's ids."""
+    """A model with the tokenizer's vocabulary."""
     return models.build(model_settings(layers), len(tokenizer()), seed, (0, 2))
 
 
@@ -73,7 +73,7 @@ def train_settings(epochs: float = 2.0, **changes: object) -> TrainSettings:
 
 
 def recipe(epochs: float = 1.0, **changes: object) -> Recipe:
-    """The whole story of these rows; `changes` are of its `[train]`."""
+    """A recipe for these rows; `changes` are of its `[train]`."""
     return Recipe.model_validate(
         {
             "name": "small",
@@ -88,6 +88,6 @@ def recipe(epochs: float = 1.0, **changes: object) -> Recipe:
 
 
 def write(path: Path) -> Path:
-    """The rows as the file that `curate` leaves."""
+    """Write the rows as `curate` does."""
     path.write_text("".join(json.dumps(row.as_json()) + "\n" for row in rows()), encoding="utf-8")
     return path

@@ -31,32 +31,32 @@ SHAPE: dict[str, Any] = {
     "bos_token_id": 1,
     "eos_token_id": 2,
 }
-"""Of a model of some other family."""
+"""Sizes of a model of another family."""
 
 
 @cache
 def random_rows(lengths: tuple[int, ...] = LENGTHS, seed: int = 0) -> EncodedRows:
-    """Rows of random ids below 64; the first third of each is its prompt."""
-    draw = np.random.Generator(np.random.PCG64(seed))
-    ids = draw.integers(3, SHAPE["vocab_size"], sum(lengths)).astype(np.int32)
-    learned = np.concatenate([np.arange(length) > length // 3 for length in lengths])
-    return EncodedRows(ids, learned, np.cumsum([0, *lengths], dtype=np.int64))
+    """Rows of random tokens below 64; the first third of each is its prompt."""
+    rng = np.random.Generator(np.random.PCG64(seed))
+    token_ids = rng.integers(3, SHAPE["vocab_size"], sum(lengths)).astype(np.int32)
+    loss_mask = np.concatenate([np.arange(length) > length // 3 for length in lengths])
+    return EncodedRows(token_ids, loss_mask, np.cumsum([0, *lengths], dtype=np.int64))
 
 
 def packed_batch(rows: EncodedRows, numbers: list[int]) -> TrainingBatch:
-    """These rows as one pack."""
-    made = pack(rows, np.array(numbers))
+    """The rows `numbers` as one pack."""
+    packed = pack(rows, np.array(numbers))
     ids, learned, positions = (
-        torch.from_numpy(each)[None] for each in (made.token_ids, made.loss_mask, made.positions)
+        torch.from_numpy(each)[None] for each in (packed.token_ids, packed.loss_mask, packed.positions)
     )
-    return TrainingBatch(ids, learned, positions, torch.from_numpy(made.cu_seqlens), made.max_seqlen)
+    return TrainingBatch(ids, learned, positions, torch.from_numpy(packed.cu_seqlens), packed.max_seqlen)
 
 
 def settings(**changes: object) -> FinetuneSettings:
-    """Twelve steps of eight rows, in packs of at most 256 ids."""
-    told: dict[str, object] = {"profile": "z1-tiny", "max_length": 256, "micro_tokens": 256, "batch_samples": 8}
-    told |= {"epochs": 4.0, "learning_rate": 3e-3, "warmup_steps": 2, "precision": "float32", "held_out_steps": 5}
-    return FinetuneSettings.model_validate(told | changes)
+    """Twelve steps of eight rows, in packs of at most 256 tokens."""
+    values: dict[str, object] = {"profile": "z1-tiny", "max_length": 256, "micro_tokens": 256, "batch_samples": 8}
+    values |= {"epochs": 4.0, "learning_rate": 3e-3, "warmup_steps": 2, "precision": "float32", "held_out_steps": 5}
+    return FinetuneSettings.model_validate(values | changes)
 
 
 def recipe(**changes: object) -> Recipe:
@@ -66,14 +66,14 @@ def recipe(**changes: object) -> Recipe:
 
 
 def save_base(folder: Path) -> str:
-    """The small model and its tokenizer, as a folder."""
+    """Save the small model and its tokenizer to a folder."""
     small.model().save_pretrained(folder)
     small.tokenizer().save_pretrained(folder)
     return str(folder)
 
 
 def training_set(base: str) -> TrainingSet:
-    """All small rows but the last four, which are held out."""
+    """All small rows except the last four, which are held out."""
     rows = small.encoded()
     return TrainingSet(
         _part(rows, 0, len(rows) - 4), _part(rows, len(rows) - 4, len(rows)), base, {"rows": len(rows) - 4}

@@ -1,4 +1,4 @@
-"""A checkpoint is whole or absent, one is always there, and any number of processes can take it up."""
+"""Checkpoints are atomic, one always exists, and any number of processes can restore them."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def keep(folder: Path, step: int) -> nn.Module:
     return model
 
 
-def test_what_was_kept_comes_back_and_goes_on_to_the_same_bits(tmp_path: Path) -> None:
+def test_a_restored_training_continues_to_the_same_bits(tmp_path: Path) -> None:
     keep(tmp_path, 3)
     model, optimizer = trained(0)
     facts = restore(tmp_path, trainable(model), optimizer, ALONE)
@@ -48,18 +48,20 @@ def test_what_was_kept_comes_back_and_goes_on_to_the_same_bits(tmp_path: Path) -
     assert all(torch.equal(one, other) for one, other in zip(model.parameters(), expected.parameters(), strict=True))
 
 
-def test_only_what_learns_is_kept(tmp_path: Path) -> None:
+def test_only_trainable_parameters_are_saved(tmp_path: Path) -> None:
     model, _ = trained(1)
     assert [name for name, _ in trainable(model)] == ["0.weight", "0.bias", "1.bias"]
 
 
-def test_nothing_kept_is_nothing_taken_up(tmp_path: Path) -> None:
+def test_without_a_checkpoint_nothing_is_restored(tmp_path: Path) -> None:
     model, optimizer = trained(0)
     assert restore(tmp_path, trainable(model), optimizer, ALONE) == {}
     assert latest(tmp_path) is None
 
 
-def test_the_one_before_goes_only_when_the_next_is_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_previous_checkpoint_is_deleted_after_the_next_is_complete(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     keep(tmp_path, 9)
     keep(tmp_path, 10)
     assert [path.name for path in tmp_path.iterdir()] == ["checkpoint-00000010"]
@@ -74,7 +76,7 @@ def test_the_one_before_goes_only_when_the_next_is_whole(tmp_path: Path, monkeyp
     assert [path.name for path in tmp_path.iterdir()] == ["checkpoint-00000010"]
 
 
-def test_what_a_kill_left_half_written_or_half_deleted_is_no_checkpoint(tmp_path: Path) -> None:
+def test_partial_folders_left_by_a_kill_are_not_checkpoints(tmp_path: Path) -> None:
     keep(tmp_path, 2)
     (tmp_path / ".checkpoint-half").mkdir()
     (tmp_path / ".checkpoint-00000001.older").mkdir()
@@ -83,7 +85,7 @@ def test_what_a_kill_left_half_written_or_half_deleted_is_no_checkpoint(tmp_path
     assert [path.name for path in tmp_path.iterdir()] == ["checkpoint-00000003"]
 
 
-def test_parts_of_another_number_of_processes_are_joined(tmp_path: Path) -> None:
+def test_parts_of_another_number_of_processes_are_merged(tmp_path: Path) -> None:
     model, optimizer = trained(2)
     whole = {name: tensor.detach() for name, tensor in checkpoint._named_tensors(trainable(model), optimizer)}
     made = tmp_path / "checkpoint-00000002"

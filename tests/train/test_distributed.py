@@ -1,4 +1,4 @@
-"""Alone a process shards nothing it need not, and what learns is kept in float32. For two see test_finetune.py."""
+"""A single process shards nothing without need; trainable weights are in float32. For two see sft/test_trainer.py."""
 
 from __future__ import annotations
 
@@ -14,37 +14,37 @@ from z1.train.sft.load_base import load_base  # noqa: F401  (registers the atten
 from z1.train.sft.loss import LossModel
 
 
-def test_without_torchrun_one_is_the_whole_team() -> None:
-    with process_group(single=False) as team:
-        assert (team.rank, team.world_size, team.is_main) == (0, 1, True)
-        assert team.all_reduce(1.5, True) == [1.5, 1.0]
+def test_without_torchrun_there_is_one_process() -> None:
+    with process_group(single=False) as context:
+        assert (context.rank, context.world_size, context.is_main) == (0, 1, True)
+        assert context.all_reduce(1.5, True) == [1.5, 1.0]
         assert not torch.distributed.is_initialized()
 
 
-def test_the_first_of_a_team_leads(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_only_rank_zero_is_main(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RANK", "1")
-    with process_group(single=False) as team:
-        assert not team.is_main
+    with process_group(single=False) as context:
+        assert not context.is_main
 
 
 @pytest.mark.parametrize("half", [True, False])
-def test_half_precision_computes_in_it_and_keeps_what_learns_in_float32(half: bool) -> None:
+def test_bf16_computes_in_bfloat16_and_stores_trainable_weights_in_float32(half: bool) -> None:
     made: Any = small.model()
-    learner = LossModel(made.to(torch.bfloat16) if half else made)
-    with process_group(single=half) as team:
-        shard(learner, team, bf16=half, offload=False)
-        assert {isinstance(parameter, DTensor) for parameter in learner.parameters()} == {half}
-        assert {parameter.dtype for parameter in learner.parameters()} == {torch.float32}
+    loss_model = LossModel(made.to(torch.bfloat16) if half else made)
+    with process_group(single=half) as context:
+        shard(loss_model, context, bf16=half, offload=False)
+        assert {isinstance(parameter, DTensor) for parameter in loss_model.parameters()} == {half}
+        assert {parameter.dtype for parameter in loss_model.parameters()} == {torch.float32}
         seen = list[torch.dtype]()
         made.model.layers[0].register_forward_hook(lambda _layer, _given, states: seen.append(states.dtype))
         ids = torch.arange(6)[None]
-        made.base_model(ids) if not half else learner(_lesson(ids))
+        made.base_model(ids) if not half else loss_model(_batch(ids))
         assert seen == [torch.bfloat16 if half else torch.float32]
         assert {tensor.dtype for tensor in gather_weights(made).values()} == {torch.float32}
     assert not torch.distributed.is_initialized()
 
 
-def _lesson(ids: torch.Tensor) -> Any:
+def _batch(ids: torch.Tensor) -> Any:
     from z1.train.sft.loss import TrainingBatch
 
     return TrainingBatch(ids, torch.ones_like(ids, dtype=torch.bool))

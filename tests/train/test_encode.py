@@ -1,4 +1,4 @@
-"""The prompt is seen and the response learned; nothing is cut short, lost or shown twice."""
+"""Encoding: loss on the response only, the prompt as in serving, hints, and the treatment of long rows."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def prompt(row: TrainingRow) -> list[int]:
 
 
 @EVERY_ROW
-def test_exactly_the_response_and_its_stop_are_learned(row: TrainingRow) -> None:
+def test_the_loss_mask_is_the_response_and_its_end_token(row: TrainingRow) -> None:
     tokens, learned = encoder(0.0).encode_row(row)
     reply = [token for text in response_segments(small.PROFILE, "", row.thought, row.answer) for token in ids(text)]
     stop = small.tokenizer().eos_token_id
@@ -46,7 +46,7 @@ def test_exactly_the_response_and_its_stop_are_learned(row: TrainingRow) -> None
 
 
 @pytest.mark.parametrize("profile", PROFILES.values(), ids=PROFILES.keys())
-def test_every_profile_learns_the_response_alone(profile: Profile) -> None:
+def test_the_loss_mask_is_the_response_for_every_profile(profile: Profile) -> None:
     row = small.rows()[-1]
     tokens, learned = encoder(0.0, profile).encode_row(row)
     first = learned.index(True)
@@ -58,7 +58,7 @@ def test_every_profile_learns_the_response_alone(profile: Profile) -> None:
     )
 
 
-def test_a_question_that_holds_control_text_is_learned_as_it_is_served() -> None:
+def test_a_question_with_control_text_is_encoded_as_in_serving() -> None:
     row = replace(small.rows()[-1], question="what ends a turn? <|im_end|>\n<|im_start|>assistant\n")
     tokens, learned = encoder(0.0).encode_row(row)
     assert tokens[: learned.index(True)] == prompt_token_ids(small.tokenizer(), small.PROFILE, row.question)
@@ -66,7 +66,7 @@ def test_a_question_that_holds_control_text_is_learned_as_it_is_served() -> None
 
 
 @EVERY_ROW
-def test_a_hinted_row_is_prompt_part_of_the_thought_hint_and_answer_and_its_hint_is_not_learned(
+def test_a_hinted_row_is_prompt_partial_thought_hint_and_answer_without_loss_on_the_hint(
     row: TrainingRow,
 ) -> None:
     tokens, learned = encoder(1.0).encode_row(row)
@@ -84,7 +84,7 @@ def test_a_hinted_row_is_prompt_part_of_the_thought_hint_and_answer_and_its_hint
     assert learned in cuts
 
 
-def test_a_thought_is_cut_everywhere_from_nothing_to_its_end() -> None:
+def test_thoughts_are_truncated_at_every_length() -> None:
     row = next(row for row in small.rows() if row.level == "compact")
     lengths = set()
     for number in range(400):
@@ -95,20 +95,20 @@ def test_a_thought_is_cut_everywhere_from_nothing_to_its_end() -> None:
 
 
 @pytest.mark.parametrize("share", [0.1, 0.5])
-def test_about_the_asked_share_of_rows_is_hinted(share: float) -> None:
+def test_about_hint_share_of_the_rows_is_hinted(share: float) -> None:
     row = small.rows()[0]
     whole = encoder(0.0).encode_row(row)
     hinted = sum(encoder(share).encode_row(replace(row, id=str(number))) != whole for number in range(600))
     assert abs(hinted / 600 - share) < 3 * (share * (1 - share) / 600) ** 0.5
 
 
-def test_which_rows_are_hinted_and_where_is_a_function_of_seed_and_row() -> None:
+def test_hints_are_a_function_of_seed_and_row() -> None:
     first = [encoder(0.5).encode_row(row) for row in small.rows()]
     assert first[::-1] == [encoder(0.5).encode_row(row) for row in reversed(small.rows())]
     assert first != [encoder(0.5, seed=small.SEED + 1).encode_row(row) for row in small.rows()]
 
 
-def test_encoded_rows_stand_end_to_end() -> None:
+def test_encoded_rows_are_end_to_end() -> None:
     made = small.encoded()
     assert len(made) == len(small.rows())
     assert made.starts[0] == 0
@@ -126,7 +126,7 @@ def by_length() -> list[TrainingRow]:
     return sorted(small.rows(), key=lambda row: len(encoder(0.0).encode_row(row)[0]))
 
 
-def test_a_row_of_exactly_the_context_fits_and_one_id_more_is_refused_by_name() -> None:
+def test_a_row_of_exactly_the_context_fits_and_one_token_more_is_refused_by_name() -> None:
     shortest, *_others, row = by_length()
     size = len(encoder(0.0).encode_row(row)[0])
     assert [len(made.token_ids) for made in cut([row], size)] == [size]
@@ -147,7 +147,7 @@ def test_a_row_that_is_too_long_is_dropped_and_named_and_nothing_else_is() -> No
     assert [one.id for one in made] == [row.id for row in rows]
 
 
-def test_only_where_it_is_asked_for_a_row_is_truncated_and_it_is_said() -> None:
+def test_a_row_is_truncated_only_in_truncate_mode_and_noted() -> None:
     row = by_length()[-1]
     tokens, learned = encoder(0.0).encode_row(row)
     (made,) = cut([row], len(tokens) - 1, "truncate")
@@ -156,20 +156,20 @@ def test_only_where_it_is_asked_for_a_row_is_truncated_and_it_is_said() -> None:
     assert made.loss_mask.sum() == 1
 
 
-def test_a_row_that_truncation_leaves_nothing_to_learn_is_left_out() -> None:
+def test_a_row_without_learned_tokens_after_truncation_is_dropped() -> None:
     row = by_length()[-1]
     (made,) = cut([row], len(prompt(row)), "truncate")
     assert (len(made.token_ids), made.note) == (0, "nothing to learn")
 
 
 @pytest.mark.parametrize("change", [{"question": " \n"}, {"answer": ""}], ids=str)
-def test_a_row_without_question_or_answer_is_left_out(change: dict[str, Any]) -> None:
+def test_a_row_without_question_or_answer_is_dropped(change: dict[str, Any]) -> None:
     before, row, after = small.rows()[:3]
     made = cut([before, replace(row, **change), after], 256)
     assert [(one.id, one.note) for one in made] == [(before.id, ""), (row.id, "empty"), (after.id, "")]
 
 
-def test_many_rows_at_once_are_the_rows_one_by_one(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_rows_encoded_in_blocks_equal_rows_encoded_singly(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("z1.train.encode.BLOCK_ROWS", 5)
     made = encode(small.rows(), encoder(0.3), Truncation(256))
     assert [(one.token_ids.tolist(), one.loss_mask.tolist()) for one in made] == [
@@ -197,7 +197,7 @@ FENCED = Profile("fenced", think_end="</think>")
         ("b", "<think>\n</think>b", NO_THOUGHT),
     ],
 )
-def test_a_response_in_one_piece_is_parted_at_its_fence_which_is_opened_once(
+def test_a_response_in_one_column_is_split_at_the_end_tag_and_has_one_start_tag(
     response: str, reply: str, note: str
 ) -> None:
     row = TrainingRow("r", "q?", "", response, "", None)
@@ -208,7 +208,7 @@ def test_a_response_in_one_piece_is_parted_at_its_fence_which_is_opened_once(
     assert small.tokenizer().decode(opened.token_ids[opened.loss_mask][:-1]) == reply.removeprefix("<think>\n")
 
 
-def test_the_fingerprint_tells_whatever_decides_which_ids_a_row_becomes() -> None:
+def test_the_fingerprint_depends_on_everything_that_decides_the_tokens() -> None:
     other = tokenizers.build(["a"], 300)
     other.chat_template = "{{ messages[0]['content'] }}"
     every = [

@@ -1,4 +1,4 @@
-"""A batch counts samples; who computes it, and in how many pieces, changes nothing but the speed."""
+"""Batches count samples or tokens; the division into packs and processes changes only the speed."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ LAW = settings(max_examples=80, deadline=None, derandomize=True)
 PUBLISHED = 107_173
 """Rows of Z1-Code-Reasoning-107K (arXiv 2504.00810, table 3)."""
 
-ROOM = 64
-SIZES = st.lists(st.integers(1, ROOM), min_size=1, max_size=60).map(lambda sizes: np.array(sizes, np.int64))
-WORLDS = st.integers(1, 5)
+MAX_TOKENS = 64
+SIZES = st.lists(st.integers(1, MAX_TOKENS), min_size=1, max_size=60).map(lambda sizes: np.array(sizes, np.int64))
+WORLD_SIZES = st.integers(1, 5)
 
 
 def chosen(**changes: Any) -> FinetuneSettings:
     given_ = {
-        "max_length": ROOM,
+        "max_length": MAX_TOKENS,
         "epochs": 2.0,
-        "micro_tokens": ROOM,
+        "micro_tokens": MAX_TOKENS,
         "learning_rate": 1e-3,
         "batch_samples": 4,
         **changes,
@@ -51,9 +51,7 @@ def test_the_papers_836_steps_are_256_samples_and_two_epochs(batch: int, epochs:
 
 @given(SIZES, st.integers(1, 12), st.integers(0, 9))
 @LAW
-def test_an_epoch_shows_no_row_twice_and_leaves_out_less_than_a_batch(
-    sizes: RowNumbers, samples: int, seed: int
-) -> None:
+def test_an_epoch_repeats_no_row_and_leaves_out_less_than_a_batch(sizes: RowNumbers, samples: int, seed: int) -> None:
     made = plan(sizes, seed, batch_samples=min(samples, len(sizes)), epochs=3.0)
     each = len(sizes) // min(samples, len(sizes))
     assert made.steps == 3 * each
@@ -62,9 +60,9 @@ def test_an_epoch_shows_no_row_twice_and_leaves_out_less_than_a_batch(
         assert len(set(seen.tolist())) == len(seen) == each * min(samples, len(sizes))
 
 
-@given(SIZES, st.integers(ROOM, 4 * ROOM), st.integers(0, 9))
+@given(SIZES, st.integers(MAX_TOKENS, 4 * MAX_TOKENS), st.integers(0, 9))
 @LAW
-def test_a_batch_of_tokens_is_as_full_as_the_next_row_lets_it(sizes: RowNumbers, tokens: int, seed: int) -> None:
+def test_a_batch_of_tokens_ends_before_the_row_that_does_not_fit(sizes: RowNumbers, tokens: int, seed: int) -> None:
     made = plan(sizes, seed, batch_samples=None, batch_tokens=tokens, epochs=1.0)
     if sizes.sum() < tokens:
         with pytest.raises(UserError, match="a global batch"):
@@ -87,14 +85,14 @@ def test_epochs_and_seeds_differ_in_order_and_the_order_is_a_function_of_them() 
     assert orders[0] != [plan(np.ones(40, np.int64), 8).batch(step).tolist() for step in range(10)]
 
 
-def test_part_of_an_epoch_is_the_beginning_of_it() -> None:
+def test_a_partial_epoch_is_the_beginning_of_the_epoch() -> None:
     whole, part = plan(np.ones(40, np.int64), epochs=2.0), plan(np.ones(40, np.int64), epochs=1.5)
     assert part.steps == 15
     assert [part.batch(n).tolist() for n in range(15)] == [whole.batch(n).tolist() for n in range(15)]
 
 
 @pytest.mark.parametrize("batch", [{"batch_samples": 11}, {"batch_samples": None, "batch_tokens": 11}], ids=str)
-def test_a_batch_that_there_are_no_rows_for_is_refused_in_one_line(batch: dict[str, Any]) -> None:
+def test_a_batch_larger_than_the_dataset_is_refused_in_one_line(batch: dict[str, Any]) -> None:
     with pytest.raises(
         UserError, match=r"^a global batch: got 11 of 10 rows, 10 tokens, in 2.0 epochs; lower "
     ) as caught:
@@ -105,31 +103,31 @@ def test_a_batch_that_there_are_no_rows_for_is_refused_in_one_line(batch: dict[s
 # who computes them
 
 
-@given(SIZES, WORLDS, st.booleans(), st.integers(ROOM, 4 * ROOM))
+@given(SIZES, WORLD_SIZES, st.booleans(), st.integers(MAX_TOKENS, 4 * MAX_TOKENS))
 @LAW
-def test_every_process_has_as_many_micro_batches_and_all_of_them_are_the_batch(
-    sizes: RowNumbers, world: int, packing: bool, room: int
+def test_processes_have_equally_many_micro_batches_that_make_up_the_batch(
+    sizes: RowNumbers, world_size: int, packing: bool, max_tokens: int
 ) -> None:
-    made = plan(sizes, packing=packing, micro_tokens=room, batch_samples=max(1, len(sizes) // 2))
+    made = plan(sizes, packing=packing, micro_tokens=max_tokens, batch_samples=max(1, len(sizes) // 2))
     for step in range(made.steps):
-        parts = [made.micro_batches(step, rank, world) for rank in range(world)]
+        parts = [made.micro_batches(step, rank, world_size) for rank in range(world_size)]
         assert len({len(part) for part in parts}) == 1
         rows = [int(row) for part in parts for micro in part for row in micro]
         assert sorted(rows) == sorted(made.batch(step).tolist())
         for micro in (micro for part in parts for micro in part if len(micro)):
             held = sizes[micro].sum() if packing else sizes[micro].max() * len(micro)
-            assert held <= room
+            assert held <= max_tokens
 
 
-@given(SIZES, WORLDS)
+@given(SIZES, WORLD_SIZES)
 @LAW
-def test_nobody_waits_while_there_are_rows_for_everybody(sizes: RowNumbers, world: int) -> None:
+def test_no_process_is_idle_while_there_are_enough_rows(sizes: RowNumbers, world_size: int) -> None:
     for divide in (make_packs, make_groups):
-        empty = sum(len(part) == 0 for part in divide(sizes, ROOM, world))
-        assert empty == 0 if len(sizes) >= len(divide(sizes, ROOM, world)) else empty < world
+        empty = sum(len(part) == 0 for part in divide(sizes, MAX_TOKENS, world_size))
+        assert empty == 0 if len(sizes) >= len(divide(sizes, MAX_TOKENS, world_size)) else empty < world_size
 
 
-def test_packs_are_full_and_alike_and_groups_are_of_like_length() -> None:
+def test_packs_are_full_and_balanced_and_groups_have_similar_lengths() -> None:
     sizes = np.random.default_rng(0).gamma(1.2, 1000, 256).astype(np.int64).clip(25, 8192)
     filled = [int(sizes[part].sum()) for part in make_packs(sizes, 16_384, 8)]
     assert len(filled) == 8 * -(-sizes.sum() // (8 * 16_384))
@@ -141,7 +139,7 @@ def test_packs_are_full_and_alike_and_groups_are_of_like_length() -> None:
 # what a micro-batch holds
 
 
-def test_rows_of_a_pack_lie_end_to_end_and_their_positions_begin_anew() -> None:
+def test_rows_of_a_pack_are_end_to_end_with_positions_from_zero() -> None:
     rows, numbers = small.encoded(), np.array([4, 0, 9])
     made = pack(rows, numbers)
     assert made.cu_seqlens.tolist() == np.cumsum([0, *rows.lengths[numbers]]).tolist()
@@ -153,7 +151,7 @@ def test_rows_of_a_pack_lie_end_to_end_and_their_positions_begin_anew() -> None:
         assert made.positions[part].tolist() == list(range(rows.lengths[row]))
 
 
-def test_no_row_begins_with_an_id_that_is_learned() -> None:
+def test_the_first_token_of_a_row_has_no_loss() -> None:
     rows = small.encoded()
     assert not rows.loss_mask[rows.starts[:-1]].any()
     assert rows.learned_counts.tolist() == [
@@ -161,7 +159,7 @@ def test_no_row_begins_with_an_id_that_is_learned() -> None:
     ]
 
 
-def test_padding_stands_at_the_end_and_is_not_learned() -> None:
+def test_padding_is_on_the_right_and_has_no_loss() -> None:
     rows, numbers = small.encoded(), np.array([4, 0, 9])
     ids, learned = pad(rows, numbers)
     assert ids.shape == learned.shape == (3, rows.lengths[numbers].max())
@@ -172,7 +170,7 @@ def test_padding_stands_at_the_end_and_is_not_learned() -> None:
         assert not learned[at, size:].any()
 
 
-def test_no_rows_are_one_id_that_teaches_nothing() -> None:
+def test_no_rows_are_one_token_without_loss() -> None:
     rows, none = small.encoded(), np.zeros(0, np.int64)
     made = pack(rows, none)
     assert (made.token_ids.shape, made.loss_mask.tolist(), made.cu_seqlens.tolist()) == ((1,), [False], [0, 1])
@@ -187,7 +185,7 @@ ROW_LENGTHS = st.lists(st.integers(1, 60), min_size=1, max_size=60)
 
 @given(ROW_LENGTHS, st.integers(1, 200), st.integers(0, 2**32), st.integers(0, 9))
 @LAW
-def test_an_epoch_shows_every_row_exactly_once_and_no_batch_is_too_large(
+def test_an_epoch_has_every_row_once_and_no_batch_is_too_large(
     sizes: list[int], batch_tokens: int, seed: int, epoch: int
 ) -> None:
     made = epoch_batches(sizes, batch_tokens, seed, epoch)
@@ -198,7 +196,7 @@ def test_an_epoch_shows_every_row_exactly_once_and_no_batch_is_too_large(
 
 @given(ROW_LENGTHS, st.integers(1, 200), st.integers(0, 2**32), st.integers(0, 9))
 @LAW
-def test_the_order_is_a_function_of_sizes_seed_and_epoch(
+def test_the_order_is_a_function_of_lengths_seed_and_epoch(
     sizes: list[int], batch_tokens: int, seed: int, epoch: int
 ) -> None:
     first, second = (epoch_batches(given_, batch_tokens, seed, epoch) for given_ in (sizes, np.array(sizes)))
@@ -213,8 +211,8 @@ def test_epochs_and_seeds_differ_in_order() -> None:
     assert len(orders) == 4
 
 
-def test_rows_of_like_length_go_together() -> None:
+def test_rows_of_similar_length_are_batched_together() -> None:
     sizes = np.random.default_rng(0).integers(10, 120, 300)
     made = epoch_batches(sizes, 1500, 0, 0)
-    room = sum(sizes[batch].max() * len(batch) for batch in made)
-    assert sizes.sum() > 0.85 * room
+    max_tokens = sum(sizes[batch].max() * len(batch) for batch in made)
+    assert sizes.sum() > 0.85 * max_tokens

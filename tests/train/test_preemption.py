@@ -1,4 +1,4 @@
-"""SIGTERM is a question inside, and an end outside."""
+"""SIGTERM is caught inside the block, and the previous handler is restored."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from z1.train.preemption import STATUS, catch_sigterm
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGTERM that a process could answer")
-def test_inside_it_is_noticed_and_outside_all_is_as_before() -> None:
+def test_sigterm_is_caught_inside_and_the_handler_is_restored() -> None:
     before = signal.getsignal(signal.SIGTERM)
     with catch_sigterm() as asked:
         assert not asked()
@@ -22,7 +22,7 @@ def test_inside_it_is_noticed_and_outside_all_is_as_before() -> None:
     assert STATUS == 143
 
 
-def test_in_another_thread_nothing_is_asked_and_nothing_breaks() -> None:
+def test_in_another_thread_nothing_is_caught() -> None:
     seen: list[bool] = []
 
     def inside() -> None:

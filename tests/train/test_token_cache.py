@@ -1,4 +1,4 @@
-"""Rows are encoded once, lie on disk whole or not at all, and are read as they were made."""
+"""Rows are encoded once, written atomically, and read back unchanged."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def made() -> Iterator[EncodedRow]:
     return encode(small.rows(), Encoder(small.tokenizer(), small.PROFILE, 0.3, small.SEED), Truncation(256))
 
 
-def test_rows_are_encoded_once_and_read_afterwards_without_being_loaded(tmp_path: Path) -> None:
+def test_rows_are_encoded_once_and_memory_mapped_afterwards(tmp_path: Path) -> None:
     calls = []
 
     def make() -> Iterator[EncodedRow]:
@@ -37,7 +37,7 @@ def test_rows_are_encoded_once_and_read_afterwards_without_being_loaded(tmp_path
     assert len(calls) == 1
 
 
-def test_what_is_left_out_or_truncated_is_kept_with_the_reason(tmp_path: Path) -> None:
+def test_dropped_and_truncated_rows_are_noted_with_the_reason(tmp_path: Path) -> None:
     one, other, third = (next(made()) for _ in range(3))
     nothing = np.zeros(0, np.int32), np.zeros(0, np.bool_)
     every = [
@@ -52,7 +52,7 @@ def test_what_is_left_out_or_truncated_is_kept_with_the_reason(tmp_path: Path) -
         assert kept.rows.lengths.tolist() == [len(one.token_ids), 9, len(third.token_ids)]
 
 
-def test_of_several_that_want_it_one_encodes_and_the_others_wait(tmp_path: Path) -> None:
+def test_one_of_several_processes_encodes_and_the_others_wait(tmp_path: Path) -> None:
     calls, found = [], []
 
     def make() -> Iterator[EncodedRow]:
@@ -68,7 +68,7 @@ def test_of_several_that_want_it_one_encodes_and_the_others_wait(tmp_path: Path)
     assert len(calls) == 1
 
 
-def test_a_failure_on_the_way_leaves_nothing_and_the_next_one_begins_anew(tmp_path: Path) -> None:
+def test_a_failed_encoding_leaves_nothing(tmp_path: Path) -> None:
     def fails() -> Iterator[EncodedRow]:
         yield next(made())
         raise OSError("no space left")

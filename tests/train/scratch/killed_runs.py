@@ -1,7 +1,7 @@
-"""Trains one small model through many sudden kills: `python -m tests.train.scratch.killed_runs FOLDER`.
+"""Train one small model through many kills: `python -m tests.train.scratch.killed_runs FOLDER`.
 
-Torch is loaded once; each run is a fork of that process, ended by SIGKILL at a moment of its own. Prints, as a JSON
-list, how each run ended (0, or minus the signal).
+Torch is loaded once; each run is a fork of that process, ended by SIGKILL at a different point. Prints the exit status
+of each run (0, or minus the signal) as a JSON list.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ EPOCHS = 6.5
 
 
 def trainer(**changes: object) -> Trainer:
-    """The training that is killed here, and the one that is not."""
+    """The training of the killed run and of the undisturbed one."""
     return Trainer(small.model(), small.encoded(), small.train_settings(EPOCHS, **changes), small.SEED)
 
 
@@ -37,7 +37,7 @@ def run_training(folder: Path, report: Callable[[Progress], None]) -> None:
 
 
 def kill_after(steps: int) -> Callable[[Path], None]:
-    """Dies when a step is made and not yet saved, `steps` after the one it began with."""
+    """A run that dies after `steps` steps, the last of them not saved."""
 
     def run(folder: Path) -> None:
         run_training(folder, at_report(steps, kill_self))
@@ -46,7 +46,7 @@ def kill_after(steps: int) -> Callable[[Path], None]:
 
 
 def kill_while_saving(steps: int) -> Callable[[Path], None]:
-    """Dies when half of its checkpoint is written."""
+    """A run that dies when half of a checkpoint is written."""
 
     def run(folder: Path) -> None:
         saved: list[Path] = []
@@ -70,7 +70,7 @@ def run_to_end(folder: Path) -> None:
 
 
 def fork(run: Callable[[Path], None], folder: Path) -> int:
-    """The process id of a fork that does nothing but `run`."""
+    """Fork a process that runs `run`; returns its process id."""
     child = os.fork()
     if child:
         return child

@@ -1,4 +1,4 @@
-"""A plain Qwen2 whose first layer knows where to look, and whose weights only the seed decides."""
+"""A plain Qwen2 with initial attention in its first layer; weights are a function of the seed."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def ids(rows: int = 3, length: int = 48) -> Tensor:
     return torch.randint(3, len(small.tokenizer()), (rows, length), generator=torch.Generator().manual_seed(5))
 
 
-def test_weights_are_a_function_of_the_seed_alone() -> None:
+def test_weights_are_a_function_of_the_seed() -> None:
     first = small.model(1)
     torch.randn(17)
     assert same(first, small.model(1))
@@ -33,7 +33,7 @@ def test_weights_are_a_function_of_the_seed_alone() -> None:
 
 
 @pytest.mark.parametrize(("heads", "key_value_heads", "hidden"), [(2, 1, 32), (4, 2, 64), (4, 4, 128)])
-def test_each_head_of_the_first_layer_looks_its_own_number_of_tokens_back(
+def test_each_head_of_the_first_layer_attends_its_own_distance_back(
     heads: int, key_value_heads: int, hidden: int
 ) -> None:
     settings = small.model_settings().model_copy(
@@ -49,7 +49,7 @@ def test_each_head_of_the_first_layer_looks_its_own_number_of_tokens_back(
         assert back.median() > 0.7
 
 
-def test_the_last_head_looks_for_the_nearest_beginning_of_a_line_and_the_others_do_not() -> None:
+def test_only_the_last_head_attends_to_the_nearest_beginning_of_a_line() -> None:
     settings = small.model_settings().model_copy(update={"heads": 4, "key_value_heads": 2, "hidden": 128})
     lines = [5, 9, 13, 40]
     model = build(settings, len(small.tokenizer()), 3, (0, 2), lines).eval()
@@ -67,12 +67,12 @@ def test_the_last_head_looks_for_the_nearest_beginning_of_a_line_and_the_others_
         assert attention[0, head].diagonal(-(head + 1)).mean() > 0.8
 
 
-def test_embeddings_begin_large_enough_for_rare_tokens_to_differ() -> None:
+def test_initial_embeddings_are_large() -> None:
     weights = small.model().model.embed_tokens.weight[1:]
     assert 0.09 < weights.std() < 0.11
 
 
-def test_what_a_head_looks_at_depends_on_distance_not_on_place() -> None:
+def test_initial_attention_depends_on_distance_only() -> None:
     model = small.model().eval()
     model.set_attn_implementation("eager")
     with torch.no_grad():
@@ -82,7 +82,7 @@ def test_what_a_head_looks_at_depends_on_distance_not_on_place() -> None:
         assert torch.allclose(back[20:40].mean(), back[-20:].mean(), atol=0.05)
 
 
-def test_only_the_first_layers_queries_and_keys_begin_with_biases() -> None:
+def test_only_queries_and_keys_of_the_first_layer_have_initial_biases() -> None:
     biases = {name for name, p in small.model(layers=2).named_parameters() if name.endswith("bias") and p.any()}
     assert biases == {f"model.layers.0.self_attn.{name}_proj.bias" for name in "qk"}
 
@@ -93,7 +93,7 @@ def test_embeddings_are_tied() -> None:
     assert "lm_head.weight" not in dict(model.named_parameters())
 
 
-def test_the_config_is_what_was_asked_for() -> None:
+def test_the_config_follows_the_settings() -> None:
     config = small.model(layers=2).config
     shape = config.vocab_size, config.hidden_size, config.num_hidden_layers, config.max_position_embeddings
     assert shape == (len(small.tokenizer()), 32, 2, 256)

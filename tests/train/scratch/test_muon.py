@@ -1,4 +1,4 @@
-"""The same update as `torch.optim.Muon`, for many matrices at a time."""
+"""The update of `torch.optim.Muon`, for batches of matrices."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def parameters(count: int, rows: int, columns: int) -> list[nn.Parameter]:
 
 
 @pytest.mark.parametrize(("rows", "columns"), SHAPES)
-def test_singular_values_come_near_one_and_their_vectors_stay(rows: int, columns: int) -> None:
+def test_singular_values_become_close_to_one_and_vectors_stay(rows: int, columns: int) -> None:
     """A direction of less than 0.2 % of the matrix (Frobenius norm) is too faint for five steps and may stay short."""
     batch = matrices(8, rows, columns)
     made = orthogonal(batch)
@@ -39,7 +39,7 @@ def test_a_matrix_of_zeros_stays_one() -> None:
     assert not orthogonal(torch.zeros(2, 4, 4)).any()
 
 
-def test_the_size_of_a_gradient_does_not_matter() -> None:
+def test_the_update_does_not_depend_on_the_gradient_norm() -> None:
     batch = matrices(2, 8, 16)
     assert torch.allclose(orthogonal(batch), orthogonal(batch * 1000), atol=1e-4)
 
@@ -66,7 +66,7 @@ def test_equals_the_muon_of_torch_step_for_step(rows: int, columns: int) -> None
     assert (ours - theirs).norm() < 0.03 * (theirs - start).norm()
 
 
-def test_a_parameter_without_gradient_is_left_alone() -> None:
+def test_a_parameter_without_gradient_is_unchanged() -> None:
     moved, kept = parameters(2, 6, 6)
     before = kept.detach().clone()
     optimizer = Muon([moved, kept], 0.1)
@@ -83,7 +83,7 @@ def test_no_gradient_at_all_is_no_step() -> None:
     assert all(torch.equal(one, other) for one, other in zip(together, parameters(2, 6, 6), strict=True))
 
 
-def test_matrices_of_one_shape_together_move_as_one_at_a_time() -> None:
+def test_batched_matrices_are_updated_as_single_ones() -> None:
     together = [*parameters(3, 8, 12), *parameters(2, 12, 8), *parameters(1, 8, 8)]
     alone = [nn.Parameter(matrix.detach().clone()) for matrix in together]
     batched, singly = Muon(together, 0.05), [Muon([matrix], 0.05) for matrix in alone]

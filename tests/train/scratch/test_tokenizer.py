@@ -1,4 +1,4 @@
-"""Digits, capitals and one-letter names are always tokens of their own, and no text is changed by being encoded."""
+"""Digits, capitals and one-letter names are single tokens, and encoding changes no text."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def reloaded() -> Any:
 
 
 def pieces(text: str) -> list[str]:
-    """The tokens of an ASCII text, as the text that each stands for."""
+    """The tokens of an ASCII text, as their texts."""
     tokenizer = small.tokenizer()
     return [str(tokenizer.decode([token])) for token in tokenizer.encode(text, add_special_tokens=False)]
 
@@ -48,7 +48,7 @@ def test_the_rows_reach_every_kind_of_token() -> None:
 
 @given(st.integers(0, 5000))
 @LAW
-def test_digits_capitals_and_one_letter_names_are_tokens_of_their_own_wherever_they_stand(index: int) -> None:
+def test_digits_capitals_and_one_letter_names_are_single_tokens(index: int) -> None:
     _kind, source = generate(11, index)
     begins, at = {}, 0
     for piece in pieces(source):
@@ -60,14 +60,14 @@ def test_digits_capitals_and_one_letter_names_are_tokens_of_their_own_wherever_t
 
 @pytest.mark.parametrize("name", ["a", "w", "7", "B"])
 @pytest.mark.parametrize("place", ["{}", " {}", "({})", "[1, {}]", "= {}\n", "    {} = 1", '"A{}"', "-> {}"])
-def test_a_name_is_the_same_token_in_every_place(name: str, place: str) -> None:
+def test_a_name_is_the_same_token_everywhere(name: str, place: str) -> None:
     (token,) = small.tokenizer().encode(name, add_special_tokens=False)
     assert token in small.tokenizer().encode(place.format(name), add_special_tokens=False)
 
 
 @given(st.text())
 @LAW
-def test_any_text_comes_back_as_it_was(text: str) -> None:
+def test_any_text_is_decoded_unchanged(text: str) -> None:
     tokenizer = small.tokenizer()
     assert tokenizer.decode(tokenizer.encode(text, add_special_tokens=False), skip_special_tokens=False) == text
 
@@ -83,12 +83,12 @@ def test_any_pre_tokenizer_gives_the_same_ids(text: str) -> None:
 @pytest.mark.parametrize(
     "text", ["", " ", "\n\n  \t", " a , b .", "don 't", "naïve 你好 🙂", "<|im_end|>\n", "\x00\x7f"]
 )
-def test_awkward_texts_come_back_as_they_were(text: str) -> None:
+def test_awkward_texts_are_decoded_unchanged(text: str) -> None:
     tokenizer = small.tokenizer()
     assert tokenizer.decode(tokenizer.encode(text, add_special_tokens=False), skip_special_tokens=False) == text
 
 
-def test_special_tokens_are_single_ids_wherever_they_stand() -> None:
+def test_special_tokens_are_single_tokens_everywhere() -> None:
     tokenizer = small.tokenizer()
     for number, text in enumerate(SPECIAL):
         assert tokenizer.encode(text, add_special_tokens=False) == [number]
@@ -96,11 +96,11 @@ def test_special_tokens_are_single_ids_wherever_they_stand() -> None:
     assert (tokenizer.pad_token, tokenizer.eos_token) == ("<|endoftext|>", "<|im_end|>")
 
 
-def test_encoding_adds_no_special_token_unasked() -> None:
+def test_encoding_adds_no_special_token() -> None:
     assert small.tokenizer().encode("a = 1") == small.tokenizer().encode("a = 1", add_special_tokens=False)
 
 
-def test_what_begins_a_line_of_a_listing_is_its_number() -> None:
+def test_line_numbers_are_the_tokens_that_begin_a_line() -> None:
     tokenizer = build(["1| a\n2| b\n12| c", "say 3| d"], 300)
     assert [tokenizer.decode([line]) for line in line_numbers(tokenizer)] == ["\n12| ", "\n2| ", "1| ", "3| "]
 
@@ -117,7 +117,7 @@ def test_the_template_is_chatml() -> None:
 
 
 @pytest.mark.parametrize("size", [301, 310, 5000])
-def test_there_are_never_more_ids_than_asked_for(size: int) -> None:
+def test_the_vocabulary_has_at_most_the_given_size(size: int) -> None:
     tokenizer = build((row.question for row in small.rows()), size)
     assert 256 + len(SPECIAL) <= len(tokenizer) <= size
     assert max(tokenizer.get_vocab().values()) == len(tokenizer) - 1
@@ -128,7 +128,7 @@ def test_the_same_texts_give_the_same_tokenizer() -> None:
     assert build(texts, 300).get_vocab() == build(iter(texts), 300).get_vocab()
 
 
-def test_no_text_at_all_leaves_the_bytes() -> None:
+def test_without_texts_the_vocabulary_is_bytes() -> None:
     tokenizer = build([], 400)
     assert len(tokenizer) == 256 + len(SPECIAL)
     assert tokenizer.decode(tokenizer.encode("a = 1")) == "a = 1"
@@ -147,7 +147,7 @@ def test_a_saved_tokenizer_gives_the_same_ids(tmp_path: Path) -> None:
         assert loaded.decode(loaded.encode(text)) == text
 
 
-def test_no_corpus_tempts_digits_capitals_or_one_letter_names_to_merge() -> None:
+def test_digits_capitals_and_one_letter_names_never_merge() -> None:
     tokenizer = build(["1234 1234 ABCD ABCD a = b a = b (a) (a) 99 = a 99 = a x1 x1"] * 50, 5000)
     for text in ("1234", "ABCD", "x1", "a9B"):
         assert tokenizer.tokenize(text) == list(text)

@@ -1,4 +1,4 @@
-"""Rows in, a model folder out that stands by itself, whatever happens on the way."""
+"""Rows in, a complete model folder out, also after interruptions."""
 
 from __future__ import annotations
 
@@ -45,20 +45,20 @@ def test_transformers_loads_the_folder_and_the_model_answers_its_own_prompt(made
     assert made_ids[0, : len(prompt)].tolist() == prompt
 
 
-def test_the_folder_says_what_it_is_and_what_it_was_made_from(made: Path) -> None:
-    said = json.loads((made / "z1.json").read_text(encoding="utf-8"))
-    assert (said["name"], said["profile"]) == ("small", "z1-tiny")
-    assert said["recipe"] == json.loads(small.recipe().model_dump_json(exclude_defaults=True))
-    assert said["base"] is None
-    assert said["core_minutes"] >= 0
-    assert said["rows"]["sha256"] == hash_file(made.parent.parent / "rows.jsonl")
-    assert said["rows"]["count"] == REPEATED > len(small.rows())
-    assert said["rows"]["tokens"] > said["rows"]["count"]
-    assert said["steps"] > 1
-    assert said["torch"] == torch.__version__
+def test_the_manifest_describes_the_model_and_its_data(made: Path) -> None:
+    found = json.loads((made / "z1.json").read_text(encoding="utf-8"))
+    assert (found["name"], found["profile"]) == ("small", "z1-tiny")
+    assert found["recipe"] == json.loads(small.recipe().model_dump_json(exclude_defaults=True))
+    assert found["base"] is None
+    assert found["core_minutes"] >= 0
+    assert found["rows"]["sha256"] == hash_file(made.parent.parent / "rows.jsonl")
+    assert found["rows"]["count"] == REPEATED > len(small.rows())
+    assert found["rows"]["tokens"] > found["rows"]["count"]
+    assert found["steps"] > 1
+    assert found["torch"] == torch.__version__
 
 
-def test_an_arm_begins_with_the_weights_and_the_tokenizer_of_its_base(made: Path, tmp_path: Path) -> None:
+def test_training_starts_from_the_weights_and_tokenizer_of_the_base(made: Path, tmp_path: Path) -> None:
     arm = small.recipe(0.5).model_copy(update={"model": None, "base": "some/base", "name": "arm"})
     slow = required_table(arm.train, "train").model_copy(update={"muon_lr": 1e-12, "adamw_lr": 1e-12})
     still = arm.model_copy(update={"train": slow})
@@ -74,14 +74,14 @@ def test_nothing_is_pickled_in_the_model_folder(made: Path) -> None:
     assert {path.suffix for path in made.iterdir()} <= {".json", ".safetensors", ".jinja"}
 
 
-def test_started_again_after_the_end_it_gives_the_same_weights(made: Path) -> None:
+def test_a_finished_training_started_again_gives_the_same_weights(made: Path) -> None:
     before = (made / "model.safetensors").read_bytes()
     again = train(small.recipe(), made.parent.parent / "rows.jsonl", made.parent, silent)
     assert again == made
     assert (again / "model.safetensors").read_bytes() == before
 
 
-def test_broken_off_and_started_again_it_gives_the_same_folder(made: Path, tmp_path: Path) -> None:
+def test_an_interrupted_training_started_again_gives_the_same_folder(made: Path, tmp_path: Path) -> None:
     class BrokenOff(Exception):
         pass
 
@@ -128,7 +128,7 @@ def test_no_rows_are_the_users_error_in_one_line(there: bool, tmp_path: Path) ->
     assert not (tmp_path / "train" / MODEL).exists()
 
 
-def test_an_unknown_profile_is_refused_before_anything_is_made(tmp_path: Path) -> None:
+def test_an_unknown_profile_is_refused_before_anything_is_written(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="profile: got z2; choose one of"):
         train(small.recipe(profile="z2"), small.write(tmp_path / "rows.jsonl"), tmp_path / "train", silent)
     assert not (tmp_path / "train").exists()

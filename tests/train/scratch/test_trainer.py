@@ -1,4 +1,4 @@
-"""Only responses teach, padding and neighbours change nothing, and a killed run ends with the same bits."""
+"""Loss on responses only, independent of padding and neighbours; a killed run ends with the same bits."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def same(one: dict[str, Tensor], other: dict[str, Tensor]) -> bool:
 # what is learned
 
 
-def test_padding_stands_at_the_end_and_is_not_learned() -> None:
+def test_padding_is_on_the_right_and_has_no_loss() -> None:
     rows = small.encoded()
     ids, learned = padded(rows, UNEVEN)
     assert ids.shape == learned.shape == (4, rows.lengths[UNEVEN].max())
@@ -67,7 +67,7 @@ def test_padding_stands_at_the_end_and_is_not_learned() -> None:
         assert not learned[i, last - first :].any()
 
 
-def test_the_loss_of_a_batch_is_that_of_its_rows_alone_weighed_by_learned_ids() -> None:
+def test_the_loss_of_a_batch_is_the_mean_over_rows_weighted_by_learned_tokens() -> None:
     model, rows = small.model(), small.encoded()
     parts = [padded(rows, np.array([row])) for row in UNEVEN]
     counts = torch.tensor([learned.sum() for _, learned in parts], dtype=torch.float)
@@ -78,7 +78,7 @@ def test_the_loss_of_a_batch_is_that_of_its_rows_alone_weighed_by_learned_ids() 
     assert torch.allclose(together, (alone * counts).sum() / counts.sum(), rtol=1e-5)
 
 
-def test_what_stands_in_the_padding_does_not_matter() -> None:
+def test_the_content_of_padding_does_not_matter() -> None:
     model, rows = small.model(), small.encoded()
     ids, learned = padded(rows, UNEVEN)
     other = ids.clone()
@@ -89,7 +89,7 @@ def test_what_stands_in_the_padding_does_not_matter() -> None:
         assert torch.equal(response_loss(model, ids, learned), response_loss(model, other, learned))
 
 
-def test_no_row_hears_its_neighbour() -> None:
+def test_rows_of_a_batch_are_independent() -> None:
     model, rows = small.model(), small.encoded()
     ids, learned = padded(rows, UNEVEN)
     learned[1:] = False
@@ -117,7 +117,7 @@ def test_loss_and_gradients_are_those_of_a_masked_cross_entropy_on_full_logits()
         assert torch.allclose(own, expected, rtol=1e-4, atol=1e-6), name
 
 
-def test_a_row_learns_nothing_from_ids_that_are_not_learned() -> None:
+def test_only_learned_tokens_have_a_gradient() -> None:
     model = small.model()
     ids, learned = padded(small.encoded(), UNEVEN)
     hidden = model.model(ids).last_hidden_state
@@ -128,8 +128,8 @@ def test_a_row_learns_nothing_from_ids_that_are_not_learned() -> None:
     loss.backward()
     assert torch.allclose(loss, response_loss(model, ids, learned), rtol=1e-5)
     assert logits.grad is not None
-    taught = logits.grad.abs().sum(-1) > 0
-    assert torch.equal(taught[:, :-1], learned[:, 1:])
+    has_gradient = logits.grad.abs().sum(-1) > 0
+    assert torch.equal(has_gradient[:, :-1], learned[:, 1:])
 
 
 # which steps there are
@@ -144,7 +144,7 @@ def test_steps_are_whole_epochs_and_part_of_the_last(epochs: float) -> None:
     assert len(list(trainer(epochs)._remaining_batches())) == order.steps
 
 
-def test_what_is_left_after_a_step_is_what_the_whole_run_would_see_from_there() -> None:
+def test_remaining_batches_are_those_of_the_whole_run() -> None:
     everything = [batch.tolist() for batch in trainer(2.5)._remaining_batches()]
     first = EpochSchedule(small.encoded(), small.train_settings(), small.SEED).epoch(0)
     assert everything[: len(first)] == [batch.tolist() for batch in first]
@@ -154,7 +154,7 @@ def test_what_is_left_after_a_step_is_what_the_whole_run_would_see_from_there() 
         assert [batch.tolist() for batch in later._remaining_batches()] == everything[step:]
 
 
-def test_matrices_inside_the_layers_go_to_muon_and_everything_else_to_adam_once() -> None:
+def test_muon_has_the_matrices_of_the_layers_and_adamw_all_else() -> None:
     made = trainer()
     names = {parameter: name for name, parameter in made.model.named_parameters()}
     muon, adam = ([names[p] for p in optimizer.param_groups[0]["params"]] for optimizer in made.optimizers)
@@ -174,7 +174,7 @@ def rates() -> Trainer:
 
 @given(st.integers(1, 400), st.integers(0, 60), st.floats(0.01, 1.0))
 @LAW
-def test_the_rate_rises_stays_and_falls_and_is_never_zero_or_above_its_peak(
+def test_the_learning_rate_rises_stays_and_falls_between_zero_and_its_peak(
     steps: int, warmup_steps: int, decay_share: float
 ) -> None:
     made, shares = rates(), []
@@ -188,7 +188,7 @@ def test_the_rate_rises_stays_and_falls_and_is_never_zero_or_above_its_peak(
     assert shares[top:] == sorted(shares[top:], reverse=True)
 
 
-def test_both_optimizers_follow_warm_up_level_and_a_straight_line_down(tmp_path: Path) -> None:
+def test_both_optimizers_follow_warmup_constant_and_linear_decay(tmp_path: Path) -> None:
     made = trainer(4.0, warmup_steps=4, decay_share=0.5)
     seen: list[tuple[float, ...]] = []
     made.run(tmp_path, lambda _: seen.append(tuple(o.param_groups[0]["lr"] for o in made.optimizers)), every=1)
@@ -215,7 +215,7 @@ def test_loss_falls_and_progress_adds_up(tmp_path: Path) -> None:
     assert seen[-1].seconds > 0
 
 
-def test_a_loss_that_is_no_number_is_a_fault_with_advice_and_leaves_no_checkpoint(tmp_path: Path) -> None:
+def test_a_loss_that_is_not_finite_is_a_fault_and_leaves_no_checkpoint(tmp_path: Path) -> None:
     made = trainer(checkpoint_seconds=0)
     with torch.no_grad():
         made.model.model.norm.weight.fill_(float("nan"))
@@ -224,14 +224,14 @@ def test_a_loss_that_is_no_number_is_a_fault_with_advice_and_leaves_no_checkpoin
     assert not list(tmp_path.iterdir())
 
 
-def test_rows_of_which_nothing_is_learned_are_a_fault_not_a_silent_run(tmp_path: Path) -> None:
+def test_rows_without_learned_tokens_are_a_fault(tmp_path: Path) -> None:
     rows = small.encoded()
     nothing = EncodedRows(rows.token_ids, np.zeros_like(rows.loss_mask), rows.starts)
     with pytest.raises(Fault):
         Trainer(small.model(), nothing, small.train_settings(), small.SEED).run(tmp_path, silent)
 
 
-# killed and begun again
+# killed and resumed
 
 
 def test_a_run_is_a_function_of_its_seed(tmp_path: Path) -> None:
@@ -240,7 +240,7 @@ def test_a_run_is_a_function_of_its_seed(tmp_path: Path) -> None:
     assert same(weights(tmp_path / "one"), weights(tmp_path / "other"))
 
 
-def test_a_run_that_ended_makes_no_further_step(tmp_path: Path) -> None:
+def test_a_finished_run_makes_no_further_step(tmp_path: Path) -> None:
     trainer().run(tmp_path, silent)
     first = weights(tmp_path)
     again, seen = trainer(), list[Progress]()
@@ -251,8 +251,8 @@ def test_a_run_that_ended_makes_no_further_step(tmp_path: Path) -> None:
     assert same(first, again.model.state_dict())
 
 
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="lives are forks")
-def test_a_run_killed_again_and_again_ends_with_the_bits_of_one_that_was_not(tmp_path: Path) -> None:
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs os.fork")
+def test_a_run_killed_many_times_ends_with_the_same_bits(tmp_path: Path) -> None:
     undisturbed = killed_runs.trainer()
     undisturbed.run(tmp_path / "whole", silent)
     command = [sys.executable, "-m", "tests.train.scratch.killed_runs", str(tmp_path / "killed")]
@@ -273,7 +273,7 @@ def test_a_run_killed_again_and_again_ends_with_the_bits_of_one_that_was_not(tmp
             assert same(one["state"][number], other["state"][number])
 
 
-def test_a_checkpoint_appears_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_checkpoint_is_written_atomically(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def torn(path: Path, data: Any) -> int:
         with path.open("wb") as file:
             file.write(data[: len(data) // 2])
@@ -290,7 +290,7 @@ def test_a_checkpoint_appears_whole_or_not_at_all(tmp_path: Path, monkeypatch: p
     assert not list((tmp_path / "nothing").iterdir())
 
 
-def test_a_rehearsal_says_how_long_it_takes_and_changes_nothing(tmp_path: Path) -> None:
+def test_the_time_estimate_changes_nothing(tmp_path: Path) -> None:
     made, plain = trainer(2.0), trainer(2.0)
     left, whole = made.estimate_seconds(tmp_path)
     assert 0 < left == whole
@@ -299,7 +299,7 @@ def test_a_rehearsal_says_how_long_it_takes_and_changes_nothing(tmp_path: Path) 
     assert all(torch.equal(a, b) for a, b in zip(made.model.parameters(), plain.model.parameters(), strict=True))
 
 
-def test_steps_until_so_many_ids_were_seen() -> None:
+def test_train_tokens_sets_the_number_of_steps() -> None:
     rows = small.encoded()
     every = int(rows.lengths.sum())
     for ids in (1, every // 2, every, 2 * every + 1):
@@ -311,7 +311,7 @@ def test_steps_until_so_many_ids_were_seen() -> None:
         assert sum(seen[: order.steps - 1]) < ids <= sum(seen[: order.steps])
 
 
-def test_checkpoints_come_after_the_asked_seconds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_checkpoints_follow_checkpoint_seconds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     now, saved = [0.0], list[int]()
 
     def tick() -> float:
@@ -326,7 +326,7 @@ def test_checkpoints_come_after_the_asked_seconds(tmp_path: Path, monkeypatch: p
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGTERM that a process could answer")
-def test_sigterm_saves_after_the_step_and_the_next_run_goes_on_from_there(tmp_path: Path) -> None:
+def test_sigterm_saves_after_the_step_and_the_next_run_resumes(tmp_path: Path) -> None:
     def terminate(progress: Progress) -> None:
         if progress.step == 3:
             os.kill(os.getpid(), signal.SIGTERM)

@@ -1,7 +1,7 @@
-"""Lets one small fine-tuning meet many fates: `python -m tests.train.sft.killed_runs FOLDER`.
+"""Interrupt one small fine-tuning in many ways: `python -m tests.train.sft.killed_runs FOLDER`.
 
-Torch is loaded once; each run is a fork of that process, each process of a team another. Prints, as JSON, how each
-run ended: 0, its status, or minus the signal.
+Torch is loaded once; every process of every run is a fork. Prints the exit status of each run as JSON: 0, its status,
+or minus the signal.
 """
 
 from __future__ import annotations
@@ -35,14 +35,14 @@ def run_training(folder: Path, report: Callable[[Progress], None] = lambda _prog
 
 
 def save_each_step() -> None:
-    """Clocks are never waited for: every look at this one is an hour later."""
+    """Replace the clock by one that advances an hour per call, so that every step is saved."""
     hours = iter(range(10**6))
     clock = {"monotonic": lambda: 3600.0 * next(hours), "process_time": lambda: 0.0}
     setattr(trainer, "time", type("Clock", (), clock))  # noqa: B010
 
 
 def kill_after(steps: int) -> Run:
-    """Dies at that step, which is saved."""
+    """A run that dies at that step, which is saved."""
 
     def run(folder: Path) -> None:
         save_each_step()
@@ -52,7 +52,7 @@ def kill_after(steps: int) -> Run:
 
 
 def kill_during(steps: int) -> Run:
-    """Dies in the middle of that step, before its update."""
+    """A run that dies during that step, before its update."""
 
     def run(folder: Path) -> None:
         save_each_step()
@@ -68,7 +68,7 @@ def kill_during(steps: int) -> Run:
 
 
 def kill_while_saving(saves: int) -> Run:
-    """Dies when half of that checkpoint is written."""
+    """A run that dies when half of that checkpoint is written."""
 
     def run(folder: Path) -> None:
         save_each_step()
@@ -87,7 +87,7 @@ def kill_while_saving(saves: int) -> Run:
 
 
 def terminate_after(steps: int) -> Run:
-    """Gets SIGTERM after that step; no clock makes it save."""
+    """A run that gets SIGTERM after that step; no clock makes it save."""
 
     def run(folder: Path) -> None:
         def report(progress: Progress) -> None:
@@ -100,7 +100,7 @@ def terminate_after(steps: int) -> Run:
 
 
 def fill_disk_after(steps: int) -> Run:
-    """From that step on no file may be larger than a part of a checkpoint, as on a full disk."""
+    """A run whose disk is full from that step on: no file may be as large as a part of a checkpoint."""
 
     def run(folder: Path) -> None:
         save_each_step()
@@ -108,7 +108,7 @@ def fill_disk_after(steps: int) -> Run:
         try:
             run_training(folder, at_report(steps, small_disk))
         except OSError as error:
-            (folder / "said").write_text(str(from_os_error(error)), encoding="utf-8")
+            (folder / "message").write_text(str(from_os_error(error)), encoding="utf-8")
             raise SystemExit(from_os_error(error).exit_status) from None
 
     return run
@@ -121,12 +121,12 @@ def port() -> int:
         return number
 
 
-def fork(run: Run, folder: Path, **place: str) -> int:
-    """The process id of a fork that does nothing but `run`."""
+def fork(run: Run, folder: Path, **variables: str) -> int:
+    """Fork a process that runs `run`; returns its process id."""
     child = os.fork()
     if child:
         return child
-    os.environ.update(place)
+    os.environ.update(variables)
     try:
         run(folder)
     except SystemExit as ended:
@@ -138,31 +138,31 @@ def fork(run: Run, folder: Path, **place: str) -> int:
 
 
 def record_sharding(folder: Path) -> None:
-    """A run that says what its model was, and what it was told."""
+    """A run that records how its model was sharded, and the reported losses."""
     kinds: list[str] = []
-    shard, told = distributed.shard, list[float]()
+    shard, losses = distributed.shard, list[float]()
 
-    def watched(learner: Any, *given: Any, **more: Any) -> None:
-        shard(learner, *given, **more)
-        parts = [p for p in learner.parameters() if isinstance(p, DTensor) and p.to_local().numel() < p.numel()]
-        kinds.append(f"{len(parts)} of {len(list(learner.parameters()))}")
+    def recorded(loss_model: Any, *args: Any, **kwargs: Any) -> None:
+        shard(loss_model, *args, **kwargs)
+        parts = [p for p in loss_model.parameters() if isinstance(p, DTensor) and p.to_local().numel() < p.numel()]
+        kinds.append(f"{len(parts)} of {len(list(loss_model.parameters()))}")
 
-    setattr(trainer, "shard", watched)  # noqa: B010
-    run_training(folder, lambda progress: told.append(progress.loss))
-    (folder / f"told-{os.environ.get('RANK', '0')}.json").write_text(json.dumps([kinds, told]), encoding="utf-8")
+    setattr(trainer, "shard", recorded)  # noqa: B010
+    run_training(folder, lambda progress: losses.append(progress.loss))
+    (folder / f"losses-{os.environ.get('RANK', '0')}.json").write_text(json.dumps([kinds, losses]), encoding="utf-8")
 
 
-def run_processes(run: Run, folder: Path, world: int) -> list[int]:
-    """How the processes of a team ended."""
-    place = {"WORLD_SIZE": str(world), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port())}
-    children = [fork(run, folder, RANK=str(rank), LOCAL_RANK=str(rank), **place) for rank in range(world)]
+def run_processes(run: Run, folder: Path, world_size: int) -> list[int]:
+    """Exit statuses of several processes that train together."""
+    variables = {"WORLD_SIZE": str(world_size), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port())}
+    children = [fork(run, folder, RANK=str(rank), LOCAL_RANK=str(rank), **variables) for rank in range(world_size)]
     return [os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children]
 
 
 def main(folder: Path) -> None:
     torch.set_num_threads(1)
     small_sft.save_base(folder / "base")
-    alone: dict[str, list[Run]] = {
+    single: dict[str, list[Run]] = {
         "whole": [run_training],
         "killed": [kill_while_saving(0), kill_after(3), kill_during(2), kill_while_saving(2), run_training],
         "ended": [terminate_after(4), run_training],
@@ -170,7 +170,7 @@ def main(folder: Path) -> None:
     }
     ends = {
         name: [os.waitstatus_to_exitcode(os.waitpid(fork(run, folder / name), 0)[1]) for run in runs]
-        for name, runs in alone.items()
+        for name, runs in single.items()
     }
     ends["two"] = run_processes(record_sharding, folder / "two", 2)
     ends["two, then one"] = [

@@ -1,4 +1,4 @@
-"""Rows in a pack learn exactly what they learn alone, in every family of decoders."""
+"""Rows of a pack have the losses and gradients of single rows, in every family of decoders."""
 
 from __future__ import annotations
 
@@ -43,17 +43,17 @@ def made(config: Any, attention: str) -> Any:
     return model.eval()
 
 
-def losses_and_gradients(model: Any, lessons: list[TrainingBatch]) -> tuple[Tensor, dict[str, Tensor]]:
-    learner = LossModel(model)
-    losses = torch.stack([learner(lesson) for lesson in lessons])
+def losses_and_gradients(model: Any, batches: list[TrainingBatch]) -> tuple[Tensor, dict[str, Tensor]]:
+    loss_model = LossModel(model)
+    losses = torch.stack([loss_model(batch) for batch in batches])
     losses.sum().backward()
     return losses.detach(), {name: parameter.grad for name, parameter in model.named_parameters()}
 
 
 def alone(rows: list[int]) -> list[TrainingBatch]:
-    """Each row by itself, with nothing said about packs."""
-    lessons = [small_sft.packed_batch(small_sft.random_rows(), [row]) for row in rows]
-    return [TrainingBatch(lesson.token_ids, lesson.loss_mask) for lesson in lessons]
+    """Each row by itself, without the bounds of a pack."""
+    batches = [small_sft.packed_batch(small_sft.random_rows(), [row]) for row in rows]
+    return [TrainingBatch(batch.token_ids, batch.loss_mask) for batch in batches]
 
 
 def close(one: Tensor, other: Tensor) -> bool:
@@ -75,23 +75,23 @@ def test_packed_and_unpacked_losses_and_gradients_are_equal(family: str) -> None
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_without_packs_it_is_the_models_own_attention(family: str) -> None:
-    lessons = alone([0, 1, 2, 3])
-    theirs, _ = losses_and_gradients(made(FAMILIES[family], "eager"), lessons)
-    ours, _ = losses_and_gradients(made(FAMILIES[family], ROWS), lessons)
+    batches = alone([0, 1, 2, 3])
+    theirs, _ = losses_and_gradients(made(FAMILIES[family], "eager"), batches)
+    ours, _ = losses_and_gradients(made(FAMILIES[family], ROWS), batches)
     assert close(ours, theirs)
 
 
-def test_what_is_compared_would_show_a_leak() -> None:
-    """Told that all is one row, the same model has another loss."""
-    model, lesson = made(FAMILIES["qwen2"], ROWS), small_sft.packed_batch(small_sft.random_rows(), [2, 0, 3, 1])
+def test_the_comparison_would_detect_a_leak() -> None:
+    """Reports that all is one row, the same model has another loss."""
+    model, batch = made(FAMILIES["qwen2"], ROWS), small_sft.packed_batch(small_sft.random_rows(), [2, 0, 3, 1])
     leaky = TrainingBatch(
-        lesson.token_ids, lesson.loss_mask, lesson.positions, torch.tensor([0, lesson.token_ids.numel()]), 31
+        batch.token_ids, batch.loss_mask, batch.positions, torch.tensor([0, batch.token_ids.numel()]), 31
     )
-    whole, cut = (losses_and_gradients(model, [each])[0] for each in (leaky, lesson))
+    whole, cut = (losses_and_gradients(model, [each])[0] for each in (leaky, batch))
     assert not torch.allclose(whole, cut, rtol=1e-3)
 
 
-def test_a_row_is_the_same_bits_whoever_its_neighbours_are() -> None:
+def test_a_row_has_the_same_bits_beside_any_neighbours() -> None:
     queries, keys, values = (torch.randn(1, heads, 12, 8) for heads in (4, 2, 2))
     bounds = torch.tensor([0, 5, 12])
     before, _ = attend(torch.nn.Module(), queries, keys, values, None, scaling=0.3, cu_seq_lens_q=bounds)
@@ -102,7 +102,7 @@ def test_a_row_is_the_same_bits_whoever_its_neighbours_are() -> None:
     assert not torch.equal(before[:, :5], after[:, :5])
 
 
-def test_a_window_counts_the_id_itself() -> None:
+def test_a_sliding_window_includes_the_token_itself() -> None:
     queries, keys, values = (torch.randn(1, 1, 9, 8) for _ in range(3))
     seen, _ = attend(torch.nn.Module(), queries, keys, values, None, scaling=1.0, sliding_window=3)
     last = (queries[0, 0, 8] @ keys[0, 0, 6:].T).softmax(-1) @ values[0, 0, 6:]

@@ -1,4 +1,4 @@
-"""The rows of a dataset are read as they are, whatever it lies in; a question is learned or held out, never both."""
+"""Rows of a dataset are read from every format; a question is trained on or held out, never both."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def read(path: str | Path, **changes: Any) -> list[tuple[str, str, str, str]]:
 
 
 @pytest.mark.parametrize("name", ["rows.parquet", "rows.jsonl", "rows.jsonl.gz"])
-def test_whatever_a_dataset_lies_in_its_rows_are_the_same(name: str, tmp_path: Path) -> None:
+def test_rows_are_equal_in_every_file_format(name: str, tmp_path: Path) -> None:
     path = write(tmp_path / name, ROWS)
     for given in (path, tmp_path):
         assert read(given) == [(str(n + 1), f"q{n}", "", f"r{n}") for n in range(4)]
@@ -52,13 +52,13 @@ def test_rows_keep_their_own_ids_and_empty_columns_are_empty_texts(tmp_path: Pat
     assert read(path) == [("a7", "", "", "r")]
 
 
-def test_of_splits_the_one_to_train_on_is_read_alone(tmp_path: Path) -> None:
+def test_only_the_train_split_is_read(tmp_path: Path) -> None:
     for split in ("test", "train-00000", "train-00001", "validation"):
         write(tmp_path / "data" / f"{split}.parquet", [{"question": split, "response": "r"}])
     assert [question for _, question, _, _ in read(tmp_path)] == ["train-00000", "train-00001"]
 
 
-def test_a_column_that_is_not_there_is_named_with_those_that_are(tmp_path: Path) -> None:
+def test_a_missing_column_is_named_with_the_existing_ones(tmp_path: Path) -> None:
     path = write(tmp_path / "r.jsonl", ROWS)
     with pytest.raises(
         UserError,
@@ -67,7 +67,7 @@ def test_a_column_that_is_not_there_is_named_with_those_that_are(tmp_path: Path)
         read(path, response="answer")
 
 
-def test_a_dataset_of_the_hub_is_fetched_as_files_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_hub_dataset_is_downloaded_as_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     asked = []
 
     def fetch(name: str, *, repo_type: str, allow_patterns: list[str]) -> str:
@@ -79,7 +79,7 @@ def test_a_dataset_of_the_hub_is_fetched_as_files_alone(tmp_path: Path, monkeypa
     assert asked == [("some/data-107K", "dataset", ["*.parquet", "*.jsonl", "*.jsonl.gz"])]
 
 
-def test_a_hub_that_cannot_be_reached_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unreachable_hub_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
     def fails(*_: object, **_settings: object) -> str:
         raise OSError("no network\nand more")
 
@@ -90,7 +90,7 @@ def test_a_hub_that_cannot_be_reached_is_one_line(monkeypatch: pytest.MonkeyPatc
         dataset.files("some/data")
 
 
-def test_about_the_share_of_questions_is_held_out_and_which_depends_on_seed_and_question_alone() -> None:
+def test_held_out_questions_are_about_the_share_and_depend_on_seed_and_question() -> None:
     held = [dataset.is_held_out(f"q{n}", 0.1, 1) for n in range(4000)]
     assert abs(sum(held) / 4000 - 0.1) < 0.015
     assert held == [dataset.is_held_out(f"q{n}", 0.1, 1) for n in range(4000)]

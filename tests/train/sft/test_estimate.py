@@ -1,4 +1,4 @@
-"""The arithmetic of memory and operations is that of the models themselves."""
+"""The estimates of memory and FLOPs agree with the models themselves."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_a_shape_is_that_of_the_model_without_its_weights(base: Path) -> None:
+def test_a_shape_is_read_without_weights(base: Path) -> None:
     model = small.model(layers=2)
     found = estimate.shape(str(base), chosen())
     assert found.parameters == found.trainable == sum(parameter.numel() for parameter in model.parameters())
@@ -39,20 +39,20 @@ def test_a_shape_is_that_of_the_model_without_its_weights(base: Path) -> None:
     assert (found.hidden, found.feed_forward, found.layers, found.tied) == (32, 64, 2, True)
 
 
-def test_of_lora_only_the_additions_learn(base: Path) -> None:
+def test_only_the_additions_of_lora_are_trainable(base: Path) -> None:
     found = estimate.shape(str(base), chosen(lora_rank=4))
     each = 2 * (32 + 32) + 2 * (32 + 16) + 3 * (32 + 64)  # q, o; k, v with one head of two; the feed-forward
     assert found.trainable == 2 * 4 * each
 
 
-def test_a_base_that_is_none_is_refused_in_one_line(tmp_path: Path) -> None:
+def test_a_missing_base_is_refused_in_one_line(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"^base .*; give a folder or hub id of a causal language model$") as caught:
         estimate.shape(str(tmp_path), chosen())
     assert "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize("length", [7, 48])
-def test_operations_of_a_row_are_those_that_torch_counts(length: int) -> None:
+def test_flops_of_a_row_equal_those_that_torch_counts(length: int) -> None:
     model = small.model(layers=2)
     shape = ModelShape(
         sum(p.numel() for p in model.parameters()), model.model.embed_tokens.weight.numel(), 0, 32, 64, 2, tied=True
@@ -68,7 +68,7 @@ def test_operations_of_a_row_are_those_that_torch_counts(length: int) -> None:
     assert again == pytest.approx(4 * ours)
 
 
-def test_operations_add_up_over_rows_and_only_learned_ids_need_logits() -> None:
+def test_flops_add_up_over_rows_and_only_learned_tokens_need_logits() -> None:
     sizes = np.array([5, 9, 30])
     together = estimate.flops(SHAPE, chosen(), sizes, 20)
     apart = [estimate.flops(SHAPE, chosen(), sizes[[n]], learned) for n, learned in enumerate((2, 8, 10))]
@@ -76,8 +76,8 @@ def test_operations_add_up_over_rows_and_only_learned_ids_need_logits() -> None:
     assert estimate.flops(SHAPE, chosen(), sizes, 21) - together == pytest.approx(4 * 2 * 100)
 
 
-def test_what_learns_is_shared_among_processes_and_what_is_computed_is_not() -> None:
-    alone, eight = (estimate.memory(SHAPE, chosen(), world) for world in (1, 8))
+def test_trainable_state_is_sharded_and_activations_are_not() -> None:
+    alone, eight = (estimate.memory(SHAPE, chosen(), world_size) for world_size in (1, 8))
     assert alone["weights, gradients, moments"] == 16 * 1000 == 8 * eight["weights, gradients, moments"]
     assert {k: v for k, v in alone.items() if "moments" not in k} == {
         k: v for k, v in eight.items() if "moments" not in k
@@ -95,14 +95,14 @@ def test_memory_falls_with_lora_offload_and_checkpointing() -> None:
     assert kept > again > 0
 
 
-def test_hours_are_shared_among_processes(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_hours_are_divided_by_the_number_of_processes(monkeypatch: pytest.MonkeyPatch) -> None:
     assert estimate.hours(7.2e15, 2, {"one": 1e12}) == {"one": 1.0}
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "get_device_name", lambda: "NVIDIA H100 80GB HBM3")
     assert estimate.device_rates(chosen()) == {"NVIDIA H100 80GB HBM3": 0.4 * 989e12}
 
 
-def test_a_cpu_is_measured_and_accelerators_are_told_beside_it_only_for_bfloat16() -> None:
+def test_a_cpu_is_measured_and_accelerators_are_listed_only_for_bfloat16() -> None:
     assert list(estimate.device_rates(chosen())) == ["this CPU", "A100", "H100"]
     found = estimate.device_rates(chosen(precision="float32"))
     assert list(found) == ["this CPU"]

@@ -1,4 +1,4 @@
-"""What training leaves is a model for everybody: transformers, z1's own engine, vLLM, and who reads the card."""
+"""transformers, z1's engine and vLLM load the exported model; the card follows the hub's format."""
 
 from __future__ import annotations
 
@@ -33,11 +33,11 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("run")
     models.build(SPEAKER, len(small.tokenizer()), 0, (0, 2)).save_pretrained(folder / "base")
     small.tokenizer().save_pretrained(folder / "base")
-    told = small_sft.recipe(epochs=1.0, precision="bf16")
-    return finetune(told, small_sft.training_set(str(folder / "base")), folder, lambda _progress: None)
+    options = small_sft.recipe(epochs=1.0, precision="bf16")
+    return finetune(options, small_sft.training_set(str(folder / "base")), folder, lambda _progress: None)
 
 
-def test_transformers_loads_it_in_the_precision_that_it_says(made: Path) -> None:
+def test_transformers_loads_it_in_its_precision(made: Path) -> None:
     model = AutoModelForCausalLM.from_pretrained(made, dtype="auto")
     assert isinstance(model, Qwen2ForCausalLM)
     assert model.dtype == torch.bfloat16
@@ -49,7 +49,7 @@ def test_transformers_loads_it_in_the_precision_that_it_says(made: Path) -> None
     assert model.lm_head.weight is model.model.embed_tokens.weight
 
 
-def test_z1s_own_engine_loads_it_and_knows_how_to_speak_to_it(made: Path) -> None:
+def test_z1s_engine_loads_it_with_its_profile(made: Path) -> None:
     assert load(made, LocalSettings(max_num_seqs=2)).profile == "z1-tiny"
     with z1.LLM(made) as llm:
         reply = llm.generate("print(1 + 1)", thinking_budget=4, max_answer_tokens=4)
@@ -57,7 +57,7 @@ def test_z1s_own_engine_loads_it_and_knows_how_to_speak_to_it(made: Path) -> Non
 
 
 @pytest.mark.timeout(900)
-def test_vllm_loads_it_and_says_what_transformers_says(made: Path, tmp_path: Path) -> None:
+def test_vllm_generates_what_transformers_generates(made: Path, tmp_path: Path) -> None:
     python = os.environ.get("PYTHON_WITH_VLLM")
     if not python:
         pytest.skip("set PYTHON_WITH_VLLM to an interpreter that has vLLM")
@@ -77,30 +77,30 @@ def test_vllm_loads_it_and_says_what_transformers_says(made: Path, tmp_path: Pat
     assert f"ids {expected[0, len(prompt) :].tolist()}" in done.stdout.replace("(", "[").replace(")", "]"), done.stderr
 
 
-def test_the_manifest_says_what_made_it(made: Path) -> None:
-    said = read_json(made / "z1.json")
-    assert (said["name"], said["profile"], said["steps"]) == ("small", "z1-tiny", 3)
-    assert said["data"] == {"rows": 28}
-    assert said["recipe"]["finetune"]["learning_rate"] == 3e-3
-    assert said["base"] == str(made.parent / "base")
-    assert said["losses"].keys() == {"loss", "held_out_before", "held_out"}
+def test_the_manifest_has_the_provenance(made: Path) -> None:
+    found = read_json(made / "z1.json")
+    assert (found["name"], found["profile"], found["steps"]) == ("small", "z1-tiny", 3)
+    assert found["data"] == {"rows": 28}
+    assert found["recipe"]["finetune"]["learning_rate"] == 3e-3
+    assert found["base"] == str(made.parent / "base")
+    assert found["losses"].keys() == {"loss", "held_out_before", "held_out"}
 
 
 def test_the_card_has_data_settings_and_scores_under_the_hubs_header(made: Path) -> None:
-    said = read_json(made / "z1.json")
+    found = read_json(made / "z1.json")
     text = (made / "README.md").read_text(encoding="utf-8")
-    assert text == model_card(said)
+    assert text == model_card(found)
     assert text.startswith("---\nlibrary_name: transformers\n")
     assert "base_model" not in text  # a folder is nothing that the hub knows
     assert "base_model: Qwen/Qwen2.5-Coder-7B-Instruct\n" in model_card(
-        {**said, "base": "Qwen/Qwen2.5-Coder-7B-Instruct"}
+        {**found, "base": "Qwen/Qwen2.5-Coder-7B-Instruct"}
     )
     assert [line for line in text.splitlines() if line.startswith("## ")] == ["## Data", "## Settings", "## Scores"]
     assert "| rows | 28 |" in text
-    assert f"| held out | {said['losses']['held_out']:.4g} |" in text
+    assert f"| held out | {found['losses']['held_out']:.4g} |" in text
 
 
-def test_others_may_read_it(made: Path) -> None:
+def test_the_files_are_readable_by_others(made: Path) -> None:
     made.joinpath("probe").touch()
     usual = made.joinpath("probe").stat().st_mode
     assert {path.name for path in made.iterdir() if path.stat().st_mode != usual} == set()

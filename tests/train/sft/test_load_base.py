@@ -1,4 +1,4 @@
-"""Any causal model begins, in the precision and with the attention that were asked for."""
+"""Any causal model is loaded in the configured precision and with the configured attention."""
 
 from __future__ import annotations
 
@@ -24,23 +24,23 @@ def llama(tmp_path_factory: pytest.TempPathFactory) -> str:
     return str(folder)
 
 
-def test_packing_asks_for_our_attention_and_padding_for_the_models_own(llama: str) -> None:
+def test_packing_uses_our_attention_and_padding_the_models_own(llama: str) -> None:
     for packing in (True, False):
         model = load_base(llama, small_sft.settings(packing=packing), 0)
         assert (model.config._attn_implementation == ROWS) == packing
 
 
-def test_weights_are_loaded_in_the_precision_that_they_are_needed_in(llama: str) -> None:
+def test_weights_are_loaded_in_the_required_precision(llama: str) -> None:
     for precision, dtype in (("bf16", torch.bfloat16), ("float32", torch.float32)):
         assert load_base(llama, small_sft.settings(precision=precision), 0).dtype == dtype
 
 
-def test_gradient_checkpointing_is_as_it_was_asked(llama: str) -> None:
+def test_gradient_checkpointing_follows_the_setting(llama: str) -> None:
     for asked in (True, False):
         assert load_base(llama, small_sft.settings(gradient_checkpointing=asked), 0).is_gradient_checkpointing == asked
 
 
-def test_loras_first_weights_are_a_function_of_the_seed(llama: str) -> None:
+def test_initial_lora_weights_are_a_function_of_the_seed(llama: str) -> None:
     def learns(seed: int) -> list[torch.Tensor]:
         return [p for p in load_base(llama, small_sft.settings(lora_rank=2), seed).parameters() if p.requires_grad]
 
@@ -50,7 +50,7 @@ def test_loras_first_weights_are_a_function_of_the_seed(llama: str) -> None:
     assert not all(torch.equal(a, b) for a, b in zip(one, other, strict=True))
 
 
-def test_what_is_no_model_is_refused_in_one_line(tmp_path: Path) -> None:
+def test_a_folder_without_a_model_is_refused_in_one_line(tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text("{}", encoding="utf-8")
     with pytest.raises(UserError) as caught:
         load_model(str(tmp_path))
@@ -61,7 +61,7 @@ def test_what_is_no_model_is_refused_in_one_line(tmp_path: Path) -> None:
 # its tokenizer
 
 
-def test_a_tokenizer_of_ours_is_read_as_it_was_saved(tmp_path: Path) -> None:
+def test_a_tokenizer_of_z1_is_read_as_it_was_saved(tmp_path: Path) -> None:
     small.tokenizer().save_pretrained(tmp_path)
     before = (tmp_path / "tokenizer.json").read_bytes()
     (tmp_path / "z1.json").write_text('{"name": "small"}', encoding="utf-8")
@@ -77,7 +77,7 @@ def test_a_base_without_a_template_gets_chatml(own: str | None, found: str, tmp_
     assert load_base_tokenizer(str(tmp_path)).chat_template == found
 
 
-def test_what_has_no_tokenizer_is_refused_in_one_line(tmp_path: Path) -> None:
+def test_a_folder_without_a_tokenizer_is_refused_in_one_line(tmp_path: Path) -> None:
     with pytest.raises(
         UserError, match=r"^tokenizer of base .*; give a folder or hub id of a language model$"
     ) as caught:

@@ -1,4 +1,4 @@
-"""A fine-tuning is a function of its recipe: however it is packed, shared out, killed or cut short."""
+"""A fine-tuning is a function of its recipe, for any packing, number of processes and interruptions."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from z1.train.sft.trainer import finetune, lr_factor
 
 pytestmark = pytest.mark.timeout(900)  # fifteen processes, on a machine that does other things too
 
-Told = list[Progress]
+Reports = list[Progress]
 
 
 @pytest.fixture(scope="module")
@@ -33,14 +33,14 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> str:
     return small_sft.save_base(tmp_path_factory.mktemp("base"))
 
 
-def run(base: str, folder: Path, **changes: object) -> Told:
-    told = Told()
-    finetune(small_sft.recipe(**changes), small_sft.training_set(base), folder, told.append)
-    return told
+def run(base: str, folder: Path, **changes: object) -> Reports:
+    reports = Reports()
+    finetune(small_sft.recipe(**changes), small_sft.training_set(base), folder, reports.append)
+    return reports
 
 
-def losses(told: Told) -> list[float]:
-    return [progress.loss for progress in told]
+def losses(reports: Reports) -> list[float]:
+    return [progress.loss for progress in reports]
 
 
 def weights(folder: Path) -> dict[str, Tensor]:
@@ -51,19 +51,19 @@ def lines(folder: Path) -> list[dict[str, float]]:
     return [json.loads(line) for line in (folder / "progress.jsonl").read_text(encoding="utf-8").splitlines()]
 
 
-def test_it_learns_and_says_so_step_by_step(base: str, tmp_path: Path) -> None:
-    told = run(base, tmp_path)
-    assert [progress.step for progress in told] == [*range(1, 13)]
-    assert {progress.steps for progress in told} == {12}
-    assert told[-1].tokens > told[0].tokens > 0
-    assert losses(told)[-1] < losses(told)[0] - 0.3
+def test_the_loss_falls_and_every_step_is_reported(base: str, tmp_path: Path) -> None:
+    reports = run(base, tmp_path)
+    assert [progress.step for progress in reports] == [*range(1, 13)]
+    assert {progress.steps for progress in reports} == {12}
+    assert reports[-1].tokens > reports[0].tokens > 0
+    assert losses(reports)[-1] < losses(reports)[0] - 0.3
     drawn = lines(tmp_path)
-    assert [line["loss"] for line in drawn if "loss" in line] == losses(told)
+    assert [line["loss"] for line in drawn if "loss" in line] == losses(reports)
     held_out = {line["step"]: line["held_out"] for line in drawn if "held_out" in line}
     assert [*held_out] == [0, 5, 10, 12]
     assert held_out[12] < held_out[0]
-    said = read_json(tmp_path / "model" / "z1.json")
-    assert said["losses"] == {"loss": losses(told)[-1], "held_out_before": held_out[0], "held_out": held_out[12]}
+    found = read_json(tmp_path / "model" / "z1.json")
+    assert found["losses"] == {"loss": losses(reports)[-1], "held_out_before": held_out[0], "held_out": held_out[12]}
 
 
 @pytest.mark.parametrize(
@@ -71,32 +71,32 @@ def test_it_learns_and_says_so_step_by_step(base: str, tmp_path: Path) -> None:
     [{"micro_tokens": 1024}, {"packing": False}, {"gradient_checkpointing": False}],
     ids=["other packs", "pad", "no checkpoints within"],
 )
-def test_how_it_is_computed_changes_nothing(base: str, tmp_path: Path, changes: dict[str, Any]) -> None:
+def test_micro_batches_and_packing_do_not_change_the_result(base: str, tmp_path: Path, changes: dict[str, Any]) -> None:
     one, other = run(base, tmp_path / "one", epochs=1.0), run(base, tmp_path / "other", epochs=1.0, **changes)
     assert losses(one) == pytest.approx(losses(other), rel=1e-5)
     both = [weights(tmp_path / name) for name in ("one", "other")]
     assert all(torch.allclose(both[0][name], both[1][name], rtol=1e-3, atol=1e-4) for name in both[0])
 
 
-def test_in_half_precision_it_stays_near_and_leaves_half_precision(base: str, tmp_path: Path) -> None:
+def test_bf16_stays_close_and_saves_bf16(base: str, tmp_path: Path) -> None:
     whole, half = run(base, tmp_path / "whole", epochs=1.0), run(base, tmp_path / "half", epochs=1.0, precision="bf16")
     assert losses(half) == pytest.approx(losses(whole), rel=0.01)
     assert losses(half) != losses(whole)
     assert {tensor.dtype for tensor in weights(tmp_path / "half").values()} == {torch.bfloat16}
 
 
-def test_lora_learns_in_the_linear_layers_alone_and_is_merged(base: str, tmp_path: Path) -> None:
-    told = run(base, tmp_path, lora_rank=4, learning_rate=0.02)
+def test_lora_trains_the_linear_layers_and_is_merged(base: str, tmp_path: Path) -> None:
+    reports = run(base, tmp_path, lora_rank=4, learning_rate=0.02)
     before, after = load_file(Path(base) / "model.safetensors"), weights(tmp_path)
     changed = {name for name in before if not torch.equal(before[name], after[name])}
     assert before.keys() == after.keys()
     assert changed == {name for name in before if name.endswith("_proj.weight")}
-    assert losses(told)[-1] < losses(told)[0] - 0.05
+    assert losses(reports)[-1] < losses(reports)[0] - 0.05
     (kept,) = tmp_path.glob("checkpoint-*/part-*")
     assert all("lora" in name for name in load_file(kept))
 
 
-def test_a_gradient_that_is_no_number_is_a_fault_with_advice_and_changes_no_weight(base: str, tmp_path: Path) -> None:
+def test_a_gradient_that_is_not_finite_is_a_fault_and_changes_no_weight(base: str, tmp_path: Path) -> None:
     model = load_file(Path(base) / "model.safetensors")
     with pytest.raises(Fault, match=r"^the gradient norm is (nan|inf) at step \d+; lower finetune.learning_rate$"):
         run(base, tmp_path, learning_rate=1e30, warmup_steps=0)
@@ -104,7 +104,7 @@ def test_a_gradient_that_is_no_number_is_a_fault_with_advice_and_changes_no_weig
     assert model.keys()
 
 
-def test_a_base_that_is_not_there_is_one_line(tmp_path: Path) -> None:
+def test_a_missing_base_is_one_line(tmp_path: Path) -> None:
     corpus = small_sft.training_set(str(tmp_path / "nothing"))
     with pytest.raises(UserError, match=r"^base .*nothing: got .*; give a folder or hub id"):
         finetune(small_sft.recipe(), corpus, tmp_path, print)
@@ -123,7 +123,7 @@ def test_a_recipe_without_the_table_is_refused(base: str, tmp_path: Path) -> Non
     ("schedule", "theirs"),
     [("cosine", get_cosine_schedule_with_warmup), ("linear", get_linear_schedule_with_warmup)],
 )
-def test_after_the_warm_up_the_rate_is_that_of_transformers(schedule: str, theirs: Any) -> None:
+def test_after_warmup_the_learning_rate_is_that_of_transformers(schedule: str, theirs: Any) -> None:
     optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=1.0)
     scheduler, expected = theirs(optimizer, 10, 50), []
     for _ in range(50):
@@ -135,20 +135,20 @@ def test_after_the_warm_up_the_rate_is_that_of_transformers(schedule: str, their
     assert ours[:10] == pytest.approx([0.1 * step for step in range(1, 11)])
 
 
-def test_a_constant_rate_is_constant() -> None:
+def test_a_constant_schedule_is_constant() -> None:
     settings: FinetuneSettings = small_sft.settings(schedule="constant", warmup_steps=0)
     assert {lr_factor(step, 9, settings) for step in range(9)} == {1.0}
 
 
-# fates
+# interrupted
 
 
 @pytest.fixture(scope="module")
-def fates(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, list[int]], Path]:
-    """How the lives of `fates.py` ended, and the folder that they left."""
+def interrupted(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, list[int]], Path]:
+    """The exit statuses of `killed_runs.py`, and its folder."""
     if not hasattr(os, "fork"):
-        pytest.skip("lives are forks")
-    folder = tmp_path_factory.mktemp("fates")
+        pytest.skip("needs os.fork")
+    folder = tmp_path_factory.mktemp("interrupted")
     command = [sys.executable, "-m", "tests.train.sft.killed_runs", str(folder)]
     done = subprocess.run(
         command,
@@ -176,36 +176,38 @@ def kept(folder: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
 
 
 @pytest.mark.parametrize("name", ["killed", "ended", "full"])
-def test_whatever_happened_it_ends_with_the_same_bits(name: str, fates: tuple[dict[str, list[int]], Path]) -> None:
-    (whole, facts), (tensors, other_facts) = kept(fates[1] / "whole"), kept(fates[1] / name)
+def test_interrupted_runs_end_with_the_same_bits(name: str, interrupted: tuple[dict[str, list[int]], Path]) -> None:
+    (whole, facts), (tensors, other_facts) = kept(interrupted[1] / "whole"), kept(interrupted[1] / name)
     assert facts == other_facts
-    steps = [line["step"] for line in lines(fates[1] / name) if "loss" in line]
-    assert steps.count(1) == (2 if name == "killed" else 1)  # begun anew only where nothing had been kept
+    steps = [line["step"] for line in lines(interrupted[1] / name) if "loss" in line]
+    assert steps.count(1) == (2 if name == "killed" else 1)  # restarted only without a checkpoint
     assert whole.keys() == tensors.keys()
     assert all(torch.equal(whole[key], tensors[key]) for key in whole)
-    assert all(torch.equal(one, weights(fates[1] / name)[key]) for key, one in weights(fates[1] / "whole").items())
+    assert all(
+        torch.equal(one, weights(interrupted[1] / name)[key]) for key, one in weights(interrupted[1] / "whole").items()
+    )
 
 
-def test_they_did_end_as_they_should(fates: tuple[dict[str, list[int]], Path]) -> None:
+def test_interrupted_runs_end_with_the_expected_status(interrupted: tuple[dict[str, list[int]], Path]) -> None:
     """Killed while saving nothing, after a step, within one and while saving again; SIGTERM; a disk without room."""
-    ends, folder = fates
+    ends, folder = interrupted
     assert ends["whole"] == [0]
     assert ends["killed"] == [-9, -9, -9, -9, 0]
     assert ends["ended"] == [143, 0]
     assert ends["full"] == [2, 0]
-    said = (folder / "full" / "said").read_text(encoding="utf-8")
-    assert said.startswith("writing ") and said.endswith("finished work is kept") and "\n" not in said
+    found = (folder / "full" / "message").read_text(encoding="utf-8")
+    assert found.startswith("writing ") and found.endswith("finished work is kept") and "\n" not in found
 
 
-def test_two_processes_train_shards_to_the_losses_of_one(fates: tuple[dict[str, list[int]], Path]) -> None:
-    ends, folder = fates
+def test_two_processes_train_shards_to_the_losses_of_one(interrupted: tuple[dict[str, list[int]], Path]) -> None:
+    ends, folder = interrupted
     assert ends["two"] == [0, 0]
     one = [line["loss"] for line in lines(folder / "whole") if "loss" in line]
-    (kinds, told), (others, silent) = (read_json(folder / "two" / f"told-{rank}.json") for rank in (0, 1))
+    (kinds, reports), (others, silent) = (read_json(folder / "two" / f"losses-{rank}.json") for rank in (0, 1))
     parts, of = kinds[0].split(" of ")
     assert kinds == others and int(parts) == int(of) > 0
     assert silent == []
-    assert told == pytest.approx(one, rel=1e-5)
+    assert reports == pytest.approx(one, rel=1e-5)
     for tensors in (kept, weights):
         whole, two = (tensors(folder / name) for name in ("whole", "two"))
         whole, two = (each[0] if isinstance(each, tuple) else each for each in (whole, two))
@@ -213,14 +215,14 @@ def test_two_processes_train_shards_to_the_losses_of_one(fates: tuple[dict[str, 
         assert all(torch.allclose(whole[key], two[key], rtol=1e-3, atol=5e-4) for key in whole)
 
 
-def test_what_two_began_one_can_end(fates: tuple[dict[str, list[int]], Path]) -> None:
-    ends, folder = fates
+def test_one_process_resumes_what_two_began(interrupted: tuple[dict[str, list[int]], Path]) -> None:
+    ends, folder = interrupted
     assert ends["two, then one"] == [143, 143, 0]
     one = [line["loss"] for line in lines(folder / "whole") if "loss" in line]
     assert [line["loss"] for line in lines(folder / "fewer") if "loss" in line] == pytest.approx(one, rel=1e-5)
 
 
-def test_random_numbers_are_those_of_seed_step_and_process() -> None:
+def test_random_numbers_are_a_function_of_seed_step_and_process() -> None:
     drawn = set()
     for place in [(0, 0, 0), (1, 0, 0), (0, 1, 0), (0, 0, 1)]:
         finetuning._seed_step(*place)
