@@ -122,7 +122,7 @@ def atomic_file(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def atomic_folder(path: Path) -> Iterator[Path]:
-    """A temporary folder to fill; renamed to `path` at the end (replacing an older one), or deleted on an error.
+    """A temporary folder to fill; replaces `path` at the end, or is deleted on an error.
 
     Its files get the permissions of new files; safetensors creates files that only their owner can read.
     """
@@ -132,10 +132,9 @@ def atomic_folder(path: Path) -> Iterator[Path]:
     try:
         with _name_errors(path):
             yield temporary
-        for part in temporary.rglob("*"):
-            if part.is_file():
-                part.chmod(temporary.stat().st_mode & 0o666)
-                sync_file(part)
+        for part in (path for path in temporary.rglob("*") if path.is_file()):
+            part.chmod(temporary.stat().st_mode & 0o666)
+            sync_file(part)
         _replace(temporary, path)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)

@@ -26,6 +26,9 @@ from z1.train.encode import EncodedRows
 RowNumbers = NDArray[np.int64]
 """Numbers of rows of a dataset."""
 
+Lengths = Sequence[int] | NDArray[np.int64]
+"""Tokens of each row."""
+
 
 @dataclass(frozen=True)
 class PackedSchedule:
@@ -93,9 +96,7 @@ def _shuffled(rows: int, seed: int, epoch: int) -> RowNumbers:
     return np.random.Generator(np.random.PCG64([seed, epoch])).permutation(rows)
 
 
-def epoch_batches(
-    lengths: Sequence[int] | NDArray[np.int64], batch_tokens: int, seed: int, epoch: int
-) -> list[RowNumbers]:
+def epoch_batches(lengths: Lengths, batch_tokens: int, seed: int, epoch: int) -> list[RowNumbers]:
     """The rows of each batch of one epoch: rows of similar length, at most `batch_tokens` tokens with padding.
 
     A function of its arguments only, so that a resumed run has the same order.
@@ -140,16 +141,15 @@ def _balanced(lengths: NDArray[np.int64], count: int, max_tokens: int) -> list[R
 
 
 def make_groups(lengths: NDArray[np.int64], max_tokens: int, world_size: int) -> list[RowNumbers]:
-    """Indices into `lengths`, divided into groups of rows of similar length: at most `max_tokens` with padding.
+    """Indices into `lengths` in groups of similar length, at most `max_tokens` with padding, longest groups first.
 
-    The number of groups is a multiple of `world_size`; longest groups come first.
+    The number of groups is a multiple of `world_size`.
     """
     order = np.argsort(-lengths, kind="stable")
     parts: list[RowNumbers] = []
     while len(order):
         count = max(1, max_tokens // int(lengths[order[0]]))
-        parts.append(order[:count])
-        order = order[count:]
+        parts, order = [*parts, order[:count]], order[count:]
     target = _round_up(len(parts), world_size)
     while len(parts) < target:
         at = max(range(len(parts)), key=lambda n: len(parts[n]))

@@ -1,7 +1,8 @@
 """Training log: one line of `progress.jsonl` per step, and TensorBoard files in `tensorboard/` where it is installed.
 
-Both are in the run folder; TensorBoard comes with the extra `z1[train]`. Steps that a kill undid appear twice in
-`progress.jsonl`, and the later line counts; TensorBoard drops the earlier one.
+They have loss, learning rate, gradient norm and throughput, and are in the run folder. TensorBoard comes with the extra
+`z1[train]`. Steps that a kill undid appear twice in `progress.jsonl`, and the later line counts; TensorBoard drops the
+earlier one.
 """
 
 from __future__ import annotations

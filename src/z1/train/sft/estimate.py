@@ -83,10 +83,8 @@ def memory(shape: ModelShape, settings: FinetuneSettings, world_size: int) -> di
         sizes["bf16 copies"] = 2 * (ends + 2 * layer)
     per_width = settings.micro_tokens * width
     layer_activations = per_width * (10 * shape.hidden + 4 * shape.feed_forward)
-    inputs = per_width * shape.hidden * shape.layers
-    sizes["activations"] = (
-        inputs + layer_activations if settings.gradient_checkpointing else layer_activations * shape.layers
-    )
+    recomputed = per_width * shape.hidden * shape.layers + layer_activations
+    sizes["activations"] = recomputed if settings.gradient_checkpointing else layer_activations * shape.layers
     sizes["logits"] = 3 * 4 * min(LOGITS, settings.micro_tokens * shape.embedding / shape.hidden)
     return sizes if not settings.offload else {**sizes, "weights, gradients, moments": 0.0, "host": states}
 

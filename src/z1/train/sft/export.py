@@ -76,11 +76,8 @@ def manifest(recipe: Recipe, facts: Mapping[str, Any]) -> dict[str, Any]:
 def model_card(info: Mapping[str, Any]) -> str:
     """The model card of the manifest `info`, in Markdown with the hub's header."""
     base = info["base"]["name"] if isinstance(info["base"], dict) else info["base"]
-    tables = [
-        ("Data", info["data"]),
-        ("Settings", {**info["recipe"]["finetune"], "seed": info["recipe"].get("seed", 0), "steps": info["steps"]}),
-        ("Scores", info["losses"]),
-    ]
+    settings = {**info["recipe"]["finetune"], "seed": info["recipe"].get("seed", 0), "steps": info["steps"]}
+    tables = [("Data", info["data"]), ("Settings", settings), ("Scores", info["losses"])]
     sections = [f"## {title}\n\n{_table(rows)}" for title, rows in tables if rows]
     known = "" if Path(base).is_dir() else f"base_model: {base}\n"  # the hub rejects a local path
     head = f"---\nlibrary_name: transformers\npipeline_tag: text-generation\n{known}tags:\n- z1\n---\n"

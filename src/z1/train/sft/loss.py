@@ -82,8 +82,7 @@ class LossModel(nn.Module):
 @torch.no_grad()
 def check_model(loss_model: LossModel, name: str, *, packing: bool) -> None:
     """Raise UserError if rows of a pack attend to each other, or if the loss differs from the model's own."""
-    model = loss_model.model
-    size = min(model.config.get_text_config().vocab_size, 1000)
+    model, size = loss_model.model, min(loss_model.model.config.get_text_config().vocab_size, 1000)
     training = model.training
     model.eval()
     first, other, second = (torch.arange(a, a + 40 * count, 40) % size for a, count in ((1, 5), (3, 5), (2, 7)))
