@@ -32,15 +32,15 @@ def test_no_sweep_costs_more_than_estimated(windows: tuple[int, ...]) -> None:
     rows = asyncio.run(sweep_problem(chosen, Problem("p", "what?", "4", "test")))
     text = cost_bound(chosen, 1, 200 - len("what?"))
     assert text.thinking_budgets == len(rows)
-    assert sum(row.ledger["hint"] or 0 for row in rows) <= text.forced
-    assert sum(row.ledger["answer"] or 0 for row in rows) <= text.answers
-    assert max(row.ledger["thought"] or 0 for row in rows) <= text.thought
+    assert sum(row.ledger["hint"] or 0 for row in rows) <= text.forced_tokens
+    assert sum(row.ledger["answer"] or 0 for row in rows) <= text.answer_tokens
+    assert max(row.ledger["thought"] or 0 for row in rows) <= text.thinking_tokens
 
 
 def test_thinking_tokens_do_not_grow_with_budgets() -> None:
     few, many = (cost_bound(setting(windows), 10, 195) for windows in ((5,), tuple(range(40))))
-    assert few.thought == many.thought
-    assert few.answers < many.answers
+    assert few.thinking_tokens == many.thinking_tokens
+    assert few.answer_tokens < many.answer_tokens
 
 
 def test_a_cost_estimate_is_one_line() -> None:
@@ -75,12 +75,16 @@ def test_separate_runs_pay_a_thought_for_each_budget_and_no_more_than_estimated(
     chosen = replace(setting(), separate_runs=True)
     rows = asyncio.run(sweep_problem(chosen, Problem("p", "what?", "4", "test")))
     text = cost_bound(chosen, 1, 195)
-    assert sum(row.ledger["thought"] or 0 for row in rows) <= text.thought == 155 + 0 + 5 + 12 + 60
+    assert sum(row.ledger["thought"] or 0 for row in rows) <= text.thinking_tokens == 155 + 0 + 5 + 12 + 60
 
 
 def test_samples_multiply_the_cost() -> None:
     one, five = (cost_bound(replace(setting(), samples=n), 7, 195) for n in (1, 5))
-    assert (five.thought, five.forced, five.answers) == (5 * one.thought, 5 * one.forced, 5 * one.answers)
+    assert (five.thinking_tokens, five.forced_tokens, five.answer_tokens) == (
+        5 * one.thinking_tokens,
+        5 * one.forced_tokens,
+        5 * one.answer_tokens,
+    )
     assert "at 5 budgets, 5 samples each: at most" in str(five)
     assert five.smallest_difference == one.smallest_difference
 

@@ -38,8 +38,8 @@ def test_missing_attempts_are_counted_and_left_out_of_everything_else() -> None:
     point = curve(PROBLEMS, ATTEMPTS, NAMES)["points"][0]
     assert (point["n"], point["missing"]) == (3, 1)
     assert point["accuracy"][1] == pytest.approx(1 / 3)
-    assert point["thought"][1] == pytest.approx(22 / 3)
-    assert point["paid"][1] == pytest.approx(22 / 3 + 10)
+    assert point["thinking_tokens"][1] == pytest.approx(22 / 3)
+    assert point["paid_tokens"][1] == pytest.approx(22 / 3 + 10)
 
 
 def test_shares_are_of_graded_attempts() -> None:
@@ -53,7 +53,7 @@ def test_numbers_by_steps_at_every_budget() -> None:
     assert set(rows) == {(8, 1), (8, 2), (None, 1), (None, 2)}
     assert rows[8, 1]["accuracy"][1] == 0.5
     assert rows[8, 2]["n"] == 1
-    assert rows[None, 2]["thought"][1] == 22.5
+    assert rows[None, 2]["thinking_tokens"][1] == 22.5
 
 
 def test_truncated_accuracy_is_that_of_the_unlimited_reply_cut_off() -> None:
@@ -88,7 +88,7 @@ def test_several_replies_to_a_problem_count_as_one_problem() -> None:
     for few, many in zip(once, often, strict=True):
         assert many["n"] == 4 * few["n"]
         assert many["accuracy"] == pytest.approx(few["accuracy"])
-        assert many["thought"] == pytest.approx(few["thought"])
+        assert many["thinking_tokens"] == pytest.approx(few["thinking_tokens"])
         assert "pass_at" not in few
         assert many["pass_at"] == pytest.approx(dict.fromkeys(("1", "2", "4"), few["accuracy"][1]))
 

@@ -66,7 +66,7 @@ def test_the_same_as_driving(attempts: list[Attempt], stable: int) -> None:
     found = early_exit_savings(attempts, stable)
     flows = [asyncio.run(replied(question, stable)) for question in RIGHT]
     ledgers = [flow.ledger() for flow in flows]
-    assert found.thought[1] == pytest.approx(sum(ledger.thought for ledger in ledgers) / 3)
+    assert found.thinking_tokens[1] == pytest.approx(sum(ledger.thought for ledger in ledgers) / 3)
     assert found.probes[1] == pytest.approx(sum(ledger.probe for ledger in ledgers) / 3)
     assert found.exited == sum(flow.shift_reason is Shift.CONVERGED for flow in flows) / 3
 
@@ -74,10 +74,10 @@ def test_the_same_as_driving(attempts: list[Attempt], stable: int) -> None:
 def test_what_is_lost_and_saved(attempts: list[Attempt]) -> None:
     hasty, patient = (early_exit_savings(attempts, stable) for stable in (2, 5))
     assert hasty.accuracy_lost[1] == pytest.approx(2 / 3) and patient.accuracy_lost[1] == 0.0
-    assert hasty.thought_saved[1] > patient.thought_saved[1] > 0
-    assert patient.paid_saved[1] < patient.thought_saved[1]
+    assert hasty.thinking_tokens_saved[1] > patient.thinking_tokens_saved[1] > 0
+    assert patient.paid_tokens_saved[1] < patient.thinking_tokens_saved[1]
     never: ExitSavings = early_exit_savings(attempts, 99)
-    assert (never.exited, never.thought_saved[1], never.paid_saved[1]) == (0, 0, -never.probes[1])
+    assert (never.exited, never.thinking_tokens_saved[1], never.paid_tokens_saved[1]) == (0, 0, -never.probes[1])
 
 
 def test_a_sweep_without_a_grid_is_refused(attempts: list[Attempt]) -> None:

@@ -83,10 +83,10 @@ def test_written_answers_of_known_score(name: str, tmp_path: Path, monkeypatch: 
         assert point["n"] == len(asked)
         assert point["accuracy"][1] == share, numbers
     zero, forty, free = numbers["points"]
-    assert (zero["thought"][1], forty["thought"][1]) == (0, 40)
+    assert (zero["thinking_tokens"][1], forty["thinking_tokens"][1]) == (0, 40)
     assert (zero["shifted"], forty["shifted"], free["shifted"]) == (1, 1, 0)
     mean = sum(len(text) for text in said.values()) / len(said)
-    assert forty["paid"][1] == pytest.approx(40 + len("\n\nso:\n") + mean + 1)
+    assert forty["paid_tokens"][1] == pytest.approx(40 + len("\n\nso:\n") + mean + 1)
 
 
 @pytest.fixture(scope="module")
@@ -111,4 +111,4 @@ def test_random_weights_with_a_long_context(name: str, tmp_path: Path, model: Pa
     for point in numbers["points"]:
         assert point["missing"] == 0
         assert point["accuracy"][1] == 0
-    assert numbers["points"][1]["thought"][1] <= 8
+    assert numbers["points"][1]["thinking_tokens"][1] <= 8

@@ -47,9 +47,9 @@ def test_what_windows_save_and_change(tmp_path: Path) -> None:
     short, long = savings(replayed(tmp_path), price_per_mtok=10.0)
     assert (short.thinking_budget, short.requests, short.missing, short.shifted) == (6, 4, 0, 1.0)
     assert short.changed[1] == 0.25 and short.changed[0] > 0  # the second one's answer
-    assert short.thought[1] == 6 and 0.6 < short.thought_saved[1] < 0.8
-    assert short.cost_saved is not None and short.cost_saved[1] == pytest.approx(short.paid_saved[1] / 100)
-    assert (long.changed[1], long.thought_saved[1], long.paid_saved[1], long.shifted) == (0, 0, 0, 0)
+    assert short.thinking_tokens[1] == 6 and 0.6 < short.thinking_saved[1] < 0.8
+    assert short.cost_saved is not None and short.cost_saved[1] == pytest.approx(short.paid_tokens_saved[1] / 100)
+    assert (long.changed[1], long.thinking_saved[1], long.paid_tokens_saved[1], long.shifted) == (0, 0, 0, 0)
 
 
 def test_missing_requests_are_counted_and_left_out(tmp_path: Path) -> None:

@@ -57,7 +57,12 @@ def test_a_curve_has_all_budgets_in_order_and_all_paid_tokens() -> None:
     paid = replace(attempt("a", None, True, 10), ledger={**LEDGER, "thought": 10, "hint": 3, "answer": 4})
     found = scoring.points(scoring.model_scores([[paid, attempt("a", 8, False, 8), attempt("a", 2, False, 2)]]))
     assert [one["thinking_budget"] for one in found] == [2, 8, None]
-    assert found[-1] == {"thinking_budget": None, "accuracy": (1.0,) * 3, "thought": (10.0,) * 3, "paid": (17.0,) * 3}
+    assert found[-1] == {
+        "thinking_budget": None,
+        "accuracy": (1.0,) * 3,
+        "thinking_tokens": (10.0,) * 3,
+        "paid_tokens": (17.0,) * 3,
+    }
 
 
 def test_truncated_accuracy_counts_right_replies_within_as_many_tokens() -> None:
@@ -80,7 +85,7 @@ def test_difficulty_is_counted_by_steps_with_honest_ends() -> None:
         [[attempt("a", None, True, 10), attempt("b", None, True, 20), attempt("c", None, False, 40)]]
     )
     easy, hard = scoring.by_steps(one, {"a": 2, "b": 2, "c": 11})
-    assert (easy["steps"], easy["n"], easy["thought"][1]) == (2, 2, 15.0)
+    assert (easy["steps"], easy["n"], easy["thinking_tokens"][1]) == (2, 2, 15.0)
     assert easy["accuracy"][0] < 0.5 < easy["accuracy"][1] == 1.0
     assert (hard["steps"], hard["n"], hard["accuracy"][1]) == (11, 1, 0.0)
 

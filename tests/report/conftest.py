@@ -38,8 +38,8 @@ def curve(model: str, steps: tuple[int, ...]) -> dict[str, Any]:
             "n": 1187 + at,
             "missing": 13 - at,
             "accuracy": [0.2011 + at / 5, 0.3012 + at / 5, 0.4013 + at / 5],
-            "thought": [10.14 + 20 * at, 11.15 + 20 * at, 12.16 + 20 * at],
-            "paid": [1234.4 + 20 * at, 2345.4 + 20 * at, 3456.4 + 20 * at],
+            "thinking_tokens": [10.14 + 20 * at, 11.15 + 20 * at, 12.16 + 20 * at],
+            "paid_tokens": [1234.4 + 20 * at, 2345.4 + 20 * at, 3456.4 + 20 * at],
             "phase_one": 17.17 + at,
             "shifted": 0.631 - at / 10,
             "cut": 0.012 + at / 100,
@@ -54,7 +54,7 @@ def curve(model: str, steps: tuple[int, ...]) -> dict[str, Any]:
             "steps": step,
             "n": 9,
             "accuracy": [0.1, 0.5, 0.9],
-            "thought": [step, 2 * step, 3 * step],
+            "thinking_tokens": [step, 2 * step, 3 * step],
         }
         for window in WINDOWS
         for step in steps

@@ -38,10 +38,10 @@ def test_labels_are_unique(folder: Path, other: Path) -> None:
 
 
 def test_null_is_unknown(folder: Path) -> None:
-    change(folder, lambda curve: curve["points"][0].update(accuracy=None, thought=[None] * 3, phase_one=None))
+    change(folder, lambda curve: curve["points"][0].update(accuracy=None, thinking_tokens=[None] * 3, phase_one=None))
     change(folder, lambda curve: curve["s1"].update(scaling=None))
     (one,) = read([folder])
-    assert not one.points[0].accuracy.known and not one.points[0].thought.known
+    assert not one.points[0].accuracy.known and not one.points[0].thinking_tokens.known
     assert math.isnan(one.points[0].phase_one) and math.isnan(one.s1.scaling)
 
 
@@ -52,7 +52,7 @@ CURVES: dict[str, Callable[[dict[str, Any]], object]] = {
     "no number": lambda curve: curve["points"][1].update(n="many"),
     "percent for a share": lambda curve: curve["points"][1].update(shifted=63.0),
     "no interval": lambda curve: curve["points"][1].update(accuracy=[0.1, 0.2]),
-    "a value outside its interval": lambda curve: curve["points"][1].update(thought=[5.0, 4.0, 6.0]),
+    "a value outside its interval": lambda curve: curve["points"][1].update(thinking_tokens=[5.0, 4.0, 6.0]),
     "a text for a row": lambda curve: curve["by_steps"].append("row"),
     "infinity": lambda curve: curve["points"][1].update(phase_one=math.inf),
     "a negative count": lambda curve: curve["points"][1].update(n=-1),

@@ -65,7 +65,7 @@ def test_every_number_of_the_table(evaluations: tuple[Evaluation, ...]) -> None:
         row += [both or formatting.NONE]
         row += [
             f"{formatting.tokens(one.value)}<small>{formatting.bracket(one)}</small>"
-            for one in (point.thought, point.paid)
+            for one in (point.thinking_tokens, point.paid_tokens)
         ]
         row += [formatting.tokens(point.phase_one), *map(formatting.share, (point.shifted, point.cut, point.unparsed))]
         assert "".join(f"<td>{cell}</td>" for cell in [*row, f"{point.missing:,}"]) in text

@@ -26,6 +26,8 @@ def test_several_models_one_without_difficulty(folder: Path, other: Path, monkey
 
 def test_unknown_numbers_are_not_drawn(evaluations: tuple[Evaluation, ...]) -> None:
     (one,) = evaluations
-    nothing = tuple(replace(point, accuracy=UNKNOWN, thought=UNKNOWN, paid=UNKNOWN) for point in one.points)
-    cells = tuple(replace(cell, accuracy=UNKNOWN, thought=UNKNOWN) for cell in one.cells)
+    nothing = tuple(
+        replace(point, accuracy=UNKNOWN, thinking_tokens=UNKNOWN, paid_tokens=UNKNOWN) for point in one.points
+    )
+    cells = tuple(replace(cell, accuracy=UNKNOWN, thinking_tokens=UNKNOWN) for cell in one.cells)
     assert list(plots.draw([replace(one, points=nothing, cells=cells)])) == ["curve"]

@@ -15,8 +15,8 @@ def point(window: int | None, right: float, ids: float) -> dict[str, Any]:
     return {
         "thinking_budget": window,
         "accuracy": [right - 0.01, right, right + 0.01],
-        "thought": [ids - 1, ids, ids + 1],
-        "paid": [ids + 9, ids + 10, ids + 11],
+        "thinking_tokens": [ids - 1, ids, ids + 1],
+        "paid_tokens": [ids + 9, ids + 10, ids + 11],
     }
 
 

@@ -90,7 +90,7 @@ def _budgets_table(found: Calibration) -> ResultTable:
         table.add(
             budget_cell(row.thinking_budget),
             interval_cell(row.accuracy, scale=100),
-            interval_cell(row.thought),
+            interval_cell(row.thinking_tokens),
             interval_cell(row.loss, scale=100),
         )
     return table
@@ -109,7 +109,7 @@ def _exits_table(exits: list[ExitSavings]) -> ResultTable:
             str(one.stable),
             f"{one.exited:.0%}",
             interval_cell(one.accuracy_lost, scale=100),
-            interval_cell(one.thought_saved),
-            interval_cell(one.paid_saved),
+            interval_cell(one.thinking_tokens_saved),
+            interval_cell(one.paid_tokens_saved),
         )
     return table

@@ -162,9 +162,9 @@ def _savings_table(rows: list[ReplaySavings]) -> ResultTable:
             budget_cell(row.thinking_budget),
             f"{row.shifted:.0%}",
             interval_cell(row.changed, scale=100),
-            interval_cell(row.thought),
-            interval_cell(row.thought_saved, scale=100),
-            interval_cell(row.paid_saved),
+            interval_cell(row.thinking_tokens),
+            interval_cell(row.thinking_saved, scale=100),
+            interval_cell(row.paid_tokens_saved),
             str(row.missing),
             *([interval_cell(row.cost_saved, ".2f")] if row.cost_saved else []),
         )

@@ -87,8 +87,8 @@ def curve_table(folder: Path) -> ResultTable:
         found.add(
             budget_cell(point["thinking_budget"]),
             interval_cell(point["accuracy"], scale=100),
-            _mean_cell(point["thought"]),
-            _mean_cell(point["paid"]),
+            _mean_cell(point["thinking_tokens"]),
+            _mean_cell(point["paid_tokens"]),
             *(f"{point[key]:.0%}" for key in ("shifted", "cut", "unparsed")),
             str(point["missing"]),
             *passes,

@@ -33,7 +33,7 @@ class CalibrationRow:
 
     thinking_budget: int
     accuracy: Interval
-    thought: Interval
+    thinking_tokens: Interval
     loss: Interval
 
 
@@ -74,7 +74,7 @@ def calibrate(attempts: Iterable[Attempt], max_accuracy_drop: float, names: dict
         got = f"{len(budgets)} thinking budgets and {len(problems)} problems"
         raise UserError("a sweep to calibrate from", got, "evaluate at least two budgets and two problems")
     chosen = _sufficient(measured, problems, max_accuracy_drop)
-    used = [fmean(measured.thought[w].values()) for w in (chosen, budgets[-1])]
+    used = [fmean(measured.thinking_tokens[w].values()) for w in (chosen, budgets[-1])]
     return Calibration(
         **names,
         problems=len(problems),
@@ -120,7 +120,7 @@ def _held_out(run: ModelScores, problems: Sequence[str], max_drop: float) -> Int
 
 
 def _row(run: ModelScores, budget: int | None, best: int | None, problems: Sequence[str]) -> CalibrationRow:
-    right, thought = ([kind[budget][p] for p in problems] for kind in (run.right, run.thought))
+    right, thought = ([kind[budget][p] for p in problems] for kind in (run.right, run.thinking_tokens))
     return CalibrationRow(_budget(budget), mean(right), mean(thought), bootstrap(_losses(run, budget, best, problems)))
 
 

@@ -28,21 +28,21 @@ class CostEstimate:
     problems: int
     samples: int
     thinking_budgets: int
-    thought: int
+    thinking_tokens: int
     """Tokens of thoughts: each once, or once per budget with separate runs."""
-    forced: int
+    forced_tokens: int
     """Tokens of hints."""
-    answers: int
+    answer_tokens: int
     """Tokens of answers: one for each budget, and the one without a budget."""
     smallest_difference: float
     """The smallest difference between two budgets that these problems show at 95 % with 80 % power, as a share."""
 
     def __str__(self) -> str:
-        total = self.thought + self.forced + self.answers
+        total = self.thinking_tokens + self.forced_tokens + self.answer_tokens
         samples = f", {self.samples} samples each" if self.samples > 1 else ""
         return (
             f"{self.problems} problems at {self.thinking_budgets} budgets{samples}: at most {total:,} tokens "
-            f"({self.thought:,} thinking, {self.forced:,} forced, {self.answers:,} answers); "
+            f"({self.thinking_tokens:,} thinking, {self.forced_tokens:,} forced, {self.answer_tokens:,} answers); "
             f"differences below {100 * self.smallest_difference:.1f} points will not show"
         )
 
@@ -51,12 +51,12 @@ def cost_bound(sweep: Sweep, problems: int, free_tokens: int) -> CostEstimate:
     """The cost of a sweep over `problems` problems whose contexts have `free_tokens` each."""
     profile, tokenizer = profiles.get_profile(sweep.engine.profile), sweep.engine.tokenizer
     hints = sum(
-        len(profiles.hint_token_ids(tokenizer, profile, no_thinking=window == 0))
-        for window in set(sweep.thinking_budgets)
+        len(profiles.hint_token_ids(tokenizer, profile, no_thinking=budget == 0))
+        for budget in set(sweep.thinking_budgets)
     )
     capped = sorted(set(sweep.thinking_budgets))
     free = max(0, free_tokens - sweep.max_answer_tokens)
-    thought = free + (sum(min(window, free) for window in capped) if sweep.separate_runs else 0)
+    thought = free + (sum(min(budget, free) for budget in capped) if sweep.separate_runs else 0)
     replies = problems * sweep.samples
     return CostEstimate(
         problems,

@@ -58,8 +58,8 @@ def _point(budget: int | None, attempts: Sequence[Attempt], free: Sequence[Attem
         "missing": len(attempts) - n,
         "accuracy": _accuracy(known),
         **_truncated(budget, free),
-        "thought": intervals.clustered_mean(_by_problem(known, _thought)),
-        "paid": intervals.clustered_mean(_by_problem(known, _paid)),
+        "thinking_tokens": intervals.clustered_mean(_by_problem(known, _thought)),
+        "paid_tokens": intervals.clustered_mean(_by_problem(known, _paid)),
         "phase_one": fmean(a.ledger["phase_one"] or 0 for a in known),
         "shifted": sum(a.shift != Shift.NATURAL for a in known) / n,
         "cut": sum(a.end == End.CUT for a in known) / n,
@@ -108,15 +108,15 @@ def _by_steps(budget: int | None, attempts: Sequence[Attempt], problems: dict[st
             "steps": steps,
             "n": len(group),
             "accuracy": _accuracy(group),
-            "thought": intervals.clustered_mean(_by_problem(group, _thought)),
+            "thinking_tokens": intervals.clustered_mean(_by_problem(group, _thought)),
         }
         for steps, group in sorted(groups.items())
     ]
 
 
 def _s1(points: Sequence[Numbers]) -> Numbers:
-    curve_points = [(p["thought"][1], p["accuracy"][1]) for p in points]
-    capped = [(p["thought"][1], p["thinking_budget"]) for p in points if p["thinking_budget"] is not None]
+    curve_points = [(p["thinking_tokens"][1], p["accuracy"][1]) for p in points]
+    capped = [(p["thinking_tokens"][1], p["thinking_budget"]) for p in points if p["thinking_budget"] is not None]
     return {
         "control": intervals.control(capped) if capped else None,
         "scaling": intervals.scaling(curve_points),

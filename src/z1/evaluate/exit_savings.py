@@ -25,7 +25,7 @@ from z1.think import Bucket, Shift
 class ExitSavings:
     """A probe every `every` thinking tokens, an exit after `stable` equal answers: means per problem, with intervals.
 
-    `accuracy_lost` is a share; `thought_saved` and `paid_saved` are tokens, the second net of the probes.
+    `accuracy_lost` is a share; `thinking_tokens_saved` and `paid_tokens_saved` are tokens, the latter net of probes.
     """
 
     every: int
@@ -33,10 +33,10 @@ class ExitSavings:
     problems: int
     exited: float
     accuracy_lost: Interval
-    thought: Interval
-    thought_saved: Interval
+    thinking_tokens: Interval
+    thinking_tokens_saved: Interval
     probes: Interval
-    paid_saved: Interval
+    paid_tokens_saved: Interval
 
     def as_json(self) -> dict[str, Any]:
         """Plain values, ready for `json.dumps`."""

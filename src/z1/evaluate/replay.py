@@ -89,9 +89,9 @@ class ReplaySavings:
     missing: int
     shifted: float
     changed: Interval
-    thought: Interval
-    thought_saved: Interval
-    paid_saved: Interval
+    thinking_tokens: Interval
+    thinking_saved: Interval
+    paid_tokens_saved: Interval
     cost_saved: Interval | None
 
     def as_json(self) -> dict[str, Any]:
@@ -130,9 +130,9 @@ def _saving(
         missing=len(capped.keys() | free.keys()) - len(pairs),
         shifted=sum(short.ledger["hint"] != 0 for short, _ in pairs) / len(pairs),
         changed=intervals.share(changed, len(pairs)),
-        thought=intervals.mean([short for short, _ in used]),
-        thought_saved=_share_saved(used),
-        paid_saved=paid_saved,
+        thinking_tokens=intervals.mean([short for short, _ in used]),
+        thinking_saved=_share_saved(used),
+        paid_tokens_saved=paid_saved,
         cost_saved=None
         if price_per_mtok is None
         else Interval(*(tokens * price_per_mtok / 1000 for tokens in paid_saved)),

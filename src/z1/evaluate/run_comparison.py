@@ -53,7 +53,7 @@ def _at_budget(budget: int | None, ours: ModelScores, theirs: ModelScores, probl
         "only_theirs": result.only_theirs,
         "p_value": result.p_value,
         "problems_needed": pairs_needed([one[p] - other[p] for p in problems]),
-        "thinking_ratio": _ratio(ours.thought[budget], theirs.thought[budget], problems),
+        "thinking_ratio": _ratio(ours.thinking_tokens[budget], theirs.thinking_tokens[budget], problems),
     }
 
 
@@ -65,7 +65,8 @@ def _ratio(ours: Mapping[str, float], theirs: Mapping[str, float], problems: Seq
 
 def _at_matched_accuracy(ours: ModelScores, theirs: ModelScores, problems: Sequence[str]) -> Numbers:
     one, other = (
-        {p: [(run.thought[w][p], run.right[w][p]) for w in run.right] for p in problems} for run in (ours, theirs)
+        {p: [(run.thinking_tokens[w][p], run.right[w][p]) for w in run.right] for p in problems}
+        for run in (ours, theirs)
     )
     accuracy = matched.common_accuracy(matched.curve_of(one, problems), matched.curve_of(other, problems))
     try:

@@ -33,13 +33,13 @@ class ModelScores:
     """
 
     right: Mapping[int | None, Mapping[str, float]]
-    thought: Mapping[int | None, Mapping[str, float]]
-    paid: Mapping[int | None, Mapping[str, float]] = field(default_factory=dict)
+    thinking_tokens: Mapping[int | None, Mapping[str, float]]
+    paid_tokens: Mapping[int | None, Mapping[str, float]] = field(default_factory=dict)
     truncated_accuracy: Mapping[int | None, Mapping[str, float]] = field(default_factory=dict)
 
     def free(self) -> tuple[Mapping[str, float], Mapping[str, float]]:
         """Right and thinking tokens of unlimited thinking, by problem."""
-        return self.right[None], self.thought[None]
+        return self.right[None], self.thinking_tokens[None]
 
     def accuracy(self) -> Interval:
         """Accuracy of unlimited thinking."""
@@ -88,8 +88,8 @@ def points(one: ModelScores) -> list[dict[str, Any]]:
     kinds = {
         "accuracy": one.right,
         "truncated_accuracy": one.truncated_accuracy,
-        "thought": one.thought,
-        "paid": one.paid,
+        "thinking_tokens": one.thinking_tokens,
+        "paid_tokens": one.paid_tokens,
     }
     return [
         {"thinking_budget": w, **{name: mean(list(kind[w].values())) for name, kind in kinds.items() if w in kind}}
@@ -108,7 +108,7 @@ def by_steps(one: ModelScores, steps: Mapping[str, int | None]) -> list[dict[str
             "steps": number,
             "n": len(group),
             "accuracy": share(sum(right[p] for p in group), len(group)),
-            "thought": mean([thought[p] for p in group]),
+            "thinking_tokens": mean([thought[p] for p in group]),
         }
         for number, group in sorted(groups.items())
     ]
@@ -149,7 +149,7 @@ Table = list[tuple[list[float], list[float]]]
 
 
 def _table(one: ModelScores, shared: Sequence[str]) -> Table:
-    return [([one.thought[w][p] for p in shared], [one.right[w][p] for p in shared]) for w in one.right]
+    return [([one.thinking_tokens[w][p] for p in shared], [one.right[w][p] for p in shared]) for w in one.right]
 
 
 def _matched(tables: Sequence[Table], sampled: Sequence[int], within: float) -> float:

@@ -75,12 +75,12 @@ def _sample_key(problem: Problem, sample: int) -> int:
 async def _separate_thoughts(sweep: Sweep, prompt: list[int], sampling: Sampling) -> dict[int | None, Flow]:
     tokenizer, profile = sweep.engine.tokenizer, profiles.get_profile(sweep.engine.profile)
     flows: dict[int | None, Flow] = {}
-    for thinking in sweep.budgets:
+    for budget in sweep.budgets:
         detector = profiles.make_detector(tokenizer, profile)  # it is stateful
         session = await sweep.engine.open(prompt, sampling)
         try:
-            window = profiles.make_window(tokenizer, profile, thinking, sweep.max_answer_tokens)
-            flows[thinking] = await run_flow(
+            window = profiles.make_window(tokenizer, profile, budget, sweep.max_answer_tokens)
+            flows[budget] = await run_flow(
                 Flow(window, session.free_tokens, detects_answer=detector is not None), session, DriverOptions(detector)
             )
         finally:
@@ -100,17 +100,17 @@ async def _shared_thought(sweep: Sweep, prompt: list[int], sampling: Sampling) -
             free_tokens,
             detects_answer=detector is not None,
         )
-        for thinking in (w for w in sweep.budgets if w is not None):
-            await _advance(free, session, detector, thinking)
-            if free.end is not None or free.is_answering or len(free.token_ids) < thinking:
-                flows[thinking] = free
+        for budget in (w for w in sweep.budgets if w is not None):
+            await _advance(free, session, detector, budget)
+            if free.end is not None or free.is_answering or len(free.token_ids) < budget:
+                flows[budget] = free
                 continue
-            flow = Flow(profiles.make_window(tokenizer, profile, thinking, sweep.max_answer_tokens), free_tokens)
+            flow = Flow(profiles.make_window(tokenizer, profile, budget, sweep.max_answer_tokens), free_tokens)
             for token in free.token_ids:
                 flow.add_tokens((token,))
             fork = await session.fork()
             try:
-                flows[thinking] = await run_flow(flow, fork)
+                flows[budget] = await run_flow(flow, fork)
             finally:
                 await fork.close()
         flows[None] = await run_flow(free, session, DriverOptions(detector))

@@ -46,7 +46,7 @@ def headline(evaluations: Sequence[Evaluation]) -> str:
         one.head.thinking_budget is not None or not one.head.accuracy.known for one in evaluations
     ):
         return "; ".join(map(_clause, evaluations)) + "."
-    first, *rest = (f"{_accuracy(one.head)} with {_about(one.head.thought.value)}" for one in evaluations)
+    first, *rest = (f"{_accuracy(one.head)} with {_about(one.head.thinking_tokens.value)}" for one in evaluations)
     others = "".join(f", {one.label} of {text}" for one, text in zip(evaluations[1:], rest, strict=True))
     return f"On {counted.pop()}, {evaluations[0].label} has an accuracy of {first} thinking tokens on average{others}."
 
@@ -65,7 +65,7 @@ def _clause(evaluation: Evaluation) -> str:
         return f"{start}{evaluation.label} has no graded reply ({point.missing:,} are missing)"
     return (
         f"{start}{evaluation.label} has an accuracy of {_accuracy(point)} on {_counted(evaluation)}, "
-        f"with {_about(point.thought.value)} thinking tokens on average"
+        f"with {_about(point.thinking_tokens.value)} thinking tokens on average"
     )
 
 
@@ -80,16 +80,20 @@ def _counted(evaluation: Evaluation) -> str:
 
 def _half(evaluation: Evaluation) -> str:
     full = evaluation.head
-    smaller = [one for one in evaluation.points[:-1] if one.thought.value < full.thought.value and one.accuracy.known]
+    smaller = [
+        one
+        for one in evaluation.points[:-1]
+        if one.thinking_tokens.value < full.thinking_tokens.value and one.accuracy.known
+    ]
     if not smaller or not full.accuracy.value > 0:
         return ""
     enough = [one for one in smaller if one.accuracy.value >= full.accuracy.value / 2]
     if not enough:
         return "no smaller thinking budget reaches half of that"
-    cheapest = min(enough, key=lambda one: one.thought.value)
+    cheapest = min(enough, key=lambda one: one.thinking_tokens.value)
     return (
         f"a thinking budget of {budget(cheapest.thinking_budget)} reaches at least half: {_accuracy(cheapest)} "
-        f"with {_about(cheapest.thought.value)} thinking tokens"
+        f"with {_about(cheapest.thinking_tokens.value)} thinking tokens"
     )
 
 

@@ -30,8 +30,8 @@ REWRITE = "write the folder again with `z1 evaluate`"
 class Point:
     """All replies at one thinking budget: `n` were graded, without the `missing` ones.
 
-    `accuracy`, `truncated_accuracy`, `shifted`, `cut` and `unparsed` are shares of 0 to 1; `thought`, `paid` and
-    `phase_one` are tokens. `truncated_accuracy` is the accuracy of unlimited replies cut off after
+    `accuracy`, `truncated_accuracy`, `shifted`, `cut` and `unparsed` are shares of 0 to 1; `thinking_tokens`,
+    `paid_tokens` and `phase_one` are tokens. `truncated_accuracy` is the accuracy of unlimited replies cut off after
     `thinking_budget` tokens, None if it is unknown.
     """
 
@@ -39,8 +39,8 @@ class Point:
     n: int
     missing: int
     accuracy: Interval
-    thought: Interval
-    paid: Interval
+    thinking_tokens: Interval
+    paid_tokens: Interval
     phase_one: float
     shifted: float
     cut: float
@@ -56,7 +56,7 @@ class Cell:
     steps: int
     n: int
     accuracy: Interval
-    thought: Interval
+    thinking_tokens: Interval
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,8 +145,8 @@ def _point(row: _Table) -> Point:
         row.count("n"),
         row.count("missing"),
         row.interval("accuracy", 1.0),
-        row.interval("thought"),
-        row.interval("paid"),
+        row.interval("thinking_tokens"),
+        row.interval("paid_tokens"),
         row.number("phase_one"),
         row.number("shifted", 1.0),
         row.number("cut", 1.0),
@@ -161,7 +161,7 @@ def _cell(row: _Table) -> Cell:
         row.count("steps"),
         row.count("n"),
         row.interval("accuracy", 1.0),
-        row.interval("thought"),
+        row.interval("thinking_tokens"),
     )
 
 

@@ -94,11 +94,14 @@ def _difficulty(evaluations: Sequence[Evaluation], svg: str | None) -> str:
 
 
 def _range(evaluation: Evaluation) -> str:
-    known = [cell for cell in evaluation.head_cells if cell.thought.known]
+    known = [cell for cell in evaluation.head_cells if cell.thinking_tokens.known]
     if len(known) < 2:
         return ""
     ends = (known[0], known[-1])
-    easy, hard = (f"{formatting.tokens(one.thought.value)} {formatting.bracket(one.thought)}".rstrip() for one in ends)
+    easy, hard = (
+        f"{formatting.tokens(one.thinking_tokens.value)} {formatting.bracket(one.thinking_tokens)}".rstrip()
+        for one in ends
+    )
     steps = f"{ends[0].steps:,} step{'s' * (ends[0].steps != 1)}"
     last = f"{ends[1].steps:,}"
     return (
@@ -152,8 +155,8 @@ def _row(point: Point) -> str:
         f"{point.n:,}",
         _both(point.accuracy, "share"),
         _both(point.truncated_accuracy, "share") if point.truncated_accuracy else formatting.NONE,
-        _both(point.thought),
-        _both(point.paid),
+        _both(point.thinking_tokens),
+        _both(point.paid_tokens),
         formatting.tokens(point.phase_one),
         formatting.share(point.shifted),
         formatting.share(point.cut),

@@ -114,7 +114,7 @@ def _difficulty(evaluations: Sequence[Evaluation]) -> Figure:
     for index, one in enumerate(evaluations):
         offset = 0.09 * (index - (len(evaluations) - 1) / 2)
         x = tuple(Interval(cell.steps + offset, cell.steps + offset, cell.steps + offset) for cell in one.head_cells)
-        thought.append(_Series(x, tuple(cell.thought for cell in one.head_cells)))
+        thought.append(_Series(x, tuple(cell.thinking_tokens for cell in one.head_cells)))
         right.append(_Series(x, tuple(cell.accuracy for cell in one.head_cells)))
     steps = [cell.steps for one in evaluations for cell in one.head_cells]
     for panel in (above, under):
@@ -136,7 +136,10 @@ def _curve(evaluations: Sequence[Evaluation]) -> Figure:
     right = _panel(figure, (4.38, 0.54, 3.44, 2.92), "")
     accuracy = [tuple(point.accuracy for point in one.points) for one in evaluations]
     budgets = [tuple(formatting.budget(point.thinking_budget) for point in one.points) for one in evaluations]
-    for panel, name, kind in ((left, "thinking tokens, mean", "thought"), (right, "paid tokens, mean", "paid")):
+    for panel, name, kind in (
+        (left, "thinking tokens, mean", "thinking_tokens"),
+        (right, "paid tokens, mean", "paid_tokens"),
+    ):
         x = [tuple(getattr(point, kind) for point in one.points) for one in evaluations]
         series = [_Series(*row) for row in zip(x, accuracy, budgets, strict=True)]
         panel.set_xlabel(name)

@@ -67,7 +67,7 @@ def _headline(numbers: Numbers, settings: StudyPage) -> str:
     clauses = []
     for arm in _shown(numbers, settings):
         free = numbers["curves"][arm][-1]
-        clauses.append(f"{arm} {percent(free['accuracy'])} % with {tokens(free['thought'])} thinking tokens")
+        clauses.append(f"{arm} {percent(free['accuracy'])} % with {tokens(free['thinking_tokens'])} thinking tokens")
     n = sum(row["n"] for row in next(iter(numbers["by_difficulty"].values())))
     problems = next((_problems(one["benchmark"], settings) for one in numbers["evaluations"]), "problems")
     return f"Accuracy with unlimited thinking on {n:,} {problems}: " + "; ".join(clauses) + "."
@@ -87,7 +87,7 @@ def _difficulty(numbers: Numbers, settings: StudyPage) -> str:
             [
                 row[0]["steps"],
                 row[0]["n"],
-                *(part for c in row for part in (percent(c["accuracy"]), tokens(c["thought"]))),
+                *(part for c in row for part in (percent(c["accuracy"]), tokens(c["thinking_tokens"]))),
             ]
             for row in rows
         ),
@@ -117,8 +117,8 @@ def _arms(numbers: Numbers) -> str:
                 arm,
                 percent(curve[-1]["accuracy"]),
                 ", ".join(f"{100 * seed[1]:.1f}" for seed in numbers["seeds"][arm]),
-                tokens(curve[-1]["thought"]),
-                tokens(curve[-1]["paid"]),
+                tokens(curve[-1]["thinking_tokens"]),
+                tokens(curve[-1]["paid_tokens"]),
                 f"{numbers['core_minutes'][arm]:.1f}",
             ]
             for arm, curve in numbers["curves"].items()
@@ -149,7 +149,7 @@ def _budgets(numbers: Numbers, settings: StudyPage) -> str:
         ["thinking budget", *heads],
         (
             ["unlimited" if row[0]["thinking_budget"] is None else row[0]["thinking_budget"]]
-            + [part for p in row for part in (percent(p["accuracy"]), _truncated(p), tokens(p["thought"]))]
+            + [part for p in row for part in (percent(p["accuracy"]), _truncated(p), tokens(p["thinking_tokens"]))]
             for row in rows
         ),
     )
@@ -168,7 +168,7 @@ def _out_of_distribution(numbers: Numbers, settings: StudyPage) -> str:
             one["arm"],
             one["free"]["n"],
             percent(one["free"]["accuracy"]),
-            tokens(one["free"]["thought"]),
+            tokens(one["free"]["thinking_tokens"]),
         ]
         for one in numbers["evaluations"]
         if one["benchmark"] != main
