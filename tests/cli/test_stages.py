@@ -18,8 +18,20 @@ NUMBERS = {
     "benchmark": "programs",
     "problems": 200,
     "points": [
-        {"thinking_budget": 16, "accuracy": [0.4, 0.5, 0.6], "thinking_tokens": [9, 10, 11], "paid_tokens": [18, 20, 22], **POINT},
-        {"thinking_budget": None, "accuracy": [0.8, 0.9, 0.95], "thinking_tokens": [39, 40, 41], "paid_tokens": [48, 50, 52], **POINT},
+        {
+            "thinking_budget": 16,
+            "accuracy": [0.4, 0.5, 0.6],
+            "thinking_tokens": [9, 10, 11],
+            "paid_tokens": [18, 20, 22],
+            **POINT,
+        },
+        {
+            "thinking_budget": None,
+            "accuracy": [0.8, 0.9, 0.95],
+            "thinking_tokens": [39, 40, 41],
+            "paid_tokens": [48, 50, 52],
+            **POINT,
+        },
     ],
 }
 
