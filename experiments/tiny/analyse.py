@@ -66,7 +66,7 @@ def _self_checks(study: Study, done: EvaluationFolders) -> dict[str, Any]:
     paths = {arm: folders for (arm, index), folders in done.items() if index == 0}
     if study.reference not in paths:
         return {}
-    reference = studies.arm_scores(paths[study.reference]).free()[0]
+    reference = studies.arm_scores(paths[study.reference]).unlimited()[0]
     problems = (one for folders in paths.values() for one in runs.read_lines(folders[0] / PROBLEMS, Problem.from_json))
     answers = {one.id: one.answer for one in problems}
     checks = {}

@@ -226,10 +226,10 @@ def numbers(study: Study, folder: Path, done: EvaluationFolders) -> dict[str, An
         "comparisons": [
             {"arm": arm, "against": other, **_comparison(scored[arm], scored[other])}
             for arm, other in study.pairs()
-            if arm in scored and other in scored and any(scored[other].free()[1].values())
+            if arm in scored and other in scored and any(scored[other].unlimited()[1].values())
         ],
         "core_minutes": {arm: _total_minutes(every[arm].run) for arm in scored},
-        "seeds": {arm: [_free(path)["accuracy"] for path in folders] for arm, folders in paths.items()},
+        "seeds": {arm: [_unlimited_point(path)["accuracy"] for path in folders] for arm, folders in paths.items()},
         "by_difficulty": {arm: scores.by_steps(one, steps) for arm, one in scored.items()},
         "curves": {arm: scores.points(one) for arm, one in scored.items()},
         "evaluations": [_evaluation(study, key, folders) for key, folders in done.items()],
@@ -247,7 +247,7 @@ def arm_scores(folders: Sequence[Path]) -> ModelScores:
 def _comparison(ours: ModelScores, theirs: ModelScores) -> dict[str, Any]:
     return {
         "accuracy_difference": scores.difference(ours, theirs),
-        "thinking_ratio": scores.ratio(ours.free()[1], theirs.free()[1]),
+        "thinking_ratio": scores.ratio(ours.unlimited()[1], theirs.unlimited()[1]),
         "thinking_ratio_at_matched_accuracy": scores.at_matched_accuracy(ours, theirs),
         "thinking_ratio_within_1_point": scores.at_matched_accuracy(ours, theirs, 0.01),
     }
@@ -260,11 +260,11 @@ def _evaluation(study: Study, key: tuple[str, int], folders: Sequence[Path]) -> 
         "benchmark": study.evaluate[index].benchmark,
         "profile": study.evaluate[index].profile,
         "runs": [f"{path.parent.name} {path.name}" for path in folders],
-        "free": _free(folders[0]),
+        "unlimited": _unlimited_point(folders[0]),
     }
 
 
-def _free(folder: Path) -> dict[str, Any]:
+def _unlimited_point(folder: Path) -> dict[str, Any]:
     point: dict[str, Any] = runs.read_json(folder / "curve.json")["points"][-1]
     return point
 

@@ -43,7 +43,7 @@ def test_several_seeds_count_a_problem_once_with_their_mean() -> None:
     first = [attempt("a", None, True, 10), attempt("b", None, False, 20)]
     second = [attempt("a", None, True, 30), attempt("b", None, True, 20)]
     found = scoring.model_scores([first, second])
-    assert found.free() == ({"a": 1.0, "b": 0.5}, {"a": 20.0, "b": 20.0})
+    assert found.unlimited() == ({"a": 1.0, "b": 0.5}, {"a": 20.0, "b": 20.0})
     assert found.accuracy()[1] == 0.75
 
 
@@ -98,7 +98,7 @@ def test_a_problem_that_is_missing_somewhere_is_left_out_everywhere() -> None:
         attempt("b", 8, True, 8),
     ]
     second = [*first[:3], replace(first[3], verdict="missing")]
-    assert set(scoring.model_scores([first, second]).free()[0]) == {"a"}
+    assert set(scoring.model_scores([first, second]).unlimited()[0]) == {"a"}
     with pytest.raises(Fault):
         scoring.model_scores([[replace(first[0], verdict="missing")]])
 
@@ -106,14 +106,14 @@ def test_a_problem_that_is_missing_somewhere_is_left_out_everywhere() -> None:
 def test_a_model_does_not_differ_from_itself() -> None:
     one = scores(0.8, 40)
     assert scoring.difference(one, one) == Interval(0.0, 0.0, 0.0)
-    assert scoring.ratio(one.free()[1], one.free()[1]) == pytest.approx([1.0, 1.0, 1.0])
+    assert scoring.ratio(one.unlimited()[1], one.unlimited()[1]) == pytest.approx([1.0, 1.0, 1.0])
     assert scoring.at_matched_accuracy(one, one)[1] == pytest.approx(1.0)
 
 
 @given(st.integers(5, 50), st.integers(60, 200))
 @LAW
 def test_a_ratio_of_means_lies_in_its_interval(ours: int, theirs: int) -> None:
-    low, value, high = scoring.ratio(scores(0.9, ours).free()[1], scores(0.9, theirs, seed=1).free()[1])
+    low, value, high = scoring.ratio(scores(0.9, ours).unlimited()[1], scores(0.9, theirs, seed=1).unlimited()[1])
     assert low <= value <= high
     assert value == pytest.approx(ours / theirs, abs=0.03)
 

@@ -37,7 +37,7 @@ class ModelScores:
     paid_tokens: Mapping[int | None, Mapping[str, float]] = field(default_factory=dict)
     truncated_accuracy: Mapping[int | None, Mapping[str, float]] = field(default_factory=dict)
 
-    def free(self) -> tuple[Mapping[str, float], Mapping[str, float]]:
+    def unlimited(self) -> tuple[Mapping[str, float], Mapping[str, float]]:
         """Right and thinking tokens of unlimited thinking, by problem."""
         return self.right[None], self.thinking_tokens[None]
 
@@ -84,7 +84,7 @@ def points(one: ModelScores) -> list[dict[str, Any]]:
     """A model's curve, one point per budget, unlimited last: accuracy, truncated accuracy, thinking tokens and paid
     tokens, each with its interval.
     """
-    windows = sorted(one.right, key=lambda w: float("inf") if w is None else w)
+    budgets = sorted(one.right, key=lambda w: float("inf") if w is None else w)
     kinds = {
         "accuracy": one.right,
         "truncated_accuracy": one.truncated_accuracy,
@@ -93,14 +93,14 @@ def points(one: ModelScores) -> list[dict[str, Any]]:
     }
     return [
         {"thinking_budget": w, **{name: mean(list(kind[w].values())) for name, kind in kinds.items() if w in kind}}
-        for w in windows
+        for w in budgets
     ]
 
 
 def by_steps(one: ModelScores, steps: Mapping[str, int | None]) -> list[dict[str, Any]]:
     """Accuracy and thinking tokens of unlimited thinking by the `steps` of each problem, fewest first."""
     groups: dict[int, list[str]] = {}
-    right, thought = one.free()
+    right, thought = one.unlimited()
     for problem in right:
         groups.setdefault(steps.get(problem) or 0, []).append(problem)
     return [
@@ -116,7 +116,7 @@ def by_steps(one: ModelScores, steps: Mapping[str, int | None]) -> list[dict[str
 
 def difference(ours: ModelScores, theirs: ModelScores) -> Interval:
     """Accuracy of `ours` minus that of `theirs`, both with unlimited thinking."""
-    (a, _), (b, _) = ours.free(), theirs.free()
+    (a, _), (b, _) = ours.unlimited(), theirs.unlimited()
     return mean([a[p] - b[p] for p in sorted(a.keys() & b.keys())])
 
 
@@ -136,7 +136,7 @@ def at_matched_accuracy(ours: ModelScores, theirs: ModelScores, within: float = 
     """Thinking tokens of `ours` over those of `theirs`, read off their curves at one accuracy: the lower of both best,
     minus `within`.
     """
-    shared = sorted(ours.free()[0].keys() & theirs.free()[0].keys())
+    shared = sorted(ours.unlimited()[0].keys() & theirs.unlimited()[0].keys())
     tables = [_table(one, shared) for one in (ours, theirs)]
     value = _matched(tables, range(len(shared)), within)
     rng = Random(seed)

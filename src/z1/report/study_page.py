@@ -66,8 +66,10 @@ def _shown(numbers: Numbers, settings: StudyPage) -> list[str]:
 def _headline(numbers: Numbers, settings: StudyPage) -> str:
     clauses = []
     for arm in _shown(numbers, settings):
-        free = numbers["curves"][arm][-1]
-        clauses.append(f"{arm} {percent(free['accuracy'])} % with {tokens(free['thinking_tokens'])} thinking tokens")
+        unlimited = numbers["curves"][arm][-1]
+        clauses.append(
+            f"{arm} {percent(unlimited['accuracy'])} % with {tokens(unlimited['thinking_tokens'])} thinking tokens"
+        )
     n = sum(row["n"] for row in next(iter(numbers["by_difficulty"].values())))
     problems = next((_problems(one["benchmark"], settings) for one in numbers["evaluations"]), "problems")
     return f"Accuracy with unlimited thinking on {n:,} {problems}: " + "; ".join(clauses) + "."
@@ -166,9 +168,9 @@ def _out_of_distribution(numbers: Numbers, settings: StudyPage) -> str:
         [
             _problems(one["benchmark"], settings),
             one["arm"],
-            one["free"]["n"],
-            percent(one["free"]["accuracy"]),
-            tokens(one["free"]["thinking_tokens"]),
+            one["unlimited"]["n"],
+            percent(one["unlimited"]["accuracy"]),
+            tokens(one["unlimited"]["thinking_tokens"]),
         ]
         for one in numbers["evaluations"]
         if one["benchmark"] != main
