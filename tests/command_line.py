@@ -57,7 +57,7 @@ base = "{base}"
 [curate]
 problems = 24
 steps = [1, 6]
-arm = "{arm}"
+level = "{level}"
 direct_up_to = 2
 compact_up_to = 4
 [train]

@@ -89,7 +89,7 @@ def test_a_changed_setting_is_another_folder_and_nothing_is_overwritten(finished
 def test_bases_are_trained_first_and_the_estimate_includes_the_dependents(tmp_path: Path) -> None:
     base = command_line.recipe(tmp_path, command_line.MICRO.replace("epochs = 1.0", "train_tokens = 1000"))
     path = tmp_path / "arm.toml"
-    path.write_text(command_line.ARM.format(name="arm", base=base.as_posix(), arm="full"), encoding="utf-8")
+    path.write_text(command_line.ARM.format(name="arm", base=base.as_posix(), level="full"), encoding="utf-8")
     watch, recipe = Noted(), recipes.load(path)
     pipeline.train(recipe, tmp_path / "runs" / "arm", watch)
     said = [note for note in watch.notes if "core-minutes" in note or "rows in" in note or "model in" in note]

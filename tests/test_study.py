@@ -59,9 +59,9 @@ RECIPES = {*recipes.PACKAGED.glob("*.toml"), *EXPERIMENTS.glob("*/*.toml")} - se
 def write(folder: Path) -> Path:
     base = command_line.recipe(folder)
     paths = {}
-    for name in ("z1", "full"):
+    for name, level in (("z1", "by_difficulty"), ("full", "full")):
         paths[name] = folder / f"{name}.toml"
-        paths[name].write_text(command_line.ARM.format(name=f"{name}-arm", base=base, arm=name), encoding="utf-8")
+        paths[name].write_text(command_line.ARM.format(name=f"{name}-arm", base=base, level=level), encoding="utf-8")
     path = folder / "few-study.toml"
     path.write_text(STUDY.format(**paths), encoding="utf-8")
     return path

@@ -21,7 +21,7 @@ PROGRAMS = 1200
 
 def data_ratio(ours: Member, theirs: Member, study: Study, programs: int = PROGRAMS) -> Interval | None:
     """Tokens of the teacher's thoughts for `ours` over those for `theirs`; None for a base, which has all levels."""
-    if recipes.required_table(theirs.recipe.curate, "curate").arm == "base":
+    if recipes.required_table(theirs.recipe.curate, "curate").level == "mixed":
         return None
     tokenizer = load_model(str(next(ours.run.glob("train-*/model"))), None).tokenizer
     steps = recipes.required_table(ours.recipe.curate, "curate").steps

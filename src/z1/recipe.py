@@ -63,7 +63,6 @@ Steps = Annotated[tuple[int, int], AfterValidator(_ordered)]
 
 Level = Literal["direct", "compact", "named", "terse", "full", "long"]
 Kind = Literal["expression", "words", "letters", "straight", "branch", "count", "items", "until", "text"]
-Arm = Literal["z1", "long", "full", "terse", "named", "compact", "direct", "base"]
 
 Date = Annotated[str, Field(pattern=r"^(\d{4}-\d\d-\d\d)?$")]
 """YYYY-MM-DD, or empty."""
@@ -80,22 +79,22 @@ class CurateSettings(Settings):
     """Number of distinct word problems in addition, spread in the same way."""
     kinds: tuple[Kind, ...] = ()
     """Kinds of practice programs instead of the usual ones; one kind is sampled per program."""
-    arm: Arm = "z1"
-    """Level of the trajectories: one for all, "z1": by difficulty, "base": every level, stated in the question."""
+    level: Level | Literal["by_difficulty", "mixed"] = "by_difficulty"
+    """Level of the trajectories: one for all, by difficulty, or "mixed": every level, stated in the question."""
     direct_up_to: int = Field(default=0, ge=0)
-    """z1: programs of at most this many steps get the `direct` trajectory. base: longer ones never get it."""
+    """Programs of at most this many steps get the `direct` trajectory; in a mix longer ones never get it."""
     direct_operations: int = Field(default=1, ge=0)
-    """z1: maximum computed values for the `direct` trajectory."""
+    """by_difficulty: maximum computed values for the `direct` trajectory."""
     compact_up_to: int = Field(default=0, ge=0)
-    """z1: programs of at most this many steps get the level `brief`; longer ones get `full`."""
+    """by_difficulty: programs of at most this many steps get the level `brief`; longer ones get `full`."""
     brief: Literal["compact", "named", "terse"] = "compact"
-    """z1: the level between `direct` and `full`."""
+    """by_difficulty: the level between `direct` and `full`."""
     shares: dict[Level, float] = Field(default_factory=dict)
-    """base: relative frequency of each level."""
+    """mixed: relative frequency of each level."""
     each: int = Field(default=1, gt=0)
-    """base: rows of different levels per problem."""
+    """mixed: rows of different levels per problem."""
     unlabelled_share: float = Field(default=0.0, ge=0, le=1)
-    """base: share of rows whose question does not state the level."""
+    """mixed: share of rows whose question does not state the level."""
     order: Literal["all", "random", "longest", "shortest"] = "all"
     """The order in which rows are kept up to the limit `characters`."""
     characters: int = Field(default=0, ge=0)

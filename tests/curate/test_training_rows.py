@@ -46,10 +46,10 @@ def test_programs_with_many_operations_are_not_answered_directly() -> None:
     assert [level(thresholds(2, 4), 1, operations) for operations in (0, 1, 2)] == ["direct", "direct", "compact"]
 
 
-@pytest.mark.parametrize("arm", LEVELS)
-def test_a_baseline_arm_has_one_level_for_all_problems(arm: str) -> None:
-    chosen = CurateSettings.model_validate({"problems": 1, "arm": arm, "direct_up_to": 2, "compact_up_to": 4})
-    assert {level(chosen, steps, 1) for steps in range(1, 13)} == {arm}
+@pytest.mark.parametrize("name", LEVELS)
+def test_a_named_level_is_that_of_all_problems(name: str) -> None:
+    chosen = CurateSettings.model_validate({"problems": 1, "level": name, "direct_up_to": 2, "compact_up_to": 4})
+    assert {level(chosen, steps, 1) for steps in range(1, 13)} == {name}
 
 
 @given(direct=st.integers(0, 12), compact=st.integers(0, 12), steps=st.integers(0, 12))
@@ -105,7 +105,7 @@ SHARES = {"direct": 1.0, "compact": 1.0, "full": 1.0, "long": 1.0}
 
 
 def base(**changes: object) -> CurateSettings:
-    settings = {"problems": 1, "arm": "base", "direct_up_to": 4, "shares": SHARES, "each": 2}
+    settings = {"problems": 1, "level": "mixed", "direct_up_to": 4, "shares": SHARES, "each": 2}
     return CurateSettings.model_validate({**settings, **changes})
 
 

@@ -32,8 +32,8 @@ LEVEL_PROMPTS = {
 
 def level(settings: CurateSettings, steps: int, operations: int) -> str:
     """The trajectory level for a program of `steps` with `operations` values to compute."""
-    if settings.arm not in ("z1", "base"):
-        return settings.arm
+    if settings.level not in ("by_difficulty", "mixed"):
+        return settings.level
     if steps <= settings.direct_up_to and operations <= settings.direct_operations:
         return "direct"
     return settings.brief if steps <= settings.compact_up_to else "full"
@@ -42,17 +42,19 @@ def level(settings: CurateSettings, steps: int, operations: int) -> str:
 def select(settings: CurateSettings, folder: Path) -> dict[str, int]:
     """Write `folder`/rows.jsonl from its log; returns the number of rows of each level."""
     items = read_lines(folder / LOG, TrajectorySet.from_json)
-    rows = [row for item in items for row in (_base_rows if settings.arm == "base" else _arm_rows)(settings, item)]
+    rows = [
+        row for item in items for row in (_mixed_rows if settings.level == "mixed" else _single_row)(settings, item)
+    ]
     rows = list(_within_characters(settings, rows))
     write_lines(folder / ROWS, (row.as_json() for row in rows))
     return dict(sorted(Counter(row.level for row in rows).items()))
 
 
-def _arm_rows(settings: CurateSettings, item: TrajectorySet) -> list[TrainingRow]:
+def _single_row(settings: CurateSettings, item: TrajectorySet) -> list[TrainingRow]:
     return [_row(item, level(settings, item.problem.steps or 0, item.operations))]
 
 
-def _base_rows(settings: CurateSettings, item: TrajectorySet) -> list[TrainingRow]:
+def _mixed_rows(settings: CurateSettings, item: TrajectorySet) -> list[TrainingRow]:
     """Rows of different levels, drawn by their shares; most questions name the level."""
     rng = Random(item.problem.id)
     shares = dict(settings.shares)
