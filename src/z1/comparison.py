@@ -54,7 +54,7 @@ class GivenModel(Settings):
 
 
 class Comparison(Settings):
-    """Given models, and the evaluations that each of them is put through."""
+    """Given models, and the evaluations that each of them runs."""
 
     kind: ClassVar[str] = "comparison"
 

@@ -48,10 +48,9 @@ class GenerationSettings(TypedDict, total=False):
 class GenerationOptions:
     """How one reply is generated. Raises UserError for a value out of range.
 
-    `thinking_budget` is the maximum of thinking tokens: 0 answers at once, -1 or None is unlimited.
-    `max_answer_tokens` counts from the first token of the answer. After `deadline` seconds the thought is shifted to
-    its answer. `temperature` 0 is greedy. `stop` strings end the answer and are not part of it; they have no effect in
-    the thought.
+    `thinking_budget` is the maximum of thinking tokens: 0 means no thinking, -1 or None unlimited. `max_answer_tokens`
+    counts from the first token of the answer. After `deadline` seconds the thought is shifted to its answer.
+    `temperature` 0 is greedy. `stop` strings end the answer and are not part of it; they have no effect in the thought.
     """
 
     thinking_budget: int | None = None
@@ -65,9 +64,7 @@ class GenerationOptions:
 
     def __post_init__(self) -> None:
         if self.thinking_budget is not None and self.thinking_budget < UNLIMITED:
-            raise UserError(
-                "thinking_budget", self.thinking_budget, "give 0 (answer at once) or more, or -1 (unlimited)"
-            )
+            raise UserError("thinking_budget", self.thinking_budget, "give 0 (no thinking) or more, or -1 (unlimited)")
         if self.max_answer_tokens is not None and self.max_answer_tokens < 1:
             raise UserError("max_answer_tokens", self.max_answer_tokens, "give 1 or more")
         if self.deadline is not None and self.deadline < 0:
@@ -132,7 +129,7 @@ async def generate_reply(
     """One reply of `engine`, which has been entered, to a prompt or a conversation; `on_text` gets the text as it is
     generated.
 
-    Raises UserError for a prompt that does not fit the context or that the shipped model cannot know.
+    Raises UserError for a prompt that does not fit the context or that the built-in model does not support.
     """
     started = time.monotonic()
     profile, tokenizer = profiles.get_profile(engine.profile), engine.tokenizer

@@ -6,7 +6,7 @@
         print(reply.answer, reply.ledger.thought, reply.shift)
 
 `LLM` runs an engine in a background thread, so it works in scripts, in notebooks and inside a running event loop.
-`z1.generation` has the options, the reply, and the coroutine for code that has an engine of its own.
+`z1.generation` has the options, the reply, and the coroutine for code that has its own engine.
 """
 
 from __future__ import annotations
@@ -209,7 +209,7 @@ class LLM:
         try:
             return _same_shape(future.result(), given)
         finally:
-            future.cancel()  # Ctrl-C stops what is under way; no effect on a finished future
+            future.cancel()  # Ctrl-C stops the running generation; no effect on a finished future
 
 
 def _shut_down(engine: Engine, loop: asyncio.AbstractEventLoop, thread: threading.Thread) -> None:

@@ -38,7 +38,7 @@ RUNTIME_SETTINGS = {
     "checkpoint_seconds",
     "held_out_steps",
 }
-"""Settings that change how a fine-tuning is computed and not its result; training continues when they change."""
+"""Settings that change how fine-tuning is computed and not its result; training continues when they change."""
 
 PREFLIGHT_SETTINGS = {"data", "steps", "max_dropped"}
 """Settings that the pre-flight checks; `data` is keyed by its content, not by its path."""
@@ -124,7 +124,7 @@ def train(
 ) -> Path:
     """Train the recipe's model, after its bases, on the run's rows or as `[finetune]` says; returns the model folder.
 
-    `on_preflight` is called before a fine-tuning starts. `dependents` are trained from this model; the estimate of the
+    `on_preflight` is called before fine-tuning starts. `dependents` are trained from this model; the estimate of the
     training time includes theirs.
     """
     from z1.train.scratch import train as scratch

@@ -179,7 +179,7 @@ class FinetuneSettings(Settings):
     micro_tokens: int = Field(gt=0)
     """Maximum tokens of a micro-batch, padding included; affects memory, not the result."""
     packing: bool = True
-    """Rows end to end, without attention across them; false: padded beside rows of similar length."""
+    """Rows end to end, without attention across them; false: padded in batches of similar length."""
     learning_rate: float = Field(gt=0)
     """Peak learning rate of AdamW."""
     warmup_steps: int = Field(default=0, ge=0)

@@ -36,7 +36,7 @@ class StudyArm(Settings):
     """`[arms.NAME]`: a recipe, and the seeds that it is trained with."""
 
     recipe: str
-    """A file beside the study, or the name of a recipe that ships with z1 (see `recipe.find`)."""
+    """A file in the study's folder, or the name of a recipe in the package (see `recipe.find`)."""
     seeds: tuple[int, ...] = Field(default=(1,), min_length=1)
 
 
@@ -87,7 +87,7 @@ class Study(Settings):
     """The arm that every other arm is compared with."""
     arms: dict[str, StudyArm] = Field(min_length=1)
     evaluate: tuple[StudyEvaluation, ...] = Field(min_length=1)
-    """The first seed of an arm is put through all evaluations, further seeds through the first evaluation only."""
+    """The first seed of an arm is evaluated by all of these, further seeds by the first only."""
     criteria: tuple[Criterion, ...] = ()
     page: StudyPage = StudyPage()
     _folder: Path = PrivateAttr(default=Path())
@@ -151,7 +151,7 @@ def _member(study: Study, name: str, index: int, folder: Path) -> Member:
 
 
 def plan(study: Study, folder: Path) -> str:
-    """One line: how many models are trained, and the core-minutes that the others are expected to take."""
+    """One line: the number of trained models, and the expected core-minutes of the others."""
     every = members(study, folder)
     done = [minutes for member in every if (minutes := _minutes(member.run)) is not None]
     left = len(every) - len(done)
@@ -167,7 +167,7 @@ def _minutes(run: Path) -> float | None:
 
 
 def carry_out(study: Study, folder: Path, progress: pipeline.ProgressReporter) -> Iterator[EvaluationFolders]:
-    """Train every member and put it through the first evaluation, then the first seed of each arm through the others.
+    """Train every member and run the first evaluation on it, then the other evaluations on the first seed of each arm.
 
     Yields the folders that are done after each evaluation.
     """

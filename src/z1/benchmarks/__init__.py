@@ -1,4 +1,4 @@
-"""The table of benchmarks: where problems come from, how they are put to a model, and how replies are graded.
+"""The table of benchmarks: loader, prompt, grader, source and licence of each.
 
     builtin.py        programs and word problems of the built-in synthetic task
     math500.py        MATH-500: competition mathematics
@@ -72,22 +72,20 @@ def _grade_builtin(text: str, problem: Problem, cut: bool) -> Grade:
 BENCHMARKS: dict[str, Benchmark] = {
     row.name: row
     for row in (
-        Benchmark(
-            "programs", builtin.load, _grade_builtin, "MIT", "programs of z1.synthetic that no training has seen"
-        ),
+        Benchmark("programs", builtin.load, _grade_builtin, "MIT", "programs of z1.synthetic, test split"),
         Benchmark(
             "programs-longer",
             builtin.load_longer,
             _grade_builtin,
             "MIT",
-            "programs longer than any that was trained on",
+            "programs of z1.synthetic, longer than any in training",
         ),
         Benchmark(
             "word-problems",
             builtin.load_word_problems,
             _grade_builtin,
             "MIT",
-            "word problems of z1.synthetic that no training has seen",
+            "word problems of z1.synthetic, test split",
         ),
         Benchmark("math500", m.load, m.grade, "MIT", m.MATH500, m.PROMPT, m.SYSTEM),
         Benchmark("gsm8k", gsm8k.load, m.grade, "MIT", gsm8k.GSM8K, m.PROMPT, m.SYSTEM),

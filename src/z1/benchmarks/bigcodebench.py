@@ -4,7 +4,7 @@
 `code_prompt` and `doc_struct` where the file has no column for it. A solution runs after the task's own head (imports
 and constants), as in the benchmark's calibrated form, with the interpreter that `Z1_BIGCODEBENCH_PYTHON` names.
 Prompt: the paper's (`eval/code_evaluation/bigcodebench/model.py`), without its prefilled beginning of the answer, which
-would leave no place for thinking.
+would prevent thinking.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 Problems of the test split (by program hash, see `synthetic/program_hash.py`), which no training set contains, whatever
 its seed. They are spread evenly over the numbers of steps, and easy and hard ones alternate, so that any prefix is a
-fair sample. 1 to 12 steps are those of training; 13 to 16 are longer than any program that was trained on.
+fair sample. 1 to 12 steps are those of training; 13 to 16 are longer than any program in training.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ MIN_STEPS, MAX_STEPS, MAX_LONGER_STEPS = 1, 12, 16
 
 
 def load(count: int, seed: int, options: LoadOptions = NO_OPTIONS) -> list[Problem]:
-    """`count` programs of 1 to 12 steps, or as many as the draws of `seed` give."""
+    """`count` programs of 1 to 12 steps, or fewer if `seed` generates fewer."""
     return list(_alternate_difficulty(synthetic.DatasetRequest(count, "test", MIN_STEPS, MAX_STEPS, seed)))
 
 

@@ -23,7 +23,7 @@ LETTERS = "ABCD"
 ENDING = "Please reason step-by-step and put your choice letter without any other text with \\boxed{} in the end."
 PROMPT = "{question}"
 MIN_ROWS_FOR_CHECK = 12
-"""From so many rows on, one letter in all of them is no accident: it happens once in four million files of twelve."""
+"""Minimum rows for the check: in twelve shuffled rows one letter is always right in one of four million files."""
 
 
 def load(count: int, seed: int, options: LoadOptions = NO_OPTIONS) -> list[Problem]:

@@ -1,7 +1,7 @@
 """Dataset builder: turns the sources and teacher replies of a plan into a dataset folder.
 
 Two passes over the candidates, one at a time: the first marks what is dropped (filters, decontamination, dedup, pairs,
-token budget), the second writes the rest. Memory holds ids, lengths and marks; of texts only those of unfinished pairs.
+token budget), the second writes the rest. Memory holds ids, lengths and marks, and the texts of unfinished pairs only.
 
 The dataset is a folder that `datasets.load_dataset` reads
 (https://huggingface.co/docs/hub/datasets-manual-configuration): rows under `data/`, preference pairs under `pairs/`, a
@@ -84,8 +84,8 @@ class DatasetBuilder:
         return sum(len(block) for block in log.measure_blocks(batches(candidates), self._parallel_map))
 
     def pending_requests(self, levels: int) -> Iterator[TeacherRequest]:
-        """Requests at the first `levels` levels of the teacher; with `raise_levels`, only for problems that the
-        levels before did not solve.
+        """Requests at the first `levels` levels of the teacher; with `raise_levels`, only for problems that the earlier
+        levels did not solve.
         """
         if not (teacher := self._plan.teacher):
             return

@@ -25,7 +25,7 @@ WRITE_BATCH = 50
 def collect(settings: CurateSettings, seed: int, folder: Path, progress: Callable[[int], None]) -> Path:
     """Collect synthetic training problems into `folder`/trajectories.jsonl; `progress` receives their number so far.
 
-    Returns the path of the log. Raises UserError if there is no such problem.
+    Returns the path of the log. Raises UserError if no problem fits the settings.
     """
     path = folder / LOG
     fewest, most = settings.steps

@@ -22,7 +22,7 @@ from z1.curate.sources import Candidate
 from z1.grading import Verdict, exact_match
 
 NGRAM_WORDS = 20
-"""Words of a repeated n-gram. Shorter ones repeat in any sound derivation; code drafted twice repeats in part."""
+"""Words of a repeated n-gram. Shorter ones repeat in any correct derivation; code drafted twice repeats in part."""
 
 FENCE = re.compile(r"^[ \t]*```", re.MULTILINE)
 

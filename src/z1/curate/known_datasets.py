@@ -93,8 +93,8 @@ CATALOGUE: dict[str, KnownDataset] = {
 
 
 def resolve(plan: CuratePlan) -> CuratePlan:
-    """`plan` with the catalogue's settings filled in and each source in a local folder. Raises UserError for a source
-    that is neither local nor downloadable.
+    """`plan` with the settings of its known datasets filled in, and each source in a local folder. Raises UserError for
+    a source that is neither local nor downloadable.
     """
     return plan.model_copy(update={"source": tuple(_resolve_source(source) for source in plan.source)})
 

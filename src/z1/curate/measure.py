@@ -165,7 +165,7 @@ class MeasureCache:
         return candidate.with_values(base | self._values.get(content_hash(candidate), {}))
 
     def is_incomplete(self, candidate: Candidate) -> bool:
-        """Whether any measure of a candidate with its cached values is missing."""
+        """Whether a measure of the candidate is neither present nor cached."""
         return is_incomplete(self._settings, candidate)
 
     def measure_blocks(

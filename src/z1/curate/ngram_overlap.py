@@ -1,7 +1,7 @@
-"""N-gram overlap: which benchmark problem does a text repeat, and in which of its words.
+"""N-gram overlap of a text with benchmark problems: the problem that it repeats, and the words that match.
 
 N-grams of `ngram_size` words are compared after normalisation: lower case, without punctuation, white space,
-underscores and LaTeX's type commands, so that "list." equals "list" and `$\\texttt{ab}$` equals "ab". An n-gram that
+underscores and LaTeX's font commands, so that "list." equals "list" and `$\\texttt{ab}$` equals "ab". An n-gram that
 occurs in `boilerplate_items` or more items of one benchmark is ignored as boilerplate. The overlap of an item is the
 share of the words in its remaining n-grams that were found in the text; the share and the number of these words must
 both be large enough. An item shorter than an n-gram matches only as a whole, with the same punctuation between its

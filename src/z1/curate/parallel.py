@@ -7,8 +7,8 @@ Results come in the order of the blocks, and the number of blocks in flight is b
 block is answered without a task.
 
 Shards: `--shard 2/4` measures every fourth candidate, beginning with the second, and writes a log of its own. With the
-logs of all shards in one folder nothing is left to measure, so merging is building. A scheduler only has to start a
-command and copy a file.
+logs of all shards in one folder nothing is left to measure, so a merge is an ordinary build. A scheduler only has to
+start a command and copy a file.
 """
 
 from __future__ import annotations

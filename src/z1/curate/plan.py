@@ -102,7 +102,7 @@ class TeacherSettings(Settings):
     levels: dict[str, str] = Field(default_factory=lambda: {"derive": DERIVATION_PROMPT}, min_length=1)
     """Prompt of each level, from direct to long; each contains {question}."""
     raise_levels: bool = False
-    """Request a level only if all replies of the levels before have arrived and none of them passes the filters, so
+    """Request a level only if all replies of the earlier levels have arrived and none of them passes the filters, so
     that reasoning length follows difficulty. Otherwise every problem is requested at every level.
     """
     samples: int = Field(default=1, gt=0)
@@ -111,9 +111,9 @@ class TeacherSettings(Settings):
     temperature: float = Field(default=0.0, ge=0)
     top_p: float = Field(default=1.0, gt=0, le=1)
     concurrency: int = Field(default=16, gt=0)
-    """Most requests in flight, and so most requests lost in a kill."""
+    """Maximum requests in flight; at most so many are lost in a kill."""
     max_attempts: int = Field(default=8, gt=0)
-    """Attempts for one reply, failed ones included, before this run continues without it."""
+    """Attempts for one reply; after as many failures this run continues without it."""
     retry_wait_s: float = Field(default=1.0, ge=0)
     """Seconds to wait after the first fault; doubled after each further one, up to a minute."""
     timeout_s: float = Field(default=600.0, gt=0)
@@ -206,10 +206,10 @@ class SelectSettings(Settings):
     """`[select]`: selection of rows under a token budget."""
 
     budget: int | None = Field(default=None, gt=0)
-    """Most tokens of the dataset; the paper's ablation has 73,996,112."""
+    """Maximum tokens of the dataset; the paper's ablation has 73,996,112."""
     order: Literal["random", "longest", "shortest"] = "random"
     stratified: bool = False
-    """Divide the budget among the difficulties, as far as they have rows."""
+    """Divide the budget among the difficulties; one without enough rows gets less."""
     shares: dict[str, Annotated[float, Field(gt=0)]] = Field(default_factory=dict)
     """Share of each difficulty, relative to the others; 1 by default."""
 

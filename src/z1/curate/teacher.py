@@ -2,7 +2,7 @@
 
 Requests go through the `openai` library without the library's retries, since each request is logged before it is sent.
 Faults (connection error, timeout, 408, 409, 429, 5xx, broken JSON) are retried after an exponential backoff; a reply
-truncated at its length is a reply. A request rejected for its content is a fault that is not retried in this run; a
+truncated at `max_tokens` is a reply. A request rejected for its content is a fault that is not retried in this run; a
 rejected key, model or address ends the run. Source: https://github.com/openai/openai-python (`_base_client.py` for the
 retryable statuses). Departs from it in retrying broken JSON.
 """
@@ -126,7 +126,7 @@ class _Client:
     async def _send(self, client: openai.AsyncOpenAI, request: TeacherRequest) -> TeacherReply:
         teacher = self._teacher
         try:
-            async with asyncio.timeout(teacher.timeout_s):  # the library's limit is per read, and a server may trickle
+            async with asyncio.timeout(teacher.timeout_s):  # the library's limit is per read of the response
                 raw = await client.chat.completions.with_raw_response.create(
                     model=teacher.model,
                     messages=[{"role": "user", "content": request.prompt}],

@@ -143,5 +143,5 @@ def _load(name: str) -> Tokenizer:
     path = Path(name) / "tokenizer.json" if Path(name).is_dir() else Path(name)
     try:
         return Tokenizer.from_file(str(path)) if path.is_file() else Tokenizer.from_pretrained(name)
-    except Exception as error:  # the library raises bare Exception for all that can go wrong
+    except Exception as error:  # the library raises bare Exception for every error
         raise UserError("tokenizer", f"{name} ({error})", "give a tokenizer.json, its folder or a hub name") from None

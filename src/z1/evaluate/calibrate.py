@@ -1,8 +1,8 @@
 """Calibration of reasoning efforts: the thinking budget of each effort, for one model and one task.
 
 Other servers map efforts to fixed numbers of tokens (LiteLLM: 1024, 2048, 4096). Here they are read off a sweep, in
-which every problem was answered at every budget: an effort buys a share of the accuracy that thinking adds. The
-smallest budget whose accuracy is within a given number of points of the best is named as well.
+which every problem was answered at every budget: each effort gets the smallest budget that reaches a share of the
+accuracy that thinking adds. The smallest budget within a given number of points of the best accuracy is named as well.
 
 A budget that is chosen by its score looks better than it is. So it is also chosen on one half of the problems and
 measured on the other half, and vice versa: `held_out_loss`.
@@ -22,7 +22,7 @@ from z1.evaluate.scores import ModelScores, model_scores, split_samples
 from z1.records import Attempt, Interval
 
 GAIN_SHARES = {"minimal": 0.25, "low": 0.5, "medium": 0.75, "high": 0.9, "xhigh": 0.99}
-"""The share of thinking's gain in accuracy that an effort buys; `none` does not think, `max` is unlimited."""
+"""The share of thinking's gain in accuracy that an effort reaches; `none` does not think, `max` is unlimited."""
 
 UNLIMITED = -1
 

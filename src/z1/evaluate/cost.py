@@ -2,7 +2,7 @@
 
 A thought costs at most the free tokens of the context, once, since thinking is unlimited at the end of the sweep; each
 budget that may end a thought costs a hint and at most an answer. With separate runs every budget pays its own thought.
-All of it times the samples of a problem. These are bounds, not estimates. The smallest difference is
+All of it is multiplied by the samples per problem. These are bounds, not estimates. The smallest difference is
 `paired.problems_needed`, inverted.
 """
 
@@ -23,7 +23,7 @@ from z1.records import Problem
 
 @dataclass(frozen=True, slots=True)
 class CostEstimate:
-    """The most tokens that a sweep samples or forces, and the difference that it can show."""
+    """The maximum tokens that a sweep samples or forces, and the smallest difference that it can show."""
 
     problems: int
     samples: int

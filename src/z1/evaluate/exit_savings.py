@@ -1,6 +1,6 @@
 """What early exit by convergence would have saved, read off a finished sweep.
 
-A sweep contains every probe: the answer forced at each budget is the answer that a probe would have got there
+A sweep contains every probe: the answer forced at each budget is the answer that a probe there would have given
 (`engines/early_exit.py`, under greedy decoding). So whether k equal answers in a row end a thought too early is read
 off problem by problem and compared with unlimited thinking; probes are counted with their cost. Nothing is probed after
 the largest budget of the sweep.
@@ -51,7 +51,7 @@ def grid_step(thinking_budgets: Iterable[int | None]) -> int | None:
 
 
 def early_exit_savings(attempts: Iterable[Attempt], stable: int) -> ExitSavings:
-    """The savings of the rule on a sweep over a grid of budgets. Raises UserError if the budgets are no grid."""
+    """The savings of the rule on a sweep over a grid of budgets. Raises UserError if the budgets are not a grid."""
     by_problem: dict[str, dict[int | None, Attempt]] = {}
     for attempt in attempts:
         by_problem.setdefault(attempt.problem, {})[attempt.thinking_budget] = attempt

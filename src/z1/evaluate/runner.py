@@ -1,7 +1,8 @@
 """Evaluates many problems concurrently and resumes after an interruption.
 
-When all budgets of a problem are done, its attempts are appended to the log together. A run that was stopped does the
-rest; no attempt is written twice. Attempts that are missing because an engine failed are tried again.
+When all budgets of a problem are done, its attempts are appended to the log together. A run that was stopped resumes
+with the remaining problems; no attempt is written twice. Attempts that are missing because an engine failed are tried
+again.
 """
 
 from __future__ import annotations

@@ -76,7 +76,7 @@ def model_scores(seeds: Sequence[Iterable[Attempt]]) -> ModelScores:
 
 
 def _right(attempt: Attempt, within: float = inf) -> float:
-    """Whether the answer is right and was complete within so many tokens."""
+    """Whether the answer is right and was complete within the limit of tokens."""
     return attempt.verdict == Verdict.RIGHT and attempt.counts().paid_tokens <= within
 
 
@@ -163,8 +163,8 @@ def _matched(tables: Sequence[Table], sampled: Sequence[int], within: float) -> 
 
 
 def tokens_at(curve: Sequence[tuple[float, float]], accuracy: float) -> float:
-    """As `matched.tokens_at`, but if the first point is above `accuracy` its tokens are returned: every resample
-    has a value. Raises Fault if the curve stays below `accuracy`.
+    """As `matched.tokens_at`, but if the first point is above `accuracy` its tokens are returned: every resample has a
+    value. Raises Fault if the curve stays below `accuracy`.
     """
     first = min(curve)
     found = first[0] if first[1] >= accuracy else matched.tokens_at(curve, accuracy)

@@ -1,7 +1,7 @@
 """The content of the last complete `\\boxed{...}` of a text.
 
-Braces are matched as in the graders of LIMO and MATH. Departs from LIMO's extraction in that an open box is no answer;
-LIMO takes the rest of the text.
+Braces are matched as in the graders of LIMO and MATH. Departs from LIMO's extraction in that an unclosed box is not an
+answer; LIMO takes the rest of the text.
 """
 
 from __future__ import annotations

@@ -2,9 +2,9 @@
 
 The last complete fenced block that fits. If a function or class is named, this is the last block that defines it, else
 the last that defines anything: examples of use and single lines under discussion often follow the program. A block that
-does not parse is passed over if another one does. A block that was cut off is no program. Departs from LiveCodeBench's
-extraction, which takes the lines between the first two fences (and so the first draft), and from BigCodeBench's, which
-keeps text outside any fence.
+does not parse is passed over if another one does. A block that was cut off is not a program. Departs from
+LiveCodeBench's extraction, which takes the lines between the first two fences (and so the first draft), and from
+BigCodeBench's, which keeps text outside any fence.
 """
 
 from __future__ import annotations

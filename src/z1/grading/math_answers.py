@@ -17,7 +17,7 @@ from z1.sandbox import Job, ResourceLimits, Sandbox, SandboxFault
 
 LIMITS = ResourceLimits(wall_seconds=10.0, cpu_seconds=8.0, memory_bytes=1 << 30)
 MAX_ANSWER_LENGTH = 2_000
-"""Characters; a longer text is no answer."""
+"""Characters; a longer text is not an answer."""
 
 HINTED_ANSWER = re.compile(r"(?:final answer|answer) (?:should be|is)\s*:?\s*\$*\s*([^\n]+)", re.IGNORECASE)
 

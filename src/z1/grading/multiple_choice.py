@@ -1,8 +1,8 @@
 """Multiple-choice answers: the option that a reply chooses.
 
 The last box with one letter in it; without a box, the last sentence with "answer" and then a letter. Lower-case letters
-are no options, so the article "a" is none. LIMO's grader takes the last of A to E in the whole upper-cased text, and so
-reads a reply that ends with "a pity" as A.
+do not count, so the article "a" is not an option. LIMO's grader takes the last of A to E in the whole upper-cased text,
+and so reads a reply that ends with "a pity" as A.
 """
 
 from __future__ import annotations

@@ -4,10 +4,10 @@ The tests import the solution from a module `solution`, as in KodCode. Both run 
 separate modules, so that neither overwrites the other's names. Each function `test*` becomes a method of a unit test
 and is graded by `unit_tests`, with decoys; `pytest` itself is needed only if the tests use it. Tests with fixtures, and
 tests whose libraries are not installed, cannot be graded and give *missing*. If the question did not name the function,
-the only function of a solution also gets the name that the tests use. Sources:
+the only function of a solution is also bound to the name that the tests use. Sources:
 https://docs.pytest.org/en/stable/explanation/goodpractices.html (what counts as a test); KodCode's
 `step3.3.3_gen_unit_tests_sft.py` (the name, which it rewrites in the `def` alone, so that a recursion fails). Departs
-from pytest: an imported name is no test, and assertions are not rewritten.
+from pytest: an imported name is not a test, and assertions are not rewritten.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ def grade(sandbox: Sandbox, code: str, tests: str, name: str = "", limits: Resou
 
 
 def add_alias(code: str, name: str) -> str:
-    """`code` in which its only function is also called `name`, if nothing else is."""
+    """`code` with its only function also bound to `name`, if `name` is free."""
     try:
         body = ast.parse(code).body
     except (SyntaxError, ValueError):

@@ -4,7 +4,7 @@ Solution and tests run in one process of the sandbox (see `sandbox/inside/run_un
 every test pass without solving anything: by patching the test library, by ending early, by returning objects that are
 equal to everything. Therefore decoy tests, which must fail, are mixed in among the real ones: in the same classes, with
 similar names, drawn anew for each run. A solution is right if every real test passes and every decoy fails. The sandbox
-is not told which tests are decoys. The end of the run is confirmed by a nonce, not by an exit status.
+does not know which tests are decoys. The end of the run is confirmed by a nonce, not by an exit status.
 """
 
 from __future__ import annotations

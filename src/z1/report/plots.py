@@ -248,7 +248,7 @@ def _bars(panel: Axes, one: _Series) -> list[labels.Box]:
 def _label(
     panel: Axes, text: str, anchors: Sequence[labels.Spot], taken: list[labels.Box], colour: str, *, bold: bool = False
 ) -> None:
-    """Write `text` beside one of `anchors` (pixels) and note the place; only what is bold may cover much."""
+    """Write `text` beside one of `anchors` (pixels) and record the place; only bold text may cover much."""
     written = panel.text(0, 0, text, color=colour, fontsize=8.5, zorder=6)
     if bold:
         written.set(fontsize=9.5, fontweight="bold")

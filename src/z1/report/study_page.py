@@ -1,7 +1,7 @@
 """The page of a study, as Markdown that people and git can read.
 
-Formats the numbers of a study and computes nothing but percentages. A number that the study does not hold is not on the
-page, and what was not run is listed. What is particular to a study comes from its `[page]` table (`StudyPage`).
+Formats the numbers of a study and computes nothing but percentages. A missing number is left out, and evaluations that
+were not run are listed. Texts of one study come from its `[page]` table (`StudyPage`).
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ INTERVALS = """\
 
 
 class StudyPage(Settings):
-    """`[page]`: what the page of a study shows and explains beside its numbers."""
+    """`[page]`: the selection and the texts of a study's page."""
 
     arms: tuple[str, ...] = ()
     """The arms in the headline and in the wide tables; all if not given."""

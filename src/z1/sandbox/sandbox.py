@@ -33,7 +33,7 @@ SUPERVISOR_TIMEOUT = 10.0
 """Seconds beyond all limits of a run after which its supervisor counts as dead."""
 
 MAX_WAITING_FACTOR = 10
-"""A program may wait so many times its wall limit for a busy processor; waiting does not count against the limit."""
+"""Maximum wait for a busy processor, as a multiple of the wall limit; the wait does not count against that limit."""
 
 BOOT = """
 import json, socket, sys, types
@@ -48,7 +48,7 @@ forkserver.main([socket.socket(fileno=number) for number in numbers], settings)
 """Starts the fork server without the `__init__` of z1's packages, whose imports its interpreter may not have."""
 
 MAX_RUNS_AHEAD, SMALL_INPUT = 3, 1 << 16
-"""Up to so many runs are started at once, if their inputs have at most so many bytes, which fit in a pipe."""
+"""Maximum runs that are started together, and maximum bytes of the input of each, which must fit in a pipe."""
 
 READY_PROCESSES = 2
 """Sandbox processes that wait for a job."""
@@ -75,7 +75,7 @@ class ProgramEnd(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ResourceLimits:
-    """The limits of a program. Seconds are for a machine of usual speed; `Sandbox` extends them on a slower one."""
+    """The limits of a program. Seconds are those of the reference machine; `Sandbox` extends them on a slower one."""
 
     wall_seconds: float = 10.0
     """Wall time of all its processes, without waiting for a processor (see `MAX_WAITING_FACTOR`)."""

@@ -92,7 +92,7 @@ def _add_completion_routes(app: FastAPI, service: ChatService, *, log_prompts: b
 
     @app.post("/v1/chat/completions/control")
     async def control(request: ControlRequest) -> dict[str, Any]:
-        """End the thought of a running reply. Idempotent; `success` is true if this call changed anything."""
+        """End the thought of a running reply. Idempotent; `success` is true if this call ended it."""
         changed, message = await service.control(request)
         return {"id": request.id, "action": request.action, "success": changed, "message": message}
 
@@ -111,7 +111,7 @@ def _add_status_routes(app: FastAPI, service: ChatService) -> None:
     async def model(name: str) -> dict[str, Any]:
         """One model."""
         if name not in service.served_model_names:
-            raise UnknownModel("model", name, f"ask for {service.served_model_names[0]}")
+            raise UnknownModel("model", name, f"use {service.served_model_names[0]}")
         return model_object(name)
 
     @app.get("/health", response_model=None)

@@ -57,7 +57,7 @@ class AdmissionThrottle:
         self._waiting: deque[asyncio.Future[None]] = deque()
 
     async def wait(self) -> None:
-        """Return when the caller is admitted; without waiting if fewer than `limit` were in this iteration."""
+        """Wait until the caller is admitted; no wait if fewer than `limit` callers were in this iteration."""
         loop = asyncio.get_running_loop()
         if not self._admitted:
             loop.call_soon(self._next_iteration)

@@ -1,4 +1,4 @@
-"""Sharded checkpoints of a fine-tuning: written atomically, restored by any number of processes.
+"""Sharded checkpoints of fine-tuning: written atomically, restored by any number of processes.
 
 A checkpoint is a folder `checkpoint-00000120` with the trainable parameters and the optimizer's state as safetensors,
 one file per process, and `state.json`. It is written under a hidden name, renamed when every process has synced its

@@ -1,12 +1,12 @@
 """Data loader: the rows of each step, and their division into packs or padded micro-batches.
 
 A global batch is counted in samples or in tokens, never in packs, and is a function of (lengths, settings, seed, step):
-the number of processes and of micro-batches changes the speed and not the gradient. Rows of a
-micro-batch are packed end to end, with positions from 0 in each row, or padded beside rows of similar length for models
-that would attend across packed rows. Plain numpy: no tensors, no model, no clock.
+the number of processes and of micro-batches changes the speed and not the gradient. Rows of a micro-batch are packed
+end to end, with positions from 0 in each row, or padded beside rows of similar length for models that would attend
+across packed rows. Plain numpy: no tensors, no model, no clock.
 
-Departs from the reference (https://github.com/efficientscaling/Z1, train/script/train_qwen.sh), which pads all rows
-and does not group them by length: there a fifth to two thirds of the computation is padding.
+Departs from the reference (https://github.com/efficientscaling/Z1, train/script/train_qwen.sh), which pads all rows and
+does not group them by length: there a fifth to two thirds of the computation is padding.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ Lengths = Sequence[int] | NDArray[np.int64]
 
 @dataclass(frozen=True)
 class PackedSchedule:
-    """The rows of every step of a fine-tuning; `lengths` are the tokens of each row [rows]."""
+    """The rows of every step of fine-tuning; `lengths` are the tokens of each row [rows]."""
 
     lengths: NDArray[np.int64]
     settings: FinetuneSettings

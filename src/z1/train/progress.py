@@ -1,4 +1,4 @@
-"""The state of a training after a step."""
+"""Progress of training after a step."""
 
 from __future__ import annotations
 

@@ -119,7 +119,7 @@ def _mount_read_only(path: str, new_path: str) -> None:
 
 
 def finish_root() -> bool:
-    """In process 1 of the new namespaces: mount /proc, leave the old root for good, become user nobody.
+    """In process 1 of the new namespaces: mount /proc, unmount the old root, become user nobody.
 
     Returns False if /proc cannot be mounted.
     """

@@ -1,7 +1,7 @@
 """Calls a function with inputs and reports the results.
 
 The source is run as a module; then the function, or for each input the method of a new `Solution`, is called. Each
-result is written at once, as a line of JSON on descriptor 3, so that a later crash or timeout does not lose it. The
+result is written immediately, as a line of JSON on descriptor 3, so that a later crash or timeout does not lose it. The
 expected results are not in this process; the grader compares. `prelude` is source to run first, such as the imports
 that a contest provides.
 """

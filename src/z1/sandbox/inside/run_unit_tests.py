@@ -1,7 +1,7 @@
 """Runs unit tests on a solution and reports their outcomes.
 
 Solution and tests share one process here, because such tests patch modules and inspect live objects. So the report on
-descriptor 3 is no proof, and `grading/unit_tests.py` checks it with decoys, tests that must fail. There are three
+descriptor 3 proves nothing, and `grading/unit_tests.py` checks it with decoys, tests that must fail. There are three
 protections on this side: a class of the solution can only be equal to its own kind (`guard_equality`); the test library
 must be unchanged after every call of the solution (`LibrarySnapshot`); and the solution may not walk frames or access
 the interpreter (`install_audit_hook`). The nonce stays unread in the pipe on descriptor 0 until the last test is over.
@@ -129,7 +129,7 @@ class OutcomeRecorder(unittest.TestResult):
             self._record(test, "fail" if issubclass(err[0], AssertionError) else "error", err[1])
 
     def addSkip(self, test: Any, reason: str) -> None:  # noqa: N802
-        """Record a skip; a solution can raise SkipTest, so this is no success."""
+        """Record a skip; a solution can raise SkipTest, so this is not a success."""
         self._record(test, "skip", reason)
 
     def addUnexpectedSuccess(self, test: Any) -> None:  # noqa: N802

@@ -7,7 +7,7 @@ FastDeploy, Qwen, OpenRouter and Anthropic, as of autumn 2026 (see docs/serve.md
 
 `Policy` is data that a client sends: probe interval, number of equal answers that end the thought, repetition exit, and
 whether probes are streamed (*anytime* answers). `exit_rules` makes the exit rules of `engines/early_exit.py` from it.
-Two answers are equal if `grading/equivalence.py` reads the same from them, or if they are the same string ("exact").
+Two answers are equal if their canonical forms (`grading/equivalence.py`) are, or with "exact" if the strings are.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ SWITCH_FIELDS: dict[str, Mapping[Any, int]] = {
     "chat_template_kwargs.enable_thinking": {False: 0, True: -1},
     "chat_template_kwargs.thinking": {False: 0, True: -1},
 }
-"""Fields that turn thinking on or off, and the budget of each value; a number or an effort beside "on" takes effect."""
+"""Fields that turn thinking on or off, and the budget of each value. If it is on, a number or an effort applies."""
 
 DEFAULT_EFFORT_MAP: dict[str, int] = {
     "none": 0,
@@ -68,7 +68,7 @@ ANSWER_RESERVE = 512
 """Tokens reserved for the answer by default, or a quarter of `max_tokens` if that is less."""
 
 _UNREACHABLE = 1 << 30
-"""A number of equal answers in a row that no thought has."""
+"""More equal answers in a row than any thought has."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,7 +148,7 @@ def parse_thinking_budget(body: Mapping[str, Any], effort_map: Mapping[str, int]
     tokens = single_value(numbers) if numbers else single_value(efforts)
     switch = single_value(switches)
     if switch == 0 and tokens not in (None, 0):
-        got = f"{_join_names(switches)} off beside {_join_names(numbers or efforts)}"
+        got = f"{_join_names(switches)} off together with {_join_names(numbers or efforts)}"
         raise UserError("thinking", got, "leave one of them out")
     return None if tokens is switch is None else int(switch if tokens is None else tokens)
 
@@ -162,10 +162,10 @@ def parse_hint(body: Mapping[str, Any]) -> str | None:
 def make_window(
     tokenizer: profiles.Tokenizer, profile: profiles.Profile, budget: Budget, free_tokens: int
 ) -> tuple[Window, int]:
-    """The window for `budget` in a context with `free_tokens` left, and the most tokens of the reply. Raises UserError.
+    """The window for `budget` in a context with `free_tokens` left, and the maximum tokens of the reply.
 
-    Defaults: the answer gets what a limited thought leaves, or the reserve if thinking is unlimited. A thought never
-    uses the tokens of the hint and of the answer's reserve.
+    Raises UserError if hint and answer do not fit. With a limited thinking budget the answer may use all tokens that
+    the budget leaves, else the answer reserve. A thought never uses the tokens of the hint and of the reserve.
     """
     max_tokens = free_tokens if budget.max_tokens is None else min(budget.max_tokens, free_tokens)
     if not budget.has_thinking:

@@ -86,7 +86,7 @@ class ReplyText:
         """Probed answers: the tokens of thought before each, and how many equal answers in a row it made."""
 
     def on_started(self, event: Started) -> None:
-        """Note the window."""
+        """Record the window."""
         self._started = event
 
     def on_tokens(self, event: NewTokens) -> list[TextDelta]:

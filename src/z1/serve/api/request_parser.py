@@ -1,6 +1,6 @@
 """From a request body to generation requests and response options.
 
-Everything that the server cannot do is rejected here, before anything is computed.
+Unsupported settings are rejected here, before any computation.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ COMPLETION_TOKENS = 16
 
 @dataclass(frozen=True, slots=True)
 class RequestDefaults:
-    """What a request gets for a setting that it leaves out, and the names that it may give for the model.
+    """Defaults of the settings that a request omits, and the accepted names of the model.
 
     `thinking_budget` is in tokens, -1 for unlimited, None for the profile's default. `reasoning_effort_map` gives the
     tokens of each effort. `format_question` rewrites the last message of a conversation into the form that the model
@@ -63,7 +63,7 @@ class ParsedRequest:
 
 
 def parse_request(request: Request, engine: Engine, defaults: RequestDefaults) -> ParsedRequest:
-    """Parse `request` for `engine`. Raises UserError for what the engine or the server cannot do."""
+    """Parse `request` for `engine`. Raises UserError for settings that the engine or the server does not support."""
     arrival_time = time.monotonic()
     profile = profiles.get_profile(engine.profile)
     budget = parse_budget(request, profile, defaults)
@@ -108,7 +108,7 @@ def parse_budget(request: Request, profile: profiles.Profile, defaults: RequestD
     if thinking_budget is None:
         thinking_budget = defaults.thinking_budget
     if hint is not None and request.answer_tokens == 0:
-        raise UserError("answer_tokens", "0 beside a hint", "leave one of them out")
+        raise UserError("answer_tokens", "0 together with a hint", "leave one of them out")
     minimum = request.min_thinking_tokens or 0
     settings = (thinking_budget, hint, request.answer_tokens, request.deadline_ms)
     is_set = bool(minimum) or any(value is not None for value in settings)
@@ -151,7 +151,7 @@ def parse_policy(request: Request, engine: Engine, budget: Budget) -> Policy:
 
 
 def _check_min_tokens(budget: Budget, engine: Engine, profile: profiles.Profile) -> None:
-    """Check that the engine can forbid what would end the thought: stop tokens and the closing think tag."""
+    """Check that the engine can forbid the tokens that end a thought: stop tokens and the closing think tag."""
     has_tag = budget.has_thinking and profile.think_end
     think_end = engine.tokenizer.encode(profile.think_end, add_special_tokens=False) if has_tag else ()
     if budget.min_thinking_tokens and max(1, len(think_end)) > engine.capabilities.max_forbidden_length:

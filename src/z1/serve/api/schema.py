@@ -37,7 +37,7 @@ NO_OP_VALUES: dict[str, Callable[[Any], bool]] = {
     "add_generation_prompt": _one_of(True),
     "skip_special_tokens": _one_of(False),
 }
-"""Unsupported parameters, and whether a value of theirs is a no-op."""
+"""Unsupported parameters, each with a test of whether a value is a no-op."""
 
 
 def _without_surrogates(text: str) -> str:

@@ -2,9 +2,9 @@
 
 An engine in front of another server (`engines/remote.py`) can send it a request unchanged and return its response byte
 for byte. A request without a thinking setting is proxied if it uses features that z1 does not support (tools, response
-formats, log-probabilities, unknown fields), or if the model's profile has no thinking by default. A budget beside such
-a feature is translated for an upstream that enforces windows itself (vLLM with our plug-in); elsewhere the request is
-rejected, since nothing would enforce the budget.
+formats, log-probabilities, unknown fields), or if the model's profile has no thinking by default. A budget together
+with such a feature is translated for an upstream that enforces windows itself (vLLM with our plug-in); elsewhere the
+request is rejected, since nothing would enforce the budget.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Runs generations on an engine and emits events.
 
 Windows are applied in the server's event loop, while the engine computes elsewhere (an engine that computes in this
-process blocks all replies for as long as a step takes). A request goes in, events come out: the tokens since the last
-poll of each reply, at most every `stream_interval` seconds a reply. A cancelled reply frees its session immediately.
+process blocks all replies for the duration of a step). Each reply is polled at most every `stream_interval` seconds,
+and a poll emits the tokens since the last one. A cancelled reply frees its session immediately.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ POLL_INTERVAL = 0.005
 """Minimum seconds between two polls."""
 
 POLL_SECONDS_PER_REQUEST = 0.0001
-"""Seconds between two polls for each running request; polling one takes a thirtieth of it."""
+"""Seconds between two polls, for each running request; polling one takes a thirtieth of that."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +44,7 @@ class GenerationRequest:
 
 @dataclass(frozen=True, slots=True)
 class Started:
-    """The reply has started: its window, and its most tokens."""
+    """The reply has started: its window, and its maximum tokens."""
 
     window: Window
     max_tokens: int
@@ -104,7 +104,7 @@ class ReplyGroup:
         return events
 
     def answer_now(self) -> bool:
-        """End the thoughts; whether any was still running."""
+        """End the thoughts; returns whether any was still running."""
         changed = [reply.answer_now() for reply in self.running.values()]
         return any(changed)
 
@@ -137,7 +137,7 @@ class ReplyRunner:
         self._poller = asyncio.create_task(self._poll())
 
     async def close(self) -> None:
-        """Cancel everything that runs, and close the engine."""
+        """Cancel all running replies, and close the engine."""
         self._is_open = False
         tasks = [reply.task for reply in self._replies()] + [*self._background, self._poller]
         for task in tasks:
@@ -238,7 +238,7 @@ class _RunningReply:
             self._control.poll()
 
     def answer_now(self) -> bool:
-        """End the thought, also before it has started; whether that changes anything."""
+        """End the thought, even before it has started; returns whether this call changed anything."""
         if self._control is not None:
             return self._control.answer_now()
         is_first, self._is_answer_requested = not self._is_answer_requested, True

@@ -86,7 +86,7 @@ class ChatService:
             self.runner.run_in_background(self._shadow.run())
 
     async def close(self) -> None:
-        """Cancel everything that runs, and close the engine."""
+        """Cancel all running replies, and close the engine."""
         await self.runner.close()
         self._parser.shutdown()
 
@@ -105,7 +105,7 @@ class ChatService:
     ) -> tuple[PendingResponse, ParsedRequest]:
         """Start the replies to `request`. Raises UnknownModel, ServerBusy, UserError or EngineFault."""
         if request.model not in self.served_model_names:
-            raise UnknownModel("model", request.model, f"ask for {self.served_model_names[0]}")
+            raise UnknownModel("model", request.model, f"use {self.served_model_names[0]}")
         self._check_capacity(request.n or 1)
         loop = asyncio.get_running_loop()
         parsed = await loop.run_in_executor(self._parser, parse_request, request, self.engine, self.defaults)
@@ -176,14 +176,14 @@ class ChatService:
             log_line(id=response_id, error=str(response.error or "the client disconnected"), **running.log_fields)
 
     async def control(self, request: ControlRequest) -> tuple[bool, str | None]:
-        """End a running thought; whether that changed anything, and why not."""
+        """End a running thought; returns whether this call changed anything, and if not, the reason."""
         running = self._running.get(request.id)
         if running is None:
             return False, "no running reply has this id"
         if not running.allows_control:
             return False, "the request was sent without reasoning_control: true"
         changed = running.response.replies.answer_now()
-        return changed, None if changed else "the thought has already ended, or was told to end"
+        return changed, None if changed else "the thought has already ended, or an answer was already requested"
 
     async def count_tokens(self, text: str) -> int:
         """Number of tokens of a text."""
@@ -225,7 +225,7 @@ class ChatService:
     def _check_capacity(self, count: int) -> None:
         limit = self.limits.max_concurrent_requests
         if count > limit:
-            raise UserError("replies of one request", count, f"ask for at most {limit}")
+            raise UserError("replies of one request", count, f"request at most {limit}")
         if self._running_replies + count > limit:
             raise ServerBusy(f"{self._running_replies} of at most {limit} replies are running; try again later")
 

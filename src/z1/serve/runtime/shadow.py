@@ -1,8 +1,8 @@
 """Shadow budgets: finished replies are answered again at smaller thinking budgets, for the metrics and the log.
 
 Each reply is served unchanged. When the server is idle enough, its thought is truncated at every shadow budget and an
-answer forced there, by the same engine and with the reply's settings: what `z1 replay` does with recorded requests.
-The answers are compared as there (`grading/equivalence.py`). Metrics and log hold counts and no text.
+answer forced there, by the same engine and with the reply's settings. The answers are compared by their content
+(`grading/equivalence.py`), as in `z1 replay`. Metrics and log hold counts and no text.
 """
 
 from __future__ import annotations

@@ -8,8 +8,8 @@ after 2.9M tokens capital letters had a cosine of 0.95 to each other, and nothin
 was learned.
 
 Heads of the first layer attend to fixed positions. Qwen2 has biases on queries and keys, and with rotary embeddings a
-score from biases only depends on distance only, so head h initially attends to the token h + 1 positions back. The
-last head attends to the nearest token that begins a line: those tokens share a direction, which its keys detect.
+score from biases only depends on distance only, so head h initially attends to the token h + 1 positions back. The last
+head attends to the nearest token that begins a line: those tokens share a direction, which its keys detect.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """The tokenizer of a model from scratch.
 
-Bytes, and the most frequent pieces of the training texts (words, signs, line numbers) as added tokens,
-which are matched first. Digits, one-letter names, and capital letters that do not begin a word are single tokens, so a
-digit is one value and a name is the same token everywhere.
+Bytes, and the most frequent pieces of the training texts (words, signs, line numbers) as added tokens, which are
+matched first. Digits, one-letter names, and capital letters that do not begin a word are single tokens, so a digit is
+one value and a name is the same token everywhere.
 
 There are no merges. transformers' AutoTokenizer (and vLLM with it) gives every folder of type `qwen2` Qwen's own
 pre-tokenizer, whatever the folder says; bytes that never merge are the same tokens under any pre-tokenizer.

@@ -1,8 +1,8 @@
-"""Training loop of a small model: Muon beside AdamW, loss on responses only, resumable to the same bits.
+"""Training loop of a small model: Muon and AdamW, loss on responses only, resumable to the same bits.
 
-The loop is our own because transformers' Trainer and TRL do not offer these two together: Muon beside AdamW, and a
-resume that ends with the same bits on one kind of processor. Every batch is a function of
-(seed, step). A checkpoint holds the weights, both optimizers and the step, and is written atomically.
+The loop is our own because transformers' Trainer and TRL do not offer these two together: Muon with AdamW, and a resume
+that ends with the same bits on one kind of processor. Every batch is a function of (seed, step). A checkpoint holds the
+weights, both optimizers and the step, and is written atomically.
 """
 
 from __future__ import annotations
@@ -197,8 +197,8 @@ class Trainer:
 def response_loss(model: Qwen2ForCausalLM, token_ids: Tensor, loss_mask: Tensor) -> Tensor:
     """Mean cross-entropy over the learned tokens of a batch [B, T].
 
-    No attention mask is needed: padding is on the right, and no token attends to later ones. Logits are computed
-    for learned positions only.
+    No attention mask is needed: padding is on the right, and no token attends to later ones. Logits are computed for
+    learned positions only.
     """
     hidden = model.model(token_ids).last_hidden_state[:, :-1]
     targets = loss_mask[:, 1:]

@@ -1,10 +1,10 @@
 """Attention within the rows of a pack.
 
 A pack is rows end to end, [1, N] tokens. Every decoder that uses transformers' attention interface can select this
-function by name (`ROWS`); it gets the bounds of the rows in `cu_seq_lens_q`, as transformers' FlashAttention does.
-On an accelerator in half precision it is torch's variable-length attention. Elsewhere it calls SDPA once per row: no
-mask, and no computation across rows; on a CPU that takes a third of the time of one call with a
-block mask (see LOG.md). A mask is needed only for a row longer than a sliding window and for capped scores (Gemma 2).
+function by name (`ROWS`); it gets the bounds of the rows in `cu_seq_lens_q`, as transformers' FlashAttention does. On
+an accelerator in half precision it is torch's variable-length attention. Elsewhere it calls SDPA once per row: no mask,
+and no computation across rows; on a CPU that takes a third of the time of one call with a block mask (see LOG.md). A
+mask is needed only for a row longer than a sliding window and for capped scores (Gemma 2).
 
 Source: transformers' AttentionInterface; torch.nn.attention.varlen. transformers' `sdpa` silently ignores `softcap`;
 this function applies it.

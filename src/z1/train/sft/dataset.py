@@ -1,4 +1,4 @@
-"""Rows of a fine-tuning dataset, and the held-out share.
+"""Rows of a fine-tuning dataset, and its held-out share.
 
 A dataset is a file, a folder, or a hub id whose files are downloaded once. If files are named after splits, only those
 of "train" are read. The recipe names the columns. Rows of one question are held out together, so that no held-out

@@ -1,9 +1,9 @@
-"""Estimate of the memory and FLOPs of a fine-tuning.
+"""Estimate of the memory and FLOPs of a fine-tuning run.
 
 Computed from the shape of the base; no weights are loaded. Memory is an approximate sum of the tensors that the loop
 holds. A multiplication and an addition are two FLOPs; the forward pass counts once, the backward pass twice, and the
-recomputation of activations by gradient checkpointing once more. Attention counts the half of its square that a
-causal model computes. Source: https://arxiv.org/abs/2001.08361, section 2.1.
+recomputation of activations by gradient checkpointing once more. Attention counts the half of its square that a causal
+model computes. Source: https://arxiv.org/abs/2001.08361, section 2.1.
 """
 
 from __future__ import annotations

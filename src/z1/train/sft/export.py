@@ -1,8 +1,8 @@
 """The model folder of a fine-tuned model.
 
-transformers, vLLM and z1's engines load it: weights, configuration, tokenizer with its template, `z1.json`
-with its provenance, and a model card in the hub's format (README.md). LoRA's additions are merged into the
-weights. Models trained in bfloat16 are saved in bfloat16.
+transformers, vLLM and z1's engines load it: weights, configuration, tokenizer with its template, `z1.json` with its
+provenance, and a model card in the hub's format (README.md). LoRA's additions are merged into the weights. Models
+trained in bfloat16 are saved in bfloat16.
 """
 
 from __future__ import annotations

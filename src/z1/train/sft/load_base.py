@@ -1,8 +1,8 @@
-"""The base of a fine-tuning: its model, with LoRA, and its tokenizer.
+"""The base model of fine-tuning, optionally with LoRA, and its tokenizer.
 
 Any causal language model that transformers loads, by hub id or folder; code from the hub is never run. Weights are
-loaded in their stored type for training in bfloat16, in float32 otherwise. With a `lora_rank`
-only low-rank additions to the linear layers are trained (LoRA, arXiv 2106.09685, by peft); the weights are frozen.
+loaded in their stored type for training in bfloat16, in float32 otherwise. With a `lora_rank` only low-rank additions
+to the linear layers are trained (LoRA, arXiv 2106.09685, by peft); the weights are frozen.
 """
 
 from __future__ import annotations

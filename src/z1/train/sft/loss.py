@@ -1,8 +1,8 @@
 """The loss of a batch: the sum of the cross-entropy over its learned tokens.
 
 Logits are computed for learned positions only, at most `LOGITS` at a time: with a vocabulary of 152 thousand tokens the
-logits of a pack of 16,384 would otherwise be the largest tensor of a training. The caller divides the sum over packs
-and processes by the learned tokens of the whole batch, so packing does not change the loss.
+logits of a pack of 16,384 would otherwise be the largest tensor in training. The caller divides the sum over packs and
+processes by the learned tokens of the whole batch, so packing does not change the loss.
 
 `check_model` tests a model before training: no row may attend to its neighbour, and the loss computed here must equal
 that of the model's own forward pass.

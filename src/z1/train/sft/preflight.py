@@ -1,10 +1,10 @@
-"""Pre-flight report of a fine-tuning: what it will train on, and checks that refuse a wrong training.
+"""Pre-flight report of a fine-tuning run, and checks that refuse a run that would go wrong.
 
 Counts, on the encoded rows and before any weight is loaded, everything that decides the result: dropped rows, learned
-tokens, rows without an end token, and how samples become steps and micro-batches. A training that
-would learn nothing, or differs from its recipe, is refused with the reason. Source of the faults it checks: the
-released script of the paper truncates every sample to 512 tokens and so most of their ends, and trains with twice the
-batch size that the paper names (https://github.com/efficientscaling/Z1, train/train.py, train/script/train_qwen.sh).
+tokens, rows without an end token, and how samples become steps and micro-batches. A run that would learn nothing, or
+differs from its recipe, is refused with the reason. Source of the faults it checks: the released script of the paper
+truncates every sample to 512 tokens and so most of their ends, and trains with twice the batch size that the paper
+names (https://github.com/efficientscaling/Z1, train/train.py, train/script/train_qwen.sh).
 """
 
 from __future__ import annotations

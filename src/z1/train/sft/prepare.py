@@ -1,7 +1,7 @@
-"""Encode stage of a fine-tuning: from a dataset or curated rows to encoded rows on disk and the pre-flight report.
+"""Encode stage of fine-tuning: from a dataset or curated rows to encoded rows on disk and the pre-flight report.
 
-Encoding is a stage of its own, and its key contains only what decides the tokens: a changed learning rate or
-batch size reuses the encoded rows.
+Encoding is a stage of its own, and its key contains only what decides the tokens: a changed learning rate or batch size
+reuses the encoded rows.
 """
 
 from __future__ import annotations

@@ -1,10 +1,10 @@
-"""Training loop of a fine-tuning: AdamW on the learned tokens of whole global batches, on one process or many.
+"""Fine-tuning loop: AdamW on the learned tokens of whole global batches, on one process or many.
 
 The loop is our own because a step of transformers' Trainer, and of TRL's with it, is a fixed number of micro-batches,
-and here it is a fixed number of samples in as many packs as they need: otherwise packing would change the meaning of
-"a batch of 256". The rows of a step are a function of (seed, step), its random state of (seed, step, process), so a
-killed training resumes to the same bits on the same kind of processor. Model, sharding, attention kernels and
-optimizer come from the libraries.
+and here it is a fixed number of samples in as many packs as they need: otherwise packing would change the meaning of "a
+batch of 256". The rows of a step are a function of (seed, step), its random state of (seed, step, process), so a killed
+training resumes to the same bits on the same kind of processor. Model, sharding, attention kernels and optimizer come
+from the libraries.
 
 Source: arXiv 2504.00810, section 3.1, and train/script/train_qwen.sh of its code. Departure: the first step of the
 warm-up has a learning rate above 0; in transformers' schedule it has none.
@@ -85,7 +85,7 @@ def lr_factor(step: int, steps: int, settings: FinetuneSettings) -> float:
 
 
 class FineTuner:
-    """One model, its optimizer and the current step, in one of the processes of a training."""
+    """One model, its optimizer and the current step, in one process of a training run."""
 
     def __init__(
         self,
@@ -105,7 +105,7 @@ class FineTuner:
         groups = [{"params": parameters, "weight_decay": decay} for parameters, decay in decays if parameters]
         self.optimizer = torch.optim.AdamW(groups, lr=settings.learning_rate, betas=settings.betas, fused=True)
         self.facts: dict[str, Any] = {"step": 0, "steps": self.schedule.steps, "tokens": 0, "core_seconds": 0.0}
-        """Saved in checkpoints beside the tensors: counts over all starts, and the last losses."""
+        """Saved in checkpoints with the tensors: counts over all starts, and the last losses."""
 
     def run(self, folder: Path, report: Callable[[Progress], None]) -> dict[str, Any]:
         """Train to the end, from the checkpoint in `folder` if there is one; returns the facts.
