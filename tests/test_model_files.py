@@ -1,4 +1,4 @@
-"""Is the family told from what the folder says, and a bad folder refused in words?"""
+"""Model files: the profile is detected, and invalid folders are rejected with the reason."""
 
 from __future__ import annotations
 
@@ -23,18 +23,20 @@ from z1.models import shipped
         ("llama", None, "plain"),
     ],
 )
-def test_a_family_is_told_from_configuration_and_template(model_type: str, template: str | None, profile: str) -> None:
+def test_the_profile_is_detected_from_configuration_and_template(
+    model_type: str, template: str | None, profile: str
+) -> None:
     assert detect_profile(model_type, template) == profile
 
 
-def test_the_shipped_folder_says_its_own_name_and_profile() -> None:
+def test_the_shipped_folder_names_its_profile() -> None:
     loaded = load_model(str(shipped()), None)
     assert (loaded.name, loaded.profile) == ("z1-tiny", "z1-tiny")
     assert load_model(str(shipped()), "plain").profile == "plain"
 
 
-def test_a_folder_of_ours_keeps_its_own_tokenizer() -> None:
-    """transformers' AutoTokenizer drops the pre-tokenizer of every `qwen2` folder; the model was trained with ours."""
+def test_our_folders_keep_their_tokenizer() -> None:
+    """transformers' AutoTokenizer ignores the pre-tokenizer of `qwen2` folders; the model was trained with it."""
     tokenizer = load_model(str(shipped()), None).tokenizer
     saved = Tokenizer.from_file(str(shipped() / "tokenizer.json"))
     text = "What does this program print?\ns = 12\ns = s - 3 -> 9\n"
@@ -42,7 +44,7 @@ def test_a_folder_of_ours_keeps_its_own_tokenizer() -> None:
     assert " = " in [tokenizer.decode([token]) for token in tokenizer.encode(text, add_special_tokens=False)]
 
 
-def test_folders_that_cannot_be_loaded_are_named(tmp_path: Path) -> None:
+def test_invalid_folders_are_rejected_with_the_reason(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="no folder"):
         load_model(str(tmp_path / "nowhere"), None)
     with pytest.raises(UserError, match=r"no config\.json"):
@@ -55,13 +57,13 @@ def test_folders_that_cannot_be_loaded_are_named(tmp_path: Path) -> None:
         load_model(str(tmp_path), None)
 
 
-def test_a_hub_id_that_cannot_be_had_is_one_line() -> None:
+def test_an_unavailable_hub_id_is_a_one_line_error() -> None:
     with pytest.raises(UserError) as caught:
         load_model("nobody/no-such-model", None)
     assert "\n" not in str(caught.value)
 
 
-def test_a_folder_of_the_hubs_format_without_z1_json_loads(tmp_path: Path) -> None:
+def test_a_folder_without_z1_json_loads(tmp_path: Path) -> None:
     shape = {"hidden_size": 32, "intermediate_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2}
     Qwen2ForCausalLM(Qwen2Config(vocab_size=600, num_key_value_heads=1, **shape)).save_pretrained(tmp_path)
     for name in ("tokenizer.json", "tokenizer_config.json", "chat_template.jinja"):
@@ -70,7 +72,7 @@ def test_a_folder_of_the_hubs_format_without_z1_json_loads(tmp_path: Path) -> No
     assert (loaded.name, loaded.profile) == (tmp_path.name, "plain")
 
 
-def test_names_of_a_model_need_no_weights(tmp_path: Path) -> None:
+def test_name_and_profile_need_no_weights(tmp_path: Path) -> None:
     assert name_and_profile(str(shipped()), None) == ("z1-tiny", "z1-tiny")
     assert name_and_profile("some/model", "qwen3") == ("some/model", "qwen3")
     with pytest.raises(UserError, match="transformers' format"):

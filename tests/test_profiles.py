@@ -27,11 +27,11 @@ def test_an_unknown_profile_is_rejected_with_the_known_ones() -> None:
 
 
 @EVERY
-def test_a_hint_reads_as_the_profile_has_it(tokenizer: PreTrainedTokenizerFast, profile: Profile) -> None:
+def test_a_hint_decodes_to_the_profiles_text(tokenizer: PreTrainedTokenizerFast, profile: Profile) -> None:
     for at_once, hint in ((False, profile.hint), (True, profile.no_thinking_hint)):
         found = profiles.hint_token_ids(tokenizer, profile, no_thinking=at_once)
         assert tokenizer.decode(list(found)) == hint + profile.answer_prefix
-        assert found or profile.name == "z1-tiny-bare"  # all others can be told to answer, even before any thought
+        assert found or profile.name == "z1-tiny-bare"  # all others can be made to answer, even before any thought
 
 
 @pytest.mark.parametrize("profile", [row for row in PROFILES.values() if row.think_end], ids=lambda row: row.name)
@@ -40,7 +40,7 @@ def test_every_hint_ends_with_the_think_end(profile: Profile) -> None:
     assert profile.think_end in profile.no_thinking_hint
 
 
-def test_the_papers_hint_is_word_for_word() -> None:
+def test_the_hint_is_the_papers() -> None:
     assert HINT.strip() == "I overthought it, the final answer should be:"
     assert PROFILES["z1"].hint == HINT
     assert PROFILES["z1"].think_end == PROFILES["z1"].think_start == ""
@@ -63,11 +63,11 @@ def test_stops_are_the_eos_token_and_single_stop_tokens_of_the_profile(tokenizer
     assert tokenizer.eos_token_id is not None
     end, text_end = tokenizer.eos_token_id, ids(tokenizer, "<|endoftext|>")[0]
     assert profiles.stop_token_ids(tokenizer, TINY) == {end, text_end}
-    assert profiles.stop_token_ids(tokenizer, PROFILES["r1-distill"]) == {end}  # its own is many ids here
+    assert profiles.stop_token_ids(tokenizer, PROFILES["r1-distill"]) == {end}  # its own stop is several tokens here
     assert profiles.stop_token_ids(tokenizer, Profile("none", stop_tokens=())) == {end}
 
 
-def test_a_tokenizer_without_an_end_still_stops_where_the_profile_says(tokenizer: PreTrainedTokenizerFast) -> None:
+def test_a_tokenizer_without_an_eos_token_has_the_profiles_stops(tokenizer: PreTrainedTokenizerFast) -> None:
     bare = build(["a"], 300)
     bare.eos_token = None
     assert bare.eos_token_id is None
@@ -77,10 +77,10 @@ def test_a_tokenizer_without_an_end_still_stops_where_the_profile_says(tokenizer
 # The detector
 
 
-def test_the_answer_is_found_exactly_where_it_begins_and_never_inside_a_thought(
+def test_the_answer_is_detected_at_its_start_and_never_in_a_thought(
     tokenizer: PreTrainedTokenizerFast,
 ) -> None:
-    """Precision and recall 100 %. What is not found in a thought is not found in any beginning of it either."""
+    """Precision and recall are 100 %. A thought without a match has none in any prefix of it."""
     for row in rows():
         thought = ids(tokenizer, row.thought)
         natural = detect(tokenizer, reply_ids(tokenizer, TINY, row.thought, row.answer))
@@ -88,7 +88,7 @@ def test_the_answer_is_found_exactly_where_it_begins_and_never_inside_a_thought(
         assert detect(tokenizer, thought) is None
 
 
-def test_an_answer_after_a_hint_begins_at_the_prefix(tokenizer: PreTrainedTokenizerFast) -> None:
+def test_an_answer_after_a_hint_starts_at_the_prefix(tokenizer: PreTrainedTokenizerFast) -> None:
     hint = ids(tokenizer, HINT)
     for row in rows()[::7]:
         thought = ids(tokenizer, row.thought)[:11]
@@ -103,7 +103,7 @@ def detect(tokenizer: PreTrainedTokenizerFast, reply: list[int]) -> int | None:
 
 
 @EVERY
-def test_only_a_family_whose_markers_were_measured_has_a_detector(
+def test_only_a_family_with_measured_markers_has_a_detector(
     tokenizer: PreTrainedTokenizerFast, profile: Profile
 ) -> None:
     assert (profiles.make_detector(tokenizer, profile) is not None) == (profile.name == "z1-tiny")
@@ -129,7 +129,7 @@ def test_a_stop_string_may_end_inside_a_character_split_over_tokens(tokenizer: P
 
 
 class Sentencepiece:
-    """A tokenizer that drops a leading space when it decodes, and names single bytes."""
+    """A tokenizer that drops a leading space when decoding, and has byte tokens."""
 
     chat_template = None
     eos_token_id = None

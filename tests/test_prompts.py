@@ -42,12 +42,12 @@ TEMPLATES = {
     "opens the thought": f"{{% for m in messages %}}{TURN}{{% endfor %}}{{{{ '[assistant]<think>\n' }}}}",
     "ends in the middle of a word": "{% for m in messages %}{{ m['content'] + ' th' }}{% endfor %}",
 }
-"""What chat templates of the hub do, each alone."""
+"""Peculiarities of chat templates of the hub, one each."""
 
 
 @cache
 def merging() -> PreTrainedTokenizerFast:
-    """A tokenizer whose tokens melt across every border that a template leaves: blanks, line ends, half words."""
+    """A tokenizer whose tokens span every boundary that a template leaves: spaces, newlines, partial words."""
     bpe = Tokenizer(models.BPE())
     bpe.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
     bpe.decoder = decoders.ByteLevel()
@@ -72,7 +72,7 @@ WRITTEN = st.text(st.sampled_from("the in\n\t<>/[]kéл🙂"), min_size=1, max_s
 def test_training_masks_the_sent_prompt_with_every_profile_and_template(
     profile: Profile, template: str, question: str, thought: str, answer: str
 ) -> None:
-    """The ids that training masks are those that z1 sends, and those that a server makes of the same conversation."""
+    """Training masks the tokens that z1 sends, which are those of a server given the same conversation."""
     tokenizer = merging()
     tokenizer.chat_template = TEMPLATES[template]
     row = TrainingRow("r", question, thought, answer, "", None)
@@ -85,14 +85,14 @@ def test_training_masks_the_sent_prompt_with_every_profile_and_template(
         assert learned[-1]
     tokens, learned = Encoder(tokenizer, profile, 0.0, 0).encode_row(row)
     assert all(learned[len(sent) :])
-    tokenizer.chat_template = chat_template(tokenizer)  # what a server is given with the model folder
+    tokenizer.chat_template = chat_template(tokenizer)  # a server gets it with the model folder
     system = [{"role": "system", "content": profile.system}] if profile.system else []
     text = tokenizer.apply_chat_template(system + said, tokenize=False, add_generation_prompt=True)
     assert tokenizer.encode(text + profile.think_start, add_special_tokens=False) == sent
 
 
 def test_tokenizing_prompt_and_reply_together_would_change_the_prompt_tokens() -> None:
-    """Else the law above could not fail, and the reference, which encodes them so, would be right."""
+    """Otherwise the test above could not fail, and the reference, which tokenizes them together, would be right."""
     tokenizer = merging()
     tokenizer.chat_template = TEMPLATES["ends in the middle of a word"]
     sent = prompt_token_ids(tokenizer, PROFILES["z1"], "a")
@@ -128,7 +128,7 @@ def test_s1_prompts_end_with_its_think_start(tokenizer: PreTrainedTokenizerFast)
     assert tokenizer.decode(prompt).endswith("assistant\n<|im_start|>think\n")
 
 
-def test_a_conversation_keeps_its_turns_and_is_not_changed(tokenizer: PreTrainedTokenizerFast) -> None:
+def test_a_conversation_keeps_its_turns_and_is_not_modified(tokenizer: PreTrainedTokenizerFast) -> None:
     turns = [
         {"role": "user", "content": "One?"},
         {"role": "assistant", "content": "1."},
@@ -152,7 +152,7 @@ def test_a_conversation_keeps_its_turns_and_is_not_changed(tokenizer: PreTrained
     )
 )
 def test_control_texts_in_a_turn_stay_text(pieces: list[str]) -> None:
-    """However control texts are put together in a turn, the ids hold none but the template's own."""
+    """Whatever the turns contain, the only control tokens are the template's own."""
     tokens, said = built(), "".join(pieces)
     ids = prompt_token_ids(tokens, PROFILES["z1-tiny"], [{"role": "user", "content": said + "?"}])
     plain = prompt_token_ids(tokens, PROFILES["z1-tiny"], "why?")
@@ -162,7 +162,7 @@ def test_control_texts_in_a_turn_stay_text(pieces: list[str]) -> None:
 
 
 def test_a_turn_without_control_texts_is_one_segment(tokenizer: PreTrainedTokenizerFast) -> None:
-    """So that training and serving keep their ids."""
+    """So training and inference have the same tokens."""
     text = tokenizer.apply_chat_template(
         [{"role": "user", "content": "\n\n1 < 2 [x] > y"}], tokenize=False, add_generation_prompt=True
     )
@@ -198,11 +198,11 @@ def test_a_base_model_without_a_template_gets_chatml(tokenizer: PreTrainedTokeni
 
 
 def test_a_base_model_without_a_template_keeps_its_begin_of_text_token() -> None:
-    """Llama, Gemma and Mistral begin every text with an id of their own; Gemma is lost without it."""
+    """Llama, Gemma and Mistral begin every text with a token of their own; Gemma fails without it."""
     bare = build(["a"], 300)
     bare.chat_template, bare.bos_token = None, "<|endoftext|>"
     ends = [("<|endoftext|>", 0), ("<|im_end|>", 2)]
-    for single in ("<|endoftext|> $A", "<|endoftext|> $A <|im_end|>"):  # some end every text, too
+    for single in ("<|endoftext|> $A", "<|endoftext|> $A <|im_end|>"):  # some tokenizers also end every text
         bare.backend_tokenizer.post_processor = TemplateProcessing(single=single, special_tokens=ends)
         assert bare.encode("a")[0] == 0
         assert chat_template(bare) == f"<|endoftext|>{CHATML}"
@@ -212,7 +212,7 @@ def test_a_base_model_without_a_template_keeps_its_begin_of_text_token() -> None
 
 
 @pytest.mark.parametrize("messages", ["", " \n\t", [], [{"role": "user", "content": " "}]], ids=repr)
-def test_an_empty_prompt_is_refused(tokenizer: PreTrainedTokenizerFast, messages: Any) -> None:
+def test_an_empty_prompt_is_rejected(tokenizer: PreTrainedTokenizerFast, messages: Any) -> None:
     with pytest.raises(UserError, match="ask something"):
         prompt_token_ids(tokenizer, TINY, messages)
 
@@ -233,7 +233,7 @@ def test_an_empty_prompt_is_refused(tokenizer: PreTrainedTokenizerFast, messages
 def test_the_think_start_occurs_once_in_prompt_or_thought(
     profile: str, prompt: str, thought: str, written: str
 ) -> None:
-    """Traces come with and without `<think>`, templates end with it or do not: all four of them read alike."""
+    """Traces with and without `<think>`, templates that end with it or not: all four give the same text."""
     row = PROFILES[profile]
     assert with_think_start(row, prompt, thought) == written
     assert response_segments(row, prompt, thought, "a") == [written + row.think_end + "a"]
@@ -246,7 +246,7 @@ def test_a_response_is_split_at_its_first_think_end() -> None:
 
 
 @EVERY
-def test_a_reply_reads_as_thought_and_answer(tokenizer: PreTrainedTokenizerFast, profile: Profile) -> None:
+def test_a_reply_decodes_to_thought_and_answer(tokenizer: PreTrainedTokenizerFast, profile: Profile) -> None:
     for row in rows()[::5]:
         assert tokenizer.decode(reply_ids(tokenizer, profile, row.thought, row.answer)) == (
             with_think_start(profile, prompt_end(profile), row.thought) + profile.think_end + row.answer
@@ -256,7 +256,7 @@ def test_a_reply_reads_as_thought_and_answer(tokenizer: PreTrainedTokenizerFast,
 def test_a_natural_answer_and_one_after_a_forced_prefix_have_the_same_tokens(
     tokenizer: PreTrainedTokenizerFast,
 ) -> None:
-    """After the hint the model is where it is in training when it has written the prefix by itself."""
+    """After the hint the context is as in training after the model wrote the prefix itself."""
     forced = profiles.hint_token_ids(tokenizer, TINY, no_thinking=False)
     at_once = profiles.hint_token_ids(tokenizer, TINY, no_thinking=True)
     assert list(forced) == [*ids(tokenizer, HINT), *at_once]
@@ -269,11 +269,11 @@ def test_a_natural_answer_and_one_after_a_forced_prefix_have_the_same_tokens(
 
 
 def test_tokenizing_the_answer_in_one_segment_would_give_other_tokens(tokenizer: PreTrainedTokenizerFast) -> None:
-    """Else the law above could not fail: the brace of the prefix melts into a list's bracket."""
+    """Otherwise the test above could not fail: the prefix's brace merges with a list's bracket."""
     for text in LISTS:
         assert ids(tokenizer, text) != reply_ids(tokenizer, TINY, "", text)
 
 
-def test_an_answer_without_the_prefix_is_kept_as_it_is(tokenizer: PreTrainedTokenizerFast) -> None:
+def test_an_answer_without_the_prefix_is_unchanged(tokenizer: PreTrainedTokenizerFast) -> None:
     assert reply_ids(tokenizer, TINY, "s = 1\n\n", "It is 1.") == ids(tokenizer, "s = 1\n\nIt is 1.")
     assert reply_ids(tokenizer, TINY, "", "") == []

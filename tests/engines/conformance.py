@@ -37,7 +37,7 @@ def windows(hint: tuple[int, ...]) -> list[Window]:
 
 
 async def two_passes(engine: Engine, prompt: Sequence[int], window: Window) -> list[int]:
-    """The reference's way: think, throw the context away, read all of it again, answer."""
+    """The reference: think, discard the context, prefill all of it again, answer."""
     thought: tuple[int, ...] = ()
     if window.thinking_budget:
         first = await engine.open(prompt, PLAIN)
@@ -53,7 +53,7 @@ async def two_passes(engine: Engine, prompt: Sequence[int], window: Window) -> l
 
 
 async def agreement(engine: Engine, prompt: Sequence[int]) -> None:
-    """By call, by token, in a batch and in two passes: the same ids."""
+    """One call, token by token, a batch and two passes give the same tokens."""
     chosen = windows(tuple(prompt[:3]))
     alone = [await token_ids_of(engine, prompt, window) for window in chosen]
     by_token = [await token_ids_of(engine, prompt, window, DriverOptions(max_chunk_tokens=1)) for window in chosen]
@@ -66,7 +66,7 @@ async def agreement(engine: Engine, prompt: Sequence[int]) -> None:
 
 
 async def forced_tokens_join_the_context(engine: Engine, prompt: Sequence[int]) -> None:
-    """Ids that are forced are context: what comes after is what would come after a prompt that held them."""
+    """Forced tokens are context: the next tokens are those after a prompt with the forced tokens."""
     session = await engine.open(prompt, PLAIN)
     room = session.free_tokens
     await session.append(prompt[:2])
@@ -79,7 +79,7 @@ async def forced_tokens_join_the_context(engine: Engine, prompt: Sequence[int]) 
 
 
 async def forks_agree(engine: Engine, prompt: Sequence[int]) -> None:
-    """A fork goes on as its origin does, and neither disturbs the other."""
+    """A fork continues like its origin, and neither affects the other."""
     origin = await engine.open(prompt, PLAIN)
     await origin.sample(4)
     fork = await origin.fork()
@@ -98,7 +98,7 @@ async def forks_agree(engine: Engine, prompt: Sequence[int]) -> None:
 
 
 async def interruption_keeps_tokens(engine: Engine, prompt: Sequence[int]) -> None:
-    """An interrupted sample gives what came; going on gives what would have come."""
+    """An interrupted sample returns its tokens so far, and the next sample continues them."""
     session = await engine.open(prompt, PLAIN)
     session.interrupt()
     task = asyncio.create_task(session.sample(20))
@@ -115,7 +115,7 @@ async def interruption_keeps_tokens(engine: Engine, prompt: Sequence[int]) -> No
 
 
 async def pending_tokens_are_a_prefix(engine: Engine, prompt: Sequence[int]) -> None:
-    """What came so far of a sample under way is the beginning of it, and nothing before and after."""
+    """Pending tokens are a prefix of the sample, and () before and after it."""
     session = await engine.open(prompt, PLAIN)
     assert not session.pending_token_ids
     task = asyncio.create_task(session.sample(24))
@@ -130,7 +130,7 @@ async def pending_tokens_are_a_prefix(engine: Engine, prompt: Sequence[int]) -> 
 
 
 async def stop_tokens_end_a_sample(engine: Engine, prompt: Sequence[int]) -> None:
-    """A stop id ends a sample, and is its last id."""
+    """A stop token ends a sample and is its last token."""
     free = await engine.open(prompt, PLAIN)
     ids = (await free.sample(8)).token_ids
     await free.close()
@@ -143,7 +143,7 @@ async def stop_tokens_end_a_sample(engine: Engine, prompt: Sequence[int]) -> Non
 
 
 async def forbidden_sequences_are_not_sampled(engine: Engine, prompt: Sequence[int]) -> None:
-    """What may not come does not come, and is free again in the next sample; sequences where the engine can."""
+    """Forbidden tokens are not sampled, and allowed again in the next sample; sequences if the engine supports them."""
     if not engine.capabilities.max_forbidden_length:
         return
     session = await engine.open(prompt, PLAIN)
@@ -165,7 +165,7 @@ async def forbidden_sequences_are_not_sampled(engine: Engine, prompt: Sequence[i
 
 
 async def logprobs_match_tokens(engine: Engine, prompt: Sequence[int]) -> None:
-    """A score for each id where they are asked for, its own among the best where it is one of them; nowhere else."""
+    """Each token has a log-probability, consistent with the most likely ones, if they are requested."""
     if not engine.capabilities.has_logprobs:
         return
     plain = await engine.open(prompt, PLAIN)
@@ -194,7 +194,7 @@ async def logprobs_match_tokens(engine: Engine, prompt: Sequence[int]) -> None:
 
 
 async def limits_are_enforced(engine: Engine, prompt: Sequence[int]) -> None:
-    """Never more ids than fit, and closing twice is no fault."""
+    """More tokens than fit are faults, and closing twice has no effect."""
     session = await engine.open(prompt, PLAIN)
     with pytest.raises(EngineFault):
         await session.sample(session.free_tokens + 1)

@@ -1,4 +1,4 @@
-"""Is what loses given up before anything else happens?"""
+"""The loser of a wait has been cancelled when the wait returns."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 from z1.engines.cancellation import CANCELLED, await_unless_cancelled
 
 
-def test_what_comes_first_wins_and_the_other_has_ended() -> None:
+def test_the_first_wins_and_the_other_has_ended() -> None:
     ended: list[str] = []
 
     async def slow() -> str:
@@ -31,9 +31,7 @@ def test_what_comes_first_wins_and_the_other_has_ended() -> None:
         asyncio.get_running_loop().call_soon(cut.set_result, None)
         assert await await_unless_cancelled(cut, slow()) is CANCELLED
         assert ended == ["slow"]
-        assert (
-            await await_unless_cancelled(cut, asyncio.sleep(0, "soon")) is CANCELLED
-        )  # however soon it would have come
+        assert await await_unless_cancelled(cut, asyncio.sleep(0, "soon")) is CANCELLED  # even if it is ready at once
         task = asyncio.create_task(await_unless_cancelled(never, slow()))
         await asyncio.sleep(0)
         await asyncio.sleep(0)

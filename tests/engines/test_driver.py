@@ -1,4 +1,4 @@
-"""Does the driver carry every message, and change no id?"""
+"""The driver passes on every token and changes none."""
 
 from __future__ import annotations
 
@@ -37,9 +37,7 @@ async def replied(thinking: int | None, how: DriverOptions, pace: float = 0.0) -
 
 
 @given(st.one_of(st.none(), st.integers(0, 60)), st.one_of(st.none(), st.integers(1, 7)), st.booleans())
-def test_what_the_listener_hears_is_the_reply_in_order_bucket_by_bucket(
-    thinking: int | None, chunk: int | None, detects: bool
-) -> None:
+def test_the_callback_gets_the_reply_in_order_by_bucket(thinking: int | None, chunk: int | None, detects: bool) -> None:
     heard: list[tuple[Bucket, int]] = []
     how = DriverOptions(
         detector() if detects else None, chunk, None, lambda bucket, ids: heard.extend((bucket, i) for i in ids)
@@ -55,7 +53,7 @@ def test_what_the_listener_hears_is_the_reply_in_order_bucket_by_bucket(
     st.booleans(),
     st.sampled_from([(), ("answer is",), ("7",), ("8",)]),
 )
-def test_looking_at_a_sample_under_way_changes_no_id_and_tells_each_once(
+def test_polling_a_running_sample_changes_no_token_and_reports_each_once(
     thinking: int | None, waits: list[int], detects: bool, stop: tuple[str, ...]
 ) -> None:
     heard: list[tuple[Bucket, int]] = []
@@ -85,7 +83,7 @@ def test_looking_at_a_sample_under_way_changes_no_id_and_tells_each_once(
     ]
 
 
-def test_a_look_sees_what_came_and_a_control_that_has_ended_sees_nothing() -> None:
+def test_a_poll_reports_pending_tokens_and_nothing_after_the_end() -> None:
     async def run() -> list[int]:
         seen: list[int] = []
         session = await scripted().open(TOKENS.encode(PROMPT), Sampling(STOPS))
@@ -116,7 +114,7 @@ def test_an_answer_that_has_begun_is_not_interrupted() -> None:
     assert before.shift_reason is Shift.BUDGET
 
 
-def test_a_deadline_shifts_a_thought_and_nothing_is_lost() -> None:
+def test_a_deadline_shifts_a_thought_without_losing_tokens() -> None:
     flow = asyncio.run(replied(None, DriverOptions(deadline=0.05), pace=0.01))
     assert flow.shift_reason is Shift.DEADLINE
     thought = flow.ledger().thought
@@ -124,7 +122,7 @@ def test_a_deadline_shifts_a_thought_and_nothing_is_lost() -> None:
     assert TOKENS.decode(flow.token_ids, skip_special_tokens=True) == REPLY[:thought] + "#NOW: 8."
 
 
-def test_answer_now_acts_once_and_says_so() -> None:
+def test_answer_now_acts_once_and_returns_whether_it_did() -> None:
     async def run() -> tuple[list[bool], Flow]:
         session = await scripted(0.005).open(TOKENS.encode(PROMPT), Sampling(STOPS))
         flow = Flow(Window(None, 20, HINT, STOPS), session.free_tokens)
@@ -140,7 +138,7 @@ def test_answer_now_acts_once_and_says_so() -> None:
     assert (flow.shift_reason, flow.end) == (Shift.CONTROL, End.STOP)
 
 
-def test_answer_now_before_the_start_thinks_nothing() -> None:
+def test_answer_now_before_the_start_answers_at_once() -> None:
     async def run() -> Flow:
         session = await scripted().open(TOKENS.encode(PROMPT), Sampling(STOPS))
         flow = Flow(Window(None, 20, HINT, STOPS), session.free_tokens)
@@ -151,7 +149,7 @@ def test_answer_now_before_the_start_thinks_nothing() -> None:
     assert asyncio.run(run()).ledger().thought == 0
 
 
-def test_an_engine_that_gives_nothing_is_a_fault_and_not_an_endless_loop() -> None:
+def test_an_engine_that_returns_no_tokens_is_a_fault() -> None:
     class Mute:
         room = 50
         coming = ()
@@ -166,7 +164,7 @@ def test_an_engine_that_gives_nothing_is_a_fault_and_not_an_endless_loop() -> No
         asyncio.run(run())
 
 
-def test_the_shipped_profile_finds_the_answer_where_it_begins() -> None:
+def test_the_shipped_profile_detects_the_answer() -> None:
     found = profiles.make_detector(TOKENS, profiles.get_profile("z1-tiny"))
     assert found is not None
     text = "a = 3\n\nThe final answer is \\boxed{3}."

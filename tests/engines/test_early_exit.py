@@ -1,4 +1,4 @@
-"""Do exits end the thoughts that they should, where they should, and count what they cost?"""
+"""Exit rules end thoughts at the right token and count their probes."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ PROMPT = "why? "
 HINT = "#NOW: "
 STOPS = frozenset({3})
 THOUGHT = "a1 b1 c2 d2 e2 f2 g3 so it is 3"
-"""Whoever is asked early says the last number so far."""
+"""A probe answers with the last number so far."""
 
 
 def next_id(context: Sequence[int]) -> int:
@@ -55,13 +55,13 @@ def replied(exits: tuple[ExitRule, ...], chunk: int | None = None, engine: Scrip
 
 
 @pytest.mark.parametrize(("every", "stable", "at"), [(3, 2, 6), (3, 3, 15), (3, 4, 18), (1, 2, 3), (5, 2, 15)])
-def test_a_thought_ends_where_its_answer_has_stayed_the_same(every: int, stable: int, at: int) -> None:
+def test_a_thought_ends_when_its_probes_agree(every: int, stable: int, at: int) -> None:
     flow = replied((AgreementExit(every, stable, 4, said),))
     assert flow.shift_reason is Shift.CONVERGED and flow.ledger().thought == at
     assert TOKENS.decode(flow.token_ids).endswith(HINT + said(flow.token_ids[:-1]) + chr(3))
 
 
-def test_every_probe_is_told_and_paid_for() -> None:
+def test_every_probe_is_reported_and_counted() -> None:
     heard: list[Probe] = []
     flow = replied((AgreementExit(3, 3, 4, said, heard.append),))
     assert [(probe.thinking_tokens, said(probe.token_ids), probe.agreeing) for probe in heard] == [
@@ -71,24 +71,24 @@ def test_every_probe_is_told_and_paid_for() -> None:
     assert flow.ledger().paid_tokens == flow.ledger().completion_tokens + flow.ledger().probe
 
 
-def test_a_thought_that_never_agrees_ends_by_itself() -> None:
+def test_a_thought_without_agreement_ends_by_itself() -> None:
     flow = replied((AgreementExit(3, 9, 4, said),))
     assert flow.shift_reason is Shift.NATURAL and flow.end is End.STOP and TOKENS.decode(flow.token_ids[:-1]) == THOUGHT
 
 
-def test_nothing_said_is_no_vote() -> None:
+def test_an_empty_answer_does_not_count() -> None:
     assert replied((AgreementExit(1, 1, 4, lambda _: ""),)).shift_reason is Shift.NATURAL
 
 
 @given(st.integers(1, 7), st.integers(1, 4), st.one_of(st.none(), st.integers(1, 9)))
-def test_borders_are_counted_in_ids_and_not_in_messages(every: int, stable: int, chunk: int | None) -> None:
+def test_intervals_are_counted_in_tokens_not_in_samples(every: int, stable: int, chunk: int | None) -> None:
     whole, cut = (replied((AgreementExit(every, stable, 4, said),), size) for size in (None, chunk))
     assert (
         whole.token_ids == cut.token_ids and whole.ledger() == cut.ledger() and whole.shift_reason is cut.shift_reason
     )
 
 
-def test_a_hint_half_said_is_only_completed_by_a_probe() -> None:
+def test_a_probe_completes_a_hint_that_the_model_has_started() -> None:
     def begins(context: Sequence[int]) -> int:
         text = "".join(map(chr, context)).removeprefix(PROMPT)
         return ord("a b #NOW"[len(text)]) if len(text) < 8 else 3 if text.endswith("7") else ord("7")
@@ -109,11 +109,11 @@ class _NoForks(ScriptedEngine):
         return session
 
 
-def test_a_probe_that_fails_is_no_vote_and_loses_no_reply() -> None:
+def test_a_failing_fork_does_not_count_or_end_the_reply() -> None:
     assert replied((AgreementExit(3, 1, 4, said),), engine=_NoForks(next_id)).end is End.STOP
 
 
-def test_a_fork_that_fails_half_way_is_paid_for_and_closed() -> None:
+def test_a_fork_that_fails_later_is_counted_and_closed() -> None:
     closed: list[bool] = []
 
     class Half(ScriptedSession):
@@ -137,13 +137,13 @@ def test_a_fork_that_fails_half_way_is_paid_for_and_closed() -> None:
     assert flow.ledger().probe == 3 * len(HINT) and closed == [True] * 3
 
 
-def test_circles_end_a_thought_that_goes_round() -> None:
+def test_repetition_ends_a_thought() -> None:
     flow = replied((RepetitionExit(32),), engine=ScriptedEngine(lambda context: context[-5]))
     assert flow.shift_reason is Shift.REPETITION and flow.ledger().thought == 64
     assert replied((RepetitionExit(4),)).shift_reason is Shift.NATURAL
 
 
 @pytest.mark.parametrize("numbers", [(0, 1, 1), (1, 0, 1), (1, 1, 0)])
-def test_what_makes_no_sense_is_refused(numbers: tuple[int, int, int]) -> None:
+def test_invalid_settings_are_rejected(numbers: tuple[int, int, int]) -> None:
     with pytest.raises(UserError, match="give 1 or more"):
         AgreementExit(*numbers, said)

@@ -1,4 +1,4 @@
-"""Can what was forced be undone, and does it disturb anybody else?"""
+"""Logit masks cannot be undone and change no other row."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ def logits() -> torch.Tensor:
     return torch.randn(4, 10, generator=torch.Generator().manual_seed(0))
 
 
-def test_a_forced_id_has_all_of_the_probability_at_any_temperature() -> None:
+def test_a_forced_token_has_probability_1_at_any_temperature() -> None:
     forced = force(logits(), [2, 0], [7, 3])
     for heat in (0.01, 1.0, 100.0):
         shares = (forced / heat).softmax(-1)
         assert [float(shares[2, 7]), float(shares[0, 3])] == [1, 1]
 
 
-def test_other_rows_stay_as_they_are() -> None:
+def test_other_rows_are_unchanged() -> None:
     before = logits()
     assert torch.equal(force(before.clone(), [2, 0], [7, 3])[[1, 3]], before[[1, 3]])
     assert torch.equal(force(before.clone(), [], []), before)
 
 
-def test_what_a_grammar_forbids_is_not_forced() -> None:
+def test_a_token_that_a_grammar_forbids_is_not_forced() -> None:
     before = logits()
     before[1, 4] = IMPOSSIBLE
     after = force(before.clone(), [1, 2], [4, 5])
@@ -34,13 +34,13 @@ def test_what_a_grammar_forbids_is_not_forced() -> None:
     assert after[2].isneginf().sum() == 9
 
 
-def test_a_large_penalty_afterwards_changes_nothing() -> None:
+def test_a_later_penalty_has_no_effect() -> None:
     forced = force(logits(), [3], [1])
     forced[3, 1] -= 1e6
     assert int(forced[3].argmax()) == 1
 
 
-def test_what_is_forbidden_is_never_drawn_and_all_else_stays() -> None:
+def test_only_forbidden_tokens_change() -> None:
     before = logits()
     after = forbid(before.clone(), [2, 2, 0], [7, 1, 3])
     assert [int(row.isneginf().sum()) for row in after] == [1, 0, 2, 0]
@@ -48,7 +48,7 @@ def test_what_is_forbidden_is_never_drawn_and_all_else_stays() -> None:
     assert torch.equal(forbid(before.clone(), [], []), before)
 
 
-def test_what_completes_a_sequence_depends_on_what_stands_before() -> None:
+def test_completing_tokens_depend_on_the_context() -> None:
     never = ((3,), (5, 6), (5, 5, 6), (1, 2, 3, 4))
     assert completing_tokens([], never) == [3]
     assert completing_tokens([9, 5], never) == [3, 6]

@@ -1,4 +1,4 @@
-"""Is a server behind HTTP held to the same laws, and is whatever goes wrong there a fault and never an answer?"""
+"""A remote engine passes the conformance tests, and upstream errors are faults, never answers."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ PROMPT = [ord(letter) for letter in "what is it?"]
 
 
 def letters(context: Sequence[int]) -> int:
-    """A letter that depends on all before it."""
+    """A letter that depends on the whole context."""
     return 97 + blake2b(bytes(context)).digest()[0] % 26
 
 
@@ -52,7 +52,7 @@ def test_conformance(check: conformance.Check, ids: bool) -> None:
     assert upstream.open == 0
 
 
-def test_what_an_upstream_can_do_is_asked_of_it() -> None:
+def test_an_upstreams_capabilities_are_probed() -> None:
     async def seen(engine: RemoteEngine) -> tuple[str, int, bool]:
         return engine.upstream_model, engine.max_model_len, engine.capabilities.has_token_ids
 
@@ -66,7 +66,7 @@ def test_what_an_upstream_can_do_is_asked_of_it() -> None:
 
 
 @pytest.mark.parametrize("ids", [True, False], ids=["ids", "text"])
-def test_a_reply_ends_where_the_upstream_ends_it(ids: bool) -> None:
+def test_a_reply_ends_with_the_upstreams_stop(ids: bool) -> None:
     script = Script({"hi": "well\n\nIt is 4."}, {"hi": "4}."}, "\\boxed{")
 
     async def asked(engine: RemoteEngine) -> tuple[str, str, int]:
@@ -78,7 +78,7 @@ def test_a_reply_ends_where_the_upstream_ends_it(ids: bool) -> None:
 
 
 @pytest.mark.parametrize("fault", [500, 400, 401, "break", "error"])
-def test_what_goes_wrong_there_is_a_fault_and_is_not_sent_twice(fault: int | str) -> None:
+def test_upstream_errors_are_faults_and_nothing_is_sent_twice(fault: int | str) -> None:
     upstream = Upstream(letters)
 
     async def broken(engine: RemoteEngine) -> tuple[int, ...]:
@@ -96,7 +96,7 @@ def test_what_goes_wrong_there_is_a_fault_and_is_not_sent_twice(fault: int | str
     assert with_engine(upstream, broken) == tuple(context[len(PROMPT) :])
 
 
-def test_an_upstream_whose_context_is_full_is_a_fault() -> None:
+def test_an_upstream_with_a_full_context_is_a_fault() -> None:
     class Short(Upstream):
         async def _stream(self, body: Any, context: Any, writer: Any, fault: Any) -> None:
             await super()._stream({**body, "max_tokens": 2}, context, writer, fault)
@@ -109,7 +109,7 @@ def test_an_upstream_whose_context_is_full_is_a_fault() -> None:
     with_engine(Short(letters), asked)
 
 
-def test_only_connecting_is_tried_again() -> None:
+def test_only_connecting_is_retried() -> None:
     async def run() -> None:
         upstream = Upstream(letters)
         with socket.socket() as free:
@@ -134,7 +134,7 @@ def test_only_connecting_is_tried_again() -> None:
     asyncio.run(run())
 
 
-def test_draws_repeat_and_differ_from_place_to_place() -> None:
+def test_draws_repeat_and_differ_between_positions() -> None:
     upstream = Upstream(letters)
 
     async def drawn(engine: RemoteEngine) -> list[Any]:
@@ -149,7 +149,7 @@ def test_draws_repeat_and_differ_from_place_to_place() -> None:
     assert with_engine(upstream, drawn) == [first, second]
 
 
-def test_a_prompt_that_does_not_fit_is_the_askers_fault() -> None:
+def test_a_prompt_that_does_not_fit_is_a_user_error() -> None:
     async def asked(engine: RemoteEngine) -> None:
         for prompt in ([], [5] * 50):
             with pytest.raises(UserError):
@@ -177,7 +177,7 @@ def test_a_cancelled_sample_closes_its_stream() -> None:
     assert upstream.open == 0
 
 
-def test_what_z1_has_no_hand_in_is_passed_on_unread() -> None:
+def test_proxied_requests_are_unchanged() -> None:
     upstream = Upstream(letters)
     body = {
         "prompt": [120],
@@ -204,7 +204,7 @@ def test_what_z1_has_no_hand_in_is_passed_on_unread() -> None:
     assert (status, kind, b"as told" in said) == (422, "application/json", True)
 
 
-def test_a_budget_is_passed_on_where_the_upstream_keeps_windows() -> None:
+def test_a_budget_is_sent_to_an_upstream_with_budgets() -> None:
     class Keeps(Upstream):
         """Refuses a window that makes no sense, as vLLM does with our processor."""
 
@@ -248,8 +248,8 @@ def test_conformance_of_a_second_z1_behind_the_first(check: conformance.Check) -
         assert there.idle()
 
 
-def test_a_window_through_a_second_z1_is_that_of_the_model_behind_it() -> None:
-    """Its own end and its markers are the first z1's business; the second gives ids."""
+def test_a_second_z1_gives_the_replies_of_the_model_behind_it() -> None:
+    """Stop tokens and markers are handled by the first z1; the second returns token ids."""
     here = local.load(shipped(), local.LocalSettings(max_num_seqs=2, max_model_len=512, deterministic=True))
     asked = [GenerationOptions(thinking_budget=window, max_answer_tokens=24) for window in (0, 9, 200)]
 
@@ -272,7 +272,7 @@ def test_a_window_through_a_second_z1_is_that_of_the_model_behind_it() -> None:
 
 
 @pytest.mark.timeout(1500)
-def test_vllm_over_loopback_keeps_every_law(vllm_server: str) -> None:
+def test_conformance_of_vllm_over_loopback(vllm_server: str) -> None:
     engine = engines.load(engines.Upstream(f"{vllm_server}/v1", "z1-tiny"), str(shipped()))
 
     async def run() -> bool:
@@ -298,9 +298,7 @@ YES: Any = {"type": "json_schema", "json_schema": {"name": "yes", "schema": {"en
 
 @pytest.mark.timeout(1500)
 @pytest.mark.parametrize("stream", [False, True])
-def test_tools_and_schemas_are_vllms_through_z1_with_a_budget_beside_them_where_vllm_keeps_it(
-    vllm_server: str, stream: bool
-) -> None:
+def test_tools_and_schemas_of_vllm_through_z1_with_a_budget(vllm_server: str, stream: bool) -> None:
     question = synthetic.recognise("s = 0\nfor i in range(9):\n    s = s + i * 2\nprint(s)") or ""
 
     def said(url: str, **body: Any) -> tuple[str, str, str, str]:

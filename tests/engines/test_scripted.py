@@ -1,4 +1,4 @@
-"""Does the scripted engine keep every check, and say what its script says?"""
+"""The scripted engine passes the conformance tests and replays its script."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def test_conformance(check: conformance.Check) -> None:
     asyncio.run(check(ScriptedEngine(keyed, max_model_len=200), [10, 11, 12, 13]))  # type: ignore[arg-type]
 
 
-def test_a_script_replays_its_reply_and_answers_its_hint() -> None:
+def test_a_script_replays_its_reply_and_its_answer() -> None:
     engine = ScriptedEngine(Script({"why?": "because"}, {"why?": "so"}, " now: "))
 
     async def say(prompt: str) -> str:
@@ -36,6 +36,6 @@ def test_a_script_replays_its_reply_and_answers_its_hint() -> None:
         asyncio.run(say("who?"))
 
 
-def test_a_prompt_that_does_not_fit_is_refused() -> None:
+def test_a_prompt_that_does_not_fit_is_rejected() -> None:
     with pytest.raises(UserError, match="4 tokens"):
         asyncio.run(ScriptedEngine(keyed, max_model_len=4).open([1, 2, 3, 4], Sampling()))

@@ -1,6 +1,6 @@
-"""Does vLLM in this process keep every check?
+"""vLLM in this process passes the conformance tests.
 
-The last test runs in an environment that has vLLM, z1, pytest and hypothesis; a stand-in serves the others anywhere.
+The last test needs an environment with vLLM, z1, pytest and hypothesis; the others use a stand-in.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ PROMPT = [5, 6, 7, 20, 33, 41, 9, 11]
 
 
 class Fake:
-    """Stands in for AsyncLLM: says the number of ids it holds, drops the last one between two pieces as vLLM does."""
+    """A stand-in for AsyncLLM: samples its number of tokens, and drops the last one between pieces as vLLM does."""
 
     def __init__(self) -> None:
         self.pieces: list[list[int]] = []
@@ -76,7 +76,7 @@ def with_fake(monkeypatch: pytest.MonkeyPatch, act: Callable[[VllmSession, Fake]
     return asyncio.run(run())
 
 
-def test_the_next_piece_begins_with_the_id_that_vllm_drops(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_next_piece_starts_with_the_token_that_vllm_drops(monkeypatch: pytest.MonkeyPatch) -> None:
     async def act(session: VllmSession, fake: Fake) -> None:
         assert (await session.sample(2)).token_ids == (3, 4)
         await session.append([70, 71])
@@ -91,7 +91,7 @@ def test_the_next_piece_begins_with_the_id_that_vllm_drops(monkeypatch: pytest.M
     with_fake(monkeypatch, act)
 
 
-def test_an_interrupted_sample_gives_its_request_up_and_the_next_brings_all_ids(
+def test_an_interrupted_sample_abandons_its_request_and_the_next_sends_all_tokens(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     async def act(session: VllmSession, fake: Fake) -> None:
@@ -115,7 +115,7 @@ def test_an_interrupted_sample_gives_its_request_up_and_the_next_brings_all_ids(
     with_fake(monkeypatch, act)
 
 
-def test_what_vllm_raises_is_a_fault(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_vllms_exceptions_are_faults(monkeypatch: pytest.MonkeyPatch) -> None:
     async def act(session: VllmSession, fake: Fake) -> None:
         fake.dies = True
         with pytest.raises(EngineFault, match="core died"):
@@ -124,7 +124,7 @@ def test_what_vllm_raises_is_a_fault(monkeypatch: pytest.MonkeyPatch) -> None:
     with_fake(monkeypatch, act)
 
 
-def test_before_it_is_entered_it_says_so() -> None:
+def test_an_engine_that_is_not_entered_is_a_fault() -> None:
     async def run() -> None:
         engine = VllmEngine("made", Characters(), ("made", "plain"), VllmSettings(10))
         for prompt in ([], [1] * 10):
@@ -137,7 +137,7 @@ def test_before_it_is_entered_it_says_so() -> None:
 
 
 @pytest.mark.skipif(find_spec("vllm") is not None, reason="vLLM is here")
-def test_without_vllm_it_says_what_to_do() -> None:
+def test_a_missing_vllm_is_a_user_error() -> None:
     with pytest.raises(UserError, match="pip install"):
         engines.load(shipped())
 
@@ -146,7 +146,7 @@ def test_without_vllm_it_says_what_to_do() -> None:
 @pytest.mark.timeout(1500)
 @pytest.mark.filterwarnings("ignore:`torch.jit.script_method` is deprecated:DeprecationWarning")  # torch's own
 @pytest.mark.filterwarnings("ignore:Unclosed context <zmq.Context:ResourceWarning")  # vLLM's own
-def test_every_law_holds_and_replies_are_those_of_the_local_engine() -> None:
+def test_conformance_and_replies_of_the_local_engine() -> None:
     os.environ.update(QUIET)
     arguments = (("dtype", "float32"), ("enforce_eager", True), ("max_num_seqs", 16))
     question = synthetic.recognise("s = 0\nfor i in range(9):\n    s = s + i * 2\nprint(s)") or ""

@@ -1,4 +1,4 @@
-"""Is what a request asks of vLLM kept, or refused with the reason?"""
+"""The `z1_` keys of `vllm_xargs` are parsed, or rejected with the reason."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def params(**given: Any) -> SimpleNamespace:
     return SimpleNamespace(**{**plain, **others, **given})
 
 
-def test_keys_are_read_and_those_of_others_left_alone() -> None:
+def test_our_keys_are_parsed_and_others_ignored() -> None:
     given = {
         "z1_thinking_budget": 0,
         "z1_max_answer_tokens": 9,
@@ -43,7 +43,7 @@ def test_keys_are_read_and_those_of_others_left_alone() -> None:
 @pytest.mark.parametrize(
     "asked", [WindowParams(), WindowParams(3, 4, 5, (6,), ("a",), ("b", "c")), WindowParams(0, hint="So:")]
 )
-def test_what_was_written_is_read_again(asked: WindowParams) -> None:
+def test_to_xargs_and_parse_xargs_are_inverse(asked: WindowParams) -> None:
     assert parse_xargs(asked.to_xargs()) == asked
 
 
@@ -65,7 +65,7 @@ def test_what_was_written_is_read_again(asked: WindowParams) -> None:
         ("z1_windows", 9),
     ],
 )
-def test_what_is_not_understood_is_refused_by_name(name: str, value: Any) -> None:
+def test_invalid_values_are_rejected_by_name(name: str, value: Any) -> None:
     with pytest.raises(UserError, match=name):
         parse_xargs({name: value})
 
@@ -85,7 +85,7 @@ def test_what_is_not_understood_is_refused_by_name(name: str, value: Any) -> Non
         (WindowParams(thinking_budget=5, max_answer_tokens=1), 4, 0, 1),
     ],
 )
-def test_the_answer_keeps_its_share_of_max_tokens(asked: WindowParams, room: int, thinking: int, answer: int) -> None:
+def test_the_answer_has_its_reserve_of_max_tokens(asked: WindowParams, room: int, thinking: int, answer: int) -> None:
     window = asked.to_window(HINT, (), room)
     assert (window.thinking_budget, window.max_answer_tokens, window.effective_budget(room)) == (
         thinking,
@@ -102,14 +102,14 @@ def test_the_answer_keeps_its_share_of_max_tokens(asked: WindowParams, room: int
         WindowParams(max_answer_tokens=98),
     ],
 )
-def test_what_does_not_fit_is_refused(asked: WindowParams) -> None:
+def test_a_hint_and_answer_that_do_not_fit_are_rejected(asked: WindowParams) -> None:
     with pytest.raises(UserError, match="max_tokens"):
         asked.to_window(HINT, (), 4)
     with pytest.raises(UserError, match="max_tokens"):
         WindowParams(thinking_budget=0).to_window(HINT, (), 3)
 
 
-def test_requests_without_our_keys_are_nobodys_business() -> None:
+def test_requests_without_our_keys_are_not_validated() -> None:
     validate(params(extra_args={"theirs": 1}, structured_outputs="schema", thinking_token_budget=5), get_profile("z1"))
     validate(params(), get_profile("z1"))
 
@@ -125,19 +125,19 @@ def test_requests_without_our_keys_are_nobodys_business() -> None:
         ({"max_tokens": 20}, "max_tokens"),
     ],
 )
-def test_what_cannot_be_kept_is_refused(given: dict[str, Any], said: str) -> None:
+def test_conflicting_settings_are_rejected(given: dict[str, Any], said: str) -> None:
     with pytest.raises(UserError, match=said):
         validate(params(**given), get_profile("z1"))
 
 
-def test_what_can_be_kept_is_not_refused() -> None:
+def test_valid_settings_are_accepted() -> None:
     validate(params(structured_outputs="schema"), get_profile("qwen3"))
     validate(params(extra_args={"z1_max_answer_tokens": 9}, ignore_eos=True, stop_token_ids=[7]), get_profile("z1"))
     validate(params(extra_args={"z1_thinking_budget": 0, "z1_hint": [1, 2]}, max_tokens=3), get_profile("z1"))
     validate(params(max_tokens=None), get_profile("z1"))
 
 
-def test_the_hint_is_the_requests_or_the_profiles() -> None:
+def test_the_hint_is_that_of_the_request_or_the_profile() -> None:
     tiny = get_profile("z1-tiny")
     assert hint_texts(WindowParams(hint="So:"), tiny) == ("So:",)
     assert hint_texts(WindowParams(thinking_budget=0), tiny) == [tiny.answer_prefix]

@@ -1,7 +1,7 @@
-"""A server that speaks as much of OpenAI's API as a remote engine asks for, over a model whose every id is known.
+"""An upstream server with the part of OpenAI's API that a remote engine uses, over a scripted model.
 
-It serves ids or text alone, as upstreams do, streams one id a chunk, and can be told to misbehave: refuse, break off in
-the middle, end with an error, or be slow.
+It serves token ids or text only, streams one token a chunk, and can be set to fail: reject, break off, end with an
+error, or be slow.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ Next = Callable[[Sequence[int]], int]
 
 @dataclass
 class Upstream:
-    """`ids`: whether it speaks ids. `faults` are used up one a request: a status, "break" or "error"."""
+    """`ids`: whether it has token ids. Each request uses up one of `faults`: a status, "break" or "error"."""
 
     next_id: Next
     ids: bool = True
@@ -101,7 +101,7 @@ def _whole(writer: asyncio.StreamWriter, status: int, value: dict[str, Any]) -> 
 
 @asynccontextmanager
 async def serving(upstream: Upstream) -> AsyncIterator[str]:
-    """Its address up to /v1."""
+    """Its URL up to /v1."""
     server = await asyncio.start_server(upstream.serve, "127.0.0.1", 0)
     async with server:
         yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/v1"

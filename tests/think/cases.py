@@ -1,8 +1,8 @@
 """Models, drivers and a reference, for the tests of the flow.
 
-A *case* is a window, a room, a model (the next id is a keyed hash of all ids before it), perhaps markers of an answer,
-and perhaps the count of ids at which somebody shifts. `drive` is a driver as engines have one; `two_pass` is the plain
-reference: sample the thought; where it did not end, append the hint; sample the answer.
+A *case* is a window, a number of free tokens, a model (the next token is a keyed hash of the context), optional answer
+markers, and optionally the number of tokens at which the caller shifts. `drive` is a driver as for engines; `two_pass`
+is the plain reference: sample the thought; if it did not end, append the hint; sample the answer.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ class Case:
 
 
 def cases(fence: bool | None = None, markers: bool | None = None) -> st.SearchStrategy[Case]:
-    """Cases by seed: many times faster than drawing each field, so that each law meets many more of them."""
+    """Cases by seed: many times faster than drawing each field, so each invariant is tested with more of them."""
     return st.integers(0, 2**48).map(lambda seed: case_of(Random(seed), fence, markers))
 
 
@@ -73,7 +73,7 @@ def case_of(random: Random, fence: bool | None, markers: bool | None) -> Case:
         think_end=ids(1, 3) if some(fence) else (),
         min_thinking_tokens=random.randint(0, most)
         if letters > 2 and random.random() < 0.3
-        else 0,  # there is another id to take
+        else 0,  # there is another token to take
     )
 
     def texts() -> tuple[bytes, ...]:
@@ -91,7 +91,7 @@ def case_of(random: Random, fence: bool | None, markers: bool | None) -> Case:
 
 
 def may_end(case: Case) -> Case:
-    """The same without a minimum of thought, for loops that cannot be told of one."""
+    """The same without a minimum, for servers that do not support one."""
     return replace(case, window=replace(case.window, min_thinking_tokens=0))
 
 
@@ -99,7 +99,7 @@ SIZES = st.integers(0, 2**16).map(lambda seed: Random(seed).choices(range(1, 6),
 
 
 def sample(model: Model, context: Sequence[int], step: Sample, stops: frozenset[int], letters: int) -> list[int]:
-    """Ids from the model: at most `step.limit`, none after a stop id; the next letter where one completes a `never`."""
+    """Tokens of the model: at most `step.max_tokens`, none after a stop token, and no forbidden sequence."""
     ids: list[int] = []
     while len(ids) < step.max_tokens and not (ids and ids[-1] in stops):
         token = model([*context, *ids])
@@ -114,7 +114,7 @@ def ends(ids: Sequence[int], end: Sequence[int]) -> bool:
 
 
 def rounds(case: Case, flow: Flow, sizes: Sequence[int] = (WHOLE,), model: Model | None = None) -> Iterator[Step]:
-    """Drive the flow in chunks of at most these sizes, interrupted at `shift_at`; hand out each step when done."""
+    """Run the flow in chunks of at most these sizes, shifted at `shift_at`; yield each step when done."""
     watch, size = case.detector(), cycle(sizes)
     while True:
         if len(flow.token_ids) == case.shift_at:
@@ -165,7 +165,7 @@ def drive(case: Case, sizes: Sequence[int] = (WHOLE,)) -> Flow:
 
 
 def play(window: Window, *script: int, room: int = 100, size: int = WHOLE) -> Flow:
-    """Drive the flow with a model that says these ids in order, then 0 for ever."""
+    """Run the flow with a model that samples these tokens in order, then 0 forever."""
     case, left = Case(window, room, 0, 1, (), None), iter(script)
     flow = begin(case)
     for _ in rounds(case, flow, (size,), lambda _: next(left, 0)):
@@ -174,7 +174,7 @@ def play(window: Window, *script: int, room: int = 100, size: int = WHOLE) -> Fl
 
 
 def seen(flow: Flow) -> tuple[object, ...]:
-    """All that a caller can see."""
+    """All public state."""
     return (
         list(flow.token_ids),
         flow.spans(),
@@ -187,12 +187,12 @@ def seen(flow: Flow) -> tuple[object, ...]:
 
 
 def begun(text: Sequence[int], hint: Sequence[int]) -> int:
-    """How many of the hint's ids already stand at the end of the text."""
+    """How many of the hint's tokens are already at the end of the text."""
     return max(n for n in range(min(len(hint), len(text)) + 1) if list(text[len(text) - n :]) == list(hint[:n]))
 
 
 def two_pass(case: Case) -> tuple[list[int], Ledger]:
-    """The plain reference. It shares no code with the flow, and keeps the whole text and the whole reply in hand."""
+    """The plain reference. It shares no code with the flow, and has the whole text and reply available."""
     window = case.window
     most = case.most_thought if case.shift_at is None else min(case.most_thought, case.shift_at)
     ids: list[int] = []
@@ -226,7 +226,7 @@ def two_pass(case: Case) -> tuple[list[int], Ledger]:
 
 
 def goes_on(case: Case, ids: Sequence[int]) -> int:
-    """The model's next id; the letter after it, and so on, where that would end too early what it has to think."""
+    """The model's next token; the one after it, and so on, if that would end the thought before its minimum."""
     token, close = case.model(ids), case.window.think_end
     bound = case.window.min_thinking_tokens > 0 and len(ids) < case.window.min_thinking_tokens + max(1, len(close)) - 1
     while bound and (token in case.window.stop_token_ids or (close and ends([*ids, token], close))):
@@ -235,7 +235,7 @@ def goes_on(case: Case, ids: Sequence[int]) -> int:
 
 
 def answer_begins(case: Case, ids: Sequence[int]) -> int | None:
-    """The id with the first byte of a marker; later where the answer, found late, has outgrown its allowance."""
+    """The token with the first byte of a marker; later if the answer, detected late, exceeds its budget."""
     least = case.window.min_thinking_tokens
     pieces = [PIECES[token] if at >= least else b"" for at, token in enumerate(ids)]
     text = b"".join(pieces)
@@ -247,6 +247,6 @@ def answer_begins(case: Case, ids: Sequence[int]) -> int | None:
 
 
 def string_ends(case: Case, answer: Sequence[int]) -> int | None:
-    """How many ids of the answer there are when its text first holds a stop string."""
+    """The number of answer tokens when its text first has a stop string."""
     texts = [b"".join(PIECES[token] for token in answer[:count]) for count in range(len(answer) + 1)]
     return next((n for n, text in enumerate(texts) if any(string in text for string in case.strings)), None)

@@ -1,4 +1,4 @@
-"""The detector says at which id an answer begins: the same for any chunks, never sooner than it said it might."""
+"""The answer detector: the same start for any chunks, and never before its undecided tokens."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def ids_of(random: Random) -> list[int]:
 
 
 def markers_of(random: Random) -> list[bytes]:
-    """Some that stand across ids' borders, some that begin or end inside an id."""
+    """Some span tokens, some start or end inside a token."""
     texts = [b"".join(random.choices(PIECES, k=random.randint(1, 5))) for _ in range(random.randint(0, 3))]
     return [text[random.randint(0, 1) :] or b"a" for text in texts]
 
@@ -36,7 +36,7 @@ def detector(*markers: bytes) -> AnswerDetector:
 
 
 def plain_search(ids: Sequence[int], markers: Sequence[bytes]) -> int | None:
-    """At the first id by which a marker stands in the text: the id that holds the first byte of the first marker."""
+    """The token with the first byte of the first marker that is complete."""
     text, owners = b"", list[int]()
     for index, token in enumerate(ids):
         text += piece(token)
@@ -49,14 +49,14 @@ def plain_search(ids: Sequence[int], markers: Sequence[bytes]) -> int | None:
 
 @given(ids=IDS, markers=MARKERS)
 @LAW
-def test_it_agrees_with_a_plain_search_of_the_whole_text(ids: list[int], markers: list[bytes]) -> None:
+def test_the_start_is_that_of_a_plain_search_of_the_whole_text(ids: list[int], markers: list[bytes]) -> None:
     watch = detector(*markers)
     assert watch.feed(ids) == watch.answer_start == plain_search(ids, markers)
 
 
 @given(ids=IDS, markers=MARKERS, sizes=st.lists(st.integers(0, 6), min_size=1, max_size=5))
 @LAW
-def test_chunks_any_split_of_the_same_ids_gives_the_same_index(
+def test_chunks_any_split_of_the_same_tokens_gives_the_same_index(
     ids: list[int], markers: list[bytes], sizes: list[int]
 ) -> None:
     whole, split = detector(*markers), detector(*markers)
@@ -71,7 +71,7 @@ def test_chunks_any_split_of_the_same_ids_gives_the_same_index(
 
 @given(ids=IDS, markers=MARKERS)
 @LAW
-def test_an_answer_never_begins_before_the_undecided_ids(ids: list[int], markers: list[bytes]) -> None:
+def test_an_answer_never_starts_before_the_undecided_tokens(ids: list[int], markers: list[bytes]) -> None:
     begins_at = detector(*markers).feed(ids)
     watch = detector(*markers)
     for count, token in enumerate(ids):
@@ -82,8 +82,8 @@ def test_an_answer_never_begins_before_the_undecided_ids(ids: list[int], markers
 
 @given(ids=IDS, markers=MARKERS)
 @LAW
-def test_undecided_is_as_small_as_it_can_be(ids: list[int], markers: list[bytes]) -> None:
-    """Where ids are undecided, the rest of some marker would make the answer begin at the first of them."""
+def test_undecided_tokens_are_minimal(ids: list[int], markers: list[bytes]) -> None:
+    """The rest of some marker would start the answer at the first undecided token."""
     watch = detector(*markers)
     watch.feed(ids)
     assert 0 <= watch.undecided_tokens <= len(ids)
@@ -97,44 +97,44 @@ def test_undecided_is_as_small_as_it_can_be(ids: list[int], markers: list[bytes]
 @pytest.mark.parametrize(
     ("marker", "ids", "begins_at"),
     [
-        (b"aba", [9, 0, 1, 0, 9], 1),  # across several ids
-        (b"ab", [9, 9, 5, 9], 2),  # inside one id
-        (b"abab", [0, 1, 0, 0, 1, 0, 1], 3),  # begun, broken, begun again
+        (b"aba", [9, 0, 1, 0, 9], 1),  # across several tokens
+        (b"ab", [9, 9, 5, 9], 2),  # inside one token
+        (b"abab", [0, 1, 0, 0, 1, 0, 1], 3),  # started, broken off, started again
         (b"abab", [1, 0, 1, 0, 1], 1),  # overlaps itself
-        (b"aab", [0, 0, 0, 1], 1),  # its own beginning repeated
-        ("é".encode(), [9, 6, 7], 1),  # a character across two ids
+        (b"aab", [0, 0, 0, 1], 1),  # its own prefix repeated
+        ("é".encode(), [9, 6, 7], 1),  # a character across two tokens
         ("é".encode(), [6, 6, 7], 1),  # half a character, then a whole one
-        ("é".encode(), [8, 7], 0),  # the id holds more than the marker's first byte
-        (b"ab", [0, 4, 4, 1], 0),  # ids without text stand inside
-        (b"ab", [4, 2], 1),  # an id without text stands before
-        (b"abc", [0, 1, 0, 1], None),  # never ended
-        (b"cc", [9, 0, 9], None),  # broken for good
+        ("é".encode(), [8, 7], 0),  # the token has more than the marker's first byte
+        (b"ab", [0, 4, 4, 1], 0),  # tokens without text inside
+        (b"ab", [4, 2], 1),  # a token without text before
+        (b"abc", [0, 1, 0, 1], None),  # never completed
+        (b"cc", [9, 0, 9], None),  # broken off
     ],
 )
-def test_the_answer_begins_at_the_id_that_holds_the_markers_first_byte(
+def test_the_answer_starts_at_the_token_with_the_markers_first_byte(
     marker: bytes, ids: list[int], begins_at: int | None
 ) -> None:
     assert detector(marker).feed(ids) == begins_at
 
 
-def test_of_several_markers_the_first_one_complete_counts() -> None:
+def test_of_several_markers_the_first_complete_one_counts() -> None:
     assert detector(b"cab", b"ba").feed([9, 0, 1, 0]) == 0
     assert detector(b"abac", b"ba").feed([0, 1, 0, 9]) == 1
     assert detector(b"y", b"ab").feed([9, 5]) == 1
 
 
-def test_of_two_markers_in_the_same_id_the_earlier_one_counts() -> None:
+def test_of_two_markers_in_one_token_the_earlier_one_counts() -> None:
     assert detector(b"by", b"cxa").feed([0, 9, 5]) == 1
 
 
-def test_once_known_it_stays_and_nothing_is_undecided() -> None:
+def test_a_detected_start_does_not_change() -> None:
     watch = detector(b"ab")
     assert watch.feed([2]) == 0
     assert watch.feed([9, 2, 0]) == 0
     assert watch.undecided_tokens == 0
 
 
-def test_undecided_counts_ids_not_bytes() -> None:
+def test_undecided_tokens_are_tokens_not_bytes() -> None:
     watch = detector(b"xabyab")
     assert watch.undecided_tokens == 0
     seen = []
@@ -144,7 +144,7 @@ def test_undecided_counts_ids_not_bytes() -> None:
     assert seen == [0, 1, 2, 3, 0]
 
 
-def test_without_markers_nothing_is_found_and_nothing_is_undecided() -> None:
+def test_without_markers_nothing_is_detected_or_undecided() -> None:
     watch = detector()
     assert watch.feed([0, 1, 2, 3]) is None
     assert watch.undecided_tokens == 0
@@ -152,7 +152,7 @@ def test_without_markers_nothing_is_found_and_nothing_is_undecided() -> None:
 
 @given(ids=IDS, markers=MARKERS, start=st.integers(0, 25))
 @LAW
-def test_what_stands_before_the_start_is_not_looked_at(ids: list[int], markers: list[bytes], start: int) -> None:
+def test_tokens_before_the_start_are_skipped(ids: list[int], markers: list[bytes], start: int) -> None:
     found = AnswerDetector(markers, piece, start).feed(ids)
     behind = plain_search(ids[start:], [marker for marker in markers if marker])
     assert found == (None if behind is None else start + behind)

@@ -1,4 +1,4 @@
-"""The laws of the flow, held against hashing models that do whatever they like."""
+"""The invariants of the flow, tested with models that sample hashes of their context."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ HARD_LAW = settings(LAW, max_examples=500)
 
 @given(case=cases(), sizes=SIZES)
 @HARD_LAW
-def test_chunks_any_split_of_the_same_ids_gives_the_same_reply_and_ledger(case: Case, sizes: list[int]) -> None:
+def test_chunks_any_split_of_the_same_tokens_gives_the_same_reply_and_ledger(case: Case, sizes: list[int]) -> None:
     whole = seen(drive(case))
     assert seen(drive(case, sizes)) == whole
     assert seen(drive(case, [1])) == whole
@@ -32,7 +32,7 @@ def test_agreement_with_a_plain_two_pass_reference(case: Case) -> None:
 
 @given(case=cases(fence=False, markers=False))
 @LAW
-def test_agreement_an_interruption_by_shift_is_a_smaller_window(case: Case) -> None:
+def test_agreement_a_shift_equals_a_smaller_budget(case: Case) -> None:
     at = 3 if case.shift_at is None else case.shift_at
     thinking = min(at, case.most_thought)
     least = (
@@ -49,7 +49,7 @@ def test_agreement_an_interruption_by_shift_is_a_smaller_window(case: Case) -> N
 
 @given(case=cases(), sizes=SIZES)
 @HARD_LAW
-def test_limits_thought_and_answer_keep_to_their_allowances(case: Case, sizes: list[int]) -> None:
+def test_limits_thought_and_answer_stay_within_their_budgets(case: Case, sizes: list[int]) -> None:
     flow = begin(case)
     for _ in rounds(case, flow, sizes):
         used = flow.ledger()
@@ -59,7 +59,7 @@ def test_limits_thought_and_answer_keep_to_their_allowances(case: Case, sizes: l
 
 @given(case=cases())
 @LAW
-def test_limits_what_is_forced_is_what_next_asked_and_the_end_of_the_hint(case: Case) -> None:
+def test_limits_the_forced_tokens_are_the_end_of_the_hint(case: Case) -> None:
     flow, forced = begin(case), list[tuple[int, ...]]()
     for step in rounds(case, flow):
         if isinstance(step, Force):
@@ -74,7 +74,7 @@ def test_limits_what_is_forced_is_what_next_asked_and_the_end_of_the_hint(case: 
 
 @given(case=cases(), sizes=SIZES)
 @LAW
-def test_total_never_more_than_thinking_hint_and_answer_nor_than_the_room(case: Case, sizes: list[int]) -> None:
+def test_total_is_at_most_budget_hint_and_answer_and_the_free_tokens(case: Case, sizes: list[int]) -> None:
     flow = begin(case)
     for _ in rounds(case, flow, sizes):
         assert len(flow.token_ids) <= case.room
@@ -87,7 +87,7 @@ def test_total_never_more_than_thinking_hint_and_answer_nor_than_the_room(case: 
 
 @given(case=cases(), sizes=SIZES)
 @LAW
-def test_progress_every_round_adds_an_id_and_it_ends(case: Case, sizes: list[int]) -> None:
+def test_progress_every_step_adds_a_token_and_the_reply_ends(case: Case, sizes: list[int]) -> None:
     flow, before = begin(case), 0
     for step in rounds(case, flow, sizes):
         assert step.token_ids if isinstance(step, Force) else step.max_tokens > 0
@@ -99,7 +99,7 @@ def test_progress_every_round_adds_an_id_and_it_ends(case: Case, sizes: list[int
 
 @given(case=cases(fence=False, markers=False))
 @LAW
-def test_progress_without_fence_or_detector_a_reply_takes_two_samples_and_one_hint(case: Case) -> None:
+def test_progress_a_reply_takes_two_samples_and_one_hint(case: Case) -> None:
     case = replace(case, shift_at=None, strings=())
     steps = list(rounds(case, begin(case)))
     kinds = [type(step) for step in steps]
@@ -111,8 +111,8 @@ def test_progress_without_fence_or_detector_a_reply_takes_two_samples_and_one_hi
 
 @given(case=cases(), sizes=SIZES)
 @HARD_LAW
-def test_minimum_no_thought_ends_by_itself_before_it_has_been_thought(case: Case, sizes: list[int]) -> None:
-    """Nor does a reply without a thought. A shift from outside is not held up by it."""
+def test_minimum_no_thought_ends_by_itself_before_it(case: Case, sizes: list[int]) -> None:
+    """Nor does a reply with a budget of 0. A shift by the caller lifts the minimum."""
     least, flow = case.window.min_thinking_tokens, drive(case, sizes)
     event(f"{least > 0}, shifted by {flow.shift_reason}")
     if case.window.thinking_budget == 0:
@@ -125,7 +125,7 @@ def test_minimum_no_thought_ends_by_itself_before_it_has_been_thought(case: Case
 
 @given(case=cases(), stop_after=st.integers(0, 12), peek=st.booleans(), why=st.sampled_from(list(Shift)[3:]))
 @LAW
-def test_shift_acts_once_and_only_in_the_thought(case: Case, stop_after: int, peek: bool, why: Shift) -> None:
+def test_a_shift_acts_once_and_only_in_the_thought(case: Case, stop_after: int, peek: bool, why: Shift) -> None:
     flow = begin(case)
     for count, _ in enumerate(rounds(replace(case, shift_at=None), flow, [1])):
         if count == stop_after:
@@ -150,7 +150,7 @@ def test_shift_acts_once_and_only_in_the_thought(case: Case, stop_after: int, pe
 @given(case=cases(), sizes=SIZES)
 @HARD_LAW
 def test_a_stop_string_ends_an_answer_and_never_a_thought(case: Case, sizes: list[int]) -> None:
-    """The reply is the beginning of the one without strings, up to the id that completes a string in its answer."""
+    """The reply is a prefix of the one without stop strings, up to the token that completes one in its answer."""
     flow, plain = drive(case, sizes), drive(replace(case, strings=()))
     event(f"{flow.end}")
     answer = [

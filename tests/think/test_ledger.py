@@ -1,4 +1,4 @@
-"""Every id of a reply stands in exactly one bucket, and the sums are what their names say."""
+"""Every token of a reply is in exactly one bucket, and the sums are correct."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ MOVES = ("go", "go", "go", "go", "shift", "answer", "probe", "abort")
 
 
 def moments() -> st.SearchStrategy[Iterator[Flow]]:
-    """A flow, handed out after everything that happens to it."""
+    """A flow, yielded after each of its events."""
     return st.integers(0, 2**48).map(lambda seed: flow_of(Random(seed)))
 
 
@@ -64,7 +64,7 @@ def go(flow: Flow, stream: Sequence[int], size: int) -> None:
 
 @given(flows=moments())
 @LAW
-def test_ledger_at_every_moment_the_buckets_add_up_to_the_ids(flows: Iterator[Flow]) -> None:
+def test_ledger_the_buckets_always_add_up_to_the_tokens(flows: Iterator[Flow]) -> None:
     for flow in flows:
         ledger = flow.ledger()
         buckets = (ledger.thought, ledger.close, ledger.hint, ledger.answer or 0, ledger.stop)
@@ -74,7 +74,7 @@ def test_ledger_at_every_moment_the_buckets_add_up_to_the_ids(flows: Iterator[Fl
 
 @given(flows=moments())
 @LAW
-def test_spans_at_every_moment_tile_the_ids_in_order_and_agree_with_the_ledger(flows: Iterator[Flow]) -> None:
+def test_spans_always_cover_the_tokens_in_order_and_agree_with_the_ledger(flows: Iterator[Flow]) -> None:
     order = list(Bucket)
     for flow in flows:
         spans, ledger = flow.spans(), flow.ledger()
@@ -87,14 +87,14 @@ def test_spans_at_every_moment_tile_the_ids_in_order_and_agree_with_the_ledger(f
 
 @given(flows=moments())
 @LAW
-def test_the_answer_is_none_exactly_while_no_answer_has_begun(flows: Iterator[Flow]) -> None:
+def test_the_answer_is_none_until_an_answer_has_begun(flows: Iterator[Flow]) -> None:
     for flow in flows:
         assert (flow.ledger().answer is None) == (not flow.is_answering)
 
 
 @given(flows=moments())
 @LAW
-def test_only_a_stop_id_that_ended_the_reply_stands_in_stop(flows: Iterator[Flow]) -> None:
+def test_the_stop_bucket_has_only_the_final_stop_token(flows: Iterator[Flow]) -> None:
     for flow in flows:
         ledger = flow.ledger()
         assert ledger.stop == (1 if flow.end is End.STOP else 0)
@@ -103,7 +103,7 @@ def test_only_a_stop_id_that_ended_the_reply_stands_in_stop(flows: Iterator[Flow
 
 @given(flows=moments())
 @LAW
-def test_phase_one_is_every_id_up_to_the_hint_or_a_reply_that_was_not_shifted(flows: Iterator[Flow]) -> None:
+def test_phase_one_is_every_token_before_the_hint_or_the_whole_reply(flows: Iterator[Flow]) -> None:
     for flow in flows:
         ledger = flow.ledger()
         whole = flow.shift_reason in (None, Shift.NATURAL)
@@ -113,7 +113,7 @@ def test_phase_one_is_every_id_up_to_the_hint_or_a_reply_that_was_not_shifted(fl
 
 @given(flows=moments(), count=st.integers(1, 9))
 @LAW
-def test_probes_are_paid_for_and_are_not_part_of_the_reply(flows: Iterator[Flow], count: int) -> None:
+def test_probes_are_counted_and_not_part_of_the_reply(flows: Iterator[Flow], count: int) -> None:
     for flow in flows:
         step, spans, before = flow.next_step(), flow.spans(), flow.ledger()
         flow.add_probe_tokens(count)
@@ -142,7 +142,7 @@ def test_a_fresh_ledger_is_empty_and_has_no_answer() -> None:
 @pytest.mark.parametrize(
     ("enum", "names"), [(Bucket, "thought close hint answer stop"), (End, "stop string cut aborted")]
 )
-def test_the_names_that_records_hold_do_not_change(enum: type[Bucket | End], names: str) -> None:
+def test_the_names_in_records_do_not_change(enum: type[Bucket | End], names: str) -> None:
     assert " ".join(enum) == names
 
 

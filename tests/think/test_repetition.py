@@ -1,4 +1,4 @@
-"""Circles are found, and lines are not circles."""
+"""Loops are detected, and short repetitions are not loops."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from z1.think.repetition import MIN_LOOP_TOKENS, has_loop
 @given(
     st.lists(st.integers(0, 50), max_size=40), st.lists(st.integers(0, 50), min_size=1, max_size=60), st.integers(4, 70)
 )
-def test_a_block_written_often_enough_is_a_loop(before: list[int], block: list[int], times: int) -> None:
+def test_a_block_repeated_often_enough_is_a_loop(before: list[int], block: list[int], times: int) -> None:
     written = block * times
     assert has_loop(before + written) or len(written) < MIN_LOOP_TOKENS
 
 
 @given(st.lists(st.integers(0, 1000), min_size=200, max_size=300, unique=True))
-def test_what_never_repeats_is_none(ids: list[int]) -> None:
+def test_no_repetition_is_no_loop(ids: list[int]) -> None:
     assert not has_loop(ids)
 
 
@@ -36,5 +36,5 @@ def test_what_never_repeats_is_none(ids: list[int]) -> None:
         ([*range(256)] * 4, True),
     ],
 )
-def test_where_the_border_is(ids: list[int], expected: bool) -> None:
+def test_the_limits_of_a_loop(ids: list[int], expected: bool) -> None:
     assert has_loop(ids) is expected

@@ -1,4 +1,4 @@
-"""A stop string is complete with one id, whatever the chunks."""
+"""A stop string is complete at the same token for any chunks."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ SEEDS = st.integers(0, 2**48)
 
 @given(SEEDS)
 @settings(max_examples=200, deadline=None, derandomize=True)
-def test_it_is_the_first_id_with_which_the_text_holds_a_string(seed: int) -> None:
+def test_the_match_ends_with_the_first_token_that_completes_a_string(seed: int) -> None:
     random = Random(seed)
     ids = random.choices(range(len(PIECES)), k=random.randint(0, 20))
     strings = [b"".join(random.choices(PIECES, k=3)) or b"a" for _ in range(random.randint(1, 3))]
@@ -32,14 +32,14 @@ def test_it_is_the_first_id_with_which_the_text_holds_a_string(seed: int) -> Non
     assert found.feed([0]) == found.match_end or found.match_end is not None
 
 
-def test_an_empty_string_is_refused() -> None:
+def test_an_empty_stop_string_is_rejected() -> None:
     with pytest.raises(UserError, match="stop string"):
         StopStrings([b"a", b""], PIECES.__getitem__)
 
 
-def test_what_was_sampled_behind_the_string_is_dropped() -> None:
+def test_tokens_after_the_stop_string_are_dropped() -> None:
     flow = Flow(Window(1, 6, (5,), frozenset()), 100, stop_strings=StopStrings([b"ab"], PIECES.__getitem__))
-    flow.add_tokens([2])  # the string stands in the thought, which ends nothing
+    flow.add_tokens([2])  # the string is in the thought, which ends nothing
     flow.add_tokens([5])
     flow.add_tokens([0, 1, 0, 0])
     assert (flow.token_ids, flow.end) == ([2, 5, 0, 1], End.STRING)

@@ -1,4 +1,4 @@
-"""The window is a value, and the thought never takes the room of the hint and the answer."""
+"""The window is a value, and the thought never uses the space reserved for hint and answer."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ HINTS = st.lists(st.integers(0, 9), max_size=5).map(tuple)
 
 @given(thinking=st.none() | COUNTS, answer=st.integers(1, 50), hint=HINTS, room=st.integers(0, 120))
 @LAW
-def test_the_allowance_is_the_largest_that_fits_the_window_and_leaves_room_for_hint_and_answer(
+def test_the_effective_budget_is_the_largest_that_leaves_space_for_hint_and_answer(
     thinking: int | None, answer: int, hint: tuple[int, ...], room: int
 ) -> None:
     window = Window(thinking, answer, hint, STOPS)
@@ -31,18 +31,18 @@ def test_the_allowance_is_the_largest_that_fits_the_window_and_leaves_room_for_h
             window.effective_budget(room)
 
 
-def test_too_little_room_says_what_was_got_and_what_to_do() -> None:
+def test_the_error_for_too_few_free_tokens() -> None:
     with pytest.raises(UserError, match=r"got 6 free tokens for 7; lower max_answer_tokens") as caught:
         Window(None, 5, (1, 2), STOPS).effective_budget(6)
     assert caught.value.what == "space for hint and answer"
 
 
-def test_room_for_exactly_hint_and_answer_leaves_no_thought() -> None:
+def test_space_for_exactly_hint_and_answer_leaves_no_thought() -> None:
     assert Window(None, 5, (1, 2), STOPS).effective_budget(7) == 0
     assert Window(3, 5, (1, 2), STOPS).effective_budget(7) == 0
 
 
-def test_a_minimum_that_nothing_could_keep_is_refused() -> None:
+def test_an_impossible_minimum_is_rejected() -> None:
     for thinking, minimum in ((5, 6), (0, 6), (None, -1)):
         with pytest.raises(UserError, match="min_thinking_tokens"):
             Window(thinking, 5, (), STOPS, min_thinking_tokens=minimum)
@@ -52,7 +52,7 @@ def test_a_minimum_that_nothing_could_keep_is_refused() -> None:
     assert Window(0, 5, (), STOPS, min_thinking_tokens=4).effective_budget(5) == 0
 
 
-def test_what_can_follow_the_thought_is_hint_and_answer() -> None:
+def test_reserved_tokens_are_hint_and_answer() -> None:
     assert Window(100, 5, (1, 2), STOPS).reserved_tokens == 7
     assert Window(100, 0, (), STOPS).reserved_tokens == 0
 
@@ -65,7 +65,7 @@ def test_what_can_follow_the_thought_is_hint_and_answer() -> None:
         (4, 0, (1,), "max_answer_tokens", 0),
     ],
 )
-def test_an_impossible_window_is_the_users_error(
+def test_an_impossible_window_is_a_user_error(
     thinking: int, answer: int, hint: tuple[int, ...], what: str, got: int
 ) -> None:
     with pytest.raises(UserError) as caught:
@@ -73,7 +73,7 @@ def test_an_impossible_window_is_the_users_error(
     assert (caught.value.what, caught.value.got) == (what, got)
 
 
-def test_zero_is_allowed_where_it_means_something() -> None:
+def test_valid_zeros_are_accepted() -> None:
     assert Window(0, 1, (1,), STOPS).effective_budget(100) == 0
     assert Window(4, 0, (), STOPS).effective_budget(100) == 4
     assert Window(0, 0, (), STOPS).effective_budget(0) == 0

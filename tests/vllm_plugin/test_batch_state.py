@@ -1,8 +1,8 @@
-"""Do rows that are recycled, moved, preempted and drafted for keep their windows?
+"""Token constraints of rows that are recycled, moved, preempted and drafted for.
 
-Two small servers stand in for vLLM's two runners and tell their processors what vLLM 0.32 tells: the first moves rows
-about and hands out live lists, the second has slots, ids on the device, and drafts. `test_vllm_window.py` holds the
-real one to the same.
+Two small servers stand in for vLLM's runners and call their processors as vLLM 0.32 does: the first moves rows and
+passes live lists, the second has slots, tokens on the device, and drafts. `test_logits_processor.py` tests the real
+server.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from z1.vllm_plugin.batch_state import V1BatchRows, V2BatchSlots, log_user_error
 from z1.vllm_plugin.token_constraint import TokenConstraint
 
 SIZE, PROMPT, WIDE = 100, 3, 64
-"""Ids in the vocabulary, ids of every prompt, most ids of a context."""
+"""Vocabulary size, prompt length and context length in tokens."""
 
 
 class Direction(Enum):
@@ -40,7 +40,7 @@ def asked(count: int, seed: int) -> list[Case]:
 
 
 def new(params: Case | None, prompt: int | None) -> TokenConstraint | None:
-    """Every third request asks for no window."""
+    """Every third request has no budget."""
     assert prompt == PROMPT
     return None if params is None else guide(params)
 
@@ -73,7 +73,7 @@ class Reply:
 
 
 def replies(count: int, seed: int) -> list[Reply]:
-    """Hints hold no stop ids here: a server would end there, a driver does not."""
+    """Hints without stop tokens: a server would end there, a driver does not."""
     fine = (case for case in asked(4 * count, seed) if not set(case.window.hint) & case.window.stop_token_ids)
     return [Reply(case, budgeted=number % 3 != 0) for number, case in zip(range(count), fine, strict=False)]
 
@@ -83,8 +83,8 @@ def finished(reply: Reply) -> list[int]:
     return kept(ids, drive(reply.case)) if reply.budgeted else ids
 
 
-class FirstRunner:
-    """Rows as V1 has them: filled from below, condensed by moves, now and then swapped or sent away and back."""
+class V1Runner:
+    """A stand-in for the V1 runner: rows are filled from below, condensed by moves, sometimes swapped or preempted."""
 
     def __init__(self, random: Random, processor: V1BatchRows) -> None:
         self.random, self.processor = random, processor
@@ -110,7 +110,7 @@ class FirstRunner:
             if reply is not None and (reply.done or preempted):
                 if preempted:
                     waiting.append(replace(reply, ids=list(reply.ids)))
-                    reply.ids.append(-1)  # whoever still looks at the old list sees nonsense
+                    reply.ids.append(-1)  # a reader of the old list would get an invalid token
                 removed.append(row)
                 self.rows[row] = None
         added = []
@@ -138,7 +138,7 @@ class FirstRunner:
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_the_first_runner_gives_everybody_their_own_window(seed: int) -> None:
+def test_v1_rows_each_have_their_own_budget(seed: int) -> None:
     all_of_them = replies(60, seed)
     waiting, seen = list(all_of_them), []
 
@@ -146,17 +146,18 @@ def test_the_first_runner_gives_everybody_their_own_window(seed: int) -> None:
         seen.append(params)
         return new(params, prompt)
 
-    ended = FirstRunner(Random(seed), V1BatchRows(watched)).run(waiting)
+    ended = V1Runner(Random(seed), V1BatchRows(watched)).run(waiting)
     assert sorted(map(finished, ended)) == sorted(reply.wanted() for reply in all_of_them)
-    assert len(seen) > len(all_of_them)  # somebody was preempted
+    assert len(seen) > len(all_of_them)  # some were preempted
 
 
-def test_a_batch_that_is_greedy_throughout_does_not_skip_it() -> None:
+def test_greedy_batches_do_not_skip_the_processor() -> None:
     assert not V1BatchRows(new).is_argmax_invariant()
 
 
-class SecondRunner:
-    """Slots as V2 has them, with up to two drafts a step; a draft that the model would not have said is thrown away."""
+class V2Runner:
+    """A stand-in for the V2 runner, with up to two draft tokens a step; a draft unlike the model's token is rejected.
+    """
 
     def __init__(self, random: Random, drafts: int) -> None:
         self.random, self.drafts = random, drafts
@@ -219,13 +220,13 @@ class SecondRunner:
 
 
 @pytest.mark.parametrize("drafts", [0, 2])
-def test_the_second_runner_gives_everybody_their_own_window(drafts: int) -> None:
+def test_v2_slots_each_have_their_own_budget(drafts: int) -> None:
     all_of_them = replies(120, 7)
-    ended = SecondRunner(Random(drafts), drafts).run(list(all_of_them))
+    ended = V2Runner(Random(drafts), drafts).run(list(all_of_them))
     assert sorted(map(finished, ended)) == sorted(reply.wanted() for reply in all_of_them)
 
 
-def test_a_request_that_cannot_be_kept_is_logged_and_nobody_else_is_lost(caplog: pytest.LogCaptureFixture) -> None:
+def test_user_errors_of_a_running_request_are_logged(caplog: pytest.LogCaptureFixture) -> None:
     def refuses(params: Any, prompt: int | None) -> TokenConstraint | None:
         raise UserError("max_tokens", params, "raise it")
 

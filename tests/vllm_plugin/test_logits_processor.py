@@ -23,7 +23,7 @@ from z1.models import shipped
 from z1.prompts import prompt_token_ids
 from z1.think import End, Flow, Shift, Window
 
-pytestmark = pytest.mark.timeout(1500)  # the first waits for the server
+pytestmark = pytest.mark.timeout(1500)  # the first test waits for the server
 
 ANSWER, MOST = 24, 300
 
@@ -84,9 +84,7 @@ def there(client: openai.OpenAI, prompt: list[int], asked: dict[str, Any], **giv
 
 
 @pytest.mark.parametrize("window", [0, 1, 7, 16, 40, 200])
-def test_a_window_is_kept_to_the_id(
-    local: LocalEngine, prompts: list[list[int]], client: openai.OpenAI, window: int
-) -> None:
+def test_a_budget_is_exact(local: LocalEngine, prompts: list[list[int]], client: openai.OpenAI, window: int) -> None:
     for prompt in prompts:
         wanted = here(local, prompt, profiles.make_window(local.tokenizer, TINY, window, ANSWER))
         got = there(client, prompt, {"z1_thinking_budget": window, "z1_max_answer_tokens": ANSWER})
@@ -94,10 +92,10 @@ def test_a_window_is_kept_to_the_id(
         assert got.finish_reason == ("stop" if wanted.end is End.STOP else "length")
 
 
-def test_many_at_once_with_and_without_windows_do_not_disturb_each_other(
+def test_concurrent_requests_with_and_without_budgets_do_not_interfere(
     local: LocalEngine, prompts: list[list[int]], vllm_server: str
 ) -> None:
-    """64 replies on 16 rows and on blocks for about four: rows are taken over, moved, preempted and begun again."""
+    """64 replies on 16 rows and KV cache blocks for about four: rows are reused, moved, preempted and restarted."""
     asked = [(prompts[n % 4], (None, 0, 3, 11, 30, 60, 100, 200)[n % 8]) for n in range(64)]
 
     async def one(client: openai.AsyncOpenAI, prompt: list[int], window: int | None) -> list[int]:
@@ -116,7 +114,7 @@ def test_many_at_once_with_and_without_windows_do_not_disturb_each_other(
     assert asyncio.run(every()) == alone * 8
 
 
-def test_a_hint_of_the_requests_own_as_text_and_as_ids(
+def test_a_requests_hint_as_text_and_as_token_ids(
     local: LocalEngine, prompts: list[list[int]], client: openai.OpenAI
 ) -> None:
     text = "\n\nWell: The final answer is \\boxed{"
@@ -128,7 +126,7 @@ def test_a_hint_of_the_requests_own_as_text_and_as_ids(
         assert list(got.token_ids) == wanted.token_ids
 
 
-def test_the_answers_allowance_and_stop_strings_hold_in_the_answer_alone(
+def test_answer_budget_and_stop_strings_apply_to_the_answer_only(
     local: LocalEngine, prompts: list[list[int]], client: openai.OpenAI
 ) -> None:
     thought = here(local, prompts[1], profiles.make_window(local.tokenizer, TINY, None, ANSWER))
@@ -144,9 +142,7 @@ def test_the_answers_allowance_and_stop_strings_hold_in_the_answer_alone(
     assert "}" not in stopped.text[stopped.text.index("box") :]
 
 
-def test_streamed_and_whole_replies_are_the_same_and_seeds_count(
-    prompts: list[list[int]], client: openai.OpenAI
-) -> None:
+def test_streamed_and_whole_replies_are_equal_and_seeds_matter(prompts: list[list[int]], client: openai.OpenAI) -> None:
     settings: dict[str, Any] = {"temperature": 1.0, "seed": 5, "max_tokens": MOST}
     extra = {"vllm_xargs": {"z1_thinking_budget": 20}, "return_token_ids": True}
     whole = there(client, prompts[2], {"z1_thinking_budget": 20}, **settings)
@@ -156,7 +152,7 @@ def test_streamed_and_whole_replies_are_the_same_and_seeds_count(
     assert "".join(chunk.text for chunk in chunks) == whole.text
 
 
-def test_each_of_several_replies_has_a_window_of_its_own(prompts: list[list[int]], client: openai.OpenAI) -> None:
+def test_each_of_several_replies_has_its_own_budget(prompts: list[list[int]], client: openai.OpenAI) -> None:
     extra = {"vllm_xargs": {"z1_thinking_budget": 12, "z1_max_answer_tokens": ANSWER}, "return_token_ids": True}
     made: Any = client.completions.create(
         model="z1-tiny", prompt=prompts[1], n=3, temperature=1.2, seed=1, max_tokens=MOST, extra_body=extra
@@ -173,16 +169,14 @@ def test_each_of_several_replies_has_a_window_of_its_own(prompts: list[list[int]
         ({"z1_thinking_budget": 3, "z1_max_answer_tokens": MOST}, "max_tokens"),
     ],
 )
-def test_what_cannot_be_kept_is_a_400_with_the_reason(
+def test_invalid_requests_are_a_400_with_the_reason(
     prompts: list[list[int]], client: openai.OpenAI, asked: dict[str, Any], said: str
 ) -> None:
     with pytest.raises(openai.BadRequestError, match=said):
         there(client, prompts[0], asked)
 
 
-def test_a_schema_beside_a_window_is_refused_and_alone_is_vllms(
-    prompts: list[list[int]], client: openai.OpenAI
-) -> None:
+def test_a_schema_with_a_budget_is_rejected_and_alone_is_vllms(prompts: list[list[int]], client: openai.OpenAI) -> None:
     schema = {"structured_outputs": {"regex": "[0-9]{1,3}"}}
     with pytest.raises(openai.BadRequestError, match="structured outputs"):
         there(client, prompts[0], {"z1_thinking_budget": 5}, extra=schema)

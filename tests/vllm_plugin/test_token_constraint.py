@@ -1,4 +1,4 @@
-"""Does somebody else's loop, told by a guide what must come next, keep every law of the window?"""
+"""A server's sampling loop with token constraints gives the tokens of the driver."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ END = 99
 
 
 def guide(case: Case, ending: int | None = END) -> TokenConstraint:
-    """As a server has it: it ends replies at stop ids itself, so the flow knows none."""
+    """As in a server, which ends replies at stop tokens itself, so the flow has none."""
     strings = StopStrings(case.strings, PIECES.__getitem__) if case.strings else None
     flow = Flow(
         replace(case.window, stop_token_ids=frozenset()),
@@ -29,7 +29,7 @@ def guide(case: Case, ending: int | None = END) -> TokenConstraint:
 
 
 def served(case: Case, forgets: Sequence[bool] = (False,)) -> list[int]:
-    """A server's loop. Where it forgets, the request was preempted: its ids are kept, its guide is made anew."""
+    """A server's loop. `forgets` marks preemptions: the tokens are kept, the constraint is made again."""
     ids: list[int] = []
     told = guide(case)
     while len(ids) < case.room + 1:
@@ -43,13 +43,13 @@ def served(case: Case, forgets: Sequence[bool] = (False,)) -> list[int]:
 
 
 def kept(ids: list[int], wanted: Flow) -> list[int]:
-    """Without the rest of a marker that only showed, when it was complete, that a stop string had been met before."""
+    """Without the rest of a marker whose end showed that a stop string had been met before."""
     return ids[: len(wanted.token_ids)] if wanted.end is End.STRING and len(ids) <= len(wanted.token_ids) + 12 else ids
 
 
 @LAW
 @given(cases().map(may_end), st.lists(st.booleans(), min_size=1, max_size=5))
-def test_a_server_gives_the_ids_of_the_driver_whatever_it_forgets(case: Case, forgets: list[bool]) -> None:
+def test_a_server_gives_the_tokens_of_the_driver_despite_preemption(case: Case, forgets: list[bool]) -> None:
     calm = replace(case, shift_at=None)
     assert served(calm) == served(calm, forgets)
     assert kept(served(calm), drive(calm)) == drive(calm).token_ids
@@ -57,7 +57,7 @@ def test_a_server_gives_the_ids_of_the_driver_whatever_it_forgets(case: Case, fo
 
 @LAW
 @given(cases().map(may_end))
-def test_before_it_is_due_nothing_is_forced(case: Case) -> None:
+def test_nothing_is_forced_before_the_next_check(case: Case) -> None:
     ids: list[int] = []
     lazy = guide(case)
     while lazy.next_check != NO_CHECK and len(ids) <= case.room:
@@ -69,33 +69,33 @@ def test_before_it_is_due_nothing_is_forced(case: Case) -> None:
         ids.append(case.model(ids) if told is None else told)
 
 
-def test_between_two_looks_lies_all_that_the_flow_allows() -> None:
+def test_the_next_check_is_as_late_as_the_flow_allows() -> None:
     told = TokenConstraint(Flow(Window(100, 8, (1, 2), frozenset()), 200))
     assert told.next_token([]) is None
     assert told.next_check == 100
 
 
-def test_the_hint_that_the_model_began_is_only_completed() -> None:
+def test_a_hint_that_the_model_has_started_is_completed() -> None:
     told = TokenConstraint(Flow(Window(3, 8, (1, 2, 3), frozenset()), 50))
     assert told.next_token([9, 1, 2]) == 3
     assert told.next_token([9, 1, 2, 3]) is None
     assert told.next_token([9, 1, 2, 3, 9, 9]) is None
 
 
-def test_where_another_id_came_than_was_forced_it_lets_go() -> None:
+def test_nothing_is_forced_after_another_token_than_the_forced_one() -> None:
     told = TokenConstraint(Flow(Window(2, 8, (1, 2, 3), frozenset()), 50), end_token=END)
     assert told.next_token([9, 9]) == 1
     assert told.next_token([9, 9, 7]) is None
     assert told.next_check == NO_CHECK
 
 
-def test_ids_that_are_not_known_yet_are_waited_for() -> None:
+def test_placeholders_of_unknown_tokens_are_ignored() -> None:
     told = TokenConstraint(Flow(Window(2, 8, (1, 2), frozenset()), 50))
     assert told.next_token([9, -1]) is None
     assert told.next_token([9, 9]) == 1
 
 
-def test_the_end_of_an_answer_is_forced_once_and_only_where_there_is_an_id_for_it() -> None:
+def test_the_end_token_is_forced_once_and_only_if_there_is_one() -> None:
     window, ids = Window(1, 2, (1,), frozenset()), [9, 1, 8, 8]
     told = TokenConstraint(Flow(window, 50), end_token=END)
     assert (told.next_token(ids), told.next_token([*ids, END])) == (END, None)

@@ -1,7 +1,7 @@
 """Thinking budgets inside a stock vLLM server, as a logits processor.
 
     logits_processor.py   WindowLogitsProcessor: the classes that vLLM loads, one a profile
-    batch_state.py        BatchState: the token constraints of a batch, for vLLM's V1 and V2 runners
+    batch_state.py        V1BatchRows, V2BatchSlots: the token constraints of a batch, for vLLM's two runners
     token_constraint.py   TokenConstraint: the next forced token of one reply
 
 `vllm serve MODEL --logits-processors z1.vllm_plugin:PROFILE`, where PROFILE is a name in `z1.profiles.PROFILES`, such

@@ -1,4 +1,4 @@
-"""Is a step over slots the same sum that transformers does?"""
+"""The decoders compute the same logits as transformers."""
 
 from __future__ import annotations
 
@@ -63,8 +63,8 @@ def same(found: Tensor, wanted: Tensor) -> None:
 
 @pytest.mark.parametrize("name", MODELS)
 @pytest.mark.parametrize("deterministic", [False, True])
-def test_logits_are_those_of_the_whole_context_at_once(name: str, deterministic: bool) -> None:
-    """Contexts come in whole, in pieces and id by id, beside each other and in any order."""
+def test_logits_equal_those_of_one_full_forward_pass(name: str, deterministic: bool) -> None:
+    """Contexts are computed whole, in chunks and token by token, concurrently and in any order."""
     model = MODELS[name]
     decoder = Decoder(model, 8, 64, deterministic=deterministic)
     rng = random.Random(2)
@@ -83,8 +83,8 @@ def test_logits_are_those_of_the_whole_context_at_once(name: str, deterministic:
 
 
 @pytest.mark.parametrize("slots", [[0, 1, 2], [2, 0, 3], [0, 7], [6], [1, 2, 3, 5, 7]], ids=str)
-def test_decoding_slots_may_lie_anywhere(slots: list[int]) -> None:
-    """Together, with holes between them, and far up with almost nothing below."""
+def test_decoding_works_with_any_slots(slots: list[int]) -> None:
+    """Contiguous, with gaps, and at the end of the cache."""
     model = MODELS["qwen2"]
     decoder = Decoder(model, 8, 64, deterministic=False)
     decoder.last_logits([PrefillChunk(i, 0, ids[:-1]) for i, ids in enumerate(CONTEXTS)])
@@ -96,7 +96,7 @@ def test_decoding_slots_may_lie_anywhere(slots: list[int]) -> None:
 
 
 @pytest.mark.parametrize("name", MODELS)
-def test_deterministic_logits_are_bit_exact_across_batches_orders_and_joins(name: str) -> None:
+def test_deterministic_logits_are_bit_exact_across_batches_and_orders(name: str) -> None:
     model, count = MODELS[name], len(CONTEXTS)
     whole = [Decoder(model, 1, 64, deterministic=True).last_logits([PrefillChunk(0, 0, ids)])[0] for ids in CONTEXTS]
     order = random.Random(1).sample(range(count), count)
@@ -113,7 +113,7 @@ def test_deterministic_logits_are_bit_exact_across_batches_orders_and_joins(name
 
 
 def test_deterministic_logits_are_bit_exact_with_several_threads() -> None:
-    """So wide that torch cuts a tile between threads, in the middle of a row."""
+    """The model is so wide that torch splits a tile between threads, within a row."""
     model = made(Qwen2ForCausalLM, Qwen2Config(**SHAPE | {"intermediate_size": 2050}, **HEADS))
     threads = torch.get_num_threads()
     found = []
@@ -129,7 +129,7 @@ def test_deterministic_logits_are_bit_exact_with_several_threads() -> None:
 
 
 @pytest.mark.parametrize("deterministic", [False, True])
-def test_a_copied_slot_goes_on_like_its_source(deterministic: bool) -> None:
+def test_a_copied_slot_continues_like_its_source(deterministic: bool) -> None:
     decoder = Decoder(MODELS["qwen3"], 2, 64, deterministic=deterministic)
     decoder.last_logits([PrefillChunk(0, 0, [3, 4, 5])])
     decoder.copy(0, 1, 3)
@@ -139,7 +139,7 @@ def test_a_copied_slot_goes_on_like_its_source(deterministic: bool) -> None:
         assert torch.equal(one, other)
 
 
-def test_a_step_is_one_call_and_one_row_an_id() -> None:
+def test_a_step_is_one_forward_pass_and_one_row_a_token() -> None:
     decoder = Decoder(MODELS["llama"], 4, 64, deterministic=False)
     decoder.last_logits([PrefillChunk(0, 0, [3, 4, 5]), PrefillChunk(1, 0, [6]), PrefillChunk(3, 0, [7, 8])])
     assert (decoder.forward_passes, decoder.computed_tokens) == (1, 6)
@@ -149,8 +149,8 @@ def test_a_step_is_one_call_and_one_row_an_id() -> None:
 
 
 @pytest.mark.parametrize("name", MODELS)
-def test_half_precision_is_computed_as_an_accelerator_would(name: str) -> None:
-    """bfloat16 weights and store, rotations and softmax in float32: as near to float32 as transformers comes."""
+def test_half_precision_is_as_accurate_as_transformers(name: str) -> None:
+    """bfloat16 weights and KV cache, rotations and softmax in float32: as close to float32 as transformers."""
     exact = [expected(MODELS[name], ids) for ids in CONTEXTS]
     half = deepcopy(MODELS[name]).to(torch.bfloat16)
     decoder = Decoder(half, 8, 64, deterministic=False)
@@ -161,7 +161,7 @@ def test_half_precision_is_computed_as_an_accelerator_would(name: str) -> None:
     assert (found.float() - wanted).abs().mean() < 1.5 * (theirs - wanted).abs().mean()
 
 
-def test_the_store_grows_with_the_longest_context() -> None:
+def test_the_kv_cache_grows_with_the_longest_sequence() -> None:
     decoder = Decoder(MODELS["qwen2"], 2, 500, deterministic=False)
     ids = [(3 * i) % 50 for i in range(200)]
     decoder.last_logits([PrefillChunk(0, 0, ids[:5])])
@@ -172,7 +172,7 @@ def test_the_store_grows_with_the_longest_context() -> None:
     assert small < 200 <= decoder.slot_capacity < 500
 
 
-def test_what_cannot_be_computed_here_is_known() -> None:
+def test_supported_configurations() -> None:
     assert all(supports(model.config) for model in MODELS.values())
     assert not supports(GemmaConfig(**SHAPE))
     assert not supports(LlamaConfig(**SHAPE, attention_bias=True))

@@ -1,4 +1,4 @@
-"""Does the local engine keep every check, whatever else it is computing?"""
+"""The local engine passes the conformance tests under any load."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def model() -> Any:
     shape = {"hidden_size": 64, "intermediate_size": 128, "num_hidden_layers": 2, "num_attention_heads": 2}
     config = Qwen2Config(vocab_size=VOCABULARY, num_key_value_heads=1, max_position_embeddings=128, **shape)
     made = Qwen2ForCausalLM(config)
-    for parameter in made.parameters():  # larger weights, so that greedy ids vary
+    for parameter in made.parameters():  # larger weights, so that greedy tokens vary
         torch.nn.init.normal_(parameter, std=0.3) if parameter.ndim == 2 else None
     return made.eval()
 
@@ -62,8 +62,8 @@ def test_conformance(model: Any, check: conformance.Check) -> None:
     assert is_idle(local)
 
 
-def test_greedy_ids_are_those_of_transformers(model: Any) -> None:
-    """The two best logits are nowhere nearer than 0.006; between kernels a logit differs by 1e-5."""
+def test_greedy_tokens_equal_those_of_transformers(model: Any) -> None:
+    """The two largest logits differ by at least 0.006; between kernels a logit differs by 1e-5."""
 
     async def ours(prompt: Sequence[int]) -> list[int]:
         session = await engine(model, deterministic=False).open(prompt, Sampling())
@@ -75,7 +75,7 @@ def test_greedy_ids_are_those_of_transformers(model: Any) -> None:
         assert asyncio.run(ours(prompt)) == theirs[0, len(prompt) :].tolist()
 
 
-def test_two_slots_serve_many_sessions_and_none_changes_another(model: Any) -> None:
+def test_two_slots_serve_many_sessions_without_interference(model: Any) -> None:
     async def all_at_once(local: LocalEngine) -> list[list[int]]:
         window = Window(9, 4, (5, 6, 7), frozenset())
         return await asyncio.gather(
@@ -91,7 +91,7 @@ def test_two_slots_serve_many_sessions_and_none_changes_another(model: Any) -> N
     assert is_idle(ample)
 
 
-def test_ten_thousand_random_sessions_leak_nothing_and_none_changes_another() -> None:
+def test_ten_thousand_random_sessions_without_leaks_or_interference() -> None:
     """Sessions join, fork, are cut, interrupted and cancelled at random. Every slot comes back, every ledger adds up,
     and every reply is the one, or the beginning of the one, that the same request gets alone.
     """
@@ -152,7 +152,7 @@ def tiny() -> Any:
     return made.eval()
 
 
-def test_forced_ids_enter_in_one_forward_call(model: Any) -> None:
+def test_forced_tokens_are_prefilled_in_one_forward_pass(model: Any) -> None:
     async def run() -> int:
         local = engine(model, deterministic=False)
         session = await local.open([5, 6, 7], Sampling())
@@ -179,18 +179,18 @@ def sampled_together(local: LocalEngine, asked: Sequence[list[int]], limit: int)
     return asyncio.run(every())
 
 
-def test_a_beginning_in_common_is_computed_once_even_for_those_who_come_together(model: Any) -> None:
+def test_a_shared_prefix_is_computed_once_even_for_concurrent_sessions(model: Any) -> None:
     system = [4 + (5 * i * i) % 90 for i in range(60)]
     asked = [[*system, 10 + i] for i in range(6)]
     alone = [sampled_together(engine(model), [ids], 5)[0] for ids in asked]
     local = engine(model)
     assert sampled_together(local, asked, 5) == alone
     assert local.decoder.computed_tokens == 61 + 5 + 6 * 4
-    assert sampled_together(local, asked, 5) == alone  # what closed sessions left is taken over too
+    assert sampled_together(local, asked, 5) == alone  # prefixes of closed sessions are reused too
     assert local.decoder.computed_tokens == 61 + 5 + 6 * 4 + 6 * 5
 
 
-def test_a_fork_computes_nothing_of_its_origin_again(model: Any) -> None:
+def test_a_fork_reuses_the_kv_cache_of_its_origin(model: Any) -> None:
     async def run() -> int:
         local = engine(model, deterministic=False)
         session = await local.open([5, 6, 7], Sampling())
@@ -203,7 +203,7 @@ def test_a_fork_computes_nothing_of_its_origin_again(model: Any) -> None:
     assert asyncio.run(run()) == 1
 
 
-def test_long_prompts_come_in_over_several_steps_and_others_go_on(model: Any) -> None:
+def test_long_prompts_are_prefilled_over_several_steps_while_others_decode(model: Any) -> None:
     settings = LocalSettings(max_num_seqs=4, max_model_len=128, deterministic=True, max_num_batched_tokens=16)
     local = LocalEngine(model, Characters(), ("random", "plain"), settings)
     asked = [prompts(1)[0], [4 + (7 * i) % 90 for i in range(100)]]
@@ -224,13 +224,13 @@ def test_long_prompts_come_in_over_several_steps_and_others_go_on(model: Any) ->
     assert local.decoder.forward_passes > 112 // 16
 
 
-def test_who_has_waited_longest_is_next(model: Any) -> None:
+def test_waiting_sessions_get_slots_in_order_of_arrival(model: Any) -> None:
     local = engine(model, slots=1)
     order: list[int] = []
 
     async def one(number: int) -> None:
         session = await local.open([5 + number, 6, 7], Sampling())
-        for _ in range(3):  # between two samples of a session nobody takes its slot
+        for _ in range(3):  # a session keeps its slot between two samples
             await session.sample(2)
             order.append(number)
         await session.close()
@@ -242,7 +242,7 @@ def test_who_has_waited_longest_is_next(model: Any) -> None:
     assert order == sorted(order)
 
 
-def test_other_families_run_through_transformers_and_the_log_says_so(caplog: pytest.LogCaptureFixture) -> None:
+def test_other_families_run_through_transformers_with_a_warning(caplog: pytest.LogCaptureFixture) -> None:
     shape = {"hidden_size": 32, "intermediate_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2}
     torch.manual_seed(0)
     gemma = GemmaForCausalLM(GemmaConfig(vocab_size=VOCABULARY, num_key_value_heads=1, head_dim=16, **shape)).eval()
@@ -256,14 +256,14 @@ def test_other_families_run_through_transformers_and_the_log_says_so(caplog: pyt
         LocalEngine(mistral, Characters(), ("mistral", "plain"), settings)
 
 
-def test_deterministic_mode_is_refused_where_it_cannot_hold() -> None:
+def test_deterministic_mode_is_rejected_for_bfloat16() -> None:
     half = tiny().to(torch.bfloat16)
     with pytest.raises(UserError, match="deterministic mode: got bfloat16 on cpu"):
         engine(half)
     assert len(sampled_together(engine(half, deterministic=False), prompts(2), 5)[0]) == 5
 
 
-def test_a_model_that_fails_is_an_engines_fault(model: Any) -> None:
+def test_a_failing_model_is_an_engine_fault(model: Any) -> None:
     async def run() -> None:
         local = engine(model)
         session = await local.open([5, 6, VOCABULARY + 1], Sampling())
@@ -273,13 +273,13 @@ def test_a_model_that_fails_is_an_engines_fault(model: Any) -> None:
         asyncio.run(run())
 
 
-def test_prompts_that_do_not_fit_are_refused_in_words(model: Any) -> None:
+def test_prompts_that_do_not_fit_are_rejected(model: Any) -> None:
     for ids, words in (([], "no tokens"), ([5] * 128, "128 tokens")):
         with pytest.raises(UserError, match=words):
             asyncio.run(engine(model).open(ids, Sampling()))
 
 
-def test_a_draw_depends_on_seed_and_sample_and_on_nothing_else(model: Any) -> None:
+def test_a_draw_depends_on_seed_and_sample_only(model: Any) -> None:
     async def draw(seed: int, sample: int, crowd: int) -> list[int]:
         local = engine(model)
         sessions = [await local.open(ids, Sampling(temperature=1.0, seed=9)) for ids in prompts(crowd)]

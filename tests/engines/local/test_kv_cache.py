@@ -1,4 +1,4 @@
-"""Is what a context finds in its slot always its own beginning?"""
+"""KV cache slots: a sequence always finds its own prefix in its slot."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from z1.engines.local.kv_cache import (
 
 
 class Store:
-    """A store that remembers ids, as a stand-in for their keys and values."""
+    """A cache of tokens, as a stand-in for their keys and values."""
 
     def __init__(self, count: int) -> None:
         self.places: list[list[int]] = [[] for _ in range(count)]
@@ -43,8 +43,8 @@ class Store:
 
 @given(st.integers(0, 10**6), st.integers(1, 5))
 @settings(max_examples=80)
-def test_a_slot_holds_the_beginning_of_its_owner(seed: int, count: int) -> None:
-    """Whatever comes, goes, grows, forks, waits and moves."""
+def test_a_slot_holds_a_prefix_of_its_owner(seed: int, count: int) -> None:
+    """Under random arrivals, departures, growth, forks, waits and moves."""
     rng, store = random.Random(seed), Store(count)
     live: list[SequenceState] = []
     for step in range(60):
@@ -79,7 +79,7 @@ def test_a_slot_holds_the_beginning_of_its_owner(seed: int, count: int) -> None:
     assert store.slots.free_slots == list(range(count))
 
 
-def test_a_shared_beginning_is_computed_once() -> None:
+def test_a_shared_prefix_is_computed_once() -> None:
     store = Store(3)
     beginning = list(range(100))
     computed = []
@@ -91,7 +91,7 @@ def test_a_shared_beginning_is_computed_once() -> None:
     assert computed == [101, 1, 1, 1, 1]
 
 
-def test_a_fork_copies_however_little_there_is_and_others_do_not() -> None:
+def test_only_a_fork_copies_a_short_prefix() -> None:
     store = Store(3)
     origin = SequenceState([1, 2, 3, 4])
     store.slots.allocate(origin, 0)
@@ -102,7 +102,7 @@ def test_a_fork_copies_however_little_there_is_and_others_do_not() -> None:
     assert (store.compute(fork), store.compute(stranger)) == (1, 4)
 
 
-def test_only_who_has_long_asked_for_nothing_gives_way() -> None:
+def test_only_idle_sequences_are_evicted() -> None:
     store = Store(2)
     old, busy, new = SequenceState([1]), SequenceState([2]), SequenceState([3])
     for context in (old, busy):
@@ -115,7 +115,7 @@ def test_only_who_has_long_asked_for_nothing_gives_way() -> None:
     assert busy.slot == 1
 
 
-def test_contexts_move_down_into_free_slots() -> None:
+def test_compaction_moves_sequences_into_free_slots() -> None:
     store = Store(4)
     contexts = [SequenceState([i, i + 1]) for i in range(4)]
     for context in contexts:
@@ -129,7 +129,7 @@ def test_contexts_move_down_into_free_slots() -> None:
 
 
 @given(st.lists(st.integers(0, 1), max_size=40), st.lists(st.integers(0, 1), max_size=40), st.integers(1, 9))
-def test_common_counts_what_two_beginnings_share(one: list[int], other: list[int], least: int) -> None:
+def test_common_prefix_length(one: list[int], other: list[int], least: int) -> None:
     most = min(len(one), len(other))
     wanted = next((i for i in range(most) if one[i] != other[i]), most)
     assert common_prefix_length(one, other, most, least) == (wanted if wanted >= least else 0)
@@ -138,7 +138,7 @@ def test_common_counts_what_two_beginnings_share(one: list[int], other: list[int
 @pytest.mark.parametrize(
     ("held", "wanted"), [(0, True), (100 - MIN_SHARED_PREFIX, True), (101 - MIN_SHARED_PREFIX, False)]
 )
-def test_waiting_is_worth_it_where_much_is_gained(held: int, wanted: bool) -> None:
+def test_a_sequence_waits_for_a_prefix_that_is_long_enough(held: int, wanted: bool) -> None:
     context, other = SequenceState([*range(100), 7]), SequenceState([*range(100), 8])
     assert will_share_more(context, [SequenceState([9] * 300), other], held) is wanted
     assert not will_share_more(context, [], 0)

@@ -1,4 +1,4 @@
-"""Is a draw what the settings say?"""
+"""The sampler draws with the distribution of its settings."""
 
 from __future__ import annotations
 
@@ -37,16 +37,16 @@ def test_frequencies_follow_the_softmax() -> None:
     assert all(abs(counts[i] / 3000 - float(shares[i])) < 0.03 for i in range(5))
 
 
-def test_top_k_leaves_the_k_likeliest() -> None:
+def test_top_k_keeps_the_k_most_likely() -> None:
     assert set(drawn(Sampling(temperature=2.0, top_k=3))) == {1, 3, 4}
 
 
-def test_top_p_leaves_the_smallest_set_that_reaches_p() -> None:
+def test_top_p_keeps_the_smallest_set_that_reaches_p() -> None:
     assert set(drawn(Sampling(temperature=1.0, top_p=0.5))) == {1, 3}
     assert len(set(drawn(Sampling(temperature=1.0, top_p=1e-9)))) == 1
 
 
-def test_top_p_counts_shares_of_what_top_k_left() -> None:
+def test_top_p_applies_after_top_k() -> None:
     assert set(drawn(Sampling(temperature=1.0, top_k=2, top_p=0.9))) == {1, 3}
     assert len(set(drawn(Sampling(temperature=1.0, top_k=2, top_p=0.4)))) == 1
 
@@ -66,7 +66,7 @@ SETTINGS = [
 
 
 @pytest.mark.parametrize("sampling", SETTINGS, ids=str)
-def test_a_short_head_draws_what_the_whole_vocabulary_would(
+def test_a_short_head_gives_the_draws_of_the_whole_vocabulary(
     sampling: Sampling, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     logits = torch.randn(200, 50, generator=torch.Generator().manual_seed(1))
@@ -75,14 +75,14 @@ def test_a_short_head_draws_what_the_whole_vocabulary_would(
     assert sample_tokens(logits, [sampling] * 200, range(200)) == whole
 
 
-def test_a_draw_does_not_depend_on_its_neighbours() -> None:
+def test_a_draw_does_not_depend_on_the_batch() -> None:
     logits = torch.randn(len(SETTINGS), 50, generator=torch.Generator().manual_seed(2))
     together = sample_tokens(logits, SETTINGS, range(len(SETTINGS)))
     alone = [sample_tokens(logits[i : i + 1], [sampling], [i])[0] for i, sampling in enumerate(SETTINGS)]
     assert together == alone
 
 
-def test_a_score_is_the_logarithm_of_the_share_and_the_best_stand_first() -> None:
+def test_logprobs_are_those_of_the_softmax_in_descending_order() -> None:
     chances = LOGITS[None].repeat(3, 1).log_softmax(-1)
     shares = LOGITS.softmax(-1).log().tolist()
     for count, (token, score) in zip((0, 1, 3), enumerate(token_logprobs(chances, [0, 1, 2], [0, 1, 3])), strict=True):

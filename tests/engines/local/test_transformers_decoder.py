@@ -1,4 +1,4 @@
-"""Is a step over slots the same sum that transformers does?"""
+"""The decoders compute the same logits as transformers."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def models() -> list[Any]:
 
 @pytest.mark.parametrize("model", models(), ids=lambda model: model.config.model_type)
 @pytest.mark.parametrize("deterministic", [False, True])
-def test_logits_are_those_of_the_whole_context_at_once(model: Any, deterministic: bool) -> None:
+def test_logits_equal_those_of_one_full_forward_pass(model: Any, deterministic: bool) -> None:
     ids = [[3, 4, 5, 6, 7, 8], [9, 10, 11], [12, 13, 14, 15]]
     forward = TransformersDecoder(model, 3, 64, deterministic=deterministic)
     for at in (0, 1):  # the first id of each, then what is left in one piece
@@ -46,7 +46,7 @@ def test_logits_are_those_of_the_whole_context_at_once(model: Any, deterministic
             torch.testing.assert_close(logits, model.eval()(torch.tensor([row])).logits[0, -1], atol=1e-5, rtol=1e-4)
 
 
-def test_a_copied_slot_goes_on_like_its_source() -> None:
+def test_a_copied_slot_continues_like_its_source() -> None:
     forward = TransformersDecoder(models()[0], 2, 64, deterministic=True)
     forward.last_logits([PrefillChunk(0, 0, [3, 4, 5])])
     forward.cache.copy(0, 1, 3)
@@ -54,7 +54,7 @@ def test_a_copied_slot_goes_on_like_its_source() -> None:
     assert torch.equal(one, other)
 
 
-def test_decoding_takes_one_call_for_all_slots() -> None:
+def test_decoding_is_one_forward_pass_for_all_slots() -> None:
     forward = TransformersDecoder(models()[0], 4, 64, deterministic=False)
     forward.last_logits([PrefillChunk(i, 0, [3, 4]) for i in range(4)])
     before = forward.forward_passes
@@ -62,7 +62,7 @@ def test_decoding_takes_one_call_for_all_slots() -> None:
     assert forward.forward_passes - before == 1
 
 
-def test_models_that_forget_are_refused_by_name() -> None:
+def test_models_with_partial_attention_are_rejected_by_name() -> None:
     with pytest.raises(UserError, match="mistral"):
         reject_partial_attention(MistralConfig(**SHAPE, sliding_window=8))
     reject_partial_attention(Qwen2Config(**SHAPE))

@@ -1,4 +1,4 @@
-"""Is an engine in a process of its own the same engine, and does nothing outlive either process?"""
+"""An engine in a worker process behaves like the engine itself, and neither process outlives the other."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ PROMPT = [10, 11, 12, 13]
 
 
 def keyed(context: Sequence[int]) -> int:
-    """The next id; a context that begins with 99 breaks the model at its tenth id, one with 98 the whole process."""
+    """The next token; a context that starts with 99 fails at its tenth token, one with 98 kills the process."""
     if context[0] == 99 and len(context) > 9:
         raise RuntimeError("out of memory")
     if context[0] == 98 and len(context) > 9:
@@ -48,7 +48,7 @@ def broken() -> Engine:
 
 
 class Counting(ScriptedEngine):
-    """Says in its length how many sessions it holds: `open` of a prompt of one id costs nothing else."""
+    """Samples the number of its open sessions."""
 
     def __init__(self) -> None:
         super().__init__(keyed, max_model_len=200, token_delay_s=0.01)
@@ -76,7 +76,7 @@ def within(act: Callable[[SubprocessEngine], Awaitable[Any]], make: Callable[[],
 
 
 def gone(pid: int) -> bool:
-    """Whether a process ends within a while; one that nobody waited for is gone too."""
+    """Whether a process ends soon; a zombie has ended."""
     until = time.monotonic() + 30
     while time.monotonic() < until:
         try:
@@ -89,7 +89,7 @@ def gone(pid: int) -> bool:
 
 
 class Told(ScriptedSession):
-    """Says what it was told never to say."""
+    """Samples the last tokens of the forbidden sequences."""
 
     async def sample(self, max_tokens: int, forbidden: ForbiddenSequences = ()) -> Sampled:
         return Sampled(tuple(end[-1] for end in forbidden), FinishReason.LIMIT)
@@ -104,14 +104,14 @@ def listening() -> Engine:
     return Listening(keyed)
 
 
-def test_what_may_never_come_is_told_to_the_child() -> None:
+def test_forbidden_sequences_reach_the_worker() -> None:
     async def act(engine: SubprocessEngine) -> tuple[int, ...]:
         return (await (await engine.open(PROMPT, Sampling())).sample(5, ((7,), (8, 9)))).token_ids
 
     assert within(act, listening) == (7, 9)
 
 
-def test_every_law_holds() -> None:
+def test_conformance() -> None:
     async def all_laws(engine: SubprocessEngine) -> None:
         for check in conformance.CHECKS:
             await check(engine, PROMPT)
@@ -119,13 +119,13 @@ def test_every_law_holds() -> None:
     within(all_laws)
 
 
-def test_its_ids_are_those_of_the_same_engine_here() -> None:
+def test_its_tokens_equal_those_of_the_engine_in_this_process() -> None:
     window = Window(9, 4, (5, 6, 7), frozenset())
     there = within(lambda engine: conformance.token_ids_of(engine, PROMPT, window, DriverOptions(max_chunk_tokens=2)))
     assert there == asyncio.run(conformance.token_ids_of(scripted(), PROMPT, window))
 
 
-def test_what_the_engine_is_called_and_can_do_is_known_here() -> None:
+def test_the_engines_attributes_are_known_here() -> None:
     async def facts(engine: SubprocessEngine) -> tuple[Any, ...]:
         return engine.name, engine.profile, engine.capabilities, engine.max_model_len, engine.tokenizer.encode("ab")
 
@@ -133,7 +133,7 @@ def test_what_the_engine_is_called_and_can_do_is_known_here() -> None:
     assert within(facts) == (here.name, here.profile, here.capabilities, 200, [97, 98])
 
 
-def test_ids_are_seen_while_they_come() -> None:
+def test_pending_tokens_arrive_during_a_sample() -> None:
     async def seen(engine: SubprocessEngine) -> list[int]:
         session = await engine.open(PROMPT, Sampling())
         task = asyncio.create_task(session.sample(30))
@@ -148,7 +148,7 @@ def test_ids_are_seen_while_they_come() -> None:
     assert len(within(seen, partial(scripted, 0.01))) > 5
 
 
-def test_an_interrupt_right_behind_a_sample_is_not_lost() -> None:
+def test_an_interrupt_right_after_a_sample_is_not_lost() -> None:
     async def act(engine: SubprocessEngine) -> FinishReason:
         session = await engine.open(PROMPT, Sampling())
         task = asyncio.create_task(session.sample(150))
@@ -159,14 +159,14 @@ def test_an_interrupt_right_behind_a_sample_is_not_lost() -> None:
     assert within(act, partial(scripted, 0.05)) is FinishReason.INTERRUPTED
 
 
-def test_what_cannot_be_made_says_why() -> None:
+def test_an_engine_that_cannot_be_constructed_raises_its_error() -> None:
     with pytest.raises(UserError, match="nowhere"):
         SubprocessEngine(unknown)
     with pytest.raises(EngineFault, match="status 9"):
         SubprocessEngine(broken)
 
 
-def test_what_does_not_fit_is_the_askers_fault() -> None:
+def test_what_does_not_fit_is_a_user_error() -> None:
     with pytest.raises(UserError, match="200 tokens"):
         within(lambda engine: engine.open([5] * 200, Sampling()))
     with pytest.raises(UserError, match="no tokens"):
@@ -181,7 +181,7 @@ async def reply(engine: SubprocessEngine, prompt: Sequence[int]) -> tuple[int, .
         await session.close()
 
 
-def test_a_reply_that_fails_takes_no_other_with_it() -> None:
+def test_a_failing_reply_does_not_affect_others() -> None:
     async def act(engine: SubprocessEngine) -> list[Any]:
         both = await asyncio.gather(reply(engine, [99, 1]), reply(engine, PROMPT), return_exceptions=True)
         return [*both, len(await reply(engine, PROMPT)), engine.is_alive]
@@ -192,7 +192,7 @@ def test_a_reply_that_fails_takes_no_other_with_it() -> None:
     assert (len(ids), again, alive) == (20, 20, True)
 
 
-def test_a_process_that_ends_is_a_fault_of_all_that_is_under_way_and_of_all_that_comes() -> None:
+def test_a_worker_that_ends_is_a_fault_of_all_running_and_later_samples() -> None:
     async def act(engine: SubprocessEngine) -> list[Any]:
         idle = await engine.open(PROMPT, Sampling())
         both = await asyncio.gather(reply(engine, [98, 1]), reply(engine, PROMPT), return_exceptions=True)
@@ -207,7 +207,7 @@ def test_a_process_that_ends_is_a_fault_of_all_that_is_under_way_and_of_all_that
     assert all(isinstance(fault, EngineFault) and "process has ended" in str(fault) for fault in faults)
 
 
-def test_a_reply_that_is_given_up_is_closed_there() -> None:
+def test_a_cancelled_reply_is_closed_in_the_worker() -> None:
     async def act(engine: SubprocessEngine) -> tuple[int, int]:
         async def live() -> int:
             return (await (await engine.open((77,), Sampling())).sample(1)).token_ids[0] - 100
@@ -223,7 +223,7 @@ def test_a_reply_that_is_given_up_is_closed_there() -> None:
     assert within(act, Counting) == (5, 0)
 
 
-def test_a_window_is_driven_through_it() -> None:
+def test_a_flow_runs_on_it() -> None:
     async def act(engine: SubprocessEngine) -> tuple[int, int | None]:
         session = await engine.open(PROMPT, Sampling())
         ledger = (await run_flow(Flow(Window(7, 5, (5, 6), frozenset()), session.free_tokens), session)).ledger()
@@ -232,7 +232,7 @@ def test_a_window_is_driven_through_it() -> None:
     assert within(act) == (7, 5)
 
 
-def test_it_ends_with_the_engine() -> None:
+def test_the_worker_ends_with_the_engine() -> None:
     async def act(engine: SubprocessEngine) -> int:
         asyncio.ensure_future(reply(engine, PROMPT)).add_done_callback(lambda task: task.exception())
         await asyncio.sleep(0.05)
@@ -257,7 +257,7 @@ asyncio.run(main())
 
 
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
-def test_it_does_not_outlive_who_made_it_however_that_ends(how: signal.Signals) -> None:
+def test_the_worker_ends_with_its_parent_process(how: signal.Signals) -> None:
     root = Path(__file__).parents[3]
     path = os.pathsep.join([str(root / "src"), str(root)])
     made = subprocess.Popen(
