@@ -156,7 +156,7 @@ def test_greedy_batches_do_not_skip_the_processor() -> None:
 
 
 class V2Runner:
-    """A stand-in for the V2 runner, with up to two draft tokens a step; a draft unlike the model's token is rejected."""
+    """A stand-in for the V2 runner, with up to two drafts a step; a draft unlike the model's token is rejected."""
 
     def __init__(self, random: Random, drafts: int) -> None:
         self.random, self.drafts = random, drafts
