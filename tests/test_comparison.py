@@ -72,7 +72,7 @@ def test_every_model_is_evaluated_once_on_everything(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("old", "new", "said"),
+    ("old", "new", "message"),
     [
         ('"word-problems"', '"proze"', "benchmark: got proze"),
         ("z1-tiny-bare", "bear", "profile: got bear"),
@@ -80,8 +80,8 @@ def test_every_model_is_evaluated_once_on_everything(tmp_path: Path) -> None:
         ("bare =", "Bare =", "Bare"),
     ],
 )
-def test_a_wrong_name_is_refused_before_anything_runs(tmp_path: Path, old: str, new: str, said: str) -> None:
-    with pytest.raises(UserError, match=said):
+def test_a_wrong_name_is_refused_before_anything_runs(tmp_path: Path, old: str, new: str, message: str) -> None:
+    with pytest.raises(UserError, match=message):
         comparison.check(load(tmp_path, TEXT.replace(old, new)))
 
 

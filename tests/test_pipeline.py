@@ -28,7 +28,7 @@ from z1.records import Attempt
 from z1.train.sft.prepare import PreparedTraining
 
 
-class Noted(pipeline.NoProgress):
+class RecordedProgress(pipeline.NoProgress):
     def __init__(self) -> None:
         self.notes: list[str] = []
 
@@ -70,11 +70,11 @@ def test_every_stage_leaves_what_the_next_one_needs(finished: Path) -> None:
 
 def test_a_finished_stage_is_skipped(finished: Path) -> None:
     before = digest(finished)
-    watch = Noted()
+    progress = RecordedProgress()
     began = time.monotonic()
-    pipeline.evaluate(recipes.load(command_line.recipe(finished.parent.parent)), finished, watch)
+    pipeline.evaluate(recipes.load(command_line.recipe(finished.parent.parent)), finished, progress)
     assert time.monotonic() - began < 20
-    assert not [note for note in watch.notes if note.startswith("1 ")]
+    assert not [note for note in progress.notes if note.startswith("1 ")]
     assert digest(finished) == before
 
 
@@ -90,16 +90,16 @@ def test_bases_are_trained_first_and_the_estimate_includes_the_dependents(tmp_pa
     base = command_line.recipe(tmp_path, command_line.MICRO.replace("epochs = 1.0", "train_tokens = 1000"))
     path = tmp_path / "arm.toml"
     path.write_text(command_line.ARM.format(name="arm", base=base.as_posix(), level="full"), encoding="utf-8")
-    watch, recipe = Noted(), recipes.load(path)
-    pipeline.train(recipe, tmp_path / "runs" / "arm", watch)
-    said = [note for note in watch.notes if "core-minutes" in note or "rows in" in note or "model in" in note]
-    wanted = [
+    progress, recipe = RecordedProgress(), recipes.load(path)
+    pipeline.train(recipe, tmp_path / "runs" / "arm", progress)
+    text = [note for note in progress.notes if "core-minutes" in note or "rows in" in note or "model in" in note]
+    expected = [
         " rows in .*micro",
         "micro is expected to take 0 core-minutes more; arm after it about 0",
         "model in .*micro",
     ]
-    wanted += [" rows in .*arm", "arm is expected to take 0 core-minutes more", "model in .*arm"]
-    assert [bool(re.search(f"{one}[^;]*$", note)) for one, note in zip(wanted, said, strict=True)] == [True] * 6
+    expected += [" rows in .*arm", "arm is expected to take 0 core-minutes more", "model in .*arm"]
+    assert [bool(re.search(f"{one}[^;]*$", note)) for one, note in zip(expected, text, strict=True)] == [True] * 6
     assert pipeline._dependents_estimate(recipes.load(base), [recipe], 600.0) == "; arm after it about 20"
 
 
@@ -142,17 +142,17 @@ def tuned(folder: Path, micro: int = 512, left_out: float = 0.05) -> Recipe:
 def test_fine_tuning_writes_a_model_with_its_profile(tmp_path: Path) -> None:
     run, shown = tmp_path / "runs" / "tuned", list[PreparedTraining]()
     model = pipeline.train(tuned(tmp_path), run, pipeline.NoProgress(), shown.append)
-    said = runs.read_json(model / "z1.json")
-    assert (said["name"], said["profile"], said["base"]) == ("tuned", "z1-tiny", (tmp_path / "base").as_posix())
-    assert said["data"] == shown[0].data_info
-    assert said["steps"] == shown[0].preflight.schedule.steps == len(shown[0].preflight.rows) // 8
+    text = runs.read_json(model / "z1.json")
+    assert (text["name"], text["profile"], text["base"]) == ("tuned", "z1-tiny", (tmp_path / "base").as_posix())
+    assert text["data"] == shown[0].data_info
+    assert text["steps"] == shown[0].preflight.schedule.steps == len(shown[0].preflight.rows) // 8
     weights = hashlib.sha256((model / "model.safetensors").read_bytes()).hexdigest()
-    watch = Noted()
+    progress = RecordedProgress()
     # another amount at once is the same training; it is done, and nothing more is shown
-    assert pipeline.train(tuned(tmp_path, micro=300, left_out=0.5), run, watch, shown.append) == model
+    assert pipeline.train(tuned(tmp_path, micro=300, left_out=0.5), run, progress, shown.append) == model
     assert len(shown) == 1
     assert hashlib.sha256((model / "model.safetensors").read_bytes()).hexdigest() == weights
-    assert not [note for note in watch.notes if "loss" in note]
+    assert not [note for note in progress.notes if "loss" in note]
 
 
 def test_a_refused_preflight_is_shown_and_not_trained(tmp_path: Path) -> None:
@@ -175,19 +175,19 @@ def test_missing_attempts_leave_the_stage_open_and_are_tried_again(
         text = "".join(map(chr, context))
         if faults and "while" in text:
             raise EngineFault("the power went")
-        said = text.rpartition("\\boxed{")[2] if "\\boxed{" in text else ""
-        return ord("7}."[len(said)]) if "\\boxed{" in text and len(said) < 3 else 3
+        text = text.rpartition("\\boxed{")[2] if "\\boxed{" in text else ""
+        return ord("7}."[len(text)]) if "\\boxed{" in text and len(text) < 3 else 3
 
     engine = ScriptedEngine(says_seven)
     monkeypatch.setattr("z1.engines.local.engine.load", lambda *_: engine)
-    recipe, watch = recipes.load(command_line.recipe(tmp_path)), Noted()
-    folder = pipeline.evaluate(recipe, tmp_path / "run", watch, "some/model")
-    assert "attempts missing" in watch.notes[-1]
+    recipe, progress = recipes.load(command_line.recipe(tmp_path)), RecordedProgress()
+    folder = pipeline.evaluate(recipe, tmp_path / "run", progress, "some/model")
+    assert "attempts missing" in progress.notes[-1]
     assert not (folder / "stage.json").exists()
     before = sum(point["missing"] for point in runs.read_json(folder / "curve.json")["points"])
     assert 0 < before < 48
     faults.clear()
-    assert pipeline.evaluate(recipe, tmp_path / "run", watch, "some/model") == folder
+    assert pipeline.evaluate(recipe, tmp_path / "run", progress, "some/model") == folder
     assert (folder / "stage.json").is_file()
     assert {point["missing"] for point in runs.read_json(folder / "curve.json")["points"]} == {0}
 

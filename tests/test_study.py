@@ -239,7 +239,7 @@ at_least = 1.0
 
 
 @pytest.mark.parametrize(
-    ("old", "new", "said"),
+    ("old", "new", "parts"),
     [
         ("seeds =", "seed =", ["the unknown key arms.z1.seed", "did you mean seeds?"]),
         ("[1, 2]", "[]", ["key arms.z1.seeds"]),
@@ -260,10 +260,12 @@ at_least = 1.0
         ("problems = 8", 'problems = 8\narms = ["z1"]', ["a first evaluation for some arms only"]),
     ],
 )
-def test_a_fault_in_a_study_is_one_line_that_names_its_key(tmp_path: Path, old: str, new: str, said: list[str]) -> None:
+def test_a_fault_in_a_study_is_one_line_that_names_its_key(
+    tmp_path: Path, old: str, new: str, parts: list[str]
+) -> None:
     path = tmp_path / "few.toml"
     path.write_text(FEW.replace(old, new, 1), encoding="utf-8")
     with pytest.raises(UserError) as caught:
         studies.load(path)
-    assert [part for part in said if part in str(caught.value)] == said
+    assert [part for part in parts if part in str(caught.value)] == parts
     assert "\n" not in str(caught.value)

@@ -82,7 +82,7 @@ def test_nothing_but_missing_attempts_is_a_fault_and_not_a_zero() -> None:
 
 
 def test_several_replies_to_a_problem_count_as_one_problem() -> None:
-    """Four times the same replies say nothing new, so no interval narrows; and pass@k is told."""
+    """Four copies of the same replies add no information, so no interval narrows; pass@k is reported."""
     copies = [replace(one, sample=n) for one in ATTEMPTS for n in range(4)]
     once, often = curve(PROBLEMS, ATTEMPTS, NAMES)["points"], curve(PROBLEMS, copies, NAMES)["points"]
     for few, many in zip(once, often, strict=True):

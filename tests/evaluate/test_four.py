@@ -68,14 +68,16 @@ def run(engine: Engine, name: str, folder: Path, windows: tuple[int, ...], count
 @pytest.mark.parametrize("name", FOUR)
 def test_written_answers_of_known_score(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(
-        profiles.PROFILES, "told", Profile("told", hint="\n\nso:\n", no_thinking_hint="so:\n", stop_tokens=("\x03",))
+        profiles.PROFILES,
+        "markers",
+        Profile("markers", hint="\n\nso:\n", no_thinking_hint="so:\n", stop_tokens=("\x03",)),
     )
     row, asked = problems(name, tmp_path / "data")
     prompts = [row.messages(problem)[-1]["content"] for problem in asked]
-    said = dict(zip(prompts, answers(name, asked), strict=True))
-    thoughts = {prompt: f"{'hm ' * 30}\n{answer}" for prompt, answer in said.items()}
-    script = Script(thoughts, said, "so:\n")
-    numbers = run(ScriptedEngine(script, max_model_len=20_000, profile="told"), name, tmp_path, (0, 40))
+    written = dict(zip(prompts, answers(name, asked), strict=True))
+    thoughts = {prompt: f"{'hm ' * 30}\n{answer}" for prompt, answer in written.items()}
+    script = Script(thoughts, written, "so:\n")
+    numbers = run(ScriptedEngine(script, max_model_len=20_000, profile="markers"), name, tmp_path, (0, 40))
     share = 1 / len(asked)
     assert [point["thinking_budget"] for point in numbers["points"]] == [0, 40, None]
     for point in numbers["points"]:
@@ -85,7 +87,7 @@ def test_written_answers_of_known_score(name: str, tmp_path: Path, monkeypatch: 
     zero, forty, free = numbers["points"]
     assert (zero["thinking_tokens"][1], forty["thinking_tokens"][1]) == (0, 40)
     assert (zero["shifted"], forty["shifted"], free["shifted"]) == (1, 1, 0)
-    mean = sum(len(text) for text in said.values()) / len(said)
+    mean = sum(len(text) for text in written.values()) / len(written)
     assert forty["paid_tokens"][1] == pytest.approx(40 + len("\n\nso:\n") + mean + 1)
 
 

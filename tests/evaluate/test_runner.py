@@ -28,8 +28,8 @@ def setting(engine: ScriptedEngine) -> Sweep:
 
 def run(folder: Path, engine: ScriptedEngine, progress: object = None) -> None:
     folder.mkdir(exist_ok=True)
-    told = progress if callable(progress) else lambda attempts: None
-    asyncio.run(evaluate(setting(engine), PROBLEMS, folder, 3, told))
+    reported = progress if callable(progress) else lambda attempts: None
+    asyncio.run(evaluate(setting(engine), PROBLEMS, folder, 3, reported))
 
 
 def keys(folder: Path) -> Counter[tuple[str, int | None, int]]:
@@ -59,10 +59,10 @@ def test_a_run_that_was_stopped_does_the_rest_and_nothing_twice(tmp_path: Path, 
         run(tmp_path, ScriptedEngine(SCRIPT), die)
     before = keys(tmp_path)
     assert dies_at * 3 <= before.total() < EVERY.total() or dies_at == 11
-    told: list[list[Attempt]] = []
-    run(tmp_path, ScriptedEngine(SCRIPT), told.append)
+    reported: list[list[Attempt]] = []
+    run(tmp_path, ScriptedEngine(SCRIPT), reported.append)
     assert keys(tmp_path) == EVERY
-    assert len(told) == len(PROBLEMS)
+    assert len(reported) == len(PROBLEMS)
 
 
 def test_a_torn_group_is_made_whole(tmp_path: Path) -> None:
@@ -88,11 +88,11 @@ def test_a_missing_attempt_is_tried_again_and_the_last_one_counts(tmp_path: Path
 def test_samples_resume_and_each_is_written_once(tmp_path: Path) -> None:
     run(tmp_path, ScriptedEngine(SCRIPT))
     wanted = replace(setting(ScriptedEngine(SCRIPT)), samples=3)
-    told: list[list[Attempt]] = []
-    asyncio.run(evaluate(wanted, PROBLEMS, tmp_path, 3, told.append))
+    reported: list[list[Attempt]] = []
+    asyncio.run(evaluate(wanted, PROBLEMS, tmp_path, 3, reported.append))
     assert keys(tmp_path) == Counter({(p, w, n): 1 for p, w, _ in EVERY for n in range(3)})
-    assert [len(attempts) for attempts in told].count(0) == len(PROBLEMS)
-    assert len(told) == 3 * len(PROBLEMS)
+    assert [len(attempts) for attempts in reported].count(0) == len(PROBLEMS)
+    assert len(reported) == 3 * len(PROBLEMS)
 
 
 def test_no_problems_is_refused(tmp_path: Path) -> None:

@@ -97,9 +97,9 @@ def test_an_engine_fault_is_missing_at_every_budget() -> None:
 
 
 def test_a_model_with_think_tags_closes_its_thought(monkeypatch: pytest.MonkeyPatch) -> None:
-    fenced = Profile("fenced", think_end="</t>", hint="</t>", no_thinking_hint="</t>", stop_tokens=())
-    monkeypatch.setitem(profiles.PROFILES, "fenced", fenced)
-    made = ScriptedEngine(Script({"what?": "hm</t>\\boxed{4}"}, {}, ""), profile="fenced")
+    tagged = Profile("tagged", think_end="</t>", hint="</t>", no_thinking_hint="</t>", stop_tokens=())
+    monkeypatch.setitem(profiles.PROFILES, "tagged", tagged)
+    made = ScriptedEngine(Script({"what?": "hm</t>\\boxed{4}"}, {}, ""), profile="tagged")
     rows = asyncio.run(sweep_problem(replace(setting(made), thinking_budgets=(4, 8)), PROBLEM))
     assert [row.shift for row in rows] == ["budget", "natural", "natural"]
     assert rows[-1].ledger["close"] == 4

@@ -27,16 +27,16 @@ def attempt(first: str, verdict: str, problem: str = "p", window: int | None = N
         ("6", "wrong", {"first": 0, "last": 0, "mended": 0, "harmed": 0, "gained": 0, "above_first": 1}),
     ],
 )
-def test_what_a_check_changed(first: str, verdict: str, found: dict[str, int]) -> None:
-    said = self_check([attempt(first, verdict)], ANSWERS, REFERENCE)
-    assert said == {"checked": 1, **{name: (value,) * 3 for name, value in found.items()}}
+def test_the_effect_of_a_check(first: str, verdict: str, found: dict[str, int]) -> None:
+    numbers = self_check([attempt(first, verdict)], ANSWERS, REFERENCE)
+    assert numbers == {"checked": 1, **{name: (value,) * 3 for name, value in found.items()}}
 
 
 def test_a_problem_counts_once_with_the_mean_over_its_attempts() -> None:
     twice = [attempt("7", "right"), attempt("7", "wrong")]
-    said = self_check([*twice, attempt("6", "wrong", "q"), attempt("6", "right", "r")], ANSWERS, REFERENCE)
-    assert said["checked"] == 4
-    values = {name: interval[1] for name, interval in said.items() if isinstance(interval, tuple)}
+    numbers = self_check([*twice, attempt("6", "wrong", "q"), attempt("6", "right", "r")], ANSWERS, REFERENCE)
+    assert numbers["checked"] == 4
+    values = {name: interval[1] for name, interval in numbers.items() if isinstance(interval, tuple)}
     third = pytest.approx(1 / 3)
     assert values["first"] == third
     assert values["last"] == pytest.approx(0.5)
