@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
 
+from tests import command_line
 from z1.cli import demo
 
 
@@ -27,13 +30,35 @@ def test_replies_curves_and_a_report() -> None:
     assert Path("runs/demo/report/index.html").is_file()
 
 
-@pytest.mark.usefixtures("small")
-def test_without_matplotlib_there_is_a_line_in_place_of_the_report(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    found = CliRunner().invoke(demo.app, [])
-    assert found.exit_code == 0, found.output
-    assert found.output.splitlines()[-1] == (
+CORE_ONLY = """
+import importlib.util, sys
+from z1.cli import demo, main
+from z1.cli.extras import EXTRAS
+missing = {module for extra in EXTRAS.values() for module in extra.modules} - {"huggingface_hub", "httpx2"}
+
+class Missing:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in missing:
+            raise ModuleNotFoundError(name=name)
+
+found = importlib.util.find_spec
+importlib.util.find_spec = lambda name, package=None: None if name in missing else found(name, package)
+sys.meta_path.insert(0, Missing())
+sys.argv = ["z1", "demo"]
+demo.PROBLEMS, demo.BUDGETS = 4, (0, 16)
+main.main()
+"""
+"""Runs the demo without the libraries of the extras, but for those that transformers brings along."""
+
+
+def test_the_demo_needs_no_extra_and_names_the_one_for_its_report(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", CORE_ONLY]
+    done = subprocess.run(
+        command, cwd=tmp_path, env=command_line.environment(), capture_output=True, text=True, timeout=200, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[-1] == (
         "report: none without matplotlib; install the extra report: pip install '.[report]' in a checkout, "
         "or pip install 'z1-….whl[report]'"
     )
-    assert not Path("runs/demo/report").exists()
+    assert not (tmp_path / "runs/demo/report").exists()

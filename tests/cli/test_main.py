@@ -48,6 +48,42 @@ def test_bad_input_is_one_line_with_what_got_and_do_this(
     assert words in one_line(command_line.z1(*arguments, cwd=tmp_path))
 
 
+FILES = {
+    "recipe": "[curate]\n[evaluate]\n",
+    "comparison": "[models]\n[[evaluate]]\n",
+    "study": "[arms]\n[[evaluate]]\n",
+    "curation plan": "[[source]]\n",
+}
+
+
+@pytest.mark.parametrize(
+    ("verb", "kind", "command"),
+    [
+        ("run", "comparison", "evaluate"),
+        ("train", "study", "study"),
+        ("report", "curation plan", "curate"),
+        ("evaluate", "study", "study"),
+        ("evaluate", "curation plan", "curate"),
+        ("curate", "comparison", "evaluate"),
+        ("curate", "study", "study"),
+        ("study", "recipe", "run"),
+        ("study", "comparison", "evaluate"),
+    ],
+)
+def test_a_file_of_another_kind_is_named_with_its_verb(verb: str, kind: str, command: str, tmp_path: Path) -> None:
+    (tmp_path / "x.toml").write_text(FILES[kind])
+    assert f"x.toml: got a {kind}; run `z1 {command} x.toml`" in one_line(command_line.z1(verb, "x.toml", cwd=tmp_path))
+
+
+@pytest.mark.parametrize(
+    "verb", ["run", "train", "report", "evaluate", "curate", "study", "compare", "calibrate", "replay"]
+)
+def test_a_missing_file_is_no_such_file(verb: str, tmp_path: Path) -> None:
+    line = one_line(command_line.z1(verb, "nowhere", *["other"] * (verb == "compare"), cwd=tmp_path))
+    assert "no such f" in line and "nowhere" in line
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_misspelt_key_is_named_with_what_was_meant(tmp_path: Path) -> None:
     path = command_line.recipe(tmp_path, command_line.MICRO.replace("hint_share", "hint_shar"))
     line = one_line(command_line.z1("curate", path, cwd=tmp_path))

@@ -88,7 +88,7 @@ def test_a_line_that_cannot_be_replayed_is_named(tmp_path: Path, line: object, c
 
 
 def test_no_requests(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="no file"):
+    with pytest.raises(UserError, match="no such file"):
         load_requests(tmp_path / "none.jsonl")
     with pytest.raises(UserError, match="none"):
         load_requests(written(tmp_path, []))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from z1.errors import install_hint
 from z1.grading import Verdict, math_answers
 from z1.sandbox import Job, ResourceLimits, Sandbox, pool
 from z1.sandbox.sandbox import Outcome
@@ -74,7 +75,7 @@ def test_without_math_verify_the_grade_is_missing_with_advice(monkeypatch: pytes
     with Without() as sandbox:
         grade = math_answers.grade(sandbox, "\\boxed{2}", "1+1", cut=False)
     assert grade.verdict is Verdict.MISSING
-    assert "install z1 with its extra evaluate" in grade.reason
+    assert grade.reason.endswith(install_hint("evaluate")) and "'.[evaluate]'" in grade.reason
 
 
 def test_many_threads_may_grade_at_once(math_sandbox: Sandbox) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-pytest.importorskip("gradio", reason="the chat page needs gradio: pip install 'z1[chat]'")
+pytest.importorskip("gradio", reason="the chat page needs the extra chat")
 
 from tests.serve.browser import CHROMIUM, tab
 from tests.serve.paged import QUESTION

@@ -52,7 +52,7 @@ def _ungraded(text: str, problem: Problem, cut: bool) -> Grade:
 def load_requests(path: Path) -> list[Problem]:
     """The requests in a JSONL file. Raises UserError, with the line, for one without a conversation of texts."""
     if not path.is_file():
-        raise UserError("requests", f"no file {path}", "give a JSONL file of chat requests")
+        raise UserError(f"requests {path}", "no such file", "give a JSONL file of chat requests")
     found: list[Problem] = []
     for conversation in read_lines(path, partial(_conversation, path)):
         found.append(Problem(str(len(found) + 1), json.dumps(conversation), "", ORIGIN))

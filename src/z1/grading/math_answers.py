@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 
+from z1.errors import install_hint
 from z1.grading import function_tests
 from z1.grading.boxed import extract_boxed
 from z1.grading.verdict import Grade, Verdict, grade_no_answer
@@ -59,10 +60,7 @@ def grade(sandbox: Sandbox, text: str, expected: str, *, cut: bool) -> Grade:
     if line is None or "raised" in line:
         last = outcome.stderr.decode(errors="replace").strip().splitlines()[-1:]
         if last and "ModuleNotFoundError" in last[0]:
-            return Grade(
-                Verdict.MISSING,
-                f"{last[0]}; install z1 with its extra evaluate: pip install '.[evaluate]' in a checkout",
-            )
+            return Grade(Verdict.MISSING, f"{last[0]}; {install_hint('evaluate')}")
         return Grade(Verdict.WRONG, f"not comparable: {outcome.end.value}")
     return Grade(Verdict.RIGHT) if line["value"] is True else Grade(Verdict.WRONG, answer[:100])
 
