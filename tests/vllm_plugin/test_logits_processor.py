@@ -135,8 +135,8 @@ def test_answer_budget_and_stop_strings_apply_to_the_answer_only(
     assert cut.end is End.CUT
     got = there(client, prompts[1], {"z1_thinking_budget": 200, "z1_max_answer_tokens": 8})
     assert list(got.token_ids) == [*cut.token_ids, 2]
-    assert "=" in profiles.decode(local.tokenizer, thought.token_ids[:start])
-    stopped = there(client, prompts[1], {"z1_thinking_budget": 200, "z1_stop": ["=", "box"]})
+    assert "->" in profiles.decode(local.tokenizer, thought.token_ids[:start])
+    stopped = there(client, prompts[1], {"z1_thinking_budget": 200, "z1_stop": ["->", "box"]})
     assert stopped.text.startswith(profiles.decode(local.tokenizer, thought.token_ids[:start]))
     assert "box" in stopped.text
     assert "}" not in stopped.text[stopped.text.index("box") :]

@@ -57,7 +57,7 @@ class AgreementExit:
     """Ends a thought when `min_agreeing` probes in a row give the same answer; a probe every `interval` tokens.
 
     A probe uses the reply's own hint and at most `max_answer_tokens`. `parse_answer` reads the answer from the token
-    ids after the hint, "" if there is none; `on_probe` gets every probe. A probe that fails in the engine does not
+    ids from the hint on, "" if there is none; `on_probe` gets every probe. A probe that fails in the engine does not
     count.
     """
 
