@@ -48,11 +48,11 @@ def train(
     it is killed and started again, training ends with the same weights. Raises UserError if there are no rows.
     """
     logging.disable_progress_bar()
-    corpus = read_lines(rows, TrainingRow.from_json)
+    training_rows = read_lines(rows, TrainingRow.from_json)
     settings = required_table(recipe.train, "train")
-    model, tokenizer = _initial(recipe, corpus, base)
+    model, tokenizer = _initial(recipe, training_rows, base)
     encoder = Encoder(tokenizer, profiles.get_profile(settings.profile), settings.hint_share, recipe.seed)
-    repeated = [row for row in corpus for _ in range(settings.repeats.get(row.level, 1))]
+    repeated = [row for row in training_rows for _ in range(settings.repeats.get(row.level, 1))]
     limit = Truncation(model.config.max_position_embeddings)
     data = load_or_encode(folder / ROWS, lambda: encode(repeated, encoder, limit)).rows
     trainer = Trainer(model, data, settings, recipe.seed)
@@ -66,7 +66,7 @@ def train(
     return folder / MODEL
 
 
-def _initial(recipe: Recipe, corpus: Sequence[TrainingRow], base: Path | None) -> tuple[Qwen2ForCausalLM, Any]:
+def _initial(recipe: Recipe, training_rows: Sequence[TrainingRow], base: Path | None) -> tuple[Qwen2ForCausalLM, Any]:
     """The model and tokenizer before training."""
     if base is not None:
         model = AutoModelForCausalLM.from_pretrained(base, dtype=torch.float32, use_safetensors=True)
@@ -74,7 +74,7 @@ def _initial(recipe: Recipe, corpus: Sequence[TrainingRow], base: Path | None) -
     if recipe.model is None:
         raise UserError(f"recipe {recipe.name}", "neither base nor [model]", "add one of them")
     hint = profiles.get_profile(recipe.profile or "").hint
-    sample = corpus[:: 1 + len(corpus) // TOKENIZER_ROWS]
+    sample = training_rows[:: 1 + len(training_rows) // TOKENIZER_ROWS]
     texts = (row.question + "\n" + row.thought + row.answer + hint + CHAT_TEXT for row in sample)
     tokenizer = tokenizers.build(texts, recipe.model.vocabulary)
     special = (tokenizer.pad_token_id or 0, tokenizer.eos_token_id or 0)

@@ -27,9 +27,9 @@ def files(data: str) -> list[Path]:
     Raises UserError if there are none or the hub cannot be reached.
     """
     path = Path(data)
-    found = dataset_io.files(_download(data) if not path.exists() and re.fullmatch(r"[\w.-]+/[\w.-]+", data) else path)
-    named = [file for file in found if file.name.startswith(SPLIT)]
-    return named or found
+    every = dataset_io.files(_download(data) if not path.exists() and re.fullmatch(r"[\w.-]+/[\w.-]+", data) else path)
+    named = [file for file in every if file.name.startswith(SPLIT)]
+    return named or every
 
 
 def _download(name: str) -> Path:
@@ -45,10 +45,10 @@ def _download(name: str) -> Path:
         raise UserError(f"dataset {name}", why or type(error).__name__, do) from None
 
 
-def rows(found: Sequence[Path], settings: FinetuneSettings) -> Iterator[TrainingRow]:
+def rows(paths: Sequence[Path], settings: FinetuneSettings) -> Iterator[TrainingRow]:
     """The rows of these files, in order. Raises UserError if a column of the recipe is missing."""
     number = 0
-    for file in found:
+    for file in paths:
         for value in dataset_io.read(file):
             number += 1
             thought = _text(value, settings.thought, file) if settings.thought else ""

@@ -74,13 +74,13 @@ def memory(shape: ModelShape, settings: FinetuneSettings, world_size: int) -> di
     """Bytes per process of `world_size`, by purpose; `host` is in the host's memory."""
     width = 2 if settings.precision == "bf16" else 4
     states: float = STATE * shape.trainable / world_size
-    ends = shape.embedding * (1 if shape.tied else 2)
-    layer = (shape.parameters - ends) / shape.layers
+    vocabulary_weights = shape.embedding * (1 if shape.tied else 2)
+    layer = (shape.parameters - vocabulary_weights) / shape.layers
     sizes = {"weights, gradients, moments": states}
     if settings.lora_rank:
         sizes["frozen weights"] = width * shape.parameters / world_size
     if settings.precision == "bf16":
-        sizes["bf16 copies"] = 2 * (ends + 2 * layer)
+        sizes["bf16 copies"] = 2 * (vocabulary_weights + 2 * layer)
     per_width = settings.micro_tokens * width
     layer_activations = per_width * (10 * shape.hidden + 4 * shape.feed_forward)
     recomputed = per_width * shape.hidden * shape.layers + layer_activations
@@ -91,8 +91,8 @@ def memory(shape: ModelShape, settings: FinetuneSettings, world_size: int) -> di
 
 def flops(shape: ModelShape, settings: FinetuneSettings, lengths: NDArray[np.int64], learned: int) -> float:
     """FLOPs of training on rows of these `lengths` with `learned` learned tokens in all."""
-    ends = shape.embedding * (1 if shape.tied else 2)
-    linear = 2 * (shape.parameters - ends) * float(lengths.sum())
+    vocabulary_weights = shape.embedding * (1 if shape.tied else 2)
+    linear = 2 * (shape.parameters - vocabulary_weights) * float(lengths.sum())
     attention = 2 * shape.layers * shape.hidden * float((lengths.astype(np.float64) ** 2).sum())
     forward = linear + attention + 2 * shape.embedding * learned
     return forward * (4 if settings.gradient_checkpointing else 3)
