@@ -115,9 +115,9 @@ def _span(low: int, high: int) -> str:
 
 def _curve(svg: str) -> str:
     caption = (
-        "A thinking budget is an upper limit. Left: thinking tokens that were used. Right: all paid tokens, with hint, "
-        "answer and probes. Points that are close share a label; a label that does not fit is left out. "
-        "Bars: 95&nbsp;% intervals on both axes."
+        "A thinking budget is an upper limit; \u221e is unlimited. Left: thinking tokens that were used. "
+        "Right: all paid tokens, with hint, answer and probes. Points that are close share a label; "
+        "a label that does not fit is left out. Bars: 95&nbsp;% intervals on both axes."
     )
     return f"<h2>Accuracy against tokens</h2>{_picture(svg, caption)}"
 
@@ -125,7 +125,10 @@ def _curve(svg: str) -> str:
 def _cutoff(svg: str | None) -> str:
     if svg is None:
         return ""
-    caption = "Blank cells have no graded reply. A single cell has few replies; read the pattern, not the cell."
+    caption = (
+        "\u221e is unlimited thinking. Blank cells have no graded reply. A single cell has few replies; read the "
+        "pattern, not the cell."
+    )
     return f"<h2>Accuracy by thinking budget and difficulty</h2>{_picture(svg, caption)}"
 
 

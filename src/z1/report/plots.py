@@ -34,6 +34,9 @@ from z1.report.style import GRID, INK, MARKERS, MODELS, PAPER, SOFT
 WIDTH = 8.0
 """Inches; 800 px wide at 100 dots per inch, and twice as many in the PNG."""
 
+UNLIMITED = "\u221e"
+"""Label of unlimited thinking; a word would cover other labels."""
+
 _SETTINGS: Any = {
     "font.family": "DejaVu Sans",
     "font.size": 9.5,
@@ -130,12 +133,12 @@ def _difficulty(evaluations: Sequence[Evaluation]) -> Figure:
 
 
 def _curve(evaluations: Sequence[Evaluation]) -> Figure:
-    subtitle = f"{_subtitle(evaluations)}. At each point: the thinking budget"
+    subtitle = f"{_subtitle(evaluations)}. At each point: the thinking budget ({UNLIMITED} is unlimited)"
     figure = _figure(4.4, "Accuracy against tokens", subtitle)
     left = _panel(figure, (0.62, 0.54, 3.44, 2.92), "accuracy")
     right = _panel(figure, (4.38, 0.54, 3.44, 2.92), "")
     accuracy = [tuple(point.accuracy for point in one.points) for one in evaluations]
-    budgets = [tuple(formatting.budget(point.thinking_budget) for point in one.points) for one in evaluations]
+    budgets = [tuple(_budget(point.thinking_budget) for point in one.points) for one in evaluations]
     for panel, name, kind in (
         (left, "thinking tokens, mean", "thinking_tokens"),
         (right, "paid tokens, mean", "paid_tokens"),
@@ -160,7 +163,9 @@ def _cutoff(evaluations: Sequence[Evaluation]) -> Figure:
     crowded = len(steps) > 26
     about = "Accuracy from pale (0 %) to deep blue (100 %)" if crowded else "Accuracy in percent"
     figure = _figure(
-        height, "Accuracy by thinking budget and difficulty", f"{about}, by thinking budget (rows) and steps (columns)"
+        height,
+        "Accuracy by thinking budget and difficulty",
+        f"{about}, by thinking budget (rows; {UNLIMITED} is unlimited) and steps",
     )
     bottom = height - 0.62
     for evaluation, count in zip(evaluations, rows, strict=True):
@@ -184,7 +189,7 @@ def _cells(panel: Axes, evaluation: Evaluation, steps: Sequence[int], numbers: b
     panel.set_ylim(-0.5, len(budgets) - 0.5)
     every = -(-len(steps) // 30)
     panel.set_xticks(range(0, len(steps), every), [f"{one:,}" for one in steps[::every]])
-    panel.set_yticks(range(len(budgets)), [formatting.budget(one) for one in budgets])
+    panel.set_yticks(range(len(budgets)), [_budget(one) for one in budgets])
     panel.grid(visible=False)
     panel.tick_params(length=0)
     for spine in panel.spines.values():
@@ -286,6 +291,11 @@ def _panel(figure: Figure, inches: tuple[float, float, float, float], title: str
     panel = figure.add_axes((inches[0] / size[0], inches[1] / size[1], inches[2] / size[0], inches[3] / size[1]))
     panel.set_title(title, loc="left", fontsize=9.5, pad=9, x=-0.48 / inches[2])
     return panel
+
+
+def _budget(value: int | None) -> str:
+    """A thinking budget as a short label."""
+    return UNLIMITED if value is None else formatting.budget(value)
 
 
 def _count(value: float, _: object = None) -> str:
