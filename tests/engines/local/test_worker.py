@@ -112,11 +112,11 @@ def test_forbidden_sequences_reach_the_worker() -> None:
 
 
 def test_conformance() -> None:
-    async def all_laws(engine: SubprocessEngine) -> None:
+    async def all_checks(engine: SubprocessEngine) -> None:
         for check in conformance.CHECKS:
             await check(engine, PROMPT)
 
-    within(all_laws)
+    within(all_checks)
 
 
 def test_its_tokens_equal_those_of_the_engine_in_this_process() -> None:
