@@ -40,8 +40,8 @@ def test_tables_larger_than_one_batch(tmp_path: Path) -> None:
     [
         ("t.jsonl", b'{"a": 1}\n{"a"', "line 2"),
         ("t.jsonl", b"[1]\n", "line 1"),
-        ("t.jsonl.gz", gzip.compress(b"{}\n" * 999, mtime=0)[:-9], "one JSON object a line"),
-        ("t.jsonl.gz", b"plain", "one JSON object a line"),
+        ("t.jsonl.gz", gzip.compress(b"{}\n" * 999, mtime=0)[:-9], "one JSON object per line"),
+        ("t.jsonl.gz", b"plain", "one JSON object per line"),
         ("t.parquet", b"nothing", "not Parquet"),
         ("t.csv", b"a,b", "give a folder or a file"),
     ],

@@ -1,4 +1,4 @@
-"""z1 caps and measures reasoning: generation with a thinking budget, and what the thinking bought.
+"""z1 caps the reasoning of a language model at a token budget, and reports accuracy against tokens spent.
 
     import z1
 

@@ -69,7 +69,7 @@ def _lines(path: Path) -> Iterator[dict[str, Any]]:
                 if not isinstance(row, dict):
                     raise ValueError("not a JSON object")
             except (ValueError, EOFError, gzip.BadGzipFile) as error:
-                raise UserError(f"file {path}, line {number}", error, "give one JSON object a line") from None
+                raise UserError(f"file {path}, line {number}", error, "give one JSON object per line") from None
             yield row
 
 

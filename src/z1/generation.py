@@ -68,7 +68,7 @@ class GenerationOptions:
         if self.max_answer_tokens is not None and self.max_answer_tokens < 1:
             raise UserError("max_answer_tokens", self.max_answer_tokens, "give 1 or more")
         if self.deadline is not None and self.deadline < 0:
-            raise UserError("deadline", self.deadline, "give seconds, 0 or more")
+            raise UserError("deadline", self.deadline, "give 0 or more seconds")
         if self.temperature < 0:
             raise UserError("temperature", self.temperature, "give 0 (greedy) or more")
         if not 0 < self.top_p <= 1:
@@ -163,7 +163,7 @@ def builtin_question(prompt: str) -> str:
     question = synthetic.recognise(prompt)
     if question is None:
         do = 'ask what a small program prints, or name another model: z1 think --model Qwen/Qwen2.5-7B-Instruct "..."'
-        raise UserError(f"{SHIPPED} knows small Python programs only", repr(prompt[:40]), do)
+        raise UserError(f"{SHIPPED} supports small Python programs only", repr(prompt[:40]), do)
     return question
 
 

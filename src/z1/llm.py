@@ -201,7 +201,7 @@ class LLM:
     def _submit(self, work: Coroutine[Any, Any, T]) -> Future[T]:
         if not self._close.alive:
             work.close()
-            raise UserError("LLM", "one that is closed", "load the model again")
+            raise UserError("LLM", "a closed LLM", "load the model again")
         return asyncio.run_coroutine_threadsafe(work, self._loop)
 
     def _wait(self, work: Coroutine[Any, Any, list[Reply]], given: object) -> Reply | list[Reply]:

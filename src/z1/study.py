@@ -82,7 +82,7 @@ class Study(Settings):
 
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9.-]*$")
     problem_seed: int = 1
-    """Draws the problems of every evaluation, whatever the arm and its seed."""
+    """Draws the problems of every evaluation, the same for all arms and seeds."""
     reference: str
     """The arm that every other arm is compared with."""
     arms: dict[str, StudyArm] = Field(min_length=1)

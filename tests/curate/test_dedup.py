@@ -111,7 +111,7 @@ def test_texts_shorter_than_a_shingle_are_compared_whole() -> None:
 
 def test_without_datasketch_the_error_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "datasketch", None)
-    with pytest.raises(UserError, match=r"install z1\[curate\]"):
+    with pytest.raises(UserError, match=r"no datasketch; install the extra curate: pip install"):
         minhash()
 
 

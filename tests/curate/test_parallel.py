@@ -28,7 +28,7 @@ def test_in_process_is_sequential() -> None:
 
 def test_without_ray_the_error_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "ray", None)
-    with pytest.raises(UserError, match=r"--ray: got no Ray; install z1\[ray\]"):
+    with pytest.raises(UserError, match=r"--ray: got no Ray; install the extra ray: pip install"):
         list(parallel.on_ray(lambda block: block, [[1]]))
 
 
@@ -91,7 +91,7 @@ def test_merged_shards_equal_the_unsharded_run(tmp_path: Path, capsys: pytest.Ca
     curate(whole)
     curate(parts, shard="1/2")
     assert "10 candidates in" in capsys.readouterr().err
-    with pytest.raises(UserError, match="10 candidates: got not measured by any shard here"):
+    with pytest.raises(UserError, match="10 candidates: got no measurement by any shard; run the missing shards"):
         curate(parts, merge=True)
     curate(parts, shard="2/2")
     curate(parts, merge=True)

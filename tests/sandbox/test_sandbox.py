@@ -187,7 +187,7 @@ def test_input_and_output_may_exceed_the_size_of_a_pipe(sandbox: Sandbox) -> Non
 
 def test_missing_isolation_is_a_one_line_error_with_advice(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("z1.sandbox.sandbox.BOOT", _REFUSING)
-    with pytest.raises(UserError, match=r"a sandbox for programs: got unshare: no; allow user namespaces") as caught:
+    with pytest.raises(UserError, match=r"the sandbox: got unshare: no; allow user namespaces") as caught:
         Sandbox().start()
     assert "\n" not in str(caught.value)
 

@@ -130,7 +130,7 @@ def test_openai_errors(client: openai.OpenAI, tiny: Served) -> None:
             messages=[PROGRAM],
             tools=[{"type": "function", "function": {"name": "f"}}],
         )
-    with pytest.raises(openai.BadRequestError, match="knows small Python programs only"):
+    with pytest.raises(openai.BadRequestError, match="supports small Python programs only"):
         client.chat.completions.create(model="z1-tiny", messages=[{"role": "user", "content": "why is the sky blue"}])
     with pytest.raises(openai.NotFoundError, match="use z1-tiny"):
         client.chat.completions.create(model="gpt-9", messages=[PROGRAM])

@@ -1,8 +1,8 @@
 """Test problems of the built-in synthetic task: programs and word problems.
 
-Problems of the test split (by program hash, see `synthetic/program_hash.py`), which no training set contains, whatever
-its seed. They are spread evenly over the numbers of steps, and easy and hard ones alternate, so that any prefix is a
-fair sample. 1 to 12 steps are those of training; 13 to 16 are longer than any program in training.
+Problems of the test split (by program hash, see `synthetic/program_hash.py`), which no training set contains,
+regardless of its seed. They are spread evenly over the numbers of steps, and easy and hard ones alternate, so that any
+prefix is a fair sample. 1 to 12 steps are those of training; 13 to 16 are longer than any program in training.
 """
 
 from __future__ import annotations

@@ -21,7 +21,7 @@ import numpy as np
 from z1.curate.ngram_overlap import words
 from z1.curate.plan import DuplicateSettings
 from z1.curate.sources import Candidate, fingerprint
-from z1.errors import UserError
+from z1.errors import UserError, install_hint
 
 LSH_WEIGHTS = (0.1, 0.9)
 """Cost of false positives and of false negatives, from which datasketch chooses its bands."""
@@ -102,5 +102,5 @@ def _import_datasketch() -> Any:
     try:
         import datasketch
     except ImportError:
-        raise UserError("duplicates.min_similarity", "no datasketch", "install z1[curate]") from None
+        raise UserError("duplicates.min_similarity", "no datasketch", install_hint("curate")) from None
     return datasketch

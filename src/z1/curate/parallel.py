@@ -20,7 +20,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from z1.errors import Fault, UserError
+from z1.errors import Fault, UserError, install_hint
 
 Block = list[Any]
 
@@ -54,7 +54,9 @@ def on_ray(function: Function, blocks: Iterable[Block]) -> Iterator[Block]:
         while in_flight:
             yield _result(ray, in_flight.popleft())
     except ray.exceptions.RayError as error:
-        raise Fault(f"ray: {str(error).strip().splitlines()[-1]}; see its logs, and run the same again") from error
+        raise Fault(
+            f"ray: {str(error).strip().splitlines()[-1]}; see its logs, and run the same command again"
+        ) from error
 
 
 def _result(ray: Any, reference: Any) -> Block:
@@ -69,7 +71,7 @@ def _import_ray() -> Any:
     try:
         import ray
     except ImportError:
-        raise UserError("--ray", "no Ray", "install z1[ray]") from None
+        raise UserError("--ray", "no Ray", install_hint("ray")) from None
     return ray
 
 

@@ -72,7 +72,7 @@ def calibrate(attempts: Iterable[Attempt], max_accuracy_drop: float, names: dict
     problems = sorted(measured.right[budgets[0]])
     if len(budgets) < 2 or len(problems) < 2:
         got = f"{len(budgets)} thinking budgets and {len(problems)} problems"
-        raise UserError("a sweep to calibrate from", got, "evaluate at least two budgets and two problems")
+        raise UserError("calibration", got, "evaluate at least two budgets and two problems")
     chosen = _sufficient(measured, problems, max_accuracy_drop)
     used = [fmean(measured.thinking_tokens[w].values()) for w in (chosen, budgets[-1])]
     return Calibration(

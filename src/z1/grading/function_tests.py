@@ -43,7 +43,7 @@ def grade(
 ) -> Grade:
     """Call `name` of `code` for each of `tests` (arguments in order or by name, expected result)."""
     if not tests:
-        raise ValueError("a function is graded by one test or more")
+        raise ValueError("grading a function needs at least one test")
     extra = {"name": name, "prelude": PRELUDE, "inputs": [arguments for arguments, _ in tests]}
     try:
         outcome = sandbox.run(Job("function", code, extra=extra, limits=limits))

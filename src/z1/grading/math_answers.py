@@ -45,7 +45,7 @@ def extract_answer(text: str) -> str | None:
 
 
 def grade(sandbox: Sandbox, text: str, expected: str, *, cut: bool) -> Grade:
-    """Compare the answer in `text` with `expected`, both as LaTeX. `sandbox` has to be able to import math_verify."""
+    """Compare the answer in `text` with `expected`, both as LaTeX. `sandbox` must be able to import math_verify."""
     answer = extract_answer(text)
     if answer is None or len(answer) > MAX_ANSWER_LENGTH:
         return grade_no_answer(cut=cut)

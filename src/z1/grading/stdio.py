@@ -24,7 +24,7 @@ machine.
 def grade(sandbox: Sandbox, code: str, tests: Sequence[tuple[str, str]], limits: ResourceLimits = LIMITS) -> Grade:
     """Run `code` on each input of `tests` (input, expected output), up to the first that fails."""
     if not tests:
-        raise ValueError("a program is graded by one test or more")
+        raise ValueError("grading a program needs at least one test")
     try:
         with sandbox.open_process(Job("program", code, limits=limits)) as process:
             outcomes = process.run_each(stdin.encode() for stdin, _ in tests)

@@ -158,9 +158,7 @@ class Sandbox:
                 return
             self._drop()
             if not sys.platform.startswith("linux"):
-                raise UserError(
-                    "a sandbox for programs", sys.platform, "grade on Linux; other systems have no namespaces"
-                )
+                raise UserError("the sandbox", sys.platform, "grade on Linux; other systems have no namespaces")
             readable = [*_prefixes(self.python), *self._readable]
             pairs = [socket.socketpair(), *(socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET) for _ in range(2))]
             self._sockets = [ours for ours, _ in pairs]
@@ -193,7 +191,7 @@ class Sandbox:
         layers: dict[str, Any] = json.loads(line) if line else {}
         if "refused" in layers:
             self._drop()
-            raise UserError("a sandbox for programs", layers["refused"], _ADVICE)
+            raise UserError("the sandbox", layers["refused"], _ADVICE)
         if not layers:
             _, error = self._server.communicate()
             last = error.decode(errors="replace").strip().splitlines()[-1:]

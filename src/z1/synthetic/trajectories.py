@@ -230,7 +230,7 @@ def _look_up(node: ast.expr, state: dict[str, Any]) -> Any:
         return state[node.id]
     if isinstance(node, ast.Constant):
         return node.value
-    raise Fault(f"no value is known of {ast.unparse(node)!r}")
+    raise Fault(f"no value for {ast.unparse(node)!r}")
 
 
 _SIGNS: dict[type[ast.cmpop], str] = {ast.Gt: ">", ast.Lt: "<", ast.Eq: "==", ast.NotEq: "!="}

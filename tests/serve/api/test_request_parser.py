@@ -120,9 +120,9 @@ def test_invalid_chat_requests_are_rejected(body: dict[str, Any], message: str) 
 @pytest.mark.parametrize(
     ("prompt", "body", "message"),
     [
-        ("", {}, "give a text"),
-        ([], {}, "give a text"),
-        (["a", ""], {}, "give a text"),
+        ("", {}, "give text or token ids"),
+        ([], {}, "give text or token ids"),
+        (["a", ""], {}, "give text or token ids"),
         ([-5], {}, "token id -5"),
         ("a", {"separate_reasoning": True}, "split the text at budget.offsets"),
     ],
@@ -149,7 +149,7 @@ def test_the_minimum_applies_to_the_thought_or_without_thinking_to_the_reply() -
     assert minimum(CompletionRequest, min_thinking_tokens=5) == 5
     with pytest.raises(UserError, match="or give a thinking budget above 0"):
         minimum(ChatRequest, min_thinking_tokens=5, thinking_budget=0)
-    with pytest.raises(UserError, match="give min_thinking_tokens"):
+    with pytest.raises(UserError, match="set min_thinking_tokens"):
         minimum(ChatRequest, min_tokens=5)
     for engine in (scripted(), make_engine("qwen3")):  # its closing think tag is eight tokens here
         with pytest.raises(UserError, match="cannot forbid the tokens"):

@@ -1,8 +1,8 @@
-"""Namespaces, mounts and identities: what a program under test sees of the machine.
+"""Namespaces, mounts and identities: the part of the machine that a program under test can access.
 
-It sees a root file system of its own in memory: the interpreter and the system's libraries read-only, a few devices, an
-empty /tmp, its own processes and nothing else. `enter` and `finish_root` isolate the fork server once;
-`isolate_process` isolates one sandbox process further.
+It has a root file system in memory, with the interpreter and the system's libraries read-only, a few devices and an
+empty /tmp, and sees its own processes only. `enter` and `finish_root` isolate the fork server once; `isolate_process`
+isolates one sandbox process further.
 
 As root, the mounts are made first and the identity of user nobody is taken afterwards, since nobody may lack access to
 the interpreter; as another user, a user namespace is made first. Inside, every process is user 65534 in both cases.

@@ -190,7 +190,7 @@ def wrap_function(module: ModuleType, name: str, changes: Callable[[], list[str]
 
 
 class _Unknown:
-    """A class that no solution knows; its objects are equal only to themselves."""
+    """A class that is unknown to every solution; its objects are equal only to themselves."""
 
 
 def _equals_everything(value: Any, depth: int = 0) -> bool:

@@ -204,7 +204,7 @@ def single_value(values: Mapping[str, Any]) -> Any:
     given = {name: value for name, value in values.items() if value is not None}
     if len(set(given.values())) > 1:
         got = ", ".join(f"{name} {value}" for name, value in given.items())
-        raise UserError("fields with one meaning", got, "give one of them, or the same value")
+        raise UserError("fields with the same meaning", got, "give one of them, or the same value")
     return next(iter(given.values()), None)
 
 

@@ -121,7 +121,7 @@ def parse_budget(request: Request, profile: profiles.Profile, defaults: RequestD
     if thinking_budget == 0 and minimum:
         raise UserError("min_thinking_tokens", minimum, "leave it out, or give a thinking budget above 0")
     if has_thinking and request.min_tokens:
-        raise UserError("min_tokens", request.min_tokens, "for a reply with thinking give min_thinking_tokens")
+        raise UserError("min_tokens", request.min_tokens, "set min_thinking_tokens for a reply with thinking")
     return Budget(
         None if thinking_budget == -1 else thinking_budget,
         request.answer_tokens,
@@ -191,7 +191,7 @@ def _prompts(
     prompt: Any = getattr(request, "prompt", "")
     prompts = prompt if isinstance(prompt, list) and not (prompt and isinstance(prompt[0], int)) else [prompt]
     if not prompts or not all(prompts):
-        raise UserError("prompt", "an empty prompt", "give a text, or token ids")
+        raise UserError("prompt", "an empty prompt", "give text or token ids")
     encoded = [engine.tokenizer.encode(one) if isinstance(one, str) else one for one in prompts]
     return [_check_vocabulary("prompt", token_ids, engine.tokenizer) for token_ids in encoded]
 

@@ -5,7 +5,7 @@ matched first. Digits, one-letter names, and capital letters that do not begin a
 one value and a name is the same token everywhere.
 
 There are no merges. transformers' AutoTokenizer (and vLLM with it) gives every folder of type `qwen2` Qwen's own
-pre-tokenizer, whatever the folder says; bytes that never merge are the same tokens under any pre-tokenizer.
+pre-tokenizer, regardless of the folder's files; bytes that never merge are the same tokens under any pre-tokenizer.
 """
 
 from __future__ import annotations
