@@ -11,7 +11,7 @@ interrupted comparison continues where it stopped:
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
@@ -111,21 +111,22 @@ def carry_out(comparison: Comparison, folder: Path, progress: pipeline.ProgressR
 
 def numbers(comparison: Comparison, done: EvaluationFolders) -> dict[str, Any]:
     """All models side by side, and each compared with the first."""
-    first = next(iter(comparison.models))
-    evaluations = []
-    for index, settings in enumerate(comparison.evaluate):
-        folders = {name: done[name, index] for name in comparison.models}
-        curves = {name: runs.read_json(folder / "curve.json") for name, folder in folders.items()}
-        others = {name: folder for name, folder in folders.items() if name != first}
-        evaluations.append(
-            {
-                "benchmark": settings.benchmark,
-                "models": {name: {"run": curve["run"], "points": curve["points"]} for name, curve in curves.items()},
-                "reference": first,
-                "comparisons": {name: _compare(folder, folders[first]) for name, folder in others.items()},
-            }
-        )
+    evaluations = [
+        {"benchmark": settings.benchmark, **_side_by_side({name: done[name, index] for name in comparison.models})}
+        for index, settings in enumerate(comparison.evaluate)
+    ]
     return {"name": comparison.name, "evaluations": evaluations}
+
+
+def _side_by_side(folders: Mapping[str, Path]) -> dict[str, Any]:
+    """The curves of all models in one evaluation, and each model compared with the first."""
+    first, *others = folders
+    curves = {name: runs.read_json(folder / "curve.json") for name, folder in folders.items()}
+    return {
+        "models": {name: {"run": curve["run"], "points": curve["points"]} for name, curve in curves.items()},
+        "reference": first,
+        "comparisons": {name: _compare(folders[name], folders[first]) for name in others},
+    }
 
 
 def _compare(ours: Path, theirs: Path) -> dict[str, Any]:

@@ -172,17 +172,12 @@ def carry_out(study: Study, folder: Path, progress: pipeline.ProgressReporter) -
     Yields the folders that are done after each evaluation.
     """
     done: EvaluationFolders = {}
-    every = members(study, folder)
-    for first in (True, False):
-        for member in every:
-            for index, settings in _evaluations(study, member):
-                if (index == 0) == first:
-                    model = pipeline.train(member.recipe, member.run, progress)
-                    recipe = member.recipe.model_copy(update={"seed": study.problem_seed, "evaluate": settings})
-                    done.setdefault((member.arm, index), []).append(
-                        pipeline.evaluate(recipe, member.run, progress, model)
-                    )
-                    yield done
+    work = [(member, *one) for member in members(study, folder) for one in _evaluations(study, member)]
+    for member, index, settings in sorted(work, key=lambda one: one[1] > 0):  # stable: the first evaluations, in order
+        model = pipeline.train(member.recipe, member.run, progress)
+        recipe = member.recipe.model_copy(update={"seed": study.problem_seed, "evaluate": settings})
+        done.setdefault((member.arm, index), []).append(pipeline.evaluate(recipe, member.run, progress, model))
+        yield done
 
 
 def _evaluations(study: Study, member: Member) -> list[tuple[int, EvaluateSettings]]:
@@ -308,11 +303,14 @@ def write(study: Study, folder: Path, numbers: dict[str, Any], output_dir: Path,
     others = runs.read_json(path) if path.exists() else {}
     runs.write_json(path, {**others, study.name: numbers})
     runs.write_text(output_dir / "results.md", study_page.page(study.name, numbers, study.page, sections))
-    copied = {picture: output_dir / picture.name for picture in (folder / study.name / "report").glob("*.png")}
+    for picture in (folder / study.name / "report").glob("*.png"):
+        _copy(picture, output_dir / picture.name)
     for run in {member.run for member in members(study, folder)}:
-        manifests = (*run.glob("*-*/stage.json"), *run.glob("train-*/model/z1.json"))
-        copied |= {path: output_dir / "runs" / path.relative_to(folder) for path in manifests}
-    for source, target in copied.items():
-        with runs.atomic_file(target) as temporary:
-            shutil.copyfile(source, temporary)
+        for manifest in (*run.glob("*-*/stage.json"), *run.glob("train-*/model/z1.json")):
+            _copy(manifest, output_dir / "runs" / manifest.relative_to(folder))
     return path
+
+
+def _copy(source: Path, target: Path) -> None:
+    with runs.atomic_file(target) as temporary:
+        shutil.copyfile(source, temporary)

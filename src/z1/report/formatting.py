@@ -79,12 +79,8 @@ def _counted(evaluation: Evaluation) -> str:
 
 
 def _half(evaluation: Evaluation) -> str:
-    full = evaluation.head
-    smaller = [
-        one
-        for one in evaluation.points[:-1]
-        if one.thinking_tokens.value < full.thinking_tokens.value and one.accuracy.known
-    ]
+    full, known = evaluation.head, [one for one in evaluation.points[:-1] if one.accuracy.known]
+    smaller = [one for one in known if one.thinking_tokens.value < full.thinking_tokens.value]
     if not smaller or not full.accuracy.value > 0:
         return ""
     enough = [one for one in smaller if one.accuracy.value >= full.accuracy.value / 2]
