@@ -19,6 +19,7 @@ from z1.cli import curate
 from z1.curate.known_datasets import CATALOGUE
 from z1.errors import UserError
 from z1.models import shipped
+from z1.pipeline import NoProgress
 from z1.runs import hash_file
 
 
@@ -56,6 +57,22 @@ def test_ctrl_c_prints_the_cost_and_how_to_continue(tmp_path: Path) -> None:
     assert "5 replies of unknown length" in said
     assert "stopped; run the same command again to continue" in said
     assert "Traceback" not in said
+
+
+def test_candidates_are_counted_while_a_plan_is_built_and_measured() -> None:
+    calls: list[tuple[object, ...]] = []
+
+    class Reporter(NoProgress):
+        def start(self, stage: str, total: int) -> None:
+            calls.append((stage, total))
+
+        def update(self, done: int, note: str = "") -> None:
+            calls.append((done, note))
+
+    update = curate.progress_updates(Reporter(), "filter", "write")
+    for done, total in ((64, 0), (70, 0), (1, 70)):
+        update(done, total)
+    assert calls == [("filter", 0), (64, "candidates"), (70, "candidates"), ("write", 70), (1, "candidates")]
 
 
 def test_a_dataset_is_described(tmp_path: Path) -> None:

@@ -30,6 +30,8 @@ def test_a_scripted_engine_has_the_replies_of_its_file(tmp_path: Path) -> None:
     engine = make_engine(served)
     assert engine.profile == "z1-tiny"
     assert question_format(served, engine) is str
+    with pytest.raises(UserError, match="--engine scripted: got no MODEL"):
+        make_engine(ServeModel(None, "scripted", None, 1))
     path.write_text("{}]")
     with pytest.raises(UserError, match="give a JSON file"):
         make_engine(served)

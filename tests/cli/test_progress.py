@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+
 import pytest
 
 from z1 import pipeline
@@ -48,12 +50,46 @@ def test_work_of_an_earlier_process_does_not_count_for_the_rate(
     assert capsys.readouterr().err == "evaluate  910/1,000, 0.25/s, ETA 0:06:00\n"
 
 
-def test_without_a_unit_done_the_eta_is_unknown(clock: Clock, capsys: pytest.CaptureFixture[str]) -> None:
+def test_without_a_rate_or_a_total_there_is_no_eta(clock: Clock, capsys: pytest.CaptureFixture[str]) -> None:
     log = progress.ProgressLog(clock)
     log.start("curate", 10)
     clock.now += 31
     log.update(0)
-    assert capsys.readouterr().err == "curate    0/10, ETA unknown\n"
+    log.start("filter", 0)
+    log.update(0)
+    clock.now += 100
+    log.update(2_000, "candidates")
+    assert capsys.readouterr().err.splitlines() == [
+        "curate    0/10, running for 0:00:31",
+        "filter    2,000, 20/s, ETA unknown, candidates",
+    ]
+
+
+def test_a_stage_that_reports_nothing_is_logged_and_a_finished_one_is_not(
+    clock: Clock, capsys: pytest.CaptureFixture[str]
+) -> None:
+    log = progress.ProgressLog(clock)
+    log.start("encode", 1)
+    for _ in range(7):
+        clock.now += 10
+        log.log_if_due()
+    log.finish("done")
+    clock.now += 100
+    log.log_if_due()
+    assert capsys.readouterr().err.splitlines() == [
+        "encode    0/1, running for 0:00:30",
+        "encode    0/1, running for 0:01:00",
+        "encode    done",
+    ]
+
+
+def test_a_thread_watches_while_the_log_is_open(monkeypatch: pytest.MonkeyPatch, clock: Clock) -> None:
+    seen = threading.Event()
+    monkeypatch.setattr(progress, "LOG_SECONDS", 0.01)
+    monkeypatch.setattr(progress.ProgressLog, "log_if_due", lambda _: seen.set())
+    with progress.ProgressLog(clock):
+        assert seen.wait(60)
+    assert "z1-progress" not in {thread.name for thread in threading.enumerate()}
 
 
 def test_a_terminal_gets_bars_and_other_ranks_nothing(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -61,6 +61,23 @@ def test_numbers_are_aligned_right_and_text_left() -> None:
         table.add("a", "b", "c")
 
 
+def test_a_priority_of_a_column_that_does_not_exist_is_a_mistake() -> None:
+    with pytest.raises(ValueError, match="no column p value"):
+        ResultTable("t", ("a", "b"), ("p value", "b"))
+
+
+def test_a_pipe_is_no_terminal_even_with_colours_forced(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("COLUMNS", "20")
+    table = ResultTable("t", COLUMNS)
+    table.add(*CELLS)
+    table.print()
+    text = capsys.readouterr().out
+    assert "1,570" in text and "not shown" not in text
+
+
 def test_cells() -> None:
     assert (budget_cell(None), budget_cell(-1), budget_cell(2048)) == ("unlimited", "unlimited", "2,048")
     assert interval_cell([0.1, 0.25, 0.5], ".1f", 100) == "25.0 [10.0, 50.0]"

@@ -5,6 +5,7 @@ Shows progress, prints what the teacher cost and where files are. Holds no rule 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -157,16 +158,29 @@ def _measure_shard(builder: DatasetBuilder, shard: str, folder: Path, progress: 
     from z1.curate.parallel import parse_shard
 
     part = parse_shard(shard)
-    progress.start(f"shard {part.number}/{part.total}", 1)
-    measured = builder.measure_shard(part)
+    measured = builder.measure_shard(part, progress_updates(progress, "measure", ""))
+    progress.start(f"shard {part.number}/{part.total}", measured)
     progress.finish(f"{measured:,} candidates in {folder / part.log}; --merge when all {part.total} are there")
+
+
+def progress_updates(progress: ProgressReporter, reading: str, writing: str) -> Callable[[int, int], None]:
+    """A listener for `DatasetBuilder`; the stage is called `reading` while the number of candidates is not known."""
+    started: set[int] = set()
+
+    def update(done: int, total: int) -> None:
+        if total not in started:
+            started.add(total)
+            progress.start(writing if total else reading, total)
+        progress.update(done, "candidates")
+
+    return update
 
 
 def _build(built: DatasetBuilder, folder: Path, progress: ProgressReporter) -> None:
     from z1.curate.builder import DATASET
 
-    progress.start("curate", 1)
-    made = built.build()
+    made = built.build(progress_updates(progress, "filter", "write"))
+    progress.start("curate", made["candidates"])
     dropped = "".join(f"; {count:,} {why}" for why, count in made["dropped"].items())
     counts = f"{made['rows']:,} rows, {made['tokens']:,} tokens, {made['pairs']:,} pairs"
     progress.finish(f"{counts} in {folder / DATASET}{dropped}")

@@ -68,12 +68,14 @@ def _scripted(served: ServeModel) -> Engine:
     from z1.engines.scripted import Script, ScriptedEngine
     from z1.models import SHIPPED
 
+    do = 'give a JSON file: {"prompt": {"reply": "...", "answer": "..."}}'
+    if served.model is None:
+        raise UserError("--engine scripted", "no MODEL", do)
     try:
-        lines = json.loads(Path(served.model or "").read_text("utf-8"))
+        lines = json.loads(Path(served.model).read_text("utf-8"))
         replies = {prompt: line["reply"] for prompt, line in lines.items()}
         answers = {prompt: line["answer"] for prompt, line in lines.items()}
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        do = 'give a JSON file: {"prompt": {"reply": "...", "answer": "..."}}'
         raise UserError(f"script {served.model}", error, do) from None
     prefix = profiles.get_profile(SHIPPED).answer_prefix
     return ScriptedEngine(Script(replies, answers, prefix), max_model_len=served.context_tokens, profile=SHIPPED)

@@ -63,8 +63,8 @@ def refuse_unused(context: typer.Context, mode: str, used: Container[str]) -> No
 
 
 def print_json(value: Any) -> None:
-    """Print `value` as the one JSON document of a command."""
-    json.dump(value, sys.stdout, ensure_ascii=False, indent=1)
+    """Print `value` as the one JSON document of a command: indented on a terminal, else a line."""
+    json.dump(value, sys.stdout, ensure_ascii=False, indent=1 if sys.stdout.isatty() else None)
     sys.stdout.write("\n")
 
 

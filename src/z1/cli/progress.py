@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import threading
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
@@ -62,41 +63,65 @@ class ProgressBars:
 class ProgressLog:
     """A `pipeline.ProgressReporter` that logs a line every 30 seconds by `clock`, and one for each finished stage.
 
-    The rate is that of this process: work that an earlier one did is not counted.
+    The rate is that of this process: work of an earlier one is not counted. A total of 0 means that it is not known.
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._console, self._clock = _stderr(), clock
-        self._stage, self._total = "", 0
-        self._started = self._logged = 0.0
+        self._stage, self._note = "", ""
+        self._done, self._total = 0, 0
         self._first: int | None = None
+        self._started = self._logged = clock()
+        self._stopped = threading.Event()
+        self._thread = threading.Thread(target=self._watch, name="z1-progress", daemon=True)
 
     def __enter__(self) -> Self:
+        self._thread.start()
         return self
 
     def __exit__(self, *_: object) -> None:
-        pass
+        self._stopped.set()
+        self._thread.join()
 
     def start(self, stage: str, total: int) -> None:
         """Start a stage, or set its total."""
-        self._stage, self._total, self._first = stage, total, None
-        self._started = self._logged = self._clock()
+        if (stage, total) != (self._stage, self._total):
+            self._stage, self._total, self._first, self._note = stage, total, None, ""
+            self._done, self._started, self._logged = 0, self._clock(), self._clock()
 
     def update(self, done: int, note: str = "") -> None:
-        """Log how far the stage is, if the last line is old enough."""
-        now = self._clock()
+        """Set how far the stage is."""
         if self._first is None:
             self._first = done
-        if now - self._logged < LOG_SECONDS:
-            return
-        self._logged = now
-        rate = (done - self._first) / (now - self._started)
-        eta = f"{rate:,.3g}/s, ETA {_clock_time((self._total - done) / rate)}" if rate > 0 else "ETA unknown"
-        self._log(f"{done:,}/{self._total:,}, {eta}{', ' * bool(note)}{note}")
+        self._done, self._note = done, note
+        self.log_if_due()
 
     def finish(self, note: str) -> None:
         """Log the stage's result."""
         self._log(note)
+        self._stage = ""
+
+    def log_if_due(self) -> None:
+        """Log how far the stage is, if the last line is 30 seconds old."""
+        now = self._clock()
+        if self._stage and now - self._logged >= LOG_SECONDS:
+            self._logged = now
+            self._log(", ".join(filter(None, (self._count(), self._rate(now), self._note))))
+
+    def _count(self) -> str:
+        return f"{self._done:,}/{self._total:,}" if self._total else f"{self._done:,}"
+
+    def _rate(self, now: float) -> str:
+        rate = (self._done - (self._first or 0)) / (now - self._started)
+        if rate <= 0:
+            return f"running for {_clock_time(now - self._started)}"
+        eta = f"ETA {_clock_time((self._total - self._done) / rate)}" if self._total else "ETA unknown"
+        return f"{rate:,.3g}/s, {eta}"
+
+    def _watch(self) -> None:
+        """Log stages that report nothing for a long time."""
+        while not self._stopped.wait(LOG_SECONDS / 10):
+            self.log_if_due()
 
     def _log(self, text: str) -> None:
         self._console.print(f"{self._stage:<9} {text}", markup=False)

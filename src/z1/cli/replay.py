@@ -156,7 +156,8 @@ def _savings_table(rows: list[ReplaySavings]) -> ResultTable:
 
     columns = ["thinking budget", "shifted", "answers changed %", "thinking tokens", "thinking tokens saved %"]
     columns += ["all tokens saved", "missing", *(["saved per 1,000 requests"] if rows[0].cost_saved else [])]
-    table = ResultTable(f"{rows[0].requests} requests against unlimited thinking", columns, PRIORITY, "95 % intervals")
+    title = f"{rows[0].requests} requests against unlimited thinking"
+    table = ResultTable(title, columns, [name for name in PRIORITY if name in columns], "95 % intervals")
     for row in rows:
         table.add(
             budget_cell(row.thinking_budget),

@@ -46,11 +46,13 @@ def run(
     as_json: AsJson = False,
 ) -> None:
     """Run all stages of a recipe: curate, train, evaluate, report; finished stages are skipped."""
+    from z1 import pipeline
     from z1.cli.stages import ALL, load_recipe, run_stages
 
     planned = plan(load_recipe(recipe), runs)
     if not dry_run:
-        typer.echo(summary(planned), err=True)
+        if pipeline.process_rank()[0] == 0:
+            typer.echo(summary(planned), err=True)
         return run_stages(recipe, runs, ALL, as_json=as_json)
     if as_json:
         stages = [asdict(stage) for stage in planned]

@@ -46,12 +46,12 @@ def study(
     require("matplotlib", "report")
     chosen = studies.load(path)
     run = runs / chosen.name
-    say = partial(typer.echo, err=as_json)
-    say(studies.plan(chosen, runs))
+    print_status = partial(typer.echo, err=as_json)
+    print_status(studies.plan(chosen, runs))
     if not report_only:
         with show_progress() as progress:
             for _ in studies.carry_out(chosen, runs, progress):
-                say(studies.plan(chosen, runs))
+                print_status(studies.plan(chosen, runs))
     found, left = studies.finished(chosen, runs)
     numbers = {"command": f"z1 study {path}", **studies.numbers(chosen, runs, found), "not_run": left}
     heads = [paths[0] for (_, number), paths in found.items() if number == 0][:DRAWN]

@@ -6,6 +6,7 @@ On a terminal too narrow for all columns, whole columns are dropped by priority 
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -32,6 +33,10 @@ class ResultTable:
     """Columns with text, which are aligned left; numbers are aligned right."""
     rows: list[Sequence[str]] = field(default_factory=list)
 
+    def __post_init__(self) -> None:
+        if unknown := set(self.priority) - set(self.columns):
+            raise ValueError(f"no column {', '.join(sorted(unknown))}")
+
     def add(self, *cells: str) -> None:
         """Add a row, a cell for each column."""
         if len(cells) != len(self.columns):
@@ -40,7 +45,7 @@ class ResultTable:
 
     def print(self, console: Console | None = None) -> None:
         """Print the table, with the columns that fit the `console`, stdout by default."""
-        console = console or Console(highlight=False)
+        console = console or Console(highlight=False, force_terminal=sys.stdout.isatty())
         shown = self.fitting(console.width) if console.is_terminal else range(len(self.columns))
         lines = [
             Text(self.title, "bold"),

@@ -1,4 +1,4 @@
-"""`z1 think`: one reply, with thinking, hint and answer told apart.
+"""`z1 think`: one reply, in its parts: thinking, hint and answer.
 
 Colours on a terminal, plain marks elsewhere, one JSON document with `--json`; then why thinking stopped and the tokens.
 """
@@ -77,7 +77,7 @@ def think(
     stop: Stop = None,
     as_json: AsJson = False,
 ) -> None:
-    """Generate one reply within a thinking budget, and show thinking, hint and answer apart."""
+    """Generate one reply within a thinking budget, and show its parts: thinking, hint and answer."""
     given = given_flags(context)
     if temperature == 0 and (unused := [given[name] for name in SAMPLING if name in given]):
         raise UserError(unused[0], "greedy decoding, which has no use for it", "add --temperature 0.7, or omit it")
@@ -143,7 +143,7 @@ def show_reply(llm: LLM, prompt: str, **settings: Unpack[GenerationSettings]) ->
 
 def _print_counts(console: Console, reply: Reply) -> None:
     ledger = reply.ledger
-    answer = "answer not told apart" if ledger.answer is None else f"{ledger.answer} answer"
+    answer = "no separate answer" if ledger.answer is None else f"{ledger.answer} answer"
     counts = f"{ledger.thought + ledger.close} thinking + {ledger.hint} hint + {answer} tokens"
     cut = "; the answer was cut off" if reply.end == "cut" else ""
     why = WHY.get(reply.shift, reply.shift)

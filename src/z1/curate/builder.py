@@ -41,6 +41,14 @@ BATCH = 64
 """Candidates measured together; at most so many are lost in a kill."""
 
 
+OnProgress = Callable[[int, int], None]
+"""Called with the number of candidates that are done, and how many there are; 0 if that is not known."""
+
+
+def _ignore(_done: int, _total: int) -> None:
+    pass
+
+
 def batches(candidates: Iterator[Candidate]) -> Iterator[list[Candidate]]:
     """Candidates in lists of BATCH."""
     while batch := list(islice(candidates, BATCH)):
@@ -77,11 +85,15 @@ class DatasetBuilder:
         cache = self._measures
         return sum(cache.is_incomplete(cache.with_cached(candidate)) for candidate in self._unmeasured())
 
-    def measure_shard(self, shard: Shard) -> int:
+    def measure_shard(self, shard: Shard, on_progress: OnProgress = _ignore) -> int:
         """Measure the candidates of `shard` into its own log; returns their number."""
         log = MeasureCache(MeasureSettings.from_plan(self._plan), self._folder, shard.log)
         candidates = islice(self._unmeasured(), shard.number - 1, None, shard.total)
-        return sum(len(block) for block in log.measure_blocks(batches(candidates), self._parallel_map))
+        measured = 0
+        for block in log.measure_blocks(batches(candidates), self._parallel_map):
+            measured += len(block)
+            on_progress(measured, 0)
+        return measured
 
     def pending_requests(self, levels: int) -> Iterator[TeacherRequest]:
         """Requests at the first `levels` levels of the teacher; with `raise_levels`, only for problems that the earlier
@@ -116,11 +128,14 @@ class DatasetBuilder:
                 tokens=reply.completion_tokens,
             )
 
-    def build(self) -> dict[str, Any]:
-        """Write the dataset; returns the manifest. Raises UserError if every candidate is dropped."""
+    def build(self, on_progress: OnProgress = _ignore) -> dict[str, Any]:
+        """Write the dataset; returns the manifest. Raises UserError if every candidate is dropped.
+
+        Candidates are read twice, to filter them and to write them; `on_progress` is called after each.
+        """
         settings = self._plan.decontaminate
         contamination = Contamination(settings) if settings else None
-        rows = self._rows(contamination)
+        rows = self._rows(contamination, on_progress)
         found = pairs.find_pairs(rows, self._plan.pair, self._plan.seed)
         tokens = token_budget.apply_budget(rows, self._plan.select, self._plan.seed)
         reasons = Counter(row.reason.split(":")[0] for row in rows if row.reason)
@@ -131,7 +146,7 @@ class DatasetBuilder:
         manifest["decontaminated"] = contamination.summary() if contamination else None
         with atomic_folder(self._folder / DATASET) as folder:
             statistics = DatasetStatistics()
-            self._write(folder, rows, found, statistics)
+            self._write(folder, rows, _PreferencePairs(found), statistics, on_progress)
             write_json(folder / "manifest.json", manifest)
             write_lines(folder / "dropped.jsonl", ({"id": r.id, "reason": r.reason} for r in rows if r.reason))
             if contamination:
@@ -139,7 +154,7 @@ class DatasetBuilder:
             write_text(folder / "README.md", render_card(self._plan, manifest, statistics, pairs=bool(found)))
         return manifest
 
-    def _rows(self, contamination: Contamination | None) -> list[CandidateRow]:
+    def _rows(self, contamination: Contamination | None, on_progress: OnProgress) -> list[CandidateRow]:
         """Every candidate with the first reason to drop it."""
         plan = self._plan
         checks: list[Callable[[Candidate], str]] = [partial(filters.drop_reason, settings=plan.check)]
@@ -149,11 +164,12 @@ class DatasetBuilder:
         if plan.duplicates.min_similarity is not None:
             checks.append(MinHashDedup(plan.duplicates, plan.seed).drop_reason)
         rows = []
-        for one in self.candidates():
+        for count, one in enumerate(self.candidates(), 1):
             reason = next(filter(None, (check(one) for check in checks)), "")
             rows.append(
                 CandidateRow(one.id, one.problem, one.tokens or 0, reason, one.difficulty, one.origin, one.repetition)
             )
+            on_progress(count, 0)
         return rows
 
     def _manifest(
@@ -174,13 +190,20 @@ class DatasetBuilder:
             **provenance(),
         }
 
-    def _write(self, folder: Path, rows: list[CandidateRow], found: list[Pair], statistics: DatasetStatistics) -> None:
+    def _write(
+        self,
+        folder: Path,
+        rows: list[CandidateRow],
+        preferences: _PreferencePairs,
+        statistics: DatasetStatistics,
+        on_progress: OnProgress,
+    ) -> None:
         columns = {"id": str, "question": str, "response": str, self._plan.tokens.column: int}
         columns |= dict.fromkeys(["problem", "level", "end", "origin", "licence", "revision", "difficulty"], str)
-        preferences = _PreferencePairs(found)
 
         def kept_rows() -> Iterator[dict[str, Any]]:
-            for candidate, row in zip(self.candidates(), rows, strict=True):
+            for count, (candidate, row) in enumerate(zip(self.candidates(), rows, strict=True), 1):
+                on_progress(count, len(rows))
                 preferences.add(row, candidate)
                 if not row.reason:
                     statistics.add(candidate.response, row.tokens, candidate.difficulty)
