@@ -19,7 +19,8 @@ def printed(width: int | None) -> list[str]:
     table.add(*CELLS)
     table.add("unlimited", "1.0 [0.0, 2.0]", "1.0 [0.0, 2.0]", "1.000", "-")
     out = io.StringIO()
-    table.print(Console(file=out, width=width or 40, force_terminal=width is not None, color_system=None))
+    console = Console(file=out, width=width or 40, height=25, force_terminal=width is not None, color_system=None)
+    table.print(console)
     return out.getvalue().splitlines()
 
 
