@@ -22,7 +22,7 @@ PACKAGED = Path(__file__).parent / "recipes"
 """Folder of the recipes in the package."""
 
 COMMANDS = {"recipe": "run", "comparison": "evaluate", "study": "study", "curation plan": "curate"}
-"""The kinds of TOML files, and the verb that runs each."""
+"""The kinds of TOML files, and the command that runs each."""
 
 KEY_TABLES = {
     "recipe": ("curate", "model", "train", "finetune", "report"),

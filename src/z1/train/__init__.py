@@ -14,6 +14,6 @@ Packages:
     scratch/          a small Qwen2 from scratch on a CPU, by Muon and AdamW
     sft/              supervised fine-tuning of any causal language model
 
-The other verbs exchange files with it: rows of `curate` in, and a model folder out that transformers, vLLM and z1's
+The other stages exchange files with it: rows of `curate` in, and a model folder out that transformers, vLLM and z1's
 engines load. Source: arXiv 2504.00810, section 2.2: no delimiters around thoughts, loss on the response alone.
 """

@@ -1,6 +1,6 @@
 """Thinking budget and exit policy of a request.
 
-Servers name a thinking budget differently; every name here has the same meaning: tokens of thought, -1 for unlimited, 0
+Servers name a thinking budget differently; every name here has the same meaning: thinking tokens, -1 for unlimited, 0
 for none. `Budget` is the parsed value; `make_window` turns it into a `Window` once the number of free tokens is known.
 `max_tokens` always includes the hint and the answer. Names: vLLM, SGLang, llama.cpp, NVIDIA NIM, TensorRT-LLM,
 FastDeploy, Qwen, OpenRouter and Anthropic, as of autumn 2026 (see docs/serve.md).
@@ -92,8 +92,8 @@ class Budget:
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """A probe every `every` tokens of thought, with at most `answer_tokens` tokens; the thought ends after `stable`
-    equal answers in a row (None: never).
+    """A probe every `every` thinking tokens, with at most `answer_tokens` tokens; the thought ends after `stable` equal
+    answers in a row (None: never).
 
     `anytime` streams the probes to the client.
     """

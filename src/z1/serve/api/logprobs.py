@@ -1,4 +1,4 @@
-"""Token ids and log-probabilities of a reply, for requests that ask for them.
+"""Token ids and log-probabilities of a reply, for requests with `logprobs` or `return_token_ids`.
 
 In a stream they are sent in chunks without text, one per flush. Token ids are those of the whole reply, hint and stop
 token included. Log-probabilities are those of sampled tokens of `content`: forced tokens, separate reasoning and the

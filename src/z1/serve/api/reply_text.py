@@ -83,7 +83,7 @@ class ReplyText:
         self._offsets: dict[str, int | None] = {"hint": None, "answer": None}
         self._started: Started | None = None
         self.probes: list[dict[str, Any]] = []
-        """Probed answers: the tokens of thought before each, and how many equal answers in a row it made."""
+        """Probed answers: the thinking tokens before each, and the number of equal answers in a row."""
 
     def on_started(self, event: Started) -> None:
         """Record the window."""

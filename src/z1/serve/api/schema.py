@@ -125,7 +125,7 @@ class TemplateSettings(_Strict):
 class ExitPolicy(_Strict):
     """When the thought ends early, and whether probes are streamed."""
 
-    every: int = Field(64, ge=8, le=100_000, description="Tokens of thought between two probes.")
+    every: int = Field(64, ge=8, le=100_000, description="Thinking tokens between two probes.")
     stable: int | None = Field(None, ge=1, le=1000, description="Equal answers in a row that end the thought.")
     answer_tokens: int = Field(64, ge=1, le=4096, description="Maximum tokens of a probe's answer.")
     normalizer: Literal["equivalent", "exact"] = Field("equivalent", description="How answers are compared.")
