@@ -165,7 +165,7 @@ def docstrings(modules: Modules) -> Iterator[str]:
         first = (ast.get_docstring(module.tree, clean=False) or "").split("\n")[0].strip()
         if not first:
             yield f"{module.name} has no docstring, or an empty first line"
-        elif not first.endswith((".", ":", "?")):
+        elif not first.endswith((".", ":")):
             yield f"{module.name}: the first line of its docstring is not a statement that ends there"
         yield from _silent(module.name, module.tree.body)
 
@@ -317,6 +317,7 @@ ROWS: list[tuple[Callable[[Modules], Iterator[str]], str, str, int]] = [
     (sizes, "runs", "class A:\n    def f(self, a, b, c, d, e, f): ...", 0),
     (docstrings, "runs", '"""A thing.\n\nMore of it."""', 0),
     (docstrings, "runs", '"""A thing\nof two lines."""', 1),
+    (docstrings, "runs", '"""What is it?"""', 1),
     (docstrings, "runs", "", 1),
     (docstrings, "runs", '"""A thing."""\ndef f(): ...', 1),
     (docstrings, "runs", '"""A thing."""\nclass A:\n    def f(self): ...', 2),
