@@ -38,7 +38,7 @@ CLOSES = {
 FIRST_PASS = {
     "first": "right after the first pass %",
     "last": "in the end %",
-    "mended": "mended %",
+    "mended": "corrected %",
     "harmed": "harmed %",
     "gained": "gained, points",
     "above_first": "z1 minus the first pass, points",
@@ -107,8 +107,8 @@ def _self_check_section(numbers: Mapping[str, Any]) -> str:
     ]
     note = (
         "The effect of the check in thoughts that contain one. *First pass*: the result at the point where the check "
-        "begins. A check that harms more than it mends would make *long* easier to match; the last column compares z1 "
-        "with *long*'s first pass instead.\n\n"
+        "begins. A check that harms more than it corrects would make *long* easier to match; the last column compares "
+        "z1 with *long*'s first pass instead.\n\n"
     )
     body = note + table(["arm", "checked", *FIRST_PASS.values()], rows) if rows else "No arm checks its work."
     return "## Self-check\n\n" + body

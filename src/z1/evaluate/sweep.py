@@ -76,7 +76,7 @@ async def _separate_thoughts(sweep: Sweep, prompt: list[int], sampling: Sampling
     tokenizer, profile = sweep.engine.tokenizer, profiles.get_profile(sweep.engine.profile)
     flows: dict[int | None, Flow] = {}
     for budget in sweep.budgets:
-        detector = profiles.make_detector(tokenizer, profile)  # it is stateful
+        detector = profiles.make_detector(tokenizer, profile)  # stateful: one for each reply
         session = await sweep.engine.open(prompt, sampling)
         try:
             window = profiles.make_window(tokenizer, profile, budget, sweep.max_answer_tokens)

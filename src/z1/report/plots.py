@@ -268,7 +268,7 @@ def _label(
     left, bottom = panel.transData.inverted().transform((box[0], box[1] - (extent.y0 - _spot(panel, 0, 0)[1])))
     written.set_position((float(left), float(bottom)))
     written.set_path_effects([withStroke(linewidth=2.2, foreground=PAPER)])
-    taken += [box] * 8  # a label over a label is worse than a label over a line
+    taken += [box] * 8  # covering a label is worse than covering a line
 
 
 def _spot(panel: Axes, x: float, y: float) -> labels.Spot:

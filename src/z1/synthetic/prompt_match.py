@@ -29,7 +29,7 @@ def recognise(text: str) -> str | None:
     source = parse_source(text).strip()
     try:
         tree = ast.parse(source)
-    except (SyntaxError, ValueError, RecursionError, MemoryError):  # the last two: nested too deeply
+    except (SyntaxError, ValueError, RecursionError, MemoryError):  # the last two mean nested too deeply
         return None
     nodes = list(ast.walk(tree))
     if not all(isinstance(node, ALLOWED) for node in nodes):

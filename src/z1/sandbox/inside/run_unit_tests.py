@@ -107,7 +107,7 @@ class OutcomeRecorder(unittest.TestResult):
 
     def _record(self, test: Any, outcome: str, reason: object) -> None:
         name = getattr(test, "_testMethodName", "")
-        if not name:  # a fixture of the class failed: so did all its tests
+        if not name:  # a fixture of the class failed, and with it all its tests
             self.fixture = reason
         self.failed.setdefault(name, (outcome, f"{type(reason).__name__}: {reason}"[:300]))
 

@@ -72,7 +72,7 @@ def as_proxyable(engine: Engine) -> Proxyable | None:
 
 
 def has_thinking_fields(body: Mapping[str, Any]) -> bool:
-    """Whether a request sets anything about thinking, under any name."""
+    """Whether a request has a thinking field, under any of its names."""
     return bool(find_fields(body, (*WINDOW_FIELDS, *Z1_FIELDS)))
 
 
@@ -86,7 +86,7 @@ def translate_budget(body: Mapping[str, Any], engine: Engine, defaults: RequestD
     try:
         request = ChatRequest.model_validate({"model": "", "messages": [{"role": "user"}], **window_fields})
         budget = parse_budget(request, profile, defaults)
-    except (ValueError, UserError):  # the client has this error already: the caller handles a rejected request
+    except (ValueError, UserError):  # the caller returns the error that rejected the request
         return None
     rest = {name: value for name, value in body.items() if name not in names}
     hint = hint_text(profile, budget)
