@@ -46,6 +46,13 @@ def test_columns_are_dropped_by_priority_and_named(width: int | None, shown: tup
     assert "a caption" in lines
 
 
+def test_another_place_with_all_columns_is_named() -> None:
+    table = ResultTable("t", ("a", "long heading"), complete_in="runs/curve.json")
+    out = io.StringIO()
+    table.print(Console(file=out, width=9, height=25, force_terminal=True, color_system=None))
+    assert "not shown at this width: long heading; runs/curve.json has all" in out.getvalue()
+
+
 def test_numbers_are_aligned_right_and_text_left() -> None:
     table = ResultTable("t", ("name", "count"), text_columns=frozenset({"name"}))
     table.add("a", "1")

@@ -38,7 +38,9 @@ def demo(
         models = [shipped(name) for name in (SHIPPED, LONG)]
         numbers = [pipeline.evaluate_model(_evaluation(), 0, runs / "demo", progress, model) for model in models]
     for folder in numbers:
-        curve_table(folder).print()
+        table = curve_table(folder)
+        table.complete_in = str(folder / "curve.json")
+        table.print()
     _write_report(numbers, runs / "demo" / "report")
 
 

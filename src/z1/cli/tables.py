@@ -31,6 +31,8 @@ class ResultTable:
     caption: str = ""
     text_columns: frozenset[str] = frozenset()
     """Columns with text, which are aligned left; numbers are aligned right."""
+    complete_in: str = "--json"
+    """Where a user finds the columns that are not shown."""
     rows: list[Sequence[str]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -56,7 +58,7 @@ class ResultTable:
         if self.caption:
             lines.append(Text(self.caption, "dim"))
         if dropped := [name for at, name in enumerate(self.columns) if at not in shown]:
-            lines.append(Text(f"not shown at this width: {', '.join(dropped)}; --json has all", "dim"))
+            lines.append(Text(f"not shown at this width: {', '.join(dropped)}; {self.complete_in} has all", "dim"))
         for line in lines:
             console.print(line, soft_wrap=True)
         console.print()
