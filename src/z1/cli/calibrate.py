@@ -20,7 +20,7 @@ STABLE = (2, 3, 4, 6)
 CALIBRATION = "calibration.json"
 
 
-Run = Annotated[
+RunFolder = Annotated[
     Path, typer.Argument(help="Run with an evaluation at several budgets.", metavar="RUN", show_default=False)
 ]
 MaxAccuracyDrop = Annotated[
@@ -32,7 +32,7 @@ app = typer.Typer(add_completion=False)
 
 @app.command()
 def calibrate(
-    run: Run,
+    run: RunFolder,
     max_accuracy_drop: MaxAccuracyDrop = 1.0,
     as_json: AsJson = False,
 ) -> None:

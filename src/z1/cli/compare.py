@@ -14,8 +14,8 @@ PRIORITY = ("difference, points", "first %", "second %", "p value", "thinking to
 """Columns of the table, the most important first."""
 
 
-First = Annotated[Path, typer.Argument(help="Run, or evaluation in it.", metavar="RUN", show_default=False)]
-Second = Annotated[
+FirstRun = Annotated[Path, typer.Argument(help="Run, or evaluation in it.", metavar="RUN", show_default=False)]
+SecondRun = Annotated[
     Path, typer.Argument(help="Run of the same problems that the first is compared with.", metavar="RUN")
 ]
 
@@ -24,8 +24,8 @@ app = typer.Typer(add_completion=False)
 
 @app.command()
 def compare(
-    first: First,
-    second: Second,
+    first: FirstRun,
+    second: SecondRun,
     as_json: AsJson = False,
 ) -> None:
     """Compare two runs on the same problems: accuracy and thinking tokens, with intervals paired by problem."""

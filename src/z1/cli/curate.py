@@ -51,7 +51,7 @@ class PlanOptions:
     merge: bool = False
 
 
-RecipeOrPath = Annotated[
+RecipeOrPlan = Annotated[
     Path | None,
     typer.Argument(
         help="Recipe (a file, or a name in the package), or a plan of sources.",
@@ -74,7 +74,7 @@ Tokenizer = Annotated[
         show_default="the dataset's own counts",
     ),
 ]
-RayOption = Annotated[bool, typer.Option("--ray", help="Measure a plan's candidates on a Ray cluster.")]
+OnRay = Annotated[bool, typer.Option("--ray", help="Measure a plan's candidates on a Ray cluster.")]
 Shard = Annotated[
     str, typer.Option(help="Measure only this shard of a plan's candidates, such as 1/4.", metavar="N/OF")
 ]
@@ -86,13 +86,13 @@ app = typer.Typer(add_completion=False)
 @app.command()
 def curate(
     context: typer.Context,
-    recipe: RecipeOrPath = None,
+    recipe: RecipeOrPlan = None,
     runs: RunsPath = RUNS,
     no_teacher: NoTeacher = False,
     describe: Describe = None,
     tokenizer: Tokenizer = "",
     download_only: DownloadOnly = False,
-    ray: RayOption = False,
+    ray: OnRay = False,
     shard: Shard = "",
     merge: Merge = False,
     as_json: AsJson = False,

@@ -27,7 +27,7 @@ USED = {
 """Parameters that each mode uses; others are refused."""
 
 
-RecipeOrPath = Annotated[
+RecipeOrComparison = Annotated[
     Path,
     typer.Argument(
         help="Recipe (a file, or a name in the package), or a comparison of given models.",
@@ -42,7 +42,7 @@ app = typer.Typer(add_completion=False)
 @app.command()
 def evaluate(
     context: typer.Context,
-    recipe: RecipeOrPath,
+    recipe: RecipeOrComparison,
     runs: RunsPath = RUNS,
     model: ModelName = None,
     download_only: DownloadOnly = False,

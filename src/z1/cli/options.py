@@ -40,7 +40,7 @@ DownloadOnly = Annotated[
 ]
 MaxAnswerTokens = Annotated[
     int | None,
-    typer.Option("--max-answer-tokens", help="Maximum of answer tokens.", metavar="TOKENS", show_default="512"),
+    typer.Option("--max-answer-tokens", help="Maximum number of answer tokens.", metavar="TOKENS", show_default="512"),
 ]
 
 

@@ -50,7 +50,7 @@ Requests = Annotated[
 ThinkingBudgets = Annotated[
     str, typer.Option(help="Thinking budgets to compare with unlimited thinking.", metavar="TOKENS,...")
 ]
-MaxAnswerTokens = Annotated[int, typer.Option(help="Maximum of answer tokens.", metavar="TOKENS")]
+MaxAnswerTokens = Annotated[int, typer.Option(help="Maximum number of answer tokens.", metavar="TOKENS")]
 PricePerMtok = Annotated[
     float | None, typer.Option(help="Price of a million output tokens.", metavar="PRICE", show_default=False)
 ]

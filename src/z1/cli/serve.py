@@ -57,11 +57,11 @@ class ServeOptions:
     chat: bool = False
 
 
-ModelOption = Annotated[
+ModelArgument = Annotated[
     str | None,
     typer.Argument(help="Model folder or hub id; z1-tiny by default.", metavar="MODEL", show_default=False),
 ]
-Engine = Annotated[
+EngineName = Annotated[
     str,
     typer.Option(
         help="local, vllm, remote (see --upstream-url), or scripted (MODEL is a JSON file of replies).",
@@ -77,13 +77,11 @@ Profile = Annotated[
         show_default=False,
     ),
 ]
-MaxNumSeqs = Annotated[
-    int, typer.Option(help="Maximum of sequences that the engine runs at once.", min=1, rich_help_panel=MODEL)
-]
+MaxNumSeqs = Annotated[int, typer.Option(help="Maximum number of sequences in a batch.", min=1, rich_help_panel=MODEL)]
 MaxModelLen = Annotated[
     int | None,
     typer.Option(
-        help="Maximum of tokens of a context, prompt and reply.",
+        help="Maximum context length in tokens, prompt and reply.",
         min=1,
         rich_help_panel=MODEL,
         show_default="4096; with --engine remote the upstream's",
@@ -146,7 +144,10 @@ ShadowBudget = Annotated[
 ]
 Temperature = Annotated[float, typer.Option(help="Default sampling temperature.", rich_help_panel=BUDGETS)]
 MaxConcurrentRequests = Annotated[
-    int, typer.Option(help="Maximum of replies in progress; more are refused with 429.", min=1, rich_help_panel=LIMITS)
+    int,
+    typer.Option(
+        help="Maximum number of replies in progress; further requests get 429.", min=1, rich_help_panel=LIMITS
+    ),
 ]
 MaxBodyBytes = Annotated[
     int, typer.Option(help="Maximum size of a request body in bytes.", min=1, rich_help_panel=LIMITS)
@@ -182,8 +183,8 @@ app = typer.Typer(add_completion=False)
 @app.command()
 def serve(
     context: typer.Context,
-    model: ModelOption = None,
-    engine: Engine = "local",
+    model: ModelArgument = None,
+    engine: EngineName = "local",
     profile: Profile = None,
     max_num_seqs: MaxNumSeqs = 64,
     max_model_len: MaxModelLen = None,

@@ -14,7 +14,7 @@ TRANSCRIPTS, DRAWN = 12, 4
 """Replies shown, and arms drawn, in the report of a study."""
 
 
-PathOption = Annotated[
+StudyPath = Annotated[
     Path,
     typer.Argument(help="Study file, such as experiments/tiny/study.toml.", metavar="STUDY", show_default=False),
 ]
@@ -31,7 +31,7 @@ app = typer.Typer(add_completion=False)
 
 @app.command()
 def study(
-    path: PathOption,
+    path: StudyPath,
     runs: RunsPath = RUNS,
     report_only: ReportOnly = False,
     output_dir: OutputDir = None,

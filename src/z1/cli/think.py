@@ -42,7 +42,7 @@ Prompt = Annotated[
 ThinkingBudget = Annotated[
     int | None,
     typer.Option(
-        help="Maximum of thinking tokens; 0 answers at once, -1 = unlimited.", metavar="TOKENS", show_default="-1"
+        help="Thinking budget in tokens; 0 = no thinking, -1 = unlimited.", metavar="TOKENS", show_default="-1"
     ),
 ]
 Deadline = Annotated[
