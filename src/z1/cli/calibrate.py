@@ -31,11 +31,7 @@ app = typer.Typer(add_completion=False)
 
 
 @app.command()
-def calibrate(
-    run: RunFolder,
-    max_accuracy_drop: MaxAccuracyDrop = 1.0,
-    as_json: AsJson = False,
-) -> None:
+def calibrate(run: RunFolder, max_accuracy_drop: MaxAccuracyDrop = 1.0, as_json: AsJson = False) -> None:
     """Calibrate reasoning effort: write the thinking budget of each effort, for `z1 serve --reasoning-effort-map`."""
     from z1 import evaluate, runs
     from z1.cli.compare import evaluation_in

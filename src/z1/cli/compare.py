@@ -3,15 +3,24 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from z1.cli.options import AsJson, print_json, print_line
 from z1.errors import UserError
 
+if TYPE_CHECKING:
+    from z1.cli.tables import ResultTable
+
+COLUMNS = (
+    *("thinking budget", "first %", "second %", "difference, points"),
+    *("p value", "problems needed", "thinking tokens, ratio"),
+)
+"""Columns of the table, from left to right."""
+
 PRIORITY = ("difference, points", "first %", "second %", "p value", "thinking tokens, ratio", "problems needed")
-"""Columns of the table, the most important first."""
+"""The same from the most to the least important."""
 
 
 FirstRun = Annotated[Path, typer.Argument(help="Run, or evaluation in it.", metavar="RUN", show_default=False)]
@@ -23,11 +32,7 @@ app = typer.Typer(add_completion=False)
 
 
 @app.command()
-def compare(
-    first: FirstRun,
-    second: SecondRun,
-    as_json: AsJson = False,
-) -> None:
+def compare(first: FirstRun, second: SecondRun, as_json: AsJson = False) -> None:
     """Compare two runs on the same problems: accuracy and thinking tokens, with intervals paired by problem."""
     from z1 import evaluate, runs
 
@@ -57,26 +62,27 @@ def evaluation_in(run: Path) -> Path:
 
 def print_comparison(title: str, found: dict[str, Any]) -> None:
     """Print a comparison of `evaluate.compare`, or why there is none."""
-    from z1.cli.tables import ResultTable, budget_cell, interval_cell
+    from z1.cli.tables import interval_cell
 
     if "why" in found:
         print_line(f"{title}: {found['why']}")
         return
+    _table(title, found["thinking_budgets"]).print()
+    matched = found["at_matched_accuracy"]
+    ratio = interval_cell(matched["ratio"], ".3f") if matched["ratio"] else matched["why"]
+    print_line(f"thinking tokens at {100 * matched['accuracy']:.1f} % accuracy, ratio: {ratio}")
+
+
+def _table(title: str, rows: list[dict[str, Any]]) -> ResultTable:
+    from z1.cli.tables import ResultTable, budget_cell, interval_cell
+
     table = ResultTable(
         title,
-        (
-            "thinking budget",
-            "first %",
-            "second %",
-            "difference, points",
-            "p value",
-            "problems needed",
-            "thinking tokens, ratio",
-        ),
+        COLUMNS,
         PRIORITY,
         "95 % intervals, paired by problem",
     )
-    for row in found["thinking_budgets"]:
+    for row in rows:
         table.add(
             budget_cell(row["thinking_budget"]),
             f"{100 * row['ours']:.1f}",
@@ -86,7 +92,4 @@ def print_comparison(title: str, found: dict[str, Any]) -> None:
             "-" if row["problems_needed"] is None else f"{row['problems_needed']:,}",
             interval_cell(row["thinking_ratio"], ".3f"),
         )
-    table.print()
-    matched = found["at_matched_accuracy"]
-    ratio = interval_cell(matched["ratio"], ".3f") if matched["ratio"] else matched["why"]
-    print_line(f"thinking tokens at {100 * matched['accuracy']:.1f} % accuracy, ratio: {ratio}")
+    return table

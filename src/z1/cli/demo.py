@@ -24,9 +24,7 @@ app = typer.Typer(add_completion=False)
 
 
 @app.command()
-def demo(
-    runs: RunsPath = RUNS,
-) -> None:
+def demo(runs: RunsPath = RUNS) -> None:
     """Show the model in the package on two programs, and its curve beside that of a model trained to think long."""
     from z1 import pipeline
     from z1.cli.progress import show_progress

@@ -20,9 +20,7 @@ app = typer.Typer(add_completion=False)
 
 
 @app.command()
-def doctor(
-    as_json: AsJson = False,
-) -> None:
+def doctor(as_json: AsJson = False) -> None:
     """Print what this machine can do, and what each missing extra would bring."""
     found, extras = facts(), extra_states()
     if as_json:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from z1.cli.options import AsJson, print_json
 from z1.errors import UserError
+
+if TYPE_CHECKING:
+    from z1.cli.tables import ResultTable
 
 ACCURACIES = (0.3, 0.5, 0.8)
 AGREEMENTS = (0.0, 0.5, 0.8)
@@ -22,15 +26,11 @@ app = typer.Typer(add_completion=False)
 
 
 @app.command()
-def power(
-    points: Points,
-    as_json: AsJson = False,
-) -> None:
+def power(points: Points, as_json: AsJson = False) -> None:
     """Print how many problems show a difference of so many points in 4 of 5 experiments."""
     if not 0 < points < 100:
         raise UserError("difference", points, "give points between 0 and 100")
     from z1 import evaluate
-    from z1.cli.tables import ResultTable
 
     needed = {
         (accuracy, agreement): evaluate.problems_needed(points / 100, accuracy, agreement)
@@ -41,6 +41,12 @@ def power(
         rows = [{"accuracy": key[0], "agreement": key[1], "problems": count} for key, count in needed.items()]
         print_json({"points": points, "rows": rows})
         return
+    _table(points, needed).print()
+
+
+def _table(points: float, needed: Mapping[tuple[float, float], int]) -> ResultTable:
+    from z1.cli.tables import ResultTable
+
     columns = [f"agreement {agreement:g}" for agreement in AGREEMENTS]
     table = ResultTable(
         f"problems that show {points:g} points in 4 of 5 experiments",
@@ -50,4 +56,4 @@ def power(
     )
     for accuracy in ACCURACIES:
         table.add(f"{accuracy:.0%}", *(f"{needed[accuracy, agreement]:,}" for agreement in AGREEMENTS))
-    table.print()
+    return table

@@ -10,12 +10,7 @@ app = typer.Typer(add_completion=False)
 
 
 @app.command()
-def report(
-    recipe: RecipePath,
-    runs: RunsPath = RUNS,
-    model: ModelName = None,
-    as_json: AsJson = False,
-) -> None:
+def report(recipe: RecipePath, runs: RunsPath = RUNS, model: ModelName = None, as_json: AsJson = False) -> None:
     """Write the report of a recipe: one HTML page that needs no network, and its plots."""
     from z1.cli.stages import run_stages
 

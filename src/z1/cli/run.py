@@ -39,12 +39,7 @@ app = typer.Typer(add_completion=False)
 
 
 @app.command()
-def run(
-    recipe: RecipePath,
-    runs: RunsPath = RUNS,
-    dry_run: DryRun = False,
-    as_json: AsJson = False,
-) -> None:
+def run(recipe: RecipePath, runs: RunsPath = RUNS, dry_run: DryRun = False, as_json: AsJson = False) -> None:
     """Run all stages of a recipe: curate, train, evaluate, report; finished stages are skipped."""
     from z1 import pipeline
     from z1.cli.stages import ALL, load_recipe, run_stages

@@ -19,8 +19,14 @@ from z1.recipe import Recipe
 ALL = ("train", "evaluate", "report")
 """The stages of `z1 run`; a stage runs those before it."""
 
+COLUMNS = (
+    *("thinking budget", "accuracy %", "thinking tokens", "all tokens"),
+    *("shifted", "cut", "unparsed", "missing"),
+)
+"""Columns of a curve, from left to right."""
+
 PRIORITY = ("accuracy %", "thinking tokens", "shifted", "cut", "all tokens", "missing", "unparsed")
-"""Columns of a curve, the most important first."""
+"""The same from the most to the least important."""
 
 
 def load_recipe(path: Path) -> Recipe:
@@ -66,34 +72,28 @@ def curve_table(folder: Path) -> ResultTable:
     """The numbers of an evaluation folder, a row for each thinking budget."""
     numbers = runs.read_json(folder / "curve.json")
     pass_at = max(numbers["points"][0].get("pass_at", ()), key=int, default="")
-    columns = [
-        "thinking budget",
-        "accuracy %",
-        "thinking tokens",
-        "all tokens",
-        "shifted",
-        "cut",
-        "unparsed",
-        "missing",
-    ]
     found = ResultTable(
         f"{numbers['model']} on {numbers['problems']} problems of {numbers['benchmark']}",
-        columns + ([f"pass@{pass_at} %"] if pass_at else []),
+        [*COLUMNS, *([f"pass@{pass_at} %"] if pass_at else [])],
         PRIORITY,
         f"95 % intervals; run {numbers['run']}",
     )
     for point in numbers["points"]:
-        passes = [f"{100 * point['pass_at'][pass_at]:.1f}" if "pass_at" in point else "-"] if pass_at else []
-        found.add(
-            budget_cell(point["thinking_budget"]),
-            interval_cell(point["accuracy"], scale=100),
-            _mean_cell(point["thinking_tokens"]),
-            _mean_cell(point["paid_tokens"]),
-            *(f"{point[key]:.0%}" for key in ("shifted", "cut", "unparsed")),
-            str(point["missing"]),
-            *passes,
-        )
+        found.add(*_cells(point, pass_at))
     return found
+
+
+def _cells(point: dict[str, Any], pass_at: str) -> list[str]:
+    passes = [f"{100 * point['pass_at'][pass_at]:.1f}" if "pass_at" in point else "-"] if pass_at else []
+    return [
+        budget_cell(point["thinking_budget"]),
+        interval_cell(point["accuracy"], scale=100),
+        _mean_cell(point["thinking_tokens"]),
+        _mean_cell(point["paid_tokens"]),
+        *(f"{point[key]:.0%}" for key in ("shifted", "cut", "unparsed")),
+        str(point["missing"]),
+        *passes,
+    ]
 
 
 def _mean_cell(interval: list[float]) -> str:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from z1.cli.options import RUNS, AsJson, RunsPath, print_json, print_line
+
+if TYPE_CHECKING:
+    from z1.study import Study
 
 TRANSCRIPTS, DRAWN = 12, 4
 """Replies shown, and arms drawn, in the report of a study."""
@@ -38,25 +41,31 @@ def study(
     as_json: AsJson = False,
 ) -> None:
     """Train and evaluate several recipes and seeds, and compare them; a study that was stopped continues."""
-    from z1 import report
     from z1 import study as studies
     from z1.cli.extras import require
     from z1.cli.progress import show_progress
 
     require("matplotlib", "report")
     chosen = studies.load(path)
-    run = runs / chosen.name
     print_status = partial(typer.echo, err=as_json)
     print_status(studies.plan(chosen, runs))
     if not report_only:
         with show_progress() as progress:
             for _ in studies.carry_out(chosen, runs, progress):
                 print_status(studies.plan(chosen, runs))
+    _report(path, chosen, runs, output_dir or runs / chosen.name, as_json=as_json)
+
+
+def _report(path: Path, chosen: Study, runs: Path, output_dir: Path, *, as_json: bool) -> None:
+    """Write numbers and report of what is finished, and print them or where they are."""
+    from z1 import report
+    from z1 import study as studies
+
     found, left = studies.finished(chosen, runs)
     numbers = {"command": f"z1 study {path}", **studies.numbers(chosen, runs, found), "not_run": left}
     heads = [paths[0] for (_, number), paths in found.items() if number == 0][:DRAWN]
-    page = report.write(heads, run / "report", title=chosen.name, transcripts=TRANSCRIPTS)
-    written = studies.write(chosen, runs, numbers, output_dir or run)
+    page = report.write(heads, runs / chosen.name / "report", title=chosen.name, transcripts=TRANSCRIPTS)
+    written = studies.write(chosen, runs, numbers, output_dir)
     if as_json:
         print_json(numbers)
         return
