@@ -146,18 +146,26 @@ Temperature = Annotated[float, typer.Option(help="Default sampling temperature."
 MaxConcurrentRequests = Annotated[
     int,
     typer.Option(
-        help="Maximum number of replies in progress; further requests get 429.", min=1, rich_help_panel=LIMITS
+        help="Maximum number of replies in progress; further requests get 429.",
+        min=1,
+        metavar="N",
+        rich_help_panel=LIMITS,
     ),
 ]
 MaxBodyBytes = Annotated[
-    int, typer.Option(help="Maximum size of a request body in bytes.", min=1, rich_help_panel=LIMITS)
+    int, typer.Option(help="Maximum size of a request body in bytes.", min=1, metavar="BYTES", rich_help_panel=LIMITS)
 ]
 StreamIntervalMs = Annotated[
-    int, typer.Option(help="Streaming flush interval in milliseconds.", min=0, rich_help_panel=LIMITS)
+    int, typer.Option(help="Streaming flush interval in milliseconds.", min=0, metavar="MS", rich_help_panel=LIMITS)
 ]
 ShutdownTimeout = Annotated[
     int,
-    typer.Option(help="Seconds for replies in progress to finish after SIGTERM.", min=0, rich_help_panel=LIMITS),
+    typer.Option(
+        help="Seconds for replies in progress to finish after SIGTERM.",
+        min=0,
+        metavar="SECONDS",
+        rich_help_panel=LIMITS,
+    ),
 ]
 Host = Annotated[
     str,
