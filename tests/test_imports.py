@@ -90,5 +90,14 @@ def test_the_version_loads_no_verb() -> None:
     assert libraries(modules) <= TYPER | {"attr"}
 
 
+def test_a_reply_of_the_shipped_model_loads_no_model_class() -> None:
+    """They take longer to import than torch; what they load depends on what is installed."""
+    modules = loaded(RUN.format(arguments=["think", "print(3 + 4)"]))
+    assert {"torch", "z1.engines.local.weights"} <= modules
+    heavy = {"transformers.modeling_utils", "transformers.generation", "transformers.models", "torch._dynamo"}
+    assert modules & heavy == set()
+    assert libraries(modules).isdisjoint({"accelerate", "pandas", "peft", "scipy", "sklearn"})
+
+
 def test_the_check_can_fail() -> None:
     assert "numpy" in libraries(loaded("import numpy"))

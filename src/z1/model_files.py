@@ -16,8 +16,6 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError
-from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, PreTrainedTokenizerFast
-from transformers.utils import logging
 
 from z1 import profiles
 from z1.errors import UserError
@@ -39,17 +37,18 @@ class LoadedModel:
     profile: str
 
 
-def load_model(model: str, profile: str | None) -> LoadedModel:
-    """Load a folder or a hub id: in float32 on a CPU, in its own dtype on an accelerator. Raises UserError."""
+def load_model(model: str, profile: str | None, weights: Any = None) -> LoadedModel:
+    """Load a folder or a hub id: in float32 on a CPU, in its own dtype on an accelerator. Raises UserError.
+
+    `weights` are those of the folder, if they have been read; transformers reads them otherwise.
+    """
     folder = Path(model)
     if folder.exists() or model.startswith((".", "/", "~")):
         _check_folder(folder)
-    logging.disable_progress_bar()
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    dtype = torch.float32 if device == "cpu" else "auto"
     try:
         tokenizer = load_tokenizer(model)
-        loaded = AutoModelForCausalLM.from_pretrained(model, dtype=dtype, use_safetensors=True)
+        loaded = weights or _transformers_model(model, torch.float32 if device == "cpu" else "auto")
     except (OSError, ValueError, KeyError, SafetensorError) as error:
         raise _unreadable(model, error) from None
     name, detected = _name_and_profile(model, profile, loaded.config.model_type, tokenizer.chat_template)
@@ -58,15 +57,31 @@ def load_model(model: str, profile: str | None) -> LoadedModel:
     return LoadedModel(loaded.to(device), tokenizer, name, detected)
 
 
+def _transformers_model(model: str, dtype: Any) -> Any:
+    from transformers import AutoModelForCausalLM  # takes longer to import than torch
+    from transformers.utils import logging
+
+    logging.disable_progress_bar()
+    return AutoModelForCausalLM.from_pretrained(model, dtype=dtype, use_safetensors=True)
+
+
 def load_tokenizer(model: str) -> Any:
     """The tokenizer of a folder or a hub id; that of z1's own folders as it was saved."""
-    return (PreTrainedTokenizerFast if _z1_json(Path(model)) else AutoTokenizer).from_pretrained(model)
+    if _z1_json(Path(model)):
+        from transformers import PreTrainedTokenizerFast
+
+        return PreTrainedTokenizerFast.from_pretrained(model)
+    from transformers import AutoTokenizer
+
+    return AutoTokenizer.from_pretrained(model)
 
 
 def name_and_profile(model: str, profile: str | None) -> tuple[str, str]:
     """Display name and profile of a folder or a hub id, without loading its weights. Raises UserError."""
     if profile or _z1_json(Path(model)):
         return _name_and_profile(model, profile, "", None)
+    from transformers import AutoConfig
+
     try:
         return _name_and_profile(
             model, None, AutoConfig.from_pretrained(model).model_type, load_tokenizer(model).chat_template

@@ -22,6 +22,7 @@ from z1.engines.local.decoder import FAMILIES, Decoder, PrefillChunk, supports
 from z1.engines.local.kv_cache import KVCache, SequenceState, will_share_more
 from z1.engines.local.sampler import sample_tokens, token_logprobs
 from z1.engines.local.transformers_decoder import TransformersDecoder, reject_partial_attention
+from z1.engines.local.weights import read_weights
 from z1.engines.logit_mask import completing_tokens, forbid
 from z1.engines.protocol import (
     ANY_LENGTH,
@@ -287,5 +288,5 @@ def make_decoder(model: Any, settings: LocalSettings, max_model_len: int) -> Dec
 
 def load(model: str | Path, settings: LocalSettings = LocalSettings(), profile: str | None = None) -> LocalEngine:
     """The engine of a model folder or a hub id; `profile` overrides the model's own."""
-    loaded = load_model(str(model), profile)
+    loaded = load_model(str(model), profile, read_weights(Path(model)))
     return LocalEngine(loaded.model, loaded.tokenizer, (loaded.name, loaded.profile), settings)
