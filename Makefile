@@ -2,13 +2,17 @@
 #
 #     make setup    install z1, its extras and its tools into .venv (again only when pyproject.toml or constraints.txt changed)
 #     make demo     the model in the package thinks, is cut at a budget, and is measured (installs only what that needs)
-#     make test     what a change has to pass: lint, format, types, tests
+#     make test     what a change has to pass: lint, format, types, quick tests
+#     make test-all
+#                   the same with every test that needs no special software; .ci/run runs it
+#     make test-real PYTHON_WITH_VLLM=/path/to/python
+#                   the tests with vLLM, and with each client in an environment of its own
 #     make test-oldest
-#                   the tests with the oldest libraries that pyproject.toml admits, in .venv-oldest (Python 3.11)
+#                   the tests of test-all with the oldest libraries that pyproject.toml admits, in .venv-oldest (Python 3.11)
 #     make docs     the documentation as a site in build/site; broken links are errors
 #     make format   format the source
 #     make bench    our own speed against named peers (BENCH=--quick ends sooner)
-#     make clean    remove build products and caches; .venv, .venv-oldest, .venv-docs and runs/ stay
+#     make clean    remove build products and caches; the environments (.venv*) and runs/ stay
 #
 # On Linux without a GPU this leaves out gigabytes of CUDA:
 #
@@ -28,7 +32,13 @@ OLDEST := .venv-oldest/bin/python
 STARTED := .venv/.installing
 TOOLS := aiohttp datasets httpx hypothesis pytest-timeout pytest-xdist
 
-.PHONY: help setup demo test test-oldest docs format bench clean
+# CONTRIBUTING.md lists what is in which tier, and why.
+PYTEST := -m pytest -q --durations=15
+PARALLEL := -n auto --dist worksteal
+QUICK := -m "not slow and not real"
+ALL := -m "slow or not real"
+
+.PHONY: help setup demo check test test-all test-real test-oldest docs format bench clean
 
 help:
 	@sed -n 's/^# \{0,1\}//p' Makefile
@@ -51,11 +61,32 @@ setup: .venv/.tools
 demo: .venv/.core
 	$(BIN)/z1 demo
 
-test: setup
+check: setup
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/python -m pytest -q -n auto --dist worksteal
+
+test: check
+	$(BIN)/python $(PYTEST) $(PARALLEL) $(QUICK)
+
+test-all: check
+	$(BIN)/python $(PYTEST) $(PARALLEL) $(ALL)
+
+# A client in an environment of its own is the newest release that pip finds.
+CLIENT_litellm := litellm
+CLIENT_lm_eval := lm-eval[api]
+
+.venv-client-%/.tools:
+	$(PYTHON) -m venv --clear $(@D)
+	$(@D)/bin/python $(INSTALL) "$(CLIENT_$*)"
+	@touch $@
+
+# One process at a time: a vLLM server starts once. vLLM's environment also needs pytest, pytest-timeout and hypothesis.
+test-real: setup .venv-client-litellm/.tools .venv-client-lm_eval/.tools
+	@test -n "$(PYTHON_WITH_VLLM)" || { echo "make test-real: PYTHON_WITH_VLLM: got none; name the interpreter of an environment with vLLM" >&2; exit 2; }
+	PYTHON_WITH_LITELLM=.venv-client-litellm/bin/python PYTHON_WITH_LM_EVAL=.venv-client-lm_eval/bin/python \
+	  PYTHON_WITH_VLLM=$(PYTHON_WITH_VLLM) $(BIN)/python $(PYTEST) -rs -m real --deselect tests/engines/test_vllm_engine.py
+	PYTHONPATH=src $(PYTHON_WITH_VLLM) $(PYTEST) -rs -m real tests/engines/test_vllm_engine.py
 
 .venv-oldest/.tools: pyproject.toml constraints-oldest.txt
 	$(PYTHON) -m venv --clear .venv-oldest
@@ -63,7 +94,7 @@ test: setup
 	@touch $@
 
 test-oldest: .venv-oldest/.tools
-	$(OLDEST) -m pytest -q -n auto --dist worksteal
+	$(OLDEST) $(PYTEST) $(PARALLEL) $(ALL)
 
 .venv-docs/.tools: pyproject.toml
 	$(PYTHON) -m venv --clear .venv-docs

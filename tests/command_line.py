@@ -96,7 +96,18 @@ def z1_alone(*arguments: str | Path, **options: object) -> subprocess.CompletedP
 
 def z1(*arguments: str | Path, cwd: Path | str = ".", input: str = "") -> subprocess.CompletedProcess[str]:
     """Run the command line in a fork of a process that has z1 loaded."""
-    request = {"arguments": list(map(str, arguments)), "folder": str(Path(cwd).absolute())}
+    return _in_fork("", *arguments, cwd=cwd, input=input)
+
+
+def python(script: Path, *arguments: str | Path, cwd: Path | str = ".") -> subprocess.CompletedProcess[str]:
+    """Run a Python script in a fork of a process that has z1 loaded."""
+    return _in_fork(script.absolute(), *arguments, cwd=cwd)
+
+
+def _in_fork(
+    script: Path | str, *arguments: str | Path, cwd: Path | str, input: str = ""
+) -> subprocess.CompletedProcess[str]:
+    request = [str(Path(cwd).absolute()), str(script), *map(str, arguments)]
     with ExitStack() as stack:
         given, out, error = (stack.enter_context(tempfile.TemporaryFile("w+", encoding="utf-8")) for _ in range(3))
         given.write(input)
@@ -106,7 +117,7 @@ def z1(*arguments: str | Path, cwd: Path | str = ".", input: str = "") -> subpro
         status = json.loads(server.recv(64))
         for file in (out, error):
             file.seek(0)
-        return subprocess.CompletedProcess(request["arguments"], status, out.read(), error.read())
+        return subprocess.CompletedProcess(request[1:], status, out.read(), error.read())
 
 
 @cache

@@ -1,13 +1,14 @@
-"""A process that has z1 loaded and forks for each command, because loading takes seconds.
+"""A process that has z1 loaded and forks for each command or script, because loading takes seconds.
 
-`python -m tests.fork_server SOCKET` receives arguments, folder and the descriptors of standard files over the socket,
-and sends back the exit code.
+`python -m tests.fork_server SOCKET` receives a list and the descriptors of standard files over the socket, and sends
+back the exit code. The list is the folder, the path of a Python script (empty for the command line), and the arguments.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import runpy
 import socket
 import sys
 import traceback
@@ -36,16 +37,17 @@ def main(number: int) -> None:
             connection.sendall(json.dumps(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])).encode())
 
 
-def run_in_fork(request: dict[str, str | list[str]], files: list[int]) -> NoReturn:
-    """Run a command and exit, without the interpreter's finalization, which takes longer than most commands."""
+def run_in_fork(request: list[str], files: list[int]) -> NoReturn:
+    """Run a command or script and exit, without the interpreter's finalization, which takes seconds."""
     for target, file in enumerate(files):
         os.dup2(file, target)
         os.close(file)
-    os.chdir(str(request["folder"]))
-    sys.argv = ["z1", *request["arguments"]]
+    folder, script, *arguments = request
+    os.chdir(folder)
+    sys.argv = [script or "z1", *arguments]
     status: object = 0
     try:
-        cli.main()
+        runpy.run_path(script, run_name="__main__") if script else cli.main()
     except SystemExit as ended:
         status = ended.code
     except BaseException:

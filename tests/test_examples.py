@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 from pathlib import Path
 
+from tests import command_line
 from tests.serve.conftest import serving
 from z1.engines.local.engine import LocalSettings, load
 from z1.generation import builtin_question
@@ -14,12 +12,10 @@ from z1.models import shipped
 from z1.serve.api.request_parser import RequestDefaults
 
 ROOT = Path(__file__).parents[1]
-ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT / "src")}
 
 
 def run(name: str, *arguments: str) -> str:
-    command = [sys.executable, str(ROOT / "examples" / name), *arguments]
-    done = subprocess.run(command, env=ENVIRONMENT, capture_output=True, text=True, timeout=240, check=False)
+    done = command_line.python(ROOT / "examples" / name, *arguments)
     assert done.returncode == 0, done.stderr
     return done.stdout
 

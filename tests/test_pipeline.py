@@ -192,6 +192,7 @@ def test_missing_attempts_leave_the_stage_open_and_are_tried_again(
     assert {point["missing"] for point in runs.read_json(folder / "curve.json")["points"]} == {0}
 
 
+@pytest.mark.slow
 def test_an_evaluation_that_is_killed_and_restarted_has_the_same_result(finished: Path, tmp_path: Path) -> None:
     """kill -9 as soon as an attempt is on disk; kills of the other stages stand in tests/curate and tests/train."""
     path, run = command_line.recipe(tmp_path), tmp_path / "runs" / "micro"

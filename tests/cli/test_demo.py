@@ -51,6 +51,7 @@ main.main()
 """Runs the demo without the libraries of the extras, but for those that transformers brings along."""
 
 
+@pytest.mark.slow
 def test_the_demo_needs_no_extra_and_names_the_one_for_its_report(tmp_path: Path) -> None:
     command = [sys.executable, "-c", CORE_ONLY]
     done = subprocess.run(

@@ -32,6 +32,7 @@ def test_without_ray_the_error_names_the_extra(monkeypatch: pytest.MonkeyPatch) 
         list(parallel.on_ray(lambda block: block, [[1]]))
 
 
+@pytest.mark.slow
 def test_two_ray_workers_write_the_same_dataset_as_one_process(tmp_path: Path) -> None:
     """The workers count tokens, run tests and compute MinHashes; a failed task is a fault of one line."""
     pytest.importorskip("ray", reason="Ray is not installed: z1[ray]")

@@ -120,6 +120,7 @@ def test_an_incomplete_reply_is_rejected(change: Callable[[bytes], bytes]) -> No
         parse("k", change(body))
 
 
+@pytest.mark.slow
 def test_after_repeated_kills_every_reply_is_present_once(tmp_path: Path) -> None:
     """Two kills here; fifty with `python -m tests.curate.kills 50`."""
     assert kills.run(tmp_path, 2)["replies"] == 64

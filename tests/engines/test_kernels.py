@@ -13,6 +13,7 @@ TESTS = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(900)  # four processes import everything anew, which a busy machine does slowly
 @pytest.mark.parametrize(("capability", "products"), kernels.choices())
 def test_decoders_and_conformance(capability: str, products: str) -> None:

@@ -271,6 +271,7 @@ def test_a_second_z1_gives_the_replies_of_the_model_behind_it() -> None:
         assert remote.capabilities.max_forbidden_length == 1
 
 
+@pytest.mark.real
 @pytest.mark.timeout(1500)
 def test_conformance_of_vllm_over_loopback(vllm_server: str) -> None:
     engine = engines.load(engines.Upstream(f"{vllm_server}/v1", "z1-tiny"), str(shipped()))
@@ -296,6 +297,7 @@ TOOLS: list[Any] = [{**NAMED, "function": {"name": "add", "parameters": ONE}}]
 YES: Any = {"type": "json_schema", "json_schema": {"name": "yes", "schema": {"enum": ["yes", "no"]}}}
 
 
+@pytest.mark.real
 @pytest.mark.timeout(1500)
 @pytest.mark.parametrize("stream", [False, True])
 def test_tools_and_schemas_of_vllm_through_z1_with_a_budget(vllm_server: str, stream: bool) -> None:

@@ -142,6 +142,7 @@ def test_a_missing_vllm_is_a_user_error() -> None:
         engines.load(shipped())
 
 
+@pytest.mark.real
 @needs_vllm
 @pytest.mark.timeout(1500)
 @pytest.mark.filterwarnings("ignore:`torch.jit.script_method` is deprecated:DeprecationWarning")  # torch's own

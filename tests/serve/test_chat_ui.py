@@ -48,6 +48,7 @@ def test_requests_have_no_thoughts_and_no_failed_turns() -> None:
     assert len(displayed_messages(history)) == 2 + 3 + 2
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine: apt-get install chromium")
 def test_in_a_browser_a_thought_streams_and_answer_now_ends_it(tmp_path: Path) -> None:
     async def use(url: str) -> None:

@@ -175,10 +175,14 @@ print(json.dumps({
 """
 
 
-def client_output(program: str, *arguments: str) -> Any:
+def client_output(module: str, program: str, *arguments: str) -> Any:
+    """The JSON that `program` prints in the interpreter that PYTHON_WITH_MODULE names, or in this one."""
+    python = os.environ.get(f"PYTHON_WITH_{module.upper()}")
+    if python is None and find_spec(module) is None:
+        pytest.skip(f"needs {module}")
     quiet = {"LITELLM_LOCAL_MODEL_COST_MAP": "True", "HF_HUB_OFFLINE": "1", "HF_DATASETS_OFFLINE": "1"}
     done = subprocess.run(
-        [sys.executable, "-c", program, *arguments],
+        [python or sys.executable, "-c", program, *arguments],
         env={**os.environ, **quiet},
         capture_output=True,
         text=True,
@@ -188,9 +192,10 @@ def client_output(program: str, *arguments: str) -> Any:
     return json.loads(done.stdout.splitlines()[-1])
 
 
-@pytest.mark.skipif(find_spec("litellm") is None, reason="needs litellm")
+@pytest.mark.slow
+@pytest.mark.real
 def test_litellm(served: Served) -> None:
-    output = client_output(LITELLM, served.url + "/v1")
+    output = client_output("litellm", LITELLM, served.url + "/v1")
     assert output["content"] == PREFIX + FORCED
     assert output["reasoning"] == THOUGHT[:12] + profiles.HINT
     assert output["tokens"] == 12 + len(profiles.HINT + PREFIX)
@@ -225,12 +230,13 @@ print(json.dumps(scores))
 """
 
 
-@pytest.mark.skipif(find_spec("lm_eval") is None, reason="needs lm-evaluation-harness")
+@pytest.mark.slow
+@pytest.mark.real
 def test_lm_evaluation_harness(served: Served, tmp_path: Path) -> None:
     rows = tmp_path / "rows.jsonl"
     rows.write_text(
         "".join(json.dumps({"q": question, "a": answer}) + "\n" for question, answer in [("why?", "7"), ("so?", "9")])
     )
-    output = client_output(LM_EVAL, served.url + "/v1", str(rows))
+    output = client_output("lm_eval", LM_EVAL, served.url + "/v1", str(rows))
     assert output == {"local-completions": 0.5, "local-chat-completions": 0.5}
     assert served.idle()

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 import z1.vllm_plugin
+from tests import command_line
 from z1.engines.vllm_params import serve_flags
 from z1.profiles import PROFILES
 
@@ -32,10 +33,13 @@ for path in sys.argv[1:]:
 """
 
 
-def test_every_profile_has_a_class_path() -> None:
+def test_every_profile_has_a_class_path(tmp_path: Path) -> None:
     paths = [serve_flags(name)[1] for name in PROFILES]
     assert "z1.vllm_plugin:r1-distill" in paths
-    subprocess.run([sys.executable, "-c", RESOLVE, *paths], check=True)
+    script = tmp_path / "resolve.py"
+    script.write_text(RESOLVE, encoding="utf-8")
+    done = command_line.python(script, *paths)
+    assert done.returncode == 0, done.stderr
 
 
 @pytest.mark.parametrize("name", ["qwen4", "_private", "__path"])

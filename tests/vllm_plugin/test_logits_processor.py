@@ -23,7 +23,7 @@ from z1.models import shipped
 from z1.prompts import prompt_token_ids
 from z1.think import End, Flow, Shift, Window
 
-pytestmark = pytest.mark.timeout(1500)  # the first test waits for the server
+pytestmark = [pytest.mark.real, pytest.mark.timeout(1500)]  # the first test waits for the server
 
 ANSWER, MOST = 24, 300
 

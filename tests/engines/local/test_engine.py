@@ -91,7 +91,8 @@ def test_two_slots_serve_many_sessions_without_interference(model: Any) -> None:
     assert is_idle(ample)
 
 
-def test_ten_thousand_random_sessions_without_leaks_or_interference() -> None:
+@pytest.mark.parametrize("count", [1_000, pytest.param(10_000, marks=pytest.mark.slow)])
+def test_random_sessions_leak_nothing_and_do_not_interfere(count: int) -> None:
     """Sessions join, fork, are cut, interrupted and cancelled at random. Every slot comes back, every ledger adds up,
     and every reply is the one, or the beginning of the one, that the same request gets alone.
     """
@@ -133,13 +134,13 @@ def test_ten_thousand_random_sessions_without_leaks_or_interference() -> None:
 
     async def many() -> None:
         async with asyncio.TaskGroup() as group:
-            for number in range(10_000):
+            for number in range(count):
                 group.create_task(live(number))
 
     asyncio.run(many())
     assert is_idle(local)
-    assert ends["cancelled"] > 500
-    assert ends["stop"] + ends["cut"] > 9_000
+    assert ends["cancelled"] > count / 20
+    assert ends["stop"] + ends["cut"] > count * 0.9
 
 
 def tiny() -> Any:

@@ -251,6 +251,7 @@ def test_a_finished_run_makes_no_further_step(tmp_path: Path) -> None:
     assert same(first, again.model.state_dict())
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs os.fork")
 def test_a_run_killed_many_times_ends_with_the_same_bits(tmp_path: Path) -> None:
     undisturbed = killed_runs.trainer()

@@ -56,6 +56,7 @@ def test_z1s_engine_loads_it_with_its_profile(made: Path) -> None:
     assert reply.ledger.thought <= 4
 
 
+@pytest.mark.real
 @pytest.mark.timeout(900)
 def test_vllm_generates_what_transformers_generates(made: Path, tmp_path: Path) -> None:
     python = os.environ.get("PYTHON_WITH_VLLM")

@@ -175,6 +175,7 @@ def kept(folder: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     return tensors, facts
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["killed", "ended", "full"])
 def test_interrupted_runs_end_with_the_same_bits(name: str, interrupted: tuple[dict[str, list[int]], Path]) -> None:
     (whole, facts), (tensors, other_facts) = kept(interrupted[1] / "whole"), kept(interrupted[1] / name)
@@ -188,6 +189,7 @@ def test_interrupted_runs_end_with_the_same_bits(name: str, interrupted: tuple[d
     )
 
 
+@pytest.mark.slow
 def test_interrupted_runs_end_with_the_expected_status(interrupted: tuple[dict[str, list[int]], Path]) -> None:
     """Killed while saving nothing, after a step, within one and while saving again; SIGTERM; a disk without room."""
     ends, folder = interrupted
@@ -199,6 +201,7 @@ def test_interrupted_runs_end_with_the_expected_status(interrupted: tuple[dict[s
     assert found.startswith("writing ") and found.endswith("finished work is kept") and "\n" not in found
 
 
+@pytest.mark.slow
 def test_two_processes_train_shards_to_the_losses_of_one(interrupted: tuple[dict[str, list[int]], Path]) -> None:
     ends, folder = interrupted
     assert ends["two"] == [0, 0]
@@ -215,6 +218,7 @@ def test_two_processes_train_shards_to_the_losses_of_one(interrupted: tuple[dict
         assert all(torch.allclose(whole[key], two[key], rtol=1e-3, atol=5e-4) for key in whole)
 
 
+@pytest.mark.slow
 def test_one_process_resumes_what_two_began(interrupted: tuple[dict[str, list[int]], Path]) -> None:
     ends, folder = interrupted
     assert ends["two, then one"] == [143, 143, 0]
