@@ -99,5 +99,14 @@ def test_a_reply_of_the_shipped_model_loads_no_model_class() -> None:
     assert libraries(modules).isdisjoint({"accelerate", "pandas", "peft", "scipy", "sklearn"})
 
 
+def test_the_tokenizer_of_a_remote_model_loads_without_torch() -> None:
+    source = (
+        "from z1.model_files import load_tokenizer, name_and_profile; from z1.models import shipped; f = str(shipped())"
+    )
+    modules = loaded(f"import z1.engines.remote; {source}; load_tokenizer(f), name_and_profile(f, None)")
+    assert "transformers" in modules
+    assert libraries(modules).isdisjoint({"torch", "pandas", "scipy", "sklearn"})
+
+
 def test_the_check_can_fail() -> None:
     assert "numpy" in libraries(loaded("import numpy"))

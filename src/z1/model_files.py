@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
 from safetensors import SafetensorError
 
 from z1 import profiles
@@ -42,6 +41,8 @@ def load_model(model: str, profile: str | None, weights: Any = None) -> LoadedMo
 
     `weights` are those of the folder, if they have been read; transformers reads them otherwise.
     """
+    import torch  # not needed for tokenizers
+
     folder = Path(model)
     if folder.exists() or model.startswith((".", "/", "~")):
         _check_folder(folder)
