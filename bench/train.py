@@ -8,7 +8,8 @@ steps over what this machine's matrix product computes in the same time. The las
 
     bench/train.py --quick          under 50 s: shorter rows, smaller model
     bench/train.py --full           a quarter of the lengths, all settings of TRL; writes bench/results/train.json
-    bench/train.py --device cuda    tokens per second and model FLOPs utilization of the 7B shape; not run so far
+    bench/train.py --device cuda    the 7B shape in bfloat16: memory, and model FLOPs utilization; not run so far
+    bench/train.py --dtype bfloat16    the same code on a CPU with a small shape
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ from bench import record
 from bench.thinking.models import SHAPES, Shape, make_model
 from bench.thinking.roofline import Machine
 from bench.thinking.turns import Arm, Round, over, rates, rounds, timed
-from bench.training import workload
+from bench.training import accelerator, workload
 from bench.training.crosstalk import CLOSE, sft_leakage
 from bench.training.flops import flops
 from bench.training.ours import Ours
@@ -81,7 +82,7 @@ def measured(shape: Shape, rows: EncodedRows, found: list[Round], leakage: dict[
     ratios = {name: over(found, "ours", name) for name in found[0] if name != "ours"}
     isolated = [name for name, moved in leakage.items() if moved < CLOSE]
     best = min(isolated, key=lambda name: ratios[name]["cpu"][1])
-    rate = Machine(make_model(shape, "cpu", 8)).matrix_rate()
+    rate = Machine(torch.device("cpu"), torch.float32).matrix_rate()
     least = flops(shape, rows)
     shares = sorted(least / turn["ours"].cpu / rate for turn in found)
     middle = {
@@ -123,26 +124,20 @@ def full() -> dict[str, Any]:
     return {**record.environment(["trl"]), **measured(MIDDLE, rows, rounds(made, 3, 3600), leakage)}
 
 
-def accelerator(device: str, layers: int) -> dict[str, Any]:
-    """The 7B shape, or its first layers, in bfloat16: tokens per second and the share of the measured matrix rate."""
-    from bench.training.accelerator import run
-
-    return run(SHAPES["qwen2.5-coder-7b"], device, layers)
-
-
 def main() -> None:
     """Measure, print a table, and end with one line of JSON."""
     parser = argparse.ArgumentParser(description="Training throughput of z1, the reference script and TRL.")
     parser.add_argument("--quick", action="store_true", help="shorter rows and a smaller model; under 50 s")
     parser.add_argument("--full", action="store_true", help="write the result to bench/results")
-    parser.add_argument("--device", default="cpu", help="cuda: the 7B shape in bfloat16")
-    parser.add_argument("--layers", type=int, default=0, help="layers of that shape; 0: as many as fit")
+    parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu", help="cuda: the 7B shape in bfloat16")
+    parser.add_argument("--dtype", choices=["bfloat16"], help="on a CPU: what --device cuda runs, with a small shape")
+    parser.add_argument("--layers", type=int, default=0, help="layers of the 7B shape; 0: as many as fit")
     given = parser.parse_args()
     start = time.monotonic() - time.process_time()  # count the imports too
     torch.set_num_threads(1 if given.device == "cpu" else torch.get_num_threads())
     warnings.simplefilter("ignore")
-    if given.device != "cpu":
-        result = accelerator(given.device, given.layers)
+    if given.device != "cpu" or given.dtype:
+        result = accelerator.train(given.device, given.layers)
     else:
         result = quick(start) if given.quick else full()
     result = {"bench": "train", **result, "seconds": round(time.monotonic() - start, 1)}

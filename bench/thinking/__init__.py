@@ -10,4 +10,5 @@ inside.py     three ways to keep a thinking budget inside vLLM
 turns.py      alternating rounds, and ratios within a round
 roofline.py   the roofline of a decode step, and a profile
 full.py       all workloads of a full run
+accelerator.py  the 7B shape in bfloat16, and its memory
 """

@@ -2,7 +2,7 @@
 
 Every workload with every arm on `bench-2m`, requests that arrive one after another, and `bench-100m`: its
 share of the roofline, a profile, and the same arms on mixed lengths. This process and vLLM's alternate on one
-core. On an accelerator only the last part runs, with the shape of a 7B model in bfloat16.
+core.
 """
 
 from __future__ import annotations
@@ -16,8 +16,10 @@ from dataclasses import dataclass
 from statistics import median
 from typing import Any
 
+import torch
+
 from bench.record import environment
-from bench.thinking.models import SHAPES, make_model, make_tokenizer
+from bench.thinking.models import SHAPES, Shape, make_model, make_tokenizer
 from bench.thinking.ours import Ours
 from bench.thinking.reference import Reference
 from bench.thinking.resident import Resident
@@ -66,10 +68,12 @@ def cases() -> list[Case]:
 class Contest:
     """All arms on one model."""
 
-    def __init__(self, name: str, runner: asyncio.Runner, device: str = "cpu") -> None:
+    def __init__(
+        self, name: str, runner: asyncio.Runner, device: str = "cpu", dtype: torch.dtype = torch.float32
+    ) -> None:
         self.shape = SHAPES[name]
-        self.ours = Ours(make_model(self.shape, device, LENGTH), SLOTS, LENGTH, runner)
-        self.model = make_model(self.shape, device, LENGTH)
+        self.ours = Ours(make_model(self.shape, device, LENGTH, dtype), SLOTS, LENGTH, runner)
+        self.model = make_model(self.shape, device, LENGTH, dtype)
         self.reference = Reference(self.model, make_tokenizer(min(self.shape.vocabulary, 16384)), SLOTS)
         self.vllm: dict[str, Resident] = {}
 
@@ -96,13 +100,16 @@ class Contest:
             found["vllm_two_pass"] = _turn(self.vllm["compiled"], "two_passes", requests)
         return found
 
-    def measure(self, case: Case) -> dict[str, Any]:
-        """Run all arms on one workload for at least three rounds; without a queue the first round is dropped."""
+    def measure(self, case: Case, short_seconds: float = 60.0) -> dict[str, Any]:
+        """Run all arms on one workload for at least three rounds.
+
+        Without a queue the first round is dropped, and no round starts that would exceed `short_seconds`.
+        """
         arms = {name: arm for name, arm in self.arms(case.requests).items() if name not in case.without}
         count, max_seconds = 5, 120.0
         if len(case.requests) <= SLOTS:
             rounds(arms, 1, 0.0)
-            count, max_seconds = 9, 60.0
+            count, max_seconds = 9, short_seconds
         self.reference.joined = 0
         found = rounds(arms, count, max_seconds, min_rounds=3)
         return summary(case, found) | {"ids_joined_as_text": self.reference.joined // len(found)}
@@ -145,21 +152,19 @@ def late(contest: Contest, gap: float, count: int = 4) -> dict[str, Any]:
     }
 
 
-def share(contest: Contest, batch: int, count: int = 5, steps: int = 12) -> dict[str, Any]:
+def share(ours: Ours, shape: Shape, machine: Machine, batch: int, *, count: int = 5, steps: int = 12) -> dict[str, Any]:
     """The share of the roofline that decoding reaches with `batch` contexts, and a profile."""
     sizes = Sizes(prompt=16, hint=1, answer=1)
     requests = uniform(batch, 1, sizes)
-    machine = Machine(contest.model)
-    on_cpu = contest.model.device.type == "cpu"
-    minimum = step(contest.shape, batch, sizes.prompt + 1 + steps / 2, width=4 if on_cpu else 2)
-    contest.ours.steps(requests, 2)
+    minimum = step(shape, batch, sizes.prompt + 1 + steps / 2, width=machine.width)
+    ours.steps(requests, 2)
     floors, taken, matrix, memory = [], [], [], []
     for _ in range(count):
         matrix.append(machine.matrix_rate())
         memory.append(machine.memory_rate())
         floors.append(max(minimum.flops / matrix[-1], minimum.moved / memory[-1]))
         watch = Watch(machine.clock)
-        contest.ours.steps(requests, steps, watch)
+        ours.steps(requests, steps, watch)
         taken.append(watch.seconds / steps)
     found: dict[str, Any] = {
         "share": spread([floor / one for floor, one in zip(floors, taken, strict=True)]),
@@ -172,9 +177,9 @@ def share(contest: Contest, batch: int, count: int = 5, steps: int = 12) -> dict
         "matrix_gflop_per_second": spread([rate / 1e9 for rate in matrix]),
         "memory_gigabytes_per_second": spread([rate / 1e9 for rate in memory]),
     }
-    if on_cpu:
+    if machine.on_cpu:
         profile = Profile()
-        contest.ours.steps(requests, steps, profile)
+        ours.steps(requests, steps, profile)
         found["profile"] = profile.shares
     return found
 
@@ -217,27 +222,13 @@ def full(runner: asyncio.Runner, python: str | None) -> dict[str, Any]:
         show("late", small["late"])
         vllm = contest.vllm["eager"].version if python else None
     big_contest = Contest("bench-100m", runner)
-    big = {f"b{batch}": share(big_contest, batch) for batch in (1, 16, 64)}
+    machine = Machine(torch.device("cpu"), torch.float32)
+    big = {f"b{batch}": share(big_contest.ours, big_contest.shape, machine, batch) for batch in (1, 16, 64)}
     sizes = Sizes(prompt=8, hint=8, answer=4, vocabulary=big_contest.shape.vocabulary)
     big["mixed_b64"] = big_contest.measure(Case("mixed_b64", mixed(64, 2, sizes)))
     for name, found in big.items():
         show(f"100m {name}", found)
     return {**environment(vllm=vllm), "headline": headline(small, big), "bench-2m": small, "bench-100m": big}
-
-
-def accelerator(runner: asyncio.Runner, device: str) -> dict[str, Any]:
-    """A 7B shape in bfloat16: tokens per second and share of the roofline with 1 and 64 contexts, and mixed lengths."""
-    import torch
-
-    contest = Contest("qwen2.5-coder-7b", runner, device)
-    found = {f"b{batch}": share(contest, batch, steps=64) for batch in (1, 64)}
-    sizes = Sizes(prompt=32, hint=8, answer=32, vocabulary=contest.shape.vocabulary)
-    found["mixed_b64"] = contest.measure(Case("mixed_b64", mixed(64, 32, sizes)))
-    for name, one in found.items():
-        show(name, one)
-    facts = environment()
-    facts["machine"]["accelerator"] = torch.cuda.get_device_name(device)
-    return {**facts, "qwen2.5-coder-7b": found}
 
 
 def show(name: str, found: Mapping[str, Any]) -> None:

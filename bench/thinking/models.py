@@ -49,8 +49,8 @@ SHAPES = {
 }
 
 
-def make_model(shape: Shape, device: str, length: int) -> Any:
-    """A model of this shape for contexts of up to `length` tokens: float32 on a CPU, bfloat16 elsewhere."""
+def make_model(shape: Shape, device: str, length: int, dtype: torch.dtype = torch.float32) -> Any:
+    """A model of this shape for contexts of up to `length` tokens."""
     config = Qwen2Config(
         vocab_size=shape.vocabulary,
         hidden_size=shape.hidden,
@@ -66,7 +66,7 @@ def make_model(shape: Shape, device: str, length: int) -> Any:
     )
     torch.manual_seed(SEED)
     before = torch.get_default_dtype()
-    torch.set_default_dtype(torch.float32 if device == "cpu" else torch.bfloat16)
+    torch.set_default_dtype(dtype)
     try:
         with torch.device(device):
             return Qwen2ForCausalLM(config).eval()

