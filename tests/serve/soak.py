@@ -46,7 +46,7 @@ class SessionCounter(ScriptedEngine):
 
 @dataclass
 class SoakResult:
-    """The result. `memory` is the MiB of the process after each tenth of the requests."""
+    """The result. `memory` is the MiB of the process after each batch of requests."""
 
     statuses: Counter[str] = field(default_factory=Counter)
     open: int = -1
@@ -170,17 +170,17 @@ class _Errors(logging.Handler):
         self.lines.append(self.format(record))
 
 
-def soak(count: int, seed: int = 0) -> SoakResult:
-    """Send `count` requests to a server in this process."""
+def soak(count: int, seed: int = 0, batches: int = 10) -> SoakResult:
+    """Send `count` requests in `batches` to a server in this process, and collect garbage after each batch."""
     result, errors, engine = SoakResult(), _Errors(), SessionCounter(next_token)
     logging.getLogger("uvicorn.error").addHandler(errors)
     try:
         with serving(
             engine, limits=ServerLimits(max_concurrent_requests=CONCURRENT - 8, max_body_bytes=60_000)
         ) as server:
-            batches = [count // 10] * 10
-            for number, batch in enumerate(batches):
-                result.statuses += asyncio.run(run_batch(server.url, batch, random.Random(seed + number)))
+            for number in range(batches):
+                rng = random.Random(seed + number)
+                result.statuses += asyncio.run(run_batch(server.url, count // batches, rng))
                 result.memory.append(round(resident(), 1))
             server.idle()
             result.open, result.running = (
