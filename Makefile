@@ -81,7 +81,7 @@ CLIENT_lm_eval := lm-eval[api]
 	$(@D)/bin/python $(INSTALL) "$(CLIENT_$*)"
 	@touch $@
 
-# One process at a time: a vLLM server starts once. vLLM's environment also needs pytest, pytest-timeout and hypothesis.
+# Without workers, each of which would start a vLLM server. vLLM's environment also needs pytest, pytest-timeout and hypothesis.
 test-real: setup .venv-client-litellm/.tools .venv-client-lm_eval/.tools
 	@test -n "$(PYTHON_WITH_VLLM)" || { echo "make test-real: PYTHON_WITH_VLLM: got none; name the interpreter of an environment with vLLM" >&2; exit 2; }
 	PYTHON_WITH_LITELLM=.venv-client-litellm/bin/python PYTHON_WITH_LM_EVAL=.venv-client-lm_eval/bin/python \

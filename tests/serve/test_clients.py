@@ -168,7 +168,7 @@ print(json.dumps({
     "content": whole.choices[0].message.content,
     "reasoning": whole.choices[0].message.reasoning_content,
     "tokens": whole.usage.completion_tokens_details.reasoning_tokens,
-    "stream": "".join(chunk.choices[0].delta.content or "" for chunk in chunks),
+    "stream": "".join(choice.delta.content or "" for chunk in chunks for choice in chunk.choices),
     "usage": chunks[-1].usage.completion_tokens,
     "effort": effort.choices[0].message.content,
 }))
