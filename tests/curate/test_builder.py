@@ -186,7 +186,7 @@ def test_real_trajectories_become_a_paired_verified_dataset(tmp_path: Path) -> N
         (tmp_path / "some.jsonl").write_bytes(b"".join(islice(file, 60)))
     source = {"path": str(tmp_path / "some.jsonl"), "columns": columns}
     tokens = {"tokenizer": str(shipped()), "column": "tokens"}
-    check = {"passed": True, "longest": 1_000_000, "code": True}
+    check = {"passed": True, "max_tokens": 1_000_000, "code": True}
     chosen = CuratePlan.model_validate(
         {"name": "k", "source": (source,), "tokens": tokens, "check": check, "pair": {"keep": "both"}}
     )
