@@ -11,7 +11,7 @@ import pytest
 
 import z1
 from z1.engines.scripted import Script, ScriptedEngine
-from z1.errors import UserError
+from z1.errors import EngineFault, UserError
 from z1.generation import Reply, ReplyDelta
 from z1.llm import LLM
 from z1.models import shipped
@@ -87,6 +87,15 @@ def test_a_prompt_that_does_not_fit_is_named_by_its_place() -> None:
         with pytest.raises(UserError, match=r"^prompt: got 50"):
             made.generate("x" * 50)
         assert made.generate("1?", thinking_budget=1, max_answer_tokens=3).answer == "so "
+
+
+def test_closing_ends_a_stream_that_is_being_read() -> None:
+    made = LLM.of(ScriptedEngine(MANY, profile="plain", token_delay_s=0.01))
+    deltas = iter(made.stream("2?"))
+    assert next(deltas).part == "thinking"
+    made.close()
+    with pytest.raises(EngineFault, match="closed while it generated"):
+        list(deltas)
 
 
 def test_closing_ends_the_thread_and_a_closed_one_refuses() -> None:

@@ -15,13 +15,13 @@ import asyncio
 import threading
 import weakref
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping, Sequence
-from concurrent.futures import Future
+from concurrent.futures import CancelledError, Future
 from pathlib import Path
 from queue import SimpleQueue
 from typing import Any, Self, TypeVar, Unpack, overload
 
 from z1.engines import Engine
-from z1.errors import UserError
+from z1.errors import EngineFault, UserError
 from z1.generation import (
     GenerationOptions,
     GenerationSettings,
@@ -56,7 +56,7 @@ class ReplyStream:
         try:
             while (delta := queue.get()) is not None:
                 yield delta
-            self.reply = future.result()
+            self.reply = _result(future)
         finally:
             future.cancel()
 
@@ -66,7 +66,7 @@ class ReplyStream:
         try:
             while (delta := await queue.get()) is not None:
                 yield delta
-            self.reply = future.result()
+            self.reply = _result(future)
         finally:
             future.cancel()
 
@@ -115,9 +115,10 @@ class LLM:
         self.engine = engine
         self._loop = asyncio.new_event_loop()
         self._slots = asyncio.Semaphore(max_num_seqs)
+        self._running: set[Future[Any]] = set()
         thread = threading.Thread(target=self._loop.run_forever, name="z1-llm", daemon=True)
         thread.start()
-        self._close = weakref.finalize(self, _shut_down, engine, self._loop, thread)
+        self._close = weakref.finalize(self, _shut_down, engine, self._loop, thread, self._running)
         try:
             self._submit(engine.__aenter__()).result()
         except BaseException:
@@ -125,7 +126,7 @@ class LLM:
             raise
 
     def close(self) -> None:
-        """Stop the engine and free its memory. Closing twice has no effect."""
+        """Cancel what is being generated, stop the engine and free its memory. Closing twice has no effect."""
         self._close()
 
     def __enter__(self) -> Self:
@@ -202,21 +203,38 @@ class LLM:
         if not self._close.alive:
             work.close()
             raise UserError("LLM", "a closed LLM", "load the model again")
-        return asyncio.run_coroutine_threadsafe(work, self._loop)
+        future = asyncio.run_coroutine_threadsafe(work, self._loop)
+        self._running.add(future)
+        future.add_done_callback(self._running.discard)
+        return future
 
     def _wait(self, work: Coroutine[Any, Any, list[Reply]], given: object) -> Reply | list[Reply]:
         future = self._submit(work)
         try:
-            return _same_shape(future.result(), given)
+            return _same_shape(_result(future), given)
         finally:
             future.cancel()  # Ctrl-C stops the running generation; no effect on a finished future
 
 
-def _shut_down(engine: Engine, loop: asyncio.AbstractEventLoop, thread: threading.Thread) -> None:
-    asyncio.run_coroutine_threadsafe(engine.__aexit__(None, None, None), loop).result()
-    loop.call_soon_threadsafe(loop.stop)
-    thread.join()
-    loop.close()
+def _shut_down(
+    engine: Engine, loop: asyncio.AbstractEventLoop, thread: threading.Thread, running: set[Future[Any]]
+) -> None:
+    for future in tuple(running):
+        future.cancel()
+    try:
+        asyncio.run_coroutine_threadsafe(engine.__aexit__(None, None, None), loop).result()
+    finally:
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join()
+        loop.close()
+
+
+def _result(future: Future[T]) -> T:
+    """The result of `future`. Raises EngineFault if closing the LLM cancelled it."""
+    try:
+        return future.result()
+    except CancelledError:
+        raise EngineFault("the LLM was closed while it generated") from None
 
 
 def _conversations(given: Any) -> list[list[Message]]:
