@@ -6,6 +6,7 @@ import asyncio
 
 import pytest
 
+from z1 import profiles
 from z1.engines.scripted import Script, ScriptedEngine
 from z1.errors import UserError
 from z1.generation import GenerationOptions, Reply, generate_reply
@@ -77,6 +78,31 @@ def test_a_stop_string_ends_the_answer_and_no_thought(stop: tuple[str, ...], ans
     found = asyncio.run(generate_reply(script, "why?", GenerationOptions(thinking_budget=9, stop=stop), on_text))
     assert (found.thinking, found.answer, found.end) == ("stop: bec", answer, end)
     assert "".join(text for bucket, text in pieces if bucket is Bucket.ANSWER) == answer
+
+
+@pytest.mark.parametrize(
+    ("stop", "hint", "answer"),
+    [
+        (("boxed",), "The final answer is \\", ""),
+        (("{8",), "The final answer is \\boxed", ""),
+        (("8}",), "The final answer is \\boxed{", ""),
+        (("}",), "The final answer is \\boxed{", "8"),
+        (("{9",), "The final answer is \\boxed{", "8}."),
+    ],
+)
+def test_a_stop_string_in_the_forced_prefix_or_across_its_border(stop: tuple[str, ...], hint: str, answer: str) -> None:
+    """huggingface/text-generation-inference 1039, 1724: stop text is left in the output. Streamed or not."""
+    prefix = "The final answer is \\boxed{"
+    asked = "What does this program print?\n1| print(8)"
+    script = ScriptedEngine(Script({asked: "hm " * 9}, {asked: "8}."}, prefix), profile="z1-tiny")
+    pieces: list[tuple[Bucket, str]] = []
+    options = GenerationOptions(thinking_budget=6, max_answer_tokens=20, stop=stop)
+    for listener in (None, lambda bucket, text: pieces.append((bucket, text))):
+        found = asyncio.run(generate_reply(script, "print(8)", options, listener))
+        assert (found.hint, found.answer) == (profiles.HINT + hint, answer)
+        assert found.end == ("stop" if stop == ("{9",) else "string")
+    for bucket, text in ((Bucket.HINT, profiles.HINT + hint), (Bucket.ANSWER, answer)):
+        assert "".join(piece for one, piece in pieces if one is bucket) == text
 
 
 def test_an_empty_stop_string_is_refused() -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, NamedTuple, Self, TypedDict, Unpack, cast
 
 from z1 import profiles, synthetic
@@ -144,9 +145,10 @@ async def generate_reply(
         answer = options.max_answer_tokens or max(1, min(ANSWER, session.free_tokens // 4))
         window = profiles.make_window(tokenizer, profile, budget, answer)
         detector = profiles.make_detector(tokenizer, profile)
-        strings = profiles.make_stop_strings(tokenizer, options.stop)
+        part = partial(profiles.answer_part, profile)
+        strings = profiles.make_stop_strings(tokenizer, options.stop, part)
         flow = Flow(window, session.free_tokens, detects_answer=detector is not None, stop_strings=strings)
-        text = _TextAssembler(tokenizer, on_text, options.stop) if on_text else None
+        text = _TextAssembler(tokenizer, on_text, options.stop, part) if on_text else None
         driving = DriverOptions(detector, 1 if text else None, options.deadline, text.add if text else None)
         await run_flow(flow, session, driving)
     finally:
@@ -170,46 +172,69 @@ def builtin_question(prompt: str) -> str:
 class _TextAssembler:
     """Turns tokens into text as they are generated.
 
-    An incomplete character is held back until it is complete, and so is text that may become a stop string.
+    An incomplete character is held back until it is complete, and so is text that may become a stop string. The part
+    of a hint that belongs to the answer is searched for stop strings together with the answer.
     """
 
-    def __init__(self, tokenizer: profiles.Tokenizer, on_text: TextListener, strings: tuple[str, ...]) -> None:
-        self._tokenizer, self._on_text, self._strings = tokenizer, on_text, strings
+    def __init__(
+        self,
+        tokenizer: profiles.Tokenizer,
+        on_text: TextListener,
+        strings: tuple[str, ...],
+        answer_part: Callable[[str], str],
+    ) -> None:
+        self._tokenizer, self._on_text, self._strings, self._answer_part = tokenizer, on_text, strings, answer_part
         self._bucket: Bucket | None = None
         self._token_ids: list[int] = []
         self._emitted = 0
+        self._prefix = ""
 
     def add(self, bucket: Bucket, token_ids: tuple[int, ...]) -> None:
         """New tokens of `bucket`."""
-        if bucket is not self._bucket:
+        if bucket is not self._bucket and (self._bucket, bucket) != (Bucket.HINT, Bucket.ANSWER):
             self.finish()
-            self._bucket, self._token_ids, self._emitted = bucket, [], 0
+            self._emitted = 0
+        self._token_ids = self._token_ids if bucket is self._bucket else []
+        self._bucket = bucket
         self._token_ids += token_ids
         text = profiles.decode(self._tokenizer, self._token_ids)
+        if bucket is Bucket.HINT:
+            self._prefix = self._answer_part(text)
+            if thought := text.removesuffix(self._prefix):
+                self._on_text(bucket, thought)
+            text = ""
         if bucket is Bucket.STOP or text.endswith("\ufffd"):
             return
-        complete = profiles.truncate_at_stop(text, self._strings) if bucket is Bucket.ANSWER else text
-        if complete == text and bucket is Bucket.ANSWER:
-            complete = text[: len(text) - max((overlap(text, string) for string in self._strings), default=0)]
-        self._emit(bucket, complete)
+        if bucket in (Bucket.ANSWER, Bucket.HINT):
+            complete = profiles.truncate_at_stop(self._prefix + text, self._strings)
+            if complete == self._prefix + text:
+                complete = complete[: len(complete) - max((overlap(complete, one) for one in self._strings), default=0)]
+            self._emit(Bucket.ANSWER, complete)
+        else:
+            self._emit(bucket, text)
 
     def finish(self) -> None:
         """Emit text that was held back for a stop string."""
-        if self._bucket is Bucket.ANSWER and self._strings:
-            text = profiles.decode(self._tokenizer, self._token_ids)
-            self._emit(Bucket.ANSWER, profiles.truncate_at_stop(text, self._strings))
+        if self._bucket in (Bucket.ANSWER, Bucket.HINT) and self._strings:
+            text = profiles.decode(self._tokenizer, self._token_ids) if self._bucket is Bucket.ANSWER else ""
+            self._emit(Bucket.ANSWER, profiles.truncate_at_stop(self._prefix + text, self._strings))
 
     def _emit(self, bucket: Bucket, text: str) -> None:
-        if len(text) > self._emitted:
-            self._on_text(bucket, text[self._emitted :])
-            self._emitted = len(text)
+        """Emit what is new in `text`; the answer's part of a hint is still hint."""
+        border = len(self._prefix) if bucket is Bucket.ANSWER else 0
+        for part, new in ((Bucket.HINT, text[self._emitted : border]), (bucket, text[max(self._emitted, border) :])):
+            if new:
+                self._on_text(part, new)
+        self._emitted = max(self._emitted, len(text))
 
 
 def _reply(flow: Flow, engine: Engine, strings: tuple[str, ...], seconds: float) -> Reply:
     texts = dict.fromkeys(Bucket, "")
     for span in flow.spans():
         texts[span.bucket] += profiles.decode(engine.tokenizer, flow.token_ids[span.start : span.end])
-    thinking = texts[Bucket.THOUGHT] + texts[Bucket.CLOSE]
+    thinking, hint = texts[Bucket.THOUGHT] + texts[Bucket.CLOSE], texts[Bucket.HINT]
     shift, end = flow.shift_reason.value if flow.shift_reason else "", flow.end.value if flow.end else ""
-    answer = profiles.truncate_at_stop(texts[Bucket.ANSWER], strings)
-    return Reply(thinking, texts[Bucket.HINT], answer, flow.ledger(), shift, end, seconds, engine.name)
+    prefix = profiles.answer_part(profiles.get_profile(engine.profile), hint)
+    kept = profiles.truncate_at_stop(prefix + texts[Bucket.ANSWER], strings)
+    hint, answer = hint.removesuffix(prefix) + kept[: len(prefix)], kept[len(prefix) :]
+    return Reply(thinking, hint, answer, flow.ledger(), shift, end, seconds, engine.name)

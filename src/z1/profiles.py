@@ -151,9 +151,28 @@ def make_detector(tokenizer: Tokenizer, profile: Profile, start: int = 0) -> Ans
     return AnswerDetector((marker.encode() for marker in profile.markers), token_bytes(tokenizer), start)
 
 
-def make_stop_strings(tokenizer: Tokenizer, strings: Sequence[str]) -> StopStrings | None:
-    """A detector of the first of `strings` in an answer; None without strings. Raises UserError for ""."""
-    return StopStrings((string.encode() for string in strings), token_bytes(tokenizer)) if strings else None
+def make_stop_strings(
+    tokenizer: Tokenizer, strings: Sequence[str], answer_part: Callable[[str], str] | None = None
+) -> StopStrings | None:
+    """A detector of the first of `strings` in an answer; None without strings. Raises UserError for "".
+
+    With `answer_part`, the part of a forced hint that belongs to the answer is searched as well.
+    """
+    if not strings:
+        return None
+    part = None if answer_part is None else lambda hint: answer_part(hint.decode("utf-8", "replace")).encode()
+    return StopStrings((string.encode() for string in strings), token_bytes(tokenizer), part)
+
+
+def answer_part(profile: Profile, hint: str, *, is_own: bool = True) -> str:
+    """The end of a forced `hint` that belongs to the answer: what follows the closing think tag, or the answer prefix.
+
+    `is_own`: the hint is the profile's, not one that a request set.
+    """
+    if profile.think_end:
+        _, tag, rest = hint.rpartition(profile.think_end)
+        return rest if tag else ""
+    return profile.answer_prefix if is_own and hint.endswith(profile.answer_prefix) else ""
 
 
 def truncate_at_stop(text: str, strings: Sequence[str]) -> str:

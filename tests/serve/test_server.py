@@ -15,7 +15,7 @@ import httpx
 import pytest
 
 from z1.errors import UserError
-from z1.serve.server import Address, run
+from z1.serve.server import Address, make_server, run
 
 PROGRAM = """
 from tests.serve.scripts import scripted
@@ -80,3 +80,8 @@ def test_an_address_in_use_is_an_error() -> None:
         port = taken.getsockname()[1]
         with pytest.raises(UserError, match=f"127.0.0.1:{port}.*choose another --port"):
             run(None, Address(port=port), print)
+
+
+def test_idle_connections_outlive_those_of_proxies() -> None:
+    """peonist-ai/halogen-flash-server 25, kserve/kserve 5446: after 5 s a proxy's connection is closed under it."""
+    assert make_server(lambda: None, Address()).config.timeout_keep_alive >= 75

@@ -18,6 +18,11 @@ import uvicorn
 
 from z1.errors import UserError
 
+KEEP_ALIVE_S = 90
+"""Seconds that an idle connection is kept: more than the 75 of nginx and the 60 of load balancers, so that they close
+it and never send a request into a connection that is being closed.
+"""
+
 
 @dataclass(frozen=True, slots=True)
 class Address:
@@ -32,6 +37,7 @@ def make_server(app: Any, address: Address) -> uvicorn.Server:
     """A uvicorn server for `app`; `run` listens and runs it."""
     settings: dict[str, Any] = {"access_log": False, "server_header": False, "log_config": None, "ws": "none"}
     timeout = address.shutdown_timeout
+    settings["timeout_keep_alive"] = KEEP_ALIVE_S
     config = uvicorn.Config(app, address.host, address.port, timeout_graceful_shutdown=timeout, **settings)
     return uvicorn.Server(config)
 

@@ -110,7 +110,9 @@ class Flow:
                 raise Fault(f"expected the forced tokens {step.token_ids}, got {tuple(token_ids)}")
             self.token_ids += token_ids
             self._forced = len(token_ids)
+            is_stopped = self._stop_strings is not None and self._stop_strings.feed_forced(token_ids)
             self._start_answer(len(self.token_ids))
+            self.end = End.STRING if is_stopped else self.end
             return
         maximum = self._max_sample() if isinstance(step, Sample) else 0
         if len(token_ids) > maximum:

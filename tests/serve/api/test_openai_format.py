@@ -13,7 +13,7 @@ from z1.errors import EngineFault, UserError
 from z1.serve.api.openai_format import ChatFormat, Choice, CompletionFormat, error_body, sse_event, usage
 from z1.think import Ledger
 
-NASTY = 'quote " slash \\ line \n paragraph \u2028 smile 🙂 nul \x00'
+NASTY = 'quote " slash \\ line \n paragraphs \u2028 \u2029 \x85 \x0b \x0c \x1c \x1e smile 🙂 nul \x00'
 COUNTS = usage(4, [Ledger(thought=3, hint=2, answer=1, stop=1), Ledger(thought=1)])
 
 
@@ -21,8 +21,20 @@ def data(sent: bytes) -> Any:
     head, _, body = sent.decode().partition(" ")
     assert head == "data:"
     assert body.endswith("\n\n")
-    assert "\n" not in body[:-2]
+    assert len(body[:-2].splitlines()) == 1
     return json.loads(body)
+
+
+@pytest.mark.parametrize("character", ["\u2028", "\u2029", "\x85", "\x0b", "\x1c"])
+def test_an_event_is_one_line_however_a_client_splits_lines(character: str) -> None:
+    """openai-python 1230, modelscope/evalscope 1642, langgenius/dify 39008: U+2028 in an event breaks its JSON."""
+    text = f"a{character}b"
+    chat, completion = ChatFormat("x", f"m{character}"), CompletionFormat("x", "m")
+    sent = [chat.text_chunk(0, ("content", text)), completion.text_chunk(0, ("content", text))]
+    sent += [chat.probe_chunk(0, {"answer": text}), chat.usage_chunk(COUNTS), sse_event(error_body(text, "x"))]
+    assert all(character not in one.decode() for one in sent)
+    assert data(sent[0])["choices"][0]["delta"]["content"] == data(sent[1])["choices"][0]["text"] == text
+    assert [data(one) for one in sent[2:]]
 
 
 def test_usage_counts_reasoning_inside_completion() -> None:

@@ -78,6 +78,34 @@ def test_offsets_of_a_natural_end_and_of_a_reply_without_an_answer() -> None:
     assert reply.budget_object(FINISHED)["offsets"] == {"hint": None, "answer": None}
 
 
+def test_offsets_count_code_points_and_utf16_code_units() -> None:
+    """sgasser/pasteguard 145, AsamK/signal-cli 1504: offsets without a unit are wrong in half of the languages."""
+    run: Run = [(Bucket.THOUGHT, "🙂é🙃 "), (Bucket.HINT, HINT), (Bucket.ANSWER, "🙂7}.")]
+    reply, deltas = read(OutputOptions(TINY, TOKEN_BYTES), run)
+    content, budget_object = joined(deltas)["content"], reply.budget_object(FINISHED)
+    assert budget_object["offsets_unit"] == "code points"
+    units = content.encode("utf-16-le")
+    for name, text in (("hint", HINT), ("answer", PREFIX + "🙂7}.")):
+        assert content[budget_object["offsets"][name] :].startswith(text)
+        assert units[2 * budget_object["offsets_utf16"][name] :].decode("utf-16-le").startswith(text)
+    assert budget_object["offsets_utf16"]["answer"] == budget_object["offsets"]["answer"] + 2
+
+
+def test_a_stop_string_inside_the_forced_prefix_or_across_its_border_is_removed() -> None:
+    """huggingface/text-generation-inference 1039, 1724: stop text is left in the output."""
+    for stop, answer in (
+        ("boxed", "The final answer is \\"),
+        ("{7", PREFIX[:-1]),
+        ("7}", PREFIX),
+        ("no", PREFIX + "7}."),
+    ):
+        for separate in (False, True):
+            options = OutputOptions(TINY, TOKEN_BYTES, separate_reasoning=separate)
+            fields = joined(read(options, FORCED, stop_strings=(stop,))[1])
+            thought = "hm " + profiles.HINT
+            assert fields == ({"reasoning": thought, "content": answer} if separate else {"content": thought + answer})
+
+
 def test_an_excluded_thought_is_counted() -> None:
     reply, deltas = read(OutputOptions(TINY, TOKEN_BYTES, separate_reasoning=True, include_reasoning=False), FORCED)
     assert joined(deltas) == {"content": PREFIX + "7}."}
@@ -94,7 +122,9 @@ def test_the_budget_object_has_limits_counts_and_reasons() -> None:
     reply, _ = read(OutputOptions(TINY, TOKEN_BYTES), FORCED, Budget(thinking_budget=3, max_tokens=200))
     ended = ReplyFinished(Ledger(thought=3, hint=9, answer=3, stop=1, probe=2), Shift.DEADLINE, End.CUT, 0.25, 1.0)
     budget_object = reply.budget_object(ended)
-    assert budget_object.pop("offsets") == {"hint": 3, "answer": 3 + len(profiles.HINT)}
+    offsets = {"hint": 3, "answer": 3 + len(profiles.HINT)}
+    assert [budget_object.pop(name) for name in ("offsets", "offsets_utf16")] == [offsets, offsets]
+    assert budget_object.pop("offsets_unit") == "code points"
     assert budget_object == {
         "asked": 3, "limit": 3, "used": 3, "reason": "deadline", "end": "cut", "hint_tokens": 9, "probe_tokens": 2,
         "answer_tokens": 3, "answer_limit": 200 - 3 - len(HINT), "answer_ms": 250.0,

@@ -14,8 +14,9 @@ from z1.engines import Engine, Sampling
 from z1.engines.scripted import ScriptedEngine
 from z1.errors import EngineFault, UserError
 from z1.serve.api.budget import Budget
-from z1.serve.api.openai_format import ChatFormat
+from z1.serve.api.openai_format import COMMENT, ChatFormat
 from z1.serve.api.reply_text import OutputOptions
+from z1.serve.runtime import response as responses
 from z1.serve.runtime.reply_runner import GenerationRequest, ReplyRunner
 from z1.serve.runtime.response import PendingResponse, SseResponse, WholeResponse
 
@@ -100,3 +101,22 @@ def test_after_a_disconnect_on_finished_is_called_once(kind: type[WholeResponse]
     with_response(act, Budget(), engine=scripted(token_delay_s=2))
     assert len(finished) == 1
     assert not finished[0].finished
+
+
+@pytest.mark.parametrize("include_reasoning", [True, False])
+def test_a_stream_with_nothing_to_say_sends_comments(monkeypatch: pytest.MonkeyPatch, include_reasoning: bool) -> None:
+    """vllm 47647, litellm 34819: proxies cut idle streams, and a hidden thought or a long prefill is silent."""
+    monkeypatch.setattr(responses, "COMMENT_INTERVAL", 0.02)
+    options = OutputOptions(OPTIONS.profile, OPTIONS.token_bytes, True, include_reasoning)
+
+    async def act(response: PendingResponse) -> list[bytes]:
+        response.texts = [responses.ReplyText(options, response.replies.requests[0].budget)]
+        return [part async for part in response.stream(include_usage=False)]
+
+    slow = scripted(token_delay_s=0.1 if include_reasoning else 0.01)
+    parts = with_response(act, Budget(4 if include_reasoning else 30), engine=slow)
+    assert parts.count(COMMENT) >= 4
+    assert all(part.startswith(b"data: ") for part in parts if part != COMMENT)
+    assert b"chatcmpl-x" in parts[0] and parts[-1].endswith(b"[DONE]\n\n")
+    quick = with_response(act, Budget(4))
+    assert COMMENT not in quick

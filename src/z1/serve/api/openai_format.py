@@ -2,6 +2,9 @@
 
 A chunk is built from a template that is made once per reply, so that an event costs one string. `reasoning_content` and
 `reasoning` have the same text, since about half of all clients read each. Source: the types of the openai package 3.52.
+
+An event is one line for every client: the three line breaks that JSON allows inside a string are escaped, since many
+clients split a stream at all of Unicode's line breaks.
 """
 
 from __future__ import annotations
@@ -19,6 +22,12 @@ from z1.serve.api.reply_text import TextDelta
 from z1.think import Ledger
 
 DONE = b"data: [DONE]\n\n"
+
+COMMENT = b": z1 is working\n\n"
+"""A server-sent event that clients ignore; it shows proxies that the stream is alive."""
+
+LINE_BREAKS = {code: f"\\u{code:04x}" for code in (0x85, 0x2028, 0x2029)}
+"""Line breaks that JSON does not escape, and their escapes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +64,12 @@ def error_body(error: Z1Error | str, kind: str = "", param: str | None = None) -
 
 def sse_event(value: Any) -> bytes:
     """One server-sent event."""
-    return f"data: {to_json(value)}\n\n".encode()
+    return _event(f"data: {to_json(value)}\n\n")
+
+
+def _event(text: str) -> bytes:
+    """The bytes of an event whose JSON may have raw line breaks in its strings."""
+    return (text if text.isascii() else text.translate(LINE_BREAKS)).encode()
 
 
 class WireFormat(Protocol):
@@ -109,11 +123,11 @@ class _ChunkTemplate:
         self._suffix = '],"usage":null}\n\n' if include_usage else "]}\n\n"
 
     def _chunk(self, choice: str) -> bytes:
-        return f"data: {self._prefix}{choice}{self._suffix}".encode()
+        return _event(f"data: {self._prefix}{choice}{self._suffix}")
 
     def usage_chunk(self, counts: Mapping[str, Any]) -> bytes:
         """The last chunk of a stream, with the `usage` object."""
-        return f'data: {self._prefix}],"usage":{to_json(counts)}}}\n\n'.encode()
+        return _event(f'data: {self._prefix}],"usage":{to_json(counts)}}}\n\n')
 
     def _response(self, choices: list[dict[str, Any]], counts: Mapping[str, Any]) -> dict[str, Any]:
         return {**self._head, "object": self.response_object, "choices": choices, "usage": counts}

@@ -1,9 +1,10 @@
 """Text of a reply: detokenizer, the fields `reasoning` and `content`, and the `budget` object.
 
 `Detokenizer` turns token ids into text as they arrive. `ReplyText` turns the events of a reply into text deltas of the
-two fields, and at the end into the `budget` object. By default all text is content, and `offsets` give the characters
-at which hint and answer begin in it. With separate reasoning the closing think tag is in neither field; of the hint,
-the text after the tag, or else the profile's answer prefix, is content and the rest is reasoning.
+two fields, and at the end into the `budget` object. By default all text is content, and `offsets` give the positions
+at which hint and answer begin in it: in Unicode code points, as Python counts, and in UTF-16 code units, as JavaScript
+and Java do. With separate reasoning the closing think tag is in neither field; of the hint, the text after the tag, or
+else the profile's answer prefix, is content and the rest is reasoning.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from z1.engines import Probe
-from z1.profiles import Profile, truncate_at_stop
+from z1.profiles import Profile, answer_part, truncate_at_stop
 from z1.serve.api.budget import Budget
 from z1.serve.runtime.reply_runner import NewTokens, ReplyFinished, Started
 from z1.think import Bucket, End
@@ -40,6 +41,10 @@ class Detokenizer:
     def feed(self, token_ids: Iterable[int]) -> str:
         """Add tokens; return the text that is now final."""
         return self._final_text(self._decode(b"".join(map(self._token_bytes, token_ids))))
+
+    def feed_text(self, text: str) -> str:
+        """Add text that is complete; return the text that is now final."""
+        return self._final_text(text)
 
     def flush(self) -> str:
         """Return the text that was held back; no tokens follow."""
@@ -79,8 +84,9 @@ class ReplyText:
         self._options, self._budget, self._stop_strings = options, budget, stop_strings
         self._bucket: Bucket | None = None
         self._detokenizer = Detokenizer(options.token_bytes)
-        self._content_length = 0
+        self._content_length = self._content_utf16 = 0
         self._offsets: dict[str, int | None] = {"hint": None, "answer": None}
+        self._offsets_utf16 = dict(self._offsets)
         self._started: Started | None = None
         self.probes: list[dict[str, Any]] = []
         """Probed answers: the thinking tokens before each, and the number of equal answers in a row."""
@@ -126,7 +132,7 @@ class ReplyText:
             "probe_tokens": ledger.probe,
             "answer_tokens": ledger.answer,
             "answer_limit": started.window.max_answer_tokens if started else None,
-            "offsets": None if self._options.separate_reasoning else self._offsets,
+            **self._offset_fields(),
             **({"probes": self.probes} if self.probes else {}),
             "answer_ms": None if event.time_to_answer is None else round(event.time_to_answer * 1000, 1),
         }
@@ -138,10 +144,20 @@ class ReplyText:
         stop_strings = self._stop_strings if bucket is Bucket.ANSWER else ()
         self._detokenizer = Detokenizer(self._options.token_bytes, stop_strings)
         if bucket is Bucket.HINT:
-            self._offsets["hint"] = self._content_length
+            self._set_offset("hint")
         if bucket is Bucket.ANSWER and self._offsets["answer"] is None:
-            self._offsets["answer"] = self._content_length
+            self._set_offset("answer")
         return deltas
+
+    def _set_offset(self, name: str, before: str = "") -> None:
+        """Hint or answer begins in content after the text so far and `before`."""
+        self._offsets[name] = self._content_length + len(before)
+        self._offsets_utf16[name] = self._content_utf16 + _utf16_length(before)
+
+    def _offset_fields(self) -> dict[str, Any]:
+        if self._options.separate_reasoning:
+            return {"offsets": None}
+        return {"offsets": self._offsets, "offsets_unit": "code points", "offsets_utf16": self._offsets_utf16}
 
     def _deltas(self, bucket: Bucket | None, text: str) -> list[TextDelta]:
         separate = self._options.separate_reasoning
@@ -151,25 +167,32 @@ class ReplyText:
         return [("reasoning" if is_reasoning else "content", text)]
 
     def _hint_deltas(self, text: str) -> list[TextDelta]:
-        """Split a hint, which arrives in one event, between thought and answer."""
-        profile = self._options.profile
-        thought, answer = text, ""
-        if profile.think_end:
-            head, tag, tail = text.rpartition(profile.think_end)
-            thought, answer = (head, tail) if tag else (text, "")
-        elif self._budget.hint is None and profile.answer_prefix and text.endswith(profile.answer_prefix):
-            thought, answer = text.removesuffix(profile.answer_prefix), profile.answer_prefix
+        """Split a hint, which arrives in one event, between thought and answer; the answer continues its part."""
+        answer = answer_part(self._options.profile, text, is_own=self._budget.hint is None)
+        thought = text.removesuffix(answer)
+        self._bucket = Bucket.ANSWER
+        self._detokenizer = Detokenizer(self._options.token_bytes, self._stop_strings)
+        content = self._detokenizer.feed_text(answer)
         if not self._options.separate_reasoning:
-            self._offsets["answer"] = self._content_length + len(text) - len(answer)
-            return [("content", text)] if text else []
-        deltas: list[TextDelta] = [("reasoning", thought), ("content", answer)]
+            self._set_offset("answer", thought)
+            return [("content", thought + content)] if thought + content else []
+        deltas: list[TextDelta] = [
+            ("reasoning", thought.removesuffix(self._options.profile.think_end)),
+            ("content", content),
+        ]
         return [delta for delta in deltas if delta[1]]
 
     def _select(self, deltas: Iterable[TextDelta]) -> list[TextDelta]:
         """Drop reasoning that is not returned, and count the characters of content."""
         selected = [delta for delta in deltas if self._options.include_reasoning or delta[0] == "content"]
-        self._content_length += sum(len(text) for field, text in selected if field == "content")
+        for text in [text for field, text in selected if field == "content"]:
+            self._content_length += len(text)
+            self._content_utf16 += _utf16_length(text)
         return selected
+
+
+def _utf16_length(text: str) -> int:
+    return len(text) if text.isascii() else len(text.encode("utf-16-le", "surrogatepass")) // 2
 
 
 def finish_reason(event: ReplyFinished) -> str:

@@ -96,7 +96,7 @@ class ReplyGroup:
         self._waiter: asyncio.Future[None] | None = None
 
     async def events(self) -> list[IndexedEvent]:
-        """The events since the last call, at least one. Do not call after the last reply has finished."""
+        """The events since the last call, at least one, or none after `wake`. Not to be called after the last event."""
         if not self._events:
             self._waiter = asyncio.get_running_loop().create_future()
             await self._waiter
@@ -116,6 +116,10 @@ class ReplyGroup:
     def emit(self, index: int, event: Event) -> None:
         """Add an event."""
         self._events.append((index, event))
+        self.wake()
+
+    def wake(self) -> None:
+        """Let a waiting `events` return, with no event if there is none."""
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)
 
@@ -268,7 +272,8 @@ class _RunningReply:
         detector = None
         if request.budget.has_thinking:
             detector = profiles.make_detector(engine.tokenizer, profile, window.min_thinking_tokens)
-        strings = profiles.make_stop_strings(engine.tokenizer, request.stop_strings)
+        part = partial(profiles.answer_part, profile, is_own=request.budget.hint is None)
+        strings = profiles.make_stop_strings(engine.tokenizer, request.stop_strings, part)
         flow = Flow(window, max_tokens, detects_answer=detector is not None, stop_strings=strings)
         for token in prefix:
             flow.add_tokens((token,))

@@ -1,7 +1,8 @@
 """From the events of a request to its HTTP response, whole or streamed.
 
 If the client disconnects, the replies are cancelled. A failure of the engine is a status code before the first byte,
-and an error event after it.
+and an error event after it. A stream that has nothing to say for `COMMENT_INTERVAL` sends a comment, so that no proxy
+takes it for dead, and asks nginx not to collect it.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from starlette.types import Receive, Scope, Send
 from z1.engines import Probe
 from z1.errors import Z1Error
 from z1.serve.api.logprobs import TokenRecord
-from z1.serve.api.openai_format import DONE, Choice, WireFormat, error_body, sse_event, usage
+from z1.serve.api.openai_format import COMMENT, DONE, Choice, WireFormat, error_body, sse_event, usage
 from z1.serve.api.reply_text import OutputOptions, ReplyField, ReplyText, TextDelta, finish_reason
 from z1.serve.runtime.reply_runner import (
     Event,
@@ -32,6 +33,15 @@ from z1.serve.runtime.reply_runner import (
 )
 
 OnFinished = Callable[["PendingResponse"], None]
+
+COMMENT_INTERVAL = 10.0
+"""Seconds without a byte after which a stream sends a comment; proxies give up after 30 to 60."""
+
+STREAM_HEADERS = {
+    "content-type": "text/event-stream; charset=utf-8",
+    "cache-control": "no-cache",
+    "x-accel-buffering": "no",  # nginx passes each event on at once
+}
 
 
 class PendingResponse:
@@ -66,12 +76,17 @@ class PendingResponse:
     async def stream(self, *, include_usage: bool) -> AsyncIterator[bytes]:
         """The response as server-sent events; events that arrive together are sent together."""
         yield b"".join(self.wire_format.first_chunk(index) for index in range(len(self.texts)))
-        async for events in self._events():
-            chunks = self._chunks(events)
-            if self._is_complete:
-                chunks += self._last_chunks(include_usage=include_usage)
-            if chunks:
-                yield b"".join(chunks)
+        alarm = _Alarm(COMMENT_INTERVAL, self.replies.wake)
+        try:
+            async for events in self._events():
+                chunks = self._chunks(events)
+                if self._is_complete:
+                    chunks += self._last_chunks(include_usage=include_usage)
+                if chunks or alarm.is_due:
+                    alarm.reset()
+                    yield b"".join(chunks) or COMMENT
+        finally:
+            alarm.cancel()
 
     async def json_body(self) -> dict[str, object]:
         """The whole response. Raises the error of a failed reply."""
@@ -163,6 +178,35 @@ class PendingResponse:
         return usage(self.prompt_tokens, [event.ledger for event in self.finished.values()])
 
 
+class _Alarm:
+    """Calls `ring` when nothing happened for `interval` seconds; `reset` costs no timer."""
+
+    def __init__(self, interval: float, ring: Callable[[], None]) -> None:
+        self._interval, self._ring = interval, ring
+        self._loop = asyncio.get_running_loop()
+        self.reset()
+        self._timer = self._loop.call_later(interval, self._check)
+
+    @property
+    def is_due(self) -> bool:
+        """Whether the interval has passed since the last reset."""
+        return self._loop.time() >= self._due
+
+    def reset(self) -> None:
+        """Something happened."""
+        self._due = self._loop.time() + self._interval
+
+    def cancel(self) -> None:
+        """Never ring again."""
+        self._timer.cancel()
+
+    def _check(self) -> None:
+        if self.is_due:
+            self._ring()
+        wait = self._due - self._loop.time()
+        self._timer = self._loop.call_later(wait if wait > 0 else self._interval, self._check)
+
+
 class WholeResponse(Response):
     """Sends the response as one JSON body. `on_finished` is called once, in every case."""
 
@@ -191,8 +235,7 @@ class SseResponse(Response):
     ) -> None:
         self._response, self._on_finished, self._include_usage = response, on_finished, include_usage
         self.background = None
-        all_headers = {"content-type": "text/event-stream; charset=utf-8", "cache-control": "no-cache", **headers}
-        self.raw_headers = [(name.encode(), value.encode()) for name, value in all_headers.items()]
+        self.raw_headers = [(name.encode(), value.encode()) for name, value in {**STREAM_HEADERS, **headers}.items()]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send chunks until the replies have finished or the client disconnects."""
