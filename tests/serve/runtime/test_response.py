@@ -15,7 +15,7 @@ from z1.engines.scripted import ScriptedEngine
 from z1.errors import EngineFault, UserError
 from z1.serve.api.budget import Budget
 from z1.serve.api.openai_format import COMMENT, ChatFormat
-from z1.serve.api.reply_text import OutputOptions
+from z1.serve.api.reply_text import OutputOptions, ReplyText
 from z1.serve.runtime import response as responses
 from z1.serve.runtime.reply_runner import GenerationRequest, ReplyRunner
 from z1.serve.runtime.response import PendingResponse, SseResponse, WholeResponse
@@ -110,7 +110,7 @@ def test_a_stream_with_nothing_to_say_sends_comments(monkeypatch: pytest.MonkeyP
     options = OutputOptions(OPTIONS.profile, OPTIONS.token_bytes, True, include_reasoning)
 
     async def act(response: PendingResponse) -> list[bytes]:
-        response.texts = [responses.ReplyText(options, response.replies.requests[0].budget)]
+        response.texts = [ReplyText(options, response.replies.requests[0].budget)]
         return [part async for part in response.stream(include_usage=False)]
 
     slow = scripted(token_delay_s=0.1 if include_reasoning else 0.01)
