@@ -2,6 +2,7 @@
 
     Z1Error                 any error that z1 raises; str() is one line
     ├── UserError           invalid input: what, got, do this    (exit status 2)
+    │   └── ContextOverflow the prompt is too long for the context
     └── Fault               a failure of z1 or its environment   (exit status 1)
         └── EngineFault     an engine failed; its result is missing, never wrong
 
@@ -33,6 +34,10 @@ class UserError(Z1Error):
 
     def __str__(self) -> str:
         return f"{self.what}: got {_one_line(self.got)}; {self.do}"
+
+
+class ContextOverflow(UserError):
+    """A prompt and the tokens reserved for its reply exceed the context length."""
 
 
 class Fault(Z1Error):

@@ -90,15 +90,23 @@ def test_what_was_typed_reaches_the_server(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setattr(serve, "run_server", lambda *given: found.extend(given))
     limits = ["--max-concurrent-requests", "3", "--max-body-bytes", "9", "--stream-interval-ms", "40"]
     budgets = ["--shadow-budget", "7", "--shadow-budget", "8", "--thinking-budget", "-1", "--temperature", "0.5"]
+    budgets += ["--max-thinking-budget", "9"]
     network = ["--host", "::1", "--port", "1", "--shutdown-timeout", "2", "--api-key", "k", "--log-prompts"]
     model = ["m", "--max-num-seqs", "4", "--max-model-len", "99", "--profile", "qwen3", "--served-model-name", "n"]
+    model += ["--served-model-name", "deep:8b=64"]
     done = CliRunner().invoke(serve.app, [*model, *limits, *budgets, *network])
     assert done.exit_code == 0, done.output
     assert found == [
         ServeModel("m", "local", "qwen3", 4, 99),
         ServeOptions("::1", 1, 2, "k", True, False),
         ServerLimits(3, 9, 0.04, (7, 8)),
-        {"thinking_budget": -1, "temperature": 0.5, "served_model_names": ("n",)},
+        {
+            "thinking_budget": -1,
+            "temperature": 0.5,
+            "max_thinking_budget": 9,
+            "served_model_names": ("n", "deep:8b"),
+            "model_budgets": {"deep:8b": 64},
+        },
     ]
 
 

@@ -157,8 +157,8 @@ def test_text_completions(served: Served) -> None:
     [
         ({"bogus": 1}, 400, "bogus: unknown field"),
         ({"tools": [{"type": "function"}]}, 400, "tools: this server does not support it"),
-        ({"max_tokens": 20}, 400, "20 tokens, hint and answer need"),
-        ({"max_tokens": 20, "stream": True}, 400, "20 tokens, hint and answer need"),
+        ({"max_tokens": 20, "thinking_budget": 9}, 400, "20 tokens, hint and answer need"),
+        ({"max_tokens": 20, "thinking_budget": 9, "stream": True}, 400, "20 tokens, hint and answer need"),
         ({"model": "gpt-9"}, 404, "use scripted"),
         ({"messages": "why?"}, 400, "messages"),
         ({"thinking_budget": 5, "reasoning_effort": "huge"}, 400, "choose one of"),

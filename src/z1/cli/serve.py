@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import ipaddress
 import json
+import re
 import shlex
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -30,6 +31,7 @@ NETWORKING = frozenset(
     {
         *("host", "port", "api_key", "shutdown_timeout", "chat", "log_prompts", "max_concurrent_requests"),
         *("max_body_bytes", "stream_interval_ms", "shadow_budget", "thinking_budget", "reasoning_effort_map"),
+        "max_thinking_budget",
         *("temperature", "served_model_name", "model", "engine", "max_model_len"),
     }
 )
@@ -90,7 +92,7 @@ MaxModelLen = Annotated[
 ServedModelName = Annotated[
     list[str] | None,
     typer.Option(
-        help="Model name in the API; may be repeated.",
+        help="Model name in the API; may be repeated. NAME=TOKENS has a default thinking budget of its own.",
         rich_help_panel=MODEL,
         metavar="NAME",
         show_default="the model's name",
@@ -121,6 +123,16 @@ ThinkingBudget = Annotated[
         rich_help_panel=BUDGETS,
         metavar="TOKENS",
         show_default="the model family's",
+    ),
+]
+MaxThinkingBudget = Annotated[
+    int | None,
+    typer.Option(
+        help="Ceiling of every thinking budget in tokens, whatever a request asks for.",
+        min=0,
+        rich_help_panel=BUDGETS,
+        metavar="TOKENS",
+        show_default="none",
     ),
 ]
 ReasoningEffortMap = Annotated[
@@ -200,6 +212,7 @@ def serve(
     upstream_url: UpstreamUrl = None,
     print_vllm_flags: PrintVllmFlags = False,
     thinking_budget: ThinkingBudget = None,
+    max_thinking_budget: MaxThinkingBudget = None,
     reasoning_effort_map: ReasoningEffortMap = None,
     shadow_budget: ShadowBudget = None,
     temperature: Temperature = 1.0,
@@ -224,7 +237,7 @@ def serve(
     from z1.serve.runtime.service import ServerLimits
 
     settings: dict[str, Any] = {"thinking_budget": thinking_budget, "temperature": temperature}
-    settings["served_model_names"] = tuple(served_model_name or ())
+    settings |= {"max_thinking_budget": max_thinking_budget, **read_model_names(served_model_name or [])}
     if reasoning_effort_map is not None:
         settings["reasoning_effort_map"] = read_effort_map(reasoning_effort_map)
     budgets = tuple(shadow_budget or ())
@@ -247,10 +260,21 @@ def run_server(served: ServeModel, options: ServeOptions, limits: ServerLimits, 
     if options.chat:
         from z1.serve.chat_ui import mount
 
-        app = mount(app, name, service.count_tokens, served.context_tokens // 2)
+        half = served.context_tokens // 2
+        app = mount(app, name, service.count_tokens, min(half, service.defaults.max_thinking_budget or half))
     page = ", chat at {}/" if options.chat else ""
     address = Address(options.host, options.port, options.shutdown_timeout)
     run(app, address, lambda url: typer.echo(f"{name} at {url}/v1{page.format(url)}", err=True))
+
+
+def read_model_names(names: Sequence[str]) -> dict[str, Any]:
+    """The served names, and the default thinking budgets of those that were given as NAME=TOKENS."""
+    parts = [re.fullmatch(r"(.+?)(?:=(-1|\d+))?", name, re.DOTALL) for name in names]
+    if not all(parts):
+        raise UserError("served_model_name", "nothing", "give a name")
+    found = {part[1]: part[2] for part in parts if part}
+    budgets = {name: int(tokens) for name, tokens in found.items() if tokens is not None}
+    return {"served_model_names": tuple(found), "model_budgets": budgets}
 
 
 def read_effort_map(path: Path) -> dict[str, int]:

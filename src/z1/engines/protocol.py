@@ -15,7 +15,7 @@ from hashlib import blake2b
 from types import TracebackType
 from typing import NamedTuple, Protocol, Self
 
-from z1.errors import UserError
+from z1.errors import ContextOverflow, UserError
 from z1.profiles import Tokenizer
 
 
@@ -183,4 +183,4 @@ def check_prompt_length(prompt: Sequence[int], max_model_len: int) -> None:
     if not prompt:
         raise UserError("prompt", "no tokens", "ask something")
     if len(prompt) >= max_model_len:
-        raise UserError("prompt", f"{len(prompt)} tokens", f"give fewer than the context length, {max_model_len}")
+        raise ContextOverflow("prompt", f"{len(prompt)} tokens", f"give fewer than the context length, {max_model_len}")

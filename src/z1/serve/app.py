@@ -23,6 +23,7 @@ from starlette.responses import JSONResponse, Response
 
 from z1.errors import EngineFault, UserError, Z1Error
 from z1.serve.api.openai_format import error_body
+from z1.serve.api.parameters import ASSISTANT_VALUES, NO_OP_VALUES, STREAM_OPTION_VALUES
 from z1.serve.api.schema import ChatRequest, CompletionRequest, ControlRequest, Request
 from z1.serve.middleware import AccessMiddleware
 from z1.serve.runtime.response import SseResponse, WholeResponse
@@ -142,6 +143,13 @@ async def _proxy(http_request: HttpRequest, service: ChatService, *, is_rejected
     return service.proxy(path, await http_request.json(), is_rejected=is_rejected)
 
 
+def extra_field(name: str) -> str:
+    """The message about a field that is not in the schema."""
+    if name in NO_OP_VALUES or name in ASSISTANT_VALUES or name in STREAM_OPTION_VALUES:
+        return "this server does not support it; leave it out"
+    return "unknown field; /docs lists the supported ones"
+
+
 def _add_error_handlers(app: FastAPI, service: ChatService) -> None:
     def respond(http_request: HttpRequest, status: int, body: dict[str, Any]) -> JSONResponse:
         service.metrics.count_request(_route(http_request), status)
@@ -166,7 +174,7 @@ def _add_error_handlers(app: FastAPI, service: ChatService) -> None:
         param = ".".join(str(part) for part in first["loc"][1:])
         message = first["msg"].removeprefix("Value error, ")
         if first["type"] == "extra_forbidden":
-            message = "unknown field; /docs lists the supported ones"
+            message = extra_field(str(first["loc"][-1]))
         text = f"{param}: {message}" if param else message
         return respond(http_request, 400, error_body(text, "invalid_request_error", param or None))
 

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.serve.conftest import Served, chunks
-from tests.serve.scripts import ASK, FORCED, HINT, PREFIX, scripted
+from tests.serve.conftest import Served, chunks, serving
+from tests.serve.scripts import ASK, FORCED, HINT, PREFIX, THOUGHT, scripted
 from z1 import profiles
 from z1.engines import AgreementExit, RepetitionExit
 from z1.engines.scripted import Characters
@@ -19,13 +19,16 @@ from z1.serve.api.budget import (
     DEFAULT_EFFORT_MAP,
     EFFORT_FIELDS,
     HINT_FIELDS,
+    SWITCH_FIELDS,
     Budget,
     Policy,
     exit_rules,
+    has_thinking_on,
     make_window,
     parse_hint,
     parse_thinking_budget,
 )
+from z1.serve.api.request_parser import RequestDefaults
 
 TOKENIZER = Characters()
 TINY, QWEN = profiles.get_profile("z1-tiny"), profiles.get_profile("qwen3")
@@ -62,23 +65,84 @@ def test_a_request_without_settings_has_no_budget() -> None:
     [
         ({"thinking": {"type": "disabled"}}, 0),
         ({"thinking": {"type": "enabled", "budget_tokens": 9}}, 9),
-        ({"thinking": {"type": "adaptive"}}, -1),
         ({"chat_template_kwargs": {"enable_thinking": False}}, 0),
         ({"chat_template_kwargs": {"enable_thinking": True}, "thinking_budget": 5}, 5),
         ({"reasoning": {"enabled": True, "effort": "low"}}, 1024),
         ({"thinking_budget": 5, "max_thinking_tokens": 5}, 5),
         ({"thinking_budget": 5, "reasoning_effort": "high"}, 5),
         ({"thinking": {"type": "disabled"}, "thinking_budget": 0}, 0),
+        ({"enable_thinking": False}, 0),
+        ({"think": False}, 0),
+        ({"think": True, "thinking_budget": 3}, 3),
+        ({"enable_thinking": True, "think": "low"}, 1024),
+        ({"reasoning_effort": "default", "thinking_budget": 3}, 3),
     ],
 )
 def test_consistent_settings_are_combined(body: dict[str, Any], tokens: int) -> None:
     assert parsed(body) == tokens
 
 
+ON: list[dict[str, Any]] = [
+    *(nested(name, value) for name, values in SWITCH_FIELDS.items() for value, is_on in values.items() if is_on),
+    *(nested(name, effort) for name in EFFORT_FIELDS for effort in ("auto", "default")),
+]
+"""Every way to turn thinking on without saying how much."""
+
+
+@pytest.mark.parametrize("body", ON)
+def test_thinking_that_is_merely_on_has_the_servers_budget(body: dict[str, Any]) -> None:
+    """sglang 19200: clients that always send "on" lifted the operator's budget."""
+    assert parsed(body) is None and has_thinking_on(body)
+    with serving(scripted(), RequestDefaults(thinking_budget=10, temperature=0.0)) as server:
+        (choice,) = server.post(**ASK, **body).json()["choices"]
+    assert (choice["budget"]["asked"], choice["budget"]["used"]) == (10, 10)
+
+
+def test_on_turns_thinking_on_for_a_model_that_does_not_think_by_default() -> None:
+    with serving(scripted(profile="plain")) as server:
+        assert server.post(**ASK, think=True).json()["choices"][0]["budget"]["used"] > 0
+
+
+ASKS: list[dict[str, Any]] = [{}, *ON, *(nested(name, value) for name in BUDGET_FIELDS for value in (-1, 9, 500))]
+ASKS += [nested(name, effort) for name in EFFORT_FIELDS for effort in DEFAULT_EFFORT_MAP]
+
+
+def test_no_request_passes_the_ceiling() -> None:
+    """sglang 19200: a server-wide maximum, whatever a request asks for."""
+    defaults = RequestDefaults(max_thinking_budget=12, thinking_budget=100, temperature=0.0)
+    with serving(scripted(), defaults) as server:
+        for body in ASKS:
+            budget = server.post(**ASK, **body).json()["choices"][0]["budget"]
+            asked = 100 if parsed(body) is None else parsed(body)
+            assert budget["asked"] == (None if asked == -1 else asked), body
+            assert budget["used"] == budget["limit"] == (12 if asked == -1 else min(12, asked or 0)), body
+        text = server.post("/v1/completions", model="scripted", prompt="why?", thinking_budget=-1, max_tokens=300)
+        assert text.json()["choices"][0]["budget"]["used"] == 12
+
+
+@pytest.mark.parametrize("field", ["max_tokens", "max_completion_tokens"])
+@pytest.mark.parametrize("profile", ["z1-tiny", "qwen3"])
+def test_a_short_max_tokens_without_a_budget_is_a_plain_cut(profile: str, field: str) -> None:
+    """litellm 26987, tashfeenahmed/freellmapi 903: health probes send max_tokens 1 to 24."""
+    for default in (None, 100):
+        with serving(scripted(profile=profile), RequestDefaults(thinking_budget=default, temperature=0.0)) as server:
+            for count in (1, 5, 16, 24):
+                reply = server.post(**{**ASK, field: count}, enable_thinking=True)
+                assert reply.status_code == 200, reply.text
+                (choice,) = reply.json()["choices"]
+                text = choice["message"].get("reasoning", "") + choice["message"]["content"]
+                assert (text, choice["finish_reason"]) == (THOUGHT[:count], "length")
+                assert reply.json()["usage"]["completion_tokens"] == count
+            for asks in ({"thinking_budget": 90}, {"answer_tokens": 20}, {"hint": "so so"}, {"policy": {"stable": 2}}):
+                assert server.post(**{**ASK, field: 5}, **asks).status_code == 400
+
+
 @pytest.mark.parametrize(
     "body",
     [
         {"thinking_budget": 5, "max_thinking_tokens": 6},
+        {"enable_thinking": False, "think": True},
+        {"think": False, "reasoning_effort": "low"},
         {"thinking": {"type": "disabled", "budget_tokens": 5}},
         {"reasoning_effort": "low", "reasoning": {"effort": "high"}},
         {"chat_template_kwargs": {"enable_thinking": False}, "reasoning_effort": "low"},

@@ -64,13 +64,13 @@ def test_a_budget_is_parsed_completely() -> None:
 
 
 def test_thinking_by_default_depends_on_the_profile_and_the_route() -> None:
-    assert chat().generations[0].budget == Budget()
+    assert chat().generations[0].budget == Budget(may_cut=True)
     assert chat(profile="plain").generations[0].budget == Budget(has_thinking=False)
     assert chat(profile="plain", deadline_ms=5).generations[0].budget.has_thinking
     assert text().generations[0].budget == Budget(max_tokens=16, has_thinking=False)
     assert text(max_tokens=40).generations[0].budget == Budget(max_tokens=40, has_thinking=False)
     assert text(thinking_budget=40).generations[0].budget == Budget(40)
-    assert text(defaults=RequestDefaults(thinking_budget=7)).generations[0].budget == Budget(7)
+    assert text(defaults=RequestDefaults(thinking_budget=7)).generations[0].budget == Budget(7, may_cut=True)
 
 
 def test_prompts_of_text_completions() -> None:

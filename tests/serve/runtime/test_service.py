@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.serve.conftest import Served, serving
+from tests.serve.conftest import Served, chunks, serving
 from tests.serve.scripts import ASK, next_token, scripted
 from z1.engines.scripted import ScriptedEngine
 from z1.errors import EngineFault
@@ -92,9 +92,14 @@ def test_prompts_are_logged_on_request(caplog: pytest.LogCaptureFixture) -> None
     assert "why?" in caplog.text
 
 
-def test_served_model_names() -> None:
-    with serving(scripted(), RequestDefaults(served_model_names=("a", "b"))) as server:
-        assert server.post(**{**ASK, "model": "b"}).json()["model"] == "a"
+@pytest.mark.parametrize("stream", [False, True])
+def test_each_served_name_answers_as_itself_with_its_own_budget(stream: bool) -> None:
+    names = RequestDefaults(served_model_names=("a", "b"), model_budgets={"b": 7}, temperature=0.0)
+    with serving(scripted(), names) as server:
+        for name, asked in (("a", None), ("b", 7)):
+            reply = server.post(**{**ASK, "model": name}, stream=stream)
+            last = chunks(reply.text.splitlines())[-1] if stream else reply.json()
+            assert (last["model"], last["choices"][0]["budget"]["asked"]) == (name, asked)
         assert server.post(**ASK).status_code == 404
 
 

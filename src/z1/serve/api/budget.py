@@ -18,7 +18,7 @@ from typing import Any, Literal
 
 from z1 import profiles
 from z1.engines import AgreementExit, Engine, ExitRule, Probe, RepetitionExit
-from z1.errors import UserError
+from z1.errors import ContextOverflow, UserError
 from z1.grading.equivalence import canonical_answer
 from z1.think import Window
 
@@ -39,19 +39,32 @@ BUDGET_FIELDS = (
 )
 """Fields that hold a number of tokens; a dot means a nested object."""
 
-EFFORT_FIELDS = ("reasoning_effort", "reasoning.effort", "chat_template_kwargs.reasoning_effort")
-"""Fields that hold a reasoning effort, which a table maps to a number of tokens."""
+EFFORT_FIELDS = (
+    "reasoning_effort",
+    "reasoning.effort",
+    "chat_template_kwargs.reasoning_effort",
+    "output_config.effort",
+    "think",
+)
+"""Fields that hold a reasoning effort, which a table maps to a number of tokens. `think` may be a switch instead."""
+
+DEFAULT_EFFORTS = frozenset({"auto", "default"})
+"""Efforts that mean the server's default, unless the table has them."""
 
 HINT_FIELDS = ("hint", "reasoning_budget_message", "think_stop_sentence")
 """Fields that hold the hint: the text that is forced when thinking is ended."""
 
-SWITCH_FIELDS: dict[str, Mapping[Any, int]] = {
-    "thinking.type": {"disabled": 0, "enabled": -1, "adaptive": -1},
-    "reasoning.enabled": {False: 0, True: -1},
-    "chat_template_kwargs.enable_thinking": {False: 0, True: -1},
-    "chat_template_kwargs.thinking": {False: 0, True: -1},
+_ON_OR_OFF = {True: True, False: False}
+
+SWITCH_FIELDS: dict[str, Mapping[Any, bool]] = {
+    "enable_thinking": _ON_OR_OFF,
+    "think": _ON_OR_OFF,
+    "thinking.type": {"disabled": False, "enabled": True, "adaptive": True, "auto": True},
+    "reasoning.enabled": _ON_OR_OFF,
+    "chat_template_kwargs.enable_thinking": _ON_OR_OFF,
+    "chat_template_kwargs.thinking": _ON_OR_OFF,
 }
-"""Fields that turn thinking on or off, and the budget of each value. If it is on, a number or an effort applies."""
+"""Fields that turn thinking on or off. If it is on, a number, an effort or the server's default applies."""
 
 DEFAULT_EFFORT_MAP: dict[str, int] = {
     "none": 0,
@@ -78,7 +91,8 @@ class Budget:
 
     `max_answer_tokens` 0 is a hard cut: no hint and no separate answer. `hint` replaces the profile's hint; `deadline`
     is the seconds after which thinking is ended. If `has_thinking` is False the whole reply is answer. The model cannot
-    end the thought (or, without thinking, the reply) before `min_thinking_tokens`.
+    end the thought (or, without thinking, the reply) before `min_thinking_tokens`. `max_thinking_budget` is the
+    server's ceiling. With `may_cut` a reply whose `max_tokens` are too few for hint and answer is cut hard.
     """
 
     thinking_budget: int | None = None
@@ -88,6 +102,14 @@ class Budget:
     deadline: float | None = None
     has_thinking: bool = True
     min_thinking_tokens: int = 0
+    max_thinking_budget: int | None = None
+    may_cut: bool = False
+
+    @property
+    def limit(self) -> int | None:
+        """The thinking budget within the server's ceiling; None: unlimited."""
+        limits = [limit for limit in (self.thinking_budget, self.max_thinking_budget) if limit is not None]
+        return min(limits, default=None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,19 +160,38 @@ def find_fields(body: Mapping[str, Any], names: Mapping[str, Any] | tuple[str, .
 def parse_thinking_budget(body: Mapping[str, Any], effort_map: Mapping[str, int]) -> int | None:
     """The thinking budget of a request in tokens, -1 for unlimited; None if the request sets none.
 
-    A number takes precedence over an effort, and both over a switch that is on. Raises UserError if two contradict.
+    A number takes precedence over an effort. Thinking that is merely on sets none. Raises UserError if two fields
+    contradict each other.
     """
-    switches = {name: SWITCH_FIELDS[name][value] for name, value in find_fields(body, SWITCH_FIELDS).items()}
     numbers = find_fields(body, BUDGET_FIELDS)
     efforts = {
-        name: _effort_tokens(name, level, effort_map) for name, level in find_fields(body, EFFORT_FIELDS).items()
+        name: _effort_tokens(name, level, effort_map)
+        for name, level in find_fields(body, EFFORT_FIELDS).items()
+        if not isinstance(level, bool)
     }
     tokens = single_value(numbers) if numbers else single_value(efforts)
-    switch = single_value(switches)
-    if switch == 0 and tokens not in (None, 0):
-        got = f"{_join_names(switches)} off together with {_join_names(numbers or efforts)}"
-        raise UserError("thinking", got, "leave one of them out")
-    return None if tokens is switch is None else int(switch if tokens is None else tokens)
+    if _switch(body) is not False:
+        return None if tokens is None else int(tokens)
+    if tokens not in (None, 0):
+        off = next(name for name, is_on in _switches(body).items() if not is_on)
+        got = f"off together with {_join_names(numbers or efforts)}"
+        raise UserError(off, got, "leave one of them out")
+    return 0
+
+
+def has_thinking_on(body: Mapping[str, Any]) -> bool:
+    """Whether a request turns thinking on, or asks for the server's default effort."""
+    return bool(_switch(body)) or bool(find_fields(body, EFFORT_FIELDS))
+
+
+def _switch(body: Mapping[str, Any]) -> bool | None:
+    is_on: bool | None = single_value(_switches(body))
+    return is_on
+
+
+def _switches(body: Mapping[str, Any]) -> dict[str, bool]:
+    given = find_fields(body, SWITCH_FIELDS)
+    return {name: SWITCH_FIELDS[name][value] for name, value in given.items() if value in SWITCH_FIELDS[name]}
 
 
 def parse_hint(body: Mapping[str, Any]) -> str | None:
@@ -173,24 +214,36 @@ def make_window(
         return Window(0, max_tokens, (), stop_ids, min_thinking_tokens=budget.min_thinking_tokens), max_tokens
     answer_tokens = budget.max_answer_tokens
     reserve = max(1, min(ANSWER_RESERVE, max_tokens // 4)) if answer_tokens is None else answer_tokens
-    window = profiles.make_window(tokenizer, profile, budget.thinking_budget, max(1, reserve))
+    window = profiles.make_window(tokenizer, profile, budget.limit, max(1, reserve))
     text = hint_text(profile, budget)
     hint = window.hint if text is None else tuple(tokenizer.encode(text, add_special_tokens=False)) if text else ()
     if answer_tokens is None:
         answer_tokens = reserve
-        if budget.thinking_budget is not None:
-            answer_tokens = max(reserve, max_tokens - len(hint) - budget.thinking_budget)
+        if budget.limit is not None:
+            answer_tokens = max(reserve, max_tokens - len(hint) - budget.limit)
     window = replace(
         window,
         max_answer_tokens=answer_tokens,
         hint=hint if answer_tokens else (),
         min_thinking_tokens=budget.min_thinking_tokens,
     )
-    if max_tokens < window.reserved_tokens:
-        need = window.reserved_tokens
+    if window.reserved_tokens <= max_tokens:
+        return window, max_tokens
+    return _short_window(window, budget, free_tokens), max_tokens
+
+
+def _short_window(window: Window, budget: Budget, free_tokens: int) -> Window:
+    """A hard cut where hint and answer do not fit into `max_tokens`. Raises UserError if the request does not allow it,
+    or if the context is too full for them.
+    """
+    need, max_tokens = window.reserved_tokens, budget.max_tokens
+    if max_tokens is None or max_tokens > free_tokens:
+        got = f"a prompt that leaves {free_tokens} tokens of the {need} for hint and answer"
+        raise ContextOverflow("prompt", got, "send a shorter one")
+    if not budget.may_cut:
         do = f"give at least {need}, or a smaller answer_tokens (0: a hard cut without hint and answer)"
         raise UserError("max_tokens", f"{max_tokens} tokens, hint and answer need {need}", do)
-    return window, max_tokens
+    return replace(window, hint=(), max_answer_tokens=0)
 
 
 def hint_text(profile: profiles.Profile, budget: Budget) -> str | None:
@@ -202,13 +255,16 @@ def hint_text(profile: profiles.Profile, budget: Budget) -> str | None:
 def single_value(values: Mapping[str, Any]) -> Any:
     """The value that these fields share, ignoring None; None if there is none. Raises UserError if they differ."""
     given = {name: value for name, value in values.items() if value is not None}
-    if len(set(given.values())) > 1:
-        got = ", ".join(f"{name} {value}" for name, value in given.items())
-        raise UserError("fields with the same meaning", got, "give one of them, or the same value")
-    return next(iter(given.values()), None)
+    (first, value), *others = given.items() or [("", None)]
+    for name, other in others:
+        if other != value:
+            raise UserError(name, f"{other} together with {first} {value}", "give one of them, or the same value")
+    return value
 
 
-def _effort_tokens(name: str, level: Any, effort_map: Mapping[str, int]) -> int:
+def _effort_tokens(name: str, level: Any, effort_map: Mapping[str, int]) -> int | None:
+    if level in DEFAULT_EFFORTS.difference(effort_map):
+        return None
     if level not in effort_map:
         raise UserError(name, level, f"choose one of {', '.join(effort_map)}")
     return effort_map[level]

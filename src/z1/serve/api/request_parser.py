@@ -20,6 +20,7 @@ from z1.serve.api.budget import (
     NO_POLICY,
     Budget,
     Policy,
+    has_thinking_on,
     parse_hint,
     parse_thinking_budget,
     single_value,
@@ -35,16 +36,23 @@ COMPLETION_TOKENS = 16
 class RequestDefaults:
     """Defaults of the settings that a request omits, and the accepted names of the model.
 
-    `thinking_budget` is in tokens, -1 for unlimited, None for the profile's default. `reasoning_effort_map` gives the
+    `thinking_budget` is in tokens, -1 for unlimited, None for the profile's default; `model_budgets` has those of names
+    that differ. No thought is longer than `max_thinking_budget` (None: no ceiling). `reasoning_effort_map` gives the
     tokens of each effort. `format_question` rewrites the last message of a conversation into the form that the model
     was trained on.
     """
 
     thinking_budget: int | None = None
+    max_thinking_budget: int | None = None
+    model_budgets: Mapping[str, int] = field(default_factory=dict)
     temperature: float = 1.0
     reasoning_effort_map: Mapping[str, int] = field(default_factory=lambda: DEFAULT_EFFORT_MAP)
     served_model_names: tuple[str, ...] = ()
     format_question: Callable[[str], str] = str
+
+    def budget_of(self, model: str) -> int | None:
+        """The default thinking budget of a served name."""
+        return self.model_budgets.get(model, self.thinking_budget)
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +94,7 @@ def parse_request(request: Request, engine: Engine, defaults: RequestDefaults) -
     )
     separate, include = _reasoning_fields(request, profile)
     options = request.stream_options
-    if options is not None and not request.stream:
+    if options and options.include_usage and not request.stream:
         raise UserError("stream_options", "a request without stream", "add stream: true")
     return ParsedRequest(
         generations,
@@ -104,19 +112,20 @@ def parse_request(request: Request, engine: Engine, defaults: RequestDefaults) -
 def parse_budget(request: Request, profile: profiles.Profile, defaults: RequestDefaults) -> Budget:
     """The budget of a request. Raises UserError if its settings contradict each other."""
     body = request.model_dump(exclude_none=True)
-    thinking_budget, hint = parse_thinking_budget(body, defaults.reasoning_effort_map), parse_hint(body)
-    if thinking_budget is None:
-        thinking_budget = defaults.thinking_budget
+    asked, hint = parse_thinking_budget(body, defaults.reasoning_effort_map), parse_hint(body)
+    thinking_budget = defaults.budget_of(request.model) if asked is None else asked
     if hint is not None and request.answer_tokens == 0:
         raise UserError("answer_tokens", "0 together with a hint", "leave one of them out")
     minimum = request.min_thinking_tokens or 0
-    settings = (thinking_budget, hint, request.answer_tokens, request.deadline_ms)
+    settings = (asked, hint, request.answer_tokens, request.deadline_ms, request.policy)
     is_set = bool(minimum) or any(value is not None for value in settings)
-    has_thinking = is_set or (profile.thinks_by_default and isinstance(request, ChatRequest))
+    is_chat = isinstance(request, ChatRequest)
+    thinks_by_default = thinking_budget is not None or (profile.thinks_by_default and is_chat)
+    has_thinking = is_set or thinks_by_default or has_thinking_on(body)
     max_tokens = single_value(
         {"max_tokens": request.max_tokens, "max_completion_tokens": request.max_completion_tokens}
     )
-    if max_tokens is None and not has_thinking and isinstance(request, CompletionRequest):
+    if max_tokens is None and not has_thinking and not is_chat:
         max_tokens = COMPLETION_TOKENS
     if thinking_budget == 0 and minimum:
         raise UserError("min_thinking_tokens", minimum, "leave it out, or give a thinking budget above 0")
@@ -130,6 +139,8 @@ def parse_budget(request: Request, profile: profiles.Profile, defaults: RequestD
         None if request.deadline_ms is None else request.deadline_ms / 1000,
         has_thinking,
         minimum if has_thinking else request.min_tokens or 0,
+        defaults.max_thinking_budget if has_thinking else None,
+        may_cut=has_thinking and not is_set,
     )
 
 
@@ -143,7 +154,7 @@ def parse_policy(request: Request, engine: Engine, budget: Budget) -> Policy:
     )
     if not (policy.has_probes or policy.repetition):
         raise UserError("policy", "no exit rule", "set at least one of stable, anytime, repetition")
-    if not budget.has_thinking or budget.thinking_budget == 0 or budget.max_answer_tokens == 0:
+    if not budget.has_thinking or budget.limit == 0 or budget.max_answer_tokens == 0:
         raise UserError("policy", "a reply without thinking, or with answer_tokens 0", "leave one of them out")
     if policy.has_probes and not engine.capabilities.can_fork:
         raise UserError("policy", f"{engine.name}, which cannot fork a session", "leave stable and anytime out")
@@ -164,7 +175,7 @@ def _logprobs(request: Request, engine: Engine) -> int | None:
     """The number of alternatives to return beside each token; None without logprobs."""
     count: int | None = getattr(request, "logprobs", None)
     if isinstance(request, ChatRequest):
-        if request.top_logprobs is not None and not request.logprobs:
+        if request.top_logprobs and not request.logprobs:
             raise UserError("top_logprobs", "a request without logprobs", "add logprobs: true")
         count = request.top_logprobs or 0 if request.logprobs else None
     if count is not None and not engine.capabilities.has_logprobs:
@@ -185,7 +196,9 @@ def _prompts(
 ) -> Sequence[Sequence[int]]:
     """The token ids of each prompt."""
     if isinstance(request, ChatRequest):
-        messages = [{"role": _role(message.role), "content": message.text} for message in request.messages]
+        messages = [{"role": _role(message.role), "content": message.content} for message in request.messages]
+        if not messages[-1]["content"].strip():
+            raise UserError("messages", "an empty last message", "ask something")
         messages[-1]["content"] = defaults.format_question(messages[-1]["content"])
         return [prompt_token_ids(engine.tokenizer, profile, messages)]
     prompt: Any = getattr(request, "prompt", "")
@@ -212,9 +225,13 @@ def _role(role: str) -> str:
 def _reasoning_fields(request: Request, profile: profiles.Profile) -> tuple[bool, bool]:
     """Whether thought and answer are separate fields, and whether the thought is returned."""
     exclude = request.reasoning.exclude if request.reasoning else None
-    include = single_value(
-        {"include_reasoning": request.include_reasoning, "exclude": None if exclude is None else not exclude}
-    )
+    display = request.thinking.display if request.thinking else None
+    given = {
+        "include_reasoning": request.include_reasoning,
+        "reasoning.exclude": None if exclude is None else not exclude,
+        "thinking.display": None if display is None else display != "omitted",
+    }
+    include = single_value(given)
     if isinstance(request, CompletionRequest):
         if request.separate_reasoning or include is False:
             do = "use /v1/chat/completions, or split the text at budget.offsets"
@@ -222,5 +239,7 @@ def _reasoning_fields(request: Request, profile: profiles.Profile) -> tuple[bool
         return False, True
     separate = bool(profile.think_end) if request.separate_reasoning is None else request.separate_reasoning
     if include is False and not separate:
-        raise UserError("include_reasoning", False, "add separate_reasoning: true; without it all text is content")
+        name = next(name for name, value in given.items() if value is False)
+        do = "add separate_reasoning: true; without it all text is content"
+        raise UserError(name, "a request to leave the thought out", do)
     return separate, include is not False

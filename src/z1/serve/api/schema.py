@@ -1,43 +1,41 @@
 """Request bodies as pydantic models; the OpenAPI page is generated from them.
 
-Unknown fields are rejected. Unsupported parameters are accepted only at their no-op value, else the request is rejected
-with status 400; informational fields are ignored.
+A null is an absent field, everywhere. Unknown fields are rejected unless their value is empty. `parameters.py` has the
+fields that z1 knows and does not implement: some are ignored, the others accepted at values that ask for nothing.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Annotated, Any, Literal
+from collections.abc import Mapping
+from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
+
+from z1.serve.api.parameters import (
+    ASSISTANT_VALUES,
+    EMPTY,
+    IGNORED,
+    MESSAGE_LABELS,
+    NO_OP_VALUES,
+    STREAM_OPTION_VALUES,
+    TEXT_COMPLETION_VALUES,
+    TEXT_PARTS,
+    THOUGHT_PARTS,
+    UNSET_VALUES,
+    Values,
+)
 
 MAX_CHOICES = 16
 """Maximum of `n`."""
-
-INFORMATIONAL = frozenset({"metadata", "prompt_cache_key", "safety_identifier", "service_tier", "store", "user"})
-"""Fields that describe a request without changing its reply; they are ignored."""
-
-
-def _one_of(*values: Any) -> Callable[[Any], bool]:
-    return lambda value: value in values
-
-
-NO_OP_VALUES: dict[str, Callable[[Any], bool]] = {
-    **dict.fromkeys(["frequency_penalty", "presence_penalty", "min_p"], _one_of(0)),
-    **dict.fromkeys(["repetition_penalty", "best_of", "length_penalty"], _one_of(1)),
-    **dict.fromkeys(["logit_bias", "functions", "tools", "bad_words"], lambda value: not value),
-    **dict.fromkeys(["echo", "use_beam_search", "prompt_logprobs"], lambda value: not value),
-    "tool_choice": _one_of("none", "auto"),
-    "parallel_tool_calls": _one_of(True, False),
-    "response_format": lambda value: value == {"type": "text"},
-    "modalities": lambda value: value == ["text"],
-    "suffix": _one_of(""),
-    "verbosity": _one_of("medium"),
-    "continue_final_message": _one_of(False),
-    "add_generation_prompt": _one_of(True),
-    "skip_special_tokens": _one_of(False),
-}
-"""Unsupported parameters, each with a test of whether a value is a no-op."""
 
 
 def _without_surrogates(text: str) -> str:
@@ -48,56 +46,107 @@ def _without_surrogates(text: str) -> str:
     return text
 
 
+def _join_parts(content: Any, info: ValidationInfo) -> Any:
+    """The text of a content of parts, joined."""
+    if not isinstance(content, list):
+        return content
+    is_assistant = info.data.get("role") == "assistant"
+    return "".join([_part_text(index, part, is_assistant=is_assistant) for index, part in enumerate(content)])
+
+
+def _part_text(index: int, part: Any, *, is_assistant: bool) -> str:
+    """The text of a part; the thought of an assistant message is left out."""
+    kind = str(part.get("type")) if isinstance(part, dict) else "none"
+    if is_assistant and kind in THOUGHT_PARTS:
+        return ""
+    if kind not in TEXT_PARTS:
+        raise ValueError(f"part {index}: got type {kind[:40]}; send parts of type text, the model reads no other")
+    extra = [name for name, value in part.items() if name not in (*MESSAGE_LABELS, TEXT_PARTS[kind])]
+    extra = [] if is_assistant else [name for name in extra if part[name] is not None and part[name] not in EMPTY]
+    if extra:
+        raise ValueError(f"part {index}: got the unknown field {extra[0][:60]}; leave it out")
+    text = part.get(TEXT_PARTS[kind])
+    if not isinstance(text, str):
+        raise ValueError(f"part {index}: got no text; send a string as {TEXT_PARTS[kind]}")
+    return text
+
+
 CleanStr = Annotated[str, AfterValidator(_without_surrogates)]
 """Text that can be encoded as UTF-8; JSON also allows lone surrogates."""
 
 
 class _Strict(BaseModel):
+    """A model whose fields are absent where they are null or ask for nothing."""
+
     model_config = ConfigDict(extra="forbid", strict=True)
+    ignored: ClassVar[frozenset[str]] = frozenset()
+    """Unknown fields that are left out whatever their value."""
+    no_ops: ClassVar[Mapping[str, Values]] = {}
+    """Values of fields that ask for nothing, beside the empty ones of a field that is not in the model."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _drop_no_ops(cls, body: Any) -> Any:
+        if not isinstance(body, Mapping):
+            return body
+        return {name: value for name, value in body.items() if value is not None and not cls._is_no_op(name, body)}
+
+    @classmethod
+    def _is_no_op(cls, name: str, body: Mapping[str, Any]) -> bool:
+        value, is_known = body[name], name in cls.model_fields
+        if isinstance(value, dict) and not is_known:
+            value = {key: inner for key, inner in value.items() if inner is not None}
+        no_ops = cls.no_ops.get(name, () if is_known else EMPTY)
+        return name in cls.ignored or value in no_ops or (not is_known and bool(no_ops) and value in EMPTY)
 
 
-class TextPart(_Strict):
+class TextPart(BaseModel):
     """A part of a message; only text is supported."""
 
     type: Literal["text"]
-    text: CleanStr
+    text: str
+
+
+Content = Annotated[CleanStr, BeforeValidator(_join_parts, json_schema_input_type=str | list[TextPart])]
+"""The text of a message. Parts are joined."""
 
 
 class Message(_Strict):
-    """One message. The reasoning of an assistant message is accepted and left out of the prompt."""
+    """One message. Labels are ignored, and so is all that an assistant message echoes, the thought included."""
 
+    ignored = MESSAGE_LABELS
     role: Literal["system", "developer", "user", "assistant"]
-    content: CleanStr | list[TextPart] | None = None
-    type: Literal["text"] | None = Field(None, description="Accepted because lm-evaluation-harness sends it.")
-    reasoning: CleanStr | None = None
-    reasoning_content: CleanStr | None = None
-    refusal: None = None
-    tool_calls: None = None
-    audio: None = None
-    annotations: None = None
+    content: Content = ""
 
-    @property
-    def text(self) -> str:
-        """The text of the content, parts joined."""
-        if isinstance(self.content, list):
-            return "".join(part.text for part in self.content)
-        return self.content or ""
+    @classmethod
+    def _is_no_op(cls, name: str, body: Mapping[str, Any]) -> bool:
+        if body.get("role") == "assistant" and name not in cls.model_fields:
+            return name not in ASSISTANT_VALUES or body[name] in (*EMPTY, *ASSISTANT_VALUES[name])
+        return super()._is_no_op(name, body)
 
 
 class Thinking(_Strict):
     """Anthropic's thinking settings."""
 
-    type: Literal["enabled", "disabled", "adaptive"] | None = None
+    type: Literal["enabled", "disabled", "adaptive", "auto"] | None = None
     budget_tokens: int | None = Field(None, ge=-1)
+    display: Literal["summarized", "omitted"] | None = Field(None, description="omitted: leave the thought out.")
 
 
 class Reasoning(_Strict):
-    """OpenRouter's thinking settings."""
+    """OpenRouter's thinking settings, and OpenAI's. The thought is returned whole, never as a summary."""
 
+    ignored = frozenset({"generate_summary", "summary"})
     effort: CleanStr | None = None
     max_tokens: int | None = Field(None, ge=-1)
     enabled: bool | None = None
     exclude: bool | None = None
+
+
+class OutputConfig(_Strict):
+    """Anthropic's effort."""
+
+    effort: CleanStr | None = None
 
 
 class Nvext(_Strict):
@@ -136,8 +185,8 @@ class ExitPolicy(_Strict):
 class StreamOptions(_Strict):
     """What a stream contains besides text."""
 
+    no_ops = STREAM_OPTION_VALUES
     include_usage: bool | None = None
-    include_obfuscation: Literal[False] | None = None
 
 
 TokenCount = Annotated[
@@ -150,6 +199,8 @@ HintText = Annotated[CleanStr | None, Field(max_length=2000, description="Text t
 class Request(_Strict):
     """Fields of chat and text completions."""
 
+    ignored = IGNORED
+    no_ops = {**NO_OP_VALUES, **UNSET_VALUES}
     model: CleanStr = Field(max_length=300)
     max_tokens: int | None = Field(None, ge=1, description="Maximum tokens of thought, hint and answer together.")
     max_completion_tokens: int | None = Field(None, ge=1, description="The same as max_tokens.")
@@ -176,6 +227,9 @@ class Request(_Strict):
     nvext: Nvext | None = None
     custom_params: CustomParams | None = None
     chat_template_kwargs: TemplateSettings | None = None
+    output_config: OutputConfig | None = None
+    enable_thinking: bool | None = None
+    think: bool | CleanStr | None = Field(None, description="On, off, or a reasoning effort.")
     reasoning_effort: Effort = None
     hint: HintText = None
     reasoning_budget_message: HintText = None
@@ -197,18 +251,6 @@ class Request(_Strict):
     stop_token_ids: list[int] | None = Field(None, max_length=1000, description="Token ids that also end the reply.")
     ignore_eos: bool | None = Field(None, description="Ignore the model's own stop tokens.")
     return_token_ids: bool | None = Field(None, description="Return the token ids of the reply.")
-
-    @model_validator(mode="before")
-    @classmethod
-    def _drop_no_ops(cls, body: Any) -> Any:
-        if not isinstance(body, Mapping):
-            return body
-        unsupported = [name for name in NO_OP_VALUES if name not in cls.model_fields]
-        for name in unsupported:
-            if body.get(name) is not None and not NO_OP_VALUES[name](body[name]):
-                raise ValueError(f"{name}: this server does not support it; leave it out")
-        dropped = INFORMATIONAL.union(unsupported)
-        return {name: value for name, value in body.items() if name not in dropped}
 
     @field_validator("stop")
     @classmethod
@@ -235,6 +277,7 @@ class ChatRequest(Request):
 class CompletionRequest(Request):
     """A text to continue. Without a thinking setting the whole reply is answer."""
 
+    no_ops = {**Request.no_ops, **TEXT_COMPLETION_VALUES}
     prompt: CleanStr | list[int] | list[CleanStr] | list[list[int]]
     logprobs: int | None = Field(None, ge=0, le=20)
 

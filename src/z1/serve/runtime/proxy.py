@@ -29,7 +29,14 @@ from z1.serve.runtime.reply_runner import ReplyRunner
 WINDOW_FIELDS = (*BUDGET_FIELDS, *EFFORT_FIELDS, *HINT_FIELDS, *SWITCH_FIELDS, "answer_tokens")
 """Fields that set a window, which some upstreams enforce themselves."""
 
-Z1_FIELDS = ("deadline_ms", "min_thinking_tokens", "policy", "reasoning_control", "reasoning.exclude")
+Z1_FIELDS = (
+    "deadline_ms",
+    "min_thinking_tokens",
+    "policy",
+    "reasoning_control",
+    "reasoning.exclude",
+    "thinking.display",
+)
 """Fields that only z1 supports."""
 
 
@@ -84,13 +91,14 @@ def translate_budget(body: Mapping[str, Any], engine: Engine, defaults: RequestD
     if upstream is None or find_fields(body, Z1_FIELDS):
         return None
     try:
-        request = ChatRequest.model_validate({"model": "", "messages": [{"role": "user"}], **window_fields})
+        minimal = {"model": body.get("model", ""), "messages": [{"role": "user"}]}
+        request = ChatRequest.model_validate({**minimal, **window_fields})
         budget = parse_budget(request, profile, defaults)
     except (ValueError, UserError):  # the caller returns the error that rejected the request
         return None
     rest = {name: value for name, value in body.items() if name not in names}
     hint = hint_text(profile, budget)
-    return upstream.request_with_budget(rest, budget.thinking_budget, budget.max_answer_tokens, hint)
+    return upstream.request_with_budget(rest, budget.limit, budget.max_answer_tokens, hint)
 
 
 class ProxyResponse(Response):

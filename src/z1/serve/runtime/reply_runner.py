@@ -246,7 +246,7 @@ class _RunningReply:
         if self._control is not None:
             return self._control.answer_now()
         is_first, self._is_answer_requested = not self._is_answer_requested, True
-        return is_first and self._request.budget.has_thinking and self._request.budget.thinking_budget != 0
+        return is_first and self._request.budget.has_thinking and self._request.budget.limit != 0
 
     async def _drive(self, engine: Engine, session: Session) -> ReplyFinished:
         request = self._request

@@ -114,7 +114,7 @@ class ChatService:
         if not self.runner.is_alive:
             raise EngineFault("the engine has stopped; restart the server")
         wire_format = (ChatFormat if isinstance(request, ChatRequest) else CompletionFormat)(
-            self._request_id(client_request_id), self.served_model_names[0], include_usage=parsed.include_usage
+            self._request_id(client_request_id), request.model, include_usage=parsed.include_usage
         )
         response = PendingResponse(
             self.runner.start(parsed.generations), wire_format, self._options(parsed), parsed.prompt_tokens
@@ -137,7 +137,8 @@ class ChatService:
         """
         if self._upstream is None or not isinstance(body, dict) or body.get("model") not in self.served_model_names:
             return None
-        has_budget = self.defaults.thinking_budget is not None or has_thinking_fields(body)
+        limits = (self.defaults.budget_of(body["model"]), self.defaults.max_thinking_budget)
+        has_budget = limits != (None, None) or has_thinking_fields(body)
         profile = profiles.get_profile(self.engine.profile)
         has_thinking = has_budget or (path.startswith("/chat") and profile.thinks_by_default)
         if has_thinking and not is_rejected:
@@ -225,7 +226,7 @@ class ChatService:
     def _check_capacity(self, count: int) -> None:
         limit = self.limits.max_concurrent_requests
         if count > limit:
-            raise UserError("replies of one request", count, f"request at most {limit}")
+            raise UserError("n", f"{count} replies of one request", f"request at most {limit}")
         if self._running_replies + count > limit:
             raise ServerBusy(f"{self._running_replies} of at most {limit} replies are running; try again later")
 

@@ -74,7 +74,7 @@ class Shadow:
 
     def submit(self, response_id: str, request: GenerationRequest, new_tokens: Sequence[NewTokens], end: End) -> None:
         """Queue a finished reply, unless it had no thinking or was aborted."""
-        if not request.budget.has_thinking or request.budget.thinking_budget == 0 or end is End.ABORTED:
+        if not request.budget.has_thinking or request.budget.limit == 0 or end is End.ABORTED:
             return
         self._queue.append(_FinishedReply(response_id, request, new_tokens))
         if len(self._queue) > MAX_QUEUED:
