@@ -18,6 +18,7 @@ import pytest
 
 from tests.engines import conformance
 from z1.engines import DriverOptions, Engine, FinishReason, ForbiddenSequences, Sampled, Sampling, run_flow
+from z1.engines.local import worker
 from z1.engines.local.worker import SubprocessEngine
 from z1.engines.scripted import ScriptedEngine, ScriptedSession
 from z1.errors import EngineFault, UserError
@@ -245,6 +246,7 @@ PROGRAM = """
 import asyncio, os
 from functools import partial
 from tests.engines.local.test_worker import PROMPT, reply, scripted
+from z1.engines.local import worker
 from z1.engines.local.worker import SubprocessEngine
 
 async def main():
@@ -273,3 +275,64 @@ def test_the_worker_ends_with_its_parent_process(how: signal.Signals) -> None:
         os.kill(child, signal.SIGTERM)  # who stops a whole group of processes means the parent, which ends the child
         os.kill(made.pid, how)
         assert gone(child)
+
+
+class Hanging(ScriptedEngine):
+    """Blocks its process at the first sample of a context that starts with 97."""
+
+    async def open(self, prompt: Sequence[int], sampling: Sampling) -> ScriptedSession:
+        if prompt[0] == 97:
+            time.sleep(300)
+        return await super().open(prompt, sampling)
+
+
+def hanging() -> Engine:
+    return Hanging(keyed, max_model_len=200)
+
+
+@pytest.mark.parametrize("how", ["stopped", "hangs"])
+def test_a_worker_that_does_not_respond_is_recognised_and_deadlines_raise(
+    how: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`kill -STOP` of the engine's process left /health at 200, and a request with a deadline without an answer."""
+    monkeypatch.setattr(worker, "MAX_SILENCE", 2)
+
+    async def act(engine: SubprocessEngine) -> tuple[float, EngineFault]:
+        assert engine.is_responsive
+        if how == "stopped":
+            os.kill(engine._process.pid, signal.SIGSTOP)
+        session = await engine.open([97, 1] if how == "hangs" else PROMPT, Sampling())
+        start = time.monotonic()
+        flow = Flow(Window(50, 5, (5, 6), frozenset()), session.free_tokens)
+        with pytest.raises(EngineFault) as fault:
+            await run_flow(flow, session, DriverOptions(deadline=0.1))
+        assert not engine.is_responsive
+        engine._process.kill()
+        return time.monotonic() - start, fault.value
+
+    seconds, fault = within(act, hanging)
+    assert seconds < 10
+    assert "does not respond" in str(fault)
+
+
+def test_a_worker_that_continues_responds_again() -> None:
+    async def act(engine: SubprocessEngine) -> None:
+        os.kill(engine._process.pid, signal.SIGSTOP)
+        while engine.is_responsive:
+            await asyncio.sleep(0.05)
+        os.kill(engine._process.pid, signal.SIGCONT)
+        while not engine.is_responsive:
+            await asyncio.sleep(0.05)
+        assert len(await reply(engine, PROMPT)) == 20
+
+    within(act)
+
+
+def test_a_long_step_that_ended_is_not_taken_for_a_worker_that_hangs() -> None:
+    async def act(engine: SubprocessEngine) -> None:
+        engine._silence, engine._longest_silence = 20, 0
+        assert not engine.is_responsive
+        engine._longest_silence = 20
+        assert engine.is_responsive
+
+    within(act)

@@ -6,7 +6,8 @@ needs no computation (whether a prompt fits, how many tokens are free) is answer
 the model.
 
 The worker lives as long as the socket: it ends when this process ends, however that happens. Signals are handled by
-this process. If the worker ends by itself, all running samples raise EngineFault and `is_alive` becomes false.
+this process. If the worker ends by itself, all running samples raise EngineFault and `is_alive` becomes false. If it is
+stopped or hangs, `is_responsive` becomes false, and samples that were interrupted raise EngineFault.
 """
 
 from __future__ import annotations
@@ -14,18 +15,17 @@ from __future__ import annotations
 import asyncio
 import gc
 import itertools
-import os
 import pickle
 import signal
 import socket
 import struct
 import subprocess
-import sys
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from types import TracebackType
 from typing import Any, Self
 
+from z1.engines.local.worker_process import is_stopped, start_process
 from z1.engines.protocol import (
     Engine,
     FinishReason,
@@ -43,6 +43,13 @@ POLL_INTERVAL = 0.005
 
 SHUTDOWN_TIMEOUT = 10
 """Seconds that the worker has to end."""
+
+HEARTBEAT_INTERVAL = 1.0
+"""Seconds between two messages of an idle worker."""
+
+MAX_SILENCE = 7
+"""Heartbeats that the worker may omit. A step of the model delays them, so three times the longest silence so far is
+allowed as well."""
 
 _Command = tuple[str, int, Any]
 """A method of `_Worker`, the session's number, and its argument."""
@@ -63,6 +70,8 @@ class SubprocessSession:
         self._pending: list[int] = []
         self._done: asyncio.Future[Sampled] | None = None
         self._fault: EngineFault | None = None
+        self.is_interrupted = False
+        """Whether its reply must end soon, so that it cannot wait for a worker that does not respond."""
         self.logprobs: list[Logprob] = []
 
     @property
@@ -99,9 +108,11 @@ class SubprocessSession:
         return self._engine.make_session(self._num_tokens, "fork", self._number)
 
     def interrupt(self) -> None:
-        """End the running sample."""
+        """End the running sample. It raises EngineFault if the worker does not respond."""
+        self.is_interrupted = True
         if self._done is not None and not self._done.done():
             self._engine.send("interrupt", self._number)
+            self._engine.fail_unanswered(self)
 
     async def close(self) -> None:
         """Close the session in the worker."""
@@ -129,7 +140,7 @@ class SubprocessEngine:
     def __init__(self, make: Callable[[], Engine]) -> None:
         self._socket, worker_socket = socket.socketpair()
         with worker_socket:
-            self._process = _start_process(worker_socket)
+            self._process = start_process(worker_socket)
         attributes = _engine_attributes(self._socket, make)
         if attributes is None or isinstance(attributes, Z1Error):
             self._socket.close()
@@ -142,6 +153,12 @@ class SubprocessEngine:
         self._writer: asyncio.StreamWriter | None = None
         self.is_alive = False
         """Whether the worker accepts commands."""
+        self._is_stopped, self._silence, self._longest_silence = False, 0, 0
+
+    @property
+    def is_responsive(self) -> bool:
+        """Whether the worker answers: it is neither stopped nor silent for long."""
+        return not self._is_stopped and self._silence <= max(MAX_SILENCE, 3 * self._longest_silence)
 
     async def open(self, prompt: Sequence[int], sampling: Sampling) -> SubprocessSession:
         """A session whose context is `prompt`."""
@@ -170,12 +187,14 @@ class SubprocessEngine:
         reader, self._writer = await asyncio.open_unix_connection(sock=self._socket)
         self.is_alive = True
         self._receiver = asyncio.create_task(self._receive_replies(reader))
+        self._watcher = asyncio.create_task(self._watch())
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         assert self._writer is not None
+        self._watcher.cancel()
         self._writer.close()
         await self._receiver
         try:
@@ -188,6 +207,7 @@ class SubprocessEngine:
         with suppress(asyncio.IncompleteReadError, ConnectionError):
             while True:
                 replies: list[_WorkerReply] = await _receive(reader)
+                self._longest_silence, self._silence = max(self._longest_silence, self._silence), 0
                 for number, token_ids, logprobs, end in replies:
                     if (session := self._sessions.get(number)) is not None:
                         session.receive(token_ids, logprobs, end)
@@ -195,17 +215,19 @@ class SubprocessEngine:
         for session in self._sessions.values():
             session.receive((), (), "the engine's process has ended")
 
+    async def _watch(self) -> None:
+        """Count the heartbeats that are missing. What this process itself sleeps through is not counted."""
+        while self.is_alive:
+            await asyncio.sleep(HEARTBEAT_INTERVAL)
+            self._is_stopped = is_stopped(self._process.pid)
+            self._silence += not self._is_stopped
+            for session in list(self._sessions.values()):
+                self.fail_unanswered(session)
 
-def _start_process(worker_socket: socket.socket) -> subprocess.Popen[bytes]:
-    """The worker process, in a session of its own, so that a terminal's Ctrl-C does not reach it."""
-    descriptor = worker_socket.fileno()
-    return subprocess.Popen(
-        [sys.executable, "-c", f"from z1.engines.local.worker import run_worker; run_worker({descriptor})"],
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
-        stdin=subprocess.DEVNULL,
-        pass_fds=[descriptor],
-        start_new_session=True,
-    )
+    def fail_unanswered(self, session: SubprocessSession) -> None:
+        """Fail the sample of an interrupted session if the worker does not respond (called by the session)."""
+        if session.is_interrupted and not self.is_responsive:
+            session.receive((), (), "the engine's process does not respond")
 
 
 def _engine_attributes(connection: socket.socket, make: Callable[[], Engine]) -> Any:
@@ -249,6 +271,7 @@ async def _serve(connection: socket.socket) -> None:
         writer.write(_packed(attributes))
         try:
             worker = _Worker(engine, writer)
+            worker.send_heartbeat()
             gc.freeze()  # the model's objects are permanent: scanning them again would delay every session
             while True:
                 await worker.execute(await _receive(reader))
@@ -336,6 +359,11 @@ class _Worker:
         logprobs = () if session is None else tuple(session.logprobs[sent : sent + len(token_ids)])
         self._num_sent_logprobs[number] = sent + len(logprobs)
         self._replies.append((number, token_ids, logprobs, end))
+
+    def send_heartbeat(self) -> None:
+        """Show, now and regularly, that the worker responds: an empty list of replies."""
+        self._writer.write(_packed([]))
+        self._loop.call_later(HEARTBEAT_INTERVAL, self.send_heartbeat)
 
     def _flush(self) -> None:
         replies, self._replies = self._replies, []
