@@ -61,7 +61,8 @@ def chat(**body: Any) -> bytes:
 
 def request(path: str, body: bytes, *, length: int | None = None, kind: str = "application/json") -> bytes:
     size = len(body) if length is None else length
-    head = f"POST {path} HTTP/1.1\r\nHost: x\r\nContent-Type: {kind}\r\nContent-Length: {size}\r\nConnection: close\r\n"
+    head = f"POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: {kind}\r\n"
+    head += f"Content-Length: {size}\r\nConnection: close\r\n"
     return head.encode() + b"\r\n" + body
 
 

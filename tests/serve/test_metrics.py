@@ -7,6 +7,7 @@ import logging
 
 import pytest
 
+from z1.errors import EngineFault, UserError
 from z1.serve.metrics import Metrics, log_line
 from z1.serve.runtime.reply_runner import ReplyFinished
 from z1.think import End, Ledger, Shift
@@ -27,6 +28,17 @@ def test_natural_ends_are_not_forced_and_replies_without_thinking_have_no_though
     assert 'z1_tokens_total{bucket="answer"} 6.0' in text
     assert 'z1_replies_total{end="cut"} 2.0' in text
     assert "z1_reply_seconds_count 3.0" in text
+
+
+def test_replies_without_an_end_are_refused_failed_or_disconnected() -> None:
+    metrics = Metrics()
+    for error in (UserError("max_tokens", 3, "raise it"), EngineFault("lost"), None):
+        metrics.count_unfinished(2, error)
+    metrics.count_unfinished(0, EngineFault("lost"))
+    text = metrics.text().decode()
+    assert [f'z1_replies_total{{end="{end}"}} 2.0' in text for end in ("refused", "failed", "disconnected")] == [
+        True
+    ] * 3
 
 
 def test_time_to_first_token_needs_a_token() -> None:

@@ -35,7 +35,7 @@ def crossed_files(**fields: Any) -> set[str]:
         transport = httpx.ASGITransport(app=app)
         async with (
             app.router.lifespan_context(app),
-            httpx.AsyncClient(transport=transport, base_url="http://z1") as one,
+            httpx.AsyncClient(transport=transport, base_url="http://localhost") as one,
         ):
             threading.setprofile(record)
             sys.setprofile(record)

@@ -7,6 +7,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -29,10 +30,10 @@ run(app, Address(port=0, shutdown_timeout={timeout}), lambda url: print(url, flu
 
 
 @contextmanager
-def process(timeout: int, token_delay_s: float) -> Iterator[tuple[subprocess.Popen[str], str]]:
+def process(timeout: int, token_delay_s: float, first: str = "") -> Iterator[tuple[subprocess.Popen[str], str]]:
     root = Path(__file__).parents[2]
     path = os.pathsep.join([str(root / "src"), str(root)])
-    command = [sys.executable, "-c", PROGRAM.format(timeout=timeout, token_delay_s=token_delay_s)]
+    command = [sys.executable, "-c", first + PROGRAM.format(timeout=timeout, token_delay_s=token_delay_s)]
     server = subprocess.Popen(
         command, env={**os.environ, "PYTHONPATH": path}, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
@@ -85,3 +86,27 @@ def test_an_address_in_use_is_an_error() -> None:
 def test_idle_connections_outlive_those_of_proxies() -> None:
     """peonist-ai/halogen-flash-server 25, kserve/kserve 5446: after 5 s a proxy's connection is closed under it."""
     assert make_server(lambda: None, Address()).config.timeout_keep_alive >= 75
+
+
+@pytest.mark.parametrize("address", [Address(port=99999), Address(port=-1), Address(host="x" * 300)])
+def test_an_impossible_address_is_an_error(address: Address) -> None:
+    with pytest.raises(UserError, match=r"choose another --port|give 0"):
+        run(None, address, print)
+
+
+def test_a_server_without_free_descriptors_writes_little_and_recovers() -> None:
+    limit = "import resource; resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64))\n"
+    with process(timeout=5, token_delay_s=0.0, first=limit) as (server, url):
+        host, port = url.removeprefix("http://").split(":")
+        connections = [socket.create_connection((host, int(port))) for _ in range(150)]
+        time.sleep(0.5)
+        refused = connections[-1].recv(100)
+        for connection in connections:
+            connection.close()
+        assert httpx.get(url + "/health", timeout=60).status_code == 200
+        server.send_signal(signal.SIGTERM)
+        _, err = server.communicate(timeout=60)
+    assert refused.startswith(b"HTTP/1.1 503")
+    assert len(err) < 2000
+    assert err.count("no free file descriptors") == 1
+    assert "Traceback" not in err

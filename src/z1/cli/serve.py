@@ -29,10 +29,10 @@ NETWORK, LOGGING = "Network and chat page", "Logging"
 
 NETWORKING = frozenset(
     {
-        *("host", "port", "api_key", "shutdown_timeout", "chat", "log_prompts", "max_concurrent_requests"),
-        *("max_body_bytes", "stream_interval_ms", "shadow_budget", "thinking_budget", "reasoning_effort_map"),
-        "max_thinking_budget",
-        *("temperature", "served_model_name", "model", "engine", "max_model_len"),
+        *("host", "port", "api_key", "allow_origin", "shutdown_timeout", "chat", "log_prompts"),
+        *("max_concurrent_requests", "max_body_bytes", "stream_interval_ms", "shadow_budget"),
+        *("thinking_budget", "reasoning_effort_map", "temperature", "served_model_name", "model", "engine"),
+        *("max_model_len", "max_thinking_budget"),
     }
 )
 """Parameters that the server uses with every engine."""
@@ -57,6 +57,7 @@ class ServeOptions:
     api_key: str | None
     log_prompts: bool
     chat: bool = False
+    allow_origin: tuple[str, ...] = ()
 
 
 ModelArgument = Annotated[
@@ -194,6 +195,15 @@ ApiKey = Annotated[
         show_default=False,
     ),
 ]
+AllowOrigin = Annotated[
+    list[str] | None,
+    typer.Option(
+        help="Origin of web pages that may use the server (CORS), such as https://example.com; may be repeated.",
+        rich_help_panel=NETWORK,
+        metavar="ORIGIN",
+        show_default="none but its own",
+    ),
+]
 Chat = Annotated[bool, typer.Option("--chat", help="Serve a chat page at / as well.", rich_help_panel=NETWORK)]
 LogPrompts = Annotated[bool, typer.Option("--log-prompts", help="Write prompts into the log.", rich_help_panel=LOGGING)]
 
@@ -223,6 +233,7 @@ def serve(
     host: Host = "127.0.0.1",
     port: Port = 8000,
     api_key: ApiKey = None,
+    allow_origin: AllowOrigin = None,
     chat: Chat = False,
     log_prompts: LogPrompts = False,
 ) -> None:
@@ -233,7 +244,7 @@ def serve(
         return print_vllm_command(served)
     if f"--engine {engine}" in USED:
         refuse_unused(context, f"--engine {engine}", USED[f"--engine {engine}"])
-    options = ServeOptions(host, port, shutdown_timeout, api_key, log_prompts, chat)
+    options = ServeOptions(host, port, shutdown_timeout, api_key, log_prompts, chat, tuple(allow_origin or ()))
     from z1.serve.runtime.service import ServerLimits
 
     settings: dict[str, Any] = {"thinking_budget": thinking_budget, "temperature": temperature}
@@ -256,7 +267,8 @@ def run_server(served: ServeModel, options: ServeOptions, limits: ServerLimits, 
     engine = make_engine(served)
     service = ChatService(engine, RequestDefaults(**defaults, format_question=question_format(served, engine)), limits)
     name = service.served_model_names[0]
-    app = make_app(service, options.api_key, log_prompts=options.log_prompts)
+    settings: dict[str, Any] = {"log_prompts": options.log_prompts, "allowed_origins": options.allow_origin}
+    app = make_app(service, options.api_key, **settings)
     if options.chat:
         from z1.serve.chat_ui import mount
 
@@ -306,6 +318,9 @@ def check(options: ServeOptions) -> None:
         raise UserError("--chat", "--api-key beside it", "omit one: the chat page does not ask users for the key")
     if options.api_key == "":
         raise UserError("api_key", "nothing", "give a key, or omit it")
+    for origin in options.allow_origin:
+        if origin not in ("*", "null") and not re.fullmatch(r"[a-z][a-z0-9+.-]*://[^/\s]+", origin):
+            raise UserError("allow_origin", origin, "give scheme and host without a path, such as https://example.com")
     try:
         is_loopback = options.host == "localhost" or ipaddress.ip_address(options.host).is_loopback
     except ValueError:

@@ -11,13 +11,14 @@ Errors have OpenAI's format. The command line mounts the chat page at "/".
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager
 from typing import Annotated, Any
 
 from fastapi import FastAPI, Header
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
+from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request as HttpRequest
 from starlette.responses import JSONResponse, Response
 
@@ -25,9 +26,9 @@ from z1.errors import EngineFault, UserError, Z1Error
 from z1.serve.api.openai_format import error_body
 from z1.serve.api.parameters import ASSISTANT_VALUES, NO_OP_VALUES, STREAM_OPTION_VALUES
 from z1.serve.api.schema import ChatRequest, CompletionRequest, ControlRequest, Request
-from z1.serve.middleware import AccessMiddleware
+from z1.serve.middleware import AccessMiddleware, CountingMiddleware
 from z1.serve.runtime.response import SseResponse, WholeResponse
-from z1.serve.runtime.service import ChatService, ServerBusy, UnknownModel
+from z1.serve.runtime.service import ChatService, ClientIds, ServerBusy, UnknownModel
 
 ERROR_STATUS: tuple[tuple[type[Z1Error], int, str], ...] = (
     (ServerBusy, 429, "rate_limit_error"),
@@ -39,10 +40,16 @@ ERROR_STATUS: tuple[tuple[type[Z1Error], int, str], ...] = (
 """Status and error type of an exception: the first row with its class."""
 
 RequestId = Annotated[str | None, Header(alias="X-Request-Id")]
+ControlToken = Annotated[str | None, Header(alias="X-Control-Token")]
 
 
-def make_app(service: ChatService, key: str | None = None, *, log_prompts: bool = False) -> FastAPI:
-    """The ASGI application of a service. With a `key` every route but /health requires it."""
+def make_app(
+    service: ChatService, key: str | None = None, *, log_prompts: bool = False, allowed_origins: Collection[str] = ()
+) -> FastAPI:
+    """The ASGI application of a service. With a `key` every route but /health requires it.
+
+    Web pages of `allowed_origins` may use it; "*" stands for all.
+    """
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -61,17 +68,24 @@ def make_app(service: ChatService, key: str | None = None, *, log_prompts: bool 
     _add_error_handlers(app, service)
     _add_completion_routes(app, service, log_prompts=log_prompts)
     _add_status_routes(app, service)
-    app.add_middleware(AccessMiddleware, key=key, max_body_bytes=service.limits.max_body_bytes)
+    max_body_bytes = service.limits.max_body_bytes
+    app.add_middleware(AccessMiddleware, key=key, max_body_bytes=max_body_bytes, allowed_origins=allowed_origins)
+    app.add_middleware(CountingMiddleware, count=service.metrics.count_request, routes=app.routes)
+    if allowed_origins:  # preflight requests have no key, so this comes first
+        exposed = ["x-request-id", "retry-after"]
+        origins = list(allowed_origins)
+        app.add_middleware(
+            CORSMiddleware, allow_origins=origins, allow_methods=["*"], allow_headers=["*"], expose_headers=exposed
+        )
     return app
 
 
 def _add_completion_routes(app: FastAPI, service: ChatService, *, log_prompts: bool) -> None:
-    async def complete(http_request: HttpRequest, request: Request, client_request_id: str | None) -> Response:
+    async def complete(http_request: HttpRequest, request: Request, client: ClientIds) -> Response:
         if (proxied := await _proxy(http_request, service, is_rejected=False)) is not None:
             return proxied
         log_fields = {"prompt": request.model_dump(include={"messages", "prompt"})} if log_prompts else {}
-        response, parsed = await service.submit(request, client_request_id, log_fields)
-        service.metrics.count_request(_route(http_request), 200)
+        response, parsed = await service.submit(request, client, log_fields)
         headers = {"x-request-id": response.wire_format.id}
         if parsed.stream:
             return SseResponse(response, service.finish, headers, include_usage=parsed.include_usage)
@@ -79,22 +93,28 @@ def _add_completion_routes(app: FastAPI, service: ChatService, *, log_prompts: b
 
     @app.post("/v1/chat/completions", response_model=None)
     async def chat_completions(
-        http_request: HttpRequest, request: ChatRequest, x_request_id: RequestId = None
+        http_request: HttpRequest,
+        request: ChatRequest,
+        x_request_id: RequestId = None,
+        x_control_token: ControlToken = None,
     ) -> Response:
         """Answer a conversation."""
-        return await complete(http_request, request, x_request_id)
+        return await complete(http_request, request, ClientIds(x_request_id, x_control_token))
 
     @app.post("/v1/completions", response_model=None)
     async def completions(
-        http_request: HttpRequest, request: CompletionRequest, x_request_id: RequestId = None
+        http_request: HttpRequest,
+        request: CompletionRequest,
+        x_request_id: RequestId = None,
+        x_control_token: ControlToken = None,
     ) -> Response:
         """Continue a text."""
-        return await complete(http_request, request, x_request_id)
+        return await complete(http_request, request, ClientIds(x_request_id, x_control_token))
 
     @app.post("/v1/chat/completions/control")
-    async def control(request: ControlRequest) -> dict[str, Any]:
+    async def control(request: ControlRequest, x_control_token: ControlToken = None) -> dict[str, Any]:
         """End the thought of a running reply. Idempotent; `success` is true if this call ended it."""
-        changed, message = await service.control(request)
+        changed, message = await service.control(request, x_control_token)
         return {"id": request.id, "action": request.action, "success": changed, "message": message}
 
 
@@ -117,20 +137,16 @@ def _add_status_routes(app: FastAPI, service: ChatService) -> None:
 
     @app.get("/health", response_model=None)
     async def health() -> JSONResponse:
-        """Status 200 if the engine is running, else 503."""
-        is_alive = service.runner.is_alive
-        body = {"status": "ok" if is_alive else "the engine has stopped", "running": service.running_replies}
-        return JSONResponse(body, 200 if is_alive else 503)
+        """Status 200 if the engine is running and answers, else 503."""
+        runner = service.runner
+        fault = "the engine does not respond" if runner.is_alive else "the engine has stopped"
+        body = {"status": "ok" if runner.is_responsive else fault, "running": service.running_replies}
+        return JSONResponse(body, 200 if runner.is_responsive else 503)
 
     @app.get("/metrics", response_model=None)
     async def metrics() -> Response:
         """Metrics in Prometheus' text format."""
         return Response(service.metrics.text(), media_type="text/plain; version=0.0.4; charset=utf-8")
-
-
-def _route(http_request: HttpRequest) -> str:
-    """The path of the route, as the metrics label it."""
-    return getattr(http_request.scope.get("route"), "path", "other")
 
 
 async def _proxy(http_request: HttpRequest, service: ChatService, *, is_rejected: bool) -> Response | None:
@@ -151,8 +167,7 @@ def extra_field(name: str) -> str:
 
 
 def _add_error_handlers(app: FastAPI, service: ChatService) -> None:
-    def respond(http_request: HttpRequest, status: int, body: dict[str, Any]) -> JSONResponse:
-        service.metrics.count_request(_route(http_request), status)
+    def respond(status: int, body: dict[str, Any]) -> JSONResponse:
         return JSONResponse(body, status, {"Retry-After": "1"} if status == 429 else None)
 
     @app.exception_handler(Z1Error)
@@ -162,7 +177,7 @@ def _add_error_handlers(app: FastAPI, service: ChatService) -> None:
             return proxied
         status, kind = next((status, kind) for row, status, kind in ERROR_STATUS if isinstance(error, row))
         param = error.what if isinstance(error, UserError) else None
-        return respond(http_request, status, error_body(error, kind, param))
+        return respond(status, error_body(error, kind, param))
 
     @app.exception_handler(RequestValidationError)
     async def on_invalid_body(http_request: HttpRequest, error: RequestValidationError) -> Response:
@@ -176,8 +191,8 @@ def _add_error_handlers(app: FastAPI, service: ChatService) -> None:
         if first["type"] == "extra_forbidden":
             message = extra_field(str(first["loc"][-1]))
         text = f"{param}: {message}" if param else message
-        return respond(http_request, 400, error_body(text, "invalid_request_error", param or None))
+        return respond(400, error_body(text, "invalid_request_error", param or None))
 
     @app.exception_handler(HTTPException)
-    async def on_http_error(http_request: HttpRequest, error: HTTPException) -> JSONResponse:
-        return respond(http_request, error.status_code, error_body(str(error.detail), "invalid_request_error"))
+    async def on_http_error(_: HttpRequest, error: HTTPException) -> JSONResponse:
+        return respond(error.status_code, error_body(str(error.detail), "invalid_request_error"))

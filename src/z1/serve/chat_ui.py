@@ -146,11 +146,11 @@ async def stream_turn(
 
 
 class ChatPage:
-    """Event handlers of the page; `_running` has the response id of the running reply of each browser session."""
+    """Event handlers of the page; `_running` has the id and the token of the running reply of each browser session."""
 
     def __init__(self, model: str, count_tokens: TokenCounter) -> None:
         self._model, self._count_tokens = model, count_tokens
-        self._running: dict[str, str] = {}
+        self._running: dict[str, dict[str, str]] = {}
 
     async def send(
         self, text: str, history: History, is_unlimited: bool, thinking_budget: int, request: gradio.Request
@@ -159,10 +159,10 @@ class ChatPage:
 
         The text box is cleared once, so that the next question can be typed while the reply streams.
         """
-        session, request_id = str(request.session_hash), uuid.uuid4().hex
-        client = _client(request, request_id)
+        session = str(request.session_hash)
+        self._running[session] = headers = {"X-Request-Id": uuid.uuid4().hex, "X-Control-Token": uuid.uuid4().hex}
+        client = _client(request, headers)
         turn = ChatTurn()
-        self._running[session] = f"chatcmpl-{request_id}"
         try:
             yield displayed_messages([*history, (text, turn)]), history, "", "thinking"
             settings = ChatSettings(UNLIMITED if is_unlimited else int(thinking_budget))
@@ -177,12 +177,12 @@ class ChatPage:
 
     async def answer_now(self, request: gradio.Request) -> str:
         """End the thought of the running reply; returns a message about the outcome."""
-        response_id = self._running.get(str(request.session_hash))
-        if response_id is None:
+        headers = self._running.get(str(request.session_hash))
+        if headers is None:
             return "No reply is running."
-        client = _client(request, "")
+        client = _client(request, headers)
         try:
-            body = {"id": response_id, "action": "reasoning_end"}
+            body = {"id": f"chatcmpl-{headers['X-Request-Id']}", "action": "reasoning_end"}
             result: Any = await client.post("/chat/completions/control", body=body, cast_to=object)
         except APIError as error:
             return error.message
@@ -227,9 +227,8 @@ def mount(app: FastAPI, model: str, count_tokens: TokenCounter, max_thinking_bud
     return page
 
 
-def _client(request: gradio.Request, request_id: str) -> AsyncOpenAI:
-    """A client of this server, at the address that it listens on; `request_id` is sent unless it is empty."""
+def _client(request: gradio.Request, headers: dict[str, str]) -> AsyncOpenAI:
+    """A client of this server, at the address that it listens on, that sends `headers`."""
     scope: Any = request.request and request.request.scope
     host, port = scope["server"]
-    headers = {"X-Request-Id": request_id} if request_id else None
     return AsyncOpenAI(base_url=f"http://{host}:{port}/v1", api_key="none", max_retries=0, default_headers=headers)

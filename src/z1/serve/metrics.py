@@ -13,6 +13,7 @@ from typing import Any
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
+from z1.errors import UserError, Z1Error
 from z1.serve.runtime.reply_runner import ReplyFinished
 from z1.serve.runtime.shadow import ShadowResult
 from z1.think import Shift
@@ -39,7 +40,9 @@ class Metrics:
         self._prompt_tokens = counter("z1_prompt_tokens", "Prompt tokens.")
         self._thoughts = counter("z1_thoughts", "Thoughts by the reason why they ended.", "reason")
         self._forced = counter("z1_forced", "Thoughts that were ended from outside, by reason.", "reason")
-        self._replies = counter("z1_replies", "Replies by how they ended.", "end")
+        self._replies = counter(
+            "z1_replies", "Replies by how they ended: stop, string, cut, aborted, failed, disconnected.", "end"
+        )
         self._first_token = histogram("z1_time_to_first_token_seconds", "Latency to the first token.")
         self._answer = histogram("z1_time_to_answer_seconds", "Latency to the first token of the answer.")
         self._reply = histogram("z1_reply_seconds", "Latency to the end of the reply.")
@@ -80,6 +83,12 @@ class Metrics:
             self._thoughts.labels(event.shift.value).inc()
             if event.shift is not Shift.NATURAL:
                 self._forced.labels(event.shift.value).inc()
+
+    def count_unfinished(self, count: int, error: Z1Error | None) -> None:
+        """Count replies that were refused or failed with `error`; without one, their client disconnected."""
+        end = "disconnected" if error is None else "refused" if isinstance(error, UserError) else "failed"
+        if count:
+            self._replies.labels(end).inc(count)
 
     def count_shadow(self, result: ShadowResult) -> None:
         """Count a reply at a shadow budget."""

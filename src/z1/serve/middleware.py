@@ -1,17 +1,23 @@
-"""Access control before every route: API key, body limit, and admission of bursts.
+"""Before every route: counting of responses, access control, body limit, and admission of bursts.
 
-The key is compared in constant time. At most 32 requests are admitted per event-loop iteration, so prefill starts
-before a burst is fully parsed. Plain ASGI, so that it adds no cost to a stream.
+The key is compared in constant time. A server without a key trusts whoever reaches it, which must be programs of this
+machine and not web pages that its browser shows. So it answers only to names of this machine (a page could let its own
+name resolve to 127.0.0.1) and refuses changes on behalf of pages of other origins. At most 32 requests are admitted per
+event-loop iteration, so prefill starts before a burst is fully parsed. Plain ASGI, so that it adds no cost to a stream.
 """
 
 from __future__ import annotations
 
 import asyncio
 import hmac
+import ipaddress
 from collections import deque
+from collections.abc import Callable, Collection, Mapping
+from urllib.parse import urlsplit
 
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse
+from starlette.routing import BaseRoute, Match
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from z1.serve.api.openai_format import error_body
@@ -23,30 +29,105 @@ PUBLIC_PATHS = frozenset({"/health"})
 """Paths that need no key."""
 
 
-class AccessMiddleware:
-    """Rejects requests without the `key` (None: no key) and bodies above `max_body_bytes`."""
+SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
+"""Methods that change nothing, which a page of any origin may use; it cannot read the response."""
 
-    def __init__(self, app: ASGIApp, key: str | None, max_body_bytes: int) -> None:
-        self._app, self._max_body_bytes = app, max_body_bytes
-        self._authorization = None if key is None else f"Bearer {key}".encode()
+
+class CountingMiddleware:
+    """Calls `count` with the path of the route and the status of every response, whichever part of the server sends it.
+
+    `routes` are those of the application; a response without one counts for the route "other".
+    """
+
+    def __init__(self, app: ASGIApp, count: Callable[[str, int], None], routes: Collection[BaseRoute]) -> None:
+        self._app, self._count, self._routes = app, count, routes
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Call the application; an exception of it becomes a response of status 500."""
+        status: int | None = None
+
+        async def counted(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                self._count(self._route(scope), message["status"])
+            await send(message)
+
+        try:
+            await self._app(scope, receive, counted)
+        except Exception:
+            if scope["type"] == "http" and status is None:
+                self._count(self._route(scope), 500)
+            raise
+
+    def _route(self, scope: Scope) -> str:
+        route = scope.get("route")
+        if route is None:  # rejected before the router
+            route = next((one for one in self._routes if one.matches(scope)[0] is not Match.NONE), None)
+        return getattr(route, "path", "") or "other"
+
+
+class AccessMiddleware:
+    """Rejects requests without the `key`, and bodies above `max_body_bytes`.
+
+    Without a key (None) it rejects foreign hosts, and changes by pages of origins that are not in `allowed_origins`.
+    """
+
+    def __init__(
+        self, app: ASGIApp, key: str | None, max_body_bytes: int, allowed_origins: Collection[str] = ()
+    ) -> None:
+        self._app, self._max_body_bytes, self._allowed_origins = app, max_body_bytes, allowed_origins
+        self._key = None if key is None else key.encode()
         self._throttle = AdmissionThrottle(ADMITTED_PER_ITERATION)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Call the application, or reject the request."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
-        elif self._is_authorized(scope):
+        elif (rejection := self._rejection(scope)) is not None:
+            await rejection(scope, receive, send)
+        else:
             await self._throttle.wait()
             await self._app(scope, _LimitedBody(receive, self._max_body_bytes), send)
-        else:
-            body = error_body("missing or wrong API key; send Authorization: Bearer KEY", "authentication_error")
-            await JSONResponse(body, 401, {"WWW-Authenticate": "Bearer"})(scope, receive, send)
 
-    def _is_authorized(self, scope: Scope) -> bool:
-        if self._authorization is None or scope["path"] in PUBLIC_PATHS:
-            return True
-        given = dict(scope["headers"]).get(b"authorization", b"")
-        return hmac.compare_digest(given, self._authorization)
+    def _rejection(self, scope: Scope) -> JSONResponse | None:
+        headers = dict(scope["headers"])
+        if self._key is not None:
+            if scope["path"] in PUBLIC_PATHS or is_key(headers, self._key):
+                return None
+            message = "missing or wrong API key; send Authorization: Bearer KEY, or x-api-key: KEY"
+            body = error_body(message, "authentication_error")
+            return JSONResponse(body, 401, {"WWW-Authenticate": "Bearer"})
+        host, origin = (headers.get(name, b"").decode("latin-1") for name in (b"host", b"origin"))
+        if host and not is_local_host(host):
+            do = "use localhost or 127.0.0.1, or start the server with --api-key"
+            return JSONResponse(error_body(f"Host: got {host[:100]}; {do}", "permission_error"), 403)
+        if origin and scope["method"] not in SAFE_METHODS and not self._allows(origin, host):
+            do = "start the server with --allow-origin ORIGIN, or send the request from a page of this server"
+            return JSONResponse(error_body(f"Origin: got {origin[:100]}; {do}", "permission_error"), 403)
+        return None
+
+    def _allows(self, origin: str, host: str) -> bool:
+        is_allowed = "*" in self._allowed_origins or origin in self._allowed_origins
+        return is_allowed or origin.lower().partition("://")[2] == host.lower()
+
+
+def is_key(headers: Mapping[bytes, bytes], key: bytes) -> bool:
+    """Whether the request sends `key`, as a bearer token or as x-api-key."""
+    scheme, *token = headers.get(b"authorization", b"").split(None, 1)[:2] or [b""]
+    bearer = b"".join(token).strip() if scheme.lower() == b"bearer" else b""
+    return any(hmac.compare_digest(one, key) for one in (bearer, headers.get(b"x-api-key", b"").strip()))
+
+
+def is_local_host(host: str) -> bool:
+    """Whether a Host header names this machine: localhost or a loopback address, with any port."""
+    try:
+        parts = urlsplit(f"//{host}")
+        name = (parts.hostname or "").rstrip(".")
+        is_host = parts.username is None and (parts.port or 0) >= 0  # `port` raises ValueError unless it is one
+        return is_host and (name == "localhost" or ipaddress.ip_address(name).is_loopback)
+    except ValueError:
+        return False
 
 
 class AdmissionThrottle:

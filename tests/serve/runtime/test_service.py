@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
@@ -119,3 +120,60 @@ def test_a_request_id_in_use_is_replaced() -> None:
             assert ask(server) != "chatcmpl-mine"
         assert server.idle()
         assert ask(server) == "chatcmpl-mine"
+
+
+def control(server: Served, response_id: str, token: str | None = None) -> dict[str, Any]:
+    headers = {} if token is None else {"X-Control-Token": token}
+    body = {"id": response_id, "action": "reasoning_end"}
+    reply = server.client.post("/v1/chat/completions/control", json=body, headers=headers)
+    assert reply.status_code == 200
+    return dict(reply.json())
+
+
+@contextmanager
+def thinking(server: Served, **headers: str) -> Iterator[tuple[str, Iterator[str]]]:
+    """A running reply that allows control: its id, and its further lines."""
+    body = {**ASK, "stream": True, "reasoning_control": True}
+    with server.client.stream("POST", "/v1/chat/completions", json=body, headers=headers) as stream:
+        lines = stream.iter_lines()
+        yield json.loads(next(lines).removeprefix("data: "))["id"], lines
+
+
+def test_answer_now_needs_the_token_of_the_request() -> None:
+    with serving(scripted(token_delay_s=0.2)) as server:
+        with thinking(server, **{"X-Control-Token": "mine"}) as (name, lines):
+            assert not control(server, name)["success"]
+            refused = control(server, name, "other")
+            assert (refused["success"], "X-Control-Token" in refused["message"]) == (False, True)
+            assert control(server, name, "mine")["success"]
+            assert '"reason":"control"' in "".join(lines)
+        with thinking(server) as (name, _):
+            assert not control(server, name, "any")["success"]
+            assert control(server, name)["success"]
+
+
+def test_a_chosen_id_never_ends_somebody_elses_thought() -> None:
+    """Two clients chose one id: the second was renamed, and its "answer now" ended the first one's thought."""
+    chosen = {"X-Request-Id": "same"}
+    with (
+        serving(scripted(token_delay_s=0.2)) as server,
+        thinking(server, **chosen, **{"X-Control-Token": "one"}) as (first, first_lines),
+        thinking(server, **chosen, **{"X-Control-Token": "two"}) as (second, second_lines),
+        thinking(server, **chosen) as (third, _),
+    ):
+        assert first == "chatcmpl-same"
+        assert len({first, second, third}) == 3
+        assert not control(server, "chatcmpl-same")["success"]
+        assert control(server, "chatcmpl-same", "two")["success"]
+        assert '"reason":"control"' in "".join(second_lines)
+        assert control(server, first, "one")["success"]
+        assert '"reason":"control"' in "".join(first_lines)
+        assert control(server, third)["success"]
+
+
+def test_a_controllable_reply_has_a_chosen_id_only_with_a_token() -> None:
+    """A gateway sets X-Request-Id on every request: the client reads the id in the first chunk, as always."""
+    with serving(scripted(token_delay_s=0.2)) as server, thinking(server, **{"X-Request-Id": "guessable"}) as (name, _):
+        assert name != "chatcmpl-guessable"
+        assert not control(server, "chatcmpl-guessable")["success"]
+        assert control(server, name)["success"]

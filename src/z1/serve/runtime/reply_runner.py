@@ -155,6 +155,11 @@ class ReplyRunner:
         return self._is_open and getattr(self.engine, "is_alive", True)
 
     @property
+    def is_responsive(self) -> bool:
+        """Whether the engine is alive and has answered lately."""
+        return self.is_alive and getattr(self.engine, "is_responsive", True)
+
+    @property
     def running_requests(self) -> int:
         """Number of requests with running replies."""
         return len(self._running)

@@ -6,6 +6,7 @@ The service parses a request, enforces the limits, starts the replies, and logs 
 from __future__ import annotations
 
 import asyncio
+import hmac
 import re
 import uuid
 from collections.abc import Callable
@@ -45,6 +46,14 @@ class ServerLimits:
     shadow_budgets: tuple[int, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class ClientIds:
+    """What a client chose for its request: the id, and the token without which nobody may end the thought."""
+
+    request_id: str | None = None
+    control_token: str | None = None
+
+
 class ServerBusy(Z1Error):
     """The server is at its limit of concurrent requests."""
 
@@ -58,6 +67,7 @@ class _RunningRequest:
     response: PendingResponse
     reply_count: int
     allows_control: bool
+    client: ClientIds
     log_fields: dict[str, Any] = field(default_factory=dict)
 
 
@@ -101,7 +111,7 @@ class ChatService:
         return self._upstream is not None
 
     async def submit(
-        self, request: Request, client_request_id: str | None, log_fields: dict[str, Any]
+        self, request: Request, client: ClientIds, log_fields: dict[str, Any]
     ) -> tuple[PendingResponse, ParsedRequest]:
         """Start the replies to `request`. Raises UnknownModel, ServerBusy, UserError or EngineFault."""
         if request.model not in self.served_model_names:
@@ -114,12 +124,14 @@ class ChatService:
         if not self.runner.is_alive:
             raise EngineFault("the engine has stopped; restart the server")
         wire_format = (ChatFormat if isinstance(request, ChatRequest) else CompletionFormat)(
-            self._request_id(client_request_id), request.model, include_usage=parsed.include_usage
+            self._request_id(client, allows_control=parsed.reasoning_control),
+            request.model,
+            include_usage=parsed.include_usage,
         )
         response = PendingResponse(
             self.runner.start(parsed.generations), wire_format, self._options(parsed), parsed.prompt_tokens
         )
-        self._running[wire_format.id] = _RunningRequest(response, count, parsed.reasoning_control, log_fields)
+        self._running[wire_format.id] = _RunningRequest(response, count, parsed.reasoning_control, client, log_fields)
         self._count_replies(count)
         try:
             await response.wait_started()
@@ -173,14 +185,16 @@ class ChatService:
             )
             if self._shadow is not None:
                 self._shadow.submit(response_id, request, response.new_tokens[index], event.end)
-        if len(response.finished) < running.reply_count:
+        unfinished = running.reply_count - len(response.finished)
+        self.metrics.count_unfinished(unfinished, response.error)
+        if unfinished:
             log_line(id=response_id, error=str(response.error or "the client disconnected"), **running.log_fields)
 
-    async def control(self, request: ControlRequest) -> tuple[bool, str | None]:
+    async def control(self, request: ControlRequest, token: str | None = None) -> tuple[bool, str | None]:
         """End a running thought; returns whether this call changed anything, and if not, the reason."""
-        running = self._running.get(request.id)
+        running = next((one for name, one in self._running.items() if _is_meant(request.id, token, name, one)), None)
         if running is None:
-            return False, "no running reply has this id"
+            return False, "no running reply has this id, or it has another X-Control-Token"
         if not running.allows_control:
             return False, "the request was sent without reasoning_control: true"
         changed = running.response.replies.answer_now()
@@ -230,9 +244,24 @@ class ChatService:
         if self._running_replies + count > limit:
             raise ServerBusy(f"{self._running_replies} of at most {limit} replies are running; try again later")
 
-    def _request_id(self, client_request_id: str | None) -> str:
-        """The client's id for its request if it is valid and not in use, else a new one."""
-        formats = (ChatFormat, CompletionFormat)
-        in_use = any(f"{one.id_prefix}-{client_request_id}" in self._running for one in formats)
-        is_valid = client_request_id and CLIENT_REQUEST_ID.fullmatch(client_request_id) and not in_use
-        return client_request_id if client_request_id and is_valid else uuid.uuid4().hex
+    def _request_id(self, client: ClientIds, *, allows_control: bool) -> str:
+        """The client's id for its request if it is valid and not in use, else a new one.
+
+        Whoever knows the id of a reply may end its thought. So a reply for which that is allowed has a chosen id, which
+        others may choose or guess, only with a token.
+        """
+        chosen = client.request_id
+        in_use = any(f"{one.id_prefix}-{chosen}" in self._running for one in (ChatFormat, CompletionFormat))
+        is_valid = chosen and CLIENT_REQUEST_ID.fullmatch(chosen) and not in_use
+        is_safe = client.control_token is not None or not allows_control
+        return chosen if chosen and is_valid and is_safe else uuid.uuid4().hex
+
+
+def _is_meant(response_id: str, token: str | None, name: str, running: _RunningRequest) -> bool:
+    """Whether a control request means the running request `name`; with a token also by the id that its client chose."""
+    client = running.client
+    if client.control_token is None:
+        return token is None and response_id == name
+    chosen = f"{name.partition('-')[0]}-{client.request_id}"
+    is_token = token is not None and hmac.compare_digest(token.encode(), client.control_token.encode())
+    return is_token and response_id in (name, chosen)
