@@ -23,6 +23,14 @@ def test_an_engine_that_is_not_known_is_refused() -> None:
     assert set(ENGINES) == {"local", "vllm", "remote", "scripted"}
 
 
+@pytest.mark.parametrize(
+    "url", ["127.0.0.1:9", "http://127.0.0.1:99999/v1", "http://127.0.0.1:x/v1", "ftp://a/v1", "http://"]
+)
+def test_an_upstream_without_a_valid_address_is_refused(url: str) -> None:
+    with pytest.raises(UserError, match=r"--upstream-url: got .*; give http://HOST:PORT/v1"):
+        make_engine(ServeModel(None, "remote", None, 1, upstream_url=url))
+
+
 def test_a_scripted_engine_has_the_replies_of_its_file(tmp_path: Path) -> None:
     path = tmp_path / "script.json"
     path.write_text(json.dumps({"why?": {"reply": "hm.", "answer": "8}."}}))

@@ -62,6 +62,11 @@ def test_a_scripted_model_is_served_from_a_file_until_sigterm(script: Path, tmp_
         (ServeModel(None, "local", None, 1, 9), ServeOptions("0.0.0.0", 0, 1, None, False), "add --api-key"),
         (ServeModel(None, "local", None, 1, 9), ServeOptions("myhost", 0, 1, None, False), "add --api-key"),
         (ServeModel(None, "local", None, 1, 9), ServeOptions("127.0.0.1", 0, 1, "", False), "api_key: got nothing"),
+        (
+            ServeModel(None, "local", None, 1, 9),
+            ServeOptions("127.0.0.1", 0, 1, None, False, allow_origin=("example.com/",)),
+            "allow_origin: got example.com/; give scheme and host",
+        ),
     ],
 )
 def test_impossible_settings_are_refused(what: ServeModel, how: ServeOptions, said: str) -> None:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 from z1.errors import UserError
 
@@ -96,10 +97,20 @@ def _remote(served: ServeModel) -> Engine:
 
     if served.upstream_url is None:
         raise UserError("--engine remote", "no upstream", "add --upstream-url http://127.0.0.1:8000/v1")
+    if not _is_http_url(served.upstream_url):
+        raise UserError("--upstream-url", served.upstream_url, "give http://HOST:PORT/v1")
     upstream = Upstream(
         served.upstream_url, api_key=os.environ.get("OPENAI_API_KEY"), max_model_len=served.max_model_len
     )
     return load(upstream, str(served.model or shipped()), served.profile)
+
+
+def _is_http_url(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:  # of `port`: no number, or more than 65535
+        return False
 
 
 ENGINES: dict[str, Callable[[ServeModel], Engine]] = {
