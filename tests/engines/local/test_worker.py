@@ -290,6 +290,10 @@ def hanging() -> Engine:
     return Hanging(keyed, max_model_len=200)
 
 
+def responds(engine: SubprocessEngine) -> bool:
+    return engine.is_responsive
+
+
 @pytest.mark.parametrize("how", ["stopped", "hangs"])
 def test_a_worker_that_does_not_respond_is_recognised_and_deadlines_raise(
     how: str, monkeypatch: pytest.MonkeyPatch
@@ -298,7 +302,7 @@ def test_a_worker_that_does_not_respond_is_recognised_and_deadlines_raise(
     monkeypatch.setattr(worker, "MAX_SILENCE", 2)
 
     async def act(engine: SubprocessEngine) -> tuple[float, EngineFault]:
-        assert engine.is_responsive
+        assert responds(engine)
         if how == "stopped":
             os.kill(engine._process.pid, signal.SIGSTOP)
         session = await engine.open([97, 1] if how == "hangs" else PROMPT, Sampling())
@@ -306,7 +310,7 @@ def test_a_worker_that_does_not_respond_is_recognised_and_deadlines_raise(
         flow = Flow(Window(50, 5, (5, 6), frozenset()), session.free_tokens)
         with pytest.raises(EngineFault) as fault:
             await run_flow(flow, session, DriverOptions(deadline=0.1))
-        assert not engine.is_responsive
+        assert not responds(engine)
         engine._process.kill()
         return time.monotonic() - start, fault.value
 
@@ -318,10 +322,10 @@ def test_a_worker_that_does_not_respond_is_recognised_and_deadlines_raise(
 def test_a_worker_that_continues_responds_again() -> None:
     async def act(engine: SubprocessEngine) -> None:
         os.kill(engine._process.pid, signal.SIGSTOP)
-        while engine.is_responsive:
+        while responds(engine):
             await asyncio.sleep(0.05)
         os.kill(engine._process.pid, signal.SIGCONT)
-        while not engine.is_responsive:
+        while not responds(engine):
             await asyncio.sleep(0.05)
         assert len(await reply(engine, PROMPT)) == 20
 
@@ -331,8 +335,8 @@ def test_a_worker_that_continues_responds_again() -> None:
 def test_a_long_step_that_ended_is_not_taken_for_a_worker_that_hangs() -> None:
     async def act(engine: SubprocessEngine) -> None:
         engine._silence, engine._longest_silence = 20, 0
-        assert not engine.is_responsive
+        assert not responds(engine)
         engine._longest_silence = 20
-        assert engine.is_responsive
+        assert responds(engine)
 
     within(act)
