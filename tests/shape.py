@@ -25,7 +25,8 @@ THIRD_PARTY: dict[str, frozenset[str]] = {
         ["z1.recipe", "z1.comparison", "z1.study", "z1.report.study_page", "z1.curate.plan"], frozenset({"pydantic"})
     ),
     "z1.cli.doctor": HEAVY | {"typer"},
-    **dict.fromkeys(["z1.train.*", "z1.engines.local.*", "z1.model_files"], HEAVY),
+    **dict.fromkeys(["z1.train.*", "z1.engines.local.*", "z1.model_files", "z1.model_files.*"], HEAVY),
+    "z1.model_files.gguf_*": HEAVY | {"gguf"},
     "z1.train.sft.load_base": HEAVY | {"peft"},
     "z1.curate.dedup": frozenset({"datasketch", "numpy"}),
     "z1.dataset_io": frozenset({"pyarrow"}),
@@ -74,6 +75,10 @@ NO_MIRROR = {
     "z1.report": "tests/report/test_write.py",
     "z1.vllm_plugin": "tests/vllm_plugin/test_logits_processor.py",
     "z1.report.style": "colours and CSS",
+    **{
+        f"z1.model_files.{name}": "tests/model_files/test_gguf_conversion.py"
+        for name in ("cache", "gguf_header", "gguf_config", "gguf_tensors", "gguf_weights")
+    },
 }
 """Modules without a test file of their own, and why."""
 

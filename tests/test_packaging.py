@@ -39,6 +39,7 @@ EXTRAS = {
     "z1.benchmarks.*": {"evaluate"},
     "z1.grading.math_answers": {"evaluate"},
     "z1.report.*": {"report"},
+    "z1.model_files.gguf_*": {"gguf"},
 }
 """The extras that bring what a module imports, each of them all of it; every other module imports the core only."""
 

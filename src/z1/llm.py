@@ -82,10 +82,10 @@ class ReplyStream:
 class LLM:
     """A model that generates with a thinking budget. Close it, or use it as a context manager.
 
-    `model` is a model folder or a hub id; z1-tiny, which is in the package, by default. `profile` names the model's
-    family (a row of `z1.profiles.PROFILES`) where it cannot be detected. Up to `max_num_seqs` replies are generated at
-    once, each with a context of at most `max_model_len` tokens. With `deterministic`, greedy replies do not depend on
-    what else is generated (bit for bit on one kind of CPU). `LLM.of` takes an engine instead of a model.
+    `model` is a model folder, a GGUF file or a hub id; z1-tiny, which is in the package, by default. `profile` names
+    the model's family (a row of `z1.profiles.PROFILES`) where it cannot be detected. Up to `max_num_seqs` replies are
+    generated at once, each with a context of at most `max_model_len` tokens. With `deterministic`, greedy replies do
+    not depend on what else is generated (bit for bit on one kind of CPU). `LLM.of` takes an engine instead of a model.
 
     Raises UserError for a model that cannot be loaded.
     """

@@ -320,7 +320,9 @@ def report(recipe: Recipe, run: Path, progress: ProgressReporter, evaluation: Pa
 
 
 def model_inputs(folder: Path) -> dict[str, Path]:
-    """The files of a model folder that its output depends on, which is all but z1.json. Empty for a hub id."""
+    """The files of a model that its output depends on, which is all but z1.json. Empty for a hub id."""
+    if folder.is_file():
+        return {folder.name: folder}
     suffixes = (".safetensors", ".json", ".jinja")
     return {path.name: path for path in sorted(folder.glob("*")) if path.suffix in suffixes and path.name != "z1.json"}
 

@@ -287,7 +287,7 @@ class Recipe(Settings):
         """The base as a model: a folder relative to the recipe's, if it exists, else as written (such as a hub id)."""
         if self.base is None or self.base_recipe is not None:
             return None
-        return str(self._folder / self.base) if (self._folder / self.base).is_dir() else self.base
+        return str(self._folder / self.base) if (self._folder / self.base).exists() else self.base
 
     @property
     def profile(self) -> str | None:

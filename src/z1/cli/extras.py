@@ -35,6 +35,7 @@ EXTRAS = {
         "fine-tuning on Parquet and hub datasets, several GPUs, LoRA, and training curves",
         ("accelerate", "huggingface_hub", "peft", "pyarrow", "tensorboard"),
     ),
+    "gguf": Extra("models in GGUF files", ("gguf",)),
     "ray": Extra("curation on a Ray cluster", (*_CURATE, "ray")),
 }
 """The extras of pyproject.toml. Of several that bring a library, the first is named unless the verb has one."""

@@ -23,7 +23,9 @@ RecipePath = Annotated[
 RunsPath = Annotated[Path, typer.Option("--runs", help="Folder that holds all runs.", metavar="FOLDER")]
 ModelName = Annotated[
     str | None,
-    typer.Option("--model", help="Model folder or hub id; z1-tiny by default.", metavar="MODEL", show_default=False),
+    typer.Option(
+        "--model", help="Model folder, GGUF file or hub id; z1-tiny by default.", metavar="MODEL", show_default=False
+    ),
 ]
 ProfileName = Annotated[
     str | None,

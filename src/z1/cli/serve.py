@@ -62,7 +62,7 @@ class ServeOptions:
 
 ModelArgument = Annotated[
     str | None,
-    typer.Argument(help="Model folder or hub id; z1-tiny by default.", metavar="MODEL", show_default=False),
+    typer.Argument(help="Model folder, GGUF file or hub id; z1-tiny by default.", metavar="MODEL", show_default=False),
 ]
 EngineName = Annotated[
     str,

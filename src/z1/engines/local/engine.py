@@ -287,6 +287,6 @@ def make_decoder(model: Any, settings: LocalSettings, max_model_len: int) -> Dec
 
 
 def load(model: str | Path, settings: LocalSettings = LocalSettings(), profile: str | None = None) -> LocalEngine:
-    """The engine of a model folder or a hub id; `profile` overrides the model's own."""
+    """The engine of a model folder, a GGUF file or a hub id; `profile` overrides the model's own."""
     loaded = load_model(str(model), profile, read_weights(Path(model)))
     return LocalEngine(loaded.model, loaded.tokenizer, (loaded.name, loaded.profile), settings)

@@ -12,7 +12,7 @@ from transformers.utils import logging
 
 from z1 import profiles
 from z1.errors import UserError
-from z1.model_files import load_tokenizer
+from z1.model_files import find_model, load_tokenizer
 from z1.recipe import Recipe, required_table
 from z1.records import TrainingRow
 from z1.runs import atomic_folder, disk_full_as_os_error, hash_file, provenance, read_json, read_lines, write_json
@@ -69,7 +69,7 @@ def train(
 def _initial(recipe: Recipe, training_rows: Sequence[TrainingRow], base: Path | None) -> tuple[Qwen2ForCausalLM, Any]:
     """The model and tokenizer before training."""
     if base is not None:
-        model = AutoModelForCausalLM.from_pretrained(base, dtype=torch.float32, use_safetensors=True)
+        model = AutoModelForCausalLM.from_pretrained(find_model(str(base)), dtype=torch.float32, use_safetensors=True)
         return model, load_tokenizer(str(base))
     if recipe.model is None:
         raise UserError(f"recipe {recipe.name}", "neither base nor [model]", "add one of them")

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from transformers import AutoConfig, AutoModelForCausalLM
 
 from z1.errors import UserError
+from z1.model_files import find_model
 from z1.recipe import FinetuneSettings
 
 LOGITS = 2**28
@@ -49,7 +50,7 @@ class ModelShape:
 def shape(base: str, settings: FinetuneSettings) -> ModelShape:
     """The shape of the model in `base`, a folder or hub id. Raises UserError if there is none."""
     try:
-        config = AutoConfig.from_pretrained(base)
+        config = AutoConfig.from_pretrained(find_model(base, weights=False))
         with torch.device("meta"):
             model = AutoModelForCausalLM.from_config(config)
     except (OSError, ValueError, KeyError) as error:

@@ -13,7 +13,7 @@ import torch
 from transformers import AutoModelForCausalLM
 
 from z1.errors import UserError
-from z1.model_files import load_tokenizer
+from z1.model_files import find_model, load_tokenizer
 from z1.prompts import chat_template
 from z1.recipe import FinetuneSettings
 from z1.train.sft.attention import ROWS
@@ -33,7 +33,7 @@ def load_base(base: str, settings: FinetuneSettings, seed: int) -> Any:
 def load_model(base: str, **options: Any) -> Any:
     """The model in `base`. Raises UserError if there is none."""
     try:
-        return AutoModelForCausalLM.from_pretrained(base, use_safetensors=True, **options)
+        return AutoModelForCausalLM.from_pretrained(find_model(base), use_safetensors=True, **options)
     except (OSError, ValueError) as error:
         raise UserError(f"base {base}", str(error), "give a folder or hub id of a causal language model") from error
 

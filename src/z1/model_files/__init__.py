@@ -1,10 +1,17 @@
 """Model files: finding and loading weights and tokenizers, and detecting a model's family.
 
-A model is a folder or a hub id in transformers' format, safetensors only; no code of a model repository is run. A
-folder that z1 wrote names its profile in `z1.json`. For others the family is detected from configuration and chat
-template; `--profile` overrides both. The tokenizer of z1's own folders is loaded as it was saved: for every `qwen2`
-model transformers' AutoTokenizer makes a tokenizer with Qwen's pre-tokenizer and ignores the one in the file, which
-changes all token ids.
+    find.py             what a user names -> a local folder in transformers' format
+    tokenizer.py        the tokenizer, as its file defines it
+    cache.py            the cache of converted models
+    gguf_conversion.py  a GGUF file -> a folder in the cache
+    gguf_header.py      metadata and tensors of a GGUF file
+    gguf_config.py      its configuration
+    gguf_tokenizer.py   its tokenizer
+    gguf_tensors.py     its tensors
+    gguf_weights.py     its weights as safetensors
+
+Weights are safetensors or GGUF; no code of a model repository is run. A folder that z1 wrote names its profile in
+`z1.json`. For others the family is detected from configuration and chat template; `--profile` overrides both.
 """
 
 from __future__ import annotations
@@ -18,6 +25,10 @@ from safetensors import SafetensorError
 
 from z1 import profiles
 from z1.errors import UserError
+from z1.model_files.cache import source_name
+from z1.model_files.find import find_model, is_local
+from z1.model_files.gguf_header import is_gguf
+from z1.model_files.tokenizer import read_tokenizer
 from z1.profiles import Tokenizer
 
 SINGLE_THREAD_PARAMETERS = 20_000_000
@@ -43,13 +54,11 @@ def load_model(model: str, profile: str | None, weights: Any = None) -> LoadedMo
     """
     import torch  # not needed for tokenizers
 
-    folder = Path(model)
-    if folder.exists() or model.startswith((".", "/", "~")):
-        _check_folder(folder)
+    folder = str(find_model(model))
     device = "cuda" if torch.cuda.is_available() else "cpu"
     try:
-        tokenizer = load_tokenizer(model)
-        loaded = weights or _transformers_model(model, torch.float32 if device == "cpu" else "auto")
+        tokenizer = read_tokenizer(folder)
+        loaded = weights or _transformers_model(folder, torch.float32 if device == "cpu" else "auto")
     except (OSError, ValueError, KeyError, SafetensorError) as error:
         raise _unreadable(model, error) from None
     name, detected = _name_and_profile(model, profile, loaded.config.model_type, tokenizer.chat_template)
@@ -67,14 +76,8 @@ def _transformers_model(model: str, dtype: Any) -> Any:
 
 
 def load_tokenizer(model: str) -> Any:
-    """The tokenizer of a folder or a hub id; that of z1's own folders as it was saved."""
-    if _z1_json(Path(model)):
-        from transformers import PreTrainedTokenizerFast
-
-        return PreTrainedTokenizerFast.from_pretrained(model)
-    from transformers import AutoTokenizer
-
-    return AutoTokenizer.from_pretrained(model)
+    """The tokenizer of a folder, a GGUF file or a hub id. Raises UserError."""
+    return read_tokenizer(str(find_model(model, weights=False)))
 
 
 def name_and_profile(model: str, profile: str | None) -> tuple[str, str]:
@@ -83,10 +86,10 @@ def name_and_profile(model: str, profile: str | None) -> tuple[str, str]:
         return _name_and_profile(model, profile, "", None)
     from transformers import AutoConfig
 
+    folder = str(find_model(model, weights=False))
     try:
-        return _name_and_profile(
-            model, None, AutoConfig.from_pretrained(model).model_type, load_tokenizer(model).chat_template
-        )
+        kind = AutoConfig.from_pretrained(folder).model_type
+        return _name_and_profile(model, None, kind, read_tokenizer(folder).chat_template)
     except (OSError, ValueError, KeyError) as error:
         raise _unreadable(model, error) from None
 
@@ -97,9 +100,17 @@ def _unreadable(model: str, error: Exception) -> UserError:
 
 
 def _name_and_profile(model: str, profile: str | None, kind: str, template: str | None) -> tuple[str, str]:
-    own, folder = _z1_json(Path(model)), Path(model)
+    own = _z1_json(Path(model))
     detected = profile or own.get("profile") or detect_profile(kind, template)
-    return own.get("name") or (folder.name if folder.exists() else model), profiles.get_profile(detected).name
+    return own.get("name") or display_name(model), profiles.get_profile(detected).name
+
+
+def display_name(model: str) -> str:
+    """The name of a model: a folder's, a GGUF file's without its ending, or the hub id."""
+    if not is_local(model):
+        return model
+    path = Path(model).expanduser()
+    return source_name(path) or path.name.removesuffix(".gguf") or str(path.resolve().name)
 
 
 def _z1_json(folder: Path) -> dict[str, Any]:
@@ -115,12 +126,13 @@ def detect_profile(model_type: str, template: str | None) -> str:
     return "r1-distill" if "<think>" in (template or "") else "plain"
 
 
-def _check_folder(folder: Path) -> None:
-    if not folder.is_dir():
-        raise UserError("model", f"no folder {folder}", "give a model folder or a hub id")
-    if not (folder / "config.json").is_file():
-        raise UserError(f"model folder {folder}", "no config.json", "give a folder in transformers' format")
-    if not any(folder.glob("*.safetensors")):
-        raise UserError(
-            f"model folder {folder}", "no weights (*.safetensors)", "copy the weights there, or train the model"
-        )
+__all__ = [
+    "LoadedModel",
+    "detect_profile",
+    "display_name",
+    "find_model",
+    "is_gguf",
+    "load_model",
+    "load_tokenizer",
+    "name_and_profile",
+]

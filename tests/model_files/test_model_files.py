@@ -45,7 +45,7 @@ def test_our_folders_keep_their_tokenizer() -> None:
 
 
 def test_invalid_folders_are_rejected_with_the_reason(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="no folder"):
+    with pytest.raises(UserError, match="no folder or file"):
         load_model(str(tmp_path / "nowhere"), None)
     with pytest.raises(UserError, match=r"no config\.json"):
         load_model(str(tmp_path), None)

@@ -1,0 +1,72 @@
+"""Finding a model: from what a user names to a local folder in transformers' format.
+
+A model is a folder with safetensors, a GGUF file, a folder with one, or a hub id. What cannot be read is refused in one
+line that says what it is and what to do.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from z1.errors import UserError
+from z1.model_files.gguf_conversion import convert_header, convert_model
+from z1.model_files.gguf_header import is_gguf
+
+_PART = re.compile(r"-(\d{5})-of-\d{5}\.gguf$")
+
+_PICKLED = (".bin", ".pt", ".pth", ".ckpt")
+"""Endings of pickled weights, which may run code when they are loaded."""
+
+
+def is_local(model: str) -> bool:
+    """Whether `model` is a path and not a hub id."""
+    return Path(model).expanduser().exists() or model.startswith((".", "/", "~")) or model.endswith(".gguf")
+
+
+def find_model(model: str, *, weights: bool = True) -> Path:
+    """The folder in transformers' format of `model`; of a GGUF file, a converted one. Raises UserError.
+
+    Without `weights` the folder needs to have only configuration and tokenizer.
+    """
+    path = Path(model).expanduser()
+    if not is_local(model):
+        return Path(model)
+    if not path.exists():
+        raise UserError("model", f"no folder or file {path}", "give a model folder, a GGUF file or a hub id")
+    if path.is_file():
+        return _find_file(path, weights)
+    ggufs = sorted(file for file in path.glob("*.gguf") if not file.name.startswith("mmproj"))
+    if ggufs and not any(path.glob("*.safetensors")):
+        return _find_file(_only(path, ggufs), weights)
+    _check_folder(path, weights)
+    return path
+
+
+def _find_file(path: Path, weights: bool) -> Path:
+    if is_gguf(path):
+        return convert_model(path) if weights else convert_header(path)
+    if path.suffix == ".safetensors":
+        raise UserError("model", f"one file {path}", f"give its folder: {path.parent}")
+    if path.suffix in _PICKLED:
+        raise UserError("model", f"pickled weights {path}", "give safetensors: pickled files can run code")
+    raise UserError("model", f"file {path}, which is not a GGUF file", "give a model folder, a GGUF file or a hub id")
+
+
+def _only(folder: Path, ggufs: list[Path]) -> Path:
+    """The one model among `ggufs`; several parts of one file are one model."""
+    firsts = [file for file in ggufs if (part := _PART.search(file.name)) is None or part[1] == "00001"]
+    if len(firsts) == 1:
+        return firsts[0]
+    names = ", ".join(file.name for file in firsts or ggufs)
+    raise UserError(f"model folder {folder}", f"{len(firsts)} GGUF models ({names})", "give one of the files")
+
+
+def _check_folder(folder: Path, weights: bool) -> None:
+    if not (folder / "config.json").is_file():
+        raise UserError(f"model folder {folder}", "no config.json", "give a folder in transformers' format")
+    if weights and not any(folder.glob("*.safetensors")):
+        if any(file.suffix in _PICKLED for file in folder.iterdir()):
+            raise UserError(f"model folder {folder}", "pickled weights", "save the model as safetensors")
+        do = "copy the weights there, or train the model"
+        raise UserError(f"model folder {folder}", "no weights (*.safetensors)", do)

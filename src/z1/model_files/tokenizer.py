@@ -1,0 +1,48 @@
+"""Loading a tokenizer as its file defines it.
+
+transformers' AutoTokenizer makes a tokenizer of the class that the model type or tokenizer_config.json names, and for
+some classes it replaces the pre-tokenizer of tokenizer.json by the class's own, which changes token ids: with the class
+of Llama over a byte-level file, "Add 2 and 3, please." becomes "Add2and3,please.". So every tokenizer is compared with
+its file on a probe text, and where they differ the file's is taken.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+PROBE = (
+    "Add 2 and 3, please.\n\n  The sum is 12345.67 (café, naïve, 日本語, 🙂).\n"
+    "def f(x):\n\treturn x ** 2  # don't, DON'T\n<think>\nSo\u00a0…\n</think>\n\n\\frac{1}{2}\r\n "
+)
+"""Digits, contractions, spaces, code, letters of several scripts: where pre-tokenizers differ."""
+
+
+def read_tokenizer(folder: str) -> Any:
+    """The tokenizer of a folder or a hub id."""
+    if (Path(folder) / "z1.json").is_file():
+        return _file_tokenizer(folder)
+    from transformers import AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    file = Path(folder) / "tokenizer.json"
+    if not file.is_file() or _agrees(tokenizer, file):
+        return tokenizer
+    return _file_tokenizer(folder)
+
+
+def _file_tokenizer(folder: str) -> Any:
+    from transformers import PreTrainedTokenizerFast
+
+    return PreTrainedTokenizerFast.from_pretrained(folder)
+
+
+def _agrees(tokenizer: Any, file: Path) -> bool:
+    """Whether `tokenizer` and the one in `file` give the same tokens for the probe, and the same text for those."""
+    from tokenizers import Tokenizer
+
+    own = Tokenizer.from_file(str(file))
+    token_ids = own.encode(PROBE, add_special_tokens=False).ids
+    if tokenizer.encode(PROBE, add_special_tokens=False) != token_ids:
+        return False
+    return bool(tokenizer.decode(token_ids, clean_up_tokenization_spaces=False) == own.decode(token_ids))

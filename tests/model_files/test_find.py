@@ -1,0 +1,55 @@
+"""What cannot be read is refused in one line that says what it is and what to do."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from z1.errors import UserError
+from z1.model_files import display_name, find_model
+from z1.models import shipped
+
+
+def make(tmp_path: Path, *names: str) -> Path:
+    for name in names:
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"GGUF" if name.endswith(".gguf") else b"{}")
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("files", "model", "message"),
+    [
+        ((), "nowhere", "no folder or file"),
+        ((), "nowhere.gguf", "no folder or file"),
+        ((), ".", "no config.json"),
+        (("config.json",), ".", "no weights"),
+        (("config.json", "pytorch_model.bin"), ".", "pickled weights; save"),
+        (("pytorch_model.bin",), "pytorch_model.bin", "pickled weights .*can run code"),
+        (("model.safetensors",), "model.safetensors", "give its folder"),
+        (("notes.txt",), "notes.txt", "not a GGUF file"),
+        (("a.gguf", "b.gguf"), ".", r"2 GGUF models \(a.gguf, b.gguf\); give one"),
+        (("a-00002-of-00002.gguf",), ".", "0 GGUF models"),
+    ],
+)
+def test_a_path_that_cannot_be_read(files: tuple[str, ...], model: str, message: str, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=message) as caught:
+        find_model(str(make(tmp_path, *files) / model))
+    assert "\n" not in str(caught.value)
+
+
+def test_a_folder_is_itself() -> None:
+    assert find_model(str(shipped())) == shipped()
+
+
+def test_a_tokenizer_needs_no_weights(tmp_path: Path) -> None:
+    assert find_model(str(make(tmp_path, "config.json")), weights=False) == tmp_path
+
+
+@pytest.mark.parametrize(
+    ("model", "name"), [("/m/Some-7B.Q4_K_M.gguf", "Some-7B.Q4_K_M"), ("/m/folder", "folder"), ("org/name", "org/name")]
+)
+def test_names(model: str, name: str) -> None:
+    assert display_name(model) == name
