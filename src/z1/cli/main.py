@@ -8,6 +8,7 @@ Errors of the input end with status 2, errors of z1 with status 1, each with one
 
 from __future__ import annotations
 
+import os
 import sys
 from importlib import import_module
 from importlib.metadata import version
@@ -16,6 +17,7 @@ from typing import Annotated, Any, NoReturn
 import typer
 from typer.core import TyperGroup
 
+from z1.cli.threads import limit_spinning
 from z1.errors import Z1Error, from_os_error
 
 VERBS = (
@@ -83,6 +85,7 @@ def z1(
 def main() -> None:
     """Run the command line; every error becomes one line on stderr and an exit status."""
     verb = sys.argv[1] if len(sys.argv) > 1 else ""
+    limit_spinning(os.environ)
     try:
         app()
     except Z1Error as error:
