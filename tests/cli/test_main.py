@@ -37,7 +37,7 @@ def one_line(done: object, status: int = 2) -> str:
         (("think", "print(3)", "--max-answer-tokens", "0"), "max_answer_tokens: got 0"),
         (("think", "no/such/file.txt"), "no such file: no/such/file.txt"),
         (("think", ""), "got nothing"),
-        (("think", "print(3)", "--model", "./nowhere"), "no folder nowhere"),
+        (("think", "print(3)", "--model", "./nowhere"), "no folder or file nowhere"),
         (("think", "print(3)", "--profile", "zz"), "profile: got zz"),
         (("think", "why is the sky blue?"), "z1 think --model"),
     ],
