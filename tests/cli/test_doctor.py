@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-import platform
+import sys
 
 import pytest
 from typer.testing import CliRunner
@@ -46,5 +46,11 @@ def test_a_missing_package_is_named() -> None:
 
 
 def test_the_sandbox_is_not_available_off_linux(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(platform, "system", lambda: "Darwin")
-    assert "not available on Darwin" in doctor._sandbox()
+    monkeypatch.setattr(sys, "platform", "darwin")
+    assert (
+        doctor._sandbox() == "not available: the sandbox: got darwin; grade on Linux; other systems have no namespaces"
+    )
+
+
+def test_the_sandbox_is_tried_as_grading_starts_it() -> None:
+    assert doctor._sandbox().startswith("available: ran a program (isolated True")

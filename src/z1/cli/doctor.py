@@ -9,7 +9,6 @@ import os
 import platform
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
-from pathlib import Path
 from typing import Any
 
 import typer
@@ -91,10 +90,13 @@ def _shipped_model() -> str:
 
 
 def _sandbox() -> str:
-    if platform.system() != "Linux":
-        return f"not available on {platform.system()}; programs from models are run on Linux only"
-    limit = Path("/proc/sys/user/max_user_namespaces")
-    is_on = limit.is_file() and int(limit.read_text()) > 0
-    if is_on:
-        return "available: user namespaces are on"
-    return "not available: user namespaces are off; set sysctl user.max_user_namespaces to 1000 or more"
+    """Start the sandbox, as grading does: it runs a first program."""
+    from z1.errors import Z1Error
+    from z1.sandbox import Sandbox
+
+    try:
+        with Sandbox() as sandbox:
+            layers = ", ".join(f"{name} {value}" for name, value in sandbox.layers.items())
+    except Z1Error as error:
+        return f"not available: {error}"
+    return f"available: ran a program ({layers})"

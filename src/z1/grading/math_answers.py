@@ -26,6 +26,7 @@ CHECK = """
 import logging
 logging.disable(logging.CRITICAL)
 from math_verify import parse, verify
+print("imported", flush=True)
 
 def check(expected, got):
     parsed = [parse("$" + text + "$", parsing_timeout=None) for text in (expected, got)]
@@ -56,11 +57,11 @@ def grade(sandbox: Sandbox, text: str, expected: str, *, cut: bool) -> Grade:
         outcome = sandbox.run(job)
     except SandboxFault as fault:
         return Grade(Verdict.MISSING, str(fault))
+    if not outcome.stdout.startswith(b"imported"):
+        last = outcome.stderr.decode(errors="replace").strip().splitlines()[-1:]
+        return Grade(Verdict.MISSING, f"math-verify: {' '.join(last) or outcome.end}; {install_hint('evaluate')}")
     line = function_tests.parse_first_line(outcome.result)
     if line is None or "raised" in line:
-        last = outcome.stderr.decode(errors="replace").strip().splitlines()[-1:]
-        if last and "ModuleNotFoundError" in last[0]:
-            return Grade(Verdict.MISSING, f"{last[0]}; {install_hint('evaluate')}")
         return Grade(Verdict.WRONG, f"not comparable: {outcome.end.value}")
     return Grade(Verdict.RIGHT) if line["value"] is True else Grade(Verdict.WRONG, answer[:100])
 

@@ -57,7 +57,7 @@ def grade(sandbox: Sandbox, code: str, tests: str, name: str = "", limits: Resou
         imported = imported_names(tree)
         name = imported[0] if len(imported) == 1 else name
         suite = UnitTestSuite(convert_to_unittest(tree), name)
-    except (SyntaxError, ValueError) as error:
+    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
         return Grade(Verdict.MISSING, f"tests: {error}")
     lines = [f"from {MODULE} import *", *([f"from {MODULE} import {', '.join(imported)}"] if imported else [])]
     program = PROGRAM.format(module=MODULE, code=add_alias(code, name), imports="\n".join(lines))
@@ -71,7 +71,7 @@ def add_alias(code: str, name: str) -> str:
     """`code` with its only function also bound to `name`, if `name` is free."""
     try:
         body = ast.parse(code).body
-    except (SyntaxError, ValueError):
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
         return code
     functions = [node.name for node in body if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)]
     if not name.isidentifier() or len(functions) != 1 or any(isinstance(node, ast.ClassDef) for node in body):

@@ -128,7 +128,7 @@ def _find_fault(outcome: Outcome, nonce: str, real: list[str], decoys: set[str])
     if last.get("ended") != nonce:
         return "cheat: wrong nonce at the end of the report"
     if last.get("tampered"):
-        return f"cheat: {', '.join(map(str, last['tampered']))}"
+        return f"cheat: {last['tampered']}"[:300]
     return _find_failed_test({str(line.get("test")): line for line in lines}, real, decoys)
 
 
@@ -148,7 +148,7 @@ def _parse_report(data: bytes) -> tuple[list[dict[str, Any]], dict[str, Any] | N
     for text in data.split(b"\n")[:-1]:
         try:
             line = json.loads(text)
-        except ValueError:
+        except (ValueError, RecursionError):
             return lines, None
         if not isinstance(line, dict):
             return lines, None

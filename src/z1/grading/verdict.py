@@ -32,6 +32,10 @@ class Grade:
     verdict: Verdict
     reason: str = ""
 
+    def __post_init__(self) -> None:
+        """Escape what UTF-8 cannot hold: a reason may quote a program."""
+        object.__setattr__(self, "reason", self.reason.encode("utf-8", "backslashreplace").decode())
+
 
 def grade_no_answer(*, cut: bool) -> Grade:
     """The grade of a reply without a readable answer; `cut` if the reply was cut off."""

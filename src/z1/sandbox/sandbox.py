@@ -50,6 +50,9 @@ forkserver.main([socket.socket(fileno=number) for number in numbers], settings)
 MAX_RUNS_AHEAD, SMALL_INPUT = 3, 1 << 16
 """Maximum runs that are started together, and maximum bytes of the input of each, which must fit in a pipe."""
 
+START_SECONDS, TRIAL_SECONDS = 300.0, 4.0
+"""Maximum seconds until the fork server has loaded its modules, and of the program that is then run as a trial."""
+
 READY_PROCESSES = 2
 """Sandbox processes that wait for a job."""
 
@@ -82,7 +85,9 @@ class ResourceLimits:
     cpu_seconds: float = 10.0
     """CPU time of each process, rounded up to whole seconds."""
     memory_bytes: int = 1 << 30
-    """Resident memory of all its processes together, without shared pages; checked every 50 ms."""
+    """Memory of all its processes and files together, without shared files (see `inside/memory.py`); checked before
+    a program can have filled what is left, at least every 50 ms.
+    """
     address_space_bytes: int = 4 << 30
     """Address space of each process."""
     file_bytes: int = 64 << 20
@@ -136,7 +141,7 @@ class Sandbox:
         self.python = str(python or sys.executable)
         self._readable = [str(Path(path).absolute()) for path in readable]
         self._preload, self._strict = list(preload), strict
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._server: subprocess.Popen[bytes] | None = None
         self._sockets: list[socket.socket] = []
         self._networked = False
@@ -165,6 +170,19 @@ class Sandbox:
             self._networked = False
             self._server = self._launch([theirs for _, theirs in pairs], readable)
             self.layers = self._read_layers()
+            self._run_trial()
+
+    def _run_trial(self) -> None:
+        """Run one real program; raises UserError if it fails."""
+        try:
+            with self.open_process(Job("program", "print(6 * int(input()))")) as process:
+                outcome = process.run(b"7\n", timeout=TRIAL_SECONDS)
+            failure = "" if outcome.stdout == b"42\n" else outcome.stderr.decode(errors="replace")[-200:] or outcome.end
+        except SandboxFault as fault:
+            failure = str(fault)
+        if failure:
+            self._drop()
+            raise UserError("the sandbox", f"a first program failed: {failure}", _ADVICE)
 
     def _launch(self, sockets: list[socket.socket], readable: list[str]) -> subprocess.Popen[bytes]:
         settings = {"isolated": self._strict, "readable": readable, "preload": self._preload, "ready": READY_PROCESSES}
@@ -186,18 +204,28 @@ class Sandbox:
 
     def _read_layers(self) -> dict[str, Any]:
         assert self._server is not None
-        with self._sockets[0].makefile("rb") as file:
-            line = file.readline()
+        line = self._read_line()
         layers: dict[str, Any] = json.loads(line) if line else {}
         if "refused" in layers:
             self._drop()
             raise UserError("the sandbox", layers["refused"], _ADVICE)
         if not layers:
+            self._server.kill()
             _, error = self._server.communicate()
             last = error.decode(errors="replace").strip().splitlines()[-1:]
             self._drop()
             raise SandboxFault(f"the fork server of the sandbox did not start: {' '.join(last) or 'no error message'}")
         return layers
+
+    def _read_line(self) -> bytes:
+        """The first line of the fork server; "" if it ended or says nothing for `START_SECONDS`."""
+        line = b""
+        self._sockets[0].settimeout(START_SECONDS)
+        with contextlib.suppress(TimeoutError):
+            while not line.endswith(b"\n") and (data := self._sockets[0].recv(1 << 16)):
+                line += data
+        self._sockets[0].settimeout(None)
+        return line if line.endswith(b"\n") else b""
 
     def close(self) -> None:
         """End the fork server and with it every program; closing twice is allowed."""
@@ -267,8 +295,11 @@ class SandboxProcess:
     ) -> None:
         self._control.close()
 
-    def run(self, stdin: bytes) -> Outcome:
-        """Run the program on `stdin`; after `ProgramEnd.OUTPUT` the process cannot run again. Raises SandboxFault."""
+    def run(self, stdin: bytes, timeout: float = 0.0) -> Outcome:
+        """Run the program on `stdin`; after `ProgramEnd.OUTPUT` the process cannot run again. Raises SandboxFault, with
+        a `timeout` also after so many seconds.
+        """
+        self._timeout = timeout or self._timeout
         return next(self.run_each([stdin]))
 
     def run_each(self, inputs: Iterable[bytes]) -> Iterator[Outcome]:

@@ -74,6 +74,12 @@ REFERENCE_SECONDS = 0.016
 
 NO_NETWORK, NETWORK = b"-", b"n"
 
+TRIAL_SECONDS = 3.0
+"""Seconds after which a process that is isolated as a trial counts as stuck."""
+
+COMMAND_LINE = [sys.executable, run_program.PATH]
+"""What /proc says of the fork server and of every program, instead of paths of the grader."""
+
 
 @dataclass(frozen=True)
 class ProcessKind:
@@ -87,25 +93,69 @@ class ProcessKind:
 
 def main(sockets: list[socket.socket], settings: dict[str, Any]) -> None:
     """Serve until the other ends are closed. `sockets`: server control, jobs without a network, jobs with loopback."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the grader decides; and no program can interrupt a supervisor
+    syscalls.set_command_line(COMMAND_LINE)
+    sys.orig_argv[:] = COMMAND_LINE
     control = sockets[0]
-    layers: dict[str, Any] = {"isolated": settings["isolated"], "proc": False}
     if settings["isolated"]:
         try:
             namespaces.enter(settings["readable"])
         except OSError as error:
-            control.sendall(json.dumps({"refused": str(error)}).encode() + b"\n")
+            _refuse(control, error)
             return
         if inner := os.fork():
             for one in sockets:
                 one.close()
             os.waitpid(inner, 0)
             return
-        layers["proc"] = namespaces.finish_root()
-        syscalls.die_with_parent()  # after the change of identity, which clears it
     try:
-        _serve(sockets, settings, layers)
+        if settings["isolated"]:
+            _check_isolation(control)
+        _serve(sockets, settings, {"isolated": settings["isolated"]})
     finally:
         os._exit(0)
+
+
+def _refuse(control: socket.socket, error: object) -> None:
+    control.sendall(json.dumps({"refused": str(error)}).encode() + b"\n")
+
+
+def _check_isolation(control: socket.socket) -> None:
+    """In process 1 of the new namespaces: finish the root, and isolate one process of each kind as a trial.
+
+    Reports what this machine refuses and ends.
+    """
+    try:
+        namespaces.finish_root()
+        syscalls.die_with_parent()  # after the change of identity, which clears it
+        for network in (False, True):
+            _try_isolation(namespaces.process_namespaces(network=network))
+    except OSError as error:
+        _refuse(control, error)
+        os._exit(0)
+
+
+def _try_isolation(flags: int) -> None:
+    """Isolate one process as those for programs will be; raises OSError with what failed."""
+    failed, writes = os.pipe()
+    child = syscalls.fork_into(flags)
+    if child == 0:
+        try:
+            namespaces.isolate_process((os.geteuid(), os.getegid()), flags)
+            syscalls.drop_privileges()
+        except BaseException as error:
+            os.write(writes, f"{error}".encode()[:500])
+        finally:
+            os._exit(0)
+    os.close(writes)
+    with open(failed, "rb") as file:
+        if not select.select([file], [], [], TRIAL_SECONDS)[0]:
+            os.kill(child, signal.SIGKILL)
+            raise TimeoutError(f"a process in new namespaces did nothing for {TRIAL_SECONDS:g} s")
+        failure = file.read().decode()
+    _, status = os.waitpid(child, 0)
+    if failure or status:
+        raise OSError(failure or f"a process in new namespaces ended with status {status}")
 
 
 def _serve(sockets: list[socket.socket], settings: dict[str, Any], layers: dict[str, Any]) -> None:
@@ -191,7 +241,7 @@ class NamespacePool:
         """In process 1 of a sandbox process. Does not return."""
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         if self._layers["isolated"]:
-            namespaces.isolate_process(self._user_group, kind.flags, has_proc=self._layers["proc"])
+            namespaces.isolate_process(self._user_group, kind.flags)
         syscalls.drop_privileges()
         syscalls.set_dumpable(False)
         if kind.seccomp is not None:
@@ -225,7 +275,6 @@ def _run_job(descriptors: list[int], job: dict[str, Any], started: int) -> None:
     os.dup2(started, 104)
     for target in range(4):
         os.dup2(target + 100, target, inheritable=target < 3)
-    os.chdir("/tmp")
     if "random" in job["code"]:
         random.seed()
     os.write(104, supervisor.STARTED)

@@ -5,7 +5,8 @@ empty /tmp, and sees its own processes only. `enter` and `finish_root` isolate t
 isolates one sandbox process further.
 
 As root, the mounts are made first and the identity of user nobody is taken afterwards, since nobody may lack access to
-the interpreter; as another user, a user namespace is made first. Inside, every process is user 65534 in both cases.
+the interpreter; as another user, or as a root that has no other user, a user namespace is made first.
+Inside, every process is user 65534 in both cases.
 """
 
 from __future__ import annotations
@@ -41,7 +42,7 @@ def enter(readable: Iterable[str]) -> None:
     """Move this process to new namespaces and build its root, in which the files and folders `readable` are visible
     read-only. Fork afterwards, and call `finish_root` in the child.
     """
-    if os.geteuid() == 0:
+    if _can_become_nobody():
         k.unshare(k.NEW_MOUNT | k.NEW_PID | k.NEW_NET | k.NEW_IPC | k.NEW_UTS)
     else:
         user, group = os.geteuid(), os.getegid()
@@ -55,6 +56,17 @@ def enter(readable: Iterable[str]) -> None:
     os.chdir("/")
     k.mount("tmpfs", NEW, "tmpfs", k.NO_SUID | k.NO_DEV, "mode=755")
     _build_root(readable)
+
+
+def _can_become_nobody() -> bool:
+    """Whether this process is root, with user and group nobody: root of a user namespace may have no other user."""
+
+    def has_nobody(name: str) -> bool:
+        with open(f"/proc/self/{name}") as file:
+            return any(int(first) <= NOBODY < int(first) + int(count) for first, _, count in map(str.split, file))
+
+    with open("/proc/self/setgroups") as file:
+        return os.geteuid() == 0 and "allow" in file.read() and has_nobody("uid_map") and has_nobody("gid_map")
 
 
 def _build_root(readable: Iterable[str]) -> None:
@@ -118,27 +130,19 @@ def _mount_read_only(path: str, new_path: str) -> None:
         k.make_read_only(target, deep=True)
 
 
-def finish_root() -> bool:
-    """In process 1 of the new namespaces: mount /proc, unmount the old root, become user nobody.
-
-    Returns False if /proc cannot be mounted.
-    """
-    has_proc = True
-    try:
-        k.mount("proc", NEW + "/proc", "proc", k.NO_SUID | k.NO_DEV | k.NO_EXEC)
-    except PermissionError:  # in a container that hides parts of /proc, a full one cannot be mounted
-        has_proc = False
+def finish_root() -> None:
+    """In process 1 of the new namespaces: mount /proc, unmount the old root, become user nobody."""
+    k.mount("proc", NEW + "/proc", "proc", k.NO_SUID | k.NO_DEV | k.NO_EXEC)
     os.chdir(NEW)
     k.pivot_root(".", ".")
     k.unmount(".")
     os.chdir("/")
     k.make_read_only("/", deep=False)
-    if os.geteuid() == 0:
+    if os.geteuid() == 0:  # with nobody, see `_can_become_nobody`
         os.setgroups([])
         os.setresgid(NOBODY, NOBODY, NOBODY)
         os.setresuid(NOBODY, NOBODY, NOBODY)
         k.set_dumpable(True)  # a change of identity clears it, and with it access to our own files in /proc
-    return has_proc
 
 
 def process_namespaces(*, network: bool) -> int:
@@ -150,7 +154,7 @@ def process_namespaces(*, network: bool) -> int:
     return k.NEW_USER | k.NEW_MOUNT | k.NEW_PID | k.NEW_IPC | (k.NEW_NET if network else 0)
 
 
-def isolate_process(user_group: tuple[int, int], flags: int, *, has_proc: bool) -> None:
+def isolate_process(user_group: tuple[int, int], flags: int) -> None:
     """In process 1 of a sandbox process: become user nobody (`user_group` are the ids outside), mount an empty /tmp of
     `MAX_TMP_BYTES` with the readable paths below it, and a /proc of its own, and forbid further namespaces.
     """
@@ -160,9 +164,25 @@ def isolate_process(user_group: tuple[int, int], flags: int, *, has_proc: bool) 
         _bind(f"{STASH}/{number}", path)
     if flags & k.NEW_NET:
         k.loopback_up()
-    if has_proc:
-        k.mount("proc", "/proc", "proc", k.NO_SUID | k.NO_DEV | k.NO_EXEC)
-        _write("/proc/sys/user/max_user_namespaces", b"0")
+    k.mount("proc", "/proc", "proc", k.NO_SUID | k.NO_DEV | k.NO_EXEC)
+    _write("/proc/sys/user/max_user_namespaces", b"0")
+    k.mount("/proc/sys", "/proc/sys", "", k.BIND)  # everyone may write to some of its files
+    k.make_read_only("/proc/sys", deep=False)
+    _hide_mounts()
+
+
+def _hide_mounts() -> None:
+    """Empty the lists of mounts in /proc, which name paths and devices of the machine.
+
+    They list the mounts of a process's namespace below its root. So the process moves to a copy of the namespace and
+    keeps its root in the original, which stays alive by an open descriptor.
+    """
+    root = os.open("/", os.O_RDONLY | os.O_DIRECTORY)
+    os.open("/proc/self/ns/mnt", os.O_RDONLY)  # left open
+    k.unshare(k.NEW_MOUNT)
+    os.fchdir(root)
+    os.chroot(".")
+    os.close(root)
 
 
 def _become_nobody(user: int, group: int) -> None:

@@ -28,6 +28,9 @@ ENVIRONMENT = {
     "TZ": "UTC",
 }
 
+PATH = "/tmp/program.py"
+"""The file name of a program. There is no such file."""
+
 MAX_INT_DIGITS = 50_000
 """Limit for converting integers to text, as in LiveCodeBench's runner."""
 
@@ -60,9 +63,9 @@ def open_standard_files() -> None:
 def main_module(name: str) -> ModuleType:
     """Create module `name` as for a script in /tmp."""
     module = ModuleType(name)
-    module.__dict__.update(__builtins__=sys.modules["builtins"], __file__="/tmp/program.py")
+    module.__dict__.update(__builtins__=sys.modules["builtins"], __file__=PATH)
     sys.modules[name] = module
-    sys.argv = ["/tmp/program.py"]
+    sys.argv = [PATH]
     sys.path.insert(0, "/tmp")
     sys.set_int_max_str_digits(MAX_INT_DIGITS)
     return module
@@ -71,7 +74,7 @@ def main_module(name: str) -> ModuleType:
 def execute(source: str, module: ModuleType) -> int:
     """Run `source` in `module`; returns the exit status that an interpreter would have."""
     try:
-        code: CodeType = compile(source, "/tmp/program.py", "exec", dont_inherit=True)
+        code: CodeType = compile(source, PATH, "exec", dont_inherit=True)
         exec(code, module.__dict__)
     except SystemExit as end:
         return exit_status(end)

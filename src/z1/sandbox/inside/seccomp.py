@@ -1,10 +1,13 @@
-"""The seccomp filter: which system calls a program may make.
+"""The seccomp filters: which system calls a program may make.
 
-It refuses calls that no program under test needs and that attacks on a kernel start with: other processes' memory,
-mounts, namespaces, kernel keys and modules, io_uring, System V and anonymous shared memory (which no limit counts),
-limits of other processes; and sockets, unless they are allowed. Refused calls fail with EPERM, `clone3` with ENOSYS, so
-that libc falls back to `clone`, whose flags the filter can read. The filter is a second layer behind the namespaces,
+The first filter refuses calls that no program under test needs and that attacks on a kernel start with: other
+processes' memory, mounts, namespaces, kernel keys and modules, io_uring, files and System V segments in memory, limits
+and scheduling of other processes; and sockets, unless they are allowed. Refused calls fail with EPERM, `clone3` with
+ENOSYS, so that libc falls back to `clone`, whose flags the filter can read. It is a second layer behind the namespaces,
 not a replacement.
+
+The second filter, of one process, ends every process that would send SIGKILL to it. Thus a program that was killed
+by SIGKILL, and not by its supervisor, was killed from outside the sandbox, as the kernel does when memory is short.
 Source of the numbers: Linux, arch/x86/entry/syscalls/syscall_64.tbl and include/uapi/asm-generic/unistd.h.
 """
 
@@ -74,52 +77,128 @@ DENIED = {
     "fanotify_init": (300, 262),
     "uselib": (134, -1),
     "vhangup": (153, 58),
+    "modify_ldt": (154, -1),
+    "ioprio_set": (251, 30),
+    "statmount": (457, 457),
+    "listmount": (458, 458),
 }
-SOCKETS = {"socket": (41, 198)}
-CLONE, CLONE3, PRLIMIT = (56, 220), (435, 435), (302, 261)
+SOCKET, SETPRIORITY = (41, 198), (141, 140)
+CLONE, CLONE3, PRLIMIT, SETRLIMIT = (56, 220), (435, 435), (302, 261), (160, 164)
+SCHEDULING = {
+    "sched_setparam": (142, 118),
+    "sched_setscheduler": (144, 119),
+    "sched_setaffinity": (203, 122),
+    "sched_setattr": (314, 274),
+}
+"""Their first argument is a process; 0 is the caller."""
+FAMILIES = (1, 2, 10, 16)
+"""Kinds of sockets that stay inside a network namespace: Unix, IPv4, IPv6 and netlink."""
 
-LOAD, JUMP_IF_EQUAL, JUMP_IF_GREATER_OR_EQUAL, JUMP_IF_ANY_BIT, RETURN = 0x20, 0x15, 0x35, 0x45, 0x06
+KILL_CALL, FCNTL, TIMER_CREATE, PRCTL = (62, 129), (72, 25), (222, 107), (157, 167)
+SIGNAL_CALLS = {
+    "tkill": ((200, 130), 1),
+    "tgkill": ((234, 131), 2),
+    "rt_sigqueueinfo": ((129, 138), 1),
+    "rt_tgsigqueueinfo": ((297, 240), 2),
+    "pidfd_send_signal": ((424, 424), 1),
+}
+"""Calls that send a signal to a process or thread, and which of their arguments is the signal."""
+SIGKILL, SET_SIGNAL, CPU_LIMIT, SET_DUMPABLE = 9, 10, 0, 4
+
+LOAD, AND, RETURN = 0x20, 0x54, 0x06
+JUMP_IF_EQUAL, JUMP_IF_GREATER_OR_EQUAL, JUMP_IF_ANY_BIT = 0x15, 0x35, 0x45
 ALLOW, KILL, FAIL = 0x7FFF0000, 0x80000000, 0x00050000
-EPERM, ENOSYS = 1, 38
-NUMBER_OFFSET, ARCHITECTURE_OFFSET, FIRST_ARGUMENT_OFFSET = 0, 4, 16
+EPERM, ENOSYS = FAIL | 1, FAIL | 38
+NUMBER_OFFSET, ARCHITECTURE_OFFSET, ARGUMENTS_OFFSET = 0, 4, 16
+
+Condition = tuple[int, str, int]
+"""An argument (0 to 5), a relation, and a value: `is`, `is not`, `has any of` (bits) and `ends with` (the last byte)
+look at the argument's lower 32 bits, `upper is not` at the upper ones.
+"""
 
 
 def _instruction(code: int, value: int, then: int = 0, otherwise: int = 0) -> bytes:
     return struct.pack("=HBBI", code, then, otherwise, value)
 
 
-def _refuse(number: int, error: int = EPERM) -> bytes:
-    return _instruction(JUMP_IF_EQUAL, number, 0, 1) + _instruction(RETURN, FAIL | error)
+def _condition(condition: Condition, skip: int) -> bytes:
+    """Skip `skip` instructions, as jumps count them, unless `condition` holds."""
+    argument, relation, value = condition
+    load = _instruction(LOAD, ARGUMENTS_OFFSET + 8 * argument + 4 * relation.startswith("upper"))
+    value &= 0xFFFFFFFF
+    if relation == "is":
+        return load + _instruction(JUMP_IF_EQUAL, value, 0, skip)
+    if relation.endswith("is not"):
+        return load + _instruction(JUMP_IF_EQUAL, value, skip, 0)
+    if relation == "has any of":
+        return load + _instruction(JUMP_IF_ANY_BIT, value, 0, skip)
+    return load + _instruction(AND, 0xFF) + _instruction(JUMP_IF_EQUAL, value, 0, skip)
 
 
-def _check_argument(number: int, test: bytes) -> bytes:
-    """For call `number`, `test` the first argument: `test` skips one instruction if the call is refused."""
-    body = (
-        _instruction(LOAD, FIRST_ARGUMENT_OFFSET)
-        + test
-        + _instruction(RETURN, ALLOW)
-        + _instruction(RETURN, FAIL | EPERM)
-    )
-    return _instruction(JUMP_IF_EQUAL, number, 0, len(body) // 8) + body
+def _rule(call: tuple[int, int], action: int, *conditions: Condition) -> bytes:
+    """The result `action` for `call` if all `conditions` hold. The number of the call is loaded before and after."""
+    number = call[0 if MACHINE == "x86_64" else 1]
+    if number < 0:
+        return b""
+    body = _instruction(RETURN, action)
+    for condition in reversed(conditions):
+        body = _condition(condition, len(body) // 8) + body
+    return _instruction(JUMP_IF_EQUAL, number, 0, len(body) // 8 + bool(conditions)) + body + _reload(bool(conditions))
+
+
+def _reload(is_needed: bool) -> bytes:
+    return _instruction(LOAD, NUMBER_OFFSET) if is_needed else b""
+
+
+def is_supported() -> bool:
+    """Whether there are filters for this machine's architecture."""
+    return MACHINE in ARCHITECTURE
 
 
 def build_filter(*, sockets: bool) -> bytes:
     """The filter for this machine's architecture, 8 bytes an instruction; empty for an unknown architecture."""
     if MACHINE not in ARCHITECTURE:
         return b""
-    column = 0 if MACHINE == "x86_64" else 1
-    numbers = [both[column] for both in {**DENIED, **({} if sockets else SOCKETS)}.values()]
     parts = [
         _instruction(LOAD, ARCHITECTURE_OFFSET),
         _instruction(JUMP_IF_EQUAL, ARCHITECTURE[MACHINE], 1, 0),
         _instruction(RETURN, KILL),
         _instruction(LOAD, NUMBER_OFFSET),
         _instruction(JUMP_IF_GREATER_OR_EQUAL, 0x40000000, 0, 1),  # x32 has the same calls under other numbers
-        _instruction(RETURN, FAIL | EPERM),
-        *(_refuse(number) for number in numbers if number >= 0),
-        _refuse(CLONE3[column], ENOSYS),
-        _check_argument(CLONE[column], _instruction(JUMP_IF_ANY_BIT, NEW_ANY, 1, 0)),
-        _check_argument(PRLIMIT[column], _instruction(JUMP_IF_EQUAL, 0, 0, 1)),
+        _instruction(RETURN, EPERM),
+        *(_rule(call, EPERM) for call in DENIED.values()),
+        _rule(SOCKET, EPERM, *((0, "is not", family) for family in FAMILIES if sockets)),
+        _rule(CLONE3, ENOSYS),
+        _rule(CLONE, EPERM, (0, "has any of", NEW_ANY)),
+        _rule(PRLIMIT, EPERM, (0, "is not", 0)),
+        *(_rule(call, EPERM, (0, "is not", 0)) for call in SCHEDULING.values()),
+        _rule(SETPRIORITY, EPERM, (0, "is", 2)),  # of all processes of the user
+        _rule(SETPRIORITY, EPERM, (1, "is not", 0)),
+        _instruction(RETURN, ALLOW),
+    ]
+    return b"".join(parts)
+
+
+def build_guard(process: int) -> bytes:
+    """The filter of `process` against SIGKILL from itself and its children; empty for an unknown architecture.
+
+    A process that sends it to `process`, or to a group that may have it, is ended by SIGSYS instead. So that Linux
+    itself sends none, limits on CPU time, timers with a signal and other ways to name one are refused.
+    """
+    if MACHINE not in ARCHITECTURE:
+        return b""
+    kill = (1, "is", SIGKILL)
+    parts = [
+        _instruction(LOAD, NUMBER_OFFSET),
+        *(_rule(KILL_CALL, KILL, kill, (0, "is", target)) for target in (process, -process, 0, -1)),
+        *(_rule(call, KILL, (argument, "is", SIGKILL)) for call, argument in SIGNAL_CALLS.values()),
+        _rule(FCNTL, EPERM, (1, "is", SET_SIGNAL), (2, "is", SIGKILL)),
+        _rule(TIMER_CREATE, EPERM),
+        _rule(PRCTL, EPERM, (0, "is", SET_DUMPABLE), (1, "is", 0)),  # it would hide its memory from the supervisor
+        _rule(PRCTL, EPERM, (0, "is", SET_DUMPABLE), (1, "is", 0)),  # hides memory from the supervisor
+        _rule(CLONE, EPERM, (0, "ends with", SIGKILL)),
+        _rule(SETRLIMIT, EPERM, (0, "is", CPU_LIMIT)),
+        *(_rule(PRLIMIT, EPERM, (1, "is", CPU_LIMIT), (2, half, 0)) for half in ("is not", "upper is not")),
         _instruction(RETURN, ALLOW),
     ]
     return b"".join(parts)

@@ -3,7 +3,8 @@
 It reads one job and then starts the job's program once for each input: a new process under the job's limits. It watches
 the clock, the memory of all processes of the sandbox together, and the control socket, whose other end the grader has;
 it kills what is left and reports how the program ended. When the supervisor ends, Linux kills everything in its process
-namespace. A program can neither inspect nor signal the supervisor, so it cannot forge the report.
+namespace. A program can neither inspect nor signal the supervisor: Linux ignores a signal to process 1 that it has no
+handler for. So it cannot forge the report.
 """
 
 from __future__ import annotations
@@ -19,12 +20,14 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
-from z1.sandbox.inside import syscalls
+from z1.sandbox.inside import seccomp, syscalls
+from z1.sandbox.inside.memory import MemoryMeter
 
-MEMORY_CHECK_INTERVAL = 0.05
+MIN_CHECK_INTERVAL, MAX_CHECK_INTERVAL = 0.002, 0.05
 """Seconds between two checks of the memory."""
+FILL_RATE = 8e9
+"""Bytes a second that a program may fill; memory is checked again before it can have filled what is left."""
 
-PAGE_BYTES: int = os.sysconf("SC_PAGE_SIZE") if hasattr(os, "sysconf") else 4096
 STACK_BYTES = 120 << 20
 """Linux reserves 128 MiB below the first stack, however low the limit was when the process started."""
 
@@ -43,6 +46,7 @@ def supervise(control: socket.socket, run: ProgramRunner) -> None:
     """
     job = _read_job(control)
     _set_limits(job)
+    os.chdir("/tmp")  # once: the program of an earlier input may forbid it
     while True:
         message, descriptors, _, _ = socket.recv_fds(control, 1, 4)
         if not message:
@@ -71,82 +75,124 @@ def _read_job(control: socket.socket) -> dict[str, Any]:
 def _run_once(
     job: dict[str, Any], control: socket.socket, descriptors: list[int], run: ProgramRunner
 ) -> dict[str, Any]:
-    start = time.monotonic()
+    watch = Watch(job, control)
     started_read, started_write = os.pipe()
-    child = syscalls.fork()
-    if child == 0:
-        os.setsid()
-        cpu_limit = max(1, int(job["cpu_seconds"] + 0.999))
-        _limit(resource.RLIMIT_CPU, cpu_limit, cpu_limit + 1)
-        syscalls.set_dumpable(True)
-        run(descriptors, job, started_write)
-        os._exit(70)  # not reached: `run` ends the process
-    for number in (*descriptors, started_write):
-        os.close(number)
-    end = _wait(child, control, start, job)
-    seconds = time.monotonic() - start
-    if end:
-        with suppress(ProcessLookupError):
-            os.kill(child, signal.SIGKILL)
-    status, used = _reap(child)
-    if os.getpid() == 1:
-        with suppress(ProcessLookupError):
-            os.kill(-1, signal.SIGKILL)  # so that no process keeps the pipes open
-    if not os.read(started_read, 1):
-        raise ChildProcessError(f"the program did not start (status {status})")
-    os.close(started_read)
-    cpu = used.ru_utime + used.ru_stime
-    if not end and os.WIFSIGNALED(status) and _is_cpu_limit(os.WTERMSIG(status), cpu, job["cpu_seconds"]):
-        end = "time"
+    try:
+        child = syscalls.fork()
+        if child == 0:
+            _start_program(job)
+            run(descriptors, job, started_write)
+            os._exit(70)  # not reached: `run` ends the process
+    finally:
+        for number in (*descriptors, started_write):
+            os.close(number)
+    try:
+        end = watch.wait(child)
+    finally:
+        seconds = time.monotonic() - watch.start
+        status, used = _end_processes(child)
+    with os.fdopen(started_read, "rb") as file:
+        if not file.read(1):
+            raise ChildProcessError(f"the program did not start (status {status})")
     return {
-        "end": end,
+        "end": end or watch.find_limit(status, used),
         "exit_code": os.waitstatus_to_exitcode(status),
         "wall_seconds": seconds,
-        "cpu_seconds": cpu,
+        "cpu_seconds": used.ru_utime + used.ru_stime,
         "peak_memory_bytes": used.ru_maxrss * 1024,
     }
 
 
-def _is_cpu_limit(number: int, cpu: float, limit: float) -> bool:
-    return number == signal.SIGXCPU or (number == signal.SIGKILL and cpu >= limit)
+def _start_program(job: dict[str, Any]) -> None:
+    """In the program's process, before its first line: what holds for this process only."""
+    os.setsid()
+    cpu_limit = max(1, int(job["cpu_seconds"] + 0.999))
+    _limit(resource.RLIMIT_CPU, cpu_limit, cpu_limit + 1)
+    syscalls.set_dumpable(True)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    guard_from_kill()
 
 
-def _reap(child: int) -> tuple[int, resource.struct_rusage]:
-    while True:
-        found, status, used = os.wait4(-1, 0)
-        if found == child:
-            return status, used
+def guard_from_kill() -> None:
+    """From now on this process can be killed by SIGKILL only from outside its sandbox."""
+    if guard := seccomp.build_guard(os.getpid()):
+        syscalls.SeccompFilter(guard).install()
 
 
-def _wait(child: int, control: socket.socket, start: float, job: dict[str, Any]) -> str:
-    """Wait until `child` ends; returns "" if it ended by itself, else the limit that it exceeded.
+def _end_processes(child: int) -> tuple[int, resource.struct_rusage]:
+    """Kill and reap `child` and whatever it has left; returns its status and usage."""
+    with suppress(ProcessLookupError):
+        os.kill(-1 if os.getpid() == 1 else child, signal.SIGKILL)
+    _, status, used = os.wait4(child, 0)
+    with suppress(ChildProcessError):
+        while True:  # a process that was not reaped counts against the limit of the next run
+            os.wait4(-1, 0)
+    return status, used
 
-    A closed control socket ends the supervisor, and with it everything.
-    """
-    exited = os.pidfd_open(child)
-    try:
-        return _poll(exited, child, control, start, job)
-    finally:
-        os.close(exited)
 
+class Watch:
+    """Waits for a program and enforces the limits that Linux does not."""
 
-def _poll(exited: int, child: int, control: socket.socket, start: float, job: dict[str, Any]) -> str:
-    poll = select.poll()
-    poll.register(exited, select.POLLIN)
-    poll.register(control, 0)  # no event but a hang-up: the next input may be waiting already
-    while True:
-        spent = time.monotonic() - start
-        if spent >= job["wall_seconds"]:
-            spent -= min(_waiting_seconds(child), job["max_waiting_seconds"])
-        if spent >= job["wall_seconds"]:
+    def __init__(self, job: dict[str, Any], control: socket.socket) -> None:
+        self._job, self._control = job, control
+        self._memory = MemoryMeter() if os.getpid() == 1 else None
+        self.start = time.monotonic()
+
+    def wait(self, child: int) -> str:
+        """Wait until `child` ends; returns "" if it ended by itself, else the limit that it exceeded.
+
+        A closed control socket ends the supervisor, and with it everything.
+        """
+        exited = os.pidfd_open(child)
+        try:
+            return self._poll(exited, child)
+        finally:
+            os.close(exited)
+
+    def _poll(self, exited: int, child: int) -> str:
+        poll = select.poll()
+        poll.register(exited, select.POLLIN)
+        poll.register(self._control, 0)  # no event but a hang-up: the next input may be waiting already
+        wall, interval = self._job["wall_seconds"], _check_interval(self._job["memory_bytes"])
+        while True:
+            spent = time.monotonic() - self.start
+            if spent >= wall:
+                spent -= min(_waiting_seconds(child), self._job["max_waiting_seconds"])
+            if spent >= wall:
+                return "time"
+            ready = dict(poll.poll(1000 * min(wall - spent, interval) + 1))
+            if exited in ready:
+                return ""
+            if ready:
+                os._exit(0)
+            if self._memory:
+                left = self._job["memory_bytes"] - self._memory.used_bytes(self._job["memory_bytes"])
+                if left < 0:
+                    return "memory"
+                interval = _check_interval(left)
+
+    def find_limit(self, status: int, used: resource.struct_rusage) -> str:
+        """The limit that a program which ended with `status` had exceeded unseen, "" for none.
+
+        Raises ChildProcessError if it was killed from outside.
+        """
+        number = os.WTERMSIG(status) if os.WIFSIGNALED(status) else 0
+        if number == signal.SIGXCPU or (number == signal.SIGKILL and self._is_over_cpu_limit(used)):
             return "time"
-        ready = dict(poll.poll(1000 * min(job["wall_seconds"] - spent, MEMORY_CHECK_INTERVAL) + 1))
-        if exited in ready:
-            return ""
-        if ready:
-            os._exit(0)
-        if os.getpid() == 1 and _private_bytes() > job["memory_bytes"]:
+        beyond = used.ru_maxrss * 1024 - self._job["memory_bytes"]
+        if self._memory and beyond > self._memory.file_bytes:
             return "memory"
+        if number == signal.SIGKILL and seccomp.is_supported():
+            raise ChildProcessError("it was killed from outside, as Linux does when memory is short (SIGKILL)")
+        return ""
+
+    def _is_over_cpu_limit(self, used: resource.struct_rusage) -> bool:
+        return bool(used.ru_utime + used.ru_stime >= self._job["cpu_seconds"])
+
+
+def _check_interval(left: float) -> float:
+    """Seconds until the memory has to be checked again, if `left` bytes may still be used."""
+    return min(max(left / FILL_RATE, MIN_CHECK_INTERVAL), MAX_CHECK_INTERVAL)
 
 
 def _waiting_seconds(child: int) -> float:
@@ -162,17 +208,6 @@ def _waiting_seconds(child: int) -> float:
             return int(file.read().split()[1]) / 1e9
     except (OSError, IndexError):
         return 0.0
-
-
-def _private_bytes() -> int:
-    """Resident memory of all processes of this sandbox process, without shared pages."""
-    total = 0
-    for name in os.listdir("/proc"):
-        if name.isdigit() and name != "1":
-            with suppress(OSError), open(f"/proc/{name}/statm") as file:
-                _, resident, shared, *_ = file.read().split()
-                total += (int(resident) - int(shared)) * PAGE_BYTES
-    return total
 
 
 def _set_limits(limits: dict[str, Any]) -> None:

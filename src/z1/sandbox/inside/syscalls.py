@@ -110,6 +110,15 @@ def set_dumpable(dumpable: bool) -> None:
     set_option(4, int(dumpable))
 
 
+def set_command_line(arguments: list[str]) -> None:
+    """What /proc/PID/cmdline says of this process and its forks, cut off at the length of the present one."""
+    with open("/proc/self/stat", "rb") as file:
+        fields = file.read().rpartition(b")")[2].split()
+    start, end = int(fields[45]), int(fields[46])  # arg_start and arg_end, proc(5)
+    text = b"".join(argument.encode() + b"\0" for argument in arguments)
+    ctypes.memmove(start, text[: end - start - 1].ljust(end - start, b"\0"), end - start)
+
+
 def drop_privileges() -> None:
     """Drop all capabilities and every way to gain one."""
     set_option(38, 1)  # no new privileges
