@@ -27,7 +27,7 @@ def is_local(model: str) -> bool:
 def find_model(model: str, *, weights: bool = True) -> Path:
     """The folder in transformers' format of `model`; of a GGUF file, a converted one. Raises UserError.
 
-    Without `weights` the folder needs to have only configuration and tokenizer.
+    Without `weights` a folder is not checked: it may have a tokenizer only.
     """
     path = Path(model).expanduser()
     if not is_local(model):
@@ -39,7 +39,8 @@ def find_model(model: str, *, weights: bool = True) -> Path:
     ggufs = sorted(file for file in path.glob("*.gguf") if not file.name.startswith("mmproj"))
     if ggufs and not any(path.glob("*.safetensors")):
         return _find_file(_only(path, ggufs), weights)
-    _check_folder(path, weights)
+    if weights:
+        _check_folder(path)
     return path
 
 
@@ -62,10 +63,10 @@ def _only(folder: Path, ggufs: list[Path]) -> Path:
     raise UserError(f"model folder {folder}", f"{len(firsts)} GGUF models ({names})", "give one of the files")
 
 
-def _check_folder(folder: Path, weights: bool) -> None:
+def _check_folder(folder: Path) -> None:
     if not (folder / "config.json").is_file():
         raise UserError(f"model folder {folder}", "no config.json", "give a folder in transformers' format")
-    if weights and not any(folder.glob("*.safetensors")):
+    if not any(folder.glob("*.safetensors")):
         if any(file.suffix in _PICKLED for file in folder.iterdir()):
             raise UserError(f"model folder {folder}", "pickled weights", "save the model as safetensors")
         do = "copy the weights there, or train the model"

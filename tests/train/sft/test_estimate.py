@@ -46,7 +46,7 @@ def test_only_the_additions_of_lora_are_trainable(base: Path) -> None:
 
 
 def test_a_missing_base_is_refused_in_one_line(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"no config\.json; give a folder") as caught:
+    with pytest.raises(UserError, match=r"^base .*; give a folder or hub id of a causal language model$") as caught:
         estimate.shape(str(tmp_path), chosen())
     assert "\n" not in str(caught.value)
 

@@ -106,7 +106,7 @@ def test_a_gradient_that_is_not_finite_is_a_fault_and_changes_no_weight(base: st
 
 def test_a_missing_base_is_one_line(tmp_path: Path) -> None:
     corpus = small_sft.training_set(str(tmp_path / "nothing"))
-    with pytest.raises(UserError, match=r"^base .*nothing: got .*; give a folder or hub id"):
+    with pytest.raises(UserError, match=r"got no folder or file .*nothing; give a model folder"):
         finetune(small_sft.recipe(), corpus, tmp_path, print)
 
 
