@@ -37,12 +37,12 @@ THIRD_PARTY: dict[str, frozenset[str]] = {
     "z1.curate.token_counts": frozenset({"tokenizers"}),
     "z1.curate.parallel": frozenset({"ray"}),
     "z1.curate.teacher": frozenset({"openai"}),
-    "z1.serve.app": frozenset({"fastapi", "starlette"}),
+    **dict.fromkeys(["z1.serve.app", "z1.serve.error_handlers"], frozenset({"fastapi", "starlette"})),
     **dict.fromkeys(
         ["z1.serve.runtime.response", "z1.serve.middleware", "z1.serve.runtime.proxy"], frozenset({"starlette"})
     ),
     "z1.serve.metrics": frozenset({"prometheus_client"}),
-    "z1.serve.chat_ui": frozenset({"fastapi", "gradio", "openai"}),
+    "z1.serve.chat_ui": frozenset({"fastapi", "gradio", "openai", "starlette"}),
     "z1.serve.server": frozenset({"uvicorn"}),
     "z1.serve.api.schema": frozenset({"pydantic"}),
     "z1.report.plots": frozenset({"matplotlib"}),

@@ -7,11 +7,12 @@ One renderer serves training and inference: only `prompt_token_ids` turns a prom
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
 from functools import lru_cache
 from typing import Any, cast
 
-from z1.errors import UserError
+from z1.errors import UserError, Z1Error
 from z1.profiles import Profile, Tokenizer
 
 Messages = str | Sequence[dict[str, str]]
@@ -46,7 +47,29 @@ def render_prompt(tokenizer: Tokenizer, profile: Profile, messages: Messages) ->
 def prompt_token_ids(tokenizer: Tokenizer, profile: Profile, messages: Messages) -> list[int]:
     """The token ids of `render_prompt`. The template writes the begin-of-text token, so the tokenizer adds none."""
     segments = prompt_segments(tokenizer, profile, messages)
-    return [token for segment in segments for token in tokenizer.encode(segment, add_special_tokens=False)]
+    with _refusals_as_user_errors("tokenizer"):
+        return [token for segment in segments for token in tokenizer.encode(segment, add_special_tokens=False)]
+
+
+def text_token_ids(tokenizer: Tokenizer, text: str) -> list[int]:
+    """The token ids of a text to continue, with those that the tokenizer adds. Raises UserError if it refuses."""
+    with _refusals_as_user_errors("tokenizer"):
+        return tokenizer.encode(text)
+
+
+@contextmanager
+def _refusals_as_user_errors(part: str) -> Iterator[None]:
+    """Report what a model's chat template or tokenizer raises about a prompt: both are programs of the model's author.
+
+    Templates refuse roles, orders of roles and features with a sentence of their own (`raise_exception`).
+    """
+    try:
+        yield
+    except Z1Error:
+        raise
+    except Exception as error:  # such a program may raise anything
+        got = f"what the model's {part} refuses: {str(error) or repr(error)}"
+        raise UserError("prompt", got, "change it, or use a model that accepts it") from error
 
 
 def prompt_segments(tokenizer: Tokenizer, profile: Profile, messages: Messages) -> list[str]:
@@ -64,7 +87,8 @@ def prompt_segments(tokenizer: Tokenizer, profile: Profile, messages: Messages) 
         tags = (profile.think_start.strip(), profile.think_end.strip()) if turn["role"] == "assistant" else ()
         turn["content"] = _split_controls(turn["content"], control_texts(cast(Any, tokenizer)).difference(tags))
     template = None if tokenizer.chat_template else chat_template(tokenizer)
-    text = tokenizer.apply_chat_template(turns, chat_template=template, tokenize=False, add_generation_prompt=True)
+    with _refusals_as_user_errors("chat template"):
+        text = tokenizer.apply_chat_template(turns, chat_template=template, tokenize=False, add_generation_prompt=True)
     return (str(text) + profile.think_start).split(SEGMENT_BREAK)
 
 

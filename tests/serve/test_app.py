@@ -165,7 +165,7 @@ def test_text_completions(served: Served) -> None:
         (
             {"messages": [{"role": "user", "content": "x" * 5000 + "?"}]},
             400,
-            "give fewer than the context length, 4096",
+            "maximum context length is 4096 tokens",
         ),
         ({"n": 300}, 400, "n: "),
     ],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -10,6 +11,7 @@ from pathlib import Path
 import pytest
 
 pytest.importorskip("gradio", reason="the chat page needs the extra chat")
+
 
 from tests.serve.browser import CHROMIUM, tab
 from tests.serve.paged import QUESTION
@@ -46,6 +48,37 @@ def test_requests_have_no_thoughts_and_no_failed_turns() -> None:
         ("user", "q1"), ("assistant", "a1"), ("user", "q3"),
     ]  # fmt: skip
     assert len(displayed_messages(history)) == 2 + 3 + 2
+
+
+UNKNOWN_ROUTES = """
+import json
+from fastapi.testclient import TestClient
+from tests.serve.scripts import scripted
+from z1.serve.api.request_parser import RequestDefaults
+from z1.serve.app import make_app
+from z1.serve.chat_ui import mount
+from z1.serve.runtime.service import ChatService, ServerLimits
+service = ChatService(scripted(), RequestDefaults(), ServerLimits())
+found = {}
+with TestClient(mount(make_app(service), "scripted", service.count_tokens, 9)) as client:
+    for method, path in (("GET", "/"), ("GET", "/docs"), ("GET", "/nowhere"), ("POST", "/v1/responses"), ("PUT", "/")):
+        reply = client.request(method, path)
+        is_json = reply.headers["content-type"] == "application/json"
+        found[f"{method} {path}"] = reply.status_code, reply.json()["error"] if is_json else None
+print(json.dumps(found))
+"""
+
+
+@pytest.mark.slow
+def test_unknown_routes_behind_the_page_have_openais_format() -> None:
+    # a process of its own, since Gradio leaves sockets and event loops open
+    done = subprocess.run([sys.executable, "-c", UNKNOWN_ROUTES], capture_output=True, text=True, check=True)
+    found = json.loads(done.stdout.splitlines()[-1])
+    assert found["GET /"] == found["GET /docs"] == [200, None]
+    for route in ("GET /nowhere", "POST /v1/responses"):
+        status, error = found[route]
+        assert (status, error["code"]) == (404, "unknown_url") and f"({route})" in error["message"]
+    assert (found["PUT /"][0], found["PUT /"][1]["code"]) == (405, "method_not_supported")
 
 
 @pytest.mark.slow

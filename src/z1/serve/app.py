@@ -1,4 +1,4 @@
-"""Routes and error responses of the server:
+"""Routes of the server:
 
     POST /v1/chat/completions            answer a conversation within its thinking budget
     POST /v1/chat/completions/control    end the thought of a running reply (llama.cpp's route and body)
@@ -6,7 +6,7 @@
     GET  /v1/models                      names of the served model
     GET  /health, /metrics, /docs        health check, Prometheus metrics, API documentation
 
-Errors have OpenAI's format. The command line mounts the chat page at "/".
+The command line mounts the chat page at "/".
 """
 
 from __future__ import annotations
@@ -16,28 +16,16 @@ from contextlib import asynccontextmanager
 from typing import Annotated, Any
 
 from fastapi import FastAPI, Header
-from fastapi.exceptions import RequestValidationError
-from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request as HttpRequest
-from starlette.responses import JSONResponse, Response
+from starlette.responses import HTMLResponse, JSONResponse, Response
 
-from z1.errors import EngineFault, UserError, Z1Error
-from z1.serve.api.openai_format import error_body
-from z1.serve.api.parameters import ASSISTANT_VALUES, NO_OP_VALUES, STREAM_OPTION_VALUES
 from z1.serve.api.schema import ChatRequest, CompletionRequest, ControlRequest, Request
+from z1.serve.docs_page import docs_page
+from z1.serve.error_handlers import add_error_handlers
 from z1.serve.middleware import AccessMiddleware, CountingMiddleware
 from z1.serve.runtime.response import SseResponse, WholeResponse
-from z1.serve.runtime.service import ChatService, ClientIds, ServerBusy, UnknownModel
-
-ERROR_STATUS: tuple[tuple[type[Z1Error], int, str], ...] = (
-    (ServerBusy, 429, "rate_limit_error"),
-    (UnknownModel, 404, "not_found_error"),
-    (UserError, 400, "invalid_request_error"),
-    (EngineFault, 503, "engine_error"),
-    (Z1Error, 503, "server_error"),
-)
-"""Status and error type of an exception: the first row with its class."""
+from z1.serve.runtime.service import ChatService, ClientIds, UnknownModel
 
 RequestId = Annotated[str | None, Header(alias="X-Request-Id")]
 ControlToken = Annotated[str | None, Header(alias="X-Control-Token")]
@@ -63,9 +51,12 @@ def make_app(
         title="z1",
         description="Language models with a thinking budget per request, behind OpenAI's API.",
         lifespan=lifespan,
+        docs_url=None,  # FastAPI's page loads its scripts from the internet
         redoc_url=None,
     )
-    _add_error_handlers(app, service)
+    add_error_handlers(
+        app, lambda: service.engine.max_model_len, lambda request: _proxy(request, service, is_rejected=True)
+    )
     _add_completion_routes(app, service, log_prompts=log_prompts)
     _add_status_routes(app, service)
     max_body_bytes = service.limits.max_body_bytes
@@ -132,8 +123,12 @@ def _add_status_routes(app: FastAPI, service: ChatService) -> None:
     async def model(name: str) -> dict[str, Any]:
         """One model."""
         if name not in service.served_model_names:
-            raise UnknownModel("model", name, f"use {service.served_model_names[0]}")
+            raise UnknownModel("model", f"{name}, which does not exist", f"use {service.served_model_names[0]}")
         return model_object(name)
+
+    @app.get("/docs", include_in_schema=False)
+    async def docs() -> HTMLResponse:
+        return HTMLResponse(docs_page(app.openapi()))
 
     @app.get("/health", response_model=None)
     async def health() -> JSONResponse:
@@ -157,42 +152,3 @@ async def _proxy(http_request: HttpRequest, service: ChatService, *, is_rejected
     if path not in ("/chat/completions", "/completions"):
         return None
     return service.proxy(path, await http_request.json(), is_rejected=is_rejected)
-
-
-def extra_field(name: str) -> str:
-    """The message about a field that is not in the schema."""
-    if name in NO_OP_VALUES or name in ASSISTANT_VALUES or name in STREAM_OPTION_VALUES:
-        return "this server does not support it; leave it out"
-    return "unknown field; /docs lists the supported ones"
-
-
-def _add_error_handlers(app: FastAPI, service: ChatService) -> None:
-    def respond(status: int, body: dict[str, Any]) -> JSONResponse:
-        return JSONResponse(body, status, {"Retry-After": "1"} if status == 429 else None)
-
-    @app.exception_handler(Z1Error)
-    async def on_z1_error(http_request: HttpRequest, error: Z1Error) -> Response:
-        is_rejected = type(error) is UserError
-        if is_rejected and (proxied := await _proxy(http_request, service, is_rejected=True)) is not None:
-            return proxied
-        status, kind = next((status, kind) for row, status, kind in ERROR_STATUS if isinstance(error, row))
-        param = error.what if isinstance(error, UserError) else None
-        return respond(status, error_body(error, kind, param))
-
-    @app.exception_handler(RequestValidationError)
-    async def on_invalid_body(http_request: HttpRequest, error: RequestValidationError) -> Response:
-        if isinstance(error.body, dict):
-            proxied = await _proxy(http_request, service, is_rejected=True)
-            if proxied is not None:
-                return proxied
-        first = error.errors()[0]
-        param = ".".join(str(part) for part in first["loc"][1:])
-        message = first["msg"].removeprefix("Value error, ")
-        if first["type"] == "extra_forbidden":
-            message = extra_field(str(first["loc"][-1]))
-        text = f"{param}: {message}" if param else message
-        return respond(400, error_body(text, "invalid_request_error", param or None))
-
-    @app.exception_handler(HTTPException)
-    async def on_http_error(_: HttpRequest, error: HTTPException) -> JSONResponse:
-        return respond(error.status_code, error_body(str(error.detail), "invalid_request_error"))

@@ -16,6 +16,10 @@ from typing import TYPE_CHECKING, Any, cast
 import gradio
 from fastapi import FastAPI
 from openai import APIError, AsyncOpenAI
+from starlette.requests import Request
+from starlette.responses import JSONResponse
+
+from z1.serve.error_handlers import http_error_body
 
 if TYPE_CHECKING:
     from openai.types.chat import ChatCompletionMessageParam
@@ -223,8 +227,16 @@ def build_page(page: ChatPage, max_thinking_budget: int) -> gradio.Blocks:
 def mount(app: FastAPI, model: str, count_tokens: TokenCounter, max_thinking_budget: int) -> FastAPI:
     """Mount the page at "/" of `app`, behind its other routes."""
     blocks = build_page(ChatPage(model, count_tokens), max_thinking_budget)
-    page: FastAPI = gradio.mount_gradio_app(app, blocks, "/", css=CSS, ssr_mode=False, enable_monitoring=False)
+    settings: dict[str, Any] = {"exception_handlers": {404: on_http_error, 405: on_http_error}}
+    page: FastAPI = gradio.mount_gradio_app(
+        app, blocks, "/", css=CSS, ssr_mode=False, enable_monitoring=False, app_kwargs=settings
+    )
     return page
+
+
+async def on_http_error(request: Request, error: Any) -> JSONResponse:
+    """Errors of unknown routes in OpenAI's format, since the page is behind every other route."""
+    return JSONResponse(http_error_body(request, error), error.status_code, error.headers)
 
 
 def _client(request: gradio.Request, headers: dict[str, str]) -> AsyncOpenAI:

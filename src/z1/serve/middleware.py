@@ -96,7 +96,7 @@ class AccessMiddleware:
             if scope["path"] in PUBLIC_PATHS or is_key(headers, self._key):
                 return None
             message = "missing or wrong API key; send Authorization: Bearer KEY, or x-api-key: KEY"
-            body = error_body(message, "authentication_error")
+            body = error_body(message, "authentication_error", code="invalid_api_key")
             return JSONResponse(body, 401, {"WWW-Authenticate": "Bearer"})
         host, origin = (headers.get(name, b"").decode("latin-1") for name in (b"host", b"origin"))
         if host and not is_local_host(host):

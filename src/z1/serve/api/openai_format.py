@@ -56,10 +56,12 @@ def usage(prompt_tokens: int, ledgers: Sequence[Ledger]) -> dict[str, Any]:
     }
 
 
-def error_body(error: Z1Error | str, kind: str = "", param: str | None = None) -> dict[str, Any]:
+def error_body(
+    error: Z1Error | str, kind: str = "", param: str | None = None, code: str | None = None
+) -> dict[str, Any]:
     """An error in OpenAI's format; `kind` is its `type`."""
     kind = kind or ("invalid_request_error" if isinstance(error, UserError) else "engine_error")
-    return {"error": {"message": str(error), "type": kind, "param": param, "code": None}}
+    return {"error": {"message": str(error), "type": kind, "param": param, "code": code}}
 
 
 def sse_event(value: Any) -> bytes:

@@ -14,7 +14,7 @@ from typing import Any
 from z1 import profiles
 from z1.engines import Engine, Sampling
 from z1.errors import UserError
-from z1.prompts import prompt_token_ids
+from z1.prompts import prompt_token_ids, text_token_ids
 from z1.serve.api.budget import (
     DEFAULT_EFFORT_MAP,
     NO_POLICY,
@@ -205,7 +205,7 @@ def _prompts(
     prompts = prompt if isinstance(prompt, list) and not (prompt and isinstance(prompt[0], int)) else [prompt]
     if not prompts or not all(prompts):
         raise UserError("prompt", "an empty prompt", "give text or token ids")
-    encoded = [engine.tokenizer.encode(one) if isinstance(one, str) else one for one in prompts]
+    encoded = [text_token_ids(engine.tokenizer, one) if isinstance(one, str) else one for one in prompts]
     return [_check_vocabulary("prompt", token_ids, engine.tokenizer) for token_ids in encoded]
 
 

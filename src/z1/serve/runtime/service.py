@@ -115,7 +115,7 @@ class ChatService:
     ) -> tuple[PendingResponse, ParsedRequest]:
         """Start the replies to `request`. Raises UnknownModel, ServerBusy, UserError or EngineFault."""
         if request.model not in self.served_model_names:
-            raise UnknownModel("model", request.model, f"use {self.served_model_names[0]}")
+            raise UnknownModel("model", f"{request.model}, which does not exist", f"use {self.served_model_names[0]}")
         self._check_capacity(request.n or 1)
         loop = asyncio.get_running_loop()
         parsed = await loop.run_in_executor(self._parser, parse_request, request, self.engine, self.defaults)
