@@ -31,7 +31,7 @@ THIRD_PARTY: dict[str, frozenset[str]] = {
     "z1.curate.dedup": frozenset({"datasketch", "numpy"}),
     "z1.dataset_io": frozenset({"pyarrow"}),
     "z1.train.sft.dataset": frozenset({"huggingface_hub"}),
-    "z1.engines.remote": frozenset({"httpx2", "openai"}),
+    "z1.engines.remote.*": frozenset({"httpx2"}),
     **dict.fromkeys(["z1.engines.logit_mask", "z1.vllm_plugin.batch_state"], frozenset({"torch"})),
     **dict.fromkeys(["z1.vllm_plugin.logits_processor", "z1.engines.vllm_engine"], frozenset({"vllm"})),
     "z1.curate.token_counts": frozenset({"tokenizers"}),

@@ -31,7 +31,7 @@ NEWER = frozenset({"torch"})
 EXTRAS = {
     "z1.serve.chat_ui": {"chat"},
     "z1.serve.*": {"serve"},
-    "z1.engines.remote": {"evaluate", "serve"},
+    "z1.engines.remote.*": {"evaluate", "serve"},
     "z1.dataset_io": {"curate", "train"},
     "z1.curate.parallel": {"ray"},
     "z1.curate.*": {"curate"},
@@ -116,7 +116,7 @@ def test_every_library_is_declared_where_it_is_used() -> None:
         ("z1.llm", "import os, numpy.linalg", 0),
         ("z1.llm", "def late():\n    from openai import OpenAI", 1),
         ("z1.serve.app", "import numpy, fastapi", 0),
-        ("z1.engines.remote", "import fastapi", 1),
+        ("z1.engines.remote.engine", "import fastapi", 1),
         ("z1.vllm_plugin.batch_state", "import vllm", 0),
     ],
 )

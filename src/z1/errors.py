@@ -5,6 +5,7 @@
     │   └── ContextOverflow the prompt is too long for the context
     └── Fault               a failure of z1 or its environment   (exit status 1)
         └── EngineFault     an engine failed; its result is missing, never wrong
+            └── UpstreamFault   a server behind z1 refused a request or failed
 
 A model's failure (a wrong, unparsed or truncated answer) is data and never an exception.
 """
@@ -46,6 +47,18 @@ class Fault(Z1Error):
 
 class EngineFault(Fault):
     """An engine failed. The attempt that it was computing is missing, not wrong."""
+
+
+class UpstreamFault(EngineFault):
+    """A server behind z1 refused a request or failed. `status`, `kind` (OpenAI's `type`), `code` and `retry_after` are
+    what the client of z1 gets.
+    """
+
+    def __init__(
+        self, message: str, status: int = 502, kind: str = "", code: str | None = None, retry_after: str | None = None
+    ) -> None:
+        self.status, self.kind, self.code, self.retry_after = status, kind or "engine_error", code, retry_after
+        super().__init__(message)
 
 
 def from_os_error(error: OSError) -> Z1Error:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from z1.cli.engine_factory import ENGINES, ServeModel, make_engine, question_format
+from z1.cli.engine_factory import ENGINES, ServeModel, make_engine, question_format, upstream_key
 from z1.errors import UserError
 from z1.generation import builtin_question
 
@@ -55,3 +55,11 @@ def test_only_questions_to_the_shipped_model_are_rewritten() -> None:
 def test_the_context_has_a_default() -> None:
     assert ServeModel(None, "local", None, 1).context_tokens == 4096
     assert ServeModel(None, "local", None, 1, 99).context_tokens == 99
+
+
+def test_a_key_is_sent_only_if_its_variable_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-openai")
+    assert upstream_key(None) is None
+    assert upstream_key("OPENAI_API_KEY") == "sk-openai"
+    with pytest.raises(UserError, match="upstream_api_key_env: got MISSING; name an environment variable"):
+        upstream_key("MISSING")

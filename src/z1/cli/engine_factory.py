@@ -27,6 +27,8 @@ class ServeModel:
     max_num_seqs: int
     max_model_len: int | None = None
     upstream_url: str | None = None
+    upstream_model: str | None = None
+    upstream_api_key_env: str | None = None
 
     @property
     def context_tokens(self) -> int:
@@ -91,7 +93,7 @@ def _vllm(served: ServeModel) -> Engine:
 
 
 def _remote(served: ServeModel) -> Engine:
-    """A model on an upstream server; its tokenizer is read here. OPENAI_API_KEY is the upstream's key."""
+    """A model on an upstream server; its tokenizer is read here."""
     from z1.engines.remote import Upstream, load
     from z1.models import shipped
 
@@ -99,10 +101,18 @@ def _remote(served: ServeModel) -> Engine:
         raise UserError("--engine remote", "no upstream", "add --upstream-url http://127.0.0.1:8000/v1")
     if not _is_http_url(served.upstream_url):
         raise UserError("--upstream-url", served.upstream_url, "give http://HOST:PORT/v1")
-    upstream = Upstream(
-        served.upstream_url, api_key=os.environ.get("OPENAI_API_KEY"), max_model_len=served.max_model_len
-    )
+    key = upstream_key(served.upstream_api_key_env)
+    upstream = Upstream(served.upstream_url, served.upstream_model, key, served.max_model_len)
     return load(upstream, str(served.model or shipped()), served.profile)
+
+
+def upstream_key(variable: str | None) -> str | None:
+    """The upstream's API key from the environment `variable`; none is sent that was not named. Raises UserError."""
+    if variable is None:
+        return None
+    if not (key := os.environ.get(variable, "").strip()):
+        raise UserError("upstream_api_key_env", variable, "name an environment variable that holds the upstream's key")
+    return key
 
 
 def _is_http_url(url: str) -> bool:

@@ -41,7 +41,7 @@ USED = {
     "--print-vllm-flags": frozenset({"model", "profile", "print_vllm_flags"}),
     "--engine local": NETWORKING | {"profile", "max_num_seqs"},
     "--engine vllm": NETWORKING | {"profile", "max_num_seqs"},
-    "--engine remote": NETWORKING | {"profile", "upstream_url"},
+    "--engine remote": NETWORKING | {"profile", "upstream_url", "upstream_model", "upstream_api_key_env"},
     "--engine scripted": NETWORKING,
 }
 """Parameters that each mode uses; others are refused."""
@@ -105,6 +105,24 @@ UpstreamUrl = Annotated[
         help="With --engine remote: URL of the server that has the model, up to /v1.",
         rich_help_panel=MODEL,
         metavar="URL",
+        show_default=False,
+    ),
+]
+UpstreamModel = Annotated[
+    str | None,
+    typer.Option(
+        help="With --engine remote: the upstream's name of the model.",
+        rich_help_panel=MODEL,
+        metavar="NAME",
+        show_default="the first that it lists",
+    ),
+]
+UpstreamApiKeyEnv = Annotated[
+    str | None,
+    typer.Option(
+        help="With --engine remote: environment variable with the upstream's API key; without it no key is sent.",
+        rich_help_panel=MODEL,
+        metavar="VARIABLE",
         show_default=False,
     ),
 ]
@@ -220,6 +238,8 @@ def serve(
     max_model_len: MaxModelLen = None,
     served_model_name: ServedModelName = None,
     upstream_url: UpstreamUrl = None,
+    upstream_model: UpstreamModel = None,
+    upstream_api_key_env: UpstreamApiKeyEnv = None,
     print_vllm_flags: PrintVllmFlags = False,
     thinking_budget: ThinkingBudget = None,
     max_thinking_budget: MaxThinkingBudget = None,
@@ -238,7 +258,9 @@ def serve(
     log_prompts: LogPrompts = False,
 ) -> None:
     """Serve a model with OpenAI's API: a thinking budget per request, deadlines, answer now."""
-    served = ServeModel(model, engine, profile, max_num_seqs, max_model_len, upstream_url)
+    served = ServeModel(
+        model, engine, profile, max_num_seqs, max_model_len, upstream_url, upstream_model, upstream_api_key_env
+    )
     if print_vllm_flags:
         refuse_unused(context, "--print-vllm-flags", USED["--print-vllm-flags"])
         return print_vllm_command(served)

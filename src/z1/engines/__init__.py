@@ -5,7 +5,7 @@
     early_exit.py     rules that end a thought early: repetition, and agreement of probes
     cancellation.py   cancelling what an interrupted sample waits for
     local/            a transformers model in this process, with a KV cache and continuous batching
-    remote.py         any server with OpenAI's API
+    remote/           any server with OpenAI's API
     vllm_engine.py    vLLM in this process, by its resumable requests
     vllm_params.py    thinking budgets in requests to a vLLM server (`vllm_xargs`)
     logit_mask.py     forcing and forbidding tokens in logits

@@ -15,10 +15,11 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from z1.errors import ContextOverflow, EngineFault, UserError, Z1Error
+from z1.errors import ContextOverflow, EngineFault, UpstreamFault, UserError, Z1Error
 from z1.serve.api.openai_format import error_body
 from z1.serve.api.parameters import ASSISTANT_VALUES, NO_OP_VALUES, STREAM_OPTION_VALUES
 from z1.serve.api.schema import ChatRequest, CompletionRequest, ControlRequest
+from z1.serve.runtime.response import fault_response
 from z1.serve.runtime.service import ServerBusy, UnknownModel
 
 ERROR_STATUS: tuple[tuple[type[Z1Error], int, str, str | None], ...] = (
@@ -65,6 +66,8 @@ def add_error_handlers(app: FastAPI, max_model_len: Callable[[], int], proxy: Pr
     async def on_z1_error(request: Request, error: Z1Error) -> Response:
         if type(error) is UserError and (proxied := await proxy(request)) is not None:
             return proxied
+        if isinstance(error, UpstreamFault):
+            return fault_response(error, {})
         status, kind, code = next(row[1:] for row in ERROR_STATUS if isinstance(error, row[0]))
         message = overflow_message(error, max_model_len()) if isinstance(error, ContextOverflow) else str(error)
         param = field_path(error, request.url.path) if isinstance(error, UserError) else None

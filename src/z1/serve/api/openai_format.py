@@ -60,7 +60,8 @@ def error_body(
     error: Z1Error | str, kind: str = "", param: str | None = None, code: str | None = None
 ) -> dict[str, Any]:
     """An error in OpenAI's format; `kind` is its `type`."""
-    kind = kind or ("invalid_request_error" if isinstance(error, UserError) else "engine_error")
+    kind = kind or ("invalid_request_error" if isinstance(error, UserError) else getattr(error, "kind", "engine_error"))
+    code = code or getattr(error, "code", None)
     return {"error": {"message": str(error), "type": kind, "param": param, "code": code}}
 
 

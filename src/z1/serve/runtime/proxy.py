@@ -12,19 +12,20 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager
-from typing import Any, Protocol, cast
+from typing import Any, NamedTuple, Protocol, cast
 
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from z1 import profiles
 from z1.engines import Engine
-from z1.errors import EngineFault, UserError
+from z1.errors import EngineFault, UserError, Z1Error
 from z1.serve.api.budget import BUDGET_FIELDS, EFFORT_FIELDS, HINT_FIELDS, SWITCH_FIELDS, find_fields, hint_text
-from z1.serve.api.openai_format import DONE, error_body, sse_event
+from z1.serve.api.openai_format import COMMENT, DONE, error_body, sse_event
 from z1.serve.api.request_parser import RequestDefaults, parse_budget
 from z1.serve.api.schema import ChatRequest
 from z1.serve.runtime.reply_runner import ReplyRunner
+from z1.serve.runtime.response import COMMENT_INTERVAL, fault_response
 
 WINDOW_FIELDS = (*BUDGET_FIELDS, *EFFORT_FIELDS, *HINT_FIELDS, *SWITCH_FIELDS, "answer_tokens")
 """Fields that set a window, which some upstreams enforce themselves."""
@@ -51,6 +52,11 @@ class UpstreamResponse(Protocol):
     @property
     def media_type(self) -> str:
         """The content type."""
+        ...
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        """Headers that the client gets too."""
         ...
 
     @property
@@ -101,6 +107,12 @@ def translate_budget(body: Mapping[str, Any], engine: Engine, defaults: RequestD
     return upstream.request_with_budget(rest, budget.limit, budget.max_answer_tokens, hint)
 
 
+class _Head(NamedTuple):
+    status: int
+    media_type: str
+    headers: Mapping[str, str]
+
+
 class ProxyResponse(Response):
     """Sends a request to the upstream and returns its response. `on_finished` is called once, in every case."""
 
@@ -112,7 +124,8 @@ class ProxyResponse(Response):
         on_finished: Callable[[], None],
     ) -> None:
         self._runner, self._engine, self._request, self._on_finished = runner, engine, request, on_finished
-        self._received: asyncio.Queue[tuple[int, str] | bytes | Exception | None] = asyncio.Queue()
+        self._received: asyncio.Queue[_Head | bytes | Exception | None] = asyncio.Queue()
+        self._last_bytes = b"\n\n"
         self.background = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -128,28 +141,42 @@ class ProxyResponse(Response):
 
     async def _forward(self, scope: Scope, receive: Receive, send: Send) -> None:
         head = await self._received.get()
-        if not isinstance(head, tuple):
-            body = error_body(head if isinstance(head, EngineFault) else "the upstream did not respond", "engine_error")
-            await JSONResponse(body, 503)(scope, receive, send)
+        if not isinstance(head, _Head):
+            error = head if isinstance(head, EngineFault) else EngineFault("the upstream did not respond")
+            await fault_response(error, {})(scope, receive, send)
             return
-        status, media_type = head
-        headers = [(b"content-type", media_type.encode("latin-1"))]
-        await send({"type": "http.response.start", "status": status, "headers": headers})
-        while isinstance(chunk := await self._received.get(), bytes):
+        is_stream = head.media_type.startswith("text/event-stream")
+        headers = {"content-type": head.media_type, **head.headers}
+        headers |= {"x-accel-buffering": "no"} if is_stream else {}
+        raw_headers = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers.items()]
+        await send({"type": "http.response.start", "status": head.status, "headers": raw_headers})
+        while isinstance(chunk := await self._next_chunk(comments=is_stream), bytes):
             await send({"type": "http.response.body", "body": chunk, "more_body": True})
-        if isinstance(chunk, Exception) and media_type.startswith("text/event-stream"):
-            data = sse_event(error_body(str(chunk), "engine_error")) + DONE
+        if isinstance(chunk, Exception) and is_stream:
+            data = sse_event(error_body(chunk if isinstance(chunk, Z1Error) else "the upstream failed")) + DONE
             await send({"type": "http.response.body", "body": data, "more_body": True})
         elif isinstance(chunk, Exception):
             raise chunk  # closing the connection is the only way to report an incomplete JSON body
         await send({"type": "http.response.body", "body": b""})
+
+    async def _next_chunk(self, *, comments: bool) -> _Head | bytes | Exception | None:
+        """The next chunk; a comment if none comes for a while and the last one ended an event."""
+        is_between_events = comments and self._last_bytes.endswith((b"\n\n", b"\r\n\r\n"))
+        try:
+            async with asyncio.timeout(COMMENT_INTERVAL if is_between_events else None):
+                chunk = await self._received.get()
+        except TimeoutError:
+            return COMMENT
+        if isinstance(chunk, bytes):
+            self._last_bytes = (self._last_bytes + chunk)[-4:]
+        return chunk
 
     async def _fetch(self) -> None:
         """Read the upstream's response into the queue; the runner cancels it when the engine closes."""
         put = self._received.put_nowait
         try:
             async with self._engine.proxy_request(*self._request) as response:
-                put((response.status, response.media_type))
+                put(_Head(response.status, response.media_type, response.headers))
                 async for chunk in response.chunks:
                     put(chunk)
             put(None)

@@ -216,7 +216,8 @@ class _RunningReply:
     task: asyncio.Task[None]
 
     def __init__(self, request: GenerationRequest, emit: Callable[[Event], None]) -> None:
-        self._request, self._emit = request, emit
+        self._request, self._emit_now = request, emit
+        self._delayed: list[Event] | None = None
         self._control: Control | None = None
         self._is_answer_requested = False
         self._time_to_answer: float | None = None
@@ -224,13 +225,29 @@ class _RunningReply:
         self._next_poll = 0.0
         self.due = 0.0
 
+    def _emit(self, event: Event) -> None:
+        """Emit an event, or keep it until the upstream has accepted the request."""
+        if self._delayed is None or isinstance(event, Failed):
+            self._emit_now(event)
+        else:
+            self._delayed.append(event)
+
+    def _emit_delayed(self) -> None:
+        delayed, self._delayed = self._delayed or [], None
+        for event in delayed:
+            self._emit_now(event)
+
     async def run(self, engine: Engine) -> None:
         """Generate the reply; every failure becomes an event."""
         try:
             prompt = self._request.prompt_token_ids + self._request.prefix_token_ids
             session = await engine.open(prompt, self._request.sampling)
             try:
-                self._emit(await self._drive(engine, session))
+                if hasattr(session, "on_accepted"):  # until then its failure is the status of the response
+                    self._delayed, session.on_accepted = [], self._emit_delayed
+                finished = await self._drive(engine, session)
+                self._emit_delayed()
+                self._emit(finished)
             finally:
                 await session.close()
         except Z1Error as error:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from itertools import groupby
 from operator import itemgetter
 from typing import Any
@@ -18,7 +18,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.types import Receive, Scope, Send
 
 from z1.engines import Probe
-from z1.errors import Z1Error
+from z1.errors import UpstreamFault, Z1Error
 from z1.serve.api.logprobs import TokenRecord
 from z1.serve.api.openai_format import COMMENT, DONE, Choice, WireFormat, error_body, sse_event, usage
 from z1.serve.api.reply_text import OutputOptions, ReplyField, ReplyText, TextDelta, finish_reason
@@ -63,9 +63,19 @@ class PendingResponse:
         self._first_events: list[IndexedEvent] = []
 
     async def wait_started(self) -> None:
-        """Wait until every reply has started. Raises UserError if one does not fit, EngineFault if one failed."""
+        """Wait until every reply has started, at most `COMMENT_INTERVAL` seconds.
+
+        Raises UserError if one does not fit, EngineFault if one failed.
+        """
+        alarm = _Alarm(COMMENT_INTERVAL, self.replies.wake)
+        try:
+            await self._wait_started(alarm)
+        finally:
+            alarm.cancel()
+
+    async def _wait_started(self, alarm: _Alarm) -> None:
         waiting = set(range(len(self.texts)))
-        while waiting:
+        while waiting and not alarm.is_due:
             for index, event in await self.replies.events():
                 if isinstance(event, Failed):
                     self._fail(event.error)
@@ -178,6 +188,14 @@ class PendingResponse:
         return usage(self.prompt_tokens, [event.ledger for event in self.finished.values()])
 
 
+def fault_response(error: Z1Error, headers: Mapping[str, str]) -> JSONResponse:
+    """The response to a failed request; that of an upstream has its status, code and `Retry-After`."""
+    status, retry_after = 503, None
+    if isinstance(error, UpstreamFault):
+        status, retry_after = error.status, error.retry_after
+    return JSONResponse(error_body(error), status, {**headers, **({"retry-after": retry_after} if retry_after else {})})
+
+
 class _Alarm:
     """Calls `ring` when nothing happened for `interval` seconds; `reset` costs no timer."""
 
@@ -218,13 +236,13 @@ class WholeResponse(Response):
         """Wait for the replies, or for the client to disconnect."""
         watcher = _cancel_on_disconnect(receive, self._response)
         try:
-            body, status = await self._response.json_body(), 200
+            response = JSONResponse(await self._response.json_body(), 200, self._extra_headers)
         except Z1Error as error:
-            body, status = error_body(error), 503
+            response = fault_response(error, self._extra_headers)
         finally:
             watcher.cancel()
             self._on_finished(self._response)
-        await JSONResponse(body, status, self._extra_headers)(scope, receive, send)
+        await response(scope, receive, send)
 
 
 class SseResponse(Response):
