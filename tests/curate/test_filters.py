@@ -58,6 +58,11 @@ def test_a_loop_of_one_word_is_nearly_all_repetition() -> None:
         ({"end": "", "tokens": 99}, ""),
         ({"end": "", "tokens": 100}, "cut at 100 tokens"),
         ({"end": "", "response": "So\n```python\nprint("}, "unclosed code fence"),
+        ({"end": "", "response": "So\n~~~python\nprint("}, "unclosed code fence"),
+        ({"end": "", "response": "So: ```python\nprint("}, "unclosed code fence"),
+        ({"end": "", "response": "So\n```python\nprint(1)```"}, ""),
+        ({"end": "", "response": "So\n````\n```\nx\n````"}, ""),
+        ({"end": "", "response": "So `x` and ```y``` and\n~~~\nprint(1)\n~~~"}, ""),
     ],
 )
 def test_a_finish_reason_other_than_stop_is_dropped(change: dict[str, Any], why: str) -> None:
@@ -72,9 +77,15 @@ def test_a_finish_reason_other_than_stop_is_dropped(change: dict[str, Any], why:
         ("```\n\n```", "no code"),
         ("`x`", "no code"),
         ("```\nx", "no code"),
+        ("~~~\nx\n~~~", ""),
+        ("````\nx\n````", ""),
+        ("```python\nx```", ""),
+        ("> ```\n> x\n> ```", ""),
+        ("def f():\n    return 1", ""),
+        ("7", "no code"),
     ],
 )
-def test_code_is_a_closed_fence_that_is_not_empty(response: str, why: str) -> None:
+def test_code_is_a_closed_fence_that_is_not_empty_or_a_program_as_a_whole(response: str, why: str) -> None:
     assert check_code(replace(GOOD, response=response)) == why
 
 

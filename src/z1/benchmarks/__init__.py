@@ -8,6 +8,7 @@
     bigcodebench.py   BigCodeBench-Hard: code that uses libraries
     humaneval.py      HumanEval: functions from their documentation
     mbpp.py           MBPP: functions from one sentence
+    gold_letters.py   the right letters of multiple-choice sets
     hub.py            files from the Hugging Face hub or a local path
 
 To add a benchmark, write a loader and a grader and add a row to `BENCHMARKS`.

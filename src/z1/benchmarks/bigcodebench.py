@@ -78,7 +78,7 @@ def build_program(problem: Problem, code: str) -> str:
 
 def grade(text: str, problem: Problem, cut: bool) -> Grade:
     """Run the script in `text` on the unit tests of the task."""
-    code = code_extraction.extract_code(text, json.loads(problem.answer)["entry_point"])
+    code = code_extraction.extract_code(text, json.loads(problem.answer)["entry_point"], ended=not cut)
     if code is None:
         return grade_no_answer(cut=cut)
     return unit_tests.grade(pool.for_libraries(), build_program(problem, code), build_suite(problem))

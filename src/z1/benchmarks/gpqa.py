@@ -9,11 +9,9 @@ its authors ask that no item is published in plain text.
 from __future__ import annotations
 
 import random
-from collections import Counter
-from collections.abc import Sequence
 
+from z1.benchmarks.gold_letters import check_gold_letters, gold_letter
 from z1.benchmarks.hub import NO_OPTIONS, HubFiles, LoadOptions, Row, get_column, load_rows
-from z1.errors import UserError
 from z1.grading import Grade, multiple_choice
 from z1.records import Problem
 
@@ -22,14 +20,12 @@ GPQA = HubFiles("Idavidrein/gpqa", "633f5ee89ab8ad4522a9f850766b73f62147ffdd", (
 LETTERS = "ABCD"
 ENDING = "Please reason step-by-step and put your choice letter without any other text with \\boxed{} in the end."
 PROMPT = "{question}"
-MIN_ROWS_FOR_CHECK = 12
-"""Minimum rows for the check: in twelve shuffled rows one letter is always right in one of four million files."""
 
 
 def load(count: int, seed: int, options: LoadOptions = NO_OPTIONS) -> list[Problem]:
-    """`count` problems with options in an order drawn from `seed`. Raises UserError as `check_letters` does."""
+    """`count` problems with options in an order drawn from `seed`. Raises UserError as `check_gold_letters` does."""
     problems = [_problem(row, number, seed) for number, row in enumerate(load_rows(GPQA, options.data))]
-    check_letters(problems)
+    check_gold_letters("GPQA", [problem.answer for problem in problems])
     return problems[:count]
 
 
@@ -37,24 +33,14 @@ def _problem(row: Row, number: int, seed: int) -> Problem:
     name = str(row.get("Record ID") or f"gpqa/{number}")
     kind = str(row.get("High-level domain") or "")
     if "Correct Answer" not in row:  # a derived file: options inside the question, and a letter
-        return Problem(
-            name, get_column(row, "question", "problem"), get_column(row, "answer").strip(), "gpqa-diamond", kind
-        )
+        letter = gold_letter("GPQA", number, get_column(row, "answer"), len(LETTERS))
+        return Problem(name, get_column(row, "question", "problem"), letter, "gpqa-diamond", kind)
     texts = [get_column(row, key).strip() for key in ("Correct Answer", *(f"Incorrect Answer {n}" for n in (1, 2, 3)))]
     order = list(range(4))
     random.Random(f"{seed}:{name}").shuffle(order)
     listed = "\n".join(f"{letter}. {texts[place]}" for letter, place in zip(LETTERS, order, strict=True))
     question = f"{get_column(row, 'Question').strip()}\n\n{listed}\n\n{ENDING}"
     return Problem(name, question, LETTERS[order.index(0)], "gpqa-diamond", kind)
-
-
-def check_letters(problems: Sequence[Problem]) -> None:
-    """Raise UserError if one letter is right in every row: a model that always chose it would score 100%."""
-    letters = Counter(problem.answer for problem in problems)
-    if len(letters) == 1 and len(problems) >= MIN_ROWS_FOR_CHECK:
-        (letter,) = letters
-        got = f"the right option at {letter} in all {len(problems)} rows"
-        raise UserError("options of GPQA", got, "use the hub's own gpqa_diamond.csv, whose options are shuffled here")
 
 
 def grade(text: str, problem: Problem, cut: bool) -> Grade:

@@ -44,7 +44,7 @@ def build_suite(problem: Problem) -> unit_tests.UnitTestSuite:
 
 def grade(text: str, problem: Problem, cut: bool) -> Grade:
     """Run the function in `text` on the assertions of the task."""
-    code = code_extraction.extract_code(text, json.loads(problem.answer)["name"])
+    code = code_extraction.extract_code(text, json.loads(problem.answer)["name"], ended=not cut)
     if code is None:
         return grade_no_answer(cut=cut)
     return unit_tests.grade(pool.for_unit_tests(), build_program(problem, code), build_suite(problem), LIMITS)

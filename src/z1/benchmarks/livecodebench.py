@@ -135,7 +135,7 @@ def grade(text: str, problem: Problem, cut: bool) -> Grade:
         name, cases = read_tests(problem.answer)
     except FileNotFoundError as error:
         return Grade(Verdict.MISSING, f"tests: no such file {error.filename}")
-    code = code_extraction.extract_code(text, "Solution" if name else "")
+    code = code_extraction.extract_code(text, *(("Solution", name) if name else ()), ended=not cut)
     if code is None:
         return grade_no_answer(cut=cut)
     if name:

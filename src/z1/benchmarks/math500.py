@@ -23,7 +23,7 @@ def load(count: int, seed: int, options: LoadOptions = NO_OPTIONS) -> list[Probl
         Problem(
             str(row.get("unique_id") or f"math500/{number}"),
             get_column(row, "problem"),
-            get_column(row, "answer"),
+            str(get_column(row, "answer")),
             "math500",
             str(row.get("subject", "")),
             int(row["level"]) if row.get("level") else None,

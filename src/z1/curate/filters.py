@@ -19,14 +19,11 @@ from functools import cache
 
 from z1.curate.plan import CheckSettings
 from z1.curate.sources import Candidate
-from z1.grading import Verdict, exact_match
+from z1.grading import Verdict, code_extraction, exact_match
+from z1.grading.fences import find_blocks
 
 NGRAM_WORDS = 20
 """Words of a repeated n-gram. Shorter ones repeat in any correct derivation; code drafted twice repeats in part."""
-
-FENCE = re.compile(r"^[ \t]*```", re.MULTILINE)
-
-BLOCK = re.compile(r"^[ \t]*```[^\n`]*\n(.*?)^[ \t]*```", re.MULTILINE | re.DOTALL)
 
 COMMON_SCRIPTS = frozenset(
     {"LATIN", "GREEK", "MATHEMATICAL", "DOUBLE-STRUCK", "SCRIPT", "SUPERSCRIPT", "SUBSCRIPT", "MICRO", "FULLWIDTH"}
@@ -78,12 +75,14 @@ def check_ended(candidate: Candidate, max_tokens: int) -> str:
         return "" if candidate.end == "stop" else f"ended by {candidate.end}"
     if candidate.tokens is not None and candidate.tokens >= max_tokens:
         return f"cut at {max_tokens} tokens"
-    return "unclosed code fence" if len(FENCE.findall(candidate.response)) % 2 else ""
+    return "unclosed code fence" if code_extraction.has_open_block(candidate.response) else ""
 
 
 def check_code(candidate: Candidate) -> str:
-    """Passes if the response has a closed fenced block that is not empty."""
-    return "" if any(block.strip() for block in BLOCK.findall(candidate.response)) else "no code"
+    """Passes if the response has a closed fenced block that is not empty, or is a program as a whole."""
+    text = candidate.response
+    has_block = any(block.code.strip() and not block.is_open for block in find_blocks(text))
+    return "" if has_block or code_extraction.bare_program(text) else "no code"
 
 
 def check_answer(candidate: Candidate) -> str:

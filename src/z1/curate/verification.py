@@ -1,15 +1,14 @@
 """Verification of trajectories: runs the tests of a problem on the program of a trajectory.
 
-The program is the last code block of the answer that defines the requested function
-(`grading/code_extraction.py`), or the whole answer if it is a program. Text inside `<think>` tags is not part of the
-answer. Tests are KodCode's (pytest functions that import `solution`) or LeetCodeDataset's (`check(candidate)`, called
-with the entry point after `setup`, the names that LeetCode provides to a solution). Programs run in the sandbox, one
+The program is the one that a grader reads in the answer (`grading/code_extraction.py`), or the whole answer if it is a
+program. Text inside `<think>` tags is not part of the answer. Tests are KodCode's (pytest functions that import
+`solution`) or LeetCodeDataset's (`check(candidate)`, called with the entry point after `setup`, the names that LeetCode
+provides to a solution). Programs run in the sandbox, one
 per core. A program that could not be judged is *missing*: neither passed nor failed.
 """
 
 from __future__ import annotations
 
-import ast
 import os
 import re
 from collections.abc import Sequence
@@ -32,21 +31,12 @@ def answer_text(response: str) -> str:
     return "" if response.lstrip().startswith(THINK_START) else response
 
 
-def bare_program(text: str) -> str | None:
-    """`text` itself if it is a program that defines a function or class, without any prose; else None."""
-    try:
-        body = ast.parse(text).body
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
-        return None
-    return text if any(isinstance(node, ast.FunctionDef | ast.ClassDef) for node in body) else None
-
-
 def grade(candidate: Candidate) -> Grade:
     """Run the tests of a candidate on its program; `candidate.tests` must not be empty."""
     has_check = CHECK.search(candidate.tests)
     name = re.split(r"\W", candidate.entry, maxsplit=1)[0]
     text = answer_text(candidate.response)
-    code = code_extraction.extract_code(text, name) or bare_program(text)
+    code = code_extraction.extract_code(text, name, ended=candidate.end == "stop") or code_extraction.bare_program(text)
     if code is None:
         return grade_no_answer(cut=candidate.end == "length")
     if not has_check:
