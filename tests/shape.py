@@ -6,8 +6,9 @@
 from __future__ import annotations
 
 LEVELS = (
-    "errors <- sandbox think runs recipe recipes models <- grading records profiles dataset_io <- model_files prompts"
-    " <- engines train report synthetic <- generation <- serve benchmarks llm vllm_plugin <- evaluate curate"
+    "errors surrogates <- sandbox think runs recipe recipes models <- grading records profiles dataset_io"
+    " <- model_files prompts <- engines train report synthetic <- generation"
+    " <- serve benchmarks llm vllm_plugin <- evaluate curate"
     " <- pipeline <- study comparison results <- cli integrations <- z1 <- __main__"
 )
 """From the bottom up; `z1` is the root's __init__. A module imports from lower levels and from its own package."""
@@ -29,6 +30,7 @@ THIRD_PARTY: dict[str, frozenset[str]] = {
     "z1.model_files.gguf_*": HEAVY | {"gguf"},
     "z1.train.sft.load_base": HEAVY | {"peft"},
     "z1.curate.dedup": frozenset({"datasketch", "numpy"}),
+    "z1.evaluate.losses": frozenset({"numpy"}),
     "z1.dataset_io": frozenset({"pyarrow"}),
     "z1.train.sft.dataset": frozenset({"huggingface_hub"}),
     "z1.engines.remote.*": frozenset({"httpx2"}),

@@ -29,6 +29,14 @@ def test_the_same_rows_from_parquet_jsonl_gzip_and_a_folder(tmp_path: Path) -> N
         assert list(dataset_io.read(tmp_path / name)) == ROWS
 
 
+def test_lone_surrogates_are_replaced_at_both_ends(tmp_path: Path) -> None:
+    (tmp_path / "t.jsonl").write_bytes(b'{"a\\ud83d": ["x\\uDc00", {"b": "\\ud83d\\ude00"}], "c": "\xed\x95\x9c"}\n')
+    assert list(dataset_io.read(tmp_path / "t.jsonl")) == [{"a\ufffd": ["x\ufffd", {"b": "\U0001f600"}], "c": "\ud55c"}]
+    rows = [{"id": "ok"}, {"id": "a\ud83d"}, {"id": None}]
+    dataset_io.write(tmp_path / "t.parquet", rows, {"id": str})
+    assert [row["id"] for row in dataset_io.read(tmp_path / "t.parquet")] == ["ok", "a\ufffd", None]
+
+
 def test_tables_larger_than_one_batch(tmp_path: Path) -> None:
     count = dataset_io.BATCH_ROWS + 5
     assert dataset_io.write(tmp_path / "t.parquet", ({"n": n} for n in range(count)), {"n": int}) == count
@@ -40,6 +48,7 @@ def test_tables_larger_than_one_batch(tmp_path: Path) -> None:
     [
         ("t.jsonl", b'{"a": 1}\n{"a"', "line 2"),
         ("t.jsonl", b"[1]\n", "line 1"),
+        ("t.jsonl", b"[" * 100_000, "line 1"),
         ("t.jsonl.gz", gzip.compress(b"{}\n" * 999, mtime=0)[:-9], "one JSON object per line"),
         ("t.jsonl.gz", b"plain", "one JSON object per line"),
         ("t.parquet", b"nothing", "not Parquet"),

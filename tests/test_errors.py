@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from z1.errors import EngineFault, Fault, UserError, Z1Error, from_os_error
+from z1.errors import EngineFault, Fault, UserError, Z1Error, describe, from_os_error, leading_error
 
 
 def test_a_user_error_has_what_got_and_do() -> None:
@@ -42,6 +42,33 @@ def test_a_user_error_can_be_pickled() -> None:
     error = UserError("window", -1, "give 0 or more")
     again = pickle.loads(pickle.dumps(error))
     assert (type(again), str(again), again.got) == (UserError, str(error), -1)
+
+
+def test_the_leading_error_of_a_group_is_one_of_z1() -> None:
+    user = UserError("window", -1, "give 0 or more")
+    group = BaseExceptionGroup("a", [ValueError("x"), BaseExceptionGroup("b", [KeyError("y"), user])])
+    assert leading_error(group) is user
+    assert leading_error(user) is user
+    assert str(leading_error(ExceptionGroup("c", [ExceptionGroup("d", [ValueError("x")])]))) == "x"
+
+
+class Mute(Exception):
+    """An error that cannot be described."""
+
+    def __str__(self) -> str:
+        raise RuntimeError("no text")
+
+
+@pytest.mark.parametrize("error", [ValueError("a\nb" * 999), Mute(), RecursionError(), KeyError("k")], ids=repr)
+def test_an_unexpected_error_is_described_in_one_line(error: Exception) -> None:
+    try:
+        raise error
+    except Exception as raised:
+        line = describe(raised)
+    assert len(line.splitlines()) == 1
+    assert len(line) < 400
+    assert line.startswith(f"{type(error).__name__}: ")
+    assert "(test_errors.py:" in line
 
 
 def made(number: int, *name: str) -> OSError:

@@ -14,6 +14,7 @@ from tokenizers.processors import TemplateProcessing
 from transformers import PreTrainedTokenizerFast
 
 from tests.profile_cases import EVERY, LISTS, TINY, built, ids, prompt_end, reply_ids, rows
+from tests.train import small
 from z1 import profiles
 from z1.errors import UserError
 from z1.profiles import HINT, PROFILES, Profile
@@ -277,3 +278,10 @@ def test_tokenizing_the_answer_in_one_segment_would_give_other_tokens(tokenizer:
 def test_an_answer_without_the_prefix_is_unchanged(tokenizer: PreTrainedTokenizerFast) -> None:
     assert reply_ids(tokenizer, TINY, "s = 1\n\n", "It is 1.") == ids(tokenizer, "s = 1\n\nIt is 1.")
     assert reply_ids(tokenizer, TINY, "", "") == []
+
+
+def test_a_lone_surrogate_in_a_turn_is_replaced() -> None:
+    odd, plain = (
+        prompt_token_ids(small.tokenizer(), small.PROFILE, f"a{character}") for character in ("\ud83d", "\ufffd")
+    )
+    assert odd == plain

@@ -1,15 +1,16 @@
 """Dataset I/O: reads and writes tables of rows as Parquet, JSONL or gzipped JSONL.
 
 Rows are dictionaries, read one at a time, so a table may be larger than memory. A table is a file, or a folder of files
-(those under `data/` if that exists, the layout of Hugging Face datasets). Columns have no meaning here. Source:
-https://arrow.apache.org/docs/python/parquet.html.
+(those under `data/` if that exists, the layout of Hugging Face datasets). Columns have no meaning here. Lone surrogates
+in texts are replaced by U+FFFD. Source: https://arrow.apache.org/docs/python/parquet.html.
 """
 
 from __future__ import annotations
 
 import gzip
 import json
-from collections.abc import Iterable, Iterator, Mapping
+import zlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import count, islice
 from pathlib import Path
@@ -20,6 +21,7 @@ import pyarrow.parquet as pq
 
 from z1.errors import UserError
 from z1.runs import atomic_file
+from z1.surrogates import may_have_surrogates, replace_in_json
 
 ENDINGS = (".parquet", ".jsonl", ".jsonl.gz")
 
@@ -68,9 +70,9 @@ def _lines(path: Path) -> Iterator[dict[str, Any]]:
                 row = json.loads(line)
                 if not isinstance(row, dict):
                     raise ValueError("not a JSON object")
-            except (ValueError, EOFError, gzip.BadGzipFile) as error:
+            except (ValueError, RecursionError, EOFError, zlib.error, gzip.BadGzipFile) as error:
                 raise UserError(f"file {path}, line {number}", error, "give one JSON object per line") from None
-            yield row
+            yield replace_in_json(row) if may_have_surrogates(line) else row
 
 
 def write(path: Path, rows: Iterable[Mapping[str, Any]], columns: Mapping[str, type]) -> int:
@@ -82,6 +84,13 @@ def write(path: Path, rows: Iterable[Mapping[str, Any]], columns: Mapping[str, t
     written, source = 0, iter(rows)
     with atomic_file(path) as temporary, pq.ParquetWriter(temporary, schema, compression="zstd") as writer:
         while block := list(islice(source, BATCH_ROWS)):
-            writer.write_table(pa.Table.from_pylist([dict(row) for row in block], schema=schema))
+            writer.write_table(_table(block, schema))
             written += len(block)
     return written
+
+
+def _table(rows: Sequence[Mapping[str, Any]], schema: pa.Schema) -> pa.Table:
+    try:
+        return pa.Table.from_pylist(list(rows), schema=schema)
+    except UnicodeEncodeError:
+        return pa.Table.from_pylist(replace_in_json(list(rows)), schema=schema)

@@ -13,9 +13,13 @@ A model's failure (a wrong, unparsed or truncated answer) is data and never an e
 from __future__ import annotations
 
 import errno
+from pathlib import Path
 
 DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 """The system's error numbers for a full disk."""
+
+MAX_DESCRIPTION = 300
+"""Characters of an unexpected error's text that are shown."""
 
 
 class Z1Error(Exception):
@@ -72,6 +76,27 @@ def from_os_error(error: OSError) -> Z1Error:
     if isinstance(error, PermissionError):
         return UserError(file, "permission denied", "choose a path that you can read and write")
     return Fault(f"operating system error: {_one_line(error)}")
+
+
+def leading_error(error: BaseException) -> BaseException:
+    """The error of a group to report, an error of z1 if it holds one; any other error as it is."""
+    if not isinstance(error, BaseExceptionGroup):
+        return error
+    leaves = [leading_error(inner) for inner in error.exceptions]
+    return next((leaf for leaf in leaves if isinstance(leaf, Z1Error)), leaves[0])
+
+
+def describe(error: BaseException) -> str:
+    """An unexpected error in one line: its type, its text and where it was raised."""
+    try:
+        text = _one_line(error)[:MAX_DESCRIPTION]
+    except Exception:  # its __str__ may be at fault too
+        text = "no description"
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    where = f" ({Path(trace.tb_frame.f_code.co_filename).name}:{trace.tb_lineno})" if trace else ""
+    return f"{type(error).__name__}: {text}{where}"
 
 
 def install_hint(extra: str) -> str:

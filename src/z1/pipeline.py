@@ -247,9 +247,9 @@ def evaluate_model(
     stage = runs.stage(run, "evaluate", key, weights)
     progress.start("evaluate", settings.problems * (settings.sampling.samples if settings.sampling else 1))
     if not stage.is_done:
-        problems = benchmarks.get_benchmark(settings.benchmark).load(
-            settings.problems, seed, benchmarks.LoadOptions(**settings.source())
-        )
+        benchmark = benchmarks.get_benchmark(settings.benchmark)
+        problems = benchmark.load(settings.problems, seed, benchmarks.LoadOptions(**settings.source()))
+        benchmark.require_sandbox()
         engine = _remote(settings, model, upstream) if upstream else _local(settings, model)
         sweep = _sweep(settings, seed, engine, stage.inputs.get("tokenizer.json", ""))
         _run_sweep(sweep, problems, stage.folder, settings.concurrency, progress)

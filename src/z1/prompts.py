@@ -14,6 +14,7 @@ from typing import Any, cast
 
 from z1.errors import UserError, Z1Error
 from z1.profiles import Profile, Tokenizer
+from z1.surrogates import replace_surrogates
 
 Messages = str | Sequence[dict[str, str]]
 """A question, or a conversation as role and content."""
@@ -85,7 +86,9 @@ def prompt_segments(tokenizer: Tokenizer, profile: Profile, messages: Messages) 
         turns.insert(0, {"role": "system", "content": profile.system})
     for turn in turns:
         tags = (profile.think_start.strip(), profile.think_end.strip()) if turn["role"] == "assistant" else ()
-        turn["content"] = _split_controls(turn["content"], control_texts(cast(Any, tokenizer)).difference(tags))
+        turn["content"] = _split_controls(
+            replace_surrogates(turn["content"]), control_texts(cast(Any, tokenizer)).difference(tags)
+        )
     template = None if tokenizer.chat_template else chat_template(tokenizer)
     with _refusals_as_user_errors("chat template"):
         text = tokenizer.apply_chat_template(turns, chat_template=template, tokenize=False, add_generation_prompt=True)

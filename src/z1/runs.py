@@ -4,7 +4,7 @@ A run folder has one folder per stage, named after the hash of the stage's setti
 Changed settings get another folder, so nothing is overwritten. `stage.json` is written last; a stage is done when
 it exists. The code's version is recorded and not hashed, so a fix does not discard finished work. Logs are append-only
 JSONL with one writer; an incomplete last line (from a kill while writing) is dropped. Single files are written
-atomically.
+atomically. JSON escapes what UTF-8 cannot hold (`surrogates.py`), so every record can be written and read back.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import os
 import platform
 import re
 import shutil
+from codecs import BOM_UTF8
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -28,6 +29,7 @@ from typing import Any, TypeVar
 from filelock import FileLock, Timeout
 
 from z1.errors import DISK_FULL, UserError
+from z1.surrogates import encode_json, replace_surrogates
 
 T = TypeVar("T")
 
@@ -187,18 +189,22 @@ def sync_file(path: Path) -> None:
 
 def write_json(path: Path, value: Any) -> None:
     """Write `value` as indented JSON, atomically."""
-    write_text(path, json.dumps(value, indent=1, ensure_ascii=False) + "\n")
+    _write_bytes(path, encode_json(json.dumps(value, indent=1, ensure_ascii=False) + "\n"))
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write `text` in UTF-8, atomically."""
+    """Write `text` in UTF-8, atomically; lone surrogates are replaced."""
+    _write_bytes(path, replace_surrogates(text).encode())
+
+
+def _write_bytes(path: Path, data: bytes) -> None:
     with atomic_file(path) as temporary:
-        temporary.write_text(text, encoding="utf-8")
+        temporary.write_bytes(data)
 
 
 def write_lines(path: Path, records: Iterable[Mapping[str, Any]]) -> None:
     """Write one JSON object per line, atomically; for a file that grows use `Log`."""
-    write_text(path, "".join(json.dumps(record, ensure_ascii=False) + "\n" for record in records))
+    _write_bytes(path, b"".join(encode_json(json.dumps(record, ensure_ascii=False)) + b"\n" for record in records))
 
 
 def read_json(path: Path) -> Any:
@@ -212,18 +218,45 @@ def read_json(path: Path) -> Any:
 
 
 def read_lines(path: Path, parse: Callable[[Mapping[str, Any]], T]) -> list[T]:
-    """The lines of a JSONL file. An incomplete last line is dropped; an invalid line raises UserError."""
+    """The lines of a JSONL file, the last one with or without a line end. An invalid line raises UserError."""
     return list(iterate_lines(path, parse))
 
 
 def iterate_lines(path: Path, parse: Callable[[Mapping[str, Any]], T]) -> Iterator[T]:
     """As `read_lines`, one record at a time, for files larger than memory."""
+    for number, line in _numbered_lines(path):
+        yield _parse(path, number, line, parse)
+
+
+def read_log(path: Path, parse: Callable[[Mapping[str, Any]], T]) -> list[T]:
+    """The lines of a `Log`; an incomplete last line, from a kill while writing, is left out."""
+    return list(iterate_log(path, parse))
+
+
+def iterate_log(path: Path, parse: Callable[[Mapping[str, Any]], T]) -> Iterator[T]:
+    """As `read_log`, one record at a time."""
+    for number, line in _numbered_lines(path):
+        if line.endswith(b"\n") or _is_json(line):
+            yield _parse(path, number, line, parse)
+
+
+def _numbered_lines(path: Path) -> Iterator[tuple[int, bytes]]:
+    """The lines that are not blank, without a byte order mark; none if there is no file."""
     if not path.exists():
         return
     with path.open("rb") as file:
         for number, line in enumerate(file, 1):
-            if line.endswith(b"\n") and line != b"\n":
-                yield _parse(path, number, line[:-1], parse)
+            if line.strip():
+                yield number, line.removeprefix(BOM_UTF8) if number == 1 else line
+
+
+def _is_json(line: bytes) -> bool:
+    """Whether a line without a line end is complete: no beginning of a JSON object is JSON."""
+    try:
+        json.loads(line)
+    except (ValueError, RecursionError):
+        return False
+    return True
 
 
 def _parse(path: Path, number: int, line: bytes, parse: Callable[[Mapping[str, Any]], T]) -> T:
@@ -231,7 +264,7 @@ def _parse(path: Path, number: int, line: bytes, parse: Callable[[Mapping[str, A
         return parse(json.loads(line.decode()))
     except UserError as error:
         raise UserError(f"file {path}, line {number}, {error.what}", error.got, "repair or delete it") from None
-    except (ValueError, TypeError, KeyError):
+    except (ValueError, TypeError, KeyError, RecursionError):
         raise UserError(
             f"file {path}, line {number}", line[:60].decode(errors="replace"), "repair or delete it"
         ) from None
@@ -254,7 +287,7 @@ class Log:
         except Timeout:
             raise UserError(f"log {self.path}", "another process is writing it", "wait for it, or end it") from None
         try:
-            _drop_incomplete_line(self.path)
+            _end_last_line(self.path)
             self._file = FileIO(self.path, "ab")
         except OSError:
             self._lock.release()
@@ -270,7 +303,8 @@ class Log:
         """Append these records in one write; after a failure the file is as before."""
         if self._file is None:
             raise ValueError("the log is not open")
-        data = b"".join(json.dumps(r, ensure_ascii=False, separators=(",", ":")).encode() + b"\n" for r in records)
+        lines = (encode_json(json.dumps(record, ensure_ascii=False, separators=(",", ":"))) for record in records)
+        data = b"".join(line + b"\n" for line in lines)
         size = os.fstat(self._file.fileno()).st_size
         try:
             view = memoryview(data)
@@ -287,11 +321,12 @@ class Log:
             os.fsync(self._file.fileno())
 
 
-def _drop_incomplete_line(path: Path) -> None:
+def _end_last_line(path: Path) -> None:
+    """Drop an incomplete last line; a complete one without a line end gets it."""
     if not path.exists():
         return
     with path.open("r+b") as file:
-        end = file.seek(0, os.SEEK_END)
+        size = end = file.seek(0, os.SEEK_END)
         while end:
             begin = max(0, end - BLOCK)
             file.seek(begin)
@@ -299,4 +334,8 @@ def _drop_incomplete_line(path: Path) -> None:
                 end = begin + last + 1
                 break
             end = begin
-        file.truncate(end)
+        file.seek(end)
+        if end < size and _is_json(file.read()):
+            file.write(b"\n")
+        else:
+            file.truncate(end)

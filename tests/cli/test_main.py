@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import shutil
 import signal
@@ -16,6 +17,7 @@ from typer.testing import CliRunner
 import z1
 from tests import command_line
 from z1.cli import main
+from z1.errors import EngineFault, UserError
 from z1.models import shipped
 
 
@@ -150,6 +152,41 @@ def test_a_missing_library_of_no_extra_is_a_bug(monkeypatch: pytest.MonkeyPatch)
 
     monkeypatch.setattr(main, "app", missing)
     with pytest.raises(ModuleNotFoundError):
+        main.main()
+
+
+@pytest.mark.parametrize(
+    ("inner", "status", "words"),
+    [
+        ([ValueError("x"), UserError("prompt", "9 tokens", "give fewer")], 2, "z1: prompt: got 9 tokens; give fewer"),
+        ([ExceptionGroup("in", [EngineFault("gone")])], 1, "z1: gone"),
+        ([OSError(errno.ENOSPC, "No space left on device", "a.jsonl")], 2, "z1: writing a.jsonl: "),
+        ([ValueError("a\nb"), KeyError("k")], 1, "z1: internal error: ValueError: a b; please report it"),
+        ([KeyboardInterrupt()], 130, "\nstopped; run the same command again to continue"),
+    ],
+)
+def test_a_group_of_errors_is_one_line(
+    inner: list[Exception], status: int, words: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def failing() -> None:
+        raise BaseExceptionGroup("unhandled errors in a TaskGroup", inner)
+
+    monkeypatch.setattr(main, "app", failing)
+    monkeypatch.setattr(sys, "argv", ["z1", "replay"])
+    with pytest.raises(SystemExit) as ended:
+        main.main()
+    shown = capsys.readouterr().err
+    assert ended.value.code == status
+    assert shown.startswith(words)
+    assert len(shown.strip().splitlines()) == 1
+
+
+def test_an_unexpected_error_alone_keeps_its_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
+    def failing() -> None:
+        raise ValueError("a bug")
+
+    monkeypatch.setattr(main, "app", failing)
+    with pytest.raises(ValueError, match="a bug"):
         main.main()
 
 

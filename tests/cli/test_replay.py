@@ -39,6 +39,18 @@ def test_requests_are_replayed_once(
     assert "per 1,000" not in capsys.readouterr().out
 
 
+def test_a_request_that_does_not_fit_is_missing_and_the_rest_is_compared(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lines = [{"messages": [{"role": "user", "content": text}]} for text in ("print(3 + 4)\n", "print(1)\n" * 5000)]
+    path = tmp_path / "requests.jsonl"
+    path.write_text("\n".join(map(json.dumps, lines)), "utf-8")
+    for _ in range(2):
+        replay_requests(path, ReplayOptions(None, (8,), 24), tmp_path, as_json=True)
+        (row,) = json.loads(capsys.readouterr().out)["thinking_budgets"]
+        assert (row["requests"], row["missing"]) == (1, 1)
+
+
 def test_a_missing_file_is_refused_before_a_folder_is_made(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="file"):
         replay_requests(tmp_path / "none.jsonl", ReplayOptions(None, (8,), 24), tmp_path)

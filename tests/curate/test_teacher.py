@@ -111,6 +111,21 @@ def test_separate_reasoning_of_the_server_is_kept() -> None:
 
 
 @pytest.mark.parametrize(
+    ("content", "text"),
+    [
+        (rb'"a\ud83d"', "a\ufffd"),
+        (b'[{"type": "text", "text": "a"}, {"type": "image_url"}, {"type": "text", "text": "b"}]', "ab"),
+    ],
+)
+def test_whatever_text_a_reply_holds_can_be_stored(content: bytes, text: str, tmp_path: Path) -> None:
+    body = b'{"choices": [{"message": {"content": %s}, "finish_reason": "stop"}]}' % content
+    with TeacherLogWriter(tmp_path) as log:
+        log.log_request("k")
+        log.log_reply(parse("k", body))
+    assert parse("k", body).text == text
+
+
+@pytest.mark.parametrize(
     "change", [lambda b: b[:-1], lambda b: b.replace(b'"length"', b"null"), lambda b: b.replace(b"hm", b"")]
 )
 def test_an_incomplete_reply_is_rejected(change: Callable[[bytes], bytes]) -> None:

@@ -139,3 +139,8 @@ def test_an_invalid_tokenizer_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "tokenizer.json").write_text("{}")
     with pytest.raises(UserError, match="tokenizer: got"):
         TokenCounter(str(tmp_path))
+
+
+def test_a_lone_surrogate_counts_as_the_character_that_replaces_it() -> None:
+    counter = TokenCounter(str(shipped()))
+    assert counter.count(["a\ud83d", "b"]) == counter.count(["a\ufffd", "b"])

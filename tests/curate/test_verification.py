@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import random
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
+from tests.grading.test_verdict import fault
+from z1.curate import verification
 from z1.curate.sources import Candidate
 from z1.curate.verification import answer_text, grade, grade_all
+from z1.errors import UserError
 from z1.grading import Verdict
+from z1.sandbox import Sandbox
 
 PYTEST = "from solution import twice\n\ndef test_it():\n    assert twice(2) == 4\n"
 CHECK = "def check(candidate):\n    assert candidate(x = 2) == 4\n"
@@ -58,6 +64,24 @@ def test_verdicts(name: str) -> None:
 def test_concurrent_grades_come_in_order() -> None:
     found = grade_all([one(fenced(GOOD if n % 3 else BAD)) for n in range(6)])
     assert [grade.verdict for grade in found] == [Verdict.RIGHT if n % 3 else Verdict.WRONG for n in range(6)]
+
+
+def test_whatever_a_grader_raises_is_missing_and_the_others_are_graded(monkeypatch: pytest.MonkeyPatch) -> None:
+    rng, real = random.Random(2), verification.grade
+    monkeypatch.setattr(
+        verification, "grade", lambda candidate: fault(rng)() if candidate.id == "b" else real(candidate)
+    )
+    block = [one(fenced(GOOD)), *(replace(one(fenced(GOOD)), id="b") for _ in range(20))]
+    assert [grade.verdict for grade in grade_all(block)] == [Verdict.RIGHT, *[Verdict.MISSING] * 20]
+
+
+def test_a_machine_without_isolation_ends_the_run_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(_: Sandbox) -> None:
+        raise UserError("the sandbox", "no namespaces", "allow them")
+
+    monkeypatch.setattr(Sandbox, "start", refuse)
+    with pytest.raises(UserError, match="no namespaces"):
+        grade_all([one(fenced(GOOD))])
 
 
 def test_the_answer_follows_the_last_thought() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 import pytest
 
@@ -56,10 +56,37 @@ def test_the_sufficient_budget_uses_the_upper_end_of_the_interval() -> None:
     assert made(needs, within=0.10).thinking_saved == 1.0
 
 
-def test_the_held_out_loss_is_measured_on_other_problems() -> None:
-    chance = random.Random(3)
-    low, value, high = made([chance.choice(NEEDS) for _ in range(300)], within=0.3).held_out_loss
-    assert low <= value <= high and 0.1 < value < 0.35
+def test_the_best_of_a_few_problems_is_not_shown_to_be_enough() -> None:
+    found = made(NEEDS * 6, within=0.01)
+    assert (found.sufficient_budget, found.is_shown) == (UNLIMITED, True)  # 25 points better than any other
+    chance = random.Random(1)
+    found = calibrate(noisy(24, chance), 0.01, NAMES)
+    assert not found.is_shown
+    assert found.loss.low == 0 < found.loss.value < found.loss.high
+    assert 0 < found.selection_bias <= found.loss.value + 1e-9
+
+
+def noisy(problems: int, chance: random.Random, samples: int = 1) -> list[Attempt]:
+    """A model that is right by chance, at every budget the same."""
+    made = attempts([0] * problems, (0, 10, 20, None)) * samples
+    return [
+        replace(one, sample=n // (4 * problems), verdict=chance.choice(["right", "wrong"]))
+        for n, one in enumerate(made)
+    ]
+
+
+def test_several_samples_of_a_problem_are_one_problem_with_their_mean() -> None:
+    drawn = noisy(40, random.Random(4))
+    repeated = [replace(one, sample=sample) for sample in range(4) for one in drawn]
+    assert calibrate(repeated, 0.05, NAMES) == calibrate(drawn, 0.05, NAMES)
+    once, often = (calibrate(noisy(40, random.Random(5), samples), 0.05, NAMES) for samples in (1, 4))
+    assert often.loss.high < once.loss.high
+
+
+def test_no_interval_is_a_point() -> None:
+    found = made([0] * 24, within=0.01)
+    assert (found.sufficient_budget, found.loss.low, found.is_shown) == (0, 0, False)
+    assert all(row.loss.high > 0.05 and row.accuracy.low < 1 for row in found.rows)
 
 
 def test_missing_attempts_leave_their_problem_out() -> None:

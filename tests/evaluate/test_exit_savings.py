@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -78,6 +79,25 @@ def test_what_is_lost_and_saved(attempts: list[Attempt]) -> None:
     assert patient.paid_tokens_saved[1] < patient.thinking_tokens_saved[1]
     never: ExitSavings = early_exit_savings(attempts, 99)
     assert (never.exited, never.thinking_tokens_saved[1], never.paid_tokens_saved[1]) == (0, 0, -never.probes[1])
+
+
+def test_samples_of_a_problem_are_a_cluster_and_none_is_overwritten(attempts: list[Attempt]) -> None:
+    """Four times the same draws are no more evidence than one; other draws of a problem count too."""
+    once = early_exit_savings(attempts, 2)
+    fourfold = early_exit_savings([replace(a, sample=k) for k in range(4) for a in attempts], 2)
+    assert fourfold == once
+    other = [replace(a, sample=1, verdict="right" if a.thinking_budget is not None else "wrong") for a in attempts]
+    both = early_exit_savings([*attempts, *other], 2)
+    assert early_exit_savings([*other, *attempts], 2) == both
+    gained = early_exit_savings(other, 2)
+    mean_lost = (once.accuracy_lost.value + gained.accuracy_lost.value) / 2
+    assert both.accuracy_lost.value == pytest.approx(mean_lost) != once.accuracy_lost.value
+    assert both.problems == once.problems == 3
+
+
+def test_nothing_lost_on_a_few_problems_is_no_proof(attempts: list[Attempt]) -> None:
+    low, value, high = early_exit_savings(attempts, 5).accuracy_lost
+    assert low < value == 0 < high
 
 
 def test_a_sweep_without_a_grid_is_refused(attempts: list[Attempt]) -> None:

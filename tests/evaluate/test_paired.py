@@ -9,8 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from z1.evaluate.paired import bootstrap, difference, pass_at_k, problems_needed
-from z1.records import Interval
+from z1.evaluate.paired import bootstrap, difference, difference_of_shares, pass_at_k, problems_needed
 
 RUNS = st.dictionaries(st.text("abc", min_size=1, max_size=3), st.tuples(st.booleans(), st.booleans()), min_size=1)
 
@@ -18,8 +17,8 @@ RUNS = st.dictionaries(st.text("abc", min_size=1, max_size=3), st.tuples(st.bool
 @given(RUNS)
 def test_a_run_against_itself_is_no_difference(runs: dict[str, tuple[bool, bool]]) -> None:
     one = {name: both[0] for name, both in runs.items()}
-    found = difference(one, one, resamples=20)
-    assert found.interval == Interval(0, 0, 0)
+    found = difference(one, one, resamples=200)
+    assert found.interval.low < found.interval.value == 0 < found.interval.high
     assert (found.only_ours, found.only_theirs, found.p_value) == (0, 0, 1.0)
 
 
@@ -64,6 +63,28 @@ def test_the_bootstrap_covers_the_truth_about_as_often_as_it_says() -> None:
         low, _, high = bootstrap([[float(chance.random() < 0.3)] for _ in range(80)], resamples=100, seed=trial)
         covered += low <= 0.3 <= high
     assert 132 <= covered <= 150
+
+
+@pytest.mark.parametrize(("ours", "theirs"), [(0.99, 0.99), (0.99, 0.93), (0.5, 0.4), (1.0, 1.0)])
+@pytest.mark.parametrize("n", [24, 100])
+def test_the_interval_of_a_difference_covers_the_truth_also_where_nearly_all_are_right(
+    ours: float, theirs: float, n: int
+) -> None:
+    chance, covered, trials = random.Random(8), 0, 200
+    for trial in range(trials):
+        gains = [[float(chance.random() < ours) - (chance.random() < theirs)] for _ in range(n)]
+        low, _, high = difference_of_shares(gains, resamples=200, seed=trial)
+        covered += low <= ours - theirs <= high
+    assert covered / trials >= 0.92
+
+
+def test_equal_scores_of_24_problems_are_no_proof_of_equality() -> None:
+    same = {f"p{n}": True for n in range(24)}
+    low, value, high = difference(same, same).interval
+    assert -0.2 < low < -0.05 and value == 0 and 0.05 < high < 0.2
+    samples = [[0.0] * 8] * 24  # eight samples of a problem are one problem
+    assert difference_of_shares(samples) == difference(same, same).interval
+    assert difference_of_shares([[0.0]]).high > 0.3
 
 
 def test_a_mean_without_values_is_an_error() -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from z1.benchmarks.hub import NO_OPTIONS
 from z1.engines.scripted import Script, ScriptedEngine
 from z1.errors import Fault, UserError
 from z1.evaluate import Sweep, evaluate, read_attempts
@@ -62,6 +63,22 @@ def test_missing_requests_are_counted_and_left_out(tmp_path: Path) -> None:
         savings([replace(attempt, verdict="missing") for attempt in attempts])
     with pytest.raises(Fault, match="both at a budget and without one"):
         savings([])
+
+
+def test_one_request_that_is_too_long_is_one_missing_request(tmp_path: Path) -> None:
+    bench = replay_benchmark(written(tmp_path, [*map(asked, ANSWERS), asked("x" * 9000)]))
+    engine = ScriptedEngine(SCRIPT, profile="z1-tiny", max_model_len=4096)
+    asyncio.run(evaluate(Sweep(engine, bench, (6, 500), 40), bench.load(9, 0, NO_OPTIONS), tmp_path, 2, lambda _: None))
+    assert [(row.requests, row.missing) for row in savings(read_attempts(tmp_path).values())] == [(4, 1), (4, 1)]
+
+
+def test_a_file_without_a_final_line_end_is_read_whole(tmp_path: Path) -> None:
+    path = written(tmp_path, [asked("q"), asked("r")])
+    path.write_bytes(path.read_bytes().rstrip(b"\n"))
+    assert len(load_requests(path)) == 2
+    path.write_bytes(path.read_bytes()[:-3])
+    with pytest.raises(UserError, match="line 2"):
+        load_requests(path)
 
 
 def test_both_kinds_of_files(tmp_path: Path) -> None:

@@ -50,7 +50,8 @@ def test_common_budgets_are_compared_in_pairs() -> None:
     assert eight["difference"][0] > 0.1
     assert eight["p_value"] == pytest.approx(2 / 2**20)
     assert eight["thinking_ratio"][1] == 1
-    assert (free["difference"], free["p_value"], free["problems_needed"]) == ((0, 0, 0), 1, None)
+    assert (free["difference"].value, free["p_value"], free["problems_needed"]) == (0, 1, None)
+    assert -0.05 < free["difference"].low < 0 < free["difference"].high < 0.05
     assert free["thinking_ratio"][1] == pytest.approx(32 / 64, abs=0.001)
 
 

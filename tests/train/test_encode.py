@@ -220,3 +220,12 @@ def test_the_fingerprint_depends_on_everything_that_decides_the_tokens() -> None
     ]
     assert len({one.fingerprint for one in every}) == len(every)
     assert encoder(0.0).fingerprint == encoder(0.0, seed=8).fingerprint  # nothing is drawn
+
+
+def test_a_row_with_a_lone_surrogate_is_encoded_with_its_replacement() -> None:
+    row = small.rows()[-1]
+    odd, plain = (
+        replace(row, question=f"a{character}", thought=f"b{character}", answer=f"c{character}")
+        for character in ("\ud83d", "\ufffd")
+    )
+    assert encoder(0.0).encode_row(odd) == encoder(0.0).encode_row(plain)

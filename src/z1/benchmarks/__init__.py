@@ -29,6 +29,7 @@ from z1.benchmarks.hub import HubFiles, LoadOptions, download_model, find_files
 from z1.errors import UserError
 from z1.grading import Grade, exact_match
 from z1.records import Problem
+from z1.sandbox import Sandbox, pool
 
 Loader = Callable[[int, int, LoadOptions], list[Problem]]
 """Maps (count, seed, options) to problems."""
@@ -41,7 +42,8 @@ Grader = Callable[[str, Problem, bool], Grade]
 class Benchmark:
     """One benchmark: loader, grader, licence, source and prompt.
 
-    `prompt` is the user message, with {question} in it; `system` is the system message, "" for none.
+    `prompt` is the user message, with {question} in it; `system` is the system message, "" for none. `sandbox` is the
+    sandbox that the grader uses, None for none.
     """
 
     name: str
@@ -51,6 +53,12 @@ class Benchmark:
     source: HubFiles | str
     prompt: str = "{question}"
     system: str = ""
+    sandbox: Callable[[], Sandbox] | None = None
+
+    def require_sandbox(self) -> None:
+        """Start the grader's sandbox. Raises UserError if this machine provides no isolation."""
+        if self.sandbox:
+            pool.require(self.sandbox())
 
     def with_prompt(self, prompt: str | None, system: str | None) -> Benchmark:
         """A copy with another user or system message; None keeps the benchmark's own."""
@@ -68,6 +76,10 @@ class Benchmark:
 
 def _grade_builtin(text: str, problem: Problem, cut: bool) -> Grade:
     return Grade(exact_match(text, problem.answer, cut=cut))
+
+
+def _bigcodebench(name: str, load: Loader) -> Benchmark:
+    return Benchmark(name, load, b.grade, "Apache-2.0", b.HARD, b.PROMPT, b.SYSTEM, pool.for_libraries)
 
 
 BENCHMARKS: dict[str, Benchmark] = {
@@ -88,14 +100,14 @@ BENCHMARKS: dict[str, Benchmark] = {
             "MIT",
             "word problems of z1.synthetic, test split",
         ),
-        Benchmark("math500", m.load, m.grade, "MIT", m.MATH500, m.PROMPT, m.SYSTEM),
-        Benchmark("gsm8k", gsm8k.load, m.grade, "MIT", gsm8k.GSM8K, m.PROMPT, m.SYSTEM),
+        Benchmark("math500", m.load, m.grade, "MIT", m.MATH500, m.PROMPT, m.SYSTEM, pool.for_math),
+        Benchmark("gsm8k", gsm8k.load, m.grade, "MIT", gsm8k.GSM8K, m.PROMPT, m.SYSTEM, pool.for_math),
         Benchmark("gpqa-diamond", gpqa.load, gpqa.grade, "CC BY 4.0; gated", gpqa.GPQA, gpqa.PROMPT, m.SYSTEM),
-        Benchmark("livecodebench", lcb.load, lcb.grade, "CC", lcb.LCB, lcb.PROMPT, lcb.SYSTEM),
-        Benchmark("bigcodebench-hard", b.load_instruct, b.grade, "Apache-2.0", b.HARD, b.PROMPT, b.SYSTEM),
-        Benchmark("bigcodebench-hard-complete", b.load_complete, b.grade, "Apache-2.0", b.HARD, b.PROMPT, b.SYSTEM),
-        Benchmark("humaneval", h.load, h.grade, "MIT", h.HUMANEVAL, h.PROMPT),
-        Benchmark("mbpp", mbpp.load, h.grade, "CC BY 4.0", mbpp.MBPP, h.PROMPT),
+        Benchmark("livecodebench", lcb.load, lcb.grade, "CC", lcb.LCB, lcb.PROMPT, lcb.SYSTEM, pool.for_programs),
+        _bigcodebench("bigcodebench-hard", b.load_instruct),
+        _bigcodebench("bigcodebench-hard-complete", b.load_complete),
+        Benchmark("humaneval", h.load, h.grade, "MIT", h.HUMANEVAL, h.PROMPT, sandbox=pool.for_unit_tests),
+        Benchmark("mbpp", mbpp.load, h.grade, "CC BY 4.0", mbpp.MBPP, h.PROMPT, sandbox=pool.for_unit_tests),
     )
 }
 

@@ -65,11 +65,17 @@ def _summary(found: Calibration) -> str:
     from z1.cli.tables import budget_cell, interval_cell
 
     efforts = ", ".join(f"{effort} {budget_cell(budget)}" for effort, budget in found.efforts.items())
-    drop, budget = 100 * found.max_accuracy_drop, budget_cell(found.sufficient_budget)
+    drop, budget = f"{100 * found.max_accuracy_drop:g} points", budget_cell(found.sufficient_budget)
+    claim = (
+        f"a budget of {budget} loses at most {drop} (95 %)"
+        if found.is_shown
+        else f"no budget is shown to lose at most {drop} by {found.problems} problems; {budget} has the best score"
+    )
     return (
         f"thinking budget of each effort: {efforts}\n"
-        f"a budget of {budget} loses at most {drop:g} points (95 %) and saves {found.thinking_saved:.0%} of thinking; "
-        f"held-out loss {interval_cell(found.held_out_loss, scale=100)} points\n"
+        f"{claim} and saves {found.thinking_saved:.0%} of thinking\n"
+        f"its loss is {interval_cell(found.loss, scale=100)} points, corrected by {100 * found.selection_bias:.1f} for "
+        "being chosen and measured on the same problems\n"
     )
 
 
@@ -80,7 +86,7 @@ def _budgets_table(found: Calibration) -> ResultTable:
         f"{found.model} on {found.problems} problems of {found.benchmark}",
         ("thinking budget", "accuracy %", "thinking tokens", "loss, points"),
         ("accuracy %", "loss, points", "thinking tokens"),
-        f"95 % intervals; loss against the best budget; run {found.run}",
+        f"95 % intervals; loss against the best budget, for all budgets together; run {found.run}",
     )
     for row in found.rows:
         table.add(

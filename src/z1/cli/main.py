@@ -18,7 +18,7 @@ import typer
 from typer.core import TyperGroup
 
 from z1.cli.threads import limit_spinning
-from z1.errors import Z1Error, from_os_error
+from z1.errors import Fault, Z1Error, describe, from_os_error, leading_error
 
 VERBS = (
     "think",
@@ -88,19 +88,38 @@ def main() -> None:
     limit_spinning(os.environ)
     try:
         app()
-    except Z1Error as error:
-        _fail(error)
-    except ModuleNotFoundError as error:
-        from z1.cli.extras import missing_library
-
-        _fail(missing_library(error.name or "", verb))
-    except OSError as error:
-        _fail(from_os_error(error))
     except SystemExit as ended:
         if ended.code in STOPPED:
-            hint = "; run the same command again to continue" if verb in RESUMABLE else ""
-            typer.echo(f"\nstopped{hint}", err=True)
+            _echo_stopped(verb)
         raise
+    except (Exception, BaseExceptionGroup) as error:
+        leading = leading_error(error)
+        if isinstance(leading, KeyboardInterrupt):
+            _echo_stopped(verb)
+            sys.exit(STOPPED[0])
+        if (known := _as_z1_error(leading, verb, in_group=leading is not error)) is None:
+            raise
+        _fail(known)
+
+
+def _as_z1_error(error: BaseException, verb: str, *, in_group: bool) -> Z1Error | None:
+    """The error that is shown in one line; None for an unexpected one, whose traceback is shown unless it is in a group
+    of exceptions, which has a traceback for each.
+    """
+    if isinstance(error, Z1Error):
+        return error
+    if isinstance(error, ModuleNotFoundError):
+        from z1.cli.extras import missing_library
+
+        return missing_library(error.name or "", verb)
+    if isinstance(error, OSError):
+        return from_os_error(error)
+    return Fault(f"internal error: {describe(error)}; please report it") if in_group else None
+
+
+def _echo_stopped(verb: str) -> None:
+    hint = "; run the same command again to continue" if verb in RESUMABLE else ""
+    typer.echo(f"\nstopped{hint}", err=True)
 
 
 def _fail(error: Z1Error) -> NoReturn:

@@ -14,7 +14,7 @@ from z1 import synthetic
 from z1.errors import UserError
 from z1.recipe import CurateSettings
 from z1.records import TrajectorySet
-from z1.runs import Log, read_lines
+from z1.runs import Log, read_log
 
 LOG = "trajectories.jsonl"
 
@@ -35,7 +35,7 @@ def collect(settings: CurateSettings, seed: int, folder: Path, progress: Callabl
             synthetic.DatasetRequest(settings.word_problems, "train", fewest, most, seed, synthetic.WORD_PROBLEMS)
         )
     with Log(path) as log:
-        existing = read_lines(path, TrajectorySet.from_json)
+        existing = read_log(path, TrajectorySet.from_json)
         count = len(existing)
         progress(count)
         new = chain.from_iterable(

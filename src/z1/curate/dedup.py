@@ -22,6 +22,7 @@ from z1.curate.ngram_overlap import words
 from z1.curate.plan import DuplicateSettings
 from z1.curate.sources import Candidate, fingerprint
 from z1.errors import UserError, install_hint
+from z1.surrogates import encode_for_hash
 
 LSH_WEIGHTS = (0.1, 0.9)
 """Cost of false positives and of false negatives, from which datasketch chooses its bands."""
@@ -78,7 +79,7 @@ class MinHashDedup:
         tokens, size = words(text), self._settings.shingle_size
         shingles = zip(*(tokens[start:] for start in range(size)), strict=False) if len(tokens) > size else [tokens]
         minhash = self._empty.copy()
-        minhash.update_batch({" ".join(shingle).encode("utf-8", "surrogatepass") for shingle in shingles})
+        minhash.update_batch({encode_for_hash(" ".join(shingle)) for shingle in shingles})
         return minhash
 
     def packed_signature(self, candidate: Candidate) -> str:

@@ -27,7 +27,8 @@ from z1.curate.plan import CheckSettings, CuratePlan, DuplicateSettings
 from z1.curate.sources import Candidate
 from z1.curate.token_counts import TokenCounter
 from z1.grading import Verdict
-from z1.runs import Log, iterate_lines
+from z1.runs import Log, iterate_log
+from z1.surrogates import encode_for_hash
 
 LOG = "measured.jsonl"
 
@@ -151,7 +152,7 @@ class MeasureCache:
         """The hash of the tokenizer that counts; "" without one."""
         self._values: dict[str, Values] = {}
         for path in sorted(folder.glob("measured*.jsonl")):
-            for record in iterate_lines(path, dict):
+            for record in iterate_log(path, dict):
                 self._load(str(record["key"]), record)
 
     def _load(self, key: str, record: Values) -> None:
@@ -208,4 +209,4 @@ def content_hash(candidate: Candidate) -> str:
         candidate.entry,
         candidate.setup,
     )
-    return blake2b("\0".join(fields).encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
+    return blake2b(encode_for_hash("\0".join(fields)), digest_size=16).hexdigest()

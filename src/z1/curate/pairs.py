@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from hashlib import sha256
 
 from z1.curate.plan import PairSettings
+from z1.surrogates import encode_for_hash
 
 
 @dataclass(slots=True)
@@ -43,7 +44,7 @@ class Pair:
 
 def hash_uniform(seed: int, name: str) -> float:
     """A number in [0, 1) that depends on seed and name alone, not on the order of calls."""
-    return int.from_bytes(sha256(f"{seed}:{name}".encode("utf-8", "surrogatepass")).digest()[:6]) / 2**48
+    return int.from_bytes(sha256(encode_for_hash(f"{seed}:{name}")).digest()[:6]) / 2**48
 
 
 def find_pairs(rows: Iterable[CandidateRow], settings: PairSettings, seed: int) -> list[Pair]:

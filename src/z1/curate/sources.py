@@ -21,6 +21,7 @@ from z1.curate.plan import SourceSettings
 from z1.curate.reasoning_level import derive_level
 from z1.errors import UserError
 from z1.records import Record
+from z1.surrogates import encode_for_hash
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +74,7 @@ def normalise(text: str) -> str:
 
 def fingerprint(text: str) -> str:
     """16 hexadecimal digits of the hash of the normalised text."""
-    return sha256(normalise(text).encode("utf-8", "surrogatepass")).hexdigest()[:16]
+    return sha256(encode_for_hash(normalise(text))).hexdigest()[:16]
 
 
 def read(source: SourceSettings) -> Iterator[Candidate]:

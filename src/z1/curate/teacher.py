@@ -20,7 +20,8 @@ import openai
 
 from z1.curate.plan import TeacherSettings
 from z1.curate.teacher_log import TeacherLogWriter, TeacherReply, TeacherRequest
-from z1.errors import EngineFault, UserError, Z1Error
+from z1.errors import EngineFault, UserError, leading_error
+from z1.surrogates import replace_surrogates
 
 MAX_WAIT_S = 60.0
 
@@ -53,15 +54,7 @@ def request_replies(
     try:
         return asyncio.run(_Client(teacher, log, progress).run(iter(requests)))
     except BaseExceptionGroup as group:
-        raise _first(group) from None
-
-
-def _first(error: BaseException) -> BaseException:
-    """The error of a group to report; errors of z1 come first."""
-    if not isinstance(error, BaseExceptionGroup):
-        return error
-    leaves = [_first(inner) for inner in error.exceptions]
-    return next((leaf for leaf in leaves if isinstance(leaf, Z1Error)), leaves[0])
+        raise leading_error(group) from None
 
 
 class _Client:
@@ -162,13 +155,19 @@ def _retry_after(headers: Any) -> float:
         return 0.0
 
 
+def _joined(content: Any) -> str:
+    """The content of a message as one text; some servers send a list of parts."""
+    parts = [part.get("text") or "" for part in content] if isinstance(content, list) else [content or ""]
+    return replace_surrogates("".join(parts))
+
+
 def parse(key: str, body: bytes) -> TeacherReply:
     """The reply in a chat completion. Raises ValueError, TypeError, KeyError or IndexError if it is incomplete."""
     value = json.loads(body)
     choice, usage = value["choices"][0], value.get("usage") or {}
     message = choice["message"]
-    thought = message.get("reasoning_content") or message.get("reasoning") or ""
-    text, end = message["content"] or "", choice["finish_reason"]
+    thought = _joined(message.get("reasoning_content") or message.get("reasoning"))
+    text, end = _joined(message["content"]), choice["finish_reason"]
     if not isinstance(end, str) or not (text or thought):
         raise ValueError("a reply without a finish reason or without text")
     tokens = int(usage.get("prompt_tokens", 0)), int(usage.get("completion_tokens", 0))

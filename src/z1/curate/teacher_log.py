@@ -21,7 +21,8 @@ from z1.curate.plan import TeacherSettings
 from z1.curate.sources import Candidate
 from z1.errors import UserError
 from z1.records import Record
-from z1.runs import Log, iterate_lines
+from z1.runs import Log, iterate_log
+from z1.surrogates import encode_for_hash
 
 REPLIES = "replies.jsonl"
 
@@ -59,7 +60,7 @@ def requests_for(problem: Candidate, teacher: TeacherSettings) -> Iterator[Teach
         prompt = template.replace("{question}", problem.question)
         for sample in range(teacher.samples):
             content = json.dumps([teacher.model, prompt, settings, level, sample], sort_keys=True)
-            key = sha256(content.encode("utf-8", "surrogatepass")).hexdigest()[:32]
+            key = sha256(encode_for_hash(content)).hexdigest()[:32]
             yield TeacherRequest(key, prompt, problem, level, sample)
 
 
@@ -80,7 +81,7 @@ class TeacherLogWriter:
     def __enter__(self) -> TeacherLogWriter:
         with ExitStack() as opened:
             opened.enter_context(self._log)
-            for event in iterate_lines(self._log.path, dict):
+            for event in iterate_log(self._log.path, dict):
                 self._count(event)
             opened.pop_all()
         return self

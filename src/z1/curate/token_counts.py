@@ -27,6 +27,7 @@ from tokenizers import Tokenizer
 
 from z1.errors import UserError
 from z1.model_files import find_model, is_gguf
+from z1.surrogates import replace_surrogates
 
 GPT2 = r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"
 """The pattern of the ByteLevel pre-tokenizer."""
@@ -136,7 +137,7 @@ class TokenCounter:
 
     def count(self, texts: Sequence[str]) -> list[int]:
         """The number of tokens of each text."""
-        blocks = (texts[start : start + BATCH] for start in range(0, len(texts), BATCH))
+        blocks = (list(map(replace_surrogates, texts[start : start + BATCH])) for start in range(0, len(texts), BATCH))
         return [len(token_ids) for block in blocks for token_ids in self._encoder.encode(block)]
 
 

@@ -15,7 +15,7 @@ from random import Random
 from z1.curate.collection import LOG
 from z1.recipe import CurateSettings
 from z1.records import TrainingRow, TrajectorySet
-from z1.runs import read_lines, write_lines
+from z1.runs import read_log, write_lines
 
 ROWS = "rows.jsonl"
 
@@ -41,7 +41,7 @@ def level(settings: CurateSettings, steps: int, operations: int) -> str:
 
 def select(settings: CurateSettings, folder: Path) -> dict[str, int]:
     """Write `folder`/rows.jsonl from its log; returns the number of rows of each level."""
-    items = read_lines(folder / LOG, TrajectorySet.from_json)
+    items = read_log(folder / LOG, TrajectorySet.from_json)
     rows = [
         row for item in items for row in (_mixed_rows if settings.level == "mixed" else _single_row)(settings, item)
     ]

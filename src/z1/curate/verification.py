@@ -3,8 +3,8 @@
 The program is the one that a grader reads in the answer (`grading/code_extraction.py`), or the whole answer if it is a
 program. Text inside `<think>` tags is not part of the answer. Tests are KodCode's (pytest functions that import
 `solution`) or LeetCodeDataset's (`check(candidate)`, called with the entry point after `setup`, the names that LeetCode
-provides to a solution). Programs run in the sandbox, one
-per core. A program that could not be judged is *missing*: neither passed nor failed.
+provides to a solution). Programs run in the sandbox, one per core. A program that could not be judged, whatever failed,
+is *missing*: neither passed nor failed.
 """
 
 from __future__ import annotations
@@ -13,10 +13,11 @@ import os
 import re
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 from z1.curate.sources import Candidate
 from z1.grading import Grade, code_extraction, function_tests, pytests, unit_tests
-from z1.grading.verdict import grade_no_answer
+from z1.grading.verdict import grade_no_answer, grade_or_missing
 from z1.sandbox import pool
 
 THINK_START, THINK_END = "<think>", "</think>"
@@ -33,13 +34,12 @@ def answer_text(response: str) -> str:
 
 def grade(candidate: Candidate) -> Grade:
     """Run the tests of a candidate on its program; `candidate.tests` must not be empty."""
-    has_check = CHECK.search(candidate.tests)
     name = re.split(r"\W", candidate.entry, maxsplit=1)[0]
     text = answer_text(candidate.response)
     code = code_extraction.extract_code(text, name, ended=candidate.end == "stop") or code_extraction.bare_program(text)
     if code is None:
         return grade_no_answer(cut=candidate.end == "length")
-    if not has_check:
+    if not _has_check(candidate):
         return pytests.grade(pool.for_pytest(), code, candidate.tests, name)
     suite = unit_tests.suite_from_assertions(candidate.tests, "check", f"check({candidate.entry})")
     return unit_tests.grade(
@@ -48,6 +48,14 @@ def grade(candidate: Candidate) -> Grade:
 
 
 def grade_all(block: Sequence[Candidate]) -> list[Grade]:
-    """The grade of each candidate; runs as many programs at once as there are cores."""
+    """The grade of each candidate; runs as many programs at once as there are cores. Raises UserError if programs
+    cannot be isolated on this machine.
+    """
+    for is_check in {_has_check(candidate) for candidate in block}:
+        pool.require(pool.for_unit_tests() if is_check else pool.for_pytest())
     with ThreadPoolExecutor(os.cpu_count()) as workers:
-        return list(workers.map(grade, block))
+        return list(workers.map(lambda candidate: grade_or_missing(partial(grade, candidate)), block))
+
+
+def _has_check(candidate: Candidate) -> bool:
+    return CHECK.search(candidate.tests) is not None

@@ -9,6 +9,7 @@
     matched.py         tokens at matched accuracy
     run_comparison.py  both for two runs, budget by budget
     scores.py          scores of a model over several seeds, and ratios between two models
+    losses.py          accuracy lost at each budget against the best, for a budget that is chosen by it
     calibrate.py       the thinking budget of each reasoning effort, for a model and a task
     exit_savings.py    what early exit by convergence would have saved
     replay.py          what thinking budgets would have saved on recorded requests

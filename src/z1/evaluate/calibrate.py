@@ -4,8 +4,8 @@ Other servers map efforts to fixed numbers of tokens (LiteLLM: 1024, 2048, 4096)
 which every problem was answered at every budget: each effort gets the smallest budget that reaches a share of the
 accuracy that thinking adds. The smallest budget within a given number of points of the best accuracy is named as well.
 
-A budget that is chosen by its score looks better than it is. So it is also chosen on one half of the problems and
-measured on the other half, and vice versa: `held_out_loss`.
+A budget that is chosen by its score looks better than it is. Its loss is corrected for that, and the intervals of
+losses hold for the chosen one too (`losses.py`). Several samples of a problem are one problem with their mean.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from statistics import fmean
 from typing import Any
 
 from z1.errors import UserError
-from z1.evaluate.intervals import mean
-from z1.evaluate.paired import bootstrap
+from z1.evaluate.intervals import mean, share
+from z1.evaluate.losses import BudgetLosses
 from z1.evaluate.scores import ModelScores, model_scores, split_samples
 from z1.records import Attempt, Interval
 
@@ -48,11 +48,17 @@ class Calibration:
     efforts: dict[str, int]
     max_accuracy_drop: float
     sufficient_budget: int
-    """The smallest budget that loses at most `max_accuracy_drop` against the best, by the upper end of its interval."""
+    """The smallest budget that loses at most `max_accuracy_drop` against the best, by the upper end of its interval;
+    if no budget is shown to, the one with the best score.
+    """
+    is_shown: bool
+    """Whether `sufficient_budget` is shown to lose at most `max_accuracy_drop`."""
     thinking_saved: float
     """The share of unlimited thinking that `sufficient_budget` saves."""
-    held_out_loss: Interval
-    """The loss of budgets that were chosen in this way on other problems."""
+    loss: Interval
+    """The loss of `sufficient_budget`, corrected for the selection bias; the interval holds for a chosen budget."""
+    selection_bias: float
+    """By how much the problems that chose it understate its loss; it is added to the value of `loss`."""
     rows: list[CalibrationRow]
 
     def as_json(self) -> dict[str, Any]:
@@ -73,17 +79,21 @@ def calibrate(attempts: Iterable[Attempt], max_accuracy_drop: float, names: dict
     if len(budgets) < 2 or len(problems) < 2:
         got = f"{len(budgets)} thinking budgets and {len(problems)} problems"
         raise UserError("calibration", got, "evaluate at least two budgets and two problems")
-    chosen = _sufficient(measured, problems, max_accuracy_drop)
-    used = [fmean(measured.thinking_tokens[w].values()) for w in (chosen, budgets[-1])]
+    losses = BudgetLosses([[measured.right[budget][p] for budget in budgets] for p in problems])
+    chosen = losses.choose(max_accuracy_drop)
+    sufficient = budgets[chosen.index]
+    used = [fmean(measured.thinking_tokens[w].values()) for w in (sufficient, budgets[-1])]
     return Calibration(
         **names,
         problems=len(problems),
         efforts=_efforts(measured, budgets, problems),
         max_accuracy_drop=max_accuracy_drop,
-        sufficient_budget=_budget(chosen),
+        sufficient_budget=_budget(sufficient),
+        is_shown=chosen.is_shown,
         thinking_saved=1 - used[0] / used[1] if used[1] else 0.0,
-        held_out_loss=_held_out(measured, problems, max_accuracy_drop),
-        rows=[_row(measured, budget, _best(measured, problems), problems) for budget in budgets],
+        loss=chosen.loss,
+        selection_bias=chosen.selection_bias,
+        rows=[_row(measured, *one, problems) for one in zip(budgets, losses.intervals(), strict=True)],
     )
 
 
@@ -91,41 +101,20 @@ def _efforts(run: ModelScores, budgets: Sequence[int | None], problems: Sequence
     right = {budget: _right(run, budget, problems) for budget in budgets}
     lowest, best = right[budgets[0]], max(right.values())
 
-    def budget_for(share: float) -> int:
-        target = lowest + share * (best - lowest)
+    def budget_for(gain_share: float) -> int:
+        target = lowest + gain_share * (best - lowest)
         return _budget(next(budget for budget in budgets if right[budget] >= target - 1e-9))
 
-    return {"none": 0, **{effort: budget_for(share) for effort, share in GAIN_SHARES.items()}, "max": UNLIMITED}
+    return {
+        "none": 0,
+        **{effort: budget_for(gain_share) for effort, gain_share in GAIN_SHARES.items()},
+        "max": UNLIMITED,
+    }
 
 
-def _best(run: ModelScores, problems: Sequence[str]) -> int | None:
-    """The most accurate budget on `problems`; the smallest of equal ones."""
-    return max(_ascending(run), key=lambda budget: _right(run, budget, problems))
-
-
-def _sufficient(run: ModelScores, problems: Sequence[str], max_drop: float) -> int | None:
-    """The smallest budget whose loss is at most `max_drop` by the upper end of its interval."""
-    best = _best(run, problems)
-    sufficient = (w for w in _ascending(run) if w == best or bootstrap(_losses(run, w, best, problems))[2] <= max_drop)
-    return next(sufficient)
-
-
-def _held_out(run: ModelScores, problems: Sequence[str], max_drop: float) -> Interval:
-    halves = problems[::2], problems[1::2]
-    lost: list[list[float]] = []
-    for chosen_on, measured_on in (halves, halves[::-1]):
-        budget = _sufficient(run, chosen_on, max_drop)
-        lost += _losses(run, budget, _best(run, chosen_on), measured_on)
-    return bootstrap(lost)
-
-
-def _row(run: ModelScores, budget: int | None, best: int | None, problems: Sequence[str]) -> CalibrationRow:
+def _row(run: ModelScores, budget: int | None, loss: Interval, problems: Sequence[str]) -> CalibrationRow:
     right, thought = ([kind[budget][p] for p in problems] for kind in (run.right, run.thinking_tokens))
-    return CalibrationRow(_budget(budget), mean(right), mean(thought), bootstrap(_losses(run, budget, best, problems)))
-
-
-def _losses(run: ModelScores, budget: int | None, best: int | None, problems: Sequence[str]) -> list[list[float]]:
-    return [[run.right[best][p] - run.right[budget][p]] for p in problems]
+    return CalibrationRow(_budget(budget), share(sum(right), len(right)), mean(thought), loss)
 
 
 def _right(run: ModelScores, budget: int | None, problems: Sequence[str]) -> float:

@@ -86,19 +86,32 @@ def check_sweep(sweep: Sweep, *, min_thinking_tokens: int = 0, deadline: float |
 async def estimate_cost(sweep: Sweep, problems: Sequence[Problem]) -> CostEstimate:
     """The cost for these problems, from the free tokens of the first one's context.
 
-    Raises UserError as `check_sweep` does, and if the largest budget does not fit into the context.
+    Raises UserError as `check_sweep` does, if no prompt fits into the context, and if the largest budget does not.
     """
     check_sweep(sweep)
     profile, tokenizer = profiles.get_profile(sweep.engine.profile), sweep.engine.tokenizer
-    prompt = prompt_token_ids(tokenizer, profile, sweep.benchmark.messages(problems[0]))
-    session = await sweep.engine.open(prompt, Sampling(profiles.stop_token_ids(tokenizer, profile)))
-    try:
-        free_tokens = session.free_tokens
-    finally:
-        await session.close()
+    free_tokens = await _free_tokens(sweep, problems)
     longest = max(sweep.thinking_budgets, default=0)
     fits = profiles.make_window(tokenizer, profile, longest, sweep.max_answer_tokens).effective_budget(free_tokens)
     if fits < longest:
         got, do = f"{longest} tokens, but {fits} fit", "set a larger max_model_len in [evaluate], or a smaller budget"
         raise UserError("the largest thinking budget", got, do)
     return cost_bound(sweep, len(problems), free_tokens)
+
+
+async def _free_tokens(sweep: Sweep, problems: Sequence[Problem]) -> int:
+    """The free tokens after the first prompt that fits; one that does not is a missing attempt of the sweep."""
+    profile, tokenizer = profiles.get_profile(sweep.engine.profile), sweep.engine.tokenizer
+    sampling = Sampling(profiles.stop_token_ids(tokenizer, profile))
+    for problem in problems:
+        try:
+            prompt = prompt_token_ids(tokenizer, profile, sweep.benchmark.messages(problem))
+            session = await sweep.engine.open(prompt, sampling)
+        except UserError:
+            if problem is problems[-1]:
+                raise
+            continue
+        free_tokens = session.free_tokens
+        await session.close()
+        return free_tokens
+    raise UserError("problems to evaluate", "none", "set problems to 1 or more")

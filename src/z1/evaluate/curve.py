@@ -8,7 +8,8 @@ after as many tokens.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from statistics import fmean
 from typing import Any, TypeVar
 
@@ -37,7 +38,7 @@ def curve(problems: Sequence[Problem], attempts: Iterable[Attempt], names: dict[
     free = by_budget.get(None, [])
     points = [point for w in budgets if (point := _point(w, by_budget[w], free))]
     if not points:
-        raise Fault("every attempt is missing; see `fault` in attempts.jsonl")
+        raise Fault(f"every attempt is missing: {_frequent_fault(by_budget)}; see `fault` in attempts.jsonl")
     return {
         **names,
         "problems": len(problems),
@@ -45,6 +46,11 @@ def curve(problems: Sequence[Problem], attempts: Iterable[Attempt], names: dict[
         "by_steps": [row for w in budgets for row in _by_steps(w, by_budget[w], known)],
         "s1": _s1(points),
     }
+
+
+def _frequent_fault(by_budget: Mapping[int | None, Sequence[Attempt]]) -> str:
+    faults = Counter(attempt.fault for attempts in by_budget.values() for attempt in attempts)
+    return faults.most_common(1)[0][0] if faults else "there are none"
 
 
 def _point(budget: int | None, attempts: Sequence[Attempt], free: Sequence[Attempt]) -> Numbers | None:

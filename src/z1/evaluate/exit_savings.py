@@ -3,18 +3,18 @@
 A sweep contains every probe: the answer forced at each budget is the answer that a probe there would have given
 (`engines/early_exit.py`, under greedy decoding). So whether k equal answers in a row end a thought too early is read
 off problem by problem and compared with unlimited thinking; probes are counted with their cost. Nothing is probed after
-the largest budget of the sweep.
+the largest budget of the sweep. Several samples of a problem are a cluster.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from z1.errors import UserError
 from z1.evaluate import intervals
-from z1.evaluate.paired import bootstrap
+from z1.evaluate.paired import bootstrap, difference_of_shares
 from z1.grading import Verdict
 from z1.grading.equivalence import canonical_answer
 from z1.records import Attempt, Interval
@@ -52,32 +52,48 @@ def grid_step(thinking_budgets: Iterable[int | None]) -> int | None:
 
 def early_exit_savings(attempts: Iterable[Attempt], stable: int) -> ExitSavings:
     """The savings of the rule on a sweep over a grid of budgets. Raises UserError if the budgets are not a grid."""
-    by_problem: dict[str, dict[int | None, Attempt]] = {}
+    replies: dict[tuple[str, int], dict[int | None, Attempt]] = {}
     for attempt in attempts:
-        by_problem.setdefault(attempt.problem, {})[attempt.thinking_budget] = attempt
-    known = [r for r in by_problem.values() if None in r and all(a.verdict != Verdict.MISSING for a in r.values())]
-    every = grid_step(known[0]) if known else None
+        replies.setdefault((attempt.problem, attempt.sample), {})[attempt.thinking_budget] = attempt
+    known = {
+        key: found
+        for key, found in replies.items()
+        if None in found and all(a.verdict != Verdict.MISSING for a in found.values())
+    }
+    first = next(iter(known.values()), {})
+    every = grid_step(first)
     if every is None:
-        budgets = sorted(budget for budget in known[0] if budget is not None) if known else "no attempts"
+        budgets = sorted(budget for budget in first if budget is not None) if known else "no attempts"
         raise UserError("thinking budgets to probe at", budgets, "evaluate a grid, such as 16, 32, 48, ...")
-    ends = [(_end(replies, every, stable), replies[None]) for replies in known]
-    used = [(_thought(end), _thought(free)) for (end, _), free in ends]
-    paid = [free.counts().paid_tokens - end.counts().paid_tokens - probes for (end, probes), free in ends]
+    exits: dict[str, list[_Exit]] = {}
+    for (problem, _), found in known.items():
+        exits.setdefault(problem, []).append(_exit(found, every, stable))
+
+    def groups(of: Callable[[_Exit], float]) -> list[list[float]]:
+        return [[of(one) for one in samples] for samples in exits.values()]
+
     return ExitSavings(
         every,
         stable,
-        len(known),
-        sum(end is not free for (end, _), free in ends) / len(known),
-        bootstrap([[float(_right(free) - _right(end))] for (end, _), free in ends]),
-        intervals.mean([short for short, _ in used]),
-        bootstrap([[full - short] for short, full in used]),
-        intervals.mean([float(probes) for (_, probes), _ in ends]),
-        bootstrap([[float(saved)] for saved in paid]),
+        len(exits),
+        sum(one.reply is not one.free for samples in exits.values() for one in samples) / len(known),
+        difference_of_shares(groups(lambda one: float(_right(one.free) - _right(one.reply)))),
+        intervals.clustered_mean(groups(lambda one: _thought(one.reply))),
+        bootstrap(groups(lambda one: _thought(one.free) - _thought(one.reply))),
+        intervals.clustered_mean(groups(lambda one: float(one.probes))),
+        bootstrap(groups(lambda one: float(_paid(one.free) - _paid(one.reply) - one.probes))),
     )
 
 
-def _end(replies: Mapping[int | None, Attempt], every: int, stable: int) -> tuple[Attempt, int]:
-    """The reply that the rule ends with, and the tokens of its probes."""
+class _Exit(NamedTuple):
+    """The reply that the rule ends with, the one of unlimited thinking, and the tokens of the probes."""
+
+    reply: Attempt
+    free: Attempt
+    probes: int
+
+
+def _exit(replies: Mapping[int | None, Attempt], every: int, stable: int) -> _Exit:
     last, equal, probes, budget = "", 0, 0, every
     while budget in replies and replies[budget].shift == Shift.BUDGET:
         probe = replies[budget]
@@ -86,13 +102,17 @@ def _end(replies: Mapping[int | None, Attempt], every: int, stable: int) -> tupl
         last = answer
         probes += sum(b - a for bucket, a, b in probe.spans if bucket != Bucket.THOUGHT)
         if equal >= stable:
-            return probe, probes
+            return _Exit(probe, replies[None], probes)
         budget += every
-    return replies[None], probes
+    return _Exit(replies[None], replies[None], probes)
 
 
 def _thought(attempt: Attempt) -> float:
     return float(attempt.ledger["thought"] or 0)
+
+
+def _paid(attempt: Attempt) -> int:
+    return attempt.counts().paid_tokens
 
 
 def _right(attempt: Attempt) -> bool:

@@ -119,7 +119,8 @@ def _saving(
 ) -> ReplaySavings:
     pairs = [(capped[p], free[p]) for p in sorted(capped.keys() & free.keys()) if _known(capped[p]) and _known(free[p])]
     if not pairs:
-        raise Fault(f"every request is missing at budget {budget}; see `fault` in attempts.jsonl")
+        reason = next((a.fault for a in (*capped.values(), *free.values()) if a.fault), "there are none")
+        raise Fault(f"every request is missing at budget {budget}: {reason}; see `fault` in attempts.jsonl")
     changed = sum(_answer(short) != _answer(full) for short, full in pairs)
     used = [(_thought(short), _thought(full)) for short, full in pairs]
     paid = [float(full.counts().paid_tokens - short.counts().paid_tokens) for short, full in pairs]

@@ -1,21 +1,21 @@
 """Evaluates many problems concurrently and resumes after an interruption.
 
 When all budgets of a problem are done, its attempts are appended to the log together. A run that was stopped resumes
-with the remaining problems; no attempt is written twice. Attempts that are missing because an engine failed are tried
-again.
+with the remaining problems; no attempt is written twice. Missing attempts are tried again: where a grader failed, the
+reply is graded again and nothing is generated.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from z1.errors import UserError
-from z1.evaluate.sweep import Sweep, sweep_problem
+from z1.evaluate.sweep import Sweep, grade_attempt, sweep_problem
 from z1.grading import Verdict
 from z1.records import Attempt, Problem
-from z1.runs import Log, read_lines, write_lines
+from z1.runs import Log, read_log, write_lines
 
 ATTEMPTS = "attempts.jsonl"
 PROBLEMS = "problems.jsonl"
@@ -36,17 +36,13 @@ async def evaluate(
     write_lines(folder / PROBLEMS, (problem.as_json() for problem in problems))
     semaphore = asyncio.Semaphore(concurrency)
     with Log(folder / ATTEMPTS) as log:
-        done = {key for key, attempt in read_attempts(folder).items() if attempt.verdict != Verdict.MISSING}
+        earlier = read_attempts(folder)
 
         async def one(problem: Problem, sample: int) -> None:
-            budgets = [budget for budget in sweep.budgets if (problem.id, budget, sample) not in done]
-            if budgets:
-                async with semaphore:
-                    attempts = await sweep_problem(sweep, problem, sample)
-                attempts = [a for a in attempts if a.thinking_budget in budgets]
-                log.add(attempt.as_json() for attempt in attempts)
-            else:
-                attempts = []
+            known = {budget: earlier.get((problem.id, budget, sample)) for budget in sweep.budgets}
+            async with semaphore:
+                attempts = await _complete(sweep, problem, sample, known)
+            log.add(a.as_json() for a in attempts if a != known[a.thinking_budget])
             progress(attempts)
 
         async with asyncio.TaskGroup() as group:
@@ -55,6 +51,17 @@ async def evaluate(
                     group.create_task(one(problem, sample))
 
 
+async def _complete(
+    sweep: Sweep, problem: Problem, sample: int, known: Mapping[int | None, Attempt | None]
+) -> list[Attempt]:
+    """The attempts that are not `known` or are missing, at all budgets of one problem and sample."""
+    todo = {budget: one for budget, one in known.items() if one is None or one.verdict == Verdict.MISSING}
+    replies = [one for one in todo.values() if one is not None and one.token_ids]
+    if len(replies) == len(todo):
+        return [await grade_attempt(sweep, problem, one) for one in replies]
+    return [one for one in await sweep_problem(sweep, problem, sample) if one.thinking_budget in todo]
+
+
 def read_attempts(folder: Path) -> dict[tuple[str, int | None, int], Attempt]:
     """The attempts in `folder` by (problem, budget, sample); the last one if it was tried again."""
-    return {(a.problem, a.thinking_budget, a.sample): a for a in read_lines(folder / ATTEMPTS, Attempt.from_json)}
+    return {(a.problem, a.thinking_budget, a.sample): a for a in read_log(folder / ATTEMPTS, Attempt.from_json)}

@@ -1,13 +1,14 @@
 """Scores of a model over its seeds, and comparisons of two models.
 
 Both models saw the same problems, so everything is paired and the difficulty of a problem cancels out. If a model was
-trained with several seeds, a problem counts once, with the mean over them. Ratios of means get the interval of the
-linearised ratio (delta method), differences the normal interval, numbers read off a curve a bootstrap over problems.
+trained with several seeds, a problem counts once, with the mean over them. Shares get Wilson's interval, ratios of
+means that of the linearised ratio (delta method), differences that of `paired.py`, numbers read off a curve a bootstrap
+over problems.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import groupby
@@ -19,6 +20,7 @@ from typing import Any
 from z1.errors import Fault
 from z1.evaluate import matched
 from z1.evaluate.intervals import Z, mean, middle, share
+from z1.evaluate.paired import difference_of_shares
 from z1.grading import Verdict
 from z1.records import Attempt, Interval
 
@@ -43,7 +45,7 @@ class ModelScores:
 
     def accuracy(self) -> Interval:
         """Accuracy of unlimited thinking."""
-        return mean(list(self.right[None].values()))
+        return _accuracy(self.right[None].values())
 
 
 def split_samples(attempts: Iterable[Attempt]) -> list[list[Attempt]]:
@@ -86,15 +88,23 @@ def points(one: ModelScores) -> list[dict[str, Any]]:
     """
     budgets = sorted(one.right, key=lambda w: float("inf") if w is None else w)
     kinds = {
-        "accuracy": one.right,
-        "truncated_accuracy": one.truncated_accuracy,
-        "thinking_tokens": one.thinking_tokens,
-        "paid_tokens": one.paid_tokens,
+        "accuracy": (one.right, _accuracy),
+        "truncated_accuracy": (one.truncated_accuracy, _accuracy),
+        "thinking_tokens": (one.thinking_tokens, _mean),
+        "paid_tokens": (one.paid_tokens, _mean),
     }
     return [
-        {"thinking_budget": w, **{name: mean(list(kind[w].values())) for name, kind in kinds.items() if w in kind}}
+        {"thinking_budget": w, **{name: of(kind[w].values()) for name, (kind, of) in kinds.items() if w in kind}}
         for w in budgets
     ]
+
+
+def _accuracy(right: Collection[float]) -> Interval:
+    return share(sum(right), len(right))
+
+
+def _mean(tokens: Collection[float]) -> Interval:
+    return mean(list(tokens))
 
 
 def by_steps(one: ModelScores, steps: Mapping[str, int | None]) -> list[dict[str, Any]]:
@@ -117,7 +127,7 @@ def by_steps(one: ModelScores, steps: Mapping[str, int | None]) -> list[dict[str
 def difference(ours: ModelScores, theirs: ModelScores) -> Interval:
     """Accuracy of `ours` minus that of `theirs`, both with unlimited thinking."""
     (a, _), (b, _) = ours.unlimited(), theirs.unlimited()
-    return mean([a[p] - b[p] for p in sorted(a.keys() & b.keys())])
+    return difference_of_shares([[a[p] - b[p]] for p in sorted(a.keys() & b.keys())])
 
 
 def ratio(ours: Mapping[str, float], theirs: Mapping[str, float]) -> Interval:

@@ -8,21 +8,26 @@ test checks it).
 A sampled reply is forked in the same way: the part before a budget is the beginning of one sample, so each row has the
 distribution of a run of its own, and the rows of a sample are paired. An engine with keyed sampling gives the same
 tokens as well. With `separate_runs` every budget has its own thought, for engines that cannot fork.
+
+No reply ends a run: where the engine, the prompt or the grader fails, the attempt is *missing*, with the reason.
 """
 
 from __future__ import annotations
 
 import asyncio
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from hashlib import blake2b
 
 from z1 import profiles
 from z1.benchmarks import Benchmark
 from z1.engines import DriverOptions, Engine, Sampling, Session, run_flow, update_flow
-from z1.errors import EngineFault
+from z1.errors import EngineFault, UserError
 from z1.grading import Verdict
+from z1.grading.verdict import grade_or_missing
 from z1.prompts import prompt_token_ids
 from z1.records import Attempt, Problem
+from z1.surrogates import encode_for_hash
 from z1.think import AnswerDetector, Bucket, End, Flow, Ledger, Sample, Shift
 
 GREEDY = Sampling()
@@ -52,24 +57,26 @@ class Sweep:
 
 
 async def sweep_problem(sweep: Sweep, problem: Problem, sample: int = 0) -> list[Attempt]:
-    """One attempt per budget, with the sample number `sample`; all of them missing if the engine fails."""
+    """One attempt per budget, with the sample number `sample`; all of them missing if the engine fails or the prompt
+    does not fit.
+    """
     profile = profiles.get_profile(sweep.engine.profile)
-    prompt = prompt_token_ids(sweep.engine.tokenizer, profile, sweep.benchmark.messages(problem))
     stops = profiles.stop_token_ids(sweep.engine.tokenizer, profile)
     sampling = replace(sweep.sampling, stop_token_ids=stops, sample=_sample_key(problem, sample))
     run = _separate_thoughts if sweep.separate_runs else _shared_thought
+    prompt: list[int] = []
     try:
+        prompt = prompt_token_ids(sweep.engine.tokenizer, profile, sweep.benchmark.messages(problem))
         flows = await run(sweep, prompt, sampling)
-    except EngineFault as fault:
-        missing = [_missing(sweep, problem, budget, prompt, fault) for budget in sweep.budgets]
-        return [replace(one, sample=sample) for one in missing]
-    graded = [await _attempt(sweep, problem, budget, prompt, flow) for budget, flow in flows.items()]
-    return [replace(one, sample=sample) for one in graded]
+    except (EngineFault, UserError) as fault:
+        return [_missing(sweep, problem, sample, budget, prompt, str(fault)) for budget in sweep.budgets]
+    attempts = [_ungraded(sweep, problem, sample, budget, prompt, flow) for budget, flow in flows.items()]
+    return [await grade_attempt(sweep, problem, attempt) for attempt in attempts]
 
 
 def _sample_key(problem: Problem, sample: int) -> int:
     """The sample number for the engine, different for each problem, so that problems have independent samples."""
-    return int.from_bytes(blake2b(f"{problem.id}:{sample}".encode(), digest_size=8).digest()) >> 33
+    return int.from_bytes(blake2b(encode_for_hash(f"{problem.id}:{sample}"), digest_size=8).digest()) >> 33
 
 
 async def _separate_thoughts(sweep: Sweep, prompt: list[int], sampling: Sampling) -> dict[int | None, Flow]:
@@ -129,38 +136,48 @@ async def _advance(flow: Flow, session: Session, detector: AnswerDetector | None
         update_flow(flow, sampled.token_ids, detector)
 
 
-async def _attempt(sweep: Sweep, problem: Problem, budget: int | None, prompt: list[int], flow: Flow) -> Attempt:
-    tokenizer, spans = sweep.engine.tokenizer, flow.spans()
-    texts = [profiles.decode(tokenizer, flow.token_ids[span.start : span.end]) for span in spans]
-    text = profiles.decode(
-        tokenizer, [t for s in spans if s.bucket in _GRADED for t in flow.token_ids[s.start : s.end]]
-    )
-    if not flow.is_answering:  # a stop token after the last think tag would hide the tag
-        text = profiles.decode(
-            tokenizer, [t for s in spans if s.bucket is not Bucket.STOP for t in flow.token_ids[s.start : s.end]]
-        )
-    grade = await asyncio.to_thread(sweep.benchmark.grade, text, problem, flow.end is not End.STOP)
+def _ungraded(
+    sweep: Sweep, problem: Problem, sample: int, budget: int | None, prompt: list[int], flow: Flow
+) -> Attempt:
+    spans = flow.spans()
     return Attempt(
         problem.id,
         budget,
-        0,
+        sample,
         prompt,
         flow.token_ids,
         [[span.bucket.value, span.start, span.end] for span in spans],
-        texts,
+        [profiles.decode(sweep.engine.tokenizer, flow.token_ids[span.start : span.end]) for span in spans],
         asdict(flow.ledger()),
         (flow.end or End.ABORTED).value,
         (flow.shift_reason or Shift.NATURAL).value,
-        grade.verdict.value,
-        grade.reason,
+        Verdict.UNGRADED.value,
+        "",
         sweep.tokenizer_hash,
     )
 
 
-_GRADED = (Bucket.HINT, Bucket.ANSWER)
-
-
-def _missing(sweep: Sweep, problem: Problem, budget: int | None, prompt: list[int], fault: EngineFault) -> Attempt:
+def _missing(sweep: Sweep, problem: Problem, sample: int, budget: int | None, prompt: list[int], fault: str) -> Attempt:
     ledger, end = asdict(Ledger()), End.ABORTED.value
-    missing, why, tokenizer = Verdict.MISSING.value, str(fault), sweep.tokenizer_hash
-    return Attempt(problem.id, budget, 0, prompt, [], [], [], ledger, end, "", missing, why, tokenizer)
+    verdict, tokenizer = Verdict.MISSING.value, sweep.tokenizer_hash
+    return Attempt(problem.id, budget, sample, prompt, [], [], [], ledger, end, "", verdict, fault, tokenizer)
+
+
+async def grade_attempt(sweep: Sweep, problem: Problem, attempt: Attempt) -> Attempt:
+    """`attempt` with the verdict on its reply: MISSING if the grader fails."""
+    text = profiles.decode(sweep.engine.tokenizer, _graded_token_ids(attempt))
+    grade = partial(sweep.benchmark.grade, text, problem, attempt.end != End.STOP)
+    found = await asyncio.to_thread(grade_or_missing, grade)
+    return replace(attempt, verdict=found.verdict.value, fault=found.reason)
+
+
+def _graded_token_ids(attempt: Attempt) -> list[int]:
+    """Hint and answer; all of a reply that has no answer, but for the stop token, which would hide a think tag before
+    it.
+    """
+    spans = [tuple(span) for span in attempt.spans]
+    if attempt.ledger["answer"] is None:
+        graded = [span for span in spans if span[0] != Bucket.STOP]
+    else:
+        graded = [span for span in spans if span[0] in (Bucket.HINT, Bucket.ANSWER)]
+    return [token for _, start, end in graded for token in attempt.token_ids[start:end]]

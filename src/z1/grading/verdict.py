@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 
+from z1.errors import describe
 from z1.grading.boxed import extract_boxed
+from z1.surrogates import escape_surrogates
 
 
 class Verdict(StrEnum):
@@ -20,7 +23,7 @@ class Verdict(StrEnum):
     UNGRADED = "ungraded"
     """No reference answer is known."""
     MISSING = "missing"
-    """An engine or a sandbox failed; nothing is known about the reply."""
+    """An engine, a sandbox or a grader failed; nothing is known about the reply."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +37,22 @@ class Grade:
 
     def __post_init__(self) -> None:
         """Escape what UTF-8 cannot hold: a reason may quote a program."""
-        object.__setattr__(self, "reason", self.reason.encode("utf-8", "backslashreplace").decode())
+        object.__setattr__(self, "reason", escape_surrogates(self.reason))
+
+
+def grade_or_missing(grade: Callable[[], Grade]) -> Grade:
+    """The result of `grade`, or MISSING with the reason if it raises anything; its text can always be written.
+
+    No reply may end a run, so nothing that a grader raises is expected here: also a panic of a library in Rust, which
+    is no Exception. Only Ctrl-C passes.
+    """
+    try:
+        found = grade()
+        return Grade(Verdict(found.verdict), found.reason)
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
+        return Grade(Verdict.MISSING, f"the grader failed: {describe(error)}")
 
 
 def grade_no_answer(*, cut: bool) -> Grade:

@@ -24,6 +24,7 @@ from pathlib import Path
 
 from z1.errors import UserError
 from z1.report import load, page
+from z1.surrogates import replace_surrogates
 
 PICTURES = ("difficulty", "curve", "cutoff")
 """Names of the pictures, as `NAME.png` and `NAME.svg`; those by difficulty need problems with steps."""
@@ -47,7 +48,7 @@ def write(folders: Sequence[Path], out: Path, *, title: str, transcripts: int) -
     content = page.render(evaluations, {name: picture.svg for name, picture in pictures.items()}, title, transcripts)
     files = {f"{name}.png": picture.png for name, picture in pictures.items()}
     files |= {f"{name}.svg": picture.svg.encode() for name, picture in pictures.items()}
-    _move_in(files | {"index.html": content.encode()}, out)
+    _move_in(files | {"index.html": replace_surrogates(content).encode()}, out)
     return out / "index.html"
 
 

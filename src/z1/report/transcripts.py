@@ -17,6 +17,7 @@ from statistics import median_low
 
 from z1.records import Attempt, Problem
 from z1.report.load import Evaluation
+from z1.surrogates import encode_for_hash
 
 RULE = (
     "Chosen by a fixed rule: the next reply is of the kind (model; right or not; shifted or not; easy or hard, split "
@@ -85,4 +86,4 @@ def _parts(kind: Traits) -> list[Traits]:
 
 def _name_hash(shown: ShownTranscript) -> str:
     attempt = shown.attempt
-    return sha256(f"{attempt.problem}\n{attempt.thinking_budget}\n{attempt.sample}".encode()).hexdigest()
+    return sha256(encode_for_hash(f"{attempt.problem}\n{attempt.thinking_budget}\n{attempt.sample}")).hexdigest()

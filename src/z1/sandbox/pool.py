@@ -7,10 +7,11 @@ variable `Z1_BIGCODEBENCH_PYTHON` is the path of an interpreter that has them.
 from __future__ import annotations
 
 import atexit
+import contextlib
 import os
 import threading
 
-from z1.sandbox.sandbox import Sandbox
+from z1.sandbox.sandbox import Sandbox, SandboxFault
 
 BIGCODEBENCH_PYTHON = "Z1_BIGCODEBENCH_PYTHON"
 
@@ -50,6 +51,15 @@ def _shared(python: str | None, preload: tuple[str, ...]) -> Sandbox:
         if (python, preload) not in _OPEN:
             _OPEN[python, preload] = Sandbox(python, preload=preload)
         return _OPEN[python, preload]
+
+
+def require(sandbox: Sandbox) -> None:
+    """Start `sandbox` before there is anything to grade. Raises UserError if this machine provides no isolation.
+
+    Any other failure makes the attempts that meet it missing.
+    """
+    with contextlib.suppress(SandboxFault):
+        sandbox.start()
 
 
 def close_all() -> None:

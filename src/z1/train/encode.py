@@ -25,6 +25,7 @@ from z1.errors import UserError
 from z1.profiles import Profile
 from z1.prompts import chat_template, prompt_segments, response_segments, split_response, with_think_start
 from z1.records import TrainingRow
+from z1.surrogates import replace_surrogates
 
 BLOCK_ROWS = 1_000
 """Rows per call of the tokenizer, which encodes them on all cores."""
@@ -111,7 +112,7 @@ class Encoder:
     def encode_rows(self, rows: Sequence[TrainingRow]) -> list[EncodedRow]:
         """Encode many rows in one call of the tokenizer. Rows without question or answer are dropped."""
         texts = [self._texts(row) for row in rows]
-        flat = [text for prompt, reply in texts for text in (*prompt, *reply)]
+        flat = [replace_surrogates(text) for prompt, reply in texts for text in (*prompt, *reply)]
         encoded: list[list[int]] = (
             self.tokenizer(flat, add_special_tokens=False, return_attention_mask=False)["input_ids"] if flat else []
         )

@@ -12,6 +12,7 @@ import re
 from collections.abc import Callable, Collection, Sequence
 
 from z1.profiles import Tokenizer, decode
+from z1.surrogates import replace_surrogates
 from z1.think.answer_detector import overlap
 
 CONTEXT_TOKENS = 8
@@ -54,7 +55,7 @@ class TextTokens:
         return self._encode(text)
 
     def _encode(self, text: str) -> list[int]:
-        text = text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+        text = replace_surrogates(text)
         token_ids: list[int] = []
         for part in self._split.split(text) if self._split else [text]:
             if part in self._controls:

@@ -17,6 +17,7 @@ from z1 import dataset_io
 from z1.errors import UserError
 from z1.recipe import FinetuneSettings
 from z1.records import TrainingRow
+from z1.surrogates import encode_for_hash
 
 SPLIT = "train"
 
@@ -66,5 +67,5 @@ def _text(row: Mapping[str, Any], column: str, file: Path) -> str:
 
 def is_held_out(question: str, share: float, seed: int) -> bool:
     """Whether the rows of `question` are in the held-out `share`; a function of its arguments only."""
-    digest = sha256(f"{seed}:{question}".encode("utf-8", "surrogatepass")).digest()
+    digest = sha256(encode_for_hash(f"{seed}:{question}")).digest()
     return int.from_bytes(digest[:8]) < share * 2**64
