@@ -32,7 +32,7 @@ def test_the_same_rows_from_parquet_jsonl_gzip_and_a_folder(tmp_path: Path) -> N
 def test_lone_surrogates_are_replaced_at_both_ends(tmp_path: Path) -> None:
     (tmp_path / "t.jsonl").write_bytes(b'{"a\\ud83d": ["x\\uDc00", {"b": "\\ud83d\\ude00"}], "c": "\xed\x95\x9c"}\n')
     assert list(dataset_io.read(tmp_path / "t.jsonl")) == [{"a\ufffd": ["x\ufffd", {"b": "\U0001f600"}], "c": "\ud55c"}]
-    rows = [{"id": "ok"}, {"id": "a\ud83d"}, {"id": None}]
+    rows: list[dict[str, Any]] = [{"id": "ok"}, {"id": "a\ud83d"}, {"id": None}]
     dataset_io.write(tmp_path / "t.parquet", rows, {"id": str})
     assert [row["id"] for row in dataset_io.read(tmp_path / "t.parquet")] == ["ok", "a\ufffd", None]
 
