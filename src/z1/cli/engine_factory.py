@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 from urllib.parse import urlsplit
 
 from z1.errors import UserError
@@ -29,6 +29,8 @@ class ServeModel:
     upstream_url: str | None = None
     upstream_model: str | None = None
     upstream_api_key_env: str | None = None
+    upstream_api: Literal["completions", "chat"] = "completions"
+    upstream_host: str | None = None
 
     @property
     def context_tokens(self) -> int:
@@ -102,7 +104,14 @@ def _remote(served: ServeModel) -> Engine:
     if not _is_http_url(served.upstream_url):
         raise UserError("--upstream-url", served.upstream_url, "give http://HOST:PORT/v1")
     key = upstream_key(served.upstream_api_key_env)
-    upstream = Upstream(served.upstream_url, served.upstream_model, key, served.max_model_len)
+    upstream = Upstream(
+        served.upstream_url,
+        served.upstream_model,
+        key,
+        served.max_model_len,
+        api=served.upstream_api,
+        host=served.upstream_host,
+    )
     return load(upstream, str(served.model or shipped()), served.profile)
 
 

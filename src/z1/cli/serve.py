@@ -12,7 +12,7 @@ import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -41,7 +41,8 @@ USED = {
     "--print-vllm-flags": frozenset({"model", "profile", "print_vllm_flags"}),
     "--engine local": NETWORKING | {"profile", "max_num_seqs"},
     "--engine vllm": NETWORKING | {"profile", "max_num_seqs"},
-    "--engine remote": NETWORKING | {"profile", "upstream_url", "upstream_model", "upstream_api_key_env"},
+    "--engine remote": NETWORKING
+    | {"profile", "upstream_url", "upstream_model", "upstream_api_key_env", "api", "upstream_host"},
     "--engine scripted": NETWORKING,
 }
 """Parameters that each mode uses; others are refused."""
@@ -124,6 +125,22 @@ UpstreamApiKeyEnv = Annotated[
         rich_help_panel=MODEL,
         metavar="VARIABLE",
         show_default=False,
+    ),
+]
+Api = Annotated[
+    Literal["completions", "chat"],
+    typer.Option(
+        help="With --engine remote: the upstream's route; chat for hosts that offer nothing else.",
+        rich_help_panel=MODEL,
+    ),
+]
+UpstreamHost = Annotated[
+    str | None,
+    typer.Option(
+        help="With --api chat: kind of host (vllm, llama.cpp, openrouter, ...).",
+        rich_help_panel=MODEL,
+        metavar="HOST",
+        show_default="by the URL",
     ),
 ]
 PrintVllmFlags = Annotated[
@@ -240,6 +257,8 @@ def serve(
     upstream_url: UpstreamUrl = None,
     upstream_model: UpstreamModel = None,
     upstream_api_key_env: UpstreamApiKeyEnv = None,
+    api: Api = "completions",
+    upstream_host: UpstreamHost = None,
     print_vllm_flags: PrintVllmFlags = False,
     thinking_budget: ThinkingBudget = None,
     max_thinking_budget: MaxThinkingBudget = None,
@@ -259,8 +278,9 @@ def serve(
 ) -> None:
     """Serve a model with OpenAI's API: a thinking budget per request, deadlines, answer now."""
     served = ServeModel(
-        model, engine, profile, max_num_seqs, max_model_len, upstream_url, upstream_model, upstream_api_key_env
-    )
+        model, engine, profile, max_num_seqs, max_model_len, upstream_url, upstream_model, upstream_api_key_env,
+        api, upstream_host,
+    )  # fmt: skip
     if print_vllm_flags:
         refuse_unused(context, "--print-vllm-flags", USED["--print-vllm-flags"])
         return print_vllm_command(served)

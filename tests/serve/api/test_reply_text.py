@@ -124,7 +124,7 @@ def test_the_budget_object_has_limits_counts_and_reasons() -> None:
     budget_object = reply.budget_object(ended)
     offsets = {"hint": 3, "answer": 3 + len(profiles.HINT)}
     assert [budget_object.pop(name) for name in ("offsets", "offsets_utf16")] == [offsets, offsets]
-    assert budget_object.pop("offsets_unit") == "code points"
+    assert (budget_object.pop("offsets_unit"), budget_object.pop("precision")) == ("code points", "exact")
     assert budget_object == {
         "asked": 3, "limit": 3, "used": 3, "reason": "deadline", "end": "cut", "hint_tokens": 9, "probe_tokens": 2,
         "answer_tokens": 3, "answer_limit": 200 - 3 - len(HINT), "answer_ms": 250.0,

@@ -10,17 +10,20 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from types import TracebackType
 from typing import Any, Self, cast
 
 from z1 import profiles
 from z1.engines.protocol import Capabilities, Sampling, check_prompt_length
+from z1.engines.remote.chat import ChatSession, Conversation
 from z1.engines.remote.completions import CompletionSession, Model
 from z1.engines.remote.connection import Connection, RemoteResponse, Upstream
+from z1.engines.remote.hosts import find_host
 from z1.engines.remote.redaction import redact
 from z1.engines.remote.replies import read_pieces
 from z1.engines.vllm_params import UNLIMITED, WindowParams
-from z1.errors import EngineFault, UpstreamFault
+from z1.errors import EngineFault, UpstreamFault, UserError
 from z1.profiles import Tokenizer
 from z1.prompts import control_texts
 
@@ -163,6 +166,53 @@ class RemoteEngine:
         return next((piece.token_ids for piece in read_pieces(completion, None)), ())
 
 
+class ChatEngine(RemoteEngine):
+    """An upstream that offers chat completions alone. It is opened with a conversation instead of a prompt."""
+
+    def __init__(self, upstream: Upstream, tokenizer: Tokenizer, names: tuple[str, str]) -> None:
+        super().__init__(replace(upstream, has_token_ids=False, has_windows=False), tokenizer, names)
+        self.host = find_host(upstream.url, upstream.host)
+        """How the host takes a budget."""
+
+    def check_settings(self, thinking_budget: int | None, cuts: Sequence[str], *, has_thinking: bool) -> None:
+        """Raise UserError for a budget that the host cannot keep, and for the first of `cuts`: settings for which z1
+        would have to cut the reply, if the host does not continue one.
+        """
+        host, profile = self.host, profiles.get_profile(self.profile)
+        cannot = f"leave it out; the upstream (host {host.name}) "
+        if "prompt" in cuts:
+            raise UserError("prompt", "a text completion", "use /v1/chat/completions; the upstream offers chat only")
+        if has_thinking and not profile.think_end:
+            do = "serve with a --profile that has think tags, such as qwen3; the upstream offers chat only"
+            raise UserError("thinking_budget", f"profile {profile.name}", do)
+        if host.can_continue:
+            return
+        if cuts:
+            raise UserError(cuts[0], "a setting that cuts the thought", cannot + "does not continue a reply")
+        if thinking_budget is not None and not host.keeps_budgets:
+            raise UserError("thinking_budget", thinking_budget, cannot + "has no field for it")
+        if thinking_budget and thinking_budget < host.min_budget:
+            raise UserError("thinking_budget", thinking_budget, f"give 0, or at least {host.min_budget}")
+
+    async def open_chat(
+        self,
+        messages: Sequence[Mapping[str, str]],
+        thinking_budget: int | None,
+        max_tokens: int | None,
+        start: tuple[Sequence[int], Sampling],
+    ) -> ChatSession:
+        """A session for a conversation. `start` has the prompt as tokens, which are only counted, and the sampling."""
+        check_prompt_length(start[0], self.max_model_len)
+        if self._model is None:
+            raise EngineFault(NOT_ENTERED)
+        asked = Conversation(messages, thinking_budget, max_tokens)
+        return ChatSession(self._model, profiles.get_profile(self.profile), self.host, asked, start)
+
+    async def open(self, prompt: Sequence[int], sampling: Sampling) -> CompletionSession:
+        """Raise EngineFault: a chat host takes no prompt."""
+        raise EngineFault("the upstream offers chat completions only, and takes no prompt")
+
+
 NOT_ENTERED = "the upstream is not connected: enter the engine first (async with)"
 
 
@@ -188,4 +238,5 @@ def load(upstream: Upstream, model: str, profile: str | None = None) -> RemoteEn
     """The engine of an upstream that serves `model` (folder or hub id), whose tokenizer is loaded here."""
     from z1.model_files import load_tokenizer, name_and_profile
 
-    return RemoteEngine(upstream, load_tokenizer(model), name_and_profile(model, profile))
+    engine = ChatEngine if upstream.api == "chat" else RemoteEngine
+    return engine(upstream, load_tokenizer(model), name_and_profile(model, profile))

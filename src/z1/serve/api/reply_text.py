@@ -121,10 +121,12 @@ class ReplyText:
     def budget_object(self, event: ReplyFinished) -> dict[str, Any]:
         """The `budget` object: requested, effective and used budget, and why the thought and the reply ended."""
         ledger, started = event.ledger, self._started
-        has_thinking = self._budget.has_thinking
+        has_thinking, is_exact = self._budget.has_thinking, started is None or started.is_exact
+        limit = started.window.effective_budget(started.max_tokens) if started and has_thinking else None
         return {
             "asked": self._budget.thinking_budget,
-            "limit": started.window.effective_budget(started.max_tokens) if started and has_thinking else None,
+            "limit": limit if is_exact else self._budget.limit,
+            "precision": "exact" if is_exact else "approximate",
             "used": ledger.thought + ledger.close,
             "reason": event.shift.value if event.shift and has_thinking else None,
             "end": event.end.value,

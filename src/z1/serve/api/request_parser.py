@@ -76,7 +76,9 @@ def parse_request(request: Request, engine: Engine, defaults: RequestDefaults) -
     profile = profiles.get_profile(engine.profile)
     budget = parse_budget(request, profile, defaults)
     _check_min_tokens(budget, engine, profile)
-    prompts = _prompts(request, engine, profile, defaults)
+    _check_chat_host(request, engine, budget)
+    messages = _messages(request, defaults) if isinstance(request, ChatRequest) else ()
+    prompts = _prompts(request, engine, profile, messages)
     seed = secrets.randbits(63) if request.seed is None else request.seed
     sampling: dict[str, Any] = {
         "temperature": defaults.temperature if request.temperature is None else request.temperature,
@@ -88,7 +90,15 @@ def parse_request(request: Request, engine: Engine, defaults: RequestDefaults) -
     stop_ids, policy = _stop_token_ids(request, engine, profile), parse_policy(request, engine, budget)
     stop = request.stop_strings
     generations = tuple(
-        GenerationRequest(tuple(prompt), budget, Sampling(stop_ids, **sampling, sample=n), stop, arrival_time, policy)
+        GenerationRequest(
+            tuple(prompt),
+            budget,
+            Sampling(stop_ids, **sampling, sample=n),
+            stop,
+            arrival_time,
+            policy,
+            messages=tuple(messages),
+        )
         for prompt in prompts
         for n in range(request.n or 1)
     )
@@ -191,15 +201,29 @@ def _stop_token_ids(request: Request, engine: Engine, profile: profiles.Profile)
     return own | frozenset(_check_vocabulary("stop_token_ids", request.stop_token_ids or [], engine.tokenizer))
 
 
+def _check_chat_host(request: Request, engine: Engine, budget: Budget) -> None:
+    """Check that a host that offers chat completions alone can keep the settings (`engines/remote/hosts.py`)."""
+    if (check := getattr(engine, "check_settings", None)) is not None:
+        names = ("deadline_ms", "answer_tokens", "policy", "reasoning_control")
+        cuts = [name for name in names if getattr(request, name)] + (["hint"] if budget.hint is not None else [])
+        cuts += [] if isinstance(request, ChatRequest) else ["prompt"]
+        check(budget.limit, cuts, has_thinking=budget.has_thinking)
+
+
+def _messages(request: ChatRequest, defaults: RequestDefaults) -> list[dict[str, str]]:
+    """The conversation, its last message in the form that the model was trained on."""
+    messages = [{"role": _role(message.role), "content": message.content} for message in request.messages]
+    if not messages[-1]["content"].strip():
+        raise UserError("messages", "an empty last message", "ask something")
+    messages[-1]["content"] = defaults.format_question(messages[-1]["content"])
+    return messages
+
+
 def _prompts(
-    request: Request, engine: Engine, profile: profiles.Profile, defaults: RequestDefaults
+    request: Request, engine: Engine, profile: profiles.Profile, messages: Sequence[dict[str, str]]
 ) -> Sequence[Sequence[int]]:
     """The token ids of each prompt."""
     if isinstance(request, ChatRequest):
-        messages = [{"role": _role(message.role), "content": message.content} for message in request.messages]
-        if not messages[-1]["content"].strip():
-            raise UserError("messages", "an empty last message", "ask something")
-        messages[-1]["content"] = defaults.format_question(messages[-1]["content"])
         return [prompt_token_ids(engine.tokenizer, profile, messages)]
     prompt: Any = getattr(request, "prompt", "")
     prompts = prompt if isinstance(prompt, list) and not (prompt and isinstance(prompt[0], int)) else [prompt]

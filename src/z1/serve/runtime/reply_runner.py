@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, NamedTuple
@@ -30,7 +30,8 @@ POLL_SECONDS_PER_REQUEST = 0.0001
 @dataclass(frozen=True, slots=True)
 class GenerationRequest:
     """One reply to generate. `stop_strings` end the answer; `arrival_time` is that of the HTTP request (monotonic);
-    `prefix_token_ids` is a thought that the reply continues.
+    `prefix_token_ids` is a thought that the reply continues. `messages` are the conversation, for hosts that take no
+    prompt.
     """
 
     prompt_token_ids: tuple[int, ...]
@@ -40,14 +41,16 @@ class GenerationRequest:
     arrival_time: float = field(default_factory=time.monotonic)
     policy: Policy = NO_POLICY
     prefix_token_ids: tuple[int, ...] = ()
+    messages: tuple[Mapping[str, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Started:
-    """The reply has started: its window, and its maximum tokens."""
+    """The reply has started: its window, and its maximum tokens. `is_exact`: z1 keeps the budget, not a host."""
 
     window: Window
     max_tokens: int
+    is_exact: bool = True
 
 
 class NewTokens(NamedTuple):
@@ -240,8 +243,7 @@ class _RunningReply:
     async def run(self, engine: Engine) -> None:
         """Generate the reply; every failure becomes an event."""
         try:
-            prompt = self._request.prompt_token_ids + self._request.prefix_token_ids
-            session = await engine.open(prompt, self._request.sampling)
+            session = await self._open(engine)
             try:
                 if hasattr(session, "on_accepted"):  # until then its failure is the status of the response
                     self._delayed, session.on_accepted = [], self._emit_delayed
@@ -256,6 +258,19 @@ class _RunningReply:
             self._emit(Failed(EngineFault("the reply was cancelled")))
         except Exception as error:  # third-party engine code may raise anything
             self._emit(Failed(EngineFault(f"the engine failed: {error!r}")))
+
+    async def _open(self, engine: Engine) -> Session:
+        """A session of the engine; a host that offers chat completions alone gets the conversation."""
+        request = self._request
+        open_chat = getattr(engine, "open_chat", None)
+        if open_chat is None:
+            return await engine.open(request.prompt_token_ids + request.prefix_token_ids, request.sampling)
+        budget = request.budget
+        start = (request.prompt_token_ids, request.sampling)
+        session: Session = await open_chat(request.messages, budget.limit, budget.max_tokens, start)
+        if request.prefix_token_ids:
+            await session.append(request.prefix_token_ids)
+        return session
 
     def poll(self, next_poll: float) -> None:
         """Emit the tokens of the running sample; the next poll is due at `next_poll`, or now if there are none yet."""
@@ -272,7 +287,7 @@ class _RunningReply:
 
     async def _drive(self, engine: Engine, session: Session) -> ReplyFinished:
         request = self._request
-        flow, detector = self._flow(engine, session.free_tokens)
+        flow, detector = self._flow(engine, session)
         self._control = Control(flow, session)
         if self._is_answer_requested:
             self._control.answer_now()
@@ -285,12 +300,15 @@ class _RunningReply:
         end = flow.end or End.ABORTED
         return ReplyFinished(flow.ledger(), flow.shift_reason, end, self._time_to_answer, self._elapsed())
 
-    def _flow(self, engine: Engine, free_tokens: int) -> tuple[Flow, AnswerDetector | None]:
+    def _flow(self, engine: Engine, session: Session) -> tuple[Flow, AnswerDetector | None]:
         """The flow of the reply, which has its prefix already, and the answer detector of its profile."""
         request, profile = self._request, profiles.get_profile(engine.profile)
         prefix = request.prefix_token_ids
-        window, max_tokens = make_window(engine.tokenizer, profile, request.budget, free_tokens + len(prefix))
+        window, max_tokens = make_window(engine.tokenizer, profile, request.budget, session.free_tokens + len(prefix))
         window = replace(window, stop_token_ids=request.sampling.stop_token_ids)
+        is_exact = not getattr(session, "keeps_budget", False) or request.budget.limit is None
+        if not getattr(session, "can_force", True):  # the host ends its thought, and takes no hint
+            window = replace(window, thinking_budget=None, hint=())
         detector = None
         if request.budget.has_thinking:
             detector = profiles.make_detector(engine.tokenizer, profile, window.min_thinking_tokens)
@@ -299,7 +317,7 @@ class _RunningReply:
         flow = Flow(window, max_tokens, detects_answer=detector is not None, stop_strings=strings)
         for token in prefix:
             flow.add_tokens((token,))
-        self._emit(Started(window, max_tokens))
+        self._emit(Started(window, max_tokens, is_exact))
         return flow, detector
 
     def _on_tokens(self, bucket: Bucket, token_ids: tuple[int, ...]) -> None:
