@@ -10,6 +10,8 @@
     mbpp.py           MBPP: functions from one sentence
     gold_letters.py   the right letters of multiple-choice sets
     hub.py            files from the Hugging Face hub or a local path
+    rows.py           their rows, each checked when it is loaded
+    python_tests.py   whether the test code of a row has a test
 
 To add a benchmark, write a loader and a grader and add a row to `BENCHMARKS`.
 """

@@ -13,7 +13,10 @@ import json
 import textwrap
 from typing import Any
 
-from z1.benchmarks.hub import NO_OPTIONS, HubFiles, LoadOptions, Row, get_column, load_rows
+from z1.benchmarks.hub import NO_OPTIONS, HubFiles, LoadOptions
+from z1.benchmarks.python_tests import has_test_method
+from z1.benchmarks.rows import Row, get_text, load_problems
+from z1.errors import UserError
 from z1.grading import Grade, code_extraction, unit_tests
 from z1.grading.verdict import grade_no_answer
 from z1.records import Problem
@@ -34,27 +37,29 @@ SECTIONS = (("params", "Parameters:"), ("returns", "Returns:"), ("reqs", "Requir
 
 def load_instruct(count: int, seed: int, options: LoadOptions = NO_OPTIONS) -> list[Problem]:
     """The first `count` tasks, each as an instruction."""
-    return [
-        _problem(row, get_column(row, "instruct_prompt", "prompt")) for row in load_rows(HARD, options.data)[:count]
-    ]
+    return load_problems(HARD, options.data, lambda row, _: _problem(row, "instruct_prompt", "prompt"), count)
 
 
 def load_complete(count: int, seed: int, options: LoadOptions = NO_OPTIONS) -> list[Problem]:
     """The first `count` tasks, each as the head of a function to complete."""
-    return [
-        _problem(row, row.get("complete_prompt") or build_complete_prompt(row))
-        for row in load_rows(HARD, options.data)[:count]
-    ]
+
+    def make(row: Row, _: int) -> Problem:
+        prompt = row.get("complete_prompt") or build_complete_prompt(row)
+        return _problem({**row, "complete_prompt": prompt}, "complete_prompt")
+
+    return load_problems(HARD, options.data, make, count)
 
 
-def _problem(row: Row, question: str) -> Problem:
-    answer = {key: get_column(row, key) for key in ("code_prompt", "test", "entry_point")}
-    return Problem(str(get_column(row, "task_id")), question, json.dumps(answer), "bigcodebench-hard")
+def _problem(row: Row, *question_columns: str) -> Problem:
+    answer = {key: get_text(row, key) for key in ("code_prompt", "test", "entry_point")}
+    if not has_test_method(answer["test"]):
+        raise UserError("column test", answer["test"][:60], "give a class with test methods")
+    return Problem(get_text(row, "task_id"), get_text(row, *question_columns), json.dumps(answer), "bigcodebench-hard")
 
 
 def build_complete_prompt(row: Row) -> str:
     """The head of the function with its documentation."""
-    sections: dict[str, list[str]] = json.loads(get_column(row, "doc_struct"))
+    sections: dict[str, list[str]] = _sections(get_text(row, "doc_struct"))
     lines = [*sections.get("description", []), *sections.get("notes", [])]
     for key, title in SECTIONS:
         if sections.get(key):
@@ -62,7 +67,14 @@ def build_complete_prompt(row: Row) -> str:
     if sections.get("examples"):
         lines += ["", "Example:", *sections["examples"]]
     text = textwrap.indent("\n".join(lines), "    ").replace('"""', "'''")
-    return f'{get_column(row, "code_prompt").rstrip()}\n    """\n{text}\n    """\n'
+    return f'{get_text(row, "code_prompt").rstrip()}\n    """\n{text}\n    """\n'
+
+
+def _sections(text: str) -> dict[str, list[str]]:
+    try:
+        return dict(json.loads(text))
+    except (ValueError, TypeError) as error:
+        raise UserError("column doc_struct", error, "give the object of the hub's own format") from None
 
 
 def build_suite(problem: Problem) -> unit_tests.UnitTestSuite:

@@ -5,7 +5,9 @@ Prompt and grader are those of MATH-500.
 
 from __future__ import annotations
 
-from z1.benchmarks.hub import NO_OPTIONS, HubFiles, LoadOptions, get_column, load_rows
+from z1.benchmarks.hub import NO_OPTIONS, HubFiles, LoadOptions
+from z1.benchmarks.rows import Row, get_text, load_problems
+from z1.errors import UserError
 from z1.records import Problem
 
 GSM8K = HubFiles("openai/gsm8k", "740312add88f781978c0658806c59bc2815b9866", ("main/test-00000-of-00001.parquet",))
@@ -13,11 +15,12 @@ GSM8K = HubFiles("openai/gsm8k", "740312add88f781978c0658806c59bc2815b9866", ("m
 
 def load(count: int, seed: int, options: LoadOptions = NO_OPTIONS) -> list[Problem]:
     """The first `count` problems; the answer is the text after the last `####`, without commas."""
-    return [
-        Problem(f"gsm8k/{number}", get_column(row, "question"), _final_answer(get_column(row, "answer")), "gsm8k")
-        for number, row in enumerate(load_rows(GSM8K, options.data)[:count])
-    ]
+    return load_problems(GSM8K, options.data, _problem, count)
 
 
-def _final_answer(solution: str) -> str:
-    return solution.rpartition("####")[2].strip().replace(",", "")
+def _problem(row: Row, number: int) -> Problem:
+    solution = get_text(row, "answer")
+    answer = solution.rpartition("####")[2].strip().replace(",", "")
+    if not answer:
+        raise UserError("column answer", solution[-60:], "give an answer after ####")
+    return Problem(f"gsm8k/{number}", get_text(row, "question"), answer, "gsm8k")

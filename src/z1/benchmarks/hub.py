@@ -1,26 +1,19 @@
 """Files of benchmarks, data sets and models from the Hugging Face hub or a local path.
 
-Benchmarks are pinned to a revision; a local file or folder has to have exactly the hub's format. Rows are read without
-running code of the data set. A missing or broken file raises a one-line UserError that says what to do.
+Benchmarks are pinned to a revision; a local file or folder has to have exactly the hub's format (read in `rows.py`). A
+missing file raises a one-line UserError that says what to do.
 """
 
 from __future__ import annotations
 
-import csv
-import gzip
-import io
-import json
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 from z1.errors import UserError
-
-Row = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,44 +101,3 @@ def _hub_access(name: str, advice: str, what: str = "data of a benchmark") -> It
             _UNREACHABLE.set()
         got = f"{name} is not cached and the hub did not return it ({type(error).__name__})"
         raise UserError(what, got, advice) from None
-
-
-def load_rows(hub: HubFiles, data: str) -> list[Row]:
-    """All rows of all files, in order."""
-    return [row for path in find_files(hub, data) for row in read_rows(path)]
-
-
-def read_rows(path: Path) -> list[Row]:
-    """The rows of one .jsonl, .json, .csv (each also with .gz) or .parquet file."""
-    kind = "".join(path.suffixes[-2:]).removesuffix(".gz")[-8:].rpartition(".")[2]
-    if kind == "parquet":
-        import pyarrow.parquet
-
-        return list(pyarrow.parquet.read_table(path).to_pylist())
-    text = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
-    try:
-        if kind == "csv":
-            return list(csv.DictReader(io.StringIO(text.decode("utf-8"), newline="")))
-        if kind == "json":
-            return list(json.loads(text))
-        return [json.loads(line) for line in text.split(b"\n") if line.strip()]
-    except (ValueError, csv.Error) as error:
-        raise UserError(f"data in {path}", f"invalid {kind} ({error})", "download the file again") from None
-
-
-def read_lines(path: Path) -> Iterator[tuple[int, Row]]:
-    """The rows of a .jsonl file, each with its byte offset."""
-    with path.open("rb") as file:
-        offset = 0
-        for line in file:
-            if line.strip():
-                yield offset, json.loads(line)
-            offset += len(line)
-
-
-def get_column(row: Row, *names: str) -> Any:
-    """The first of the columns `names` that `row` has. Raises UserError if it has none."""
-    for name in names:
-        if row.get(name) is not None:
-            return row[name]
-    raise UserError("a row of a benchmark", f"no column {' or '.join(names)}", "give a file of the hub's own format")

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import json
 
-from z1.benchmarks.hub import NO_OPTIONS, HubFiles, LoadOptions, Row, get_column, load_rows
+from z1.benchmarks.hub import NO_OPTIONS, HubFiles, LoadOptions
+from z1.benchmarks.python_tests import has_check
+from z1.benchmarks.rows import Row, get_text, load_problems
+from z1.errors import UserError
 from z1.grading import Grade, code_extraction, unit_tests
 from z1.grading.verdict import grade_no_answer
 from z1.records import Problem
@@ -21,13 +24,15 @@ LIMITS = ResourceLimits(wall_seconds=30.0, cpu_seconds=20.0)
 
 def load(count: int, seed: int, options: LoadOptions = NO_OPTIONS) -> list[Problem]:
     """The first `count` tasks."""
-    return [_problem(row) for row in load_rows(HUMANEVAL, options.data)[:count]]
+    return load_problems(HUMANEVAL, options.data, _problem, count)
 
 
-def _problem(row: Row) -> Problem:
-    head, name = get_column(row, "prompt"), get_column(row, "entry_point")
-    answer = {"head": head, "name": name, "source": get_column(row, "test"), "body": f"check({name})"}
-    return Problem(get_column(row, "task_id"), f"```python\n{head}```", json.dumps(answer), "humaneval")
+def _problem(row: Row, number: int) -> Problem:
+    head, name, tests = get_text(row, "prompt"), get_text(row, "entry_point"), get_text(row, "test")
+    if not has_check(tests, "check"):
+        raise UserError("column test", tests[:60], "give a function check with assertions")
+    answer = {"head": head, "name": name, "source": tests, "body": f"check({name})"}
+    return Problem(get_text(row, "task_id"), f"```python\n{head}```", json.dumps(answer), "humaneval")
 
 
 def build_program(problem: Problem, code: str) -> str:

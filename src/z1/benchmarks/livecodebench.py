@@ -13,16 +13,18 @@ import base64
 import json
 import pickletools
 import zlib
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
-from z1.benchmarks.hub import NO_OPTIONS, HubFiles, LoadOptions, Row, find_files, get_column, read_lines
+from z1.benchmarks.hub import NO_OPTIONS, HubFiles, LoadOptions, find_files
+from z1.benchmarks.rows import Row, add_problem, get_column, get_text, make_problem, read_lines
 from z1.errors import UserError
 from z1.grading import Grade, Verdict, code_extraction, function_tests, stdio
 from z1.grading.verdict import grade_no_answer
 from z1.records import Problem
 from z1.sandbox import pool
+from z1.surrogates import replace_in_json
 
 ID, REVISION = "livecodebench/code_generation_lite", "0fe84c3912ea0c4d4a78037083943e8f0c4dd505"
 RELEASES = {f"release_v{n}": tuple(f"test{k if k > 1 else ''}.jsonl" for k in range(1, n + 1)) for n in range(1, 7)}
@@ -46,6 +48,9 @@ WITHOUT_STARTER = (
 MAX_HIDDEN_TEST_BYTES = 1 << 30
 """Limit for the unpacked hidden tests of one problem."""
 
+MAX_CHECKED_BYTES = 1 << 16
+"""Limit for packed hidden tests that are read when a row is loaded."""
+
 PLAIN_OPCODES = {"PROTO", "FRAME", "MEMOIZE", "BINPUT", "LONG_BINPUT", "PUT", "STOP"}
 TEXT_OPCODES = {"SHORT_BINUNICODE", "BINUNICODE", "BINUNICODE8", "UNICODE"}
 
@@ -55,12 +60,13 @@ def load(count: int, seed: int, options: LoadOptions = NO_OPTIONS) -> list[Probl
     release = options.release or RELEASE
     if release not in RELEASES:
         raise UserError("release of LiveCodeBench", release, f"choose one of {', '.join(RELEASES)}")
-    found: list[Problem] = []
+    found: dict[str, Problem] = {}
     for path in find_files(HubFiles(ID, REVISION, RELEASES[release]), options.data):
-        for offset, row in read_lines(path):
+        for number, (offset, row) in enumerate(read_lines(path), 1):
             if len(found) < count and _is_in_range(str(row.get("contest_date", ""))[:10], options):
-                found.append(_problem(row, path, offset))
-    return found
+                where = f"{path}, row {number}"
+                add_problem(found, make_problem(where, partial(_problem, row, path, offset)), where)
+    return list(found.values())
 
 
 def _is_in_range(date: str, options: LoadOptions) -> bool:
@@ -71,11 +77,26 @@ def _problem(row: Row, path: Path, offset: int) -> Problem:
     """One row as a problem; its answer is the file and offset of its tests."""
     starter = str(row.get("starter_code") or "")
     ending = WITH_STARTER.format(starter=starter) if starter else WITHOUT_STARTER
-    question = f"{get_column(row, 'question_content')}\n\n{ending}"
+    question = f"{get_text(row, 'question_content')}\n\n{ending}"
+    _check_tests(row)
     location = json.dumps({"file": str(path.absolute()), "at": offset})
-    return Problem(
-        str(get_column(row, "question_id")), question, location, "livecodebench", str(row.get("difficulty", ""))
-    )
+    return Problem(get_text(row, "question_id"), question, location, "livecodebench", str(row.get("difficulty") or ""))
+
+
+def _check_tests(row: Row) -> None:
+    """Raise UserError for a row that cannot be graded. Hidden tests are unpacked only if they are few: all of them take
+    minutes, and most of a gigabyte.
+    """
+    packed = row.get("private_test_cases") or "[]"
+    is_small = isinstance(packed, str) and len(packed) <= MAX_CHECKED_BYTES
+    try:
+        name, cases = _parse_tests({**row, "private_test_cases": packed if is_small else "[]"})
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+        raise UserError("tests of the row", repr(error)[:120], "download the file again from the hub") from None
+    if not cases and is_small:
+        raise UserError("tests of the row", "none", "give public_test_cases or private_test_cases")
+    if not name and row.get("starter_code"):
+        raise UserError("metadata of the row", "no func_name", "name the method that the tests call")
 
 
 @lru_cache(8)
@@ -84,11 +105,16 @@ def read_tests(location: str) -> tuple[str, list[tuple[Any, Any]]]:
     place = json.loads(location)
     with Path(place["file"]).open("rb") as file:
         file.seek(place["at"])
-        row = json.loads(file.readline())
-    cases = [
-        *json.loads(get_column(row, "public_test_cases")),
-        *unpack_hidden_tests(row.get("private_test_cases") or "[]"),
-    ]
+        return _parse_tests(json.loads(file.readline()))
+
+
+def _parse_tests(row: Row) -> tuple[str, list[tuple[Any, Any]]]:
+    cases = replace_in_json(
+        [
+            *json.loads(get_column(row, "public_test_cases")),
+            *unpack_hidden_tests(row.get("private_test_cases") or "[]"),
+        ]
+    )
     name = str(json.loads(row.get("metadata") or "{}").get("func_name") or "")
     if not any(case.get("testtype") == "functional" for case in cases):
         return "", [(case["input"], case["output"]) for case in cases]

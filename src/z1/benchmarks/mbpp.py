@@ -1,7 +1,8 @@
 """MBPP: 500 functions to write from one sentence each (Austin et al. 2021, test split).
 
-Each task has three assertions. The first is shown to the model, as its authors do; all of them count. Prompt and grader
-are those of HumanEval.
+Each task has three assertions. The first is shown to the model, as its authors do; all of them count. The sanitized
+file has its imports for the tests in `test_imports`, and its question in `prompt`. Prompt and grader are those of
+HumanEval.
 """
 
 from __future__ import annotations
@@ -10,7 +11,10 @@ import ast
 import builtins
 import json
 
-from z1.benchmarks.hub import NO_OPTIONS, HubFiles, LoadOptions, Row, get_column, load_rows
+from z1.benchmarks.hub import NO_OPTIONS, HubFiles, LoadOptions
+from z1.benchmarks.python_tests import is_python
+from z1.benchmarks.rows import Row, get_text, get_texts, load_problems
+from z1.errors import UserError
 from z1.records import Problem
 
 MBPP = HubFiles(
@@ -22,18 +26,20 @@ MBPP = HubFiles(
 
 def load(count: int, seed: int, options: LoadOptions = NO_OPTIONS) -> list[Problem]:
     """The first `count` tasks of the test split."""
-    return [_problem(row) for row in load_rows(MBPP, options.data)[:count]]
+    return load_problems(MBPP, options.data, _problem, count)
 
 
-def _problem(row: Row) -> Problem:
-    assertions: list[str] = list(get_column(row, "test_list"))
-    body = "\n".join([*assertions, *(row.get("challenge_test_list") or [])])
-    name = function_name(assertions[0])
-    answer = {"head": "", "name": name, "source": row.get("test_setup_code") or "", "body": body}
+def _problem(row: Row, number: int) -> Problem:
+    assertions = get_texts(row, "test_list")
+    body = "\n".join([*assertions, *get_texts(row, "challenge_test_list")])
+    source = "\n".join([*get_texts(row, "test_imports"), str(row.get("test_setup_code") or "")])
+    if not assertions or not is_python(body) or not is_python(source):
+        raise UserError("tests of the row", f"{source}\n{body}".strip()[:60], "give assertions in Python as test_list")
+    answer = {"head": "", "name": function_name(assertions[0]), "source": source, "body": body}
     question = (
-        f"{get_column(row, 'text', 'prompt')}\n\nYour code should pass this test:\n\n```python\n{assertions[0]}\n```"
+        f"{get_text(row, 'text', 'prompt')}\n\nYour code should pass this test:\n\n```python\n{assertions[0]}\n```"
     )
-    return Problem(f"mbpp/{get_column(row, 'task_id')}", question, json.dumps(answer), "mbpp")
+    return Problem(f"mbpp/{get_text(row, 'task_id')}", question, json.dumps(answer), "mbpp")
 
 
 def function_name(assertion: str) -> str:
