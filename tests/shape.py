@@ -48,7 +48,8 @@ THIRD_PARTY: dict[str, frozenset[str]] = {
     "z1.serve.server": frozenset({"uvicorn"}),
     "z1.serve.api.schema": frozenset({"pydantic"}),
     "z1.report.plots": frozenset({"matplotlib"}),
-    "z1.benchmarks.hub": frozenset({"huggingface_hub", "pyarrow"}),
+    "z1.benchmarks.hub": frozenset({"huggingface_hub"}),
+    "z1.benchmarks.rows": frozenset({"pyarrow"}),
     "z1.cli.*": frozenset({"typer", "rich"}),
 }
 """Which modules may import which libraries; every other module only the standard library."""
