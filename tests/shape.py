@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 LEVELS = (
-    "errors surrogates <- sandbox think runs recipe recipes models <- grading records profiles dataset_io"
+    "errors surrogates <- sandbox think runs recipe recipes models families <- grading records profiles dataset_io"
     " <- model_files prompts <- engines train report synthetic <- generation"
     " <- serve benchmarks llm vllm_plugin <- evaluate curate"
     " <- pipeline <- study comparison results <- cli integrations <- z1 <- __main__"

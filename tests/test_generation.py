@@ -41,8 +41,8 @@ def test_streamed_text_is_the_reply(budget: int | None) -> None:
 
 def test_a_window_shifts_and_the_ledger_says_so() -> None:
     found = reply(GenerationOptions(thinking_budget=7))
-    assert (found.thinking, found.hint, found.answer) == ("because", HINT, "so.")
-    assert (found.ledger.thought, found.ledger.hint, found.ledger.answer) == (7, len(HINT), 3)
+    assert (found.thinking, found.hint, found.answer) == ("because", "..." + HINT, "so.")
+    assert (found.ledger.thought, found.ledger.hint, found.ledger.answer) == (7, 3 + len(HINT), 3)
     assert (found.shift, found.end) == ("budget", "stop")
     assert found.as_json()["ledger"]["thought"] == 7
 

@@ -74,6 +74,43 @@ def test_a_tokenizer_without_an_eos_token_has_the_profiles_stops(tokenizer: PreT
     assert profiles.stop_token_ids(bare, Profile("one", stop_tokens=("<|im_end|>",))) == set(ids(bare, "<|im_end|>"))
 
 
+def test_turn_ends_of_the_models_generation_config_end_a_reply(tokenizer: PreTrainedTokenizerFast) -> None:
+    other = build(["a"], 300)
+    setattr(other, profiles.TURN_ENDS, (7, 9))
+    assert {7, 9} <= profiles.stop_token_ids(other, TINY)
+    assert not {7, 9} & profiles.stop_token_ids(tokenizer, TINY)
+
+
+# The closing
+
+
+def close(tokenizer: PreTrainedTokenizerFast, name: str, thought: str, begun: int = 0) -> str | None:
+    closing = profiles.make_closing(tokenizer, PROFILES[name])
+    return None if closing is None else tokenizer.decode(list(closing.close(ids(tokenizer, thought), begun)))
+
+
+def test_an_open_block_is_closed_and_a_half_sentence_ended(tokenizer: PreTrainedTokenizerFast) -> None:
+    assert close(tokenizer, "plain", "So:\n```python\nx = 1") == "\n```"
+    assert close(tokenizer, "plain", "So:\n```python\nx = 1", begun=2) == "\n```"
+    assert close(tokenizer, "plain", "so 17 plus") == "..."
+    assert close(tokenizer, "plain", "so 17 plus", begun=2) == ""
+    assert close(tokenizer, "plain", "It is 4.") == ""
+    assert close(tokenizer, "z1", "so 17 plus") == ""  # the paper's hint follows a thought that was cut anywhere
+    assert close(tokenizer, "z1", "```\nx") == "\n```"
+    assert close(tokenizer, "z1-tiny", "```\nx") is None
+
+
+@pytest.mark.parametrize("profile", PROFILES.values(), ids=PROFILES.keys())
+def test_no_closing_is_longer_than_reserved(tokenizer: PreTrainedTokenizerFast, profile: Profile) -> None:
+    closing = profiles.make_closing(tokenizer, profile)
+    if closing is None:
+        return
+    fences = [*("`" * n for n in range(12)), *(" " * n + "```" for n in range(30)), "- " * 9 + "~~~"]
+    for thought in (*(f"{fence}\nx" for fence in fences), "x"):
+        assert len(closing.close(ids(tokenizer, thought), 0)) <= closing.max_tokens
+    assert closing.close(ids(tokenizer, " " * 30 + "```\nx"), 0)  # closed without its indentation
+
+
 # The detector
 
 

@@ -89,7 +89,8 @@ def test_training_masks_the_sent_prompt_with_every_profile_and_template(
     tokenizer.chat_template = chat_template(tokenizer)  # a server gets it with the model folder
     system = [{"role": "system", "content": profile.system}] if profile.system else []
     text = tokenizer.apply_chat_template(system + said, tokenize=False, add_generation_prompt=True)
-    assert tokenizer.encode(text + profile.think_start, add_special_tokens=False) == sent
+    is_open = profile.think_start and text.rstrip().endswith(profile.think_start.strip())
+    assert tokenizer.encode(text + ("" if is_open else profile.think_start), add_special_tokens=False) == sent
 
 
 def test_tokenizing_prompt_and_reply_together_would_change_the_prompt_tokens() -> None:
@@ -122,6 +123,41 @@ def test_a_prompt_is_the_template_and_the_think_start(tokenizer: PreTrainedToken
     prompt = prompt_token_ids(tokenizer, profile, "What is 1 + 1?")
     expected = f"<|im_start|>user\nWhat is 1 + 1?<|im_end|>\n<|im_start|>assistant\n{profile.think_start}"
     assert tokenizer.decode(prompt) == expected
+
+
+@pytest.mark.parametrize(
+    ("profile", "written", "prompt_ends_with"),
+    [
+        ("r1-distill", "[assistant]", "[assistant]<think>\n"),  # the template of the GGUF, which only reads </think>
+        ("r1-distill", "[assistant]<think>\n", "[assistant]<think>\n"),
+        ("r1-distill", "[assistant]<think>", "[assistant]<think>"),
+        ("qwen3", "[assistant]\n<think>\n\n</think>\n\n", "[assistant]\n<think>\n"),  # closed at once
+        ("deepseek", "[assistant]</think>", "[assistant]<think>"),
+        ("magistral", "[/INST]", "[/INST][THINK]"),
+        ("plain", "[assistant]<think>\n", "[assistant]<think>\n"),
+    ],
+)
+def test_the_thought_is_open_once_at_the_end_of_the_prompt(profile: str, written: str, prompt_ends_with: str) -> None:
+    tokenizer = merging()
+    tokenizer.chat_template = f"{{% for m in messages %}}{{{{ m['content'] }}}}{{% endfor %}}{{{{ {written!r} }}}}"
+    assert render_prompt(tokenizer, PROFILES[profile], "What?") == f"What?{prompt_ends_with}"
+
+
+def test_a_template_gets_the_settings_of_the_family() -> None:
+    tokenizer = merging()
+    tokenizer.chat_template = "{{ messages[0]['content'] }}{{ enable_thinking }}{{ thinking }}"
+    assert render_prompt(tokenizer, PROFILES["gemma4"], "a").startswith("aTrueTrue<|channel>")
+    assert render_prompt(tokenizer, PROFILES["plain"], "a") == "a"
+
+
+def test_a_family_without_system_messages_gets_them_in_the_question() -> None:
+    tokenizer = merging()
+    tokenizer.chat_template = TEMPLATES["opens the thought"]
+    turns = [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "What?"}]
+    merged = "[user]Be brief.\n\nWhat?<|im_end|>[assistant]<think>\n"
+    assert render_prompt(tokenizer, PROFILES["r1-distill"], turns) == merged
+    assert render_prompt(tokenizer, PROFILES["think-tags"], turns).startswith("[system]Be brief.")
+    assert turns[0]["role"] == "system"
 
 
 def test_s1_prompts_end_with_its_think_start(tokenizer: PreTrainedTokenizerFast) -> None:

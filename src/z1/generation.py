@@ -14,6 +14,7 @@ from typing import Any, NamedTuple, Self, TypedDict, Unpack, cast
 from z1 import profiles, synthetic
 from z1.engines import DriverOptions, Engine, Sampling, run_flow
 from z1.errors import UserError
+from z1.families import AnswerKind
 from z1.models import SHIPPED
 from z1.prompts import prompt_token_ids
 from z1.think import Bucket, Flow, Ledger
@@ -43,6 +44,7 @@ class GenerationSettings(TypedDict, total=False):
     top_p: float
     top_k: int
     stop: str | Sequence[str]
+    answer_kind: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +54,8 @@ class GenerationOptions:
     `thinking_budget` is the maximum of thinking tokens: 0 means no thinking, -1 or None unlimited. `max_answer_tokens`
     counts from the first token of the answer. After `deadline` seconds the thought is shifted to its answer.
     `temperature` 0 is greedy. `stop` strings end the answer and are not part of it; they have no effect in the thought.
+    `answer_kind` is "text", "number", "letter" or "code": a thought that is ended early is followed by a hint for that
+    kind, which is a box for a number or a letter, and a block for code.
     """
 
     thinking_budget: int | None = None
@@ -62,6 +66,7 @@ class GenerationOptions:
     top_p: float = 1.0
     top_k: int = 0
     stop: tuple[str, ...] = ()
+    answer_kind: str = AnswerKind.TEXT
 
     def __post_init__(self) -> None:
         if self.thinking_budget is not None and self.thinking_budget < UNLIMITED:
@@ -76,6 +81,7 @@ class GenerationOptions:
             raise UserError("top_p", self.top_p, "give more than 0 and at most 1 (1 keeps every token)")
         if self.top_k < 0:
             raise UserError("top_k", self.top_k, "give the number of tokens to keep, or 0 for all")
+        AnswerKind.parse(self.answer_kind)
 
     @classmethod
     def of(cls, **settings: Unpack[GenerationSettings]) -> Self:
@@ -143,9 +149,10 @@ async def generate_reply(
     try:
         budget = None if options.thinking_budget == UNLIMITED else options.thinking_budget
         answer = options.max_answer_tokens or max(1, min(ANSWER, session.free_tokens // 4))
-        window = profiles.make_window(tokenizer, profile, budget, answer)
+        kind = AnswerKind(options.answer_kind)
+        window = profiles.make_window(tokenizer, profile, budget, answer, kind)
         detector = profiles.make_detector(tokenizer, profile)
-        part = partial(profiles.answer_part, profile)
+        part = partial(profiles.answer_part, profile, kind=kind)
         strings = profiles.make_stop_strings(tokenizer, options.stop, part)
         flow = Flow(window, session.free_tokens, detects_answer=detector is not None, stop_strings=strings)
         text = _TextAssembler(tokenizer, on_text, options.stop, part) if on_text else None
@@ -155,7 +162,7 @@ async def generate_reply(
         await session.close()
     if text is not None:
         text.finish()
-    return _reply(flow, engine, options.stop, time.monotonic() - started)
+    return _reply(flow, engine, options, time.monotonic() - started)
 
 
 def builtin_question(prompt: str) -> str:
@@ -228,13 +235,14 @@ class _TextAssembler:
         self._emitted = max(self._emitted, len(text))
 
 
-def _reply(flow: Flow, engine: Engine, strings: tuple[str, ...], seconds: float) -> Reply:
+def _reply(flow: Flow, engine: Engine, options: GenerationOptions, seconds: float) -> Reply:
     texts = dict.fromkeys(Bucket, "")
     for span in flow.spans():
         texts[span.bucket] += profiles.decode(engine.tokenizer, flow.token_ids[span.start : span.end])
     thinking, hint = texts[Bucket.THOUGHT] + texts[Bucket.CLOSE], texts[Bucket.HINT]
     shift, end = flow.shift_reason.value if flow.shift_reason else "", flow.end.value if flow.end else ""
-    prefix = profiles.answer_part(profiles.get_profile(engine.profile), hint)
-    kept = profiles.truncate_at_stop(prefix + texts[Bucket.ANSWER], strings)
+    profile, kind = profiles.get_profile(engine.profile), AnswerKind(options.answer_kind)
+    prefix = profiles.answer_part(profile, hint, kind=kind)
+    kept = profiles.truncate_at_stop(prefix + texts[Bucket.ANSWER], options.stop)
     hint, answer = hint.removesuffix(prefix) + kept[: len(prefix)], kept[len(prefix) :]
     return Reply(thinking, hint, answer, flow.ledger(), shift, end, seconds, engine.name)

@@ -1,24 +1,22 @@
-"""Profiles: chat template, think tags and hint of each model family.
+"""Profiles: a family's row and a tokenizer turned into token ids and into the values of `z1.think`.
 
-`PROFILES` has one row a family. The functions turn a profile and a tokenizer into token ids and into the values of
-`z1.think`; no tokenizer is loaded here. `z1/prompts.py` renders prompts and training responses.
-
-Sources: the paper (arXiv 2504.00810, section 2.2 and figure 2) for the hint of z1; the Qwen3 documentation for its
-early stop; simplescaling/s1 for its delimiters; deepseek-ai's card of R1-Distill for the opened `<think>`.
+No tokenizer is loaded here. `families/` has the rows and the texts of hints; `prompts.py` renders prompts and training
+responses.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any, Protocol
 
-from z1.errors import UserError
-from z1.think import AnswerDetector, StopStrings, Window
+from z1.families import HINT, LONGEST_CLOSINGS, PROFILES, AnswerKind, Profile, closing_texts, get_profile
+from z1.think import AnswerDetector, Closing, StopStrings, Window
 
-HINT = "\n\nI overthought it, the final answer should be:\n\n"
-"""The paper's hint (figure 2); `eval/general_evaluation/reasoning.py` of its code adds the blank lines."""
+__all__ = ["HINT", "PROFILES", "AnswerKind", "Profile", "get_profile"]  # the rows, for the users of this module
+
+TURN_ENDS = "turn_end_token_ids"
+"""The attribute of a tokenizer that holds the turn ends of its model's generation_config.json."""
 
 
 class Tokenizer(Protocol):
@@ -27,98 +25,43 @@ class Tokenizer(Protocol):
     chat_template: Any
     eos_token_id: int | None
 
+    def __hash__(self) -> int: ...
     def encode(self, text: str, *, add_special_tokens: bool = ...) -> list[int]: ...
     def decode(self, token_ids: list[int], *, skip_special_tokens: bool = ...) -> Any: ...
     def apply_chat_template(self, conversation: list[dict[str, str]], **settings: Any) -> Any: ...
 
 
-@dataclass(frozen=True, slots=True)
-class Profile:
-    """One model family.
-
-    `think_start` is text at the end of every prompt (a think tag that the template does not write itself). `think_end`
-    is the text with which the model ends its thought. Both are "" for families without think tags. `hint` shifts a
-    thought to its answer, `no_thinking_hint` does so before any thought; `answer_prefix` begins every forced answer.
-    `markers` are texts that begin an answer in a family without think tags; () if their precision was not measured. A
-    family without `thinks_by_default` thinks only in requests to a server that set a budget.
-    """
-
-    name: str
-    system: str | None = None
-    think_start: str = ""
-    think_end: str = ""
-    hint: str = HINT
-    no_thinking_hint: str = HINT
-    answer_prefix: str = ""
-    markers: tuple[str, ...] = ()
-    stop_tokens: tuple[str, ...] = ("<|im_end|>", "<|endoftext|>")
-    thinks_by_default: bool = True
-
-
-PROFILES: dict[str, Profile] = {
-    row.name: row
-    for row in (
-        Profile(
-            "z1-tiny",
-            no_thinking_hint="",
-            answer_prefix="The final answer is \\boxed{",
-            markers=("The final answer is",),
-        ),
-        Profile(
-            "z1-tiny-tags",
-            think_start="<think>\n",
-            think_end="</think>\n",
-            hint="\n\n</think>\n",
-            no_thinking_hint="</think>\n",
-            answer_prefix="The final answer is \\boxed{",
-        ),
-        # three other ways to end the thought of z1-tiny, for comparison
-        Profile("z1-tiny-bare", hint="", no_thinking_hint=""),
-        Profile("z1-tiny-tag", hint="\n\n</think>\n", no_thinking_hint="</think>\n"),
-        Profile("z1-tiny-hint", no_thinking_hint=HINT),
-        Profile("z1"),
-        Profile(
-            "plain",
-            hint="\n\nThe final answer is:\n\n",
-            no_thinking_hint="The final answer is:\n\n",
-            thinks_by_default=False,
-        ),
-        Profile(
-            "r1-distill",
-            think_end="</think>",
-            hint="\n</think>\n\nThe final answer is:",
-            no_thinking_hint="\n</think>\n\nThe final answer is:",
-            stop_tokens=("<｜end▁of▁sentence｜>",),
-        ),
-        Profile(
-            "qwen3",
-            think_end="</think>",
-            hint="\n\nConsidering the limited time by the user, I have to give the solution based on the thinking "
-            "directly now.\n</think>\n\n",
-            no_thinking_hint="<think>\n\n</think>\n\n",
-        ),
-        Profile(
-            "s1",
-            think_start="<|im_start|>think\n",
-            think_end="<|im_start|>answer",
-            hint="<|im_start|>answer\nFinal Answer:",
-            no_thinking_hint="<|im_start|>answer\nFinal Answer:",
-        ),
-    )
-}
-
-
-def get_profile(name: str) -> Profile:
-    """The row of `PROFILES` called `name`. Raises UserError if there is none."""
-    if name not in PROFILES:
-        raise UserError("profile", name, f"choose one of {', '.join(PROFILES)}")
-    return PROFILES[name]
-
-
-def hint_token_ids(tokenizer: Tokenizer, profile: Profile, *, no_thinking: bool) -> tuple[int, ...]:
+def hint_token_ids(
+    tokenizer: Tokenizer, profile: Profile, *, no_thinking: bool, kind: AnswerKind = AnswerKind.TEXT
+) -> tuple[int, ...]:
     """The token ids that shift a thought to its answer: the hint, then the answer prefix."""
-    parts = (profile.no_thinking_hint if no_thinking else profile.hint, profile.answer_prefix)
+    hint = profile.hint_for(kind)
+    parts = (hint.no_thinking if no_thinking else hint.text, hint.answer_prefix)
     return tuple(token for part in parts if part for token in tokenizer.encode(part, add_special_tokens=False))
+
+
+@lru_cache(maxsize=16)
+def make_closing(tokenizer: Tokenizer, profile: Profile) -> Closing | None:
+    """What closes a cut thought before the hint; None for a family that was trained without it.
+
+    It has at most the tokens of the longest of `LONGEST_CLOSINGS`.
+    """
+    if not profile.closes_code:
+        return None
+    bytes_of = token_bytes(tokenizer)
+
+    @cache
+    def encode(text: str) -> tuple[int, ...]:
+        return tuple(tokenizer.encode(text, add_special_tokens=False))
+
+    most = max(len(encode(text)) for text in (*LONGEST_CLOSINGS, profile.sentence_end))
+
+    def close(token_ids: Sequence[int], begun: int) -> tuple[int, ...]:
+        thought = b"".join(map(bytes_of, token_ids)).decode("utf-8", "replace")
+        closings = map(encode, closing_texts(thought, "" if begun else profile.sentence_end))
+        return next((token_ids for token_ids in closings if len(token_ids) <= most), ())
+
+    return Closing(most, close)
 
 
 def decode(tokenizer: Tokenizer, token_ids: Sequence[int]) -> str:
@@ -127,20 +70,30 @@ def decode(tokenizer: Tokenizer, token_ids: Sequence[int]) -> str:
 
 
 def stop_token_ids(tokenizer: Tokenizer, profile: Profile) -> frozenset[int]:
-    """The tokens that end a reply: the tokenizer's end of sequence, and those of the profile's that it knows."""
+    """The tokens that end a reply: the tokenizer's end of sequence, the turn ends of the model's generation_config.json
+    (`model_files` puts them on the tokenizer), and those of the profile's that the tokenizer knows.
+    """
     known = [tokenizer.encode(text, add_special_tokens=False) for text in profile.stop_tokens]
     stops = {token_ids[0] for token_ids in known if len(token_ids) == 1}
-    return frozenset(stops | ({tokenizer.eos_token_id} if tokenizer.eos_token_id is not None else set()))
+    ends = getattr(tokenizer, TURN_ENDS, ())
+    return frozenset(stops.union(ends, () if tokenizer.eos_token_id is None else (tokenizer.eos_token_id,)))
 
 
-def make_window(tokenizer: Tokenizer, profile: Profile, thinking_budget: int | None, max_answer_tokens: int) -> Window:
+def make_window(
+    tokenizer: Tokenizer,
+    profile: Profile,
+    thinking_budget: int | None,
+    max_answer_tokens: int,
+    kind: AnswerKind = AnswerKind.TEXT,
+) -> Window:
     """The window of a reply in this family; a `thinking_budget` of None is unlimited."""
     return Window(
         thinking_budget,
         max_answer_tokens,
-        hint_token_ids(tokenizer, profile, no_thinking=thinking_budget == 0),
+        hint_token_ids(tokenizer, profile, no_thinking=thinking_budget == 0, kind=kind),
         stop_token_ids(tokenizer, profile),
         tuple(tokenizer.encode(profile.think_end, add_special_tokens=False)) if profile.think_end else (),
+        closing=make_closing(tokenizer, profile),
     )
 
 
@@ -164,7 +117,7 @@ def make_stop_strings(
     return StopStrings((string.encode() for string in strings), token_bytes(tokenizer), part)
 
 
-def answer_part(profile: Profile, hint: str, *, is_own: bool = True) -> str:
+def answer_part(profile: Profile, hint: str, *, kind: AnswerKind = AnswerKind.TEXT, is_own: bool = True) -> str:
     """The end of a forced `hint` that belongs to the answer: what follows the closing think tag, or the answer prefix.
 
     `is_own`: the hint is the profile's, not one that a request set.
@@ -172,7 +125,8 @@ def answer_part(profile: Profile, hint: str, *, is_own: bool = True) -> str:
     if profile.think_end:
         _, tag, rest = hint.rpartition(profile.think_end)
         return rest if tag else ""
-    return profile.answer_prefix if is_own and hint.endswith(profile.answer_prefix) else ""
+    prefix = profile.hint_for(kind).answer_prefix
+    return prefix if is_own and hint.endswith(prefix) else ""
 
 
 def truncate_at_stop(text: str, strings: Sequence[str]) -> str:
@@ -180,6 +134,7 @@ def truncate_at_stop(text: str, strings: Sequence[str]) -> str:
     return text[: min((text.find(string) for string in strings if string in text), default=len(text))]
 
 
+@lru_cache(maxsize=16)
 def token_bytes(tokenizer: Tokenizer) -> Callable[[int], bytes]:
     """A function from a token to its bytes; a character split over several tokens has its bytes in each of them."""
     raw = getattr(tokenizer, "convert_ids_to_tokens", None)

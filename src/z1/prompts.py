@@ -84,6 +84,9 @@ def prompt_segments(tokenizer: Tokenizer, profile: Profile, messages: Messages) 
         raise UserError("prompt", "an empty text", "ask something")
     if profile.system is not None and turns[0]["role"] != "system":
         turns.insert(0, {"role": "system", "content": profile.system})
+    if profile.merges_system and turns[0]["role"] == "system" and len(turns) > 1:
+        system = turns.pop(0)
+        turns[0]["content"] = f"{system['content']}\n\n{turns[0]['content']}"
     for turn in turns:
         tags = (profile.think_start.strip(), profile.think_end.strip()) if turn["role"] == "assistant" else ()
         turn["content"] = _split_controls(
@@ -91,8 +94,24 @@ def prompt_segments(tokenizer: Tokenizer, profile: Profile, messages: Messages) 
         )
     template = None if tokenizer.chat_template else chat_template(tokenizer)
     with _refusals_as_user_errors("chat template"):
-        text = tokenizer.apply_chat_template(turns, chat_template=template, tokenize=False, add_generation_prompt=True)
-    return (str(text) + profile.think_start).split(SEGMENT_BREAK)
+        text = tokenizer.apply_chat_template(
+            turns,
+            chat_template=template,
+            tokenize=False,
+            add_generation_prompt=True,
+            **dict(profile.template_settings),
+        )
+    return _open_thought(str(text), profile).split(SEGMENT_BREAK)
+
+
+def _open_thought(text: str, profile: Profile) -> str:
+    """`text` with the family's think start at its end: as the template wrote it, or added. A thought that the template
+    has closed at once is opened again, since the thinking budget decides whether the model thinks.
+    """
+    tag, end = profile.think_start.strip(), profile.think_end.strip()
+    if end and text.rstrip().endswith(end):
+        text = text.rstrip().removesuffix(end).rstrip().removesuffix(tag)
+    return text if tag and text.rstrip().endswith(tag) else text + profile.think_start
 
 
 @lru_cache(maxsize=8)

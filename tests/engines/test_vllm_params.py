@@ -7,9 +7,12 @@ from typing import Any
 
 import pytest
 
+from z1.engines.scripted import Characters
 from z1.engines.vllm_params import DEFAULT_ANSWER_RESERVE, WindowParams, hint_texts, parse_xargs, validate
 from z1.errors import UserError
-from z1.profiles import get_profile
+from z1.families import MAX_CLOSING, PROFILES, AnswerKind, Profile, get_profile
+from z1.profiles import make_closing
+from z1.think import Closing
 
 HINT = (1, 2, 3)
 
@@ -41,7 +44,8 @@ def test_our_keys_are_parsed_and_others_ignored() -> None:
 
 
 @pytest.mark.parametrize(
-    "asked", [WindowParams(), WindowParams(3, 4, 5, (6,), ("a",), ("b", "c")), WindowParams(0, hint="So:")]
+    "asked",
+    [WindowParams(), WindowParams(3, 4, 5, (6,), ("a",), ("b", "c"), AnswerKind.CODE), WindowParams(0, hint="So:")],
 )
 def test_to_xargs_and_parse_xargs_are_inverse(asked: WindowParams) -> None:
     assert parse_xargs(asked.to_xargs()) == asked
@@ -142,3 +146,27 @@ def test_the_hint_is_that_of_the_request_or_the_profile() -> None:
     assert hint_texts(WindowParams(hint="So:"), tiny) == ("So:",)
     assert hint_texts(WindowParams(thinking_budget=0), tiny) == [tiny.answer_prefix]
     assert hint_texts(WindowParams(thinking_budget=3), tiny) == [tiny.hint, tiny.answer_prefix]
+    plain = get_profile("plain")
+    assert hint_texts(WindowParams(3, answer_kind=AnswerKind.CODE), plain) == ["\n\nThe final code is:\n\n", "```"]
+    assert hint_texts(WindowParams(0, answer_kind=AnswerKind.NUMBER), plain) == ["The final answer is \\boxed{"]
+
+
+def test_a_closing_is_reserved_but_for_the_hint_of_a_request_and_for_no_thinking() -> None:
+    closing = Closing(3, lambda token_ids, begun: ())
+    for asked, reserved in ((WindowParams(), 3), (WindowParams(hint=(1, 2)), 0), (WindowParams(0), 0)):
+        window = asked.to_window((1, 2), (), 100, closing)
+        assert window.max_hint_tokens == 2 + reserved
+        assert window.effective_budget(100) + window.reserved_tokens <= 100
+
+
+@pytest.mark.parametrize("profile", PROFILES.values(), ids=PROFILES.keys())
+def test_the_bound_on_a_request_holds_for_every_closing(profile: Profile) -> None:
+    """With a tokenizer of one token a character, the worst one."""
+    closing = make_closing(Characters(), profile)
+    assert closing is None or closing.max_tokens <= MAX_CLOSING
+
+
+@pytest.mark.parametrize("kind", ["number ", "", 3, ["code"]])
+def test_an_unknown_answer_kind_is_rejected(kind: Any) -> None:
+    with pytest.raises(UserError, match=r"z1_answer_kind.*choose one of text, number, letter, code"):
+        parse_xargs({"z1_answer_kind": kind})

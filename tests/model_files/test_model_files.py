@@ -9,24 +9,8 @@ from tokenizers import Tokenizer
 from transformers import Qwen2Config, Qwen2ForCausalLM
 
 from z1.errors import UserError
-from z1.model_files import detect_profile, load_model, name_and_profile
+from z1.model_files import load_model, name_and_profile
 from z1.models import shipped
-
-
-@pytest.mark.parametrize(
-    ("model_type", "template", "profile"),
-    [
-        ("qwen3", "{{ x }}<think>", "qwen3"),
-        ("qwen3_moe", None, "qwen3"),
-        ("qwen2", "{% assistant %}<think>\n", "r1-distill"),
-        ("llama", "{{ x }}", "plain"),
-        ("llama", None, "plain"),
-    ],
-)
-def test_the_profile_is_detected_from_configuration_and_template(
-    model_type: str, template: str | None, profile: str
-) -> None:
-    assert detect_profile(model_type, template) == profile
 
 
 def test_the_shipped_folder_names_its_profile() -> None:

@@ -15,7 +15,7 @@ from random import Random
 
 from hypothesis import strategies as st
 
-from z1.think import AnswerDetector, End, Finished, Flow, Force, Ledger, Sample, Shift, StopStrings, Window
+from z1.think import AnswerDetector, Closing, End, Finished, Flow, Force, Ledger, Sample, Shift, StopStrings, Window
 
 PIECES = (b"a", b"b", b"ab", b"", b"c", b"ba", b"a\xc3", b"\xa9")
 WHOLE = 10**9
@@ -44,7 +44,7 @@ class Case:
 
     @property
     def most_thought(self) -> int:
-        left = self.room - len(self.window.hint) - self.window.max_answer_tokens
+        left = self.room - self.window.max_hint_tokens - self.window.max_answer_tokens
         return left if self.window.thinking_budget is None else min(left, self.window.thinking_budget)
 
 
@@ -69,6 +69,7 @@ def case_of(random: Random, fence: bool | None, markers: bool | None) -> Case:
         thinking_budget=thinking,
         max_answer_tokens=answer,
         hint=ids(0, 4) if answer else (),
+        closing=closing_of(random, letters) if answer and random.random() < 0.5 else None,
         stop_token_ids=frozenset(ids(0, 1)),
         think_end=ids(1, 3) if some(fence) else (),
         min_thinking_tokens=random.randint(0, most)
@@ -88,6 +89,17 @@ def case_of(random: Random, fence: bool | None, markers: bool | None) -> Case:
         shift_at=random.choice((None, random.randint(0, 14))),
         strings=texts() if some(None) else (),
     )
+
+
+def closing_of(random: Random, letters: int) -> Closing:
+    """A closing that depends on the whole thought and on whether the hint has begun, often none."""
+    key, most = random.getrandbits(16), random.randint(1, 3)
+
+    def close(token_ids: Sequence[int], begun: int) -> tuple[int, ...]:
+        digest = blake2b(bytes([*token_ids, begun]), key=key.to_bytes(2)).digest()
+        return tuple(byte % letters for byte in digest[1 : 1 + digest[0] % (most + 1)])
+
+    return Closing(most, close)
 
 
 def may_end(case: Case) -> Case:
@@ -210,7 +222,9 @@ def two_pass(case: Case) -> tuple[list[int], Ledger]:
     phase_one = None
     if not ended and border is None:
         phase_one = len(ids)
-        rest = window.hint[begun(ids, window.hint) :]
+        written = begun(ids, window.hint)
+        closed = window.closing.close(ids, written) if window.closing and ids else ()
+        rest = (*closed, *window.hint) if closed else window.hint[written:]
         ids += rest
         forced, border = len(rest), len(ids)
     if not ended and border is not None:

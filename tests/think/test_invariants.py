@@ -59,14 +59,16 @@ def test_limits_thought_and_answer_stay_within_their_budgets(case: Case, sizes: 
 
 @given(case=cases())
 @LAW
-def test_limits_the_forced_tokens_are_the_end_of_the_hint(case: Case) -> None:
+def test_limits_the_forced_tokens_are_closing_and_hint_or_the_end_of_the_hint(case: Case) -> None:
     flow, forced = begin(case), list[tuple[int, ...]]()
     for step in rounds(case, flow):
         if isinstance(step, Force):
             forced.append(step.token_ids)
             assert tuple(flow.token_ids[-len(step.token_ids) :]) == step.token_ids
-            rest = len(case.window.hint) - begun(flow.token_ids[: -len(step.token_ids)], case.window.hint)
-            assert step.token_ids == case.window.hint[-rest:]
+            thought, closing = flow.token_ids[: -len(step.token_ids)], case.window.closing
+            written = begun(thought, case.window.hint)
+            closed = closing.close(thought, written) if closing and thought else ()
+            assert step.token_ids == ((*closed, *case.window.hint) if closed else case.window.hint[written:])
     hints = [tuple(flow.token_ids[span.start : span.end]) for span in flow.spans() if span.bucket is Bucket.HINT]
     assert hints == forced
     assert len(forced) <= 1
@@ -74,14 +76,14 @@ def test_limits_the_forced_tokens_are_the_end_of_the_hint(case: Case) -> None:
 
 @given(case=cases(), sizes=SIZES)
 @LAW
-def test_total_is_at_most_budget_hint_and_answer_and_the_free_tokens(case: Case, sizes: list[int]) -> None:
+def test_total_is_at_most_budget_closing_hint_and_answer_and_the_free_tokens(case: Case, sizes: list[int]) -> None:
     flow = begin(case)
     for _ in rounds(case, flow, sizes):
         assert len(flow.token_ids) <= case.room
         if case.window.thinking_budget is not None:
             assert (
                 len(flow.token_ids)
-                <= case.window.thinking_budget + len(case.window.hint) + case.window.max_answer_tokens
+                <= case.window.thinking_budget + case.window.max_hint_tokens + case.window.max_answer_tokens
             )
 
 

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import FrozenInstanceError
+from collections.abc import Sequence
+from dataclasses import FrozenInstanceError, replace
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from z1.errors import UserError
-from z1.think import Window
+from tests.think.cases import play
+from z1.errors import Fault, UserError
+from z1.think import Closing, Flow, Force, Ledger, Sample, Shift, Window
 
 LAW = settings(max_examples=120, deadline=None, derandomize=True)
 STOPS = frozenset({9})
@@ -85,3 +87,65 @@ def test_a_window_is_a_value() -> None:
     assert len({window, Window(4, 2, (1,), STOPS, (7, 8)), Window(4, 2, (1,), STOPS)}) == 2
     with pytest.raises(FrozenInstanceError):
         window.max_answer_tokens = 3  # type: ignore[misc]
+
+
+# The closing: 3 is forced before the hint if the thought has an odd number of 1s, or 3 4 if it has none.
+
+
+def close(token_ids: Sequence[int], begun: int) -> tuple[int, ...]:
+    ones = list(token_ids).count(1)
+    return (3,) if ones % 2 else () if ones or begun else (3, 4)
+
+
+WINDOW = Window(4, 3, (5, 6, 7), STOPS)
+CLOSING = replace(WINDOW, closing=Closing(2, close))
+
+
+def test_a_closing_precedes_the_hint_and_counts_as_hint() -> None:
+    flow = play(CLOSING, 1, 1, 1, 8, 2, 9)
+    assert flow.token_ids == [1, 1, 1, 8, 3, 5, 6, 7, 2, 9]
+    assert flow.ledger() == Ledger(thought=4, hint=4, answer=1, stop=1, phase_one=4)
+
+
+def test_a_thought_with_nothing_open_is_not_closed() -> None:
+    flow = play(CLOSING, 1, 1, 1, 1, 2, 9)
+    assert flow.token_ids == [1, 1, 1, 1, 5, 6, 7, 2, 9]
+
+
+def test_a_begun_hint_is_completed_unless_something_is_open() -> None:
+    assert play(CLOSING, 8, 8, 5, 6, 2, 9).token_ids == [8, 8, 5, 6, 7, 2, 9]
+    open_block = play(CLOSING, 8, 1, 5, 6, 2, 9)
+    assert open_block.token_ids == [8, 1, 5, 6, 3, 5, 6, 7, 2, 9]
+
+
+def test_an_empty_thought_is_not_closed() -> None:
+    assert Flow(replace(CLOSING, thinking_budget=0), 100).next_step() == Force((5, 6, 7))
+    flow = Flow(CLOSING, 100)
+    assert flow.shift(Shift.DEADLINE)
+    assert flow.next_step() == Force((5, 6, 7))
+
+
+def test_the_longest_closing_is_reserved() -> None:
+    assert (CLOSING.reserved_tokens, WINDOW.reserved_tokens) == (8, 6)
+    assert replace(CLOSING, thinking_budget=0).reserved_tokens == 6
+    assert play(CLOSING, *[1] * 99, room=10).ledger().thought == 2
+
+
+def test_the_hint_that_a_shift_would_force_now_is_known_before() -> None:
+    flow = Flow(CLOSING, 100)
+    assert flow.forced_hint() == (5, 6, 7)
+    flow.add_tokens([8])
+    assert flow.forced_hint() == (3, 4, 5, 6, 7)
+    assert flow.next_step() == Sample(3)
+
+
+def test_a_closing_longer_than_reserved_is_a_fault() -> None:
+    flow = Flow(replace(WINDOW, closing=Closing(1, close)), 100)
+    flow.add_tokens([8])
+    with pytest.raises(Fault, match="a closing of 2 tokens, at most 1 were reserved"):
+        flow.shift(Shift.CONTROL)
+
+
+def test_a_hard_cut_has_no_closing() -> None:
+    with pytest.raises(UserError, match="remove hint and closing for a hard cut"):
+        Window(4, 0, (), STOPS, closing=Closing(2, close))

@@ -29,6 +29,7 @@ from z1.benchmarks import livecodebench as lcb
 from z1.benchmarks import math500 as m
 from z1.benchmarks.hub import HubFiles, LoadOptions, download_model, find_files
 from z1.errors import UserError
+from z1.families import AnswerKind
 from z1.grading import Grade, exact_match
 from z1.records import Problem
 from z1.sandbox import Sandbox, pool
@@ -45,7 +46,8 @@ class Benchmark:
     """One benchmark: loader, grader, licence, source and prompt.
 
     `prompt` is the user message, with {question} in it; `system` is the system message, "" for none. `sandbox` is the
-    sandbox that the grader uses, None for none.
+    sandbox that the grader uses, None for none. `answer_kind` chooses the hint; every short answer that is graded in a
+    box is a number.
     """
 
     name: str
@@ -56,6 +58,7 @@ class Benchmark:
     prompt: str = "{question}"
     system: str = ""
     sandbox: Callable[[], Sandbox] | None = None
+    answer_kind: AnswerKind = AnswerKind.TEXT
 
     def require_sandbox(self) -> None:
         """Start the grader's sandbox. Raises UserError if this machine provides no isolation."""
@@ -80,20 +83,39 @@ def _grade_builtin(text: str, problem: Problem, cut: bool) -> Grade:
     return Grade(exact_match(text, problem.answer, cut=cut))
 
 
+NUMBER, LETTER, CODE = AnswerKind.NUMBER, AnswerKind.LETTER, AnswerKind.CODE
+
+
+def _maths(name: str, load: Loader, source: HubFiles) -> Benchmark:
+    return Benchmark(name, load, m.grade, "MIT", source, m.PROMPT, m.SYSTEM, pool.for_math, NUMBER)
+
+
 def _bigcodebench(name: str, load: Loader) -> Benchmark:
-    return Benchmark(name, load, b.grade, "Apache-2.0", b.HARD, b.PROMPT, b.SYSTEM, pool.for_libraries)
+    return Benchmark(name, load, b.grade, "Apache-2.0", b.HARD, b.PROMPT, b.SYSTEM, pool.for_libraries, CODE)
+
+
+def _functions(name: str, load: Loader, licence: str, source: HubFiles) -> Benchmark:
+    return Benchmark(name, load, h.grade, licence, source, h.PROMPT, "", pool.for_unit_tests, CODE)
 
 
 BENCHMARKS: dict[str, Benchmark] = {
     row.name: row
     for row in (
-        Benchmark("programs", builtin.load, _grade_builtin, "MIT", "programs of z1.synthetic, test split"),
+        Benchmark(
+            "programs",
+            builtin.load,
+            _grade_builtin,
+            "MIT",
+            "programs of z1.synthetic, test split",
+            answer_kind=NUMBER,
+        ),
         Benchmark(
             "programs-longer",
             builtin.load_longer,
             _grade_builtin,
             "MIT",
             "programs of z1.synthetic, longer than any in training",
+            answer_kind=NUMBER,
         ),
         Benchmark(
             "word-problems",
@@ -101,15 +123,25 @@ BENCHMARKS: dict[str, Benchmark] = {
             _grade_builtin,
             "MIT",
             "word problems of z1.synthetic, test split",
+            answer_kind=NUMBER,
         ),
-        Benchmark("math500", m.load, m.grade, "MIT", m.MATH500, m.PROMPT, m.SYSTEM, pool.for_math),
-        Benchmark("gsm8k", gsm8k.load, m.grade, "MIT", gsm8k.GSM8K, m.PROMPT, m.SYSTEM, pool.for_math),
-        Benchmark("gpqa-diamond", gpqa.load, gpqa.grade, "CC BY 4.0; gated", gpqa.GPQA, gpqa.PROMPT, m.SYSTEM),
-        Benchmark("livecodebench", lcb.load, lcb.grade, "CC", lcb.LCB, lcb.PROMPT, lcb.SYSTEM, pool.for_programs),
+        _maths("math500", m.load, m.MATH500),
+        _maths("gsm8k", gsm8k.load, gsm8k.GSM8K),
+        Benchmark(
+            "gpqa-diamond",
+            gpqa.load,
+            gpqa.grade,
+            "CC BY 4.0; gated",
+            gpqa.GPQA,
+            gpqa.PROMPT,
+            m.SYSTEM,
+            answer_kind=LETTER,
+        ),
+        Benchmark("livecodebench", lcb.load, lcb.grade, "CC", lcb.LCB, lcb.PROMPT, lcb.SYSTEM, pool.for_programs, CODE),
         _bigcodebench("bigcodebench-hard", b.load_instruct),
         _bigcodebench("bigcodebench-hard-complete", b.load_complete),
-        Benchmark("humaneval", h.load, h.grade, "MIT", h.HUMANEVAL, h.PROMPT, sandbox=pool.for_unit_tests),
-        Benchmark("mbpp", mbpp.load, h.grade, "CC BY 4.0", mbpp.MBPP, h.PROMPT, sandbox=pool.for_unit_tests),
+        _functions("humaneval", h.load, "MIT", h.HUMANEVAL),
+        _functions("mbpp", mbpp.load, "CC BY 4.0", mbpp.MBPP),
     )
 }
 

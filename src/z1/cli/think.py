@@ -57,6 +57,12 @@ Stop = Annotated[
     list[str] | None,
     typer.Option(help="String that ends the answer; may be repeated.", metavar="TEXT", show_default=False),
 ]
+AnswerKindName = Annotated[
+    str,
+    typer.Option(
+        help="Kind of the answer, for the hint after an ended thought: text, number, letter or code.", metavar="KIND"
+    ),
+]
 
 app = typer.Typer(add_completion=False)
 
@@ -75,6 +81,7 @@ def think(
     top_p: TopP = 1.0,
     top_k: TopK = 0,
     stop: Stop = None,
+    answer_kind: AnswerKindName = "text",
     as_json: AsJson = False,
 ) -> None:
     """Generate one reply within a thinking budget, and show its parts: thinking, hint and answer."""
@@ -92,6 +99,7 @@ def think(
         "top_p": top_p,
         "top_k": top_k,
         "stop": stop or (),
+        "answer_kind": answer_kind,
     }
     GenerationOptions.of(**settings)  # before the model is loaded
     text = read_prompt(prompt)

@@ -88,26 +88,27 @@ class AgreementExit:
         return Shift.CONVERGED if self._agreeing >= self.min_agreeing else None
 
     async def _probe(self, flow: Flow, session: Session) -> tuple[int, ...]:
-        """The tokens of a fork from its hint on, without its stop token. They are counted even if the fork fails."""
-        hint = flow.window.hint
-        tail = flow.token_ids[-len(hint) :] if hint else []  # the model may have started the hint itself
+        """The tokens of a fork from its hint on, without what closes the thought and without its stop token. They are
+        counted even if the fork fails.
+        """
+        hint = flow.forced_hint()
         window = replace(
             flow.window,
-            min_thinking_tokens=0,
-            thinking_budget=len(tail),
+            thinking_budget=0,
             max_answer_tokens=min(self.max_answer_tokens, flow.window.max_answer_tokens),
+            hint=hint,
+            min_thinking_tokens=0,
+            closing=None,
         )
         fork = await session.fork()
-        probe = Flow(window, fork.free_tokens + len(tail))
+        probe = Flow(window, fork.free_tokens)
         try:
-            for token in tail:
-                probe.add_tokens((token,))
             await _run(probe, fork)
         finally:
-            flow.add_probe_tokens(len(probe.token_ids) - len(tail))
+            flow.add_probe_tokens(len(probe.token_ids))
             await fork.close()
-        has_stop = probe.end is End.STOP
-        return tuple(probe.token_ids[len(tail) : len(probe.token_ids) - has_stop])
+        closing = max(0, len(hint) - len(flow.window.hint))
+        return tuple(probe.token_ids[closing : len(probe.token_ids) - (probe.end is End.STOP)])
 
 
 async def _run(flow: Flow, session: Session) -> None:

@@ -16,8 +16,8 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 from z1.errors import UserError
-from z1.profiles import Profile
-from z1.think import Window
+from z1.families import MAX_CLOSING, AnswerKind, Profile
+from z1.think import Closing, Window
 
 DEFAULT_ANSWER_RESERVE = 512
 """Tokens reserved for the answer by default, or a quarter of `max_tokens` if that is less."""
@@ -34,6 +34,7 @@ class WindowParams:
     tokens. `answer_reserve`: tokens of `max_tokens` that are reserved for the answer (at least `max_answer_tokens`, if
     that is given). `hint`: text or token ids instead of the profile's hint. `stop`: strings that end the answer, but
     not a thought. `markers`: texts besides the profile's with which an answer begins, such as the start of a tool call.
+    `answer_kind`: chooses the profile's hint; "text" by default.
     """
 
     thinking_budget: int = UNLIMITED
@@ -42,27 +43,37 @@ class WindowParams:
     hint: str | tuple[int, ...] | None = None
     stop: tuple[str, ...] = ()
     markers: tuple[str, ...] = ()
+    answer_kind: AnswerKind | None = None
 
     def to_xargs(self) -> dict[str, Any]:
         """The entries for `vllm_xargs`; `parse_xargs` is the inverse."""
         values = {f"z1_{field.name}": getattr(self, field.name) for field in fields(self)}
-        plain = {name: list(value) if isinstance(value, tuple) else value for name, value in values.items()}
+        plain = {
+            name: list(value) if isinstance(value, tuple) else str(value) if isinstance(value, AnswerKind) else value
+            for name, value in values.items()
+        }
         return {name: value for name, value in plain.items() if value is not None and value != []}
 
-    def to_window(self, hint: tuple[int, ...], think_end: tuple[int, ...], free_tokens: int) -> Window:
+    def to_window(
+        self, hint: tuple[int, ...], think_end: tuple[int, ...], free_tokens: int, closing: Closing | None = None
+    ) -> Window:
         """The window for a reply of at most `free_tokens`. Raises UserError if hint and reserve do not fit.
 
-        Without `max_answer_tokens` the answer may use all that the thought leaves of `free_tokens`.
+        Without `max_answer_tokens` the answer may use all that the thought leaves of `free_tokens`. A hint of the
+        request is forced as it is, without a closing.
         """
-        left = free_tokens - len(hint)
+        closing = None if self.hint is not None or self.thinking_budget == 0 else closing
+        forced = len(hint) + (closing.max_tokens if closing else 0)
+        left = free_tokens - forced
         default = max(1, min(DEFAULT_ANSWER_RESERVE, free_tokens // 4, left))
         reserve = max(self.max_answer_tokens or 0, self.answer_reserve or 0) or default
         if left < reserve:
-            got = f"{free_tokens} tokens for a hint of {len(hint)} and an answer of {reserve}"
+            got = f"{free_tokens} tokens for a hint of {forced} and an answer of {reserve}"
             raise UserError("max_tokens", got, "raise it, or lower z1_max_answer_tokens or z1_answer_reserve")
         unlimited = self.thinking_budget == UNLIMITED
         thinking = left - reserve if unlimited else min(self.thinking_budget, left - reserve)
-        return Window(thinking, self.max_answer_tokens or left - thinking, hint, frozenset(), think_end)
+        answer = self.max_answer_tokens or left - thinking
+        return Window(thinking, answer, hint, frozenset(), think_end, closing=closing)
 
 
 def _integer(minimum: int) -> Callable[[str, Any], int]:
@@ -88,6 +99,10 @@ def _texts(name: str, value: Any) -> tuple[str, ...]:
     raise UserError(name, repr(value), "give a list of non-empty texts")
 
 
+def _answer_kind(name: str, value: Any) -> AnswerKind:
+    return AnswerKind.parse(str(value), name)
+
+
 PARSERS: dict[str, Callable[[str, Any], Any]] = {
     "z1_thinking_budget": _integer(UNLIMITED),
     "z1_max_answer_tokens": _integer(1),
@@ -95,6 +110,7 @@ PARSERS: dict[str, Callable[[str, Any], Any]] = {
     "z1_hint": _hint,
     "z1_stop": _texts,
     "z1_markers": _texts,
+    "z1_answer_kind": _answer_kind,
 }
 """The keys and the parsers of their values."""
 
@@ -139,15 +155,17 @@ _CONFLICTS = {
 def _max_hint_tokens(request: WindowParams, profile: Profile) -> int:
     if isinstance(request.hint, tuple):
         return len(request.hint)
-    return sum(len(text.encode()) + 1 for text in hint_texts(request, profile))
+    closing = MAX_CLOSING if request.hint is None and request.thinking_budget != 0 and profile.closes_code else 0
+    return closing + sum(len(text.encode()) + 1 for text in hint_texts(request, profile))
 
 
 def hint_texts(request: WindowParams, profile: Profile) -> Sequence[str]:
     """The texts that are forced if the request gives no token ids; each is tokenized by itself."""
     if isinstance(request.hint, str):
         return (request.hint,)
-    hint = profile.no_thinking_hint if request.thinking_budget == 0 else profile.hint
-    return [text for text in (hint, profile.answer_prefix) if text]
+    hint = profile.hint_for(request.answer_kind or AnswerKind.TEXT)
+    text = hint.no_thinking if request.thinking_budget == 0 else hint.text
+    return [text for text in (text, hint.answer_prefix) if text]
 
 
 def serve_flags(profile: str) -> list[str]:

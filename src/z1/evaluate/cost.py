@@ -16,7 +16,7 @@ from z1 import profiles
 from z1.engines import Sampling
 from z1.errors import UserError
 from z1.evaluate.intervals import Z
-from z1.evaluate.sweep import Sweep
+from z1.evaluate.sweep import Sweep, make_window
 from z1.prompts import prompt_token_ids
 from z1.records import Problem
 
@@ -31,7 +31,7 @@ class CostEstimate:
     thinking_tokens: int
     """Tokens of thoughts: each once, or once per budget with separate runs."""
     forced_tokens: int
-    """Tokens of hints."""
+    """Tokens of hints, and of what closes a thought before them."""
     answer_tokens: int
     """Tokens of answers: one for each budget, and the one without a budget."""
     smallest_difference: float
@@ -49,11 +49,7 @@ class CostEstimate:
 
 def cost_bound(sweep: Sweep, problems: int, free_tokens: int) -> CostEstimate:
     """The cost of a sweep over `problems` problems whose contexts have `free_tokens` each."""
-    profile, tokenizer = profiles.get_profile(sweep.engine.profile), sweep.engine.tokenizer
-    hints = sum(
-        len(profiles.hint_token_ids(tokenizer, profile, no_thinking=budget == 0))
-        for budget in set(sweep.thinking_budgets)
-    )
+    hints = sum(make_window(sweep, budget).max_hint_tokens for budget in set(sweep.thinking_budgets))
     capped = sorted(set(sweep.thinking_budgets))
     free = max(0, free_tokens - sweep.max_answer_tokens)
     thought = free + (sum(min(budget, free) for budget in capped) if sweep.separate_runs else 0)
@@ -92,7 +88,7 @@ async def estimate_cost(sweep: Sweep, problems: Sequence[Problem]) -> CostEstima
     profile, tokenizer = profiles.get_profile(sweep.engine.profile), sweep.engine.tokenizer
     free_tokens = await _free_tokens(sweep, problems)
     longest = max(sweep.thinking_budgets, default=0)
-    fits = profiles.make_window(tokenizer, profile, longest, sweep.max_answer_tokens).effective_budget(free_tokens)
+    fits = make_window(sweep, longest).effective_budget(free_tokens)
     if fits < longest:
         got, do = f"{longest} tokens, but {fits} fit", "set a larger max_model_len in [evaluate], or a smaller budget"
         raise UserError("the largest thinking budget", got, do)

@@ -16,7 +16,7 @@ from z1.errors import UserError
 from z1.evaluate import intervals
 from z1.evaluate.paired import bootstrap, difference_of_shares
 from z1.grading import Verdict
-from z1.grading.equivalence import canonical_answer
+from z1.grading.equivalence import answer_parts, canonical_answer
 from z1.records import Attempt, Interval
 from z1.think import Bucket, Shift
 
@@ -97,7 +97,8 @@ def _exit(replies: Mapping[int | None, Attempt], every: int, stable: int) -> _Ex
     last, equal, probes, budget = "", 0, 0, every
     while budget in replies and replies[budget].shift == Shift.BUDGET:
         probe = replies[budget]
-        answer = canonical_answer(probe.text(Bucket.HINT, Bucket.ANSWER))
+        buckets = [bucket for bucket, _, _ in probe.spans]
+        answer = canonical_answer("".join(answer_parts(zip(buckets, probe.texts, strict=True))))
         equal = 0 if not answer else equal + 1 if answer == last else 1
         last = answer
         probes += sum(b - a for bucket, a, b in probe.spans if bucket != Bucket.THOUGHT)

@@ -23,12 +23,13 @@ from z1 import profiles
 from z1.benchmarks import Benchmark
 from z1.engines import DriverOptions, Engine, Sampling, Session, run_flow, update_flow
 from z1.errors import EngineFault, UserError
+from z1.families import without_closing
 from z1.grading import Verdict
 from z1.grading.verdict import grade_or_missing
 from z1.prompts import prompt_token_ids
 from z1.records import Attempt, Problem
 from z1.surrogates import encode_for_hash
-from z1.think import AnswerDetector, Bucket, End, Flow, Ledger, Sample, Shift
+from z1.think import AnswerDetector, Bucket, End, Flow, Ledger, Sample, Shift, Window
 
 GREEDY = Sampling()
 
@@ -79,6 +80,12 @@ def _sample_key(problem: Problem, sample: int) -> int:
     return int.from_bytes(blake2b(encode_for_hash(f"{problem.id}:{sample}"), digest_size=8).digest()) >> 33
 
 
+def make_window(sweep: Sweep, budget: int | None) -> Window:
+    """The window at one thinking budget."""
+    profile, kind = profiles.get_profile(sweep.engine.profile), sweep.benchmark.answer_kind
+    return profiles.make_window(sweep.engine.tokenizer, profile, budget, sweep.max_answer_tokens, kind)
+
+
 async def _separate_thoughts(sweep: Sweep, prompt: list[int], sampling: Sampling) -> dict[int | None, Flow]:
     tokenizer, profile = sweep.engine.tokenizer, profiles.get_profile(sweep.engine.profile)
     flows: dict[int | None, Flow] = {}
@@ -86,10 +93,8 @@ async def _separate_thoughts(sweep: Sweep, prompt: list[int], sampling: Sampling
         detector = profiles.make_detector(tokenizer, profile)  # stateful: one for each reply
         session = await sweep.engine.open(prompt, sampling)
         try:
-            window = profiles.make_window(tokenizer, profile, budget, sweep.max_answer_tokens)
-            flows[budget] = await run_flow(
-                Flow(window, session.free_tokens, detects_answer=detector is not None), session, DriverOptions(detector)
-            )
+            flow = Flow(make_window(sweep, budget), session.free_tokens, detects_answer=detector is not None)
+            flows[budget] = await run_flow(flow, session, DriverOptions(detector))
         finally:
             await session.close()
     return flows
@@ -102,17 +107,13 @@ async def _shared_thought(sweep: Sweep, prompt: list[int], sampling: Sampling) -
     free_tokens = session.free_tokens
     flows: dict[int | None, Flow] = {}
     try:
-        free = Flow(
-            profiles.make_window(tokenizer, profile, None, sweep.max_answer_tokens),
-            free_tokens,
-            detects_answer=detector is not None,
-        )
+        free = Flow(make_window(sweep, None), free_tokens, detects_answer=detector is not None)
         for budget in (w for w in sweep.budgets if w is not None):
             await _advance(free, session, detector, budget)
             if free.end is not None or free.is_answering or len(free.token_ids) < budget:
                 flows[budget] = free
                 continue
-            flow = Flow(profiles.make_window(tokenizer, profile, budget, sweep.max_answer_tokens), free_tokens)
+            flow = Flow(make_window(sweep, budget), free_tokens)
             for token in free.token_ids:
                 flow.add_tokens((token,))
             fork = await session.fork()
@@ -166,6 +167,7 @@ def _missing(sweep: Sweep, problem: Problem, sample: int, budget: int | None, pr
 async def grade_attempt(sweep: Sweep, problem: Problem, attempt: Attempt) -> Attempt:
     """`attempt` with the verdict on its reply: MISSING if the grader fails."""
     text = profiles.decode(sweep.engine.tokenizer, _graded_token_ids(attempt))
+    text = without_closing(text) if attempt.ledger["hint"] else text
     grade = partial(sweep.benchmark.grade, text, problem, attempt.end != End.STOP)
     found = await asyncio.to_thread(grade_or_missing, grade)
     return replace(attempt, verdict=found.verdict.value, fault=found.reason)

@@ -15,6 +15,7 @@ from collections.abc import Iterable
 from fractions import Fraction
 from typing import TypeVar
 
+from z1.families import without_closing
 from z1.grading.boxed import extract_boxed
 from z1.grading.code_extraction import extract_code
 from z1.grading.multiple_choice import extract_choice
@@ -26,12 +27,19 @@ LEAD_IN = re.compile(r"^.*\b(?:answer|result)\b[^.\n]{0,40}?(?:\bis\b|\bbe\b|:)\
 THOUSANDS = re.compile(r"(?<=\d),(?=\d{3}\b)")
 MAX_NUMBER_LENGTH = 60
 
-Part = TypeVar("Part")
+Part = TypeVar("Part", str, bytes)
 
 
 def answer_parts(parts: Iterable[tuple[str, Part]]) -> list[Part]:
-    """The answer among a reply's parts by bucket: hint and answer, or all but the stop if no answer was detected."""
-    kept = [(bucket, part) for bucket, part in parts if bucket != Bucket.STOP]
+    """The answer among a reply's parts by bucket: hint and answer, or all but the stop if no answer was detected.
+
+    A hint is without what closes the thought before it.
+    """
+    kept = [
+        (bucket, without_closing(part) if bucket == Bucket.HINT else part)
+        for bucket, part in parts
+        if bucket != Bucket.STOP
+    ]
     answers = [part for bucket, part in kept if bucket in (Bucket.HINT, Bucket.ANSWER)]
     return answers or [part for _, part in kept]
 

@@ -25,6 +25,7 @@ from safetensors import SafetensorError
 
 from z1 import profiles
 from z1.errors import UserError
+from z1.families import detect_family
 from z1.model_files.cache import source_name
 from z1.model_files.find import find_model, is_local
 from z1.model_files.gguf_header import is_gguf
@@ -101,7 +102,7 @@ def _unreadable(model: str, error: Exception) -> UserError:
 
 def _name_and_profile(model: str, profile: str | None, kind: str, template: str | None) -> tuple[str, str]:
     own = _z1_json(Path(model))
-    detected = profile or own.get("profile") or detect_profile(kind, template)
+    detected = profile or own.get("profile") or detect_family(kind, template).profile
     return own.get("name") or display_name(model), profiles.get_profile(detected).name
 
 
@@ -119,16 +120,8 @@ def _z1_json(folder: Path) -> dict[str, Any]:
     return dict(json.loads(path.read_text("utf-8"))) if path.is_file() else {}
 
 
-def detect_profile(model_type: str, template: str | None) -> str:
-    """The profile of a model by its type and chat template; `plain` if neither is conclusive."""
-    if model_type.startswith("qwen3"):
-        return "qwen3"
-    return "r1-distill" if "<think>" in (template or "") else "plain"
-
-
 __all__ = [
     "LoadedModel",
-    "detect_profile",
     "display_name",
     "find_model",
     "is_gguf",

@@ -1,6 +1,6 @@
 """The core: thinking budgets as values, and the next step of a reply.
 
-    window.py            Window: thinking budget, answer budget, hint and stop tokens of a reply
+    window.py            Window: thinking budget, answer budget, hint and stop tokens of a reply; Closing
     flow.py              Flow: the next step (sample, force, finished), given the tokens so far
     ledger.py            Ledger: tokens used, by bucket; Shift and End: why the thought and the reply ended
     answer_detector.py   AnswerDetector: the start of the answer in a model without think tags
@@ -19,11 +19,12 @@ from z1.think.answer_detector import AnswerDetector
 from z1.think.flow import Finished, Flow, Force, Sample
 from z1.think.ledger import Bucket, End, Ledger, Shift, Span
 from z1.think.stop_strings import StopStrings
-from z1.think.window import Window
+from z1.think.window import Closing, Window
 
 __all__ = [
     "AnswerDetector",
     "Bucket",
+    "Closing",
     "End",
     "Finished",
     "Flow",

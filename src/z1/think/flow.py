@@ -76,6 +76,7 @@ class Flow:
         self._detects_answer = detects_answer and self._may_start_answer
         self._thought_end: int | None = None
         self._answer_start: int | None = None
+        self._hint: tuple[int, ...] = ()
         self._forced = 0
         self._probes = 0
         self._undecided = 0
@@ -94,7 +95,7 @@ class Flow:
         if self.end is not None:
             return Finished(self.end)
         if self._thought_end is not None and self._answer_start is None:
-            return Force(self._missing_hint())
+            return Force(self._hint)
         left = self._max_sample()
         if self._stop_strings is not None and self.is_answering:
             left = min(left, STOP_STRING_CHUNK)
@@ -143,6 +144,18 @@ class Flow:
     def set_undecided_tokens(self, count: int) -> None:
         """Report that the answer may have started in the last `count` tokens; the next sample is that much shorter."""
         self._undecided = count
+
+    def forced_hint(self) -> tuple[int, ...]:
+        """The tokens that a shift would force now: closing and hint, or the rest of a hint that the model has begun."""
+        hint, closing = self.window.hint, self.window.closing
+        last = tuple(self.token_ids[max(0, len(self.token_ids) - len(hint)) :])
+        begun = next(n for n in range(len(last), -1, -1) if last[len(last) - n :] == hint[:n])
+        if closing is None or not self.token_ids:
+            return hint[begun:]
+        closed = closing.close(self.token_ids, begun)
+        if len(closed) > closing.max_tokens:
+            raise Fault(f"a closing of {len(closed)} tokens, at most {closing.max_tokens} were reserved")
+        return (*closed, *hint) if closed else hint[begun:]
 
     def add_probe_tokens(self, count: int) -> None:
         """Report `count` tokens sampled on a fork."""
@@ -227,15 +240,9 @@ class Flow:
 
     def _shift(self, why: Shift) -> None:
         self._thought_end, self.shift_reason = len(self.token_ids), why
-        if not self._missing_hint():
+        self._hint = self.forced_hint()
+        if not self._hint:
             self._start_answer(len(self.token_ids))
-
-    def _missing_hint(self) -> tuple[int, ...]:
-        """The hint without the part that the model has already written."""
-        hint = self.window.hint
-        last = tuple(self.token_ids[max(0, len(self.token_ids) - len(hint)) :])
-        written = next(n for n in range(len(last), -1, -1) if last[len(last) - n :] == hint[:n])
-        return hint[written:]
 
     def _start_answer(self, index: int) -> None:
         self._answer_start = index

@@ -147,7 +147,8 @@ class Encoder:
         if rng.random() < self.hint_share:
             thought, answer = reply
             thought = thought[: rng.randint(0, len(thought))]
-            hint = self._hints[not thought]
+            closing = profiles.make_closing(self.tokenizer, self.profile) if thought else None
+            hint = [*(closing.close(thought, 0) if closing else ()), *self._hints[not thought]]
             parts = [(prompt, False), (thought, True), (hint, False), ([*answer, self.end_token_id], True)]
         else:
             parts = [(prompt, False), *((part, True) for part in reply), ([self.end_token_id], True)]

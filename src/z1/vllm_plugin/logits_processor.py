@@ -72,7 +72,7 @@ def constraint_factory(config: Any, profile: Profile) -> MakeConstraint:
         hint = request.hint if isinstance(request.hint, tuple) else _encode(tokenizer, hint_texts(request, profile))
         markers = [text.encode() for text in (*profile.markers, *request.markers)]
         stop_strings = profiles.make_stop_strings(tokenizer, request.stop)
-        window = request.to_window(hint, think_end, free_tokens)
+        window = request.to_window(hint, think_end, free_tokens, profiles.make_closing(tokenizer, profile))
         flow = Flow(window, free_tokens, detects_answer=bool(markers), stop_strings=stop_strings)
         return TokenConstraint(
             flow,

@@ -22,6 +22,7 @@ from z1.engines.local import engine as local
 from z1.engines.remote import RemoteEngine
 from z1.engines.scripted import Characters, Script, ScriptedEngine
 from z1.errors import EngineFault, UserError
+from z1.families import AnswerKind
 from z1.generation import GenerationOptions, generate_reply
 from z1.models import shipped
 
@@ -222,7 +223,8 @@ def test_a_budget_is_sent_to_an_upstream_with_budgets() -> None:
 
     async def told(engine: RemoteEngine) -> list[Any]:
         body = {"tools": [], "vllm_xargs": {"z1_markers": ["<tool_call>"]}}
-        return [engine.request_with_budget(body, None, None, None), engine.request_with_budget(body, 5, 9, "so:")]
+        free = engine.request_with_budget(body, None, None, None, None)
+        return [free, engine.request_with_budget(body, 5, 9, "so:", AnswerKind.CODE)]
 
     assert with_engine(Upstream(letters), told, has_windows=False) == [None, None]
     free, given = with_engine(Upstream(letters), told, has_windows=True)
@@ -232,6 +234,7 @@ def test_a_budget_is_sent_to_an_upstream_with_budgets() -> None:
         "z1_thinking_budget": 5,
         "z1_max_answer_tokens": 9,
         "z1_hint": "so:",
+        "z1_answer_kind": "code",
     }
 
 

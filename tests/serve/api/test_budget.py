@@ -186,6 +186,22 @@ def test_too_few_max_tokens_are_rejected_with_the_minimum() -> None:
     assert window(9000, max_tokens=len(HINT) + 20, max_answer_tokens=20)[0] == 0
 
 
+def test_the_kind_of_answer_chooses_the_hint_and_a_closing_is_reserved() -> None:
+    plain, code = profiles.get_profile("plain"), profiles.AnswerKind.CODE
+    hint = "\n\nThe final code is:\n\n```"
+    closing = profiles.make_closing(TOKENIZER, plain)
+    assert closing is not None
+    assert window(1000, plain, thinking_budget=100, answer_kind=code) == (
+        100,
+        1000 - len(hint) - closing.max_tokens - 100,
+        hint,
+    )
+    assert window(1000, plain, thinking_budget=0, answer_kind=code) == (0, 1000 - len(hint) + 2, hint.lstrip())
+    got, _ = make_window(TOKENIZER, plain, Budget(5, hint="so:"), 1000)
+    assert (TOKENIZER.decode(list(got.hint)), got.closing) == ("so:", None)  # the client's own hint is forced as it is
+    assert make_window(TOKENIZER, plain, Budget(5, 0), 1000)[0].closing is None
+
+
 def test_zero_answer_tokens_are_a_hard_cut() -> None:
     assert window(9000, max_tokens=50, max_answer_tokens=0, thinking_budget=20) == (20, 0, "")
 

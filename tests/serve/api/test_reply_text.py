@@ -71,6 +71,32 @@ def test_a_think_tag_is_in_neither_field_and_the_hint_after_it_is_content() -> N
     assert joined(read(OutputOptions(QWEN, TOKEN_BYTES), own)[1]) == {"content": "hm</think>\n7"}
 
 
+def test_an_answer_of_a_kind_begins_with_its_prefix_after_what_closes_the_thought() -> None:
+    plain, code = profiles.get_profile("plain"), Budget(answer_kind=profiles.AnswerKind.CODE)
+    hint = "\n```\n\nThe final code is:\n\n```"
+    cut: Run = [(Bucket.THOUGHT, "```\nx ="), (Bucket.HINT, hint), (Bucket.ANSWER, "python\nx = 1\n```")]
+    fields = joined(read(OutputOptions(plain, TOKEN_BYTES, separate_reasoning=True), cut, code)[1])
+    assert fields == {
+        "reasoning": "```\nx =\n```\n\nThe final code is:\n\n",
+        "content": "```python\nx = 1\n```",
+    }
+    reply, deltas = read(OutputOptions(plain, TOKEN_BYTES), cut, code)
+    content, at = joined(deltas)["content"], reply.budget_object(FINISHED)["offsets"]
+    assert content[at["answer"] :] == "```python\nx = 1\n```"
+    fields = joined(
+        read(
+            OutputOptions(R1, TOKEN_BYTES, separate_reasoning=True),
+            [
+                (Bucket.THOUGHT, "hm"),
+                (Bucket.HINT, "...\n</think>\n\nThe final answer is \\boxed{"),
+                (Bucket.ANSWER, "7}"),
+            ],
+            Budget(answer_kind=profiles.AnswerKind.NUMBER),
+        )[1]
+    )
+    assert fields == {"reasoning": "hm...\n", "content": "\n\nThe final answer is \\boxed{7}"}
+
+
 def test_offsets_of_a_natural_end_and_of_a_reply_without_an_answer() -> None:
     reply, _ = read(OutputOptions(TINY, TOKEN_BYTES), [(Bucket.THOUGHT, "hm "), (Bucket.ANSWER, "The final answer")])
     assert reply.budget_object(FINISHED)["offsets"] == {"hint": None, "answer": 3}

@@ -11,6 +11,7 @@ from tests.serve.scripts import scripted
 from z1.engines import Engine
 from z1.engines.scripted import ScriptedEngine
 from z1.errors import UserError
+from z1.families import AnswerKind
 from z1.serve.api.budget import Budget
 from z1.serve.api.request_parser import ParsedRequest, RequestDefaults, parse_request
 from z1.serve.api.schema import ChatRequest, CompletionRequest, Request
@@ -61,6 +62,17 @@ def test_missing_settings_get_the_servers_defaults() -> None:
 def test_a_budget_is_parsed_completely() -> None:
     parsed = chat(thinking_budget=5, max_completion_tokens=200, answer_tokens=9, hint="so:", deadline_ms=250)
     assert parsed.generations[0].budget == Budget(5, 9, 200, "so:", 0.25, True)
+
+
+def test_the_answer_kind_is_part_of_the_budget_and_is_refused_where_it_has_no_effect() -> None:
+    assert chat(thinking_budget=5, answer_kind="code").generations[0].budget == Budget(5, answer_kind=AnswerKind.CODE)
+    assert chat(answer_kind="letter").generations[0].budget.answer_kind is AnswerKind.LETTER  # thinks by default
+    with pytest.raises(UserError, match="answer_kind: got code together with a hint"):
+        chat(answer_kind="code", hint="so:")
+    with pytest.raises(UserError, match="answer_kind: got number; set a thinking budget as well"):
+        chat(profile="plain", answer_kind="number")
+    with pytest.raises(ValueError, match="answer_kind"):
+        chat(answer_kind="poem")
 
 
 def test_thinking_by_default_depends_on_the_profile_and_the_route() -> None:

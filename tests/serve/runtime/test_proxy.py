@@ -88,13 +88,15 @@ def test_a_budget_beside_an_unsupported_feature_is_rejected() -> None:
 @pytest.mark.parametrize(
     ("fields", "budget"),
     [
-        ({"thinking_budget": 5}, [5, None, None]),
-        ({"thinking": {"type": "enabled", "budget_tokens": 5}, "answer_tokens": 9}, [5, 9, None]),
-        ({"reasoning_effort": "low", "hint": "so:"}, [1024, None, "so:</think>"]),
-        ({"chat_template_kwargs": {"enable_thinking": False}}, [0, None, None]),
-        ({"answer_tokens": 9}, [77, 9, None]),
-        ({"thinking_budget": -1}, [None, None, None]),
-        ({}, [77, None, None]),
+        ({"thinking_budget": 5}, [5, None, None, None]),
+        ({"thinking": {"type": "enabled", "budget_tokens": 5}, "answer_tokens": 9}, [5, 9, None, None]),
+        ({"reasoning_effort": "low", "hint": "so:"}, [1024, None, "so:</think>", None]),
+        ({"chat_template_kwargs": {"enable_thinking": False}}, [0, None, None, None]),
+        ({"answer_tokens": 9}, [77, 9, None, None]),
+        ({"thinking_budget": -1}, [None, None, None, None]),
+        ({}, [77, None, None, None]),
+        ({"thinking_budget": 5, "answer_kind": "code"}, [5, None, None, "code"]),
+        ({"answer_kind": "text"}, [77, None, None, None]),
     ],
 )
 def test_a_budget_is_translated_for_an_upstream_that_enforces_windows(

@@ -24,6 +24,7 @@ from z1.engines.remote.redaction import redact
 from z1.engines.remote.replies import read_pieces
 from z1.engines.vllm_params import UNLIMITED, WindowParams
 from z1.errors import EngineFault, UpstreamFault, UserError
+from z1.families import AnswerKind
 from z1.profiles import Tokenizer
 from z1.prompts import control_texts
 
@@ -60,12 +61,18 @@ class RemoteEngine:
             yield response
 
     def request_with_budget(
-        self, body: Mapping[str, Any], thinking_budget: int | None, max_answer_tokens: int | None, hint: str | None
+        self,
+        body: Mapping[str, Any],
+        thinking_budget: int | None,
+        max_answer_tokens: int | None,
+        hint: str | None,
+        answer_kind: AnswerKind | None,
     ) -> Mapping[str, Any] | None:
         """`body` with a budget for the upstream (None: unlimited, no cap, its own hint); None if it has no budgets."""
         if not self.has_windows:
             return None
-        params = WindowParams(UNLIMITED if thinking_budget is None else thinking_budget, max_answer_tokens, hint=hint)
+        budget = UNLIMITED if thinking_budget is None else thinking_budget
+        params = WindowParams(budget, max_answer_tokens, hint=hint, answer_kind=answer_kind)
         return {**body, "vllm_xargs": {**(body.get("vllm_xargs") or {}), **params.to_xargs()}}
 
     async def open(self, prompt: Sequence[int], sampling: Sampling) -> CompletionSession:

@@ -19,6 +19,7 @@ from typing import Any, Literal
 from z1 import profiles
 from z1.engines import AgreementExit, Engine, ExitRule, Probe, RepetitionExit
 from z1.errors import ContextOverflow, UserError
+from z1.families import AnswerKind
 from z1.grading.equivalence import canonical_answer
 from z1.think import Window
 
@@ -93,6 +94,7 @@ class Budget:
     is the seconds after which thinking is ended. If `has_thinking` is False the whole reply is answer. The model cannot
     end the thought (or, without thinking, the reply) before `min_thinking_tokens`. `max_thinking_budget` is the
     server's ceiling. With `may_cut` a reply whose `max_tokens` are too few for hint and answer is cut hard.
+    `answer_kind` chooses the profile's hint.
     """
 
     thinking_budget: int | None = None
@@ -104,6 +106,7 @@ class Budget:
     min_thinking_tokens: int = 0
     max_thinking_budget: int | None = None
     may_cut: bool = False
+    answer_kind: AnswerKind = AnswerKind.TEXT
 
     @property
     def limit(self) -> int | None:
@@ -214,19 +217,17 @@ def make_window(
         return Window(0, max_tokens, (), stop_ids, min_thinking_tokens=budget.min_thinking_tokens), max_tokens
     answer_tokens = budget.max_answer_tokens
     reserve = max(1, min(ANSWER_RESERVE, max_tokens // 4)) if answer_tokens is None else answer_tokens
-    window = profiles.make_window(tokenizer, profile, budget.limit, max(1, reserve))
+    window = profiles.make_window(tokenizer, profile, budget.limit, max(1, reserve), budget.answer_kind)
     text = hint_text(profile, budget)
-    hint = window.hint if text is None else tuple(tokenizer.encode(text, add_special_tokens=False)) if text else ()
+    if text is not None:  # the client's own hint is forced as it is
+        window = replace(window, hint=tuple(tokenizer.encode(text, add_special_tokens=False)), closing=None)
     if answer_tokens is None:
         answer_tokens = reserve
         if budget.limit is not None:
-            answer_tokens = max(reserve, max_tokens - len(hint) - budget.limit)
-    window = replace(
-        window,
-        max_answer_tokens=answer_tokens,
-        hint=hint if answer_tokens else (),
-        min_thinking_tokens=budget.min_thinking_tokens,
-    )
+            answer_tokens = max(reserve, max_tokens - window.max_hint_tokens - budget.limit)
+    if answer_tokens == 0:
+        window = replace(window, hint=(), closing=None)
+    window = replace(window, max_answer_tokens=answer_tokens, min_thinking_tokens=budget.min_thinking_tokens)
     if window.reserved_tokens <= max_tokens:
         return window, max_tokens
     return _short_window(window, budget, free_tokens), max_tokens
@@ -243,7 +244,7 @@ def _short_window(window: Window, budget: Budget, free_tokens: int) -> Window:
     if not budget.may_cut:
         do = f"give at least {need}, or a smaller answer_tokens (0: a hard cut without hint and answer)"
         raise UserError("max_tokens", f"{max_tokens} tokens, hint and answer need {need}", do)
-    return replace(window, hint=(), max_answer_tokens=0)
+    return replace(window, hint=(), closing=None, max_answer_tokens=0)
 
 
 def hint_text(profile: profiles.Profile, budget: Budget) -> str | None:

@@ -110,7 +110,8 @@ class ReplyText:
         """Add a probed answer."""
         detokenizer = Detokenizer(self._options.token_bytes)
         text = detokenizer.feed(event.token_ids) + detokenizer.flush()
-        hint = self._options.profile.hint if self._budget.hint is None else self._budget.hint
+        own = self._options.profile.hint_for(self._budget.answer_kind).text
+        hint = own if self._budget.hint is None else self._budget.hint
         answer = text.rpartition(hint)[2] if hint else text
         self.probes.append({"at": event.thinking_tokens, "answer": answer.strip(), "agreement": event.agreeing})
 
@@ -170,7 +171,8 @@ class ReplyText:
 
     def _hint_deltas(self, text: str) -> list[TextDelta]:
         """Split a hint, which arrives in one event, between thought and answer; the answer continues its part."""
-        answer = answer_part(self._options.profile, text, is_own=self._budget.hint is None)
+        kind, is_own = self._budget.answer_kind, self._budget.hint is None
+        answer = answer_part(self._options.profile, text, kind=kind, is_own=is_own)
         thought = text.removesuffix(answer)
         self._bucket = Bucket.ANSWER
         self._detokenizer = Detokenizer(self._options.token_bytes, self._stop_strings)

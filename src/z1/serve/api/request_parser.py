@@ -14,6 +14,7 @@ from typing import Any
 from z1 import profiles
 from z1.engines import Engine, Sampling
 from z1.errors import UserError
+from z1.families import AnswerKind
 from z1.prompts import prompt_token_ids, text_token_ids
 from z1.serve.api.budget import (
     DEFAULT_EFFORT_MAP,
@@ -126,6 +127,8 @@ def parse_budget(request: Request, profile: profiles.Profile, defaults: RequestD
     thinking_budget = defaults.budget_of(request.model) if asked is None else asked
     if hint is not None and request.answer_tokens == 0:
         raise UserError("answer_tokens", "0 together with a hint", "leave one of them out")
+    if hint is not None and request.answer_kind is not None:
+        raise UserError("answer_kind", f"{request.answer_kind} together with a hint", "leave one of them out")
     minimum = request.min_thinking_tokens or 0
     settings = (asked, hint, request.answer_tokens, request.deadline_ms, request.policy)
     is_set = bool(minimum) or any(value is not None for value in settings)
@@ -137,6 +140,9 @@ def parse_budget(request: Request, profile: profiles.Profile, defaults: RequestD
     )
     if max_tokens is None and not has_thinking and not is_chat:
         max_tokens = COMPLETION_TOKENS
+    if not has_thinking and request.answer_kind is not None:
+        do = "set a thinking budget as well; without one no thought is ended"
+        raise UserError("answer_kind", request.answer_kind, do)
     if thinking_budget == 0 and minimum:
         raise UserError("min_thinking_tokens", minimum, "leave it out, or give a thinking budget above 0")
     if has_thinking and request.min_tokens:
@@ -151,6 +157,7 @@ def parse_budget(request: Request, profile: profiles.Profile, defaults: RequestD
         minimum if has_thinking else request.min_tokens or 0,
         defaults.max_thinking_budget if has_thinking else None,
         may_cut=has_thinking and not is_set,
+        answer_kind=request.answer_kind or AnswerKind.TEXT,
     )
 
 

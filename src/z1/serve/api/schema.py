@@ -20,6 +20,7 @@ from pydantic import (
     model_validator,
 )
 
+from z1.families import AnswerKind
 from z1.serve.api.parameters import (
     ASSISTANT_VALUES,
     EMPTY,
@@ -234,6 +235,9 @@ class Request(_Strict):
     hint: HintText = None
     reasoning_budget_message: HintText = None
     think_stop_sentence: HintText = None
+    answer_kind: Annotated[AnswerKind, Field(strict=False)] | None = Field(
+        None, description="Kind of the answer, for the hint after an ended thought; text by default."
+    )
     answer_tokens: int | None = Field(
         None, ge=0, description="Tokens reserved for the answer, and its maximum; 0: hard cut."
     )

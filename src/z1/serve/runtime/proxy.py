@@ -20,6 +20,7 @@ from starlette.types import Receive, Scope, Send
 from z1 import profiles
 from z1.engines import Engine
 from z1.errors import EngineFault, UserError, Z1Error
+from z1.families import AnswerKind
 from z1.serve.api.budget import BUDGET_FIELDS, EFFORT_FIELDS, HINT_FIELDS, SWITCH_FIELDS, find_fields, hint_text
 from z1.serve.api.openai_format import COMMENT, DONE, error_body, sse_event
 from z1.serve.api.request_parser import RequestDefaults, parse_budget
@@ -27,7 +28,7 @@ from z1.serve.api.schema import ChatRequest
 from z1.serve.runtime.reply_runner import ReplyRunner
 from z1.serve.runtime.response import COMMENT_INTERVAL, fault_response
 
-WINDOW_FIELDS = (*BUDGET_FIELDS, *EFFORT_FIELDS, *HINT_FIELDS, *SWITCH_FIELDS, "answer_tokens")
+WINDOW_FIELDS = (*BUDGET_FIELDS, *EFFORT_FIELDS, *HINT_FIELDS, *SWITCH_FIELDS, "answer_tokens", "answer_kind")
 """Fields that set a window, which some upstreams enforce themselves."""
 
 Z1_FIELDS = (
@@ -73,7 +74,12 @@ class Proxyable(Protocol):
         ...
 
     def request_with_budget(
-        self, body: Mapping[str, Any], thinking_budget: int | None, max_answer_tokens: int | None, hint: str | None
+        self,
+        body: Mapping[str, Any],
+        thinking_budget: int | None,
+        max_answer_tokens: int | None,
+        hint: str | None,
+        answer_kind: AnswerKind | None,
     ) -> Mapping[str, Any] | None:
         """`body` with a window that the upstream enforces; None if it cannot."""
         ...
@@ -104,7 +110,8 @@ def translate_budget(body: Mapping[str, Any], engine: Engine, defaults: RequestD
         return None
     rest = {name: value for name, value in body.items() if name not in names}
     hint = hint_text(profile, budget)
-    return upstream.request_with_budget(rest, budget.limit, budget.max_answer_tokens, hint)
+    kind = None if budget.answer_kind is AnswerKind.TEXT else budget.answer_kind
+    return upstream.request_with_budget(rest, budget.limit, budget.max_answer_tokens, hint, kind)
 
 
 class _Head(NamedTuple):

@@ -312,7 +312,8 @@ class _RunningReply:
         detector = None
         if request.budget.has_thinking:
             detector = profiles.make_detector(engine.tokenizer, profile, window.min_thinking_tokens)
-        part = partial(profiles.answer_part, profile, is_own=request.budget.hint is None)
+        kind, is_own = request.budget.answer_kind, request.budget.hint is None
+        part = partial(profiles.answer_part, profile, kind=kind, is_own=is_own)
         strings = profiles.make_stop_strings(engine.tokenizer, request.stop_strings, part)
         flow = Flow(window, max_tokens, detects_answer=detector is not None, stop_strings=strings)
         for token in prefix:
