@@ -70,8 +70,8 @@ def decode(tokenizer: Tokenizer, token_ids: Sequence[int]) -> str:
 
 
 def stop_token_ids(tokenizer: Tokenizer, profile: Profile) -> frozenset[int]:
-    """The tokens that end a reply: the tokenizer's end of sequence, the turn ends of the model's generation_config.json
-    (`model_files` puts them on the tokenizer), and those of the profile's that the tokenizer knows.
+    """The tokens that end a reply: the tokenizer's end of sequence, the turn ends that `model_files` puts on the
+    tokenizer, and those of the profile's that the tokenizer knows.
     """
     known = [tokenizer.encode(text, add_special_tokens=False) for text in profile.stop_tokens]
     stops = {token_ids[0] for token_ids in known if len(token_ids) == 1}

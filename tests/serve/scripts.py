@@ -22,7 +22,7 @@ HINT = profiles.HINT + PREFIX
 def next_token(context: Sequence[int]) -> int:
     """The next character: of the thought and the answer after "?", of FORCED after the hint."""
     text = "".join(map(chr, context))
-    reply = text.rpartition("?")[2]
+    reply = text.rpartition("?")[2].removeprefix("<think>\n")
     if reply.startswith(PREFIX):
         whole, so_far = FORCED, reply.removeprefix(PREFIX)
     elif HINT in reply:

@@ -264,7 +264,7 @@ def test_a_hint_in_the_history_is_ignored(served: Served) -> None:
 
 def thinks_again(context: Sequence[int]) -> int:
     """A reply with a closing think tag, an answer, and a second thought."""
-    reply = "".join(map(chr, context)).rpartition("?")[2]
+    reply = "".join(map(chr, context)).rpartition("?<think>\n")[2]
     whole = "hm</think>7<think>no</think>8"
     return ord(whole[len(reply)]) if len(reply) < len(whole) else 3
 

@@ -2,6 +2,7 @@
 
     find.py             what a user names -> a local folder in transformers' format
     tokenizer.py        the tokenizer, as its file defines it
+    turn_ends.py        the tokens that end a turn
     cache.py            the cache of converted models
     gguf_conversion.py  a GGUF file -> a folder in the cache
     gguf_header.py      metadata and tensors of a GGUF file
@@ -26,7 +27,7 @@ from safetensors import SafetensorError
 from z1 import profiles
 from z1.errors import UserError
 from z1.families import detect_family
-from z1.model_files.cache import source_name
+from z1.model_files.cache import say, source_name
 from z1.model_files.find import find_model, is_local
 from z1.model_files.gguf_header import is_gguf
 from z1.model_files.tokenizer import read_tokenizer
@@ -102,7 +103,11 @@ def _unreadable(model: str, error: Exception) -> UserError:
 
 def _name_and_profile(model: str, profile: str | None, kind: str, template: str | None) -> tuple[str, str]:
     own = _z1_json(Path(model))
-    detected = profile or own.get("profile") or detect_family(kind, template).profile
+    detected = profile or own.get("profile")
+    if detected is None:
+        family = detect_family(kind, template)
+        say(str(family))
+        detected = family.profile
     return own.get("name") or display_name(model), profiles.get_profile(detected).name
 
 

@@ -11,6 +11,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from z1.model_files.turn_ends import read_turn_ends
+from z1.profiles import TURN_ENDS
+
 PROBE = (
     "Add 2 and 3, please.\n\n  The sum is 12345.67 (café, naïve, 日本語, 🙂).\n"
     "def f(x):\n\treturn x ** 2  # don't, DON'T\n<think>\nSo\u00a0…\n</think>\n\n\\frac{1}{2}\r\n "
@@ -19,7 +22,13 @@ PROBE = (
 
 
 def read_tokenizer(folder: str) -> Any:
-    """The tokenizer of a folder or a hub id."""
+    """The tokenizer of a folder or a hub id, with the model's turn ends as an attribute (`profiles.TURN_ENDS`)."""
+    tokenizer = _read(folder)
+    setattr(tokenizer, TURN_ENDS, read_turn_ends(folder))
+    return tokenizer
+
+
+def _read(folder: str) -> Any:
     if (Path(folder) / "z1.json").is_file():
         return _file_tokenizer(folder)
     from transformers import AutoTokenizer
