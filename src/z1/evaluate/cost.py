@@ -85,7 +85,6 @@ async def estimate_cost(sweep: Sweep, problems: Sequence[Problem]) -> CostEstima
     Raises UserError as `check_sweep` does, if no prompt fits into the context, and if the largest budget does not.
     """
     check_sweep(sweep)
-    profile, tokenizer = profiles.get_profile(sweep.engine.profile), sweep.engine.tokenizer
     free_tokens = await _free_tokens(sweep, problems)
     longest = max(sweep.thinking_budgets, default=0)
     fits = make_window(sweep, longest).effective_budget(free_tokens)
