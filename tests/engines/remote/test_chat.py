@@ -113,7 +113,7 @@ def test_no_thinking_asks_for_the_answer_at_once() -> None:
     host = ChatHost()
     with z1(host, "vllm") as served:
         thought, content, budget = ask(served, thinking_budget=0)
-        assert (thought.strip(), content.strip(), budget["used"]) == ("<think>", FORCED, 0)
+        assert (thought.strip(), content.strip(), budget["used"]) == ("", FORCED, 0)
         assert len(host.asked) == 1
 
 
