@@ -36,12 +36,14 @@ class TestCases(unittest.TestCase):
 """
 TESTS = UnitTestSuite(SOURCE, "square")
 GOOD = "def square(x):\n    return x * x\n"
+TIED = UnitTestSuite(SOURCE.replace("self.ready = True", "self.ready = bool(patch)"), "square")
+"""All of its tests share a process with the solution, since their fixture patches."""
 LIMITS = ResourceLimits(wall_seconds=10, cpu_seconds=5, max_processes=64)
 
 RIGHT = {
     "plain": GOOD,
     "a class that compares with its own kind": (
-        "class P:\n    def __init__(self, x): self.x = x\n    def __eq__(self, o): return self.x == o.x\n"
+        "class P:\n    def __init__(self, x): self.x = x\n    def __eq__(self, o): return isinstance(o, P) and self.x == o.x\n"
         "    def __hash__(self): return hash(self.x)\n"
         "def square(x):\n    assert P(1) == P(1) and P(1) != P(2) and P(1) != 1 or True\n    return x * x\n"
     ),
@@ -204,34 +206,37 @@ CHEATS = {
 }
 
 
+@pytest.mark.parametrize("suite", [TESTS, TIED], ids=["separate", "shared"])
 @pytest.mark.parametrize("name", RIGHT)
-def test_right_solutions_pass(sandbox: Sandbox, name: str) -> None:
-    assert grade(sandbox, RIGHT[name], TESTS, LIMITS, seed=1).verdict is Verdict.RIGHT, name
+def test_right_solutions_pass(sandbox: Sandbox, name: str, suite: UnitTestSuite) -> None:
+    found = grade(sandbox, RIGHT[name], suite, LIMITS, seed=1)
+    assert found.verdict is Verdict.RIGHT, found
 
 
+@pytest.mark.parametrize("suite", [TESTS, TIED], ids=["separate", "shared"])
 @pytest.mark.parametrize("name", CHEATS)
-def test_no_cheat_passes(sandbox: Sandbox, name: str) -> None:
-    found = grade(sandbox, CHEATS[name], TESTS, LIMITS, seed=1)
+def test_no_cheat_passes(sandbox: Sandbox, name: str, suite: UnitTestSuite) -> None:
+    found = grade(sandbox, CHEATS[name], suite, LIMITS, seed=1)
     assert found.verdict is Verdict.WRONG, found
     assert found.reason
 
 
 @pytest.mark.parametrize("name", ["assertEqual patched", "TestCase.run patched", "equal to everything, by type()"])
 def test_the_reason_names_a_cheat(sandbox: Sandbox, name: str) -> None:
-    assert grade(sandbox, CHEATS[name], TESTS, LIMITS).reason.startswith("cheat: ")
+    assert grade(sandbox, CHEATS[name], TIED, LIMITS).reason.startswith("cheat: ")
 
 
 def test_decoys_detect_a_harness_that_passes_everything(sandbox: Sandbox) -> None:
     """They do so without the other protections: the report itself shows that they passed."""
     blind = UnitTestSuite(
-        SOURCE.replace("import unittest", "import unittest\nunittest.TestCase.assertEqual = lambda *a: None", 1),
+        TIED.source.replace("import unittest", "import unittest\nunittest.TestCase.assertEqual = lambda *a: None", 1),
         "square",
     )
     found = grade(sandbox, GOOD, blind, LIMITS)
     assert found.verdict is Verdict.WRONG
     source, decoys = add_decoys(SOURCE, random.Random(1))
     assert len(decoys) >= 3
-    assert all(f"def {name}(self)" in source for name in decoys)
+    assert all(f"def {name.partition('.')[2]}(self)" in source for name in decoys)
 
 
 def test_decoys_are_drawn_anew() -> None:
@@ -244,7 +249,7 @@ def test_decoys_are_drawn_anew() -> None:
 )
 def test_each_decoy_fails(sandbox: Sandbox, assertion: str) -> None:
     source = (
-        "import unittest\nclass T(unittest.TestCase):\n"
+        "import unittest\nfrom unittest.mock import patch\nclass T(unittest.TestCase):\n    tied = patch\n"
         f"    def test_a(self):\n        '{assertion}'\n        self.assertEqual(f(), 1)\n"
     )
     assert grade(sandbox, "def f(): return 1", UnitTestSuite(source, "f"), LIMITS).verdict is Verdict.RIGHT

@@ -1,10 +1,12 @@
 """Grades solutions by unit tests, including solutions that try to cheat.
 
-Solution and tests run in one process of the sandbox (see `sandbox/inside/run_unit_tests.py`), so a solution could make
-every test pass without solving anything: by patching the test library, by ending early, by returning objects that are
-equal to everything. Therefore decoy tests, which must fail, are mixed in among the real ones: in the same classes, with
-similar names, drawn anew for each run. A solution is right if every real test passes and every decoy fails. The sandbox
-does not know which tests are decoys. The end of the run is confirmed by a nonce, not by an exit status.
+Tests that need only what functions return run in a process of their own, and the solution in another
+(`sandbox/inside/run_separate_tests.py`): what decides is out of the solution's reach. Tests that patch modules or use
+libraries (`separation.py`) share a process with the solution (`run_shared_tests.py`), so it could make them pass
+without solving anything: by patching the test library, by ending early, by returning objects that are equal to
+everything. Therefore decoy tests, which must fail, are mixed in among these: in the same classes, with similar names,
+drawn anew for each run. A solution is right if every real test passes and every decoy fails. The sandbox does not know
+which tests are decoys. The end of a run is confirmed by a nonce, not by an exit status.
 """
 
 from __future__ import annotations
@@ -13,12 +15,14 @@ import ast
 import json
 import random
 import secrets
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeGuard
 
+from z1.grading import separation
 from z1.grading.stdio import describe_failure
 from z1.grading.verdict import Grade, Verdict
-from z1.sandbox import Job, Outcome, ResourceLimits, Sandbox, SandboxFault
+from z1.sandbox import Job, ProgramEnd, ResourceLimits, Sandbox, SandboxFault
+from z1.sandbox.inside.outcomes import ERROR, FAIL, OK, SHARED
 
 LIMITS = ResourceLimits(
     wall_seconds=120.0,
@@ -62,33 +66,84 @@ DECOYS: dict[str, str] = {
 
 @dataclass(frozen=True, slots=True)
 class UnitTestSuite:
-    """Unit tests: source that is run after the solution in the same module, and the name of the function under test."""
+    """Unit tests: source that is run after the solution, and the name of the function under test.
+
+    `setup` is source of the task, such as imports and helpers, that is run before both and is no part of the solution.
+    `module` is the `__name__` of the solution.
+    """
 
     source: str
     name: str
+    setup: str = ""
+    module: str = "__test__"
 
 
-def suite_from_assertions(source: str, name: str, body: str) -> UnitTestSuite:
+def suite_from_assertions(source: str, name: str, body: str, setup: str = "") -> UnitTestSuite:
     """Bare assertions, such as HumanEval's, as a unit test: `source` once, then the statements of `body`."""
     lines = "\n".join("        " + line for line in body.splitlines() if line.strip())
     case = f"import unittest\nclass TestCases(unittest.TestCase):\n    def test_all(self):\n{lines}\n"
-    return UnitTestSuite(f"{source}\n{case}", name)
+    return UnitTestSuite(f"{source}\n{case}", name, setup)
 
 
 def grade(
     sandbox: Sandbox, code: str, tests: UnitTestSuite, limits: ResourceLimits = LIMITS, seed: int | None = None
 ) -> Grade:
     """Run `tests` on `code`; a `seed` makes the decoys reproducible."""
-    source, decoys = add_decoys(tests.source, random.Random(secrets.randbits(64) if seed is None else seed))
-    real = [name for name in _test_names(source) if name not in decoys]
-    nonce = secrets.token_hex(16)
-    extra = {"tests": source, "name": tests.name}
+    names = find_tests(tests.source)
+    if not names:
+        return Grade(Verdict.WRONG, "cheat: there is no test")
+    separable = set() if separation.needs_libraries(tests.setup) else separation.find_separable(tests.source)
     try:
-        outcome = sandbox.run(Job("unit_tests", code, nonce.encode(), extra, limits, network=True))
+        reason, shared = "", names
+        if separable:
+            reason, shared = _run_separate(sandbox, code, tests, limits, separable)
+        if shared and not reason:
+            rng = random.Random(secrets.randbits(64) if seed is None else seed)
+            reason = _run_shared(sandbox, code, replace(tests, source=keep_tests(tests.source, shared)), limits, rng)
     except SandboxFault as fault:
         return Grade(Verdict.MISSING, str(fault))
-    reason = _find_fault(outcome, nonce, real, decoys)
     return Grade(Verdict.WRONG, reason) if reason else Grade(Verdict.RIGHT)
+
+
+def _run_separate(
+    sandbox: Sandbox, code: str, tests: UnitTestSuite, limits: ResourceLimits, separable: set[str]
+) -> tuple[str, set[str]]:
+    """Why the solution is wrong ("" if the tests passed), and the tests that have to share a process with it."""
+    nonce = secrets.token_hex(16)
+    shared = find_tests(tests.source) - separable
+    given = {"nonce": nonce, "tests": keep_tests(tests.source, separable), "name": tests.name}
+    extra = {"setup": tests.setup, "module": tests.module}
+    job = Job("separate_tests", code, json.dumps(given).encode(), extra, limits, network=True)
+    outcome = sandbox.run(job)
+    report = _parse_report(outcome.result, nonce)
+    if report is None:
+        return describe_failure(outcome) or "runtime: the program ended before the tests did", set()
+    if report.get("killed"):
+        raise SandboxFault("a program was lost: it was killed from outside (SIGKILL)")
+    if "shared" in report:
+        return "", shared | separable
+    outcomes = report["outcomes"]
+    tied = {name for name, (found, _) in outcomes.items() if found == SHARED}
+    return _find_failed_test(outcomes, separable - tied), shared | (tied & separable)
+
+
+def _run_shared(sandbox: Sandbox, code: str, tests: UnitTestSuite, limits: ResourceLimits, rng: random.Random) -> str:
+    """Why the solution is wrong; "" if all tests passed and all decoys failed."""
+    source, decoys = add_decoys(tests.source, rng)
+    nonce = secrets.token_hex(16)
+    extra = {"tests": source, "name": tests.name, "setup": tests.setup, "module": tests.module}
+    outcome = sandbox.run(Job("shared_tests", code, nonce.encode(), extra, limits, network=True))
+    report = _parse_report(outcome.result, nonce)
+    if report is None:
+        if outcome.end is ProgramEnd.EXITED and outcome.result:
+            return "cheat: the report of the tests is forged"
+        return describe_failure(outcome) or "runtime: the program ended before the tests did"
+    if report.get("tampered"):
+        return f"cheat: {report['tampered']}"[:300]
+    outcomes = report["outcomes"]
+    if passed := [name for name in sorted(decoys) if outcomes.get(name, [""])[0] not in (FAIL, ERROR)]:
+        return f"cheat: {len(passed)} of {len(decoys)} tests that must fail passed"
+    return _find_failed_test(outcomes, find_tests(tests.source))
 
 
 def add_decoys(source: str, rng: random.Random) -> tuple[str, set[str]]:
@@ -105,54 +160,53 @@ def add_decoys(source: str, rng: random.Random) -> tuple[str, set[str]]:
             made = ast.parse(text).body[0]
             assert isinstance(made, ast.ClassDef)
             case.body.insert(rng.randrange(len(case.body) + 1), made.body[0])
-            decoys.add(name)
+            decoys.add(f"{case.name}.{name}")
     return ast.unparse(ast.fix_missing_locations(tree)), decoys
 
 
 def _is_test(node: ast.AST) -> TypeGuard[ast.FunctionDef | ast.AsyncFunctionDef]:
-    return isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.name.startswith("test")
+    return separation.is_test(node)
 
 
-def _test_names(source: str) -> list[str]:
+def find_tests(source: str) -> set[str]:
+    """The tests of `source`, as `Class.method`."""
     cases = [node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.ClassDef)]
-    return sorted({node.name for case in cases for node in case.body if _is_test(node)})
+    return {f"{case.name}.{node.name}" for case in cases for node in case.body if _is_test(node)}
 
 
-def _find_fault(outcome: Outcome, nonce: str, real: list[str], decoys: set[str]) -> str:
-    """Why a run is wrong; "" if it is right."""
-    lines, last = _parse_report(outcome.result)
-    if not real:
-        return "cheat: there is no test"
-    if last is None:
-        return describe_failure(outcome) or "runtime: the program ended before the tests did"
-    if last.get("ended") != nonce:
-        return "cheat: wrong nonce at the end of the report"
-    if last.get("tampered"):
-        return f"cheat: {last['tampered']}"[:300]
-    return _find_failed_test({str(line.get("test")): line for line in lines}, real, decoys)
+def keep_tests(source: str, kept: set[str]) -> str:
+    """`source` without the tests that are not in `kept`."""
+    tree = ast.parse(source)
+    for case in [node for node in ast.walk(tree) if isinstance(node, ast.ClassDef)]:
+        body = [node for node in case.body if not _is_test(node) or f"{case.name}.{node.name}" in kept]
+        case.body = body or [ast.Pass()]
+    return ast.unparse(ast.fix_missing_locations(tree))
 
 
-def _find_failed_test(lines: dict[str, dict[str, Any]], real: list[str], decoys: set[str]) -> str:
-    if passed := [name for name in sorted(decoys) if lines.get(name, {}).get("outcome") not in ("fail", "error")]:
-        return f"cheat: {len(passed)} of {len(decoys)} tests that must fail passed"
-    for name in real:
-        line = lines.get(name, {})
-        if line.get("outcome") != "ok":
-            return f"wrong answer: {name} {line.get('outcome', 'was not run')}, {line.get('reason', '')}"[:300]
+def _find_failed_test(outcomes: dict[str, Any], names: set[str]) -> str:
+    for name in sorted(names):
+        outcome, reason = outcomes.get(name, ("was not run", ""))
+        if outcome != OK:
+            return f"wrong answer: {name} {outcome}, {reason}"[:300]
     return ""
 
 
-def _parse_report(data: bytes) -> tuple[list[dict[str, Any]], dict[str, Any] | None]:
-    """The lines about tests, and the last line of the report, None if it is missing."""
-    lines: list[dict[str, Any]] = []
-    for text in data.split(b"\n")[:-1]:
+def _parse_report(data: bytes, nonce: str) -> dict[str, Any] | None:
+    """The report with the `nonce`, None if it is missing; a solution may have written lines of its own."""
+    for text in data.split(b"\n"):
+        if nonce.encode() not in text:
+            continue
         try:
-            line = json.loads(text)
+            report = json.loads(text)
         except (ValueError, RecursionError):
-            return lines, None
-        if not isinstance(line, dict):
-            return lines, None
-        if "ended" in line:
-            return lines, line
-        lines.append(line)
-    return lines, None
+            continue
+        if isinstance(report, dict) and report.get("ended") == nonce and _is_report(report):
+            return report
+    return None
+
+
+def _is_report(report: dict[str, Any]) -> bool:
+    outcomes = report.get("outcomes", {})
+    return isinstance(outcomes, dict) and all(
+        isinstance(one, list) and len(one) == 2 and isinstance(one[0], str) for one in outcomes.values()
+    )

@@ -25,7 +25,16 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from z1.sandbox.inside import namespaces, run_function, run_program, run_unit_tests, seccomp, supervisor, syscalls
+from z1.sandbox.inside import (
+    namespaces,
+    run_function,
+    run_program,
+    run_separate_tests,
+    run_shared_tests,
+    seccomp,
+    supervisor,
+    syscalls,
+)
 
 PRELOADED = [
     "array",
@@ -65,7 +74,8 @@ PRELOADED = [
 JOB_KINDS: dict[str, Callable[[dict[str, Any]], None]] = {
     "program": run_program.run,
     "function": run_function.run,
-    "unit_tests": run_unit_tests.run,
+    "separate_tests": run_separate_tests.run,
+    "shared_tests": run_shared_tests.run,
 }
 
 CALIBRATION_STEPS = 200_000

@@ -28,6 +28,8 @@ class MemoryMeter:
         self._largest: dict[bytes, int] = {}
         self.file_bytes = file_bytes_of_self()
         """The most pages of files that one process had mapped, in bytes."""
+        self.trusted = ""
+        """A process that may hide what it has mapped."""
 
     def used_bytes(self, limit: int) -> int:
         """Bytes in use. Up to `limit` it is an upper bound: a page counts once for each process that shares it."""
@@ -52,7 +54,7 @@ class MemoryMeter:
                 for inode, size in _shared_mappings(name):
                     present[inode] = max(present.get(inode, 0), size)
             except PermissionError:  # a process may refuse to be looked at
-                hidden += _hidden_bytes(name)
+                hidden += _hidden_bytes(name) if name != self.trusted else 0
             except OSError:  # it has ended
                 continue
         for inode, size in present.items():

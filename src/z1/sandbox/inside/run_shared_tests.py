@@ -21,11 +21,12 @@ import os
 import sys
 import traceback
 import unittest
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from types import FrameType, FunctionType, ModuleType
 from typing import Any
 
 from z1.sandbox.inside import run_program
+from z1.sandbox.inside.outcomes import OutcomeRecorder, run_tests
 
 SOLUTION, TESTS = "/tmp/program.py", "/tmp/tests.py"
 
@@ -55,23 +56,24 @@ def run(job: dict[str, Any]) -> None:
     """Run `job["tests"]` on `job["code"]`; `job["name"]` is the function under test. Ends the process."""
     nonce_pipe = os.dup(0)
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+    nonce = os.read(nonce_pipe, 100).decode()  # in no namespace, so that only a frame has it
+    os.close(nonce_pipe)
     tampered: list[str] = []
     install_audit_hook(tampered)
     build = guard_equality()
-    module = run_program.main_module("__test__")
+    module = run_program.main_module(job["module"])
     sys.modules["__main__"] = module
     builtins.__build_class__ = build
     snapshot = LibrarySnapshot()
-    if status := run_program.execute(job["code"], module):
+    if status := run_program.execute(job["setup"], module) or run_program.execute(job["code"], module):
         run_program.exit_process(status)
     tampered += snapshot.changes()
     wrap_function(module, job["name"], snapshot.changes, tampered)
     if status := _load(job["tests"], module):
         run_program.exit_process(status)
-    for line in run_tests(module):
-        os.write(3, json.dumps(line).encode() + b"\n")
+    outcomes = run_tests(module)
     tampered += [*snapshot.changes(), *unguarded_classes()]
-    end = {"ended": os.read(nonce_pipe, 100).decode(), "tampered": sorted(set(tampered))[:5]}
+    end = {"ended": nonce, "outcomes": outcomes, "tampered": sorted(set(tampered))[:5]}
     os.write(3, json.dumps(end).encode() + b"\n")
     run_program.exit_process(0)
 
@@ -83,58 +85,6 @@ def _load(source: str, module: ModuleType) -> int:
         traceback.print_exc()
         return 1
     return 0
-
-
-def run_tests(module: ModuleType) -> Iterator[dict[str, str]]:
-    """Run each test method of each TestCase of `module`, in the order of their names; yields one outcome for each."""
-    for case in [value for value in list(vars(module).values()) if isinstance(value, type)]:
-        if issubclass(case, unittest.TestCase):
-            names = sorted(name for name in dir(case) if name.startswith("test") and callable(getattr(case, name)))
-            result = OutcomeRecorder()
-            unittest.TestSuite([case(name) for name in names]).run(result)
-            for name in names:
-                outcome, reason = result.failed.get(name, ("ok" if name in result.passed else "not run", ""))
-                yield {"test": name, "outcome": outcome, "reason": reason}
-
-
-class OutcomeRecorder(unittest.TestResult):
-    """Records for each test whether it passed, or the first failure."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.passed: set[str] = set()
-        self.failed: dict[str, tuple[str, str]] = {}
-
-    def _record(self, test: Any, outcome: str, reason: object) -> None:
-        name = getattr(test, "_testMethodName", "")
-        if not name:  # a fixture of the class failed, and with it all its tests
-            self.fixture = reason
-        self.failed.setdefault(name, (outcome, f"{type(reason).__name__}: {reason}"[:300]))
-
-    def addSuccess(self, test: Any) -> None:  # noqa: N802
-        """Record a test that returned."""
-        self.passed.add(test._testMethodName)
-
-    def addFailure(self, test: Any, err: Any) -> None:  # noqa: N802
-        """Record a failed assertion."""
-        self._record(test, "fail", err[1])
-
-    def addError(self, test: Any, err: Any) -> None:  # noqa: N802
-        """Record another exception."""
-        self._record(test, "error", err[1])
-
-    def addSubTest(self, test: Any, subtest: Any, err: Any) -> None:  # noqa: N802
-        """Record the failure of a subtest."""
-        if err is not None:
-            self._record(test, "fail" if issubclass(err[0], AssertionError) else "error", err[1])
-
-    def addSkip(self, test: Any, reason: str) -> None:  # noqa: N802
-        """Record a skip; a solution can raise SkipTest, so this is not a success."""
-        self._record(test, "skip", reason)
-
-    def addUnexpectedSuccess(self, test: Any) -> None:  # noqa: N802
-        """Record a success that was not expected."""
-        self._record(test, "fail", "unexpected success")
 
 
 class LibrarySnapshot:
