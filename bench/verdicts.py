@@ -116,8 +116,8 @@ def lcb_wrong() -> Iterator[Case]:
 def leetcode() -> Iterator[Case]:
     """LeetCode's reference solutions, on their own tests."""
     for row in read("leetcode_train.jsonl.gz"):
-        tests = unit_tests.suite_from_assertions(row["test"], "check", f"check({row['entry_point']})")
-        code = f"{row['prompt']}\n{row['completion']}"
+        call = f"check({row['entry_point']})"
+        tests, code = unit_tests.suite_from_assertions(row["test"], "check", call, row["prompt"]), row["completion"]
         yield Case(row["task_id"], lambda c=code, t=tests: unit_tests.grade(pool.for_unit_tests(), c, t), Verdict.RIGHT)  # type: ignore[misc]
 
 

@@ -31,7 +31,7 @@ def test_the_complete_prompt_is_built_if_its_column_is_missing() -> None:
 
 def test_a_solution_runs_after_the_head_of_the_task(tmp_path: Path) -> None:
     (problem,) = get_benchmark("bigcodebench-hard").load(1, 0, LoadOptions(str(jsonl(tmp_path / "x.jsonl", BCB))))
-    assert bigcodebench.build_program(problem, "x = 1") == "import math\ndef task_func(x):\n    pass\n\nx = 1"
+    assert bigcodebench.build_suite(problem).setup == "import math\ndef task_func(x):\n    pass\n"
 
 
 @pytest.mark.skipif(not SHARED.is_file(), reason=f"no {SHARED}")

@@ -43,7 +43,8 @@ LIMITS = ResourceLimits(wall_seconds=10, cpu_seconds=5, max_processes=64)
 RIGHT = {
     "plain": GOOD,
     "a class that compares with its own kind": (
-        "class P:\n    def __init__(self, x): self.x = x\n    def __eq__(self, o): return isinstance(o, P) and self.x == o.x\n"
+        "class P:\n    def __init__(self, x): self.x = x\n"
+        "    def __eq__(self, o): return isinstance(o, P) and self.x == o.x\n"
         "    def __hash__(self): return hash(self.x)\n"
         "def square(x):\n    assert P(1) == P(1) and P(1) != P(2) and P(1) != 1 or True\n    return x * x\n"
     ),

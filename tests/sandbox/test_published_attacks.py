@@ -36,9 +36,6 @@ HONEST = {
 }
 """Their answers are right, so they may be called right."""
 
-PASSING = {"units__builtin_method_eq", "units__magicmock_eq", "units__nonce_and_names", "units__shouldstop"}
-"""Known to pass wrongly: solution and tests share a process."""
-
 pytestmark = pytest.mark.skipif(not ATTACKS, reason=f"needs {FOLDER}")
 
 
@@ -145,7 +142,7 @@ def _command(process: Path) -> list[str]:
 def test_no_program_chooses_its_verdict(sandbox: Sandbox, target: tuple[str, str], name: str) -> None:
     began = time.monotonic()
     found = written(graded(sandbox, source(name, target), name))
-    allowed = (Verdict.WRONG, Verdict.RIGHT) if name in HONEST | PASSING else (Verdict.WRONG,)
+    allowed = (Verdict.WRONG, Verdict.RIGHT) if name in HONEST else (Verdict.WRONG,)
     assert found.verdict in allowed, found
     assert time.monotonic() - began < 45
 

@@ -78,14 +78,10 @@ def _sections(text: str) -> dict[str, list[str]]:
 
 
 def build_suite(problem: Problem) -> unit_tests.UnitTestSuite:
-    """The unit tests of the task."""
+    """The unit tests of the task, after its own head: imports, constants and the signature."""
     answer: dict[str, Any] = json.loads(problem.answer)
-    return unit_tests.UnitTestSuite(answer["test"], answer["entry_point"])
-
-
-def build_program(problem: Problem, code: str) -> str:
-    """`code` after the head of the task (imports and constants); a later definition replaces the head's."""
-    return f"{json.loads(problem.answer)['code_prompt'].rstrip()}\n    pass\n\n{code}"
+    setup = f"{answer['code_prompt'].rstrip()}\n    pass\n"
+    return unit_tests.UnitTestSuite(answer["test"], answer["entry_point"], setup)
 
 
 def grade(text: str, problem: Problem, cut: bool) -> Grade:
@@ -93,4 +89,4 @@ def grade(text: str, problem: Problem, cut: bool) -> Grade:
     code = code_extraction.extract_code(text, json.loads(problem.answer)["entry_point"], ended=not cut)
     if code is None:
         return grade_no_answer(cut=cut)
-    return unit_tests.grade(pool.for_libraries(), build_program(problem, code), build_suite(problem))
+    return unit_tests.grade(pool.for_libraries(), code, build_suite(problem))

@@ -35,16 +35,11 @@ def _problem(row: Row, number: int) -> Problem:
     return Problem(get_text(row, "task_id"), f"```python\n{head}```", json.dumps(answer), "humaneval")
 
 
-def build_program(problem: Problem, code: str) -> str:
-    """`code` after the head of the task (imports and signature); a later definition replaces the head's."""
-    head = json.loads(problem.answer)["head"]
-    return f"{head}    pass\n\n{code}" if head else code
-
-
 def build_suite(problem: Problem) -> unit_tests.UnitTestSuite:
-    """The assertions of the task as a unit test."""
+    """The assertions of the task as a unit test, after the head of the task: imports, helpers and the signature."""
     answer = json.loads(problem.answer)
-    return unit_tests.suite_from_assertions(answer["source"], answer["name"], answer["body"])
+    setup = f"{answer['head']}    pass\n" if answer["head"] else ""
+    return unit_tests.suite_from_assertions(answer["source"], answer["name"], answer["body"], setup)
 
 
 def grade(text: str, problem: Problem, cut: bool) -> Grade:
@@ -52,4 +47,4 @@ def grade(text: str, problem: Problem, cut: bool) -> Grade:
     code = code_extraction.extract_code(text, json.loads(problem.answer)["name"], ended=not cut)
     if code is None:
         return grade_no_answer(cut=cut)
-    return unit_tests.grade(pool.for_unit_tests(), build_program(problem, code), build_suite(problem), LIMITS)
+    return unit_tests.grade(pool.for_unit_tests(), code, build_suite(problem), LIMITS)

@@ -41,10 +41,9 @@ def grade(candidate: Candidate) -> Grade:
         return grade_no_answer(cut=candidate.end == "length")
     if not _has_check(candidate):
         return pytests.grade(pool.for_pytest(), code, candidate.tests, name)
-    suite = unit_tests.suite_from_assertions(candidate.tests, "check", f"check({candidate.entry})")
-    return unit_tests.grade(
-        pool.for_unit_tests(), f"{candidate.setup or function_tests.PRELUDE}\n{code}", suite, pytests.LIMITS
-    )
+    setup = candidate.setup or function_tests.PRELUDE
+    suite = unit_tests.suite_from_assertions(candidate.tests, "check", f"check({candidate.entry})", setup)
+    return unit_tests.grade(pool.for_unit_tests(), code, suite, pytests.LIMITS)
 
 
 def grade_all(block: Sequence[Candidate]) -> list[Grade]:

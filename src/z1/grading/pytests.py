@@ -1,7 +1,7 @@
 """Grades solutions by files of pytest functions.
 
-The tests import the solution from a module `solution`, as in KodCode. Both run in one process of the sandbox, in
-separate modules, so that neither overwrites the other's names. Each function `test*` becomes a method of a unit test
+The tests import the solution from a module `solution`, as in KodCode. Both are separate modules, so that neither
+overwrites the other's names. Each function `test*` becomes a method of a unit test
 and is graded by `unit_tests`, with decoys; `pytest` itself is needed only if the tests use it. Tests with fixtures, and
 tests whose libraries are not installed, cannot be graded and give *missing*. If the question did not name the function,
 the only function of a solution is also bound to the name that the tests use. Sources:
@@ -17,12 +17,10 @@ import json
 import re
 from typing import TypeGuard
 
-from z1.grading.unit_tests import UnitTestSuite
+from z1.grading.unit_tests import MODULE, UnitTestSuite
 from z1.grading.unit_tests import grade as grade_unit_tests
 from z1.grading.verdict import Grade, Verdict
 from z1.sandbox import Job, ResourceLimits, Sandbox, SandboxFault
-
-MODULE = "solution"
 
 LIMITS = ResourceLimits(
     wall_seconds=60.0,
@@ -32,17 +30,6 @@ LIMITS = ResourceLimits(
     file_bytes=64 << 20,
     max_processes=64,
 )
-
-PROGRAM = """
-import sys, types
-__made = types.ModuleType({module!r})
-sys.modules[{module!r}] = __made
-exec(compile({code!r}, __file__, "exec", dont_inherit=True), __made.__dict__)
-{imports}
-"""
-"""Makes the module that the tests import. It has the file name of the solution, by which `run_unit_tests` recognises
-the solution's code.
-"""
 
 FIND_MISSING = """
 import importlib.util, json, sys
@@ -56,12 +43,10 @@ def grade(sandbox: Sandbox, code: str, tests: str, name: str = "", limits: Resou
         tree = ast.parse(tests)
         imported = imported_names(tree)
         name = imported[0] if len(imported) == 1 else name
-        suite = UnitTestSuite(convert_to_unittest(tree), name)
+        suite = UnitTestSuite(convert_to_unittest(tree), name, imports=tuple(imported))
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
         return Grade(Verdict.MISSING, f"tests: {error}")
-    lines = [f"from {MODULE} import *", *([f"from {MODULE} import {', '.join(imported)}"] if imported else [])]
-    program = PROGRAM.format(module=MODULE, code=add_alias(code, name), imports="\n".join(lines))
-    result = grade_unit_tests(sandbox, program, suite, limits)
+    result = grade_unit_tests(sandbox, add_alias(code, name), suite, limits)
     if result.verdict is Verdict.WRONG and (missing := find_missing_libraries(sandbox, tree)):
         return Grade(Verdict.MISSING, f"tests: no library {', '.join(missing)}")
     return result

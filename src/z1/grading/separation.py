@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator
+from typing import TypeGuard
 
 MODULES = frozenset(
     [
@@ -53,7 +54,7 @@ def find_separable(source: str) -> set[str]:
     return found
 
 
-def is_test(node: ast.AST) -> bool:
+def is_test(node: ast.AST) -> TypeGuard[ast.FunctionDef | ast.AsyncFunctionDef]:
     """Whether `node` is a test method."""
     return isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.name.startswith("test")
 
@@ -61,10 +62,8 @@ def is_test(node: ast.AST) -> bool:
 def _tied_names(body: list[ast.stmt]) -> set[str]:
     """The global names that need one process, and those whose definitions use such a name."""
     imported = {name for node in body for name in _tied_imports(node)}
-    parts = {
-        node.name: node for node in body if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef)
-    }
-    helpers = {name: node for name, node in parts.items() if not any(map(is_test, ast.iter_child_nodes(node)))}
+    parts = [node for node in body if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef)]
+    helpers = {node.name: node for node in parts if not any(map(is_test, ast.iter_child_nodes(node)))}
     tied = set(imported)
     while more := {name for name, node in helpers.items() if name not in tied and _is_tied(node, tied)}:
         tied |= more

@@ -16,9 +16,9 @@ import json
 import random
 import secrets
 from dataclasses import dataclass, replace
-from typing import Any, TypeGuard
+from typing import Any
 
-from z1.grading import separation
+from z1.grading.separation import find_separable, is_test, needs_libraries
 from z1.grading.stdio import describe_failure
 from z1.grading.verdict import Grade, Verdict
 from z1.sandbox import Job, ProgramEnd, ResourceLimits, Sandbox, SandboxFault
@@ -64,18 +64,33 @@ DECOYS: dict[str, str] = {
 """For each kind of assertion in the tests: a statement of that kind that fails. {a} and {b} are different numbers."""
 
 
+MODULE = "solution"
+
+PROGRAM = """
+import sys, types
+__made = types.ModuleType({module!r})
+sys.modules[{module!r}] = __made
+exec(compile({code!r}, __file__, "exec", dont_inherit=True), __made.__dict__)
+{imports}
+"""
+"""Makes the module that the tests import. It has the file name of the solution, by which `run_shared_tests` recognises
+the solution's code.
+"""
+
+
 @dataclass(frozen=True, slots=True)
 class UnitTestSuite:
     """Unit tests: source that is run after the solution, and the name of the function under test.
 
     `setup` is source of the task, such as imports and helpers, that is run before both and is no part of the solution.
-    `module` is the `__name__` of the solution.
+    `imports` are the names, as `name` or `name as other`, that the tests import from the solution, which is then a
+    module `solution` of its own; None if tests and solution share their names.
     """
 
     source: str
     name: str
     setup: str = ""
-    module: str = "__test__"
+    imports: tuple[str, ...] | None = None
 
 
 def suite_from_assertions(source: str, name: str, body: str, setup: str = "") -> UnitTestSuite:
@@ -92,7 +107,7 @@ def grade(
     names = find_tests(tests.source)
     if not names:
         return Grade(Verdict.WRONG, "cheat: there is no test")
-    separable = set() if separation.needs_libraries(tests.setup) else separation.find_separable(tests.source)
+    separable = set() if needs_libraries(tests.setup) else find_separable(tests.source)
     try:
         reason, shared = "", names
         if separable:
@@ -111,8 +126,9 @@ def _run_separate(
     """Why the solution is wrong ("" if the tests passed), and the tests that have to share a process with it."""
     nonce = secrets.token_hex(16)
     shared = find_tests(tests.source) - separable
-    given = {"nonce": nonce, "tests": keep_tests(tests.source, separable), "name": tests.name}
-    extra = {"setup": tests.setup, "module": tests.module}
+    imports = f"from {MODULE} import {', '.join(tests.imports)}\n" if tests.imports else ""
+    given = {"nonce": nonce, "tests": imports + keep_tests(tests.source, separable), "name": tests.name}
+    extra = {"setup": tests.setup, "module": "__test__" if tests.imports is None else MODULE}
     job = Job("separate_tests", code, json.dumps(given).encode(), extra, limits, network=True)
     outcome = sandbox.run(job)
     report = _parse_report(outcome.result, nonce)
@@ -131,7 +147,10 @@ def _run_shared(sandbox: Sandbox, code: str, tests: UnitTestSuite, limits: Resou
     """Why the solution is wrong; "" if all tests passed and all decoys failed."""
     source, decoys = add_decoys(tests.source, rng)
     nonce = secrets.token_hex(16)
-    extra = {"tests": source, "name": tests.name, "setup": tests.setup, "module": tests.module}
+    extra = {"tests": source, "name": tests.name, "setup": tests.setup, "module": "__test__"}
+    if tests.imports is not None:
+        names = [f"from {MODULE} import {name}" for name in ("*", *tests.imports)]
+        code = PROGRAM.format(module=MODULE, code=code, imports="\n".join(names))
     outcome = sandbox.run(Job("shared_tests", code, nonce.encode(), extra, limits, network=True))
     report = _parse_report(outcome.result, nonce)
     if report is None:
@@ -152,7 +171,7 @@ def add_decoys(source: str, rng: random.Random) -> tuple[str, set[str]]:
     statements = [statement for kind, statement in DECOYS.items() if kind in source]
     decoys: set[str] = set()
     for case in [node for node in ast.walk(tree) if isinstance(node, ast.ClassDef)]:
-        names = [node.name for node in case.body if _is_test(node)]
+        names = [node.name for node in case.body if is_test(node)]
         for statement in statements if names else []:
             name = f"{max(names)}_{rng.randrange(16**4):04x}"  # sorted last: real tests keep their random state
             a, b = rng.sample(range(2, 1000), 2)
@@ -164,21 +183,17 @@ def add_decoys(source: str, rng: random.Random) -> tuple[str, set[str]]:
     return ast.unparse(ast.fix_missing_locations(tree)), decoys
 
 
-def _is_test(node: ast.AST) -> TypeGuard[ast.FunctionDef | ast.AsyncFunctionDef]:
-    return separation.is_test(node)
-
-
 def find_tests(source: str) -> set[str]:
     """The tests of `source`, as `Class.method`."""
     cases = [node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.ClassDef)]
-    return {f"{case.name}.{node.name}" for case in cases for node in case.body if _is_test(node)}
+    return {f"{case.name}.{node.name}" for case in cases for node in case.body if is_test(node)}
 
 
 def keep_tests(source: str, kept: set[str]) -> str:
     """`source` without the tests that are not in `kept`."""
     tree = ast.parse(source)
     for case in [node for node in ast.walk(tree) if isinstance(node, ast.ClassDef)]:
-        body = [node for node in case.body if not _is_test(node) or f"{case.name}.{node.name}" in kept]
+        body = [node for node in case.body if not is_test(node) or f"{case.name}.{node.name}" in kept]
         case.body = body or [ast.Pass()]
     return ast.unparse(ast.fix_missing_locations(tree))
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import socket
-from typing import Any
+from typing import Any, Self
 
 MAX_BYTES = 1 << 30
 
@@ -16,6 +16,13 @@ class Channel:
     def __init__(self, end: socket.socket) -> None:
         self._socket = end
         self._file = end.makefile("rb")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._file.close()
+        self._socket.close()
 
     def send(self, message: dict[str, Any]) -> None:
         """Send `message`; raises OSError if the other end is closed."""

@@ -103,7 +103,7 @@ def load_setup(source: str) -> ModuleType:
 
 
 def _run(given: dict[str, Any], setup: ModuleType, solution: Solution) -> Outcomes:
-    """The outcomes of the tests; if the tests cannot be loaded there are none."""
+    """The outcomes of the tests; ends the process if they cannot be loaded."""
     sys.modules["solution"] = _module_of(solution)
     tests = ModuleType("__test__")
     sys.modules["__test__"] = tests
@@ -112,7 +112,7 @@ def _run(given: dict[str, Any], setup: ModuleType, solution: Solution) -> Outcom
         exec(compile(given["tests"], TESTS, "exec", dont_inherit=True), tests.__dict__)
     except Exception:
         traceback.print_exc()
-        return {}
+        os._exit(1)
     return run_tests(tests)
 
 

@@ -22,8 +22,8 @@ from z1.sandbox.inside.outcomes import NotSeparableError
 from z1.sandbox.inside.solution_server import setup_classes
 from z1.sandbox.inside.values import Decoder, Encoder
 
-UNTRUSTED_ERRORS = ("unittest", "pytest", "_pytest", "z1")
-"""Packages whose exceptions mean something to those who run tests; a solution cannot raise them."""
+UNTRUSTED_ERRORS = ("unittest", "pytest", "_pytest", "z1", "solution", "__test__", "__main__")
+"""Packages whose exceptions mean something to those who run tests, which a solution cannot raise; and its own names."""
 
 
 class Solution:
@@ -88,10 +88,10 @@ class Solution:
         """The exception here for one that was raised in the solution's process."""
         if number is not None:
             return self._raised[number]
-        if isinstance(kind, type) and issubclass(kind, BaseException):  # a class that the tests have already
-            found: type[BaseException] = kind
-        else:
-            found = _find_error(kinds)
+        found = _find_error(kinds)
+        is_own = [found.__module__, found.__qualname__] != kinds[0]
+        if is_own and isinstance(kind, type) and issubclass(kind, BaseException):  # a class of the solution
+            found = kind
         error = _make_error(found, arguments)
         if _text_of(error) != text:
             error = _make_error(type(found.__name__, (found,), {"__str__": lambda _: text}), arguments)
@@ -157,9 +157,11 @@ def _make_error(kind: type[BaseException], arguments: Any) -> BaseException:
     """An exception of `kind`; one whose constructor wants other arguments is made without it."""
     with contextlib.suppress(Exception):
         return kind(*arguments)
-    error = kind.__new__(kind)
-    error.args = tuple(arguments)
-    return error
+    with contextlib.suppress(Exception):
+        error = kind.__new__(kind)
+        error.args = tuple(arguments)
+        return error
+    return Exception(*arguments)
 
 
 def _text_of(error: BaseException) -> str:
@@ -188,6 +190,7 @@ class Remote:
         self._solution.ask("delattr", self, name)
 
     def __call__(self, *arguments: Any, **named: Any) -> Any:
+        """Call it in the solution's process."""
         return self._solution.ask("call", self, *arguments, **named)
 
     def __eq__(self, other: object) -> Any:

@@ -45,6 +45,7 @@ class Callback:
         self._server, self.number = server, number
 
     def __call__(self, *arguments: Any, **named: Any) -> Any:
+        """Have the tests' process call it."""
         return self._server.call_back(self.number, arguments, named)
 
 
@@ -89,12 +90,11 @@ class SolutionServer:
     def _raise(self, error: BaseException, known: list[Any], before: list[Any]) -> dict[str, Any]:
         facts = [[[kind.__module__, kind.__qualname__] for kind in type(error).__mro__[:-1]], _text(error)]
         number = getattr(error, "z1_raised_by_tests", None)
-        for roots in ([*facts, number, type(error), list(error.args), dict(vars(error))], [*facts, None, None, [], {}]):
-            try:
-                return self._reply("raised", roots, known, before)
-            except Exception:  # arguments or attributes that cannot be written
-                continue
-        raise AssertionError("not reached")
+        try:
+            roots = [*facts, number, type(error), list(error.args), dict(vars(error))]
+            return self._reply("raised", roots, known, before)
+        except Exception:  # arguments or attributes that cannot be written
+            return self._reply("raised", [*facts, None, None, [], {}], known, before)
 
     def call_back(self, number: int, arguments: tuple[Any, ...], named: dict[str, Any]) -> Any:
         """Have the tests' process call one of its functions."""
@@ -105,7 +105,7 @@ class SolutionServer:
         message = answer["returned"]
         value, raised = Decoder(self._decode, self._setup, []).values(message)
         if raised is not None:
-            error = getattr(builtins, raised[0], RuntimeError)(raised[1])
+            error: Any = getattr(builtins, raised[0], RuntimeError)(raised[1])
             error.z1_raised_by_tests = raised[2]
             raise error
         return value
@@ -113,10 +113,12 @@ class SolutionServer:
     def _encode(self, value: Any) -> dict[str, Any]:
         if isinstance(value, Callback):
             return {"callback": value.number}
-        if isinstance(value, type) and getattr(builtins, value.__name__, None) is value:
-            return {"builtin": value.__name__}
-        if isinstance(value, type) and value in self._names:
-            return {"setup": self._names[value]}
+        if isinstance(value, type):
+            name = value.__name__
+            if vars(builtins).get(name) is value:
+                return {"builtin": name}
+            if value in self._names:
+                return {"setup": self._names[value]}
         if id(value) not in self._numbers:
             self._numbers[id(value)] = len(self._objects)
             self._objects.append(value)
@@ -150,7 +152,7 @@ def setup_classes(module: types.ModuleType) -> dict[str, type]:
 def _describe(value: Any) -> list[Any]:
     """Kind, name and documentation of an object that stays here."""
     if isinstance(value, types.ModuleType):
-        return ["module", value.__name__, None]
+        return ["module", str(value.__name__), None]
     if isinstance(value, type):
         bases = [[kind.__module__, kind.__qualname__] for kind in value.__mro__[:-1]]
         return ["exception" if issubclass(value, BaseException) else "class", value.__name__, bases]

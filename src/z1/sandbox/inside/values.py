@@ -90,8 +90,8 @@ class Encoder:
             return ["bytearray", _text(bytes(value))]
         if issubclass(kind, dict):
             factory = getattr(value, "default_factory", None)
-            pairs = [[item(key), item(one)] for key, one in dict.items(value)]
-            return [kind.__name__, pairs, factory.__name__ if factory in FACTORIES.values() else None]
+            pairs = [[item(key), item(one)] for key, one in value.items()]
+            return [kind.__name__, pairs, next((name for name, one in FACTORIES.items() if one is factory), None)]
         items = [item(one) for one in kind.__iter__(value)]
         if _is_named_tuple(value):
             return ["namedtuple", kind.__name__, list(kind._fields), items]
@@ -221,7 +221,7 @@ class Decoder:
             kind, *content = self._nodes[number]
             items = [self.item(one) for one in content[-1]]
             if kind == "namedtuple":
-                made = collections.namedtuple(content[0], content[1])(*items)  # type: ignore[misc]
+                made = collections.namedtuple(content[0], content[1])(*items)
             else:
                 made = _BY_NAME[kind](items)
             self.objects[number] = made
@@ -256,7 +256,7 @@ class Decoder:
         elif isinstance(target, dict):
             target.clear()
             for key, one in content[0]:
-                dict.__setitem__(target, self.item(key), self.item(one))
+                target[self.item(key)] = self.item(one)
         else:
             items = [self.item(one) for one in content[0]]
             target.clear()
