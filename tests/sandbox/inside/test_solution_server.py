@@ -7,7 +7,7 @@ from typing import Any
 
 from z1.sandbox.inside.channel import Channel
 from z1.sandbox.inside.solution_server import OPERATIONS, SolutionServer, setup_classes
-from z1.sandbox.inside.values import Decoder, Encoder
+from z1.sandbox.inside.values import ValueDecoder, ValueEncoder
 
 CODE = """
 class Silent(Exception):
@@ -30,7 +30,7 @@ def answer(name: str) -> dict[str, Any]:
     module = types.ModuleType("solution")
     exec(CODE, module.__dict__)
     server = SolutionServer(Channel.__new__(Channel), module, types.ModuleType("task"))
-    call = server._answer({"op": "get", "message": Encoder(dict, {}, []).message([[name], {}])})
+    call = server._answer({"op": "get", "message": ValueEncoder(dict, {}, []).message([[name], {}])})
     number = call["value"]["roots"][0]["object"][0]
     message = {"roots": [[0], [1]], "nodes": [["list", [{"object": number}]], ["dict", [], None]]}
     return server._answer({"op": "call", "message": message})
@@ -44,7 +44,7 @@ def test_data_and_objects_are_told_apart() -> None:
 
 def test_an_exception_without_a_text_is_an_exception() -> None:
     raised = answer("silent")["raised"]
-    kinds, text, *_ = Decoder(lambda *_: None, {}, [[], {}]).values(
+    kinds, text, *_ = ValueDecoder(lambda *_: None, {}, [[], {}]).values(
         {"roots": raised["roots"], "nodes": raised["nodes"]}
     )
     assert kinds[0][1] == "Silent"

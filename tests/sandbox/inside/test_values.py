@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from z1.sandbox.inside.values import Decoder, Encoder, NotPlainError
+from z1.sandbox.inside.values import NotPlainError, ValueDecoder, ValueEncoder
 
 Point = collections.namedtuple("Point", "x y")
 
@@ -29,8 +29,8 @@ def refuse(*_: Any) -> Any:
 
 
 def sent(*values: Any) -> list[Any]:
-    message = Encoder(refuse, {Node: "Node"}, []).message(list(values))
-    return Decoder(refuse, {"Node": Node}, []).values(json.loads(json.dumps(message)))
+    message = ValueEncoder(refuse, {Node: "Node"}, []).message(list(values))
+    return ValueDecoder(refuse, {"Node": Node}, []).values(json.loads(json.dumps(message)))
 
 
 atoms = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text() | st.binary()
@@ -130,15 +130,15 @@ def test_a_long_list_of_nodes_needs_no_recursion() -> None:
 
 def test_changed_arguments_are_known_by_their_numbers() -> None:
     argument = {"rows": [[1, 2], [3]]}
-    encoder = Encoder(refuse, {}, [])
+    encoder = ValueEncoder(refuse, {}, [])
     message = json.loads(json.dumps(encoder.message([argument])))
-    decoder = Decoder(refuse, {}, [])
+    decoder = ValueDecoder(refuse, {}, [])
     (received,) = decoder.values(message)
     received["rows"][1].append([4])
-    answer = Encoder(refuse, {}, decoder.objects)
+    answer = ValueEncoder(refuse, {}, decoder.objects)
     now = answer.contents()
     changed = [number for number, node in enumerate(now) if node != message["nodes"][number]]
-    back = Decoder(refuse, {}, encoder.objects)
+    back = ValueDecoder(refuse, {}, encoder.objects)
     back.add_nodes(json.loads(json.dumps(answer.new_nodes())))
     for number in changed:
         back.fill(encoder.objects[number], now[number])

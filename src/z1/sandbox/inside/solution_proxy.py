@@ -20,7 +20,7 @@ from typing import Any, NoReturn
 from z1.sandbox.inside.channel import Channel
 from z1.sandbox.inside.outcomes import NotSeparableError
 from z1.sandbox.inside.solution_server import setup_classes
-from z1.sandbox.inside.values import Decoder, Encoder
+from z1.sandbox.inside.values import ValueDecoder, ValueEncoder
 
 UNTRUSTED_ERRORS = ("unittest", "pytest", "_pytest", "z1", "solution", "__test__", "__main__")
 """Packages whose exceptions mean something to those who run tests, which a solution cannot raise; and its own names."""
@@ -55,7 +55,7 @@ class Solution:
     def ask(self, operation: str, *arguments: Any, **named: Any) -> Any:
         """The result of `operation` in the solution's process, or the exception that it raised there."""
         with self._lock:
-            encoder = Encoder(self._encode, self._names, [])
+            encoder = ValueEncoder(self._encode, self._names, [])
             request = {"op": operation, "message": encoder.message([list(arguments), named])}
             try:
                 self._channel.send(request)
@@ -63,7 +63,7 @@ class Solution:
                     self._channel.send(self._call(answer))
             except (EOFError, OSError):
                 self._end()
-            decoder = Decoder(self._decode, self._setup, encoder.objects)
+            decoder = ValueDecoder(self._decode, self._setup, encoder.objects)
             message = answer["value" if "value" in answer else "raised"]
             decoder.add_nodes(message["nodes"])
             for number, node in message["changed"]:
@@ -75,14 +75,14 @@ class Solution:
 
     def _call(self, request: dict[str, Any]) -> dict[str, Any]:
         """Call a function of the tests for the solution."""
-        arguments, named = Decoder(self._decode, self._setup, []).values(request["message"])
+        arguments, named = ValueDecoder(self._decode, self._setup, []).values(request["message"])
         value, raised = None, None
         try:
             value = self._callbacks[request["callback"]](*arguments, **named)
         except Exception as error:
             self._raised.append(error)
             raised = [type(error).__name__, str(error), len(self._raised) - 1]
-        return {"returned": Encoder(self._encode, self._names, []).message([value, raised])}
+        return {"returned": ValueEncoder(self._encode, self._names, []).message([value, raised])}
 
     def _error(self, kinds: list[Any], text: str, number: Any, kind: Any, arguments: Any, attributes: Any) -> Any:
         """The exception here for one that was raised in the solution's process."""

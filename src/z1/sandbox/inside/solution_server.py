@@ -16,7 +16,7 @@ from collections.abc import Callable
 from typing import Any
 
 from z1.sandbox.inside.channel import Channel
-from z1.sandbox.inside.values import Decoder, Encoder
+from z1.sandbox.inside.values import ValueDecoder, ValueEncoder
 
 OPERATIONS: dict[str, Callable[..., Any]] = {
     "call": lambda function, *arguments, **named: function(*arguments, **named),
@@ -69,7 +69,7 @@ class SolutionServer:
 
     def _answer(self, request: dict[str, Any]) -> dict[str, Any]:
         message = request["message"]
-        decoder = Decoder(self._decode, self._setup, [])
+        decoder = ValueDecoder(self._decode, self._setup, [])
         try:
             arguments, named = decoder.values(message)
             if request["op"] == "get":
@@ -81,7 +81,7 @@ class SolutionServer:
             return self._raise(error, decoder.objects, message["nodes"])
 
     def _reply(self, kind: str, roots: list[Any], known: list[Any], before: list[Any]) -> dict[str, Any]:
-        encoder = Encoder(self._encode, self._names, known)
+        encoder = ValueEncoder(self._encode, self._names, known)
         items = [encoder.item(root) for root in roots]
         now = encoder.contents() if len(known) == len(before) else []
         changed = [[number, node] for number, node in enumerate(now) if node != before[number]]
@@ -98,12 +98,12 @@ class SolutionServer:
 
     def call_back(self, number: int, arguments: tuple[Any, ...], named: dict[str, Any]) -> Any:
         """Have the tests' process call one of its functions."""
-        message = Encoder(self._encode, self._names, []).message([list(arguments), named])
+        message = ValueEncoder(self._encode, self._names, []).message([list(arguments), named])
         self._channel.send({"callback": number, "message": message})
         while "returned" not in (answer := self._channel.receive()):
             self._channel.send(self._answer(answer))
         message = answer["returned"]
-        value, raised = Decoder(self._decode, self._setup, []).values(message)
+        value, raised = ValueDecoder(self._decode, self._setup, []).values(message)
         if raised is not None:
             error: Any = getattr(builtins, raised[0], RuntimeError)(raised[1])
             error.z1_raised_by_tests = raised[2]

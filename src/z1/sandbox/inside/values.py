@@ -1,9 +1,10 @@
 """Python values as JSON, for calls between the process of the tests and that of the solution.
 
-`Encoder` writes values, `Decoder` makes new objects of plain types from them. What is decoded is data only: an exact
-int, never an object whose `__eq__` the other process wrote. A message has `roots` and `nodes`; a node is a container,
-and an item of it is an atom or the number of a node, so containers may be shared and may contain themselves. After a
-call the same numbers say which of the arguments changed. What has no data form is left to a `hook`, on both sides.
+`ValueEncoder` writes values, `ValueDecoder` makes new objects of plain types from them. What is decoded is data only:
+an exact int, never an object whose `__eq__` the other process wrote. A message has `roots` and `nodes`; a node is a
+container, and an item of it is an atom or the number of a node, so containers may be shared and may contain themselves.
+After a call the same numbers say which of the arguments changed. What has no data form is left to a `hook`, on both
+sides.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ class NotPlainError(TypeError):
     """A value has no data form."""
 
 
-class Encoder:
+class ValueEncoder:
     """Writes values. `known` are the objects of earlier messages, whose numbers they keep."""
 
     def __init__(self, hook: Callable[[Any], dict[str, Any]], classes: dict[type, str], known: list[Any]) -> None:
@@ -182,7 +183,7 @@ _ATOMS: dict[str, Callable[[Any], Any]] = {
 }
 
 
-class Decoder:
+class ValueDecoder:
     """Makes the values of a message. `known` are the objects of earlier messages; new ones are appended."""
 
     def __init__(self, hook: Callable[[str, Any], Any], classes: dict[str, type], known: list[Any]) -> None:
