@@ -72,19 +72,31 @@ test: check
 test-all: check
 	$(BIN)/python $(PYTEST) $(PARALLEL) $(ALL)
 
-# A client in an environment of its own is the newest release that pip finds.
-CLIENT_litellm := litellm
+# A client in an environment of its own is the newest release that pip or npm finds.
+CLIENTS := litellm lm_eval openai langchain pydantic_ai openai_agents
+CLIENT_litellm := litellm[proxy]
 CLIENT_lm_eval := lm-eval[api]
+CLIENT_openai := openai
+CLIENT_langchain := langchain-openai
+CLIENT_pydantic_ai := pydantic-ai-slim[openai]
+CLIENT_openai_agents := openai-agents
+NPM_CLIENTS := .venv-client-npm
 
 .venv-client-%/.tools:
 	$(PYTHON) -m venv --clear $(@D)
 	$(@D)/bin/python $(INSTALL) "$(CLIENT_$*)"
 	@touch $@
 
+$(NPM_CLIENTS)/.tools: tests/serve/clients/package.json
+	@command -v npm >/dev/null || { echo "make test-real: npm: got none; install node and npm (apt-get install nodejs npm)" >&2; exit 2; }
+	rm -rf $(@D) && mkdir $(@D) && cp $< $(@D)
+	cd $(@D) && npm install --no-audit --no-fund --loglevel=error
+	@touch $@
+
 # Without workers, each of which would start a vLLM server. vLLM's environment also needs pytest, pytest-timeout and hypothesis.
-test-real: setup .venv-client-litellm/.tools .venv-client-lm_eval/.tools
+test-real: setup $(CLIENTS:%=.venv-client-%/.tools) $(NPM_CLIENTS)/.tools
 	@test -n "$(PYTHON_WITH_VLLM)" || { echo "make test-real: PYTHON_WITH_VLLM: got none; name the interpreter of an environment with vLLM" >&2; exit 2; }
-	PYTHON_WITH_LITELLM=.venv-client-litellm/bin/python PYTHON_WITH_LM_EVAL=.venv-client-lm_eval/bin/python \
+	$(foreach client,$(CLIENTS),PYTHON_WITH_$(shell echo $(client) | tr a-z A-Z)=.venv-client-$(client)/bin/python) NPM_CLIENTS=$(NPM_CLIENTS) \
 	  PYTHON_WITH_VLLM=$(PYTHON_WITH_VLLM) $(BIN)/python $(PYTEST) -rs -m real --deselect tests/engines/test_vllm_engine.py
 	PYTHONPATH=src $(PYTHON_WITH_VLLM) $(PYTEST) -rs -m real tests/engines/test_vllm_engine.py
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import threading
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -52,10 +52,15 @@ def chunks(lines: Iterable[str]) -> list[dict[str, Any]]:
 
 @contextmanager
 def serving(
-    engine: Engine, defaults: RequestDefaults | None = None, limits: ServerLimits | None = None, **settings: Any
+    engine: Engine,
+    defaults: RequestDefaults | None = None,
+    limits: ServerLimits | None = None,
+    wrap: Callable[[Any], Any] = lambda app: app,
+    **settings: Any,
 ) -> Iterator[Served]:
+    """A server of `engine`; `wrap` makes an application around its own."""
     service = ChatService(engine, defaults or RequestDefaults(temperature=0.0), limits or ServerLimits())
-    uvicorn_server = make_server(make_app(service, **settings), Address(port=0, shutdown_timeout=5))
+    uvicorn_server = make_server(wrap(make_app(service, **settings)), Address(port=0, shutdown_timeout=5))
     thread = threading.Thread(target=uvicorn_server.run)
     thread.start()
     try:

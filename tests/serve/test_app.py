@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tests.serve.conftest import Served, chunks, serving
-from tests.serve.scripts import ANSWER, ASK, FORCED, HINT, PREFIX, THOUGHT, scripted
+from tests.serve.scripts import ANSWER, ASK, FORCED, HINT, PREFIX, THOUGHT, next_token, scripted
 from z1.engines.scripted import ScriptedEngine
 from z1.serve.runtime.service import ServerLimits
 
@@ -126,12 +126,28 @@ def test_stop_tokens_of_the_model_and_of_the_request(served: Served) -> None:
 
 
 def test_a_stream_has_many_chunks() -> None:
+    """apfel 100, ROCm/ATOM 1711, speak-gpt 162: no usage unasked, and a choice in every chunk."""
     with serving(scripted(token_delay_s=0.004), limits=ServerLimits(stream_interval=0.02)) as slow:
         events = chunks(slow.post(**ASK, stream=True).text.splitlines())
     pieces = [event["choices"][0]["delta"].get("content", "") for event in events]
     assert "".join(pieces) == THOUGHT + ANSWER
     assert len(list(filter(None, pieces))) > 5
-    assert all("usage" not in event for event in events)
+    assert all("usage" not in event and event["choices"] for event in events)
+
+
+def test_the_choices_of_one_seed_differ_and_are_the_same_again() -> None:
+    """togethercomputer/together-py 214: seed with n."""
+    seeds: list[tuple[int, int]] = []
+
+    class Seeds(ScriptedEngine):
+        async def open(self, prompt: Sequence[int], sampling: Any) -> Any:
+            seeds.append((sampling.seed_at(0), sampling.sample))
+            return await super().open(prompt, sampling)
+
+    with serving(Seeds(next_token)) as server:
+        for _ in range(2):
+            assert server.post(**ASK, n=3, seed=4, temperature=1).status_code == 200
+    assert len(set(seeds)) == len({seed for seed, _ in seeds}) == 3 and seeds[:3] == seeds[3:]
 
 
 def test_text_completions(served: Served) -> None:

@@ -26,7 +26,9 @@ from z1 import profiles
 from z1.engines.local.engine import LocalSettings, load
 from z1.generation import builtin_question
 from z1.models import shipped
+from z1.serve.api.parameters import IGNORED, NO_OP_VALUES
 from z1.serve.api.request_parser import RequestDefaults
+from z1.serve.api.schema import ChatRequest, CompletionRequest
 
 PROGRAM: Any = {"role": "user", "content": "a = 3\nb = a + 4\na = 1\nb = b + a\nprint(b)"}
 
@@ -202,6 +204,66 @@ def test_litellm(served: Served) -> None:
     assert output["stream"] == THOUGHT[:12] + profiles.HINT + PREFIX + FORCED
     assert output["usage"] == output["tokens"] + len(FORCED) + 1
     assert output["effort"] == PREFIX + FORCED
+
+
+LITELLM_OVERFLOW = """
+import json, litellm, sys
+ask = {"model": "openai/scripted", "api_base": sys.argv[1], "api_key": "x", "num_retries": 0}
+ask["messages"] = [{"role": "user", "content": "x" * 5000 + "?"}]
+raised = []
+for is_streamed in (False, True):
+    try:
+        list(litellm.completion(**ask, stream=is_streamed))
+    except Exception as error:
+        raised.append(type(error).__name__)
+print(json.dumps(raised))
+"""
+
+LANGCHAIN_OVERFLOW = """
+import json, sys
+from langchain_core.exceptions import ContextOverflowError
+from langchain_openai import ChatOpenAI
+chat = ChatOpenAI(base_url=sys.argv[1], api_key="x", model="scripted", max_retries=0)
+raised = []
+for method in (chat.invoke, lambda text: list(chat.stream(text))):
+    try:
+        method("x" * 5000 + "?")
+    except Exception as error:
+        raised.append(isinstance(error, ContextOverflowError))
+print(json.dumps(raised))
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.real
+def test_litellm_recognizes_a_full_context(served: Served) -> None:
+    """langchain 35099: a full context was a bad request like any other, and nothing was compacted."""
+    assert client_output("litellm", LITELLM_OVERFLOW, served.url + "/v1") == ["ContextWindowExceededError"] * 2
+
+
+@pytest.mark.real
+def test_langchain_recognizes_a_full_context(served: Served) -> None:
+    """langchain 39300."""
+    assert client_output("langchain", LANGCHAIN_OVERFLOW, served.url + "/v1") == [True, True]
+
+
+OPENAI_PARAMETERS = """
+import json
+from openai.types.chat.completion_create_params import CompletionCreateParamsBase as Chat
+from openai.types.completion_create_params import CompletionCreateParamsBase as Text
+from openai.types.chat.chat_completion_message import ChatCompletionMessage
+message = sorted(ChatCompletionMessage.model_fields)
+print(json.dumps([sorted(Chat.__annotations__), sorted(Text.__annotations__), message]))
+"""
+
+
+@pytest.mark.real
+def test_every_parameter_of_the_newest_openai_client_is_known() -> None:
+    """`make test` has the installed version, with the values of each parameter (api/test_parameters.py)."""
+    chat, text, message = client_output("openai", OPENAI_PARAMETERS)
+    assert set(chat) <= {*ChatRequest.model_fields, *NO_OP_VALUES, *IGNORED}
+    assert set(text) <= {*CompletionRequest.model_fields, *NO_OP_VALUES, *IGNORED}
+    assert set(message) >= {"role", "content", "refusal"}
 
 
 LM_EVAL = """

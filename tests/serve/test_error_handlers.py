@@ -64,6 +64,30 @@ def test_the_field_is_named_by_its_path(served: Served, body: dict[str, Any], pa
     assert message in found["message"]
 
 
+@pytest.mark.parametrize(
+    ("body", "echo", "param"),
+    [
+        ({}, {}, "messages.1.role"),
+        ({"continue_final_message": True, "add_generation_prompt": False}, {}, "continue_final_message"),
+        ({}, {"prefix": True}, "messages.1.prefix"),
+        ({}, {"partial": True}, "messages.1.partial"),
+    ],
+)
+def test_a_final_assistant_message_is_refused(
+    served: Served, body: dict[str, Any], echo: dict[str, Any], param: str
+) -> None:
+    """openvinotoolkit/model_server 3877, vLLM 6772: a prefix was closed and a new turn begun, without a word."""
+    final = {"role": "assistant", "content": "It is", **echo}
+    assert error(served.post(**{**ASK, **body, "messages": [*MESSAGES, final]}))["param"] == param
+
+
+@pytest.mark.parametrize("content", ["", "  ", [], None, [{"type": "text", "text": ""}]])
+def test_an_empty_question_is_refused(served: Served, content: Any) -> None:
+    """Arthur-Ficial/apfel 272: empty content was a 500."""
+    found = error(served.post(**{**ASK, "messages": [{"role": "user", "content": content}]}))
+    assert found["message"] == "messages: got an empty last message; ask something"
+
+
 @pytest.mark.parametrize("kind", ["image_url", "input_audio", "file", "video_url", "input_image"])
 def test_a_part_that_is_no_text_is_one_clear_line(served: Served, kind: str) -> None:
     parts = [{"type": "text", "text": "what is this?"}, {"type": kind, kind: {"url": "data:;base64,xxxx"}}]
@@ -82,7 +106,7 @@ def test_a_full_context_has_openais_words_and_code(served: Served, stream: bool)
     found = error(served.post(**{**ASK, "messages": [{"role": "user", "content": "x" * 5000 + "?"}]}, stream=stream))
     assert found["message"] == (
         "This model's maximum context length is 4096 tokens. However, your messages resulted in 5001 tokens. "
-        "Please reduce the length of the messages."
+        "Please reduce the length of the messages (context_length_exceeded)."
     )
     assert (found["code"], found["param"]) == ("context_length_exceeded", "messages")
     full = error(served.post(**{**ASK, "messages": [{"role": "user", "content": "x" * 4080 + "?"}]}, stream=stream))

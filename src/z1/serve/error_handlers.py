@@ -105,9 +105,10 @@ def http_error_body(request: Request, error: HTTPException) -> dict[str, Any]:
 
 
 def overflow_message(error: ContextOverflow, max_model_len: int) -> str:
-    """A full context in OpenAI's words, which clients look for."""
+    """A full context in OpenAI's words, by which litellm knows it, and with the code, by which LangChain does."""
     head = f"This model's maximum context length is {max_model_len} tokens."
-    return f"{head} However, your messages resulted in {error.got}. Please reduce the length of the messages."
+    rest = "Please reduce the length of the messages (context_length_exceeded)."
+    return f"{head} However, your messages resulted in {error.got}. {rest}"
 
 
 def field_path(error: UserError, url_path: str) -> str | None:

@@ -14,7 +14,7 @@ SCALARS: dict[Any, tuple[Any, ...]] = {
     str: ("x",), int: (0, 1, 3), float: (0, 0.5), bool: (True, False), type(None): (None,),
 }  # fmt: skip
 
-MAX_VALUES, MAX_DEPTH = 40, 6
+MAX_VALUES, MAX_DEPTH = 300, 6
 
 
 def parameters(kind: type) -> dict[str, list[Any]]:

@@ -98,6 +98,32 @@ def test_thinking_that_is_merely_on_has_the_servers_budget(body: dict[str, Any])
     assert (choice["budget"]["asked"], choice["budget"]["used"]) == (10, 10)
 
 
+@pytest.mark.parametrize("field", ["enable_thinking", "think"])
+def test_top_level_switches_turn_thinking_off(served: Served, field: str) -> None:
+    """experientiallabs/experiential 895, yigit353/langchain-qwq 47; Ollama's think."""
+    assert served.post(**{**ASK, field: False}).json()["choices"][0]["budget"]["used"] == 0
+    budget = served.post(**{**ASK, field: True}, thinking_budget=5).json()["choices"][0]["budget"]
+    assert (budget["asked"], budget["used"]) == (5, 5)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"reasoning": {"effort": "low", "summary": "auto", "generate_summary": "detailed"}},
+        {"thinking": {"type": "adaptive", "display": "summarized"}, "output_config": {"effort": "low"}},
+        {"think": "low"},
+    ],
+)
+def test_efforts_of_other_apis(served: Served, body: dict[str, Any]) -> None:
+    assert served.post(**ASK, **body).json()["choices"][0]["budget"]["asked"] == 1024
+
+
+def test_anthropics_omitted_thought_is_left_out() -> None:
+    with serving(scripted(profile="qwen3")) as server:
+        (choice,) = server.post(**ASK, thinking={"display": "omitted"}, thinking_budget=9).json()["choices"]
+    assert "reasoning" not in choice["message"] and choice["budget"]["used"] == 9
+
+
 def test_on_turns_thinking_on_for_a_model_that_does_not_think_by_default() -> None:
     with serving(scripted(profile="plain")) as server:
         assert server.post(**ASK, think=True).json()["choices"][0]["budget"]["used"] > 0

@@ -75,6 +75,7 @@ def test_sampled_tokens_of_content_have_logprobs() -> None:
 
 
 def test_infinite_logprobs_are_clamped() -> None:
+    """sglang 5984, madroidmaq/mlx-omni-server 56: -inf is no JSON."""
     record = TokenRecord(options(logprobs=True), completion_logprobs)
     record.add(NewTokens(Bucket.ANSWER, (0,), (Logprob(-math.inf),)))
     assert record.pop_fields()["logprobs"]["token_logprobs"] == [-9999.0]

@@ -89,9 +89,26 @@ def test_a_null_is_an_absent_field(name: str) -> None:
     assert ChatRequest.model_validate({**CHAT, name: None}) == ChatRequest.model_validate(CHAT)
 
 
+@pytest.mark.parametrize(
+    "label",
+    [
+        {"prompt_cache_key": "a"},
+        {"prompt_cache_retention": "24h"},
+        {"prompt_cache_options": {"mode": "explicit"}},
+        {"safety_identifier": "a", "service_tier": "flex", "metadata": {"a": "b"}, "user": "u"},
+        {"moderation": {"model": "x"}, "session_id": "s", "request_id": "r", "cache_salt": "x", "priority": 5},
+        {"litellm_session_id": "s", "keep_alive": "5m", "ttl": 60, "trace_id": "t"},
+    ],
+)
+def test_labels_of_a_request_are_ignored(served: Served, label: dict[str, Any]) -> None:
+    """router-for-me/CLIProxyAPI 5068, anomalyco/opencode 45113: prompt_cache_* were refused."""
+    plain = served.post(**ASK, thinking_budget=9).json()["choices"][0]["message"]
+    assert served.post(**ASK, thinking_budget=9, **label).json()["choices"][0]["message"] == plain
+
+
 @pytest.mark.parametrize("role", ["system", "developer", "user", "assistant"])
 def test_labels_of_messages_and_of_their_parts_are_left_out(role: str) -> None:
-    """TGI 1558, unslothai/unsloth 10937: a name; pollinations 10696: cache_control on parts."""
+    """TGI 1558, unslothai/unsloth 10937, vLLM 12864: a name; pollinations 10696: cache_control on parts."""
     labels = {name: {"type": "ephemeral"} for name in MESSAGE_LABELS - {"type"}}
     part = {**labels, "type": "text", "text": "a"}
     request = ChatRequest.model_validate({**CHAT, "messages": [{**labels, "role": role, "content": [part, part]}]})
@@ -111,7 +128,7 @@ def test_the_thought_of_an_assistant_message_is_left_out_in_parts_too() -> None:
 
 @pytest.mark.parametrize("name", sorted(ASSISTANT_VALUES))
 def test_what_would_change_the_prompt_is_rejected_by_name(name: str) -> None:
-    """A tool call in the history, and a prefix that the model should continue."""
+    """lmstudio-bug-tracker 261, mistral-common 324: a tool call with null content; a prefix that is to be continued."""
 
     def echo(value: Any) -> list[dict[str, Any]]:
         return [{"role": "assistant", "content": None, name: value}, *CHAT["messages"]]

@@ -220,6 +220,9 @@ def _check_chat_host(request: Request, engine: Engine, budget: Budget) -> None:
 def _messages(request: ChatRequest, defaults: RequestDefaults) -> list[dict[str, str]]:
     """The conversation, its last message in the form that the model was trained on."""
     messages = [{"role": _role(message.role), "content": message.content} for message in request.messages]
+    if messages[-1]["role"] == "assistant":
+        name = f"messages.{len(messages) - 1}.role"
+        raise UserError(name, "assistant in the last message", "end with a user message; no message is continued")
     if not messages[-1]["content"].strip():
         raise UserError("messages", "an empty last message", "ask something")
     messages[-1]["content"] = defaults.format_question(messages[-1]["content"])
