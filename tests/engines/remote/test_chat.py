@@ -103,6 +103,7 @@ def test_a_thought_is_cut_exactly_and_the_answer_asked_for_with_it(size: int, ki
 
 
 def test_a_stream_that_was_cut_is_closed() -> None:
+    """ikawrakow/ik_llama.cpp 1929, ggml-org/llama.cpp 24496: a cancelled request frees nothing."""
     host = ChatHost(size=1, delay_s=0.01)
     with z1(host, "vllm") as served:
         ask(served, thinking_budget=3)
