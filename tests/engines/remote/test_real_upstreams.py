@@ -38,7 +38,12 @@ def check_budgets(url: str, gguf: str) -> None:
     with server.serving(engines.load(engines.Upstream(f"{url}/v1"), gguf, "z1")) as served:
         for budget in (0, 1, 12, 40):
             fields: dict[str, Any] = {"thinking_budget": budget, "answer_tokens": 24}
-            body = {**QUESTION, "model": served.service.engine.name, "separate_reasoning": True, **fields}
+            body: dict[str, Any] = {
+                **QUESTION,
+                "model": served.service.engine.name,
+                "separate_reasoning": True,
+                **fields,
+            }
             whole = served.post(**body).json()["choices"][0]
             assert (whole["budget"]["used"], whole["budget"]["precision"]) == (budget, "exact")
             thought = whole["message"].get("reasoning", "").partition("\n\nI overthought it")[0]
@@ -73,7 +78,12 @@ def test_a_chat_route_continues_a_message(host: str, request: pytest.FixtureRequ
     upstream = engines.Upstream(f"{url}/v1", api="chat", host=host)
     with server.serving(engines.load(upstream, chat_gguf, "qwen3")) as served:
         for stream in (False, True):
-            body = {**QUESTION, "model": served.service.engine.name, "answer_tokens": 24, "stream": stream}
+            body: dict[str, Any] = {
+                **QUESTION,
+                "model": served.service.engine.name,
+                "answer_tokens": 24,
+                "stream": stream,
+            }
             response = served.post(**body, thinking_budget=0)
             assert response.status_code == 200, response.text
             assert "7" in response.text
