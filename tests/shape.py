@@ -7,7 +7,7 @@ from __future__ import annotations
 
 LEVELS = (
     "errors surrogates <- sandbox think runs recipe recipes models families <- grading records profiles dataset_io"
-    " <- model_files prompts <- engines train report synthetic <- generation"
+    " <- model_files prompts dataset_rows <- engines train report synthetic <- generation"
     " <- serve benchmarks llm vllm_plugin <- evaluate curate"
     " <- pipeline <- study comparison results <- cli integrations <- z1 <- __main__"
 )
@@ -33,6 +33,7 @@ THIRD_PARTY: dict[str, frozenset[str]] = {
     "z1.evaluate.losses": frozenset({"numpy"}),
     "z1.dataset_io": frozenset({"pyarrow"}),
     "z1.sandbox.inside.values": frozenset({"numpy"}),
+    "z1.dataset_rows.splits": frozenset({"huggingface_hub", "pyarrow"}),
     "z1.train.sft.dataset": frozenset({"huggingface_hub"}),
     "z1.engines.remote.*": frozenset({"httpx2"}),
     **dict.fromkeys(["z1.engines.logit_mask", "z1.vllm_plugin.batch_state"], frozenset({"torch"})),

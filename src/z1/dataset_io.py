@@ -46,7 +46,13 @@ def files(path: Path) -> list[Path]:
 def read(path: Path) -> Iterator[dict[str, Any]]:
     """The rows of the table at `path`. Raises UserError with file and line for an unreadable row."""
     for file in files(path):
-        yield from _parquet(file) if file.suffix == ".parquet" else _lines(file)
+        for _, row in read_numbered(file):
+            yield row
+
+
+def read_numbered(file: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+    """The rows of one file, each with its number from 1: that of its line, if it is a text file."""
+    return enumerate(_parquet(file), 1) if file.suffix == ".parquet" else _lines(file)
 
 
 def _parquet(path: Path) -> Iterator[dict[str, Any]]:
@@ -61,18 +67,21 @@ def _parquet(path: Path) -> Iterator[dict[str, Any]]:
         raise UserError(f"file {path}", f"not Parquet ({error})", "give a complete file") from None
 
 
-def _lines(path: Path) -> Iterator[dict[str, Any]]:
+def _lines(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+    """The objects of a JSONL file with the numbers of their lines; blank lines are skipped."""
     with gzip.open(path, "rb") if path.suffix == ".gz" else path.open("rb") as file:
         for number in count(1):
             try:
                 if not (line := file.readline()):
                     return
+                if not line.strip():
+                    continue
                 row = json.loads(line)
                 if not isinstance(row, dict):
                     raise ValueError("not a JSON object")
             except (ValueError, RecursionError, EOFError, zlib.error, gzip.BadGzipFile) as error:
                 raise UserError(f"file {path}, line {number}", error, "give one JSON object per line") from None
-            yield replace_in_json(row) if may_have_surrogates(line) else row
+            yield number, (replace_in_json(row) if may_have_surrogates(line) else row)
 
 
 def write(path: Path, rows: Iterable[Mapping[str, Any]], columns: Mapping[str, type]) -> int:

@@ -153,11 +153,19 @@ class FinetuneSettings(Settings):
     profile: str = "z1"
     data: str = ""
     """A dataset: folder, .parquet, .jsonl or .jsonl.gz file, or hub id; empty: the rows of `[curate]`."""
-    question: str = "question"
-    """The dataset's column of questions."""
-    response: str = "response"
-    """Its column of thought and answer, or of the answer if `thought` names a column."""
+    format: str = ""
+    """The format of its rows (`z1.dataset_rows.formats`); empty: found by the columns."""
+    split: str = ""
+    """The split to train on; empty: all that is not held out as test, validation, dev or eval."""
+    question: str = ""
+    """Instead of a format: the column of questions, as in a plan's `columns`."""
+    response: str = ""
+    """The column of thought and answer, or of the answer if `thought` names a column."""
     thought: str = ""
+    on_error: Literal["refuse", "drop"] = "refuse"
+    """Whether a row with a value of another type ends the run, or is dropped and listed in notes.jsonl."""
+    max_template_text: float = Field(default=0.01, ge=0, le=1)
+    """Training is refused if a larger share of the rows would learn think tags or fragments of a chat template."""
     max_length: int = Field(gt=1)
     """Maximum tokens of a row, prompt and end included."""
     truncation: Literal["drop", "truncate", "refuse"] = "drop"
@@ -200,6 +208,12 @@ class FinetuneSettings(Settings):
     """Steps between two evaluations of the held-out loss."""
     threads: int = Field(default=1, gt=0)
     """Threads of a process on a CPU."""
+
+    @model_validator(mode="after")
+    def _maps_both_columns(self) -> Self:
+        if bool(self.question) != bool(self.response) or (self.thought and not self.question):
+            raise ValueError("question and response; give both columns, or neither to have the format found")
+        return self
 
     @model_validator(mode="after")
     def _has_one_batch_size(self) -> Self:

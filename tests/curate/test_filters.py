@@ -106,7 +106,7 @@ def test_tests_that_did_not_run_are_not_passed() -> None:
 
 def test_the_plan_enables_filters() -> None:
     assert drop_reason(GOOD, STRICT) == ""
-    assert drop_reason(replace(GOOD, response=" \n"), STRICT) == "empty"
+    assert drop_reason(replace(GOOD, response=" \n"), STRICT) == "no response"
     assert drop_reason(replace(GOOD, response="wait " * 99), STRICT) == "repetition over 0.2"
     assert drop_reason(replace(GOOD, response="none", passed=False), STRICT) == "no code"
     assert drop_reason(replace(GOOD, response="none", passed=False), CheckSettings()) == ""

@@ -11,8 +11,8 @@ import pytest
 
 from tests.train import small
 from z1.errors import UserError
-from z1.train.encode import EncodedRow, Encoder, Truncation, encode
-from z1.train.token_cache import DroppedRow, load_or_encode
+from z1.train.encode import DroppedRow, EncodedRow, Encoder, Truncation, encode
+from z1.train.token_cache import load_or_encode
 
 
 def made() -> Iterator[EncodedRow]:

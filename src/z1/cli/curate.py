@@ -21,7 +21,7 @@ from z1.errors import UserError
 if TYPE_CHECKING:
     from z1.curate.builder import DatasetBuilder
     from z1.curate.dataset_statistics import DatasetStatistics
-    from z1.curate.plan import Column, CuratePlan, TeacherSettings
+    from z1.curate.plan import CuratePlan, TeacherSettings
     from z1.pipeline import ProgressReporter
 
 RESPONSES = ("response", "output", "completion", "answer", "text")
@@ -184,6 +184,8 @@ def _build(built: DatasetBuilder, folder: Path, progress: ProgressReporter) -> N
     dropped = "".join(f"; {count:,} {why}" for why, count in made["dropped"].items())
     counts = f"{made['rows']:,} rows, {made['tokens']:,} tokens, {made['pairs']:,} pairs"
     progress.finish(f"{counts} in {folder / DATASET}{dropped}")
+    if files := made["held_out_files"]:
+        typer.echo(f"held out  {', '.join(files)}: not read; name a file or its split to use it", err=True)
     for name, why in ((made["decontaminated"] or {}).get("unreadable") or {}).items():
         typer.echo(f"not read  {name}: {why}", err=True)
 
@@ -285,12 +287,12 @@ def statistics_of(dataset: Path, tokenizer: str) -> DatasetStatistics:
     return found
 
 
-def _columns(row: dict[str, Any], dataset: Path, *, is_counted: bool) -> dict[Column, str]:
+def _columns(row: dict[str, Any], dataset: Path, *, is_counted: bool) -> dict[str, str]:
     """The columns of a dataset that hold the response and, unless a tokenizer counts, its tokens."""
     response = next((name for name in RESPONSES if name in row), None)
     if response is None:
         raise UserError(f"dataset {dataset}", f"columns {', '.join(row)}", f"give one with {' or '.join(RESPONSES)}")
-    found: dict[Column, str] = {"question": response, "response": response}
+    found: dict[str, str] = {"question": response, "response": response}
     if "difficulty" in row:
         found["difficulty"] = "difficulty"
     if is_counted:

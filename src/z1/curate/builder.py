@@ -20,7 +20,7 @@ from typing import Any
 
 from z1 import dataset_io
 from z1.curate import contamination_report, filters, pairs, sources, token_budget
-from z1.curate.contamination import Contamination
+from z1.curate.contamination import Contamination, held_out_items
 from z1.curate.dataset_card import render_card
 from z1.curate.dataset_statistics import DatasetStatistics, count_origins, quantiles_of
 from z1.curate.dedup import ExactDedup, MinHashDedup
@@ -30,7 +30,7 @@ from z1.curate.parallel import ParallelMap, Shard, in_process
 from z1.curate.plan import CuratePlan
 from z1.curate.sources import Candidate
 from z1.curate.teacher_log import TeacherLog, TeacherRequest, requests_for
-from z1.errors import UserError
+from z1.errors import Fault, UserError
 from z1.runs import atomic_folder, provenance, write_json, write_lines, write_text
 
 DATASET = "dataset"
@@ -59,7 +59,7 @@ def teacher_requests(plan: CuratePlan) -> Iterator[TeacherRequest]:
     """All requests of a plan to its teacher."""
     for source in plan.source if plan.teacher else ():
         for problem in sources.read(source):
-            if plan.teacher and not problem.response:
+            if plan.teacher and not problem.response and not problem.left_out:
                 yield from requests_for(problem, plan.teacher)
 
 
@@ -116,7 +116,9 @@ class DatasetBuilder:
 
     def _unmeasured(self) -> Iterator[Candidate]:
         for source in self._plan.source:
-            yield from (candidate for candidate in sources.read(source) if candidate.response)
+            for candidate in sources.read(source):
+                if candidate.response or candidate.left_out or not self._plan.teacher:
+                    yield candidate
         for request, reply in self._teacher_log.replies_to(teacher_requests(self._plan)):
             yield replace(
                 request.problem,
@@ -134,7 +136,7 @@ class DatasetBuilder:
         Candidates are read twice, to filter them and to write them; `on_progress` is called after each.
         """
         settings = self._plan.decontaminate
-        contamination = Contamination(settings) if settings else None
+        contamination = Contamination(settings, held_out_items(self._plan)) if settings else None
         rows = self._rows(contamination, on_progress)
         found = pairs.find_pairs(rows, self._plan.pair, self._plan.seed)
         tokens = token_budget.apply_budget(rows, self._plan.select, self._plan.seed)
@@ -146,9 +148,11 @@ class DatasetBuilder:
         manifest["decontaminated"] = contamination.summary() if contamination else None
         with atomic_folder(self._folder / DATASET) as folder:
             statistics = DatasetStatistics()
-            self._write(folder, rows, _PreferencePairs(found), statistics, on_progress)
+            written = self._write(folder, rows, _PreferencePairs(found), statistics, on_progress)
             write_json(folder / "manifest.json", manifest)
             write_lines(folder / "dropped.jsonl", ({"id": r.id, "reason": r.reason} for r in rows if r.reason))
+            if written + reasons.total() != len(rows):
+                raise Fault(f"{len(rows)} candidates: {written} rows written and {reasons.total()} dropped")
             if contamination:
                 write_text(folder / REPORT, contamination_report.render(self._plan.name, contamination))
             write_text(folder / "README.md", render_card(self._plan, manifest, statistics, pairs=bool(found)))
@@ -185,6 +189,7 @@ class DatasetBuilder:
             "dropped": dict(reasons.most_common()),
             "repetition": quantiles_of([row.repetition for row in rows if row.repetition is not None]),
             **count_origins(rows),
+            "held_out_files": [file.name for source in self._plan.source for file in source.held_out_files()],
             "pairs": len(found),
             "median_ratio": round(ratios[len(ratios) // 2], 3) if ratios else None,
             **provenance(),
@@ -197,7 +202,8 @@ class DatasetBuilder:
         preferences: _PreferencePairs,
         statistics: DatasetStatistics,
         on_progress: OnProgress,
-    ) -> None:
+    ) -> int:
+        """Write rows and pairs; returns the number of rows."""
         columns = {"id": str, "question": str, "response": str, self._plan.tokens.column: int}
         columns |= dict.fromkeys(["problem", "level", "end", "origin", "licence", "revision", "difficulty"], str)
 
@@ -209,10 +215,11 @@ class DatasetBuilder:
                     statistics.add(candidate.response, row.tokens, candidate.difficulty)
                     yield {name: getattr(candidate, name, row.tokens) for name in columns}
 
-        dataset_io.write(folder / "data" / "train-00000-of-00001.parquet", kept_rows(), columns)
+        written = dataset_io.write(folder / "data" / "train-00000-of-00001.parquet", kept_rows(), columns)
         if preferences.complete:
             kinds = {"problem": str, "prompt": str, "chosen": str, "rejected": str, "ratio": float}
             dataset_io.write(folder / "pairs" / "train-00000-of-00001.parquet", preferences.complete, kinds)
+        return written
 
 
 class _PreferencePairs:

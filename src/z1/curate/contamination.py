@@ -2,21 +2,26 @@
 
 A row's text is compared by n-gram overlap (`ngram_overlap.py`) with the problems of every benchmark that `z1 evaluate`
 knows. Problems of the synthetic benchmarks are found by their hash, since their test set is a split and not a list. A
-benchmark that cannot be read is recorded with the reason, for the manifest and the report. Answers and tests are not
-compared.
+benchmark that cannot be read is recorded with the reason, for the manifest and the report. The held-out files of the
+plan's own sources count as benchmarks. Answers and tests are not compared.
 """
 
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
+from z1 import dataset_io
 from z1.benchmarks import BENCHMARKS, Benchmark, LoadOptions, get_benchmark
 from z1.benchmarks.hub import HubFiles
+from z1.curate import sources
 from z1.curate.ngram_overlap import BenchmarkItem, NgramIndex, Overlap
-from z1.curate.plan import DecontaminateSettings
+from z1.curate.plan import CuratePlan, DecontaminateSettings
 from z1.curate.sources import Candidate
+from z1.dataset_rows import LeftOut, RowDefect, read_row
 from z1.errors import UserError
 from z1.synthetic import find_held_out
 
@@ -35,8 +40,8 @@ class Finding:
 class Contamination:
     """The benchmarks of a plan, and the rows that repeat them."""
 
-    def __init__(self, settings: DecontaminateSettings) -> None:
-        self.settings = settings
+    def __init__(self, settings: DecontaminateSettings, held_out: Iterable[BenchmarkItem] = ()) -> None:
+        self.settings, self._held_out = settings, held_out
         self.items: dict[str, int] = {}
         """Number of items of each benchmark that was read."""
         self.unreadable: dict[str, str] = {}
@@ -63,6 +68,9 @@ class Contamination:
                 else:
                     items += read
                     self.items[name] = len(read)
+        for item in self._held_out:
+            items.append(item)
+            self.items[item.benchmark] = self.items.get(item.benchmark, 0) + 1
         return items
 
     def drop_reason(self, candidate: Candidate) -> str:
@@ -92,6 +100,18 @@ class Contamination:
             "too_short": self._index.skipped,
             "repeated": {name: len(items) for name, items in sorted(repeated.items())},
         }
+
+
+def held_out_items(plan: CuratePlan) -> Iterator[BenchmarkItem]:
+    """The questions in the held-out files of the plan's sources, as items of benchmarks named after the files."""
+    for source in plan.source:
+        columns: Mapping[str, str] = {}
+        for file in source.held_out_files():
+            for number, row in dataset_io.read_numbered(file):
+                columns = columns or sources.mapping_of(source, row)
+                with suppress(RowDefect, LeftOut):  # a row without a question has nothing to repeat
+                    question = read_row(row, {"question": columns["question"]}, str(row.get("split") or ""))[0].question
+                    yield BenchmarkItem(f"held-out {file.name}", str(number), question)
 
 
 def benchmark_items(benchmark: Benchmark, settings: DecontaminateSettings) -> list[BenchmarkItem]:

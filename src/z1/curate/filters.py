@@ -110,8 +110,12 @@ def check_tests(candidate: Candidate) -> str:
 
 def drop_reason(candidate: Candidate, settings: CheckSettings) -> str:
     """The reason of the first filter that rejects a candidate under a plan's settings; "" if all pass."""
+    return candidate.left_out or _quality_reason(candidate, settings)
+
+
+def _quality_reason(candidate: Candidate, settings: CheckSettings) -> str:
     if not candidate.response.strip():
-        return "empty"
+        return "no response"
     if settings.ended and (reason := check_ended(candidate, settings.max_tokens)):
         return reason
     repeated = candidate.repetition

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from z1.benchmarks.hub import HubFiles, download_dataset
-from z1.curate.plan import Column, CuratePlan, SourceSettings
+from z1.curate.plan import CuratePlan, SourceSettings
 from z1.errors import UserError
 
 
@@ -22,14 +22,14 @@ class KnownDataset:
     """One dataset: its files, columns and licence, and further settings of its source."""
 
     hub: HubFiles
-    columns: Mapping[Column, str]
+    columns: Mapping[str, str]
     licence: str
     settings: Mapping[str, Any] = field(default_factory=dict)
 
 
 BY_TEXT = {"join": "text"}
 
-KODCODE: dict[Column, str] = {
+KODCODE: dict[str, str] = {
     "id": "conversation_id",
     "question": "question",
     "difficulty": "gpt_difficulty",

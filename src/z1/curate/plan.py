@@ -13,6 +13,7 @@ from typing import Annotated, ClassVar, Literal, Self
 from pydantic import Field, model_validator
 
 from z1 import recipe
+from z1.dataset_rows import check_mapping, split_files
 from z1.errors import UserError
 from z1.recipe import Level, Settings, Steps
 
@@ -21,23 +22,6 @@ DERIVATION_PROMPT = (
     "to user instructions.\n@@ Instruction\n{question}\n\n@@ Response\n"
 )
 """The predecessor's prompt, verbatim."""
-
-
-Column = Literal[
-    "id",
-    "question",
-    "response",
-    "reference",
-    "difficulty",
-    "level",
-    "end",
-    "passed",
-    "tokens",
-    "tests",
-    "entry",
-    "setup",
-]
-"""The fields that a column of a source may fill."""
 
 
 class SourceSettings(Settings):
@@ -60,8 +44,18 @@ class SourceSettings(Settings):
     """Synthetic: the levels of the trajectories; with none the problems go to the plan's teacher."""
     name: str = ""
     """Prefix of the ids of its rows."""
-    columns: dict[Column, str] = {"id": "id", "question": "question"}  # noqa: RUF012 (pydantic copies it)
-    """Field = column; a dot descends into an object or list, a list gives several trajectories."""
+    split: str = ""
+    """Name of the split to read, by file names or a column `split`; "" reads all that is not held out."""
+    format: str = ""
+    """Name of the format of its rows (`z1.dataset_rows.formats`); "" finds it by the columns."""
+    columns: dict[str, str] = Field(default_factory=dict)
+    """Field = column, instead of a format. A dot descends into an object or list, `messages[user]` is a part of a
+    conversation, ` + ` joins texts, `?` allows rows without the column; a list gives several trajectories.
+    """
+    on_error: Literal["refuse", "drop"] = "refuse"
+    """Whether a row with a value of another type ends the run, or is dropped with the reason."""
+    think_tags: bool = False
+    """Whether thoughts are written between `<think>` tags."""
     join: Literal["id", "text"] = "id"
     """Rows are of the same problem if they share the id, or the text of the question."""
     level: str = ""
@@ -79,16 +73,26 @@ class SourceSettings(Settings):
         return self
 
     def paths(self) -> list[Path]:
-        """The file or folder of the table, or the files that match `files`. Raises UserError if there are none."""
-        found = sorted(Path(self.path).glob(self.files)) if self.files else [Path(self.path)]
-        if not found or not found[0].exists():
+        """The files of the table that are not held out, or those that match `files`. Raises UserError if there are
+        none.
+        """
+        if not self.files:
+            return split_files(Path(self.path), self.split).train
+        found = sorted(Path(self.path).glob(self.files))
+        if not found:
             raise UserError(f"files of {self.path}", f"no {self.files}", "download it again, or correct source.files")
         return found
 
+    def held_out_files(self) -> list[Path]:
+        """The files of the table that are held out, and so not read."""
+        is_named = self.synthetic or self.files
+        return [] if is_named else split_files(Path(self.path), self.split).held_out
+
     @model_validator(mode="after")
     def _has_a_question(self) -> Self:
-        if "question" not in self.columns:
+        if self.columns and "question" not in self.columns:
             raise ValueError("map a column to question in source.columns")
+        check_mapping(self.columns)
         return self
 
 

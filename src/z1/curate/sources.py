@@ -1,6 +1,8 @@
-"""Sources: reads tables into candidates by a mapping of their columns.
+"""Sources: reads tables into candidates.
 
-Each row gives a problem, or a problem with one or more trajectories. Origin, licence and revision stay with every row.
+Each row gives a problem, or a problem with one or more trajectories (`z1.dataset_rows`). A row that cannot be used ends
+the run, or, with `on_error = "drop"`, becomes a candidate that is dropped with the reason, as does every row that has
+nothing to learn from. Origin, licence and revision stay with every row.
 A row without a problem id gets one from the text of its question, which also joins a dataset without labels (the
 published Z1-Code-Reasoning-107K: https://huggingface.co/datasets/efficientscaling/Z1-Code-Reasoning-107K) to its
 source. A synthetic task is a source whose teacher is the Python interpreter. Downloads are in `known_datasets.py`.
@@ -8,17 +10,18 @@ source. A synthetic task is a source whose teacher is the Python interpreter. Do
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields
 from hashlib import sha256
-from itertools import chain
 from operator import attrgetter
 from os.path import basename
+from pathlib import Path
 from typing import Any
 
 from z1 import dataset_io, synthetic
 from z1.curate.plan import SourceSettings
 from z1.curate.reasoning_level import derive_level
+from z1.dataset_rows import DatasetSample, LeftOut, RowDefect, find_format, read_row, thoughts
 from z1.errors import UserError
 from z1.records import Record
 from z1.surrogates import encode_for_hash
@@ -30,7 +33,8 @@ class Candidate(Record):
 
     `problem` is the problem's id, `reference` its known answer, `end` the finish reason, `passed` whether the source
     reports that the tests passed. `tests` is the code of the problem's tests, `entry` the name they call, and `setup`
-    code to run before a program. The last five fields are measures (`measure.py`). "" and None mean unknown.
+    code to run before a program. `left_out` is the reason why a row of a source gives no example. The five fields
+    before it are measures (`measure.py`). "" and None mean unknown.
     """
 
     id: str
@@ -54,6 +58,7 @@ class Candidate(Record):
     verdict: str = ""
     fault: str = ""
     minhash: str = ""
+    left_out: str = ""
 
     def with_values(self, values: Mapping[str, Any]) -> Candidate:
         """The candidate with some fields replaced: `dataclasses.replace` in a third of the time."""
@@ -78,11 +83,25 @@ def fingerprint(text: str) -> str:
 
 
 def read(source: SourceSettings) -> Iterator[Candidate]:
-    """The candidates of a source, in order. Raises UserError if a mapped column is missing."""
+    """The candidates of a source, in order, at least one for each row. Raises UserError for a row that cannot be used,
+    with its file, number and column, unless the source drops such rows.
+    """
     if source.synthetic:
         yield from _from_synthetic(source)
         return
-    yield from _from_rows(source, chain.from_iterable(map(dataset_io.read, source.paths())))
+    columns: Mapping[str, str] = {}
+    position = 0
+    for path in source.paths():
+        for file in dataset_io.files(path):
+            for number, row in dataset_io.read_numbered(file):
+                position += 1
+                columns = columns or mapping_of(source, row)
+                yield from _from_row(source, columns, (file, number, position), row)
+
+
+def mapping_of(source: SourceSettings, row: Mapping[str, Any]) -> Mapping[str, str]:
+    """The mapping of a source's columns: its own, or that of the format that its first row has."""
+    return source.columns or find_format(row, source.format)[1]
 
 
 def _from_synthetic(source: SourceSettings) -> Iterator[Candidate]:
@@ -106,84 +125,48 @@ def _from_synthetic(source: SourceSettings) -> Iterator[Candidate]:
             )
 
 
-def _from_rows(source: SourceSettings, rows: Iterable[Mapping[str, Any]]) -> Iterator[Candidate]:
-    problem_fields = [(key, read) for key, read in PROBLEM_FIELDS.items() if key in source.columns]
-    sample_fields = [(key, read) for key, read in SAMPLE_FIELDS.items() if key in source.columns]
-    provenance: dict[str, Any] = {
-        "origin": source.origin or basename(source.path),
-        "licence": source.licence,
-        "revision": source.revision,
-    }
-    columns, prefix, joins_by_text = tuple(source.columns.items()), source.name, source.join == "text"
-    for number, row in enumerate(rows, 1):
-        value = {name: _column(row, column, source.path) for name, column in columns}
-        question = str(value["question"])
-        problem = str(value.get("id") or fingerprint(question))
-        name = f"{prefix or problem}:{number}" if not value.get("id") else f"{prefix}:{problem}".lstrip(":")
-        responses = value.get("response", "")
-        samples = responses if isinstance(responses, list) else [responses]
-        common = {key: read(value[key]) for key, read in problem_fields}
-        for sample, response in enumerate(samples):
-            text = str(response or "")
-            yield Candidate(
-                id=f"{name}:{sample}" if isinstance(responses, list) else name,
-                problem=fingerprint(question) if joins_by_text else problem,
-                question=question,
-                response=text,
-                level=_text(value.get("level")) or source.level or derive_level(text, source.derive),
-                sample=sample,
-                **provenance,
-                **common,
-                **{key: read(_nth(value[key], sample)) for key, read in sample_fields},
-            )
+def _from_row(
+    source: SourceSettings, columns: Mapping[str, str], place: tuple[Path, int, int], row: Mapping[str, Any]
+) -> list[Candidate]:
+    """The candidates of a row; `place` is its file, its number there, and its number in the source."""
+    file, number, position = place
+    origin = source.origin or basename(source.path)
+    try:
+        samples = read_row(row, columns, source.split)
+    except RowDefect as defect:
+        if source.on_error == "refuse":
+            what = f"file {file}, row {number}, column {defect.column}"
+            raise UserError(what, defect.got, f'give {defect.expected}, or set on_error = "drop"') from None
+        reason = str(defect)
+    except LeftOut as why:
+        reason = str(why)
+    else:
+        return [_candidate(source, sample, position, origin) for sample in samples]
+    name = f"{source.name or file.name}:{number}"
+    return [Candidate(id=name, problem=name, question="", tokens=0, origin=origin, left_out=reason)]
 
 
-def _column(row: Mapping[str, Any], column: str, path: str) -> Any:
-    if column in row:
-        return row[column]
-    found: Any = row
-    for part in column.split("."):
-        if isinstance(found, list) and part.isdecimal():
-            found = dict(enumerate(found)).get(int(part))
-            continue
-        if not isinstance(found, Mapping) or part not in found:
-            raise UserError(f"column {column} of {path}", f"columns {', '.join(row)}", "correct source.columns")
-        found = found[part]
-    return found
-
-
-def _nth(value: Any, sample: int) -> Any:
-    if not isinstance(value, list):
-        return value
-    return value[sample] if sample < len(value) else None
-
-
-def _single_name(value: Any) -> str:
-    """The only name in a column; "" if it holds several."""
-    names = value if isinstance(value, list) else [value]
-    return _text(names[0]) if len(names) == 1 else ""
-
-
-def _text(value: Any) -> str:
-    return "" if value is None else str(value)
-
-
-def _optional_bool(value: Any) -> bool | None:
-    return None if value is None else bool(value)
-
-
-def _optional_int(value: Any) -> int | None:
-    return None if value is None else int(value)
-
-
-PROBLEM_FIELDS: dict[str, Callable[[Any], Any]] = {
-    "reference": _text,
-    "difficulty": _text,
-    "tests": _text,
-    "setup": _text,
-    "entry": _single_name,
-}
-"""Fields shared by all trajectories of a row, and how each is read."""
-
-SAMPLE_FIELDS: dict[str, Callable[[Any], Any]] = {"end": _text, "passed": _optional_bool, "tokens": _optional_int}
-"""Fields that may hold one value per trajectory."""
+def _candidate(source: SourceSettings, sample: DatasetSample, position: int, origin: str) -> Candidate:
+    problem = sample.id or fingerprint(sample.question)
+    name = f"{source.name}:{problem}".lstrip(":") if sample.id else f"{source.name or problem}:{position}"
+    response = thoughts.join(sample.thought, sample.response, tags=source.think_tags)
+    return Candidate(
+        id=name if sample.number is None else f"{name}:{sample.number}",
+        problem=fingerprint(sample.question) if source.join == "text" else problem,
+        question=sample.question,
+        response=response,
+        reference=sample.reference,
+        difficulty=sample.difficulty,
+        level=sample.level or source.level or derive_level(response, source.derive),
+        sample=sample.number or 0,
+        end=sample.end,
+        passed=sample.passed,
+        tests=sample.tests,
+        entry=sample.entry,
+        setup=sample.setup,
+        tokens=0 if sample.left_out else sample.tokens,
+        left_out=sample.left_out,
+        origin=origin,
+        licence=source.licence,
+        revision=source.revision,
+    )

@@ -9,11 +9,12 @@ encoded separately, so no token spans the prompt/response boundary, and the prom
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from hashlib import sha256
-from itertools import islice
+from itertools import chain, islice
 from random import Random
 from typing import Any, Literal
 
@@ -21,23 +22,39 @@ import numpy as np
 from numpy.typing import NDArray
 
 from z1 import profiles
+from z1.dataset_rows.thoughts import MARKERS
 from z1.errors import UserError
 from z1.profiles import Profile
-from z1.prompts import chat_template, prompt_segments, response_segments, split_response, with_think_start
-from z1.records import TrainingRow
+from z1.prompts import (
+    chat_template,
+    control_texts,
+    prompt_segments,
+    response_segments,
+    split_response,
+    with_think_start,
+)
+from z1.records import Record, TrainingRow
 from z1.surrogates import replace_surrogates
 
 BLOCK_ROWS = 1_000
 """Rows per call of the tokenizer, which encodes them on all cores."""
 
-TRUNCATED, NO_THOUGHT = "truncated", "no thought"
-KEPT = (TRUNCATED, NO_THOUGHT)
-"""Notes on rows that are not dropped."""
+TRUNCATED, NO_THOUGHT, TEMPLATE_TEXT = "truncated", "no thought", "template text"
+KEPT = (TRUNCATED, NO_THOUGHT, TEMPLATE_TEXT)
+"""Notes on rows that are not dropped; the last one is followed by the text."""
 
 TOO_LONG, EMPTY, NOTHING_TO_LEARN = "too long", "empty", "nothing to learn"
 """Reasons for dropping a row."""
 
 NO_TOKENS = np.zeros(0, np.int32), np.zeros(0, np.bool_)
+
+
+@dataclass(frozen=True, slots=True)
+class DroppedRow(Record):
+    """The id of a row, and why it was dropped, truncated or otherwise noted."""
+
+    id: str
+    reason: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,7 +172,29 @@ class Encoder:
         token_ids = [token for part, _has_loss in parts for token in part]
         loss_mask = [has_loss for part, has_loss in parts for _token in part]
         note = NO_THOUGHT if self.profile.think_end and not self._split(row)[0] else ""
+        if found := self._template_text(row):
+            note = f"{TEMPLATE_TEXT}: {found}"
         return EncodedRow(row.id, np.array(token_ids, np.int32), np.array(loss_mask, np.bool_), note)
+
+    def _template_text(self, row: TrainingRow) -> str:
+        """The first think tag of another family, special token or fragment of a chat template in the text that a row
+        teaches; "" if there is none.
+        """
+        for text in self._split(row):
+            for found in chain(MARKERS.finditer(text), self._special_tokens.finditer(text)):
+                if found[0] not in self._own_tags:
+                    return found[0]
+        return ""
+
+    @cached_property
+    def _own_tags(self) -> frozenset[str]:
+        end = self.profile.think_end.strip()
+        return frozenset({self.profile.think_start.strip(), end, end.replace("</", "<", 1)})
+
+    @cached_property
+    def _special_tokens(self) -> re.Pattern[str]:
+        texts = sorted(control_texts(self.tokenizer), key=len, reverse=True)
+        return re.compile("|".join(map(re.escape, texts)) or r"(?!)")
 
     @cached_property
     def fingerprint(self) -> str:
@@ -177,11 +216,18 @@ class Encoder:
         }
 
 
-def encode(rows: Iterable[TrainingRow], encoder: Encoder, limit: Truncation) -> Iterator[EncodedRow]:
-    """Encode all `rows` in order, with at most `limit.max_length` tokens each."""
+def encode(rows: Iterable[TrainingRow | DroppedRow], encoder: Encoder, limit: Truncation) -> Iterator[EncodedRow]:
+    """Encode all `rows` in order, with at most `limit.max_length` tokens each; rows that were dropped before are noted
+    with their reason.
+    """
     source = iter(rows)
     while block := list(islice(source, BLOCK_ROWS)):
-        yield from (_truncate(row, limit) for row in encoder.encode_rows(block))
+        encoded = iter(encoder.encode_rows([row for row in block if isinstance(row, TrainingRow)]))
+        for row in block:
+            if isinstance(row, DroppedRow):
+                yield EncodedRow(row.id, *NO_TOKENS, row.reason)
+            else:
+                yield _truncate(next(encoded), limit)
 
 
 def _truncate(row: EncodedRow, limit: Truncation) -> EncodedRow:

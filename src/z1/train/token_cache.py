@@ -16,19 +16,10 @@ from typing import Self
 import numpy as np
 
 from z1.errors import UserError
-from z1.records import Record
 from z1.runs import atomic_folder, file_lock, read_lines, write_lines
-from z1.train.encode import EncodedRow, EncodedRows
+from z1.train.encode import DroppedRow, EncodedRow, EncodedRows
 
 TOKEN_IDS, LOSS_MASK, STARTS, NOTES = "token_ids.bin", "loss_mask.bin", "starts.npy", "notes.jsonl"
-
-
-@dataclass(frozen=True, slots=True)
-class DroppedRow(Record):
-    """The id of a row, and why it was dropped, truncated or otherwise noted."""
-
-    id: str
-    reason: str
 
 
 @dataclass(frozen=True, slots=True)

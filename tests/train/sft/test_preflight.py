@@ -11,11 +11,11 @@ import pytest
 
 from z1.errors import UserError
 from z1.recipe import FinetuneSettings, load, required_table
-from z1.train.encode import EncodedRows
+from z1.train.encode import DroppedRow, EncodedRows
 from z1.train.packing import PackedSchedule
 from z1.train.sft.estimate import ModelShape
 from z1.train.sft.preflight import Preflight
-from z1.train.token_cache import DroppedRow, EncodedDataset
+from z1.train.token_cache import EncodedDataset
 
 END = 2
 

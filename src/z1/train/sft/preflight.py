@@ -19,11 +19,11 @@ from numpy.typing import NDArray
 
 from z1.errors import UserError
 from z1.recipe import FinetuneSettings
-from z1.train.encode import KEPT, NO_THOUGHT, EncodedRows
+from z1.train.encode import KEPT, NO_THOUGHT, TEMPLATE_TEXT, DroppedRow, EncodedRows
 from z1.train.packing import PackedSchedule, RowNumbers
 from z1.train.sft import estimate
 from z1.train.sft.estimate import ModelShape
-from z1.train.token_cache import DroppedRow, EncodedDataset
+from z1.train.token_cache import EncodedDataset
 
 QUANTILES = (0.0, 0.05, 0.25, 0.5, 0.75, 0.95, 1.0)
 
@@ -77,8 +77,9 @@ class Preflight:
         if empty := int((self.learned == 0).sum()):
             row = int(np.argmin(self.learned))
             raise UserError("rows without learned tokens", f"{empty} (first: number {row})", "correct the dataset")
-        lost = [note for note in self.encoded.notes if note.reason != NO_THOUGHT]
-        count = len(self.rows) + sum(note.reason not in KEPT for note in lost)
+        lost = [note for note in self.encoded.notes if not note.reason.startswith((NO_THOUGHT, TEMPLATE_TEXT))]
+        count = len(self.rows) + sum(not note.reason.startswith(KEPT) for note in lost)
+        self._check_template_text()
         if len(lost) > self.settings.max_dropped * count:
             got = f"{len(lost):,} of {count:,} rows dropped or truncated ({_count_reasons(lost)})"
             do = f"raise finetune.max_length above {self.settings.max_length}, or finetune.max_dropped if intended"
@@ -86,6 +87,17 @@ class Preflight:
         if self.settings.steps not in (None, self.schedule.steps):
             got = f"{self.schedule.steps:,} from {len(self.rows):,} rows, not the {self.settings.steps:,} of the recipe"
             raise UserError("steps", got, "correct finetune.steps, or the batch and the epochs")
+
+    def template_text(self) -> list[DroppedRow]:
+        """Notes on rows whose text holds think tags or fragments of a chat template."""
+        return [note for note in self.encoded.notes if note.reason.startswith(TEMPLATE_TEXT)]
+
+    def _check_template_text(self) -> None:
+        found = self.template_text()
+        if len(found) > self.settings.max_template_text * len(self.rows):
+            got = f"{len(found):,} of {len(self.rows):,} rows, the first is {found[0].id} with {found[0].reason}"
+            do = "remove them from the dataset, or raise finetune.max_template_text if the model is to learn them"
+            raise UserError("think tags or template text in what is learned", got, do)
 
     def summary(self) -> Iterator[tuple[str, str]]:
         """The report: names and figures."""
@@ -165,6 +177,7 @@ def _quantiles(values: NDArray[np.int64]) -> str:
 
 
 def _count_reasons(notes: Sequence[DroppedRow]) -> str:
-    counts = Counter(note.reason for note in notes)
-    first = {note.reason: note.id for note in reversed(notes)}
+    """The number of each kind of note, with the first of its kind."""
+    counts = Counter(note.reason.partition(":")[0] for note in notes)
+    first = {note.reason.partition(":")[0]: note.id for note in reversed(notes)}
     return ", ".join(f"{count:,} {reason} (first: {first[reason]})" for reason, count in counts.most_common())

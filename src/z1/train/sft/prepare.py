@@ -14,9 +14,10 @@ from pathlib import Path
 from typing import Any
 
 from z1 import profiles, runs
+from z1.dataset_rows import SplitFiles
 from z1.recipe import FinetuneSettings, Recipe, required_table
 from z1.records import TrainingRow
-from z1.train.encode import Encoder, Truncation, encode
+from z1.train.encode import DroppedRow, Encoder, Truncation, encode
 from z1.train.packing import PackedSchedule
 from z1.train.sft import dataset, estimate
 from z1.train.sft.load_base import load_base_tokenizer
@@ -42,12 +43,13 @@ def prepare(recipe: Recipe, run: Path, curated: Path | None, base: str, world_si
     settings = required_table(recipe.finetune, "finetune")
     tokenizer = load_base_tokenizer(base)
     encoder = Encoder(tokenizer, profiles.get_profile(settings.profile), settings.hint_share, recipe.seed)
-    files = [curated] if curated else dataset.files(settings.data)
-    stage = _stage(recipe, run, encoder, files)
+    files = SplitFiles([curated], []) if curated else dataset.files(settings.data, settings.split)
+    stage = _stage(recipe, run, encoder, files.train)
+    read: Callable[[], Iterator[TrainingRow | DroppedRow]]
     if curated:
         read = partial(runs.iterate_lines, curated, TrainingRow.from_json)
     else:
-        read = partial(dataset.rows, files, settings)
+        read = partial(dataset.rows, files.train, settings)
     limit = Truncation(settings.max_length, settings.truncation, "finetune.max_length")
 
     def part(name: str, *, held_out: bool) -> EncodedDataset:
@@ -59,22 +61,32 @@ def prepare(recipe: Recipe, run: Path, curated: Path | None, base: str, world_si
     schedule = PackedSchedule(encoded.rows.lengths, settings, recipe.seed)
     shape = estimate.shape(base, settings)
     preflight = Preflight(encoded, held_out, schedule, encoder.end_token_id, shape, world_size)
-    return PreparedTraining(preflight, base, tokenizer, _data_info(settings, preflight, stage))
+    info = _data_info(settings, preflight, stage)
+    info["held_out_files"] = [file.name for file in files.held_out]
+    return PreparedTraining(preflight, base, tokenizer, info)
 
 
 def _stage(recipe: Recipe, run: Path, encoder: Encoder, files: Sequence[Path]) -> runs.Stage:
     settings = required_table(recipe.finetune, "finetune")
     limits = settings.model_dump(mode="json", include={"max_length", "truncation", "held_out"})
-    columns = settings.model_dump(mode="json", include={"question", "response", "thought"}) if settings.data else {}
+    reading = {"format", "split", "question", "response", "thought", "on_error"}
+    columns = settings.model_dump(mode="json", include=reading) if settings.data else {}
     seed = {"seed": recipe.seed} if settings.held_out else {}
     key = {**limits, **columns, **seed, "encoder": encoder.fingerprint}
     return runs.stage(run, "encode", key, {file.name: file for file in files})
 
 
 def _part(
-    read: Callable[[], Iterator[TrainingRow]], settings: FinetuneSettings, seed: int, *, held_out: bool
-) -> Iterator[TrainingRow]:
-    return (row for row in read() if dataset.is_held_out(row.question, settings.held_out, seed) == held_out)
+    read: Callable[[], Iterator[TrainingRow | DroppedRow]], settings: FinetuneSettings, seed: int, *, held_out: bool
+) -> Iterator[TrainingRow | DroppedRow]:
+    """The rows of one part; rows that were dropped are noted with the rows to train on."""
+    for row in read():
+        if isinstance(row, DroppedRow):
+            is_of_part = not held_out
+        else:
+            is_of_part = dataset.is_held_out(row.question, settings.held_out, seed) == held_out
+        if is_of_part:
+            yield row
 
 
 def _data_info(settings: FinetuneSettings, preflight: Preflight, stage: runs.Stage) -> dict[str, Any]:
