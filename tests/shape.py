@@ -6,8 +6,9 @@
 from __future__ import annotations
 
 LEVELS = (
-    "errors surrogates <- sandbox think runs recipe recipes models families <- grading records profiles dataset_io"
-    " <- model_files prompts dataset_rows <- engines train report synthetic <- generation"
+    "errors surrogates <- sandbox think runs settings recipes models families <- recipe"
+    " <- grading records profiles dataset_io <- model_files prompts dataset_rows"
+    " <- engines train report synthetic <- generation"
     " <- serve benchmarks llm vllm_plugin <- evaluate curate"
     " <- pipeline <- study comparison results <- cli integrations <- z1 <- __main__"
 )
@@ -23,7 +24,8 @@ HEAVY = frozenset({"torch", "transformers", "tokenizers", "safetensors", "numpy"
 THIRD_PARTY: dict[str, frozenset[str]] = {
     "z1.runs": frozenset({"filelock"}),
     **dict.fromkeys(
-        ["z1.recipe", "z1.comparison", "z1.study", "z1.report.study_page", "z1.curate.plan"], frozenset({"pydantic"})
+        ["z1.settings", "z1.recipe", "z1.comparison", "z1.study", "z1.report.study_page", "z1.curate.plan"],
+        frozenset({"pydantic"}),
     ),
     "z1.cli.doctor": HEAVY | {"typer"},
     **dict.fromkeys(["z1.train.*", "z1.engines.local.*", "z1.model_files", "z1.model_files.*"], HEAVY),
@@ -69,6 +71,7 @@ NO_DOCSTRING = {"z1.profiles.Tokenizer": "methods of a transformers class, docum
 
 NO_MIRROR = {
     "z1": "tests/test_imports.py",
+    "z1.settings": "tests/test_recipe.py",
     "z1.train.progress": "a value; tests/train/scratch/test_trainer.py checks what trainers report",
     "z1.__main__": "tests/cli/test_main.py",
     "z1.engines.protocol": "values and protocols; tests/engines/conformance.py checks every engine",
@@ -77,6 +80,10 @@ NO_MIRROR = {
     "z1.report": "tests/report/test_write.py",
     "z1.vllm_plugin": "tests/vllm_plugin/test_logits_processor.py",
     "z1.report.style": "colours and CSS",
+    **{
+        f"z1.dataset_rows.{name}": "tests/dataset_rows/test_formats.py: one table of formats and defects"
+        for name in ("columns", "conversations", "values")
+    },
     **{
         f"z1.model_files.{name}": "tests/model_files/test_gguf_conversion.py"
         for name in ("cache", "gguf_header", "gguf_config", "gguf_tensors", "gguf_weights")

@@ -8,13 +8,13 @@ import pytest
 
 from tests.serve.conftest import serving
 from z1 import comparison, pipeline
-from z1 import recipe as recipes
 from z1.engines.local.engine import LocalSettings
 from z1.engines.local.engine import load as load_engine
 from z1.errors import UserError
 from z1.evaluate import read_attempts
 from z1.models import shipped
 from z1.runs import read_json
+from z1.settings import PACKAGED
 
 TEXT = """
 name = "two"
@@ -97,7 +97,7 @@ def test_the_recipes_of_the_papers_tables_are_valid(path: Path) -> None:
 
 def test_each_table_has_a_recipe() -> None:
     assert [path.stem for path in PAPER] == ["table-1", "table-2", "table-6"]
-    assert not comparison.is_comparison(recipes.PACKAGED / "tiny.toml")
+    assert not comparison.is_comparison(PACKAGED / "tiny.toml")
 
 
 ELSEWHERE = """

@@ -33,6 +33,7 @@ EXTRAS = {
     "z1.serve.*": {"serve"},
     "z1.engines.remote.*": {"evaluate", "serve"},
     "z1.dataset_io": {"curate", "train"},
+    "z1.dataset_rows.splits": {"curate", "train"},
     "z1.curate.parallel": {"ray"},
     "z1.curate.*": {"curate"},
     "z1.train.*": {"train"},

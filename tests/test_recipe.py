@@ -14,7 +14,8 @@ from z1 import comparison, study
 from z1.comparison import is_comparison
 from z1.curate import plan
 from z1.errors import UserError
-from z1.recipe import PACKAGED, CurateSettings, find, kind_of, load
+from z1.recipe import CurateSettings, find, load
+from z1.settings import PACKAGED, kind_of
 
 ROOT = Path(__file__).parent.parent
 EVERY = sorted([*PACKAGED.glob("*.toml"), *(ROOT / "experiments").glob("*/*.toml")])

@@ -13,6 +13,7 @@ from z1 import pipeline, runs
 from z1 import recipe as recipes
 from z1 import study as studies
 from z1.errors import UserError
+from z1.settings import PACKAGED
 
 STUDY = """
 name = "few"
@@ -53,7 +54,7 @@ at_least = 0.5
 
 EXPERIMENTS = Path(__file__).parent.parent / "experiments"
 STUDIES = sorted(EXPERIMENTS.glob("*/study.toml"))
-RECIPES = {*recipes.PACKAGED.glob("*.toml"), *EXPERIMENTS.glob("*/*.toml")} - set(STUDIES)
+RECIPES = {*PACKAGED.glob("*.toml"), *EXPERIMENTS.glob("*/*.toml")} - set(STUDIES)
 
 
 def write(folder: Path) -> Path:

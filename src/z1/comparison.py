@@ -18,10 +18,10 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 from pydantic import Field
 
 from z1 import benchmarks, evaluate, pipeline, profiles, report, runs
-from z1 import recipe as recipes
 from z1.errors import Fault, UserError
 from z1.evaluate import read_attempts
-from z1.recipe import EvaluateSettings, Settings
+from z1.recipe import EvaluateSettings
+from z1.settings import Settings, kind_of, read
 
 if TYPE_CHECKING:
     from z1.engines.remote import Upstream
@@ -74,12 +74,12 @@ EvaluationFolders = dict[tuple[str, int], Path]
 
 def is_comparison(path: Path) -> bool:
     """Whether the TOML file at `path` is a comparison; False for an invalid file."""
-    return recipes.kind_of(path) == Comparison.kind
+    return kind_of(path) == Comparison.kind
 
 
 def load(path: Path) -> Comparison:
     """The comparison in `path`; every fault in it is one line that names the key."""
-    return recipes.read(path, Comparison)
+    return read(path, Comparison)
 
 
 def check(comparison: Comparison) -> None:

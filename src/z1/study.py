@@ -20,10 +20,11 @@ from z1 import pipeline, runs
 from z1 import recipe as recipes
 from z1.evaluate import PROBLEMS, read_attempts, scores
 from z1.evaluate.scores import ModelScores
-from z1.recipe import EvaluateSettings, Recipe, Settings
+from z1.recipe import EvaluateSettings, Recipe
 from z1.records import Problem
 from z1.report import study_page
 from z1.report.study_page import StudyPage
+from z1.settings import Settings, read
 
 EvaluationFolders = dict[tuple[str, int], list[Path]]
 """Folders of evaluation results by arm and by index of the evaluation, one per seed."""
@@ -116,7 +117,7 @@ class Study(Settings):
 
 def load(path: Path) -> Study:
     """The study in `path`; every fault in it is one line that names the key."""
-    study = recipes.read(path, Study)
+    study = read(path, Study)
     study._folder = path.parent
     return study
 

@@ -12,10 +12,11 @@ from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
-from z1 import recipe
+from z1 import settings
 from z1.dataset_rows import check_mapping, split_files
 from z1.errors import UserError
-from z1.recipe import Level, Settings, Steps
+from z1.recipe import Level, Steps
+from z1.settings import Settings
 
 DERIVATION_PROMPT = (
     "You are an exceptionally intelligent coding assistant that consistently delivers accurate and reliable responses "
@@ -243,12 +244,12 @@ class CuratePlan(Settings):
 
 def is_plan(path: Path) -> bool:
     """Whether the TOML file at `path` is a plan, by its table `source`; False for an invalid file."""
-    return recipe.kind_of(path) == CuratePlan.kind
+    return settings.kind_of(path) == CuratePlan.kind
 
 
 def read(path: Path) -> CuratePlan:
     """The plan in `path`, whose paths are relative to it. Raises UserError with the key for any fault."""
-    plan = recipe.read(path, CuratePlan)
+    plan = settings.read(path, CuratePlan)
     sources = [
         source.model_copy(update={"path": str(path.parent / source.path)}) if source.path else source
         for source in plan.source

@@ -11,7 +11,7 @@ from typing import Any
 
 from pydantic import Field
 
-from z1.recipe import Settings
+from z1.settings import Settings
 
 Numbers = Mapping[str, Any]
 
