@@ -84,7 +84,10 @@ def test_problems_shared_by_leetcode_and_livecodebench_are_found(tmp_path: Path)
         titles = [json.loads(line)["task_id"] for line in file]
     same = {item["question_id"]: item["question_title"] for item in items if item["question_title"] in titles}
     assert len(same) == 26
-    tests = {"public_test_cases": json.dumps([{"input": "1", "output": "1", "testtype": "stdin"}])}
+    tests = {
+        "public_test_cases": json.dumps([{"input": "1", "output": "1", "testtype": "functional"}]),
+        "metadata": json.dumps({"func_name": "f"}),
+    }
     data = str(jsonl(tmp_path / "v5.jsonl", [{**item, **tests} for item in items]))  # the published file has none
     found = contamination(against=("livecodebench",), data={"livecodebench": data})
     columns: Any = {"id": "task_id", "question": "query"}
