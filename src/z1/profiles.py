@@ -10,10 +10,11 @@ from collections.abc import Callable, Sequence
 from functools import cache, lru_cache
 from typing import Any, Protocol
 
-from z1.families import HINT, LONGEST_CLOSINGS, PROFILES, AnswerKind, Profile, closing_texts, get_profile
+from z1.errors import UserError
+from z1.families import HINT, LONGEST_CLOSINGS, PROFILES, AnswerKind, Hint, Profile, closing_texts
 from z1.think import AnswerDetector, Closing, StopStrings, Window
 
-__all__ = ["HINT", "PROFILES", "AnswerKind", "Profile", "get_profile"]  # the rows, for the users of this module
+__all__ = ["HINT", "PROFILES", "AnswerKind", "Profile"]  # the rows, for the users of this module
 
 TURN_ENDS = "turn_end_token_ids"
 """The attribute of a tokenizer that holds the turn ends of its model's generation_config.json."""
@@ -31,11 +32,23 @@ class Tokenizer(Protocol):
     def apply_chat_template(self, conversation: list[dict[str, str]], **settings: Any) -> Any: ...
 
 
+def get_profile(name: str) -> Profile:
+    """The row of `PROFILES` called `name`. Raises UserError if there is none."""
+    if name not in PROFILES:
+        raise UserError("profile", name, f"choose one of {', '.join(PROFILES)}")
+    return PROFILES[name]
+
+
+def hint_for(profile: Profile, kind: AnswerKind = AnswerKind.TEXT) -> Hint:
+    """The hint of a kind of answer."""
+    return dict(profile.hints).get(kind, Hint(profile.hint, profile.no_thinking_hint, profile.answer_prefix))
+
+
 def hint_token_ids(
     tokenizer: Tokenizer, profile: Profile, *, no_thinking: bool, kind: AnswerKind = AnswerKind.TEXT
 ) -> tuple[int, ...]:
     """The token ids that shift a thought to its answer: the hint, then the answer prefix."""
-    hint = profile.hint_for(kind)
+    hint = hint_for(profile, kind)
     parts = (hint.no_thinking if no_thinking else hint.text, hint.answer_prefix)
     return tuple(token for part in parts if part for token in tokenizer.encode(part, add_special_tokens=False))
 
@@ -125,7 +138,7 @@ def answer_part(profile: Profile, hint: str, *, kind: AnswerKind = AnswerKind.TE
     if profile.think_end:
         _, tag, rest = hint.rpartition(profile.think_end)
         return rest if tag else ""
-    prefix = profile.hint_for(kind).answer_prefix
+    prefix = hint_for(profile, kind).answer_prefix
     return prefix if is_own and hint.endswith(prefix) else ""
 
 

@@ -89,9 +89,8 @@ def prompt_segments(tokenizer: Tokenizer, profile: Profile, messages: Messages) 
         turns[0]["content"] = f"{system['content']}\n\n{turns[0]['content']}"
     for turn in turns:
         tags = (profile.think_start.strip(), profile.think_end.strip()) if turn["role"] == "assistant" else ()
-        turn["content"] = _split_controls(
-            replace_surrogates(turn["content"]), control_texts(cast(Any, tokenizer)).difference(tags)
-        )
+        text = turn["content"] if turn["content"].isascii() else replace_surrogates(turn["content"])
+        turn["content"] = _split_controls(text, control_texts(cast(Any, tokenizer)).difference(tags))
     template = None if tokenizer.chat_template else chat_template(tokenizer)
     with _refusals_as_user_errors("chat template"):
         text = tokenizer.apply_chat_template(

@@ -10,8 +10,8 @@ import pytest
 from z1.engines.scripted import Characters
 from z1.engines.vllm_params import DEFAULT_ANSWER_RESERVE, WindowParams, hint_texts, parse_xargs, validate
 from z1.errors import UserError
-from z1.families import MAX_CLOSING, PROFILES, AnswerKind, Profile, get_profile
-from z1.profiles import make_closing
+from z1.families import MAX_CLOSING, PROFILES, AnswerKind, Profile
+from z1.profiles import get_profile, make_closing
 from z1.think import Closing
 
 HINT = (1, 2, 3)

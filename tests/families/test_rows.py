@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from z1.errors import UserError
-from z1.families import PROFILES, AnswerKind, Profile, get_profile
+from z1.families import PROFILES, AnswerKind, Profile
 from z1.families.hints import BOXED, FENCE
+from z1.profiles import get_profile, hint_for
 
 EVERY = pytest.mark.parametrize("profile", PROFILES.values(), ids=PROFILES.keys())
 TAGGED = [row for row in PROFILES.values() if row.think_end and not row.name.startswith("z1-tiny")]
@@ -17,7 +18,7 @@ TAGGED = [row for row in PROFILES.values() if row.think_end and not row.name.sta
 @EVERY
 @pytest.mark.parametrize("kind", AnswerKind)
 def test_every_hint_ends_the_thought_and_begins_an_answer_of_its_kind(profile: Profile, kind: AnswerKind) -> None:
-    hint = profile.hint_for(kind)
+    hint = hint_for(profile, kind)
     assert profile.think_end in hint.text
     assert profile.think_end in hint.no_thinking
     if profile.hints:
@@ -45,7 +46,7 @@ def test_no_thinking_is_written_as_the_template_writes_it(name: str, empty: str)
 @pytest.mark.parametrize("profile", TAGGED, ids=lambda row: row.name)
 def test_a_thought_is_opened_once_and_closed_once(profile: Profile) -> None:
     for kind in AnswerKind:
-        hint = profile.hint_for(kind)
+        hint = hint_for(profile, kind)
         assert profile.think_start
         assert hint.text.count(profile.think_end) == hint.no_thinking.count(profile.think_end) == 1
         assert profile.think_start.strip() not in hint.text
@@ -56,7 +57,7 @@ def test_r1_distill_follows_its_card() -> None:
     """deepseek-ai/DeepSeek-R1, usage recommendations: begin with "<think>\\n", and no system prompt."""
     row = get_profile("r1-distill")
     assert (row.think_start, row.think_end, row.merges_system) == ("<think>\n", "</think>", True)
-    assert row.hint_for(AnswerKind.NUMBER).text == "\n</think>\n\n"
+    assert hint_for(row, AnswerKind.NUMBER).text == "\n</think>\n\n"
 
 
 def test_harmony_goes_from_the_analysis_to_the_final_channel() -> None:
@@ -70,7 +71,7 @@ def test_the_published_hints_are_the_same_for_every_kind() -> None:
     """Of the paper and of s1: their results are for one hint, after a thought that was cut anywhere."""
     for name in ("z1", "s1"):
         row = get_profile(name)
-        assert {row.hint_for(kind) for kind in AnswerKind} == {row.hint_for()}
+        assert {hint_for(row, kind) for kind in AnswerKind} == {hint_for(row)}
         assert row.sentence_end == ""
 
 

@@ -17,6 +17,7 @@ from typing import Any
 
 from z1.errors import UserError
 from z1.families import MAX_CLOSING, AnswerKind, Profile
+from z1.profiles import hint_for
 from z1.think import Closing, Window
 
 DEFAULT_ANSWER_RESERVE = 512
@@ -163,7 +164,7 @@ def hint_texts(request: WindowParams, profile: Profile) -> Sequence[str]:
     """The texts that are forced if the request gives no token ids; each is tokenized by itself."""
     if isinstance(request.hint, str):
         return (request.hint,)
-    hint = profile.hint_for(request.answer_kind or AnswerKind.TEXT)
+    hint = hint_for(profile, request.answer_kind or AnswerKind.TEXT)
     text = hint.no_thinking if request.thinking_budget == 0 else hint.text
     return [text for text in (text, hint.answer_prefix) if text]
 

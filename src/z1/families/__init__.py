@@ -7,7 +7,7 @@ detection.py  the family of a model, with the reason
 
 from z1.families.detection import Family, detect_family
 from z1.families.hints import LONGEST_CLOSINGS, MAX_CLOSING, AnswerKind, Hint, closing_texts, without_closing
-from z1.families.rows import HINT, PROFILES, Profile, get_profile
+from z1.families.rows import HINT, PROFILES, Profile
 
 __all__ = [
     "HINT",
@@ -20,6 +20,5 @@ __all__ = [
     "Profile",
     "closing_texts",
     "detect_family",
-    "get_profile",
     "without_closing",
 ]

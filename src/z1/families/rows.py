@@ -10,7 +10,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from z1.errors import UserError
 from z1.families.hints import AnswerKind, Hint, hints_by_kind
 
 HINT = "\n\nI overthought it, the final answer should be:\n\n"
@@ -52,10 +51,6 @@ class Profile:
     thinks_by_default: bool = True
     template_settings: tuple[tuple[str, Any], ...] = ()
     merges_system: bool = False
-
-    def hint_for(self, kind: AnswerKind = AnswerKind.TEXT) -> Hint:
-        """The hint of a kind of answer."""
-        return dict(self.hints).get(kind, Hint(self.hint, self.no_thinking_hint, self.answer_prefix))
 
 
 def _tiny(name: str, **texts: Any) -> Profile:
@@ -198,10 +193,3 @@ PROFILES: dict[str, Profile] = {
         ),
     )
 }
-
-
-def get_profile(name: str) -> Profile:
-    """The row of `PROFILES` called `name`. Raises UserError if there is none."""
-    if name not in PROFILES:
-        raise UserError("profile", name, f"choose one of {', '.join(PROFILES)}")
-    return PROFILES[name]

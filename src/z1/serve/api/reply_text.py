@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from z1.engines import Probe
-from z1.profiles import Profile, answer_part, truncate_at_stop
+from z1.profiles import Profile, answer_part, hint_for, truncate_at_stop
 from z1.serve.api.budget import Budget
 from z1.serve.runtime.reply_runner import NewTokens, ReplyFinished, Started
 from z1.think import Bucket, End
@@ -110,7 +110,7 @@ class ReplyText:
         """Add a probed answer."""
         detokenizer = Detokenizer(self._options.token_bytes)
         text = detokenizer.feed(event.token_ids) + detokenizer.flush()
-        own = self._options.profile.hint_for(self._budget.answer_kind).text
+        own = hint_for(self._options.profile, self._budget.answer_kind).text
         hint = own if self._budget.hint is None else self._budget.hint
         answer = text.rpartition(hint)[2] if hint else text
         self.probes.append({"at": event.thinking_tokens, "answer": answer.strip(), "agreement": event.agreeing})
