@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from dataclasses import fields
+from dataclasses import asdict, fields
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 
 from z1.errors import UserError
 from z1.records import Attempt, Problem, Record, TrainingRow, TrajectorySet
+from z1.think import Ledger
 
 PROPERTY = settings(max_examples=60, deadline=None, derandomize=True)
 TEXT = st.text(max_size=12)
@@ -22,18 +24,29 @@ STEPS = st.none() | COUNT
 PROBLEMS = st.builds(Problem, TEXT, TEXT, TEXT, TEXT, TEXT, STEPS)
 TRAJECTORIES = st.builds(TrajectorySet, PROBLEMS, st.dictionaries(TEXT, TEXT, max_size=3), TEXT, COUNT)
 ROWS = st.builds(TrainingRow, TEXT, TEXT, TEXT, TEXT, TEXT, STEPS)
-SPANS = st.lists(st.tuples(TEXT, COUNT, COUNT).map(list), max_size=3)
-ATTEMPTS = st.builds(
-    Attempt, TEXT, STEPS, COUNT, IDS, IDS, SPANS, st.lists(TEXT, max_size=3), st.dictionaries(TEXT, STEPS, max_size=3)
-)  # the other fields are strings, generated from their types
+LEDGERS = st.builds(Ledger, COUNT, COUNT, COUNT, STEPS, COUNT, COUNT, COUNT).map(asdict)
+
+
+@st.composite
+def attempts(draw: st.DrawFn) -> Attempt:
+    token_ids = draw(IDS)
+    ends = sorted(draw(st.lists(st.integers(0, len(token_ids)), min_size=2, max_size=3)))
+    spans: list[list[Any]] = [[draw(TEXT), first, last] for first, last in pairwise(ends)]
+    texts = [draw(TEXT) for _ in spans]
+    rest = [draw(TEXT) for _ in range(5)]
+    return Attempt(draw(TEXT), draw(STEPS), draw(COUNT), draw(IDS), token_ids, spans, texts, draw(LEDGERS), *rest)
+
+
+ATTEMPTS = attempts()
 RECORDS = st.one_of(PROBLEMS, TRAJECTORIES, ROWS, ATTEMPTS)
 
 PROBLEM = Problem("p1", "What?", "7", "programs", "count", 3)
+LEDGER = asdict(Ledger(thought=2))
 EXAMPLES: list[Record] = [
     PROBLEM,
     TrajectorySet(PROBLEM, {"direct": "", "full": "s = 7\n\n"}, "The final answer is \\boxed{7}.", 2, 12),
     TrainingRow("p1", "What?", "s = 7\n\n", "7", "full", None),
-    Attempt("p1", None, 0, [1], [2, 3], [["thought", 0, 2]], ["s"], {"answer": None}, "stop", "none", "right", "", "t"),
+    Attempt("p1", None, 0, [1], [2, 3], [["thought", 0, 2]], ["s"], LEDGER, "stop", "none", "right", "", "t"),
 ]
 EACH = pytest.mark.parametrize("record", EXAMPLES, ids=lambda record: type(record).__name__)
 
@@ -65,6 +78,45 @@ def test_each_missing_key_is_an_error_with_its_name(record: Record) -> None:
 @EACH
 def test_an_unknown_key_is_an_error_with_its_name(record: Record) -> None:
     refused(record, {**record.as_json(), "tempo": 3}, "tempo")
+
+
+OTHER_TYPES = [None, True, 3, 2.5, "text", ["a"], [1], [None], {}, {"a": 1}, [["a", 1, "2"]]]
+
+
+@EACH
+def test_a_value_of_another_type_is_an_error_with_its_key(record: Record) -> None:
+    """Whatever is accepted in a field is what the field holds in another record of this kind."""
+    for key, own in record.as_json().items():
+        kinds = {type(own), *([int, type(None)] if key in ("steps", "thinking_budget") else [])}
+        for other in OTHER_TYPES:
+            if type(other) not in kinds:
+                with pytest.raises(UserError, match=f"records: got key '{key}' with "):
+                    type(record).from_json({**record.as_json(), key: other})
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"token_ids": [1, True]},
+        {"token_ids": ["1"]},
+        {"texts": []},
+        {"texts": [3]},
+        {"spans": [["thought", 0, 3]]},
+        {"spans": [["thought", 0]]},
+        {"spans": [["thought", 0, "2"]]},
+        {"spans": [[0, 0, 2]]},
+        {"spans": ["thought"]},
+        {"ledger": {}},
+        {"ledger": {**LEDGER, "more": 1}},
+        {"ledger": {**LEDGER, "thought": "2"}},
+    ],
+    ids=str,
+)
+def test_an_attempt_that_does_not_fit_together_is_an_error(change: dict[str, Any]) -> None:
+    attempt = EXAMPLES[-1].as_json()
+    assert Attempt.from_json(attempt)
+    with pytest.raises(UserError, match="Attempt records"):
+        Attempt.from_json({**attempt, **change})
 
 
 def test_keys_of_a_nested_problem_are_checked_too() -> None:

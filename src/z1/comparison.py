@@ -121,7 +121,7 @@ def numbers(comparison: Comparison, done: EvaluationFolders) -> dict[str, Any]:
 def _side_by_side(folders: Mapping[str, Path]) -> dict[str, Any]:
     """The curves of all models in one evaluation, and each model compared with the first."""
     first, *others = folders
-    curves = {name: runs.read_json(folder / "curve.json") for name, folder in folders.items()}
+    curves = {name: runs.read_json(folder / "curve.json", "points") for name, folder in folders.items()}
     return {
         "models": {name: {"run": curve["run"], "points": curve["points"]} for name, curve in curves.items()},
         "reference": first,

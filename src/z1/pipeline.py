@@ -21,6 +21,7 @@ from z1 import curate as curating
 from z1 import evaluate as evaluating
 from z1 import recipe as recipes
 from z1.engines import Engine, Sampling
+from z1.errors import UserError
 from z1.recipe import EvaluateSettings, Recipe
 from z1.records import Attempt, Problem
 
@@ -79,6 +80,21 @@ def check(recipe: Recipe) -> None:
         if name is not None:
             profiles.get_profile(name)
     benchmarks.get_benchmark(recipe.evaluate.benchmark)
+    chain(recipe)
+
+
+def chain(recipe: Recipe) -> list[Recipe]:
+    """The recipes that train the recipe's bases, the innermost first, and the recipe itself. Raises UserError for
+    recipes that are each other's base.
+    """
+    found, seen = [recipe], set()
+    while (path := found[0].base_recipe) is not None:
+        if path.resolve() in seen:
+            do = "start one of them from [model] or from a model folder"
+            raise UserError(f"base of recipe {found[0].name}", f"{path.name}, of which it is itself a base", do)
+        seen.add(path.resolve())
+        found.insert(0, recipes.load(path))
+    return found
 
 
 def curation_key(recipe: Recipe) -> dict[str, Any]:
@@ -107,10 +123,11 @@ def curate(recipe: Recipe, run: Path, progress: ProgressReporter) -> Path:
     settings = recipes.required_table(recipe.curate, "curate")
     stage = runs.stage(run, "curate", curation_key(recipe), {})
     progress.start("curate", settings.problems)
-    if not stage.is_done:
-        curating.collect(settings, recipe.seed, stage.folder, lambda count: progress.update(count, "problems"))
-        stage.finish({"rows": curating.select(settings, stage.folder)})
-    levels = ", ".join(f"{count:,} {level}" for level, count in stage.results()["rows"].items())
+    with stage.claim() as has_work:
+        if has_work:
+            curating.collect(settings, recipe.seed, stage.folder, lambda count: progress.update(count, "problems"))
+            stage.finish({"rows": curating.select(settings, stage.folder)})
+    levels = ", ".join(f"{count:,} {level}" for level, count in stage.results(rows=dict)["rows"].items())
     progress.finish(f"{levels} rows in {stage.folder}")
     return stage.folder / curating.ROWS
 
@@ -131,26 +148,28 @@ def train(
 
     if recipe.finetune:
         return _finetune(recipe, run, progress, on_preflight)
+    chain(recipe)
     base = _base(recipe, run, progress, (recipe, *dependents))
     rows = curate(recipe, run, progress)
     inputs = {"rows": rows, **({"base": base} if base else {})}
     stage = runs.stage(run, "train", training_key(recipe), inputs)
     progress.start("train", 1)
-    if not stage.is_done:
-        last: list[Progress] = []
+    last: list[Progress] = []
 
-        def estimated(left: float, total: float) -> None:
-            minutes = f"{recipe.name} is expected to take {left / 60:.0f} core-minutes more"
-            progress.finish(minutes + _dependents_estimate(recipe, dependents, total))
+    def estimated(left: float, total: float) -> None:
+        minutes = f"{recipe.name} is expected to take {left / 60:.0f} core-minutes more"
+        progress.finish(minutes + _dependents_estimate(recipe, dependents, total))
 
-        def step(state: Progress) -> None:
-            last[:] = [state]
-            if state.step <= 10:
-                progress.start("train", state.steps)
-            progress.update(state.step, _training_note(state))
+    def step(state: Progress) -> None:
+        last[:] = [state]
+        if state.step <= 10:
+            progress.start("train", state.steps)
+        progress.update(state.step, _training_note(state))
 
-        scratch.train(recipe, rows, stage.folder, step, base, estimated)
-        stage.finish({"loss": last[0].loss, "steps": last[0].steps} if last else {})
+    with stage.claim() as has_work:
+        if has_work:
+            scratch.train(recipe, rows, stage.folder, step, base, estimated)
+            stage.finish({"loss": last[0].loss, "steps": last[0].steps} if last else {})
     progress.finish(f"model in {stage.folder / scratch.MODEL}")
     return stage.folder / scratch.MODEL
 
@@ -173,7 +192,9 @@ def prepare(recipe: Recipe, run: Path, progress: ProgressReporter, world_size: i
     from z1.train.sft.prepare import prepare as preparing
 
     chosen = recipes.required_table(recipe.finetune, "finetune")
-    with runs.file_lock(run / ".prepare.lock"):  # one process prepares, the others find the result
+    chain(recipe)
+    lock = run / ".prepare.lock"  # of several processes one prepares, and the others find the result
+    with runs.file_lock(lock) if world_size > 1 else runs.exclusive(lock, f"run {run}"):
         curated = None if chosen.data else curate(recipe, run, progress)
         base = str(_base(recipe, run, progress))
         progress.start("encode", 1)
@@ -192,20 +213,22 @@ def _finetune(
     preflight, base = prepared.preflight, Path(prepared.base)
     key = {**training_key(recipe), "rows": prepared.data_info}
     stage = runs.stage(run, "train", key, {"base": base} if base.exists() else {})
+    last: list[Progress] = []
+
+    def step(state: Progress) -> None:
+        last[:] = [state]
+        progress.update(state.step, _training_note(state))
+
     if not stage.is_done:
         on_preflight(prepared)
         preflight.check()
-        progress.start("train", preflight.schedule.steps)
-        last: list[Progress] = []
-
-        def step(state: Progress) -> None:
-            last[:] = [state]
-            progress.update(state.step, _training_note(state))
-
-        training_set = TrainingSet(preflight.rows, preflight.held_out, prepared.base, prepared.data_info)
-        finetune(recipe, training_set, stage.folder, step)
-        if rank == 0:
-            stage.finish({"loss": last[-1].loss if last else None, "steps": preflight.schedule.steps})
+    with stage.claim(is_main=rank == 0) as has_work:
+        if has_work:
+            progress.start("train", preflight.schedule.steps)
+            training_set = TrainingSet(preflight.rows, preflight.held_out, prepared.base, prepared.data_info)
+            finetune(recipe, training_set, stage.folder, step)
+            if rank == 0:
+                stage.finish({"loss": last[-1].loss if last else None, "steps": preflight.schedule.steps})
     progress.finish(f"model in {stage.folder / MODEL}")
     return stage.folder / MODEL
 
@@ -246,28 +269,32 @@ def evaluate_model(
     key = {**evaluation_key(settings, seed), **server, **({} if weights else {"model": str(model)})}
     stage = runs.stage(run, "evaluate", key, weights)
     progress.start("evaluate", settings.problems * (settings.sampling.samples if settings.sampling else 1))
-    if not stage.is_done:
-        benchmark = benchmarks.get_benchmark(settings.benchmark)
-        problems = benchmark.load(settings.problems, seed, benchmarks.LoadOptions(**settings.source()))
-        benchmark.require_sandbox()
-        engine = _remote(settings, model, upstream) if upstream else _local(settings, model)
-        sweep = _sweep(settings, seed, engine, stage.inputs.get("tokenizer.json", ""))
-        _run_sweep(sweep, problems, stage.folder, settings.concurrency, progress)
-        names = {"run": f"{run.name} {stage.folder.name}", "model": engine.name, "benchmark": sweep.benchmark.name}
-        numbers = evaluating.curve(problems, evaluating.read_attempts(stage.folder).values(), names)
-        runs.write_json(stage.folder / "curve.json", numbers)
-        if missing := sum(point["missing"] for point in numbers["points"]):
-            progress.finish(f"{missing} attempts missing (see `fault` in {stage.folder}); run again to retry them")
-            return stage.folder
-        stage.finish({"s1": numbers["s1"]})
+    with stage.claim() as has_work:
+        if has_work:
+            benchmark = benchmarks.get_benchmark(settings.benchmark)
+            problems = benchmark.load(settings.problems, seed, benchmarks.LoadOptions(**settings.source()))
+            benchmark.require_sandbox()
+            engine = _remote(settings, model, upstream) if upstream else _local(settings, model)
+            sweep = _sweep(settings, seed, engine, stage.inputs.get("tokenizer.json", ""))
+            missing = _run_sweep(sweep, problems, stage, settings.concurrency, progress)
+            if missing:
+                progress.finish(f"{missing} attempts missing (see `fault` in {stage.folder}); run again to retry them")
+                return stage.folder
     progress.finish(f"numbers in {stage.folder}")
     return stage.folder
 
 
 def _run_sweep(
-    sweep: evaluating.Sweep, problems: Sequence[Problem], folder: Path, concurrency: int, progress: ProgressReporter
-) -> None:
-    counter = _AttemptCounter(progress)
+    sweep: evaluating.Sweep,
+    problems: Sequence[Problem],
+    stage: runs.Stage,
+    concurrency: int,
+    progress: ProgressReporter,
+) -> int:
+    """Evaluate the problems and write the numbers; returns how many attempts are missing. Without any, the stage is
+    done.
+    """
+    counter, folder = _AttemptCounter(progress), stage.folder
 
     async def run_it() -> None:
         async with sweep.engine:
@@ -275,6 +302,17 @@ def _run_sweep(
             await evaluating.evaluate(sweep, problems, folder, concurrency, counter.add)
 
     asyncio.run(run_it())
+    names = {
+        "run": f"{folder.parent.name} {folder.name}",
+        "model": sweep.engine.name,
+        "benchmark": sweep.benchmark.name,
+    }
+    numbers = evaluating.curve(problems, evaluating.read_attempts(folder).values(), names)
+    runs.write_json(folder / "curve.json", numbers)
+    missing = int(sum(point["missing"] for point in numbers["points"]))
+    if not missing:
+        stage.finish({"s1": numbers["s1"]})
+    return missing
 
 
 def _remote(settings: EvaluateSettings, model: str | Path, upstream: Upstream) -> Engine:

@@ -1,14 +1,17 @@
 """Records: the data types stored as JSON lines in append-only files (`runs.py`).
 
-Records are frozen dataclasses. Field names are the JSON keys; a missing or unknown key is an error.
+Records are frozen dataclasses. Field names are the JSON keys; a missing or unknown key and a value of another type are
+errors.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, fields
+from functools import cache, partial
 from math import isnan
-from typing import Any, NamedTuple, Self
+from types import NoneType, UnionType
+from typing import Any, NamedTuple, Self, Union, cast, get_args, get_origin, get_type_hints
 
 from z1.errors import UserError
 from z1.think import Ledger
@@ -37,16 +40,54 @@ class Record:
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> Self:
-        """The record in `value`. Raises UserError with the missing or unknown key."""
-        _check_keys(cls, value)
+        """The record in `value`. Raises UserError with the missing or unknown key, or the one of another type."""
+        _check_fields(cls, value)
         return cls(**value)
 
 
-def _check_keys(kind: type[Record], value: Mapping[str, Any]) -> None:
-    names = {field.name for field in fields(kind)}
-    if wrong := names ^ set(value):
-        what, got = f"a line of {kind.__name__} records", f"key {min(wrong)!r} missing or unknown"
-        raise UserError(what, got, "check the file")
+def _check_fields(kind: type[Record], value: Mapping[str, Any]) -> None:
+    checks = _field_checks(cast(Any, kind))
+    if wrong := checks.keys() ^ value.keys():
+        raise _wrong_field(kind, f"key {min(wrong)!r} missing or unknown")
+    for name, is_valid in checks.items():
+        if not is_valid(value[name]):
+            raise _wrong_field(kind, f"key {name!r} with {repr(value[name])[:40]}")
+
+
+def _wrong_field(kind: type[Record], got: str) -> UserError:
+    return UserError(f"a line of {kind.__name__} records", got, "check the file")
+
+
+_Check = Callable[[Any], bool]
+
+
+@cache
+def _field_checks(kind: type[Any]) -> dict[str, _Check]:
+    """For each field of a record, whether a JSON value has its type."""
+    types = get_type_hints(kind)
+    return {field.name: _type_check(types[field.name]) for field in fields(kind)}
+
+
+def _type_check(expected: Any) -> _Check:
+    if expected in _CHECKS:
+        return _CHECKS[expected]
+    inner = [_type_check(one) for one in get_args(expected)]
+    if get_origin(expected) is list:
+        return lambda value: type(value) is list and all(map(inner[0], value))
+    if get_origin(expected) is dict:
+        return lambda value: type(value) is dict and all(map(inner[1], value.values()))
+    if get_origin(expected) in (Union, UnionType):
+        return lambda value: any(check(value) for check in inner)
+    return lambda value: isinstance(value, Mapping)  # a record in a record
+
+
+_CHECKS: dict[Any, _Check] = {
+    Any: lambda _: True,
+    float: lambda value: type(value) in (int, float),
+    list[int]: lambda value: type(value) is list and set(map(type, value)) <= {int},  # token ids are many
+    **{kind: partial(lambda kind, value: type(value) is kind, kind) for kind in (str, int, bool, NoneType)},
+}
+"""The checks of plain types."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +117,7 @@ class TrajectorySet(Record):
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> Self:
         """As `Record.from_json`, including the problem."""
-        _check_keys(cls, value)
+        _check_fields(cls, value)
         return cls(**{**value, "problem": Problem.from_json(value["problem"])})
 
 
@@ -115,6 +156,16 @@ class Attempt(Record):
     fault: str
     tokenizer: str
 
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> Self:
+        """As `Record.from_json`, including the spans and the keys of the ledger."""
+        _check_fields(cls, value)
+        size = len(value["token_ids"])
+        is_valid = len(value["spans"]) == len(value["texts"]) and all(_is_span(span, size) for span in value["spans"])
+        if not is_valid or value["ledger"].keys() != _LEDGER_KEYS:
+            raise _wrong_field(cls, "spans, texts and ledger that do not fit together")
+        return cls(**value)
+
     def counts(self) -> Ledger:
         """The ledger as a `think.Ledger`. Raises TypeError for other keys."""
         return Ledger(**self.ledger)  # type: ignore[arg-type]
@@ -122,3 +173,13 @@ class Attempt(Record):
     def text(self, *buckets: str) -> str:
         """The text of these `think.Bucket`s, such as the thought."""
         return "".join(text for (bucket, _, _), text in zip(self.spans, self.texts, strict=True) if bucket in buckets)
+
+
+_LEDGER_KEYS = {field.name for field in fields(Ledger)}
+
+
+def _is_span(span: list[Any], size: int) -> bool:
+    """Whether a span is [bucket, first, last + 1] within `size` tokens."""
+    if len(span) != 3 or not isinstance(span[0], str) or not all(type(index) is int for index in span[1:]):
+        return False
+    return bool(0 <= span[1] <= span[2] <= size)

@@ -51,14 +51,29 @@ class Stage:
         """Whether the stage has finished."""
         return (self.folder / "stage.json").is_file()
 
+    @contextmanager
+    def claim(self, *, is_main: bool = True) -> Iterator[bool]:
+        """Hold the stage for this process; yields whether there is work left. Raises UserError if another has it.
+
+        Of several processes that work together, only the one that `is_main` holds it.
+        """
+        if self.is_done or not is_main:
+            yield not self.is_done
+            return
+        with exclusive(self.folder / ".lock", f"stage {self.folder}"):
+            yield not self.is_done
+
     def finish(self, results: Mapping[str, Any]) -> None:
         """Mark the stage as done, with its `results`."""
         facts = {"settings": self.settings, "inputs": self.inputs, "results": results, **provenance()}
         write_json(self.folder / "stage.json", facts)
 
-    def results(self) -> dict[str, Any]:
-        """The results of the finished stage."""
-        results: dict[str, Any] = read_json(self.folder / "stage.json")["results"]
+    def results(self, **kinds: type) -> dict[str, Any]:
+        """The results of the finished stage, of these kinds by name. Raises UserError for a file without them."""
+        path = self.folder / "stage.json"
+        results = read_json(path, "results")["results"]
+        if not isinstance(results, dict) or not all(isinstance(results.get(key), kind) for key, kind in kinds.items()):
+            raise _wrong_json(path, results)
         return results
 
 
@@ -102,6 +117,21 @@ def file_lock(path: Path) -> Iterator[None]:
     path.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(path):
         yield
+
+
+@contextmanager
+def exclusive(path: Path, what: str) -> Iterator[None]:
+    """Hold the lock file `path`, or raise UserError if another process has it; the file stays."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(path, timeout=0)
+    try:
+        lock.acquire()
+    except Timeout:
+        raise UserError(what, "another process is working on it", "wait for it, or end it") from None
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 @contextmanager
@@ -207,14 +237,24 @@ def write_lines(path: Path, records: Iterable[Mapping[str, Any]]) -> None:
     _write_bytes(path, b"".join(encode_json(json.dumps(record, ensure_ascii=False)) + b"\n" for record in records))
 
 
-def read_json(path: Path) -> Any:
-    """The JSON value in `path`. Raises UserError if the file is missing or invalid."""
+def read_json(path: Path, *keys: str) -> Any:
+    """The JSON value in `path`, an object with these `keys` if any are given. Raises UserError if the file is missing,
+    invalid or of another kind.
+    """
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        value = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise UserError(f"file {path}", "no such file", "run the stage that writes it first") from None
-    except ValueError:
+    except (ValueError, RecursionError):
         raise UserError(f"file {path}", "invalid JSON", "delete it and run the stage that writes it again") from None
+    if keys and not (isinstance(value, dict) and value.keys() >= set(keys)):
+        raise _wrong_json(path, value)
+    return value
+
+
+def _wrong_json(path: Path, value: Any) -> UserError:
+    got = f"JSON of another kind, {json.dumps(value)[:40]}"
+    return UserError(f"file {path}", got, "delete it and run the stage that writes it again")
 
 
 def read_lines(path: Path, parse: Callable[[Mapping[str, Any]], T]) -> list[T]:

@@ -163,7 +163,7 @@ def plan(study: Study, folder: Path) -> str:
 
 
 def _minutes(run: Path) -> float | None:
-    manifests = [runs.read_json(path)["core_minutes"] for path in run.glob("train-*/model/z1.json")]
+    manifests = [runs.read_json(path, "core_minutes")["core_minutes"] for path in run.glob("train-*/model/z1.json")]
     return float(manifests[0]) if manifests else None
 
 
@@ -198,9 +198,8 @@ def finished(study: Study, folder: Path) -> tuple[EvaluationFolders, list[str]]:
     for member in members(study, folder):
         for index, settings in _evaluations(study, member):
             key = {"seed": study.problem_seed, **settings.model_dump(mode="json", exclude_none=True)}
-            stages = [
-                p for p in sorted(member.run.glob("evaluate-*/stage.json")) if runs.read_json(p)["settings"] == key
-            ]
+            paths = sorted(member.run.glob("evaluate-*/stage.json"))
+            stages = [path for path in paths if runs.read_json(path, "settings")["settings"] == key]
             if stages:
                 done.setdefault((member.arm, index), []).append(stages[-1].parent)
             else:
@@ -261,13 +260,13 @@ def _evaluation(study: Study, key: tuple[str, int], folders: Sequence[Path]) -> 
 
 
 def _unlimited_point(folder: Path) -> dict[str, Any]:
-    point: dict[str, Any] = runs.read_json(folder / "curve.json")["points"][-1]
+    point: dict[str, Any] = runs.read_json(folder / "curve.json", "points")["points"][-1]
     return point
 
 
 def _total_minutes(run: Path) -> float:
     """Core-minutes of a model's training steps, including those of all its bases."""
-    manifest: Any = runs.read_json(next(iter(run.glob("train-*/model/z1.json"))))
+    manifest: Any = runs.read_json(next(iter(run.glob("train-*/model/z1.json"))), "core_minutes")
     total = 0.0
     while manifest:
         total, manifest = total + float(manifest.get("core_minutes", 0.0)), manifest.get("base")

@@ -40,7 +40,7 @@ def calibrate(run: RunFolder, max_accuracy_drop: MaxAccuracyDrop = 1.0, as_json:
 
     folder = evaluation_in(run)
     attempts = list(evaluate.read_attempts(folder).values())
-    numbers = runs.read_json(folder / "curve.json")
+    numbers = runs.read_json(folder / "curve.json", "run", "model", "benchmark")
     names = {key: numbers[key] for key in ("run", "model", "benchmark")}
     found = calibration.calibrate(attempts, max_accuracy_drop / 100, names)
     exits = (

@@ -37,7 +37,7 @@ def compare(first: FirstRun, second: SecondRun, as_json: AsJson = False) -> None
     from z1 import evaluate, runs
 
     folders = [evaluation_in(path) for path in (first, second)]
-    names = [runs.read_json(folder / "curve.json")["benchmark"] for folder in folders]
+    names = [runs.read_json(folder / "curve.json", "benchmark")["benchmark"] for folder in folders]
     if names[0] != names[1]:
         raise UserError("benchmarks of the runs", f"{names[0]} and {names[1]}", "give two runs of the same benchmark")
     found = evaluate.compare(*(evaluate.read_attempts(folder).values() for folder in folders))

@@ -96,11 +96,12 @@ def replay_requests(path: Path, options: ReplayOptions, folder: Path, *, as_json
     stage = _stage(path, options, model, folder)
     with show_progress() as progress:
         progress.start("replay", 0)
-        if not stage.is_done:
-            _generate(path, options, model, stage, progress)
-        rows = savings(evaluate.read_attempts(stage.folder).values(), options.price_per_mtok)
-        if not stage.is_done and not any(row.missing for row in rows):
-            stage.finish({"requests": rows[0].requests})
+        with stage.claim() as has_work:
+            if has_work:
+                _generate(path, options, model, stage, progress)
+            rows = savings(evaluate.read_attempts(stage.folder).values(), options.price_per_mtok)
+            if has_work and not any(row.missing for row in rows):
+                stage.finish({"requests": rows[0].requests})
         progress.finish(f"attempts in {stage.folder}")
     content = {"requests": str(path), "model": model, "thinking_budgets": [row.as_json() for row in rows]}
     runs.write_json(stage.folder / SAVINGS, content)

@@ -69,11 +69,8 @@ class PlannedStage:
 def plan(recipe: Recipe, runs: Path) -> list[PlannedStage]:
     """All stages that `z1 run` goes through, those of the recipe's bases first. Nothing is written."""
     from z1 import pipeline
-    from z1 import recipe as recipes
 
-    chain = [recipe]
-    while chain[0].base_recipe is not None:
-        chain.insert(0, recipes.load(chain[0].base_recipe))
+    chain = pipeline.chain(recipe)
     size = _parameters(chain[0].model)
     found = [stage for one in chain for stage in _training_stages(one, runs / one.name, size)]
     key = pipeline.evaluation_key(recipe.evaluate, recipe.seed)
@@ -117,7 +114,7 @@ def _is_done(folder: Path, stage: str, settings: dict[str, Any]) -> bool:
     """Whether a finished stage has these settings; whether its inputs are still the same is seen when it runs."""
     from z1 import runs
 
-    finished = (runs.read_json(path)["settings"] for path in folder.glob(f"{stage}-*/stage.json"))
+    finished = (runs.read_json(path, "settings")["settings"] for path in folder.glob(f"{stage}-*/stage.json"))
     return any({key: one[key] for key in one if key != "rows"} == settings for one in finished)
 
 

@@ -65,12 +65,12 @@ def run_stages(
 
 def curve_json(folder: Path) -> dict[str, Any]:
     """The numbers of an evaluation folder, and the folder."""
-    return {"folder": str(folder), **runs.read_json(folder / "curve.json")}
+    return {"folder": str(folder), **runs.read_json(folder / "curve.json", "points")}
 
 
 def curve_table(folder: Path) -> ResultTable:
     """The numbers of an evaluation folder, a row for each thinking budget."""
-    numbers = runs.read_json(folder / "curve.json")
+    numbers = runs.read_json(folder / "curve.json", "points")
     pass_at = max(numbers["points"][0].get("pass_at", ()), key=int, default="")
     found = ResultTable(
         f"{numbers['model']} on {numbers['problems']} problems of {numbers['benchmark']}",

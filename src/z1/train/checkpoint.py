@@ -16,18 +16,26 @@ import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, suppress
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 
 import torch
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.distributed.tensor import DTensor, distribute_tensor
 
+from z1.errors import UserError
 from z1.runs import disk_full_as_os_error, read_json, sync_file, write_json
 from z1.train.distributed import DistributedContext
 
 PREFIX = "checkpoint-"
+
+UNREADABLE = (
+    *(RuntimeError, SafetensorError, FileNotFoundError, EOFError, UnpicklingError),
+    *(LookupError, TypeError, ValueError, AttributeError),
+)
+"""What is raised for a checkpoint that was cut or holds something else."""
 
 NamedParameters = list[tuple[str, nn.Parameter]]
 
@@ -81,7 +89,17 @@ def restore(
     found = latest(folder)
     if found is None:
         return {}
-    state = read_json(found / "state.json")
+    try:
+        return _restore(found, parameters, optimizer, context)
+    except UNREADABLE as error:
+        got = f"cut or of another kind ({type(error).__name__})"
+        raise UserError(f"checkpoint {found}", got, "delete this folder; training starts from its first step") from None
+
+
+def _restore(
+    found: Path, parameters: NamedParameters, optimizer: torch.optim.Optimizer, context: DistributedContext
+) -> dict[str, Any]:
+    state = read_json(found / "state.json", "processes", "facts")
     same = state["processes"] == context.world_size
     ranks = [context.rank] if same else range(state["processes"])
     with ExitStack() as stack:
@@ -96,8 +114,7 @@ def restore(
             optimizer.state[parameter] = {
                 key: _load(files, f"{key}/{name}", parameter, same=same) for key in saved if key != "weights"
             }
-    facts: dict[str, Any] = state["facts"]
-    return facts
+    return {**state["facts"], "step": int(state["facts"]["step"])}
 
 
 def _named_tensors(parameters: NamedParameters, optimizer: torch.optim.Optimizer) -> Iterator[tuple[str, Tensor]]:

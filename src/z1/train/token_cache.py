@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Self
 
 import numpy as np
+from numpy.typing import NDArray
 
 from z1.errors import UserError
 from z1.runs import atomic_folder, file_lock, read_lines, write_lines
@@ -31,13 +32,27 @@ class EncodedDataset:
 
     @classmethod
     def read(cls, folder: Path) -> Self:
-        """The rows in `folder`, memory-mapped. Raises UserError if there are none."""
-        starts = np.load(folder / STARTS, allow_pickle=False)
+        """The rows in `folder`, memory-mapped. Raises UserError if there are none, or if a file was cut."""
         notes = tuple(read_lines(folder / NOTES, DroppedRow.from_json))
+        starts = _read_starts(folder)
         if len(starts) == 1:
             raise _no_rows(notes)
         token_ids = np.memmap(folder / TOKEN_IDS, np.int32, "c")
         return cls(EncodedRows(token_ids, np.memmap(folder / LOSS_MASK, np.bool_, "c"), starts), notes)
+
+
+def _read_starts(folder: Path) -> NDArray[np.int64]:
+    """The starts of the rows, if they fit the other files."""
+    try:
+        starts: NDArray[np.int64] = np.load(folder / STARTS, allow_pickle=False)
+        if starts.ndim != 1 or starts.dtype != np.int64 or len(starts) == 0 or starts[0] or (np.diff(starts) < 1).any():
+            raise ValueError("no ascending positions")
+        sizes = [(folder / name).stat().st_size // bytes for name, bytes in ((TOKEN_IDS, 4), (LOSS_MASK, 1))]
+        if sizes != [starts[-1]] * 2:
+            raise ValueError(f"{starts[-1]} tokens, and files of {sizes[0]} and {sizes[1]}")
+    except (ValueError, EOFError, FileNotFoundError) as error:
+        raise UserError(f"encoded rows {folder}", error, "delete this folder; the rows are encoded again") from None
+    return starts
 
 
 def _no_rows(notes: tuple[DroppedRow, ...]) -> UserError:

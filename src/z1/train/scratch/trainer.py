@@ -19,9 +19,10 @@ from torch import Tensor
 from torch.nn import functional as F
 from transformers import Qwen2ForCausalLM
 
-from z1.errors import Fault
+from z1.errors import Fault, UserError
 from z1.recipe import TrainSettings
 from z1.runs import atomic_file
+from z1.train.checkpoint import UNREADABLE
 from z1.train.encode import EncodedRows
 from z1.train.packing import RowNumbers, epoch_batches, pad
 from z1.train.preemption import STATUS, catch_sigterm
@@ -187,11 +188,15 @@ class Trainer:
     def _restore(self, path: Path) -> None:
         if not path.exists():
             return
-        state = torch.load(path, weights_only=True)
-        self.step, self.core_seconds = state["step"], state["core_seconds"]
-        self.model.load_state_dict(state["model"])
-        for optimizer, saved in zip(self.optimizers, state["optimizers"], strict=True):
-            optimizer.load_state_dict(saved)
+        try:
+            state = torch.load(path, weights_only=True)
+            self.step, self.core_seconds = int(state["step"]), float(state["core_seconds"])
+            self.model.load_state_dict(state["model"])
+            for optimizer, saved in zip(self.optimizers, state["optimizers"], strict=True):
+                optimizer.load_state_dict(saved)
+        except UNREADABLE as error:
+            got = f"cut or of another kind ({type(error).__name__})"
+            raise UserError(f"checkpoint {path}", got, "delete it; training starts from its first step") from None
 
 
 def response_loss(model: Qwen2ForCausalLM, token_ids: Tensor, loss_mask: Tensor) -> Tensor:
