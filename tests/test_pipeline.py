@@ -103,6 +103,45 @@ def test_bases_are_trained_first_and_the_estimate_includes_the_dependents(tmp_pa
     assert pipeline._dependents_estimate(recipes.load(base), [recipe], 600.0) == "; arm after it about 20"
 
 
+def circle(folder: Path, *names: str) -> list[Path]:
+    """Recipes of which each is the base of the next."""
+    paths = [folder / f"{name}.toml" for name in names]
+    for path, base in zip(paths, paths[-1:] + paths[:-1], strict=True):
+        path.write_text(command_line.ARM.format(name=path.stem, base=base.as_posix(), level="full"), encoding="utf-8")
+    return paths
+
+
+@pytest.mark.parametrize("names", [("a",), ("a", "b"), ("a", "b", "c")])
+def test_recipes_that_are_each_others_base_are_refused(names: tuple[str, ...], tmp_path: Path) -> None:
+    recipe = recipes.load(circle(tmp_path, *names)[0])
+    for refused in (
+        lambda: pipeline.check(recipe),
+        lambda: pipeline.train(recipe, tmp_path / "runs" / "a", pipeline.NoProgress()),
+    ):
+        with pytest.raises(UserError, match=r"base of recipe \w: got \w\.toml, of which it is itself a base"):
+            refused()
+    assert not (tmp_path / "runs").exists()
+
+
+def test_a_second_run_of_a_recipe_is_refused_while_the_first_one_trains(tmp_path: Path) -> None:
+    """Training from scratch: the second process ends in a line and leaves the first one's files alone."""
+    path = command_line.recipe(tmp_path, command_line.MICRO)
+    refused: list[subprocess.CompletedProcess[str]] = []
+
+    class Second(pipeline.NoProgress):
+        def update(self, done: int, note: str = "") -> None:
+            if note.startswith("loss") and not refused:
+                refused.append(command_line.z1("train", path, cwd=tmp_path))
+
+    pipeline.train(recipes.load(path), tmp_path / "runs" / "micro", Second())
+    (second,) = refused
+    assert second.returncode == 2
+    last = second.stderr.strip().splitlines()[-1]
+    assert re.search(r"z1: stage runs/micro/train-\w+: got another process is working on it; wait for it", last), last
+    assert "Traceback" not in second.stderr
+    assert command_line.z1("train", path, cwd=tmp_path).returncode == 0
+
+
 FINETUNE = """
 name = "tuned"
 base = "{base}"

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from z1.errors import UserError
 from z1.records import Problem
-from z1.runs import Log, read_json, read_lines, read_log, write_json, write_lines, write_text
+from z1.runs import Log, read_json, read_lines, read_log, stage, write_json, write_lines, write_text
 
 LAW = settings(max_examples=60, deadline=None, derandomize=True)
 
@@ -85,3 +85,37 @@ def test_a_broken_line_is_refused_with_file_and_line(tmp_path: Path, line: bytes
         read_lines(path, Problem.from_json)
     assert str(path) in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "content", ["", "[]", "3", '"text"', "null", '{"results": []}', '{"results": {"rows": 3}}', "{}"]
+)
+def test_a_cut_or_mistyped_stage_file_is_named_in_a_line(content: str, tmp_path: Path) -> None:
+    made = stage(tmp_path, "curate", {"n": 1}, {})
+    made.finish({"rows": {"full": 3}})
+    assert made.results(rows=dict) == {"rows": {"full": 3}}
+    (made.folder / "stage.json").write_text(content)
+    with pytest.raises(UserError, match=r"file .*stage\.json: got .*; delete it") as caught:
+        made.results(rows=dict)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_stage_belongs_to_one_process_until_it_is_done(tmp_path: Path) -> None:
+    one, other = (stage(tmp_path, "train", {"n": 1}, {}) for _ in range(2))
+    with one.claim() as has_work:
+        assert has_work
+        with pytest.raises(UserError, match=r"^stage .*: got another process is working on it; wait"), other.claim():
+            pass
+        with other.claim(is_main=False) as helps:
+            assert helps
+        one.finish({})
+    with other.claim() as has_work:
+        assert not has_work
+
+
+def test_a_stage_is_released_when_its_process_fails(tmp_path: Path) -> None:
+    made = stage(tmp_path, "train", {"n": 1}, {})
+    with pytest.raises(KeyError), made.claim():
+        raise KeyError
+    with made.claim() as has_work:
+        assert has_work

@@ -301,7 +301,10 @@ def _is_json(line: bytes) -> bool:
 
 def _parse(path: Path, number: int, line: bytes, parse: Callable[[Mapping[str, Any]], T]) -> T:
     try:
-        return parse(json.loads(line.decode()))
+        value = json.loads(line.decode())
+        if not isinstance(value, dict):
+            raise ValueError("not a JSON object")
+        return parse(value)
     except UserError as error:
         raise UserError(f"file {path}, line {number}, {error.what}", error.got, "repair or delete it") from None
     except (ValueError, TypeError, KeyError, RecursionError):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
+from z1.errors import UserError
 from z1.runs import write_json
 from z1.train import checkpoint
 from z1.train.checkpoint import latest, restore, save, trainable
@@ -99,3 +101,33 @@ def test_parts_of_another_number_of_processes_are_merged(tmp_path: Path) -> None
     restore(tmp_path, trainable(other), its_optimizer, ALONE)
     again = dict(checkpoint._named_tensors(trainable(other), its_optimizer))
     assert all(torch.equal(whole[name], again[name]) for name in whole)
+
+
+def cut(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+
+DAMAGE: dict[str, Callable[[Path], object]] = {
+    "a part cut": lambda folder: cut(next(folder.glob("part-*"))),
+    "a part empty": lambda folder: next(folder.glob("part-*")).write_bytes(b""),
+    "a part absent": lambda folder: next(folder.glob("part-*")).unlink(),
+    "a part of other tensors": lambda folder: save_file({"a": torch.ones(2)}, next(folder.glob("part-*"))),
+    "state cut": lambda folder: cut(folder / "state.json"),
+    "state absent": lambda folder: (folder / "state.json").unlink(),
+    "state a list": lambda folder: (folder / "state.json").write_text("[]"),
+    "facts a list": lambda folder: (folder / "state.json").write_text('{"processes": 1, "facts": []}'),
+    "step a text": lambda folder: (folder / "state.json").write_text('{"processes": 1, "facts": {"step": "x"}}'),
+    "processes a text": lambda folder: (folder / "state.json").write_text('{"processes": "1", "facts": {"step": 3}}'),
+}
+
+
+@pytest.mark.parametrize("name", DAMAGE)
+def test_a_cut_or_mistyped_checkpoint_is_named_in_a_line(name: str, tmp_path: Path) -> None:
+    keep(tmp_path, 3)
+    found = latest(tmp_path)
+    assert found is not None
+    DAMAGE[name](found)
+    model, optimizer = trained(0)
+    with pytest.raises(UserError, match="checkpoint-00000003") as caught:
+        restore(tmp_path, trainable(model), optimizer, ALONE)
+    assert "\n" not in str(caught.value)

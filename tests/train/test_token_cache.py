@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from threading import Thread
 
@@ -12,7 +12,7 @@ import pytest
 from tests.train import small
 from z1.errors import UserError
 from z1.train.encode import DroppedRow, EncodedRow, Encoder, Truncation, encode
-from z1.train.token_cache import load_or_encode
+from z1.train.token_cache import LOSS_MASK, STARTS, TOKEN_IDS, load_or_encode
 
 
 def made() -> Iterator[EncodedRow]:
@@ -91,4 +91,32 @@ def test_no_rows_are_refused_with_the_first_reason(notes: list[str], said: str, 
     nothing = np.zeros(0, np.int32), np.zeros(0, np.bool_)
     with pytest.raises(UserError, match=said) as caught:
         load_or_encode(tmp_path / "rows", lambda: [EncodedRow(name, *nothing, "too long") for name in notes])
+    assert "\n" not in str(caught.value)
+
+
+def cut(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:-3])
+
+
+DAMAGE: dict[str, Callable[[Path], object]] = {
+    "starts.npy cut": lambda folder: cut(folder / STARTS),
+    "starts.npy empty": lambda folder: (folder / STARTS).write_bytes(b""),
+    "starts.npy absent": lambda folder: (folder / STARTS).unlink(),
+    "starts.npy of another type": lambda folder: np.save(folder / STARTS, np.array([0.0, 2.0])),
+    "starts.npy of objects": lambda folder: np.save(folder / STARTS, np.array([0, "a"], object), allow_pickle=True),
+    "starts.npy out of order": lambda folder: np.save(folder / STARTS, np.array([0, 9, 3])),
+    "starts.npy a number": lambda folder: np.save(folder / STARTS, np.array(3)),
+    "token ids cut": lambda folder: cut(folder / TOKEN_IDS),
+    "loss mask cut": lambda folder: cut(folder / LOSS_MASK),
+    "loss mask absent": lambda folder: (folder / LOSS_MASK).unlink(),
+}
+
+
+@pytest.mark.parametrize("name", DAMAGE)
+def test_a_cut_or_mistyped_file_is_named_in_a_line(name: str, tmp_path: Path) -> None:
+    folder = tmp_path / "rows"
+    load_or_encode(folder, made)
+    DAMAGE[name](folder)
+    with pytest.raises(UserError, match=r"encoded rows .*rows: got .*; delete this folder") as caught:
+        load_or_encode(folder, made)
     assert "\n" not in str(caught.value)

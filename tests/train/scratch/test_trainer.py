@@ -21,7 +21,7 @@ from torch import Tensor
 
 from tests.train import small
 from tests.train.scratch import killed_runs
-from z1.errors import Fault
+from z1.errors import Fault, UserError
 from z1.train.encode import EncodedRows
 from z1.train.packing import RowNumbers, pad
 from z1.train.progress import Progress
@@ -249,6 +249,30 @@ def test_a_finished_run_makes_no_further_step(tmp_path: Path) -> None:
     assert again.step == again.steps
     assert same(first, weights(tmp_path))
     assert same(first, again.model.state_dict())
+
+
+STATE = {"step": 1, "core_seconds": 1.0, "model": {}, "optimizers": []}
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"PK", None, 3, [STATE], {**STATE, "step": "x"}, {**STATE, "model": 3}, STATE, {"step": 1}],
+    ids=["empty", "two bytes", "cut", "a number", "a list", "step", "model", "no weights", "keys"],
+)
+def test_a_cut_or_mistyped_checkpoint_is_named_in_a_line(content: object, tmp_path: Path) -> None:
+    path = tmp_path / CHECKPOINT
+    if content is None:
+        trainer().run(tmp_path, silent)
+        path.write_bytes(path.read_bytes()[:-1000])
+    elif isinstance(content, bytes):
+        path.write_bytes(content)
+    else:
+        torch.save(content, path)
+    with pytest.raises(
+        UserError, match=r"checkpoint .*checkpoint\.pt: got cut or of another kind .*; delete it"
+    ) as caught:
+        trainer().run(tmp_path, silent)
+    assert "\n" not in str(caught.value)
 
 
 @pytest.mark.slow
