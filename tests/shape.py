@@ -40,6 +40,8 @@ THIRD_PARTY: dict[str, frozenset[str]] = {
     "z1.engines.remote.*": frozenset({"httpx2"}),
     **dict.fromkeys(["z1.engines.logit_mask", "z1.vllm_plugin.batch_state"], frozenset({"torch"})),
     **dict.fromkeys(["z1.vllm_plugin.logits_processor", "z1.engines.vllm_engine"], frozenset({"vllm"})),
+    "z1.vllm_plugin.settings": frozenset({"pydantic"}),
+    "z1.vllm_plugin.counters": frozenset({"prometheus_client"}),
     "z1.curate.token_counts": frozenset({"tokenizers"}),
     "z1.curate.parallel": frozenset({"ray"}),
     "z1.curate.teacher": frozenset({"openai"}),
@@ -48,6 +50,7 @@ THIRD_PARTY: dict[str, frozenset[str]] = {
         ["z1.serve.runtime.response", "z1.serve.middleware", "z1.serve.runtime.proxy"], frozenset({"starlette"})
     ),
     "z1.serve.metrics": frozenset({"prometheus_client"}),
+    "z1.serve.tracing": frozenset({"fastapi", "opentelemetry"}),
     "z1.serve.chat_ui": frozenset({"fastapi", "gradio", "openai", "starlette"}),
     "z1.serve.server": frozenset({"uvicorn"}),
     "z1.serve.api.schema": frozenset({"pydantic"}),

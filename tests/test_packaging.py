@@ -30,7 +30,9 @@ NEWER = frozenset({"torch"})
 
 EXTRAS = {
     "z1.serve.chat_ui": {"chat"},
+    "z1.serve.tracing": {"trace"},
     "z1.serve.*": {"serve"},
+    "z1.vllm_plugin.counters": {"serve"},  # vLLM installs it as well
     "z1.engines.remote.*": {"evaluate", "serve"},
     "z1.dataset_io": {"curate", "train"},
     "z1.dataset_rows.splits": {"curate", "train"},
@@ -100,8 +102,16 @@ def undeclared(module: str, source: str, parts: Mapping[str, Collection[str]]) -
     extras = next((found for pattern, found in EXTRAS.items() if fnmatchcase(module, pattern)), {""})
     for library in sorted(set(imported(ast.parse(source))) - OWN):
         for extra in sorted(extras):
-            if canonicalize_name(library) not in {*parts[""], *parts[extra]}:
+            if not _provides({*parts[""], *parts[extra]}, library):
                 yield f"{module} imports {library}, which {extra or 'the core'} does not declare"
+
+
+def _provides(packages: Collection[str], library: str) -> bool:
+    """Whether one of `packages` is called like the library; OpenTelemetry's have its name in front."""
+    name = canonicalize_name(library)
+    return any(
+        package == name or (package.startswith("opentelemetry-") and name == "opentelemetry") for package in packages
+    )
 
 
 def test_every_library_is_declared_where_it_is_used() -> None:

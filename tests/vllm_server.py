@@ -11,7 +11,8 @@ import socket
 import subprocess
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -38,23 +39,27 @@ def vllm_python() -> str:
 @pytest.fixture(scope="session")
 def vllm_server(vllm_python: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The URL of a server that runs until the tests end. It has few KV cache blocks, so it preempts."""
+    flags = ["--async-scheduling", "--block-size", "32", "--num-gpu-blocks-override", "24"]
+    flags += ["--enable-auto-tool-choice", "--tool-call-parser", "hermes"]
+    with running_vllm(vllm_python, tmp_path_factory.mktemp("vllm"), [*serve_flags("z1-tiny"), *flags]) as url:
+        yield url
+
+
+@contextmanager
+def running_vllm(
+    python: str, folder: Path, flags: Sequence[str], variables: Mapping[str, str] | None = None
+) -> Iterator[str]:
+    """The URL of a server of the shipped model with further flags and variables; its log is in `folder`."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    command = [
-        vllm_python,
-        "-m",
-        "vllm.entrypoints.openai.api_server",
-        "--model",
-        str(shipped()),
-        *serve_flags("z1-tiny"),
-    ]
+    command = [python, "-m", "vllm.entrypoints.openai.api_server", "--model", str(shipped())]
     command += ["--served-model-name", "z1-tiny", "--host", "127.0.0.1", "--port", str(port), "--dtype", "float32"]
-    command += ["--enforce-eager", "--max-model-len", "512", "--max-num-seqs", "16", "--async-scheduling"]
-    command += ["--block-size", "32", "--num-gpu-blocks-override", "24"]
-    command += ["--enable-auto-tool-choice", "--tool-call-parser", "hermes"]
-    env = {**os.environ, **QUIET, "PYTHONPATH": str(Path(z1.__file__).parent.parent)}
-    log = tmp_path_factory.mktemp("vllm") / "log"
+    command += ["--enforce-eager", "--max-model-len", "512", "--max-num-seqs", "16", *flags]
+    root = Path(__file__).parents[1]
+    paths = f"{Path(z1.__file__).parent.parent}{os.pathsep}{root}"
+    env = {**os.environ, **QUIET, "PYTHONPATH": paths, **(variables or {})}
+    log = folder / "log"
     with log.open("w") as lines, subprocess.Popen(command, stdout=lines, stderr=lines, env=env) as server:
         try:
             _wait(f"http://127.0.0.1:{port}/health", server, log)

@@ -13,6 +13,13 @@ from z1.errors import UserError
 
 PROJECT = Path(__file__).parent.parent.parent / "pyproject.toml"
 
+MODULES = {
+    "opentelemetry_exporter_otlp_proto_http": "opentelemetry.exporter.otlp.proto.http",
+    "opentelemetry_instrumentation_asgi": "opentelemetry.instrumentation.asgi",
+    "opentelemetry_sdk": "opentelemetry.sdk",
+}
+"""Modules that are not called like their package."""
+
 
 def declared(extra: str) -> set[str]:
     """Modules of the packages that pyproject.toml declares for an extra; an extra of z1 stands for its packages."""
@@ -23,7 +30,7 @@ def declared(extra: str) -> set[str]:
             (others,) = re.findall(r"\[([\w,]+)\]", line)
             found |= set().union(*(declared(other) for other in others.split(",")))
         else:
-            found.add(name.replace("-", "_"))
+            found.add(MODULES.get(module := name.replace("-", "_"), module))
     return found
 
 

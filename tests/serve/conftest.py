@@ -56,11 +56,14 @@ def serving(
     defaults: RequestDefaults | None = None,
     limits: ServerLimits | None = None,
     wrap: Callable[[Any], Any] = lambda app: app,
+    prepare: Callable[[Any, ChatService], None] = lambda app, service: None,
     **settings: Any,
 ) -> Iterator[Served]:
-    """A server of `engine`; `wrap` makes an application around its own."""
+    """A server of `engine`; `prepare` gets its application and service, and `wrap` makes an application around it."""
     service = ChatService(engine, defaults or RequestDefaults(temperature=0.0), limits or ServerLimits())
-    uvicorn_server = make_server(wrap(make_app(service, **settings)), Address(port=0, shutdown_timeout=5))
+    app = make_app(service, **settings)
+    prepare(app, service)
+    uvicorn_server = make_server(wrap(app), Address(port=0, shutdown_timeout=5))
     thread = threading.Thread(target=uvicorn_server.run)
     thread.start()
     try:

@@ -8,7 +8,8 @@ server.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from enum import Enum
 from random import Random
@@ -22,8 +23,14 @@ import torch
 from tests.think.cases import Case, case_of, drive, may_end
 from tests.vllm_plugin.test_token_constraint import END, guide, kept
 from z1.errors import UserError
-from z1.vllm_plugin.batch_state import V1BatchRows, V2BatchSlots, log_user_errors
+from z1.think import Flow, Window
+from z1.vllm_plugin.batch_state import V1BatchRows, V2BatchSlots, drop_impossible
 from z1.vllm_plugin.token_constraint import TokenConstraint
+
+
+def uncounted(name: str, label: str) -> None:
+    """No test reads these counts."""
+
 
 SIZE, PROMPT, WIDE = 100, 3, 64
 """Vocabulary size, prompt length and context length in tokens."""
@@ -146,13 +153,13 @@ def test_v1_rows_each_have_their_own_budget(seed: int) -> None:
         seen.append(params)
         return new(params, prompt)
 
-    ended = V1Runner(Random(seed), V1BatchRows(watched)).run(waiting)
+    ended = V1Runner(Random(seed), V1BatchRows(watched, uncounted)).run(waiting)
     assert sorted(map(finished, ended)) == sorted(reply.wanted() for reply in all_of_them)
     assert len(seen) > len(all_of_them)  # some were preempted
 
 
 def test_greedy_batches_do_not_skip_the_processor() -> None:
-    assert not V1BatchRows(new).is_argmax_invariant()
+    assert not V1BatchRows(new, uncounted).is_argmax_invariant()
 
 
 class V2Runner:
@@ -167,11 +174,13 @@ class V2Runner:
             all_token_ids=SimpleNamespace(gpu=self.ids),
             total_len=SimpleNamespace(gpu=self.length),
         )
-        self.processor = V2BatchSlots(new, self.states)
+        self.processor = V2BatchSlots(new, uncounted, self.states)
         self.slots: dict[int, Reply] = {}
 
-    def run(self, waiting: list[Reply]) -> list[Reply]:
+    def run(self, waiting: list[Reply], *, takes_part: bool = True) -> list[Reply]:
+        """`takes_part`: whether every request with a budget must get a constraint."""
         ended = []
+        self.takes_part = takes_part
         while waiting or self.slots:
             while waiting and len(self.slots) < 4 and self.random.random() < 0.8:
                 self.join(waiting.pop(0))
@@ -189,7 +198,7 @@ class V2Runner:
         self.states.prompt_len.np[slot] = PROMPT
         self.store(slot)
         takes_part = self.processor.add_request(slot, reply.params)
-        assert takes_part == reply.budgeted
+        assert takes_part == reply.budgeted or not self.takes_part
 
     def store(self, slot: int) -> None:
         ids = [0] * PROMPT + self.slots[slot].ids
@@ -225,10 +234,73 @@ def test_v2_slots_each_have_their_own_budget(drafts: int) -> None:
     assert sorted(map(finished, ended)) == sorted(reply.wanted() for reply in all_of_them)
 
 
-def test_user_errors_of_a_running_request_are_logged(caplog: pytest.LogCaptureFixture) -> None:
+def counting() -> tuple[Counter[tuple[str, str]], Callable[[str, str], None]]:
+    counts: Counter[tuple[str, str]] = Counter()
+
+    def add(name: str, label: str) -> None:
+        counts[name, label] += 1
+
+    return counts, add
+
+
+def test_impossible_windows_of_a_running_request_are_logged_and_counted(caplog: pytest.LogCaptureFixture) -> None:
     def refuses(params: Any, prompt: int | None) -> TokenConstraint | None:
         raise UserError("max_tokens", params, "raise it")
 
+    counts, add = counting()
     with caplog.at_level(logging.ERROR):
-        assert log_user_errors(refuses)(3, None) is None
+        assert drop_impossible(refuses, add)(3, None) is None
     assert "thinking budget of a request is not enforced" in caplog.text
+    assert counts == {("windows", "impossible"): 1}
+
+
+class Failing(TokenConstraint):
+    def next_token(self, token_ids: Any) -> int | None:
+        raise RuntimeError("planted")
+
+
+@pytest.mark.parametrize("place", ["make", "apply", "update"])
+@pytest.mark.parametrize("runner", ["first", "second"])
+def test_an_exception_leaves_the_other_replies_as_they_were(runner: str, place: str) -> None:
+    """Every fifth request meets it; it continues as if it had no budget, and the exception is counted."""
+    all_of_them, counts = replies(60, 3), Counter[tuple[str, str]]()
+    broken = {id(reply.case) for reply in all_of_them[1::5]}
+
+    def make(params: Case | None, prompt: int | None) -> TokenConstraint | None:
+        if params is None or id(params) not in broken:
+            return new(params, prompt)
+        if place == "make":
+            raise RuntimeError("planted")
+        return Failing(Flow(params.window, params.room)) if place == "apply" else new(params, prompt)
+
+    def add(name: str, label: str) -> None:
+        counts[name, label] += 1
+
+    if runner == "first":
+        processor = V1BatchRows(make, add)
+        if place == "update":
+            processor._update = lambda update: 1 / 0  # type: ignore[method-assign, assignment]
+        ended = V1Runner(Random(1), processor).run(list(all_of_them))
+    else:
+        if place == "update":
+            return  # this runner has no such step
+        server = V2Runner(Random(1), 0)
+        server.processor = V2BatchSlots(make, add, server.states)
+        ended = server.run(list(all_of_them), takes_part=False)
+    assert len(ended) == len(all_of_them)
+    whole = [reply for reply in ended if id(reply.case) not in broken and place != "update"]
+    assert [finished(reply) for reply in whole] == [reply.wanted() for reply in whole]
+    assert sum(count for (name, _), count in counts.items() if name == "errors") >= 10
+
+
+def test_the_end_of_a_thought_is_counted_once() -> None:
+    counts, add = counting()
+    case = replies(9, 5)[1].case
+    told = TokenConstraint(Flow(Window(2, 8, (1, 2, 3), frozenset()), 50))
+    processor = V1BatchRows(lambda params, prompt: told, add)
+    ids: list[int] = []
+    processor.update_state(SimpleNamespace(removed=[], added=[(0, case, [0] * PROMPT, ids)], moved=[]))
+    for _ in range(9):
+        ids.append(int(processor.apply(torch.zeros(1, SIZE).index_fill(1, torch.tensor(50), 1.0)).argmax()))
+    assert ids == [50, 50, 1, 2, 3, 50, 50, 50, 50]
+    assert counts == {("windows", "forced"): 1}

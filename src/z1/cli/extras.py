@@ -16,10 +16,17 @@ class Extra(NamedTuple):
 
     def missing(self) -> list[str]:
         """Modules that are not installed."""
-        return [name for name in self.modules if find_spec(name) is None]
+        return [name for name in self.modules if not _is_installed(name)]
+
+
+def _is_installed(module: str) -> bool:
+    """Whether a module, or all packages on the way to it, can be imported."""
+    parts = module.split(".")
+    return all(find_spec(".".join(parts[: at + 1])) is not None for at in range(len(parts)))
 
 
 _SERVE = ("fastapi", "httpx2", "openai", "prometheus_client", "starlette", "uvicorn")
+_TRACE = ("opentelemetry.exporter.otlp.proto.http", "opentelemetry.instrumentation.asgi", "opentelemetry.sdk")
 _CURATE = ("datasketch", "openai", "pyarrow", "pytest")
 
 EXTRAS = {
@@ -30,6 +37,10 @@ EXTRAS = {
     "report": Extra("report pages and plots", ("matplotlib",)),
     "serve": Extra("the HTTP server, and engines on a remote server", _SERVE),
     "chat": Extra("the chat page of the server", (*_SERVE, "gradio")),
+    "trace": Extra(
+        "OpenTelemetry traces of the HTTP server",
+        (*_SERVE, *_TRACE),
+    ),
     "curate": Extra("datasets from sources and teachers, and near-duplicate removal", _CURATE),
     "train": Extra(
         "fine-tuning on Parquet and hub datasets, several GPUs, LoRA, and training curves",
@@ -44,7 +55,7 @@ EXTRAS = {
 def extra_with(module: str, verb: str = "") -> str | None:
     """The extra that brings `module`; of several the one named like the `verb`, else the first. None if none does."""
     top = module.partition(".")[0]
-    found = [name for name, extra in EXTRAS.items() if top in extra.modules]
+    found = [name for name, extra in EXTRAS.items() if any(one.partition(".")[0] == top for one in extra.modules)]
     return verb if verb in found else next(iter(found), None)
 
 

@@ -32,7 +32,7 @@ NETWORKING = frozenset(
         *("host", "port", "api_key", "allow_origin", "shutdown_timeout", "chat", "log_prompts"),
         *("max_concurrent_requests", "max_body_bytes", "stream_interval_ms", "shadow_budget"),
         *("thinking_budget", "reasoning_effort_map", "temperature", "served_model_name", "model", "engine"),
-        *("max_model_len", "max_thinking_budget"),
+        *("max_model_len", "max_thinking_budget", "otlp_traces_endpoint"),
     }
 )
 """Parameters that the server uses with every engine."""
@@ -59,6 +59,7 @@ class ServeOptions:
     log_prompts: bool
     chat: bool = False
     allow_origin: tuple[str, ...] = ()
+    otlp_traces_endpoint: str | None = None
 
 
 ModelArgument = Annotated[
@@ -241,6 +242,15 @@ AllowOrigin = Annotated[
 ]
 Chat = Annotated[bool, typer.Option("--chat", help="Serve a chat page at / as well.", rich_help_panel=NETWORK)]
 LogPrompts = Annotated[bool, typer.Option("--log-prompts", help="Write prompts into the log.", rich_help_panel=LOGGING)]
+OtlpTracesEndpoint = Annotated[
+    str | None,
+    typer.Option(
+        help="Send OpenTelemetry traces there, such as http://127.0.0.1:4318/v1/traces (extra trace).",
+        rich_help_panel=LOGGING,
+        metavar="URL",
+        show_default=False,
+    ),
+]
 
 app = typer.Typer(add_completion=False)
 
@@ -275,6 +285,7 @@ def serve(
     allow_origin: AllowOrigin = None,
     chat: Chat = False,
     log_prompts: LogPrompts = False,
+    otlp_traces_endpoint: OtlpTracesEndpoint = None,
 ) -> None:
     """Serve a model with OpenAI's API: a thinking budget per request, deadlines, answer now."""
     served = ServeModel(
@@ -286,7 +297,10 @@ def serve(
         return print_vllm_command(served)
     if f"--engine {engine}" in USED:
         refuse_unused(context, f"--engine {engine}", USED[f"--engine {engine}"])
-    options = ServeOptions(host, port, shutdown_timeout, api_key, log_prompts, chat, tuple(allow_origin or ()))
+    origins = tuple(allow_origin or ())
+    options = ServeOptions(
+        host, port, shutdown_timeout, api_key, log_prompts, chat, origins, otlp_traces_endpoint=otlp_traces_endpoint
+    )
     from z1.serve.runtime.service import ServerLimits
 
     settings: dict[str, Any] = {"thinking_budget": thinking_budget, "temperature": temperature}
@@ -311,6 +325,10 @@ def run_server(served: ServeModel, options: ServeOptions, limits: ServerLimits, 
     name = service.served_model_names[0]
     settings: dict[str, Any] = {"log_prompts": options.log_prompts, "allowed_origins": options.allow_origin}
     app = make_app(service, options.api_key, **settings)
+    if options.otlp_traces_endpoint is not None:
+        from z1.serve.tracing import Tracing
+
+        Tracing(options.otlp_traces_endpoint).attach(app, service)
     if options.chat:
         from z1.serve.chat_ui import mount
 

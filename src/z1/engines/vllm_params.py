@@ -36,6 +36,7 @@ class WindowParams:
     that is given). `hint`: text or token ids instead of the profile's hint. `stop`: strings that end the answer, but
     not a thought. `markers`: texts besides the profile's with which an answer begins, such as the start of a tool call.
     `answer_kind`: chooses the profile's hint; "text" by default.
+    `optional`: a window that cannot be kept is dropped, instead of rejecting the request.
     """
 
     thinking_budget: int = UNLIMITED
@@ -45,6 +46,7 @@ class WindowParams:
     stop: tuple[str, ...] = ()
     markers: tuple[str, ...] = ()
     answer_kind: AnswerKind | None = None
+    optional: bool = False
 
     def to_xargs(self) -> dict[str, Any]:
         """The entries for `vllm_xargs`; `parse_xargs` is the inverse."""
@@ -53,6 +55,7 @@ class WindowParams:
             name: list(value) if isinstance(value, tuple) else str(value) if isinstance(value, AnswerKind) else value
             for name, value in values.items()
         }
+        plain["z1_optional"] = 1 if self.optional else None
         return {name: value for name, value in plain.items() if value is not None and value != []}
 
     def to_window(
@@ -94,6 +97,12 @@ def _hint(name: str, value: Any) -> str | tuple[int, ...]:
     raise UserError(name, repr(value), "give a text or a list of token ids")
 
 
+def _flag(name: str, value: Any) -> bool:
+    if type(value) not in (int, bool) or value not in (0, 1):
+        raise UserError(name, repr(value), "give 0 or 1")
+    return bool(value)
+
+
 def _texts(name: str, value: Any) -> tuple[str, ...]:
     if isinstance(value, list) and value and all(isinstance(one, str) and one for one in value):
         return tuple(value)
@@ -112,6 +121,7 @@ PARSERS: dict[str, Callable[[str, Any], Any]] = {
     "z1_stop": _texts,
     "z1_markers": _texts,
     "z1_answer_kind": _answer_kind,
+    "z1_optional": _flag,
 }
 """The keys and the parsers of their values."""
 
@@ -126,14 +136,25 @@ def parse_xargs(extra_args: Mapping[str, Any] | None) -> WindowParams | None:
     return WindowParams(**{name.removeprefix("z1_"): PARSERS[name](name, value) for name, value in ours.items()})
 
 
-def validate(params: Any, profile: Profile) -> None:
-    """Reject a request that cannot be honoured. `params` are vLLM's SamplingParams. Raises UserError.
+def validate(params: Any, profile: Profile) -> bool:
+    """Reject a request that cannot be honoured; returns False for one whose optional window cannot be kept.
 
-    vLLM gives no tokenizer here, so a text counts as one token a byte and one for its beginning, an upper bound.
+    `params` are vLLM's SamplingParams. Raises UserError. vLLM gives no tokenizer here, so a text counts as one token a
+    byte and one for its beginning, an upper bound.
     """
     request = parse_xargs(params.extra_args)
     if request is None:
-        return
+        return True
+    try:
+        _check(request, params, profile)
+    except UserError:
+        if request.optional:
+            return False
+        raise
+    return True
+
+
+def _check(request: WindowParams, params: Any, profile: Profile) -> None:
     for name, fix in _CONFLICTS.items():
         if getattr(params, name, None) is not None:
             raise UserError("z1_thinking_budget", f"{name} as well", fix)
@@ -169,6 +190,11 @@ def hint_texts(request: WindowParams, profile: Profile) -> Sequence[str]:
     return [text for text in (text, hint.answer_prefix) if text]
 
 
+MIDDLEWARE = "z1.vllm_plugin.middleware.RequestMiddleware"
+
+
 def serve_flags(profile: str) -> list[str]:
-    """The flags that add this profile's logits processor to `vllm serve MODEL`; z1 must be installed beside vLLM."""
-    return ["--logits-processors", f"z1.vllm_plugin:{profile}"]
+    """The flags that add this profile's logits processor and the middleware to `vllm serve MODEL`; z1 must be installed
+    beside vLLM.
+    """
+    return ["--logits-processors", f"z1.vllm_plugin:{profile}", "--middleware", MIDDLEWARE]

@@ -5,6 +5,9 @@ Triton): rows are added, removed and moved, and each has a live list of its toke
 a request has one slot for its lifetime, its tokens are on the device, and with speculative decoding it has a row for
 each draft token. Both hold a `TokenConstraint` a request and skip it until its `next_check`.
 
+An exception of z1 must not end vLLM's engine, and with it every request. So whatever fails here is logged and counted,
+and its reply, or at worst those of the whole batch, continue without a window.
+
 Neither imports vLLM. Their arguments are described here and in vLLM's `logits_processor/interface.py` (0.32);
 `logits_processor.py` combines each with vLLM's interface. `V2BatchSlots` has never run on a GPU.
 """
@@ -14,7 +17,8 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Sequence
 from copy import deepcopy
-from typing import Any
+from functools import partial
+from typing import Any, TypeVar
 
 from torch import Tensor
 
@@ -26,11 +30,45 @@ MakeConstraint = Callable[[Any, int | None], TokenConstraint | None]
 """From sampling parameters and prompt length to a constraint; None for a request without a budget."""
 
 
+AddCount = Callable[[str, str], None]
+"""Adds 1 to a counter with a label (`counters.EngineCounters.add`)."""
+
+LOG = logging.getLogger(__name__)
+
+Result = TypeVar("Result")
+
+
+class Guard:
+    """Contains exceptions of z1: each is counted, and logged with its traceback if it is the first at its place."""
+
+    def __init__(self, add_count: AddCount) -> None:
+        self.add_count = add_count
+        self._logged: set[str] = set()
+
+    def attempt(self, where: str, act: Callable[[], Result], instead: Callable[[], Result]) -> Result:
+        """The result of `act`, or of `instead` if that raises."""
+        try:
+            return act()
+        except Exception:
+            self.add_count("errors", where)
+            if where not in self._logged:
+                self._logged.add(where)
+                LOG.exception("z1: an error in %s: replies continue without a window; further ones are counted", where)
+            return instead()
+
+    def next_token(self, constraint: TokenConstraint, token_ids: Sequence[int]) -> int | None:
+        """The next token of a constraint; the end of a thought is counted."""
+        token = constraint.next_token(token_ids)
+        if token is not None and constraint.starts_hint:
+            self.add_count("windows", "forced")
+        return token
+
+
 class V1BatchRows:
     """Token constraints by row, for vLLM's V1 runner."""
 
-    def __init__(self, make: MakeConstraint) -> None:
-        self._make = make
+    def __init__(self, make: MakeConstraint, add_count: AddCount) -> None:
+        self._make, self._guard = make, Guard(add_count)
         self._rows: dict[int, tuple[TokenConstraint, Sequence[int]]] = {}
 
     def is_argmax_invariant(self) -> bool:
@@ -42,14 +80,16 @@ class V1BatchRows:
 
         A preempted reply is added again with its tokens, and its new constraint reads them.
         """
-        if update is None:
-            return
+        if update is not None:
+            self._guard.attempt("update_state", partial(self._update, update), self._rows.clear)
+
+    def _update(self, update: Any) -> None:
         for row in update.removed:
             self._rows.pop(row, None)
         for row, params, prompt, token_ids in update.added:
             self._rows.pop(row, None)
-            constraint = self._make(params, None if prompt is None else len(prompt))
-            if constraint is not None:
+            make = partial(self._make, params, None if prompt is None else len(prompt))
+            if (constraint := self._guard.attempt("add_request", make, _nothing)) is not None:
                 self._rows[row] = (constraint, token_ids)
         for source, target, direction in update.moved:
             moved, replaced = self._rows.pop(source, None), self._rows.pop(target, None)
@@ -60,26 +100,35 @@ class V1BatchRows:
 
     def apply(self, logits: Tensor) -> Tensor:
         """Force the tokens that are due. logits: [rows, V]."""
-        due = (
-            (row, constraint.next_token(token_ids))
-            for row, (constraint, token_ids) in self._rows.items()
-            if len(token_ids) >= constraint.next_check
+        forced: dict[int, int] = {}
+        for row, (constraint, token_ids) in list(self._rows.items()):
+            if len(token_ids) >= constraint.next_check:
+                act = partial(self._guard.next_token, constraint, token_ids)
+                if (token := self._guard.attempt("apply", act, partial(self._drop, row))) is not None:
+                    forced[row] = token
+        return self._guard.attempt(
+            "apply", partial(force, logits, list(forced), list(forced.values())), partial(self._give_up, logits)
         )
-        forced = {row: token for row, token in due if token is not None}
-        return force(logits, list(forced), list(forced.values()))
+
+    def _drop(self, row: int) -> None:
+        del self._rows[row]
+
+    def _give_up(self, logits: Tensor) -> Tensor:
+        self._rows.clear()
+        return logits
 
 
 class V2BatchSlots:
     """Token constraints by slot, for vLLM's V2 runner. `states` are vLLM's buffers a slot: token ids and lengths."""
 
-    def __init__(self, make: MakeConstraint, states: Any) -> None:
-        self._make, self._states = make, states
+    def __init__(self, make: MakeConstraint, add_count: AddCount, states: Any) -> None:
+        self._make, self._guard, self._states = make, Guard(add_count), states
         self._slots: dict[int, TokenConstraint] = {}
 
     def add_request(self, slot: int, params: Any) -> bool:
         """Assign a request to `slot`, replacing the last one; returns whether it has a constraint."""
         self._slots.pop(slot, None)
-        constraint = self._make(params, int(self._states.prompt_len.np[slot]))
+        constraint = self._guard.attempt("add_request", partial(self._constraint, slot, params), _nothing)
         if constraint is not None:
             self._slots[slot] = constraint
         return constraint is not None
@@ -89,6 +138,9 @@ class V2BatchSlots:
 
         Synchronises with the device only if a constraint is due.
         """
+        return self._guard.attempt("apply", partial(self._apply, logits, batch), partial(self._give_up, logits))
+
+    def _apply(self, logits: Tensor, batch: Any) -> Tensor:
         due = [slot for at, slot in enumerate(batch.idx_mapping_np.tolist()) if self._is_due(slot, batch, at)]
         if not due:
             return logits
@@ -97,15 +149,34 @@ class V2BatchSlots:
         forced: dict[int, int] = {}
         for slot in due:
             rows = sorted((row for row, owner in enumerate(slots) if owner == slot), key=draft_positions.__getitem__)
-            token_ids = self._accepted_token_ids(slot)
-            for row in rows:
-                constraint = self._slots[slot]
-                if draft_positions[row]:  # a draft token may be rejected, so a copy of the constraint reads it
-                    token_ids = [*token_ids, drafts[row]]
-                    constraint = deepcopy(constraint)
-                if (token := constraint.next_token(token_ids)) is not None:
-                    forced[row] = token
+            drafted = [(row, draft_positions[row], drafts[row]) for row in rows]
+            forced |= self._guard.attempt("apply", partial(self._forced, slot, drafted), partial(self._drop, slot))
         return force(logits, list(forced), list(forced.values()))
+
+    def _forced(self, slot: int, rows: Sequence[tuple[int, int, int]]) -> dict[int, int]:
+        """The forced tokens of one slot by row. `rows` are (row, position among the drafts, drafted token)."""
+        forced: dict[int, int] = {}
+        token_ids = self._accepted_token_ids(slot)
+        for row, position, draft in rows:
+            if position:  # a draft token may be rejected, so a copy of the constraint reads it
+                token_ids = [*token_ids, draft]
+                token = deepcopy(self._slots[slot]).next_token(token_ids)
+            else:
+                token = self._guard.next_token(self._slots[slot], token_ids)
+            if token is not None:
+                forced[row] = token
+        return forced
+
+    def _drop(self, slot: int) -> dict[int, int]:
+        del self._slots[slot]
+        return {}
+
+    def _give_up(self, logits: Tensor) -> Tensor:
+        self._slots.clear()
+        return logits
+
+    def _constraint(self, slot: int, params: Any) -> TokenConstraint | None:
+        return self._make(params, int(self._states.prompt_len.np[slot]))
 
     def _is_due(self, slot: int, batch: Any, at: int) -> bool:
         constraint = self._slots.get(slot)
@@ -119,17 +190,19 @@ class V2BatchSlots:
         return token_ids
 
 
-def log_user_errors(make: MakeConstraint) -> MakeConstraint:
-    """`make`, which logs a UserError and returns None instead of raising it.
+def _nothing() -> None:
+    """No constraint."""
 
-    The request was already accepted, and an exception at this point would stop the whole server.
-    """
 
-    def logged(params: Any, prompt_length: int | None) -> TokenConstraint | None:
+def drop_impossible(make: MakeConstraint, add_count: AddCount) -> MakeConstraint:
+    """`make`, which logs and counts a UserError and returns None instead of raising it: the request was accepted."""
+
+    def made(params: Any, prompt_length: int | None) -> TokenConstraint | None:
         try:
             return make(params, prompt_length)
         except UserError as error:
-            logging.getLogger(__name__).error("the thinking budget of a request is not enforced: %s", error)
+            add_count("windows", "impossible")
+            LOG.error("the thinking budget of a request is not enforced: %s", error)
             return None
 
-    return logged
+    return made

@@ -12,6 +12,7 @@ imported where vLLM is installed.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable
 from functools import cache
 from typing import Any
@@ -25,8 +26,11 @@ from z1.errors import UserError
 from z1.model_files import load_tokenizer
 from z1.profiles import Profile, Tokenizer
 from z1.think import AnswerDetector, Flow
-from z1.vllm_plugin.batch_state import MakeConstraint, V1BatchRows, V2BatchSlots, log_user_errors
+from z1.vllm_plugin.batch_state import MakeConstraint, V1BatchRows, V2BatchSlots, drop_impossible
+from z1.vllm_plugin.counters import ERRORS, WINDOWS, EngineCounters, engine_folder
 from z1.vllm_plugin.token_constraint import TokenConstraint
+
+LOG = logging.getLogger(__name__)
 
 
 class WindowLogitsProcessor(V1Interface, V2Interface):  # type: ignore[misc]  # vLLM is not installed for type checks
@@ -36,16 +40,26 @@ class WindowLogitsProcessor(V1Interface, V2Interface):  # type: ignore[misc]  # 
 
     def __new__(cls, config: Any, device_or_states: Any, is_pin_memory: bool | None = None) -> Any:
         """The processor for the calling runner: only V1 passes `is_pin_memory`."""
-        make = log_user_errors(constraint_factory(config, cls.profile))
-        return V1LogitsProcessor(make) if is_pin_memory is not None else V2LogitsProcessor(make, device_or_states)
+        add_count = _counters(config).add
+        make = drop_impossible(constraint_factory(config, cls.profile), add_count)
+        if is_pin_memory is not None:
+            return V1LogitsProcessor(make, add_count)
+        return V2LogitsProcessor(make, add_count, device_or_states)
 
     @classmethod
     def validate_params(cls, sampling_params: Any) -> None:
-        """Reject a request whose budget cannot be enforced; vLLM answers 400 with the text."""
+        """Reject a request whose budget cannot be enforced; vLLM answers 400 with the text.
+
+        It runs in vLLM's HTTP server, and an exception of z1 here rejects nothing.
+        """
         try:
-            validate(sampling_params, cls.profile)
+            if not validate(sampling_params, cls.profile):
+                WINDOWS.labels("impossible").inc()
         except UserError as error:
             raise ValueError(str(error)) from None
+        except Exception:
+            ERRORS.labels("validate_params").inc()
+            LOG.exception("z1: a request is not validated")
 
 
 class V1LogitsProcessor(V1BatchRows, V1Interface):  # type: ignore[misc]
@@ -64,7 +78,7 @@ def constraint_factory(config: Any, profile: Profile) -> MakeConstraint:
 
     def make(params: Any, prompt_length: int | None) -> TokenConstraint | None:
         request = parse_xargs(params.extra_args)
-        if request is None:
+        if request is None or not validate(params, profile):
             return None
         free_tokens = max_model_len - (prompt_length or 0)
         if params.max_tokens is not None:
@@ -82,6 +96,14 @@ def constraint_factory(config: Any, profile: Profile) -> MakeConstraint:
         )
 
     return make
+
+
+def _counters(config: Any) -> EngineCounters:
+    """The counters of this process; only the first of the processes that share a tensor counts, as all do the same."""
+    parallel = getattr(config, "parallel_config", None)
+    if getattr(parallel, "rank", 0) % max(1, getattr(parallel, "tensor_parallel_size", 1)):
+        return EngineCounters(None)  # a registry that nobody reads
+    return EngineCounters(engine_folder(getattr(config, "instance_id", "")))
 
 
 def _encode(tokenizer: Tokenizer, texts: Iterable[str]) -> tuple[int, ...]:

@@ -40,6 +40,8 @@ class TokenConstraint:
         self._flow, self._detector = flow, detector
         self._end_token, self._check_every_token = end_token, check_every_token
         self.next_check = 0
+        self.starts_hint = False
+        """Whether the token that was returned last is the first of the hint: the thought ends here."""
 
     def next_token(self, token_ids: Sequence[int]) -> int | None:
         """The token that must follow `token_ids`, the whole reply so far; None if the model is free.
@@ -49,6 +51,7 @@ class TokenConstraint:
         token cannot be taken back: if only the end of an answer's marker shows that the answer had begun and met a stop
         string, the rest of the marker stays.
         """
+        self.starts_hint = False
         while self.next_check <= len(token_ids):
             step = self._flow.next_step()
             seen = len(self._flow.token_ids)
@@ -63,6 +66,7 @@ class TokenConstraint:
                 elif forced == step.token_ids:
                     self._flow.add_tokens(forced)
                 else:
+                    self.starts_hint = not forced
                     return step.token_ids[len(forced)]
             elif not self._add_sampled(token_ids, seen, 1 if self._check_every_token else step.max_tokens):
                 return None

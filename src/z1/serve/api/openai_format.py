@@ -76,9 +76,10 @@ def _event(text: str) -> bytes:
 
 
 class WireFormat(Protocol):
-    """The response format of one route. `index` is the number of a choice, `id` the id of the response."""
+    """The response format of one route. `index` is the number of a choice; `id` and `model` are the response's."""
 
     id: str
+    model: str
 
     @property
     def format_logprobs(self) -> LogprobFormat:
@@ -120,7 +121,7 @@ class _ChunkTemplate:
     id_prefix, response_object, chunk_object = "", "", ""
 
     def __init__(self, request_id: str, model: str, *, include_usage: bool = False) -> None:
-        self.id = f"{self.id_prefix}-{request_id}"
+        self.id, self.model = f"{self.id_prefix}-{request_id}", model
         self._head = {"id": self.id, "created": int(time.time()), "model": model}
         self._prefix = to_json({**self._head, "object": self.chunk_object})[:-1] + ',"choices":['
         self._suffix = '],"usage":null}\n\n' if include_usage else "]}\n\n"

@@ -83,6 +83,8 @@ class ChatService:
         self._running_replies = 0
         self._token_bytes: Callable[[int], bytes] = profiles.token_bytes(engine.tokenizer)
         self._upstream = as_proxyable(engine)
+        self.on_finished: Callable[[PendingResponse], None] | None = None
+        """Called with every finished request, in its own context; for traces."""
         self._shadow: Shadow | None = None
         if limits.shadow_budgets:
             self._shadow = Shadow(
@@ -185,6 +187,8 @@ class ChatService:
             )
             if self._shadow is not None:
                 self._shadow.submit(response_id, request, response.new_tokens[index], event.end)
+        if self.on_finished is not None:
+            self.on_finished(response)
         unfinished = running.reply_count - len(response.finished)
         self.metrics.count_unfinished(unfinished, response.error)
         if unfinished:
