@@ -1,8 +1,9 @@
 """The logits processor of z1-tiny with exceptions planted in z1, for a vLLM server: by the request's `max_tokens`.
 
-    --logits-processors tests.vllm_plugin.planted:processor
+    --logits-processors tests.vllm_plugin.planted:processor --middleware tests.vllm_plugin.planted.RequestMiddleware
 
-`PLACES[max_tokens % 5]` raises. It is imported by the server and by the engine, as any processor is.
+`PLACES[max_tokens % 5]` raises. It is imported by the server and by the engine, as any processor is. The engine validates
+a request again, so "validate_params" raises in both.
 """
 
 from __future__ import annotations
@@ -58,5 +59,6 @@ def _factory(config: Any, profile: Any) -> Any:
 ORIGINAL_FACTORY = plugin.constraint_factory
 processor = plugin.processor("z1-tiny")
 plugin.constraint_factory = _factory
+RequestMiddleware = middleware.RequestMiddleware
 vars(plugin)["validate"] = raising("validate_params", validate, lambda params, _: params.max_tokens)
 vars(middleware)["rewrite"] = raising("middleware", rewrite, lambda body, *_: body["max_tokens"])
