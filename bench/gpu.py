@@ -1,10 +1,11 @@
 """The GPU lines of the decoding and training benchmarks, in one command of less than ten minutes.
 
 In order: the rates of a copy, a read and a matrix product; decoding with the shape of a 7B model in bfloat16 (random
-weights) with 1 and 64 contexts; training with half of its layers, then with as many as fit; vLLM on the same requests,
-if there is one. Decoding and training compare the memory said beforehand with the measured one. Each part is a process
-with a time limit, and the file is written after each, so a run that is cut off leaves the parts that it finished.
-Nothing is downloaded. On a CPU the same code runs with small shapes; **it has never run on a GPU.**
+weights) with 1 and 64 contexts; training with half of its layers, then with as many as fit; a step of z1's plug-in as
+vLLM's second runner calls it; vLLM on the same requests, if there is one, without the plug-in and with it. Decoding
+and training compare the memory said beforehand with the measured one. Each part is a process with a time limit, and
+the file is written after each, so a run that is cut off leaves the parts that it finished. Nothing is downloaded. On
+a CPU the same code runs with small shapes; **it has never run on a GPU.**
 
     bench/gpu.py --out DIR                      on a GPU if there is one; writes DIR/gpu.json
     bench/gpu.py --device cpu                   the same code with small shapes, in under a minute
@@ -30,8 +31,8 @@ from typing import Any
 ROOT = Path(__file__).parents[1]
 sys.path[:0] = [str(ROOT), str(ROOT / "src")]
 
-PARTS = {"machine": 60, "decode": 110, "train_half": 100, "train": 140, "vllm": 170}
-"""The parts in order, and the time limit of each in seconds; 580 in all."""
+PARTS = {"machine": 50, "decode": 100, "train_half": 90, "train": 130, "plugin": 15, "vllm": 200}
+"""The parts in order, and the time limit of each in seconds; 585 in all."""
 
 TOLERANCE = 0.1
 """Relative difference allowed between the memory said beforehand and the measured one."""
@@ -74,10 +75,21 @@ def train_half(device: str, _python: str) -> dict[str, Any]:
     return accelerator.train(device, accelerator.PLANS[device].shape.layers // 2)
 
 
+def plugin(device: str, _python: str) -> dict[str, Any]:
+    """A step of the plug-in with the buffers of vLLM's second runner, without vLLM."""
+    from bench.thinking.plugin import step_costs
+
+    return step_costs(device)
+
+
 def vllm(device: str, python: str) -> dict[str, Any]:
-    """Tokens per second of vLLM, compiled, on the requests of `decode`; vLLM makes random weights itself."""
+    """Tokens per second of vLLM, compiled, on the requests of `decode`; vLLM makes random weights itself.
+
+    Without the plug-in, then with it and a window for each request.
+    """
     from bench.thinking import accelerator
     from bench.thinking.models import SHAPES, make_model
+    from bench.thinking.plugin import with_tokenizer
     from bench.thinking.resident import Resident
 
     if not python and not find_spec("vllm"):
@@ -86,13 +98,19 @@ def vllm(device: str, python: str) -> dict[str, Any]:
         config = make_model(SHAPES[accelerator.NAMES[device]], "meta", 512, accelerator.DTYPE).config
         config.architectures = ["Qwen2ForCausalLM"]
         config.save_pretrained(folder)
-        peer = Resident(python or sys.executable, folder, "compiled", None, dtype="bfloat16", load_format="dummy")
-        found: dict[str, Any] = {"version": peer.version}
-        for batch in accelerator.batches(device):
-            requests = accelerator.replies(device, batch)
-            turns = [peer.run("free", requests) for _ in range(4)][1:]
-            found[f"b{batch}"] = {"tokens_per_second": round(median(t.tokens / t.seconds for t in turns), 1)}
-        peer.close()
+        with_tokenizer(folder)
+        found: dict[str, Any] = {}
+        for way, processor in (("free", ""), ("window", "z1.vllm_plugin:plain")):
+            settings: dict[str, Any] = {"dtype": "bfloat16", "load_format": "dummy", "processor": processor}
+            peer = Resident(python or sys.executable, folder, "compiled", None, **settings)
+            found["version"] = peer.version
+            for batch in accelerator.batches(device):
+                requests = accelerator.replies(device, batch)
+                turns = [peer.run(way, requests) for _ in range(4)][1:]
+                rate = round(median(t.tokens / t.seconds for t in turns), 1)
+                name = "tokens_per_second" if way == "free" else "tokens_per_second_with_plugin"
+                found.setdefault(f"b{batch}", {})[name] = rate
+            peer.close()
     return found
 
 
@@ -101,6 +119,7 @@ RUN: Mapping[str, Callable[[str, str], dict[str, Any]]] = {
     "decode": decode,
     "train_half": train_half,
     "train": train,
+    "plugin": plugin,
     "vllm": vllm,
 }
 
@@ -119,6 +138,9 @@ def goals(device: str, parts: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     if "b1" in decoding and "b1" in peer:
         ours, theirs = (part["b1"]["tokens_per_second"] for part in (decoding, peer))
         found["decode_b1_over_vllm"] = ours / theirs, 1.3
+    if "tokens_per_second_with_plugin" in peer.get("b64", {}):
+        with_plugin, without = peer["b64"]["tokens_per_second_with_plugin"], peer["b64"]["tokens_per_second"]
+        found["vllm_with_plugin_over_without_b64"] = with_plugin / without, 0.99
     if "mfu_6n" in training:
         found["training_mfu_6n"] = training["mfu_6n"], 0.50
     result: dict[str, dict[str, Any]] = {}

@@ -13,6 +13,7 @@ import torch
 from bench import gpu
 from bench.memory import Peak
 from bench.thinking import accelerator as decoding
+from bench.thinking import plugin
 from bench.thinking.models import SHAPES
 from bench.training import accelerator as training
 
@@ -78,6 +79,18 @@ def test_vllm_is_reported_missing(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "not installed" in gpu.vllm("cpu", "")["skipped"]
 
 
+def test_the_plug_in_forces_every_row_of_the_stand_in_and_none_before_its_budget() -> None:
+    for budget, forced in ((None, False), (1024, False), (plugin.REPLY, True)):
+        processor, batch = plugin.runner("cpu", budget)
+        slots, vocabulary, _ = plugin.SIZES["cpu"]
+        logits = processor.apply(torch.zeros(slots, vocabulary), batch)
+        assert bool((logits.argmax(-1) == plugin.HINT[0]).all()) is forced
+        assert bool(logits.isinf().any()) is forced
+    found = plugin.step_costs("cpu")
+    assert found.keys() == {"slots", *plugin.BUDGETS}
+    assert all(found[name]["microseconds"] > 0 for name in plugin.BUDGETS)
+
+
 def test_a_part_is_stopped_at_its_time_limit() -> None:
     given = argparse.Namespace(device="cpu", vllm_python="")
     assert gpu.run("machine", given, 0.1) == {"error": "stopped after 0 seconds"}
@@ -110,12 +123,16 @@ def test_figures_are_compared_with_their_goals() -> None:
         "machine": {"copy_gigabytes_per_second": 4000.0, "read_gigabytes_per_second": 3900.0},
         "decode": {"b1": {"gigabytes": 15.0, "step_ms": [4.9, 5.0, 5.1], "tokens_per_second": 190.0}},
         "train": {"mfu_6n": 0.51, **memory},
-        "vllm": {"b1": {"tokens_per_second": 160.0}},
+        "vllm": {
+            "b1": {"tokens_per_second": 160.0},
+            "b64": {"tokens_per_second": 1000.0, "tokens_per_second_with_plugin": 995.0},
+        },
     }
     found = gpu.goals("cuda", parts)
     assert {name: one["met"] for name, one in found.items()} == {
         "decode_b1_share_of_bandwidth": True,
         "decode_b1_over_vllm": False,
+        "vllm_with_plugin_over_without_b64": True,
         "training_mfu_6n": True,
         "memory_train_train": False,
     }

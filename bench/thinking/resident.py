@@ -28,23 +28,22 @@ SETTINGS = {
 }
 """One process and one thread: the fastest setting on one core (several processes were three times slower)."""
 
+FORMATS = {"dtype": "float32", "load_format": "auto", "processor": ""}
+
 
 class Resident:
-    """vLLM in `mode` (eager or compiled), run by the interpreter `python`, on `core` alone if one is given."""
+    """vLLM in `mode` (eager or compiled), run by the interpreter `python`, on `core` alone if one is given.
 
-    def __init__(
-        self,
-        python: str,
-        folder: str,
-        mode: str,
-        core: int | None,
-        *,
-        dtype: str = "float32",
-        load_format: str = "auto",
-    ) -> None:
+    `formats` replace those of `FORMATS`. With `processor`, a class path of z1's plug-in, z1 is imported there as well.
+    """
+
+    def __init__(self, python: str, folder: str, mode: str, core: int | None, **formats: str) -> None:
         self._slots, self._length = 64, 512
-        command = [python, str(WORKER), folder, mode, str(self._slots), str(self._length), dtype, load_format]
+        formats = FORMATS | formats
+        command = [python, str(WORKER), folder, mode, str(self._slots), str(self._length), *formats.values()]
         env = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"}
+        if formats["processor"]:
+            env["PYTHONPATH"] = str(Path(__file__).parents[2] / "src")
         env |= SETTINGS | {"VLLM_CPU_OMP_THREADS_BIND": "nobind" if core is None else str(core)}
         self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=env)
         self.version: str = self._answer()["ready"]

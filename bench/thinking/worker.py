@@ -1,11 +1,12 @@
 """vLLM as an arm of the benchmark, in a process and an environment of its own.
 
-It imports nothing of z1. One JSON line in, one out:
+It imports nothing of z1, unless its plug-in is asked for. One JSON line in, one out:
 
     {"way": "free", "requests": [[prompt, thinking, hint, answer], ...]} -> {"seconds": .., "cpu": .., "tokens": ..}
 
 `free` samples as many tokens as each whole reply has; `two_passes` generates all thoughts, then all answers, with
-thought and hint appended to the prompt as tokens and the prefix cache on. No text is decoded, which favours vLLM.
+thought and hint appended to the prompt as tokens and the prefix cache on; `window` lets the plug-in end the thoughts.
+No text is decoded, which favours vLLM.
 """
 
 from __future__ import annotations
@@ -23,9 +24,10 @@ Row = tuple[list[int], int, list[int], int]
 class Served:
     """A `vllm.LLM` in this process."""
 
-    def __init__(self, folder: str, mode: str, slots: int, length: int, dtype: str, load_format: str) -> None:
+    def __init__(self, folder: str, mode: str, slots: int, length: int, *formats: str) -> None:
         from vllm import LLM, SamplingParams  # type: ignore[import-not-found, unused-ignore]
 
+        dtype, load_format, processor = formats
         self._sampling = SamplingParams
         self._llm = LLM(
             model=folder,
@@ -36,6 +38,7 @@ class Served:
             max_num_seqs=slots,
             enforce_eager=mode == "eager",
             disable_log_stats=True,
+            logits_processors=[processor] if processor else None,
             seed=0,
         )
 
@@ -53,18 +56,26 @@ class Served:
         ]
         return _count(thoughts) + _count(self._pass(again))
 
+    def window(self, rows: list[Row]) -> int:
+        """Sample whole replies whose thoughts the plug-in ends; returns the number of tokens."""
+        keys = [{"z1_thinking_budget": thinking, "z1_hint": list(hint)} for _, thinking, hint, _ in rows]
+        totals = [(prompt, thinking + len(hint) + answer) for prompt, thinking, hint, answer in rows]
+        return _count(self._pass(totals, keys))
+
     def run(self, command: dict[str, Any]) -> dict[str, float]:
         """Run one command, with an empty prefix cache."""
         rows = [(list(p), t, list(h), a) for p, t, h, a in command["requests"]]
-        way = {"free": self.free, "two_passes": self.two_passes}[command["way"]]
+        way = {"free": self.free, "two_passes": self.two_passes, "window": self.window}[command["way"]]
         self._llm.reset_prefix_cache()
         cpu, wall = time.process_time(), time.perf_counter()
         tokens = way(rows)
         return {"seconds": time.perf_counter() - wall, "cpu": time.process_time() - cpu, "tokens": tokens}
 
-    def _pass(self, rows: list[tuple[list[int], int]]) -> list[list[int]]:
+    def _pass(self, rows: list[tuple[list[int], int]], keys: list[dict[str, Any]] | None = None) -> list[list[int]]:
+        settings = {"temperature": 0.0, "ignore_eos": True, "detokenize": False}
         sampling = [
-            self._sampling(temperature=0.0, max_tokens=limit, ignore_eos=True, detokenize=False) for _, limit in rows
+            self._sampling(max_tokens=limit, extra_args=extra or None, **settings)
+            for (_, limit), extra in zip(rows, keys or [{}] * len(rows), strict=True)
         ]
         prompts = [{"prompt_token_ids": prompt} for prompt, _ in rows]
         done = self._llm.generate(prompts, sampling, use_tqdm=False)
@@ -87,8 +98,8 @@ def main() -> None:
     """Answer commands until the input ends; library output goes to stderr."""
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
-    folder, mode, slots, length, dtype, load_format = sys.argv[1:]
-    served = Served(folder, mode, int(slots), int(length), dtype, load_format)
+    folder, mode, slots, length, *formats = sys.argv[1:]
+    served = Served(folder, mode, int(slots), int(length), *formats)
     print(json.dumps({"ready": installed()}), file=answers, flush=True)
     for line in sys.stdin:
         print(json.dumps(served.run(json.loads(line))), file=answers, flush=True)

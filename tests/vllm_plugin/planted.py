@@ -2,8 +2,8 @@
 
     --logits-processors tests.vllm_plugin.planted:processor --middleware tests.vllm_plugin.planted.RequestMiddleware
 
-`PLACES[max_tokens % 5]` raises. It is imported by the server and by the engine, as any processor is. The engine validates
-a request again, so "validate_params" raises in both.
+`PLACES[max_tokens % 5]` raises. It is imported by the server and by the engine, as any processor is. The engine
+validates a request again, so "validate_params" raises in both.
 """
 
 from __future__ import annotations
