@@ -35,7 +35,8 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 from bench import record
 from bench.thinking.models import SHAPES, Shape, make_model
 from z1.cli.threads import SPIN_LIMIT
-from z1.engines.local.decoder import ROW_PADDING, Decoder, PrefillChunk
+from z1.engines.local.decoder import Decoder, PrefillChunk
+from z1.engines.local.kv_store import ROW_PADDING
 
 MODELS = ("bench-2m", "bench-100m")
 BATCHES = (1, 16, 64)

@@ -27,10 +27,11 @@ from z1.benchmarks import builtin, gpqa, gsm8k, mbpp
 from z1.benchmarks import humaneval as h
 from z1.benchmarks import livecodebench as lcb
 from z1.benchmarks import math500 as m
-from z1.benchmarks.hub import HubFiles, LoadOptions, download_model, find_files
+from z1.benchmarks.hub import HubFiles, LoadOptions, find_files
 from z1.errors import UserError
 from z1.families import AnswerKind
 from z1.grading import Grade, exact_match
+from z1.model_files import find_model
 from z1.records import Problem
 from z1.sandbox import Sandbox, pool
 
@@ -161,8 +162,8 @@ def download(name: str, data: str = "", model: str = "") -> list[Path]:
 
 
 def model_folder(model: str) -> Path:
-    """`model` if that is a local path, else the folder of the model of that name, downloaded from the hub."""
-    return Path(model) if Path(model).exists() else download_model(model)
+    """The local folder of `model`: of a hub id, downloaded; of a GGUF file, converted."""
+    return find_model(model)
 
 
 __all__ = ["BENCHMARKS", "Benchmark", "LoadOptions", "download", "get_benchmark", "model_folder"]

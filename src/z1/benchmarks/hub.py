@@ -81,14 +81,6 @@ def download_dataset(hub: HubFiles) -> Path:
         return Path(snapshot(allow_patterns=list(hub.files), local_files_only=offline))
 
 
-def download_model(model: str) -> Path:
-    """The local folder of a model of the hub, downloaded if it is not cached."""
-    from huggingface_hub import snapshot_download
-
-    with _hub_access(model, "download it where there is a network, then give its folder as --model") as offline:
-        return Path(snapshot_download(model, local_files_only=offline))
-
-
 @contextmanager
 def _hub_access(name: str, advice: str, what: str = "data of a benchmark") -> Iterator[bool]:
     """Yields whether to use the local cache only; turns the hub's errors into a UserError with `advice`."""

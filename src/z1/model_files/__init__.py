@@ -1,6 +1,7 @@
 """Model files: finding and loading weights and tokenizers, and detecting a model's family.
 
     find.py             what a user names -> a local folder in transformers' format
+    hub.py              a hub id -> a local folder
     tokenizer.py        the tokenizer, as its file defines it
     turn_ends.py        the tokens that end a turn
     cache.py            the cache of converted models
@@ -49,8 +50,8 @@ class LoadedModel:
     profile: str
 
 
-def load_model(model: str, profile: str | None, weights: Any = None) -> LoadedModel:
-    """Load a folder or a hub id: in float32 on a CPU, in its own dtype on an accelerator. Raises UserError.
+def load_model(model: str, profile: str | None, weights: Any = None, dtype: Any = None) -> LoadedModel:
+    """Load a model: in `dtype`, else in float32 on a CPU and in its own dtype on an accelerator. Raises UserError.
 
     `weights` are those of the folder, if they have been read; transformers reads them otherwise.
     """
@@ -60,7 +61,7 @@ def load_model(model: str, profile: str | None, weights: Any = None) -> LoadedMo
     device = "cuda" if torch.cuda.is_available() else "cpu"
     try:
         tokenizer = read_tokenizer(folder)
-        loaded = weights or _transformers_model(folder, torch.float32 if device == "cpu" else "auto")
+        loaded = weights or _transformers_model(folder, dtype or (torch.float32 if device == "cpu" else "auto"))
     except (OSError, ValueError, KeyError, SafetensorError) as error:
         raise _unreadable(model, error) from None
     name, detected = _name_and_profile(model, profile, loaded.config.model_type, tokenizer.chat_template)

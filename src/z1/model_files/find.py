@@ -12,6 +12,7 @@ from pathlib import Path
 from z1.errors import UserError
 from z1.model_files.gguf_conversion import convert_header, convert_model
 from z1.model_files.gguf_header import is_gguf
+from z1.model_files.hub import download_model
 
 _PART = re.compile(r"-(\d{5})-of-\d{5}\.gguf$")
 
@@ -31,7 +32,7 @@ def find_model(model: str, *, weights: bool = True) -> Path:
     """
     path = Path(model).expanduser()
     if not is_local(model):
-        return Path(model)
+        path = download_model(model, weights=weights)
     if not path.exists():
         raise UserError("model", f"no folder or file {path}", "give a model folder, a GGUF file or a hub id")
     if path.is_file():

@@ -165,11 +165,11 @@ def test_the_kv_cache_grows_with_the_longest_sequence() -> None:
     decoder = Decoder(MODELS["qwen2"], 2, 500, deterministic=False)
     ids = [(3 * i) % 50 for i in range(200)]
     decoder.last_logits([PrefillChunk(0, 0, ids[:5])])
-    small = decoder.slot_capacity
+    small = decoder.store.held_length
     for at in range(5, 200):
         found = decoder.last_logits([PrefillChunk(0, at, ids[at : at + 1])])
     same(found[0], expected(MODELS["qwen2"], ids))
-    assert small < 200 <= decoder.slot_capacity < 500
+    assert small < 200 <= decoder.store.held_length < 500
 
 
 def test_supported_configurations() -> None:

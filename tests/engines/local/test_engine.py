@@ -253,8 +253,9 @@ def test_other_families_run_through_transformers_with_a_warning(caplog: pytest.L
     asyncio.run(conformance.agreement(local, prompts(1)[0]))
     assert is_idle(local)
     mistral = MistralForCausalLM(MistralConfig(vocab_size=VOCABULARY, num_key_value_heads=1, sliding_window=8, **shape))
-    with pytest.raises(UserError, match="mistral"):
-        LocalEngine(mistral, Characters(), ("mistral", "plain"), settings)
+    asyncio.run(
+        conformance.agreement(LocalEngine(mistral, Characters(), ("mistral", "plain"), settings), prompts(1)[0])
+    )
 
 
 def test_deterministic_mode_is_rejected_for_bfloat16() -> None:

@@ -10,7 +10,15 @@ from typing import Any
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
-from transformers import LlamaConfig, LlamaForCausalLM, Qwen2Config, Qwen2ForCausalLM, Qwen3Config, Qwen3ForCausalLM
+from transformers import (
+    AutoModelForCausalLM,
+    LlamaConfig,
+    LlamaForCausalLM,
+    Qwen2Config,
+    Qwen2ForCausalLM,
+    Qwen3Config,
+    Qwen3ForCausalLM,
+)
 
 from z1.engines.local.decoder import Decoder, PrefillChunk
 from z1.engines.local.weights import read_weights
@@ -66,9 +74,10 @@ def test_each_family_is_the_same(name: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "settings",
     [
-        {"sliding_window": 16},
+        {"layer_types": ["sliding_attention", "full_attention"]},
         {"rope_parameters": {"rope_type": "linear", "factor": 2.0, "rope_theta": 1e4}},
         {"rope_parameters": None},
+        {"quantization_config": {"quant_method": "gptq"}},
         {"hidden_act": "gelu"},
         {"model_type": "gemma"},
         {"rms_norm_eps": None},
@@ -92,5 +101,36 @@ def test_other_folders_are_left_to_transformers(tmp_path: Path) -> None:
     weights.unlink()
     assert read_weights(tmp_path) is None
     assert read_weights(tmp_path / "nowhere") is None
-    (saved(tmp_path) / "z1.json").unlink()
-    assert read_weights(tmp_path) is None
+
+
+def test_a_checkpoint_of_several_files_is_the_same(tmp_path: Path) -> None:
+    weights = saved(tmp_path) / "model.safetensors"
+    model = AutoModelForCausalLM.from_pretrained(tmp_path)
+    weights.unlink()
+    model.save_pretrained(tmp_path, max_shard_size="20KB")
+    assert len(list(tmp_path.glob("*.safetensors"))) > 2
+    assert_same(tmp_path)
+
+
+def test_the_settings_of_older_checkpoints_are_the_same(tmp_path: Path) -> None:
+    """Before transformers 5 the base of the rotary embedding was a setting of its own."""
+    saved(tmp_path, "llama", rope_parameters=None, rope_theta=5e5, tie_word_embeddings=None)
+    (tmp_path / "z1.json").unlink()
+    assert_same(tmp_path)
+
+
+def test_a_layer_is_read_when_it_is_reached(tmp_path: Path) -> None:
+    """A whole model beside the decoder's own copies would be twice the memory."""
+    weights = read_weights(saved(tmp_path))
+    assert weights is not None
+    layers = iter(weights.model.layers)
+    first = next(layers).mlp.up_proj.weight
+    assert all(first is not layer.mlp.up_proj.weight for layer in weights.model.layers)
+    assert len(list(layers)) == 1
+
+
+def test_weights_are_read_in_the_dtype_of_the_settings(tmp_path: Path) -> None:
+    weights = read_weights(saved(tmp_path), torch.bfloat16)
+    assert weights is not None
+    tensors = load_file(tmp_path / "model.safetensors")
+    assert torch.equal(weights.model.embed_tokens.weight, tensors["model.embed_tokens.weight"].bfloat16())

@@ -28,17 +28,13 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from z1.engines.local.kv_store import ROW_PADDING, TILE, KVStore, LayerCache, round_up
+
 FAMILIES = ("qwen2", "qwen3", "llama")
 """Model types of this forward pass; `transformers_decoder.py` computes others, slower."""
 
 ROTARY = ("default", "linear", "llama3", "yarn")
 """Rotary embeddings whose angles are a function of the position alone."""
-
-TILE = 32
-"""Rows of a deterministic step; key lengths are rounded up to this in others."""
-
-ROW_PADDING = 16
-"""Elements of padding in each row: rows of a power of two would share a few sets of the processor's cache."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,14 +58,6 @@ class _Layer:
     mlp_norm: Tensor
     gate_up: Tensor
     down: Tensor
-
-
-class _LayerCache:
-    """One layer's keys [S, D, length] and values [S, length, D], and flat views of both."""
-
-    def __init__(self, keys: Tensor, values: Tensor) -> None:
-        self.keys, self.values = keys, values
-        self.flat_keys, self.flat_values = keys.view(-1), values.view(-1, values.shape[-1])
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +97,7 @@ def supports(config: Any) -> bool:
 
 
 class Decoder:
-    """A model's weights and the KV cache of `slots` sequences of up to `length` tokens.
+    """A model's weights and the KV cache of up to `slots` sequences of up to `length` tokens.
 
     `forward_passes` counts calls (a tile each, in deterministic mode), `computed_tokens` counts rows, one a token.
     """
@@ -122,37 +110,27 @@ class Decoder:
         self.forward_passes = self.computed_tokens = 0
         with torch.no_grad():
             self._load_weights(model)
-            self._shape = (config.num_hidden_layers, (slots + 1) * self.groups)
-            self._keys = self._embedding.new_zeros((*self._shape, self.size, 0))
-            self._values = self._embedding.new_zeros((*self._shape, 0, self.size))
-            self._reserve(length if deterministic or self.device.type != "cpu" else TILE)
+            shape = (config.num_hidden_layers, self.groups, self.size)
+            self.store = KVStore(self._embedding, shape, slots, length)
+            if self.device.type != "cpu":
+                self.store.reserve(slots, length)
 
-    @property
-    def slot_capacity(self) -> int:
-        """Tokens that each slot can currently hold."""
-        return max(0, int(self._values.shape[2]) - ROW_PADDING)
-
-    def _reserve(self, length: int) -> None:
-        """Grow the cache to sequences of `length` tokens. On a CPU it follows the longest sequence, for locality."""
-        held = self.slot_capacity
-        if self._round_up(length) <= held:
-            return
-        capacity = self._round_up(max(length, held + held // 4)) + ROW_PADDING
-        keys = self._keys.new_zeros((*self._shape, self.size, capacity))
-        values = self._values.new_zeros((*self._shape, capacity, self.size))
-        keys[..., :held], values[:, :, :held] = self._keys[..., :held], self._values[:, :, :held]
-        self._keys, self._values = keys, values
-        self._layer_caches = [_LayerCache(k, v) for k, v in zip(keys, values, strict=True)]
-        self._value_offsets = torch.arange(self.groups, device=self.device) * capacity
-        self._key_offsets = torch.arange(self.groups * self.size, device=self.device) * capacity
+    def _reserve(self, chunks: Sequence[PrefillChunk]) -> None:
+        """Have room for `chunks`. In deterministic mode every sequence has the full length, on which the bits depend;
+        otherwise the cache follows the longest sequence, for locality.
+        """
+        length = self.length if self.deterministic else max(c.start + len(c.token_ids) for c in chunks)
+        self.store.reserve(max(c.slot for c in chunks) + 1, length)
 
     def _load_weights(self, model: Any) -> None:
         inner, self.device = model.model, model.device
+        self._head = _transposed(model.lm_head.weight.detach())
         self._embedding = inner.embed_tokens.weight.detach()
+        if model.config.tie_word_embeddings:
+            self._embedding = self._head.t()  # one matrix in memory; to look a token up takes microseconds longer
         self._layers = [self._layer(layer) for layer in inner.layers]
         self._eps = float(model.config.rms_norm_eps)
         self._norm = self._norm_weight(inner.norm)
-        self._head = _transposed(model.lm_head.weight.detach())
         positions = torch.arange(self.length, device=self.device)
         cos, sin = inner.rotary_emb(self._embedding.new_zeros(1, dtype=torch.float32), positions[None])
         half = self.size // 2
@@ -198,22 +176,19 @@ class Decoder:
     @torch.inference_mode()
     def copy(self, source: int, target: int, length: int) -> None:
         """Copy the first `length` positions of slot `source` to slot `target`."""
-        to, of = (slice(slot * self.groups, (slot + 1) * self.groups) for slot in (target, source))
-        self._keys[:, to, :, :length] = self._keys[:, of, :, :length]
-        self._values[:, to, :length] = self._values[:, of, :length]
+        self.store.copy(source, target, length)
 
     @torch.inference_mode()
     def last_logits(self, chunks: Sequence[PrefillChunk]) -> Tensor:
         """Compute all `chunks`; the logits [chunks, V] after the last token of each."""
-        if not self.deterministic:
-            return self._forward_batch(chunks)
-        return compute_in_tiles(chunks, self.slots, self._forward_tile)
+        self._reserve(chunks)
+        self.computed_tokens += sum(len(c.token_ids) for c in chunks)
+        return compute_in_tiles(chunks, self._forward_tile) if self.deterministic else self._forward_batch(chunks)
 
     def _forward_batch(self, chunks: Sequence[PrefillChunk]) -> Tensor:
         """The last row of every chunk is first, so that all rows that need logits attend together; then the earlier
         rows, chunks of similar size together.
         """
-        self._reserve(max(c.start + len(c.token_ids) for c in chunks))
         order = sorted(range(len(chunks)), key=lambda i: chunks[i].slot)
         ordered = [chunks[i] for i in order]
         lasts = [PrefillChunk(c.slot, c.start + len(c.token_ids) - 1, c.token_ids[-1:]) for c in ordered]
@@ -236,9 +211,7 @@ class Decoder:
         token_ids, slots, positions = self._row_tensors(rows)
         mask = self._attention_mask(positions, self.length)[:, None, None, None]
         group = _Group(slice(0, TILE), self._cache_index(slots), TILE, 1, mask)
-        found = self._compute(token_ids, self._make_step(slots, positions, (group,)))
-        self.computed_tokens -= sum(row.slot == self.slots for row in rows)
-        return self._logits(found)
+        return self._logits(self._compute(token_ids, self._make_step(slots, positions, (group,))))
 
     def _row_tensors(self, chunks: Sequence[PrefillChunk]) -> tuple[Tensor, Tensor, Tensor]:
         """Token token_ids, slots and positions [R] of all rows."""
@@ -261,7 +234,7 @@ class Decoder:
             cached: slice | Tensor = slice(bottom * self.groups, top * self.groups)
         else:
             cached = self._cache_index(torch.tensor([c.slot for c in chunks], device=self.device))
-        length = self._round_up(max(c.start + len(c.token_ids) for c in chunks))
+        length = round_up(max(c.start + len(c.token_ids) for c in chunks), self.length)
         block_positions = positions[rows]
         padded_rows = None
         if rows.stop - rows.start < count * size:
@@ -275,9 +248,6 @@ class Decoder:
         index: Tensor = slots[:, None] * self.groups + torch.arange(self.groups, device=self.device)
         return index.flatten()
 
-    def _round_up(self, length: int) -> int:
-        return min(self.length, -(-length // TILE) * TILE)
-
     def _attention_mask(self, positions: Tensor, length: int) -> Tensor:
         """0 where a row attends and -inf elsewhere, [R, length]."""
         ahead = self._positions[:length] > positions[:, None]
@@ -285,17 +255,13 @@ class Decoder:
 
     def _make_step(self, slots: Tensor, positions: Tensor, groups: tuple[_Group, ...]) -> _Step:
         rotation = self._angles[positions][:, None] * self._scales
-        capacity = self._values.shape[2]
-        key_index = (slots * (self.groups * self.size * capacity) + positions)[:, None] + self._key_offsets
-        value_index = (slots * (self.groups * capacity) + positions)[:, None] + self._value_offsets
-        return _Step(rotation, key_index.flatten(), value_index.flatten(), groups)
+        return _Step(rotation, *self.store.indices(slots, positions), groups)
 
     def _compute(self, token_ids: Tensor, step: _Step) -> Tensor:
         """Hidden states after the last norm of the first group's rows; those of the others are not needed."""
         self.forward_passes += 1
-        self.computed_tokens += len(token_ids)
-        x = self._embedding[token_ids]
-        for layer, cache in zip(self._layers, self._layer_caches, strict=True):
+        x = self._embedding[token_ids].contiguous()
+        for layer, cache in zip(self._layers, self.store.layers, strict=True):
             groups = step.groups[:1] if layer is self._layers[-1] else step.groups
             attended = self._attention(layer, cache, self._normed(x, layer.norm), step, groups)
             x = torch.addmm(x[: len(attended)], attended, layer.out)
@@ -305,7 +271,7 @@ class Decoder:
         return self._normed(x, self._norm)
 
     def _attention(
-        self, layer: _Layer, cache: _LayerCache, x: Tensor, step: _Step, groups: tuple[_Group, ...]
+        self, layer: _Layer, cache: LayerCache, x: Tensor, step: _Step, groups: tuple[_Group, ...]
     ) -> Tensor:
         """Write keys and values of all rows [R, C]; the attention outputs of the rows of `groups`, group by group."""
         joined = torch.mm(x, layer.attention) if layer.bias is None else torch.addmm(layer.bias, x, layer.attention)
@@ -321,7 +287,7 @@ class Decoder:
         found = [self._attend(rotated[group.rows, : self.heads], cache, group) for group in groups]
         return found[0] if len(found) == 1 else torch.cat(found)
 
-    def _attend(self, queries: Tensor, cache: _LayerCache, group: _Group) -> Tensor:
+    def _attend(self, queries: Tensor, cache: LayerCache, group: _Group) -> Tensor:
         """The attention output of the rows of `group` [R, heads, D/2, 2], [R, heads * D]."""
         count, size, length = group.count, group.size, group.mask.shape[-1]
         if group.padded_rows is not None:
@@ -351,17 +317,16 @@ class Decoder:
         return torch.mm(hidden, self._head)
 
 
-def compute_in_tiles(
-    chunks: Sequence[PrefillChunk], padding_slot: int, compute: Callable[[Sequence[PrefillChunk]], Tensor]
-) -> Tensor:
+def compute_in_tiles(chunks: Sequence[PrefillChunk], compute: Callable[[Sequence[PrefillChunk]], Tensor]) -> Tensor:
     """The logits after the last token of each chunk, with each token in a row of its own.
 
-    `compute` gives the logits of TILE rows; the last tile is padded with rows of slot `padding_slot`. It uses one
-    thread: several split a tile at arbitrary rows, and rows at a split get other bits.
+    `compute` gives the logits of TILE rows; the last tile is padded with copies of its last row, which write the same
+    bits to the same place. It uses one thread: several split a tile at arbitrary rows, and rows at a split get other
+    bits.
     """
     rows = [PrefillChunk(c.slot, c.start + i, [token]) for c in chunks for i, token in enumerate(c.token_ids)]
     ends = torch.tensor([len(c.token_ids) for c in chunks]).cumsum(0) - 1
-    rows += [PrefillChunk(padding_slot, 0, [0])] * (-len(rows) % TILE)
+    rows += [rows[-1]] * (-len(rows) % TILE)
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:

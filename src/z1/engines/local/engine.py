@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -20,8 +20,9 @@ from torch import Tensor
 
 from z1.engines.local.decoder import FAMILIES, Decoder, PrefillChunk, supports
 from z1.engines.local.kv_cache import KVCache, SequenceState, will_share_more
+from z1.engines.local.memory import context_length, describe, fit_contexts, free_memory, memory_need
 from z1.engines.local.sampler import sample_tokens, token_logprobs
-from z1.engines.local.transformers_decoder import TransformersDecoder, reject_partial_attention
+from z1.engines.local.transformers_decoder import FULL, TransformersDecoder, layer_kinds, reject_other_layers
 from z1.engines.local.weights import read_weights
 from z1.engines.logit_mask import completing_tokens, forbid
 from z1.engines.protocol import (
@@ -35,8 +36,14 @@ from z1.engines.protocol import (
     check_prompt_length,
 )
 from z1.errors import EngineFault, UserError
-from z1.model_files import load_model
+from z1.model_files import find_model, load_model
+from z1.model_files.cache import say
 from z1.profiles import Tokenizer
+
+DTYPES = ("auto", "float32", "bfloat16")
+
+SAY_ABOVE = 1_000_000_000
+"""Bytes above which the memory that a model will take is printed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,13 +52,18 @@ class LocalSettings:
 
     The KV cache holds `max_num_seqs` sequences of up to `max_model_len` tokens; a step computes at most
     `max_num_batched_tokens`. `deterministic` makes greedy tokens independent of the batch, to the bit, on one kind of
-    CPU.
+    CPU. `dtype` is that of weights and cache on a CPU: float32, bfloat16, or auto, which is float32 where that fits.
     """
 
     max_num_seqs: int = 64
     max_model_len: int = 4096
     deterministic: bool = False
     max_num_batched_tokens: int = 512
+    dtype: str = "auto"
+
+    def __post_init__(self) -> None:
+        if self.dtype not in DTYPES:
+            raise UserError("dtype", self.dtype, f"choose one of {', '.join(DTYPES)}")
 
 
 @dataclass(slots=True, eq=False)
@@ -275,11 +287,12 @@ def _forbid(logits: Tensor, requests: Sequence[_SampleRequest]) -> None:
 
 def make_decoder(model: Any, settings: LocalSettings, max_model_len: int) -> Decoder | TransformersDecoder:
     """The decoder of `model`: z1's forward pass, or transformers' with a warning. Raises UserError."""
-    reject_partial_attention(model.config)
+    config = model.config.get_text_config() if hasattr(model.config, "get_text_config") else model.config
+    reject_other_layers(config)
     if settings.deterministic and (model.device.type != "cpu" or model.dtype != torch.float32):
         got = f"{str(model.dtype).removeprefix('torch.')} on {model.device.type}"
         raise UserError("deterministic mode", got, "use float32 on a CPU, or turn it off")
-    if supports(model.config):
+    if supports(model.config) and layer_kinds(model.config) == {FULL}:
         return Decoder(model, settings.max_num_seqs, max_model_len, deterministic=settings.deterministic)
     log = logging.getLogger(__name__)
     log.warning("model type %s: computed by transformers, slower than %s", model.config.model_type, ", ".join(FAMILIES))
@@ -287,6 +300,31 @@ def make_decoder(model: Any, settings: LocalSettings, max_model_len: int) -> Dec
 
 
 def load(model: str | Path, settings: LocalSettings = LocalSettings(), profile: str | None = None) -> LocalEngine:
-    """The engine of a model folder, a GGUF file or a hub id; `profile` overrides the model's own."""
-    loaded = load_model(str(model), profile, read_weights(Path(model)))
+    """The engine of a model folder, a GGUF file or a hub id; `profile` overrides the model's own. Raises UserError.
+
+    On a CPU it has as many sequences as fit into memory, at most `max_num_seqs`, and prints what it will take.
+    """
+    folder = find_model(str(model))
+    dtype, settings = (None, settings) if torch.cuda.is_available() else fit_memory(folder, settings)
+    weights = read_weights(folder, dtype) if dtype is not None else None
+    loaded = load_model(str(model), profile, weights, dtype)
     return LocalEngine(loaded.model, loaded.tokenizer, (loaded.name, loaded.profile), settings)
+
+
+def fit_memory(folder: Path, settings: LocalSettings) -> tuple[torch.dtype, LocalSettings]:
+    """The dtype of the weights, and `settings` with as many sequences as fit. Raises UserError if not one does."""
+    length, free = context_length(folder, settings.max_model_len), free_memory()
+    rows = max(settings.max_num_batched_tokens, settings.max_num_seqs)
+    names = ["float32", "bfloat16"] if settings.dtype == "auto" and not settings.deterministic else [settings.dtype]
+    names = ["float32" if name == "auto" else name for name in names]
+    for name in names:
+        need = memory_need(folder, name, length, rows)
+        try:
+            contexts = fit_contexts(need, settings.max_num_seqs, length, free)
+            break
+        except UserError:
+            if name == names[-1]:
+                raise
+    if need.total(contexts) > SAY_ABOVE or contexts < settings.max_num_seqs:
+        say(describe(need, contexts, settings.max_num_seqs, length, free))
+    return getattr(torch, need.dtype), replace(settings, max_num_seqs=contexts)

@@ -1,29 +1,44 @@
 """The forward pass of decoders that `decoder.py` does not support, by transformers' own code and a slotted KV cache.
 
 It is slower than `decoder.py`. transformers calls only `update` of a cache: `HFCache` writes each token to its slot and
-returns the contexts of the rows. Attention masks are made here, so models whose layers do not attend to their whole
-context are rejected by name.
+returns the contexts of the rows. Attention masks are made here, by transformers' mask functions, one for each kind of
+layer: full, sliding window, chunked. Layers of other kinds have a state that is not in this cache, and their models are
+rejected by name. A sliding window saves no memory here.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from z1.engines.local.decoder import FAMILIES, TILE, PrefillChunk, compute_in_tiles
+from z1.engines.local.decoder import PrefillChunk, compute_in_tiles
+from z1.engines.local.kv_store import round_up
 from z1.errors import UserError
+
+FULL, SLIDING, CHUNKED = "full_attention", "sliding_attention", "chunked_attention"
+"""Kinds of layers that attend to the keys and values of the cache, in transformers' names."""
 
 
 class HFCache:
-    """The KV cache of `slots` sequences of up to `length` tokens, and one more slot for padding rows."""
+    """The KV cache of up to `slots` sequences of up to `length` tokens; each layer grows when it is used."""
 
     def __init__(self, slots: int, length: int) -> None:
         self.slots, self.length = slots, length
-        self._layers: dict[int, tuple[Tensor, Tensor]] = {}
+        self._held = (0, 0)
+        self.layers: dict[int, tuple[Tensor, Tensor]] = {}
         self._target: tuple[Tensor, Tensor, int] | None = None
+
+    def reserve(self, slots: int, length: int) -> None:
+        """Have room for `slots` sequences of `length` tokens, with some to spare."""
+        held_slots, held_length = self._held
+        if slots > held_slots:
+            held_slots = min(self.slots, max(slots, held_slots + held_slots // 2))
+        if length > held_length:
+            held_length = round_up(max(length, held_length + held_length // 4), self.length)
+        self._held = held_slots, held_length
 
     def set_target(self, slots: Tensor, positions: Tensor, length: int) -> None:
         """The next updates write to `slots` [B] at `positions` [B, T], and return their first `length` positions."""
@@ -33,19 +48,30 @@ class HFCache:
         """Called by each layer with keys and values [B, heads, T, size]; returns those of the whole contexts."""
         assert self._target is not None, "call set_target before update"
         slots, positions, length = self._target
-        if layer_idx not in self._layers:
-            shape = (self.slots + 1, keys.shape[1], self.length, keys.shape[3])
-            self._layers[layer_idx] = keys.new_zeros(shape), values.new_zeros((*shape[:3], values.shape[3]))
-        cached = self._layers[layer_idx]
+        old = self.layers.get(layer_idx)
+        if old is None or old[0].shape[::2] != self._held:
+            self.layers[layer_idx] = self._grown(keys, old and old[0]), self._grown(values, old and old[1])
+        cached = self.layers[layer_idx]
         for tensor, new in zip(cached, (keys, values), strict=True):
             tensor[slots[:, None], :, positions] = new.transpose(1, 2)
         return cached[0][slots, :, :length], cached[1][slots, :, :length]
 
+    def _grown(self, new: Tensor, old: Tensor | None) -> Tensor:
+        slots, length = self._held
+        grown = new.new_zeros(slots, new.shape[1], length, new.shape[3])
+        if old is not None:
+            grown[: old.shape[0], :, : old.shape[2]] = old
+        return grown
+
     @torch.inference_mode()
     def copy(self, source: int, target: int, length: int) -> None:
         """Copy the first `length` positions of slot `source` to slot `target`."""
-        for tensor in (part for layer in self._layers.values() for part in layer):
-            tensor[target, :, :length] = tensor[source, :, :length]
+        self.reserve(max(source, target) + 1, length)
+        for number, layer in self.layers.items():
+            if layer[0].shape[::2] != self._held:
+                self.layers[number] = self._grown(layer[0], layer[0]), self._grown(layer[1], layer[1])
+            for tensor in self.layers[number]:
+                tensor[target, :, :length] = tensor[source, :, :length]
 
     def get_seq_length(self, *_: Any) -> int:
         """Called by models that get no positions; ours always do."""
@@ -60,12 +86,17 @@ class TransformersDecoder:
         self.cache = HFCache(slots, length)
         self.copy = self.cache.copy
         self.forward_passes = self.computed_tokens = 0
+        self._masks = mask_functions(model.config.get_text_config())
+        self._takes_bool = model.config._attn_implementation == "sdpa"
 
     @torch.inference_mode()
     def last_logits(self, chunks: Sequence[PrefillChunk]) -> Tensor:
         """Compute all `chunks`; the logits [chunks, V] after the last token of each."""
+        longest = max(c.start + len(c.token_ids) for c in chunks)
+        self.cache.reserve(max(c.slot for c in chunks) + 1, self.length if self.deterministic else longest)
+        self.computed_tokens += sum(len(c.token_ids) for c in chunks)
         if self.deterministic:
-            return compute_in_tiles(chunks, self.cache.slots, self._forward)
+            return compute_in_tiles(chunks, self._forward)
         single = [i for i, c in enumerate(chunks) if len(c.token_ids) == 1]
         longer = [i for i, c in enumerate(chunks) if len(c.token_ids) > 1]
         found = [self._forward([chunks[i] for i in single])] if single else []
@@ -80,28 +111,63 @@ class TransformersDecoder:
         starts = torch.tensor([c.start for c in chunks], device=device)
         positions = starts[:, None] + torch.arange(size, device=device)
         longest = max(c.start for c in chunks) + size
-        length = self.length if self.deterministic else min(self.length, -(-longest // TILE) * TILE)
-        mask = torch.arange(length, device=device) <= positions[:, None, :, None]
+        length = self.length if self.deterministic else round_up(longest, self.length)
         self.cache.set_target(torch.tensor([c.slot for c in chunks], device=device), positions, length)
         out = self.model(
             input_ids=token_ids,
-            attention_mask=mask,
+            attention_mask=self._attention_mask(positions, length),
             position_ids=positions,
             past_key_values=self.cache,
             use_cache=True,
             logits_to_keep=1,
         )
         self.forward_passes += 1
-        self.computed_tokens += sum(c.slot < self.cache.slots for c in chunks) * size
         logits: Tensor = out.logits[:, -1]
         return logits
 
+    def _attention_mask(self, positions: Tensor, length: int) -> Tensor | dict[str, Tensor]:
+        """The mask [B, 1, T, length] of each kind of layer; of one kind, transformers takes it without a name."""
+        zero = positions.new_zeros(1)
+        keys = torch.arange(length, device=positions.device)
+        masks = {kind: mask(zero, zero, positions[:, None, :, None], keys) for kind, mask in self._masks.items()}
+        if not self._takes_bool:
+            dtype = self.model.dtype
+            masks = {
+                kind: torch.zeros(mask.shape, dtype=dtype, device=mask.device).masked_fill_(
+                    ~mask, torch.finfo(dtype).min
+                )
+                for kind, mask in masks.items()
+            }
+        return masks if len(masks) > 1 else next(iter(masks.values()))
 
-def reject_partial_attention(config: Any) -> None:
-    """Raise UserError for a model whose layers do not all attend to their whole context, or that has another state."""
-    kinds = set(getattr(config, "layer_types", None) or ["full_attention"]) - {"full_attention"}
+
+def layer_kinds(config: Any) -> frozenset[str]:
+    """The kinds of attention in the layers of a model."""
+    if kinds := getattr(config, "layer_types", None):
+        return frozenset(kinds)
     if getattr(config, "sliding_window", None) and getattr(config, "use_sliding_window", True):
-        kinds.add("sliding_attention")
-    if kinds:
-        supported = f"use a decoder with full attention: {', '.join(FAMILIES)} at full speed, others slower"
-        raise UserError(f"model type {config.model_type}", f"layers of {', '.join(sorted(kinds))}", supported)
+        return frozenset({SLIDING})
+    return frozenset({CHUNKED if getattr(config, "attention_chunk_size", None) else FULL})
+
+
+def mask_functions(config: Any) -> Mapping[str, Callable[..., Tensor]]:
+    """transformers' mask function of each kind of layer: (batch, head, query, key) -> whether it attends."""
+    from transformers import masking_utils
+
+    kinds = layer_kinds(config)
+    found: dict[str, Callable[..., Tensor]] = {}
+    if FULL in kinds:
+        found[FULL] = masking_utils.causal_mask_function
+    if SLIDING in kinds:
+        found[SLIDING] = masking_utils.sliding_window_causal_mask_function(config.sliding_window)
+    if CHUNKED in kinds:
+        no_padding = torch.zeros(1, dtype=torch.long)
+        found[CHUNKED] = masking_utils.chunked_causal_mask_function(config.attention_chunk_size, no_padding)
+    return found
+
+
+def reject_other_layers(config: Any) -> None:
+    """Raise UserError for a model with layers whose state is not keys and values of each token."""
+    if kinds := layer_kinds(config) - {FULL, SLIDING, CHUNKED}:
+        do = "run it with vLLM: --engine vllm, or --engine remote with the URL of a server"
+        raise UserError(f"model type {config.model_type}", f"layers of {', '.join(sorted(kinds))}", do)

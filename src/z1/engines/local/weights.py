@@ -1,74 +1,130 @@
-"""Weights of the models that z1 trained, read without transformers' model classes.
+"""Weights of Qwen2, Qwen3 and Llama, read without transformers' model classes, one layer at a time.
 
-To import those classes takes longer than to import torch, load z1-tiny and generate a reply. `read_weights` gives what
-`decoder.py` uses of such a class, by the same names and with the same values; it leaves to transformers every folder
-that z1 did not write, and every one whose weights are not exactly those that its configuration describes.
+To import those classes takes longer than to import torch, load z1-tiny and generate a reply, and they hold all weights
+while `decoder.py` makes its own copies: twice the memory. `read_weights` gives what `decoder.py` uses of such a class,
+by the same names and with the same values. It leaves to transformers every folder whose weights are not exactly those
+that its configuration describes, and rotary embeddings that depend on more than a base.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
 from functools import partial
+from math import prod
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
+from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from z1.engines.local.decoder import supports
+from z1.engines.local.transformers_decoder import FULL, layer_kinds
 
-REQUIRED = frozenset({"hidden_act", "max_position_embeddings", "rms_norm_eps", "rope_parameters"})
+REQUIRED = frozenset({"hidden_act", "max_position_embeddings", "rms_norm_eps"})
 """Settings that are not in the shapes, and that transformers would set to a default."""
 
+OTHER = frozenset({"quantization_config", "partial_rotary_factor", "rope_scaling", "text_config"})
+"""Settings of models that transformers has to load."""
 
-@dataclass(frozen=True, slots=True)
+
 class Weights:
-    """A model in float32 on the CPU, with the attributes of a transformers model that the engine and `Decoder` use."""
+    """A model on the CPU, with the attributes of a transformers model that the engine and `Decoder` use."""
 
-    config: Any
-    model: Any
-    lm_head: Any
-    device: torch.device
-    dtype: torch.dtype
-    size: int
+    device = torch.device("cpu")
+
+    def __init__(self, config: Any, files: Mapping[str, Path], dtype: torch.dtype, size: int) -> None:
+        self.config, self.dtype, self._files, self._size = config, dtype, files, size
+        self.model = SimpleNamespace(
+            embed_tokens=self._read("model.embed_tokens."),
+            norm=self._read("model.norm."),
+            layers=_Layers(self, config.num_hidden_layers),
+            rotary_emb=partial(_rotary, config.rope_parameters["rope_theta"], _head_size(config)),
+        )
+
+    @property
+    def lm_head(self) -> Any:
+        """The head, read each time; of a model with one matrix for both, the embedding."""
+        return self._read("lm_head.") if "lm_head.weight" in self._files else self.model.embed_tokens
+
+    def layer(self, number: int) -> Any:
+        """One layer, read each time."""
+        return self._read(f"model.layers.{number}.")
 
     def num_parameters(self) -> int:
         """The number of parameters; an embedding that is also the head counts once."""
-        return self.size
+        return self._size
 
     def to(self, device: str) -> Weights:
         """These weights: they are read only where the device is the CPU."""
         return self
 
+    def _read(self, prefix: str) -> Any:
+        """The tensors whose names begin with `prefix`; the files are mapped only while they are copied."""
+        found: dict[str, Tensor] = {}
+        for path in {path for name, path in self._files.items() if name.startswith(prefix)}:
+            with safe_open(path, framework="pt") as file:
+                for name in self._files:
+                    if name.startswith(prefix) and self._files[name] == path:
+                        found[name.removeprefix(prefix)] = file.get_tensor(name).to(self.dtype, copy=True)
+        return _namespace(found)
 
-def read_weights(folder: Path) -> Weights | None:
-    """The weights of a folder that z1 wrote; None for a model that transformers has to load."""
-    if torch.cuda.is_available() or not (folder / "z1.json").is_file():
+
+class _Layers:
+    """The layers of a model, each read when it is reached."""
+
+    def __init__(self, weights: Weights, count: int) -> None:
+        self._weights, self._count = weights, count
+
+    def __iter__(self) -> Iterator[Any]:
+        return map(self._weights.layer, range(self._count))
+
+
+def read_weights(folder: Path, dtype: torch.dtype = torch.float32) -> Weights | None:
+    """The weights of a folder, in `dtype`; None for a model that transformers has to load."""
+    if torch.cuda.is_available():
         return None
     try:
-        config = SimpleNamespace(**json.loads((folder / "config.json").read_text("utf-8")))
-        tensors = load_file(folder / "model.safetensors")
-        if not _describes(config, {name: tuple(tensor.shape) for name, tensor in tensors.items()}):
+        config = _config(folder)
+        shapes: dict[str, tuple[int, ...]] = {}
+        files: dict[str, Path] = {}
+        for path in weight_files(folder):
+            with safe_open(path, framework="pt") as file:
+                for name in file.keys():  # noqa: SIM118
+                    shapes[name], files[name] = tuple(file.get_slice(name).get_shape()), path
+        if not _describes(config, shapes):
             return None
     except (OSError, ValueError, TypeError, KeyError, AttributeError, SafetensorError):
         return None  # transformers reads it, or says what is wrong
-    root = _namespace({name: tensor.float() for name, tensor in tensors.items()})
-    root.model.rotary_emb = partial(_rotary, config.rope_parameters["rope_theta"], _head_size(config))
-    head = getattr(root, "lm_head", root.model.embed_tokens)
-    size = sum(tensor.numel() for tensor in tensors.values())
-    return Weights(config, root.model, head, torch.device("cpu"), torch.float32, size)
+    return Weights(config, files, dtype, sum(map(prod, shapes.values())))
+
+
+def weight_files(folder: Path) -> list[Path]:
+    """The safetensors files of a folder that transformers would load."""
+    single, index = folder / "model.safetensors", folder / "model.safetensors.index.json"
+    if single.is_file() or not index.is_file():
+        return [single]
+    return sorted({folder / name for name in json.loads(index.read_text("utf-8"))["weight_map"].values()})
+
+
+def _config(folder: Path) -> Any:
+    """`config.json`, with what older versions of transformers wrote otherwise."""
+    values = json.loads((folder / "config.json").read_text("utf-8"))
+    if "rope_parameters" not in values and "rope_theta" in values:
+        values["rope_parameters"] = {"rope_type": "default", "rope_theta": float(values["rope_theta"])}
+    settings = {"tie_word_embeddings": False, "num_key_value_heads": values.get("num_attention_heads")} | values
+    return SimpleNamespace(**settings)
 
 
 def _describes(config: Any, shapes: Mapping[str, tuple[int, ...]]) -> bool:
     """Whether z1's forward pass supports `config`, and `shapes` are all the tensors of such a model."""
-    if not supports(config) or getattr(config, "sliding_window", None) or not vars(config).keys() >= REQUIRED:
+    if not supports(config) or layer_kinds(config) != {FULL} or not vars(config).keys() >= REQUIRED:
         return False
-    return config.rope_parameters["rope_type"] == "default" and shapes == _shapes(config)
+    if any(getattr(config, name, None) for name in OTHER) or config.rope_parameters["rope_type"] != "default":
+        return False
+    return shapes == _shapes(config) and config.rope_parameters.get("partial_rotary_factor", 1.0) == 1.0
 
 
 def _shapes(config: Any) -> dict[str, tuple[int, ...]]:
