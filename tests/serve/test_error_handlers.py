@@ -35,6 +35,7 @@ def error(reply: httpx.Response, status: int = 400) -> dict[str, Any]:
         ({"stream_options": {"include_obfuscation": True}}, "stream_options.include_obfuscation", "does not support"),
         ({"max_tokens": 5, "max_completion_tokens": 6}, "max_completion_tokens", "got 6 together with max_tokens 5"),
         ({"thinking_budget": 1, "max_thinking_tokens": 2}, "max_thinking_tokens", "give one of them"),
+        ({"thinking_budget": 9, "max_completion_tokens": 20}, "max_completion_tokens", "hint and answer need"),
         ({"enable_thinking": False, "reasoning": {"effort": "low"}}, "enable_thinking", "off together with"),
         ({"reasoning": {"effort": "huge"}}, "reasoning.effort", "choose one of none"),
         ({"reasoning": {"exclude": True}}, "reasoning.exclude", "add separate_reasoning: true"),

@@ -124,6 +124,11 @@ def test_anthropics_omitted_thought_is_left_out() -> None:
     assert "reasoning" not in choice["message"] and choice["budget"]["used"] == 9
 
 
+@pytest.mark.parametrize("name", EFFORT_FIELDS)
+def test_an_empty_effort_is_none(name: str) -> None:
+    assert parsed(nested(name, "")) is None and not has_thinking_on(nested(name, ""))
+
+
 def test_on_turns_thinking_on_for_a_model_that_does_not_think_by_default() -> None:
     with serving(scripted(profile="plain")) as server:
         assert server.post(**ASK, think=True).json()["choices"][0]["budget"]["used"] > 0

@@ -154,3 +154,23 @@ def test_a_disconnect_closes_the_upstreams_stream() -> None:
             assert next(chunks)
         assert server.idle()
         assert engine.is_closed.is_set()
+
+
+def test_no_proxied_request_passes_the_ceiling() -> None:
+    ceiling = RequestDefaults(max_thinking_budget=9, served_model_names=("scripted", "deep"), model_budgets={"deep": 5})
+    engine = ProxyEngine("qwen3", windows=True)
+    with serving(engine, ceiling) as server:
+        for model, fields in (
+            ("scripted", {}),
+            ("scripted", {"thinking_budget": -1}),
+            ("deep", {}),
+            ("deep", {"think": True}),
+        ):
+            assert server.post(**{**ASK, **TOOLS, **fields, "model": model}).status_code == 418
+    assert [body["window"][0] for _, body in engine.requests] == [9, 9, 5, 5]
+    for profile in ("qwen3", "plain"):
+        engine = ProxyEngine(profile)
+        with serving(engine, ceiling) as server:
+            assert server.post(**ASK, **TOOLS).status_code == 400
+            assert server.post(**ASK).status_code == 200
+        assert not engine.requests

@@ -13,7 +13,7 @@ Two answers are equal if their canonical forms (`grading/equivalence.py`) are, o
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from z1 import profiles
@@ -93,7 +93,8 @@ class Budget:
     `max_answer_tokens` 0 is a hard cut: no hint and no separate answer. `hint` replaces the profile's hint; `deadline`
     is the seconds after which thinking is ended. If `has_thinking` is False the whole reply is answer. The model cannot
     end the thought (or, without thinking, the reply) before `min_thinking_tokens`. `max_thinking_budget` is the
-    server's ceiling. With `may_cut` a reply whose `max_tokens` are too few for hint and answer is cut hard.
+    server's ceiling. With `may_cut` a reply whose `max_tokens` are too few for hint and answer is cut hard;
+    `max_tokens_field` is the name under which the request sets them.
     `answer_kind` chooses the profile's hint.
     """
 
@@ -106,6 +107,7 @@ class Budget:
     min_thinking_tokens: int = 0
     max_thinking_budget: int | None = None
     may_cut: bool = False
+    max_tokens_field: str = field(default="max_tokens", compare=False)
     answer_kind: AnswerKind = AnswerKind.TEXT
 
     @property
@@ -167,11 +169,7 @@ def parse_thinking_budget(body: Mapping[str, Any], effort_map: Mapping[str, int]
     contradict each other.
     """
     numbers = find_fields(body, BUDGET_FIELDS)
-    efforts = {
-        name: _effort_tokens(name, level, effort_map)
-        for name, level in find_fields(body, EFFORT_FIELDS).items()
-        if not isinstance(level, bool)
-    }
+    efforts = {name: _effort_tokens(name, level, effort_map) for name, level in _efforts(body).items()}
     tokens = single_value(numbers) if numbers else single_value(efforts)
     if _switch(body) is not False:
         return None if tokens is None else int(tokens)
@@ -184,7 +182,13 @@ def parse_thinking_budget(body: Mapping[str, Any], effort_map: Mapping[str, int]
 
 def has_thinking_on(body: Mapping[str, Any]) -> bool:
     """Whether a request turns thinking on, or asks for the server's default effort."""
-    return bool(_switch(body)) or bool(find_fields(body, EFFORT_FIELDS))
+    return bool(_switch(body) or _efforts(body))
+
+
+def _efforts(body: Mapping[str, Any]) -> dict[str, Any]:
+    """The efforts that a request names."""
+    given = find_fields(body, EFFORT_FIELDS)
+    return {name: level for name, level in given.items() if level != "" and not isinstance(level, bool)}
 
 
 def _switch(body: Mapping[str, Any]) -> bool | None:
@@ -243,7 +247,7 @@ def _short_window(window: Window, budget: Budget, free_tokens: int) -> Window:
         raise ContextOverflow("prompt", got, "send a shorter one")
     if not budget.may_cut:
         do = f"give at least {need}, or a smaller answer_tokens (0: a hard cut without hint and answer)"
-        raise UserError("max_tokens", f"{max_tokens} tokens, hint and answer need {need}", do)
+        raise UserError(budget.max_tokens_field, f"{max_tokens} tokens, hint and answer need {need}", do)
     return replace(window, hint=(), closing=None, max_answer_tokens=0)
 
 

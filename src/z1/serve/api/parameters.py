@@ -75,7 +75,7 @@ TEXT_COMPLETION_VALUES: Mapping[str, Values] = {"add_special_tokens": (True,)}
 
 UNSET_VALUES: Mapping[str, Values] = {
     **dict.fromkeys(["max_completion_tokens", "max_tokens"], (-1,)),
-    **dict.fromkeys(["reasoning_effort", "stop"], ("",)),
+    **dict.fromkeys(["reasoning_effort", "stop", "think"], ("",)),
 }
 """Values that mean *not set* in parameters that z1 implements."""
 

@@ -157,6 +157,7 @@ def parse_budget(request: Request, profile: profiles.Profile, defaults: RequestD
         minimum if has_thinking else request.min_tokens or 0,
         defaults.max_thinking_budget if has_thinking else None,
         may_cut=has_thinking and not is_set,
+        max_tokens_field="max_tokens" if request.max_tokens is not None else "max_completion_tokens",
         answer_kind=request.answer_kind or AnswerKind.TEXT,
     )
 
