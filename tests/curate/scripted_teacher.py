@@ -19,7 +19,9 @@ from typing import Any
 FAULTS = ("fail", "hang", "limit", "broken", "drop", "empty")
 
 Script = Callable[[str, int], str]
-"""From a prompt and the number of earlier requests for it to one of FAULTS, "ok", "cut", or a status."""
+"""From a prompt and the number of earlier requests for it to one of FAULTS, "ok", "cut", "refusal", "nothing", or a
+status.
+"""
 
 
 def text(prompt: str) -> str:
@@ -91,6 +93,9 @@ def handler(teacher: Teacher) -> type[BaseHTTPRequestHandler]:
                 self.send(200, whole)
                 with teacher.lock:
                     teacher.sent.append(prompt)
+            elif does in ("refusal", "nothing"):
+                said = {"content": None, "refusal": "No."} if does == "refusal" else {"content": ""}
+                self.send(200, json.dumps({"choices": [{"message": said, "finish_reason": "stop"}]}).encode())
             elif does in ("broken", "empty"):
                 self.send(200, whole[: len(whole) // 2] if does == "broken" else b'{"choices": []}')
             else:

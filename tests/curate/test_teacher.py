@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +13,8 @@ from tests.curate import kills
 from tests.curate.scripted_teacher import Script, Teacher, serving, text
 from z1.curate.plan import TeacherSettings
 from z1.curate.sources import Candidate
-from z1.curate.teacher import parse, request_replies
-from z1.curate.teacher_log import REPLIES, TeacherLogWriter, requests_for
+from z1.curate.teacher import _retry_after, request_replies
+from z1.curate.teacher_log import REPLIES, TeacherLog, TeacherLogWriter, requests_for
 from z1.errors import EngineFault, UserError
 
 
@@ -105,34 +106,36 @@ def test_problems_with_the_same_text_are_requested_once(tmp_path: Path) -> None:
     assert teacher.asked.total() == 1
 
 
-def test_separate_reasoning_of_the_server_is_kept() -> None:
-    body = b'{"choices": [{"message": {"content": null, "reasoning_content": "hm"}, "finish_reason": "length"}]}'
-    assert (parse("k", body).thought, parse("k", body).text, parse("k", body).end) == ("hm", "", "length")
+def test_an_empty_reply_and_a_refusal_are_replies_that_are_not_requested_again(tmp_path: Path) -> None:
+    for _ in range(2):
+        teacher, missing, _usage = request(tmp_path, lambda prompt, _: "refusal" if prompt[-1] < "2" else "nothing")
+        assert missing == 0
+    assert teacher.asked.total() == 0
+    assert kept(tmp_path, "end") == ["refusal", "refusal", "stop", "stop"]
+    teacher, missing, usage = request(tmp_path, lambda *_: "ok", retry_refusals=True)
+    assert teacher.asked.total() == 2 and usage["replies"] == 4
+    requests = [one for n in range(4) for one in requests_for(Candidate("p", "p", f"question {n}"), _plain())]
+    ends = [reply.end for _, reply in TeacherLog(tmp_path).replies_to(requests)]
+    assert ends == ["stop"] * 4
+
+
+def _plain() -> TeacherSettings:
+    return TeacherSettings(url="http://t", model="m", levels={"plain": "{question}"})
 
 
 @pytest.mark.parametrize(
-    ("content", "text"),
-    [
-        (rb'"a\ud83d"', "a\ufffd"),
-        (b'[{"type": "text", "text": "a"}, {"type": "image_url"}, {"type": "text", "text": "b"}]', "ab"),
-    ],
+    ("header", "least", "most"),
+    [("7", 7, 7), ("7.5", 7.5, 7.5), ("-1", 0, 0), ("nan", 0, 0), ("soon", 0, 0), ("99999", 60, 60)],
 )
-def test_whatever_text_a_reply_holds_can_be_stored(content: bytes, text: str, tmp_path: Path) -> None:
-    body = b'{"choices": [{"message": {"content": %s}, "finish_reason": "stop"}]}' % content
-    with TeacherLogWriter(tmp_path) as log:
-        log.log_request("k")
-        log.log_reply(parse("k", body))
-    assert parse("k", body).text == text
+def test_a_server_says_when_to_ask_again(header: str, least: float, most: float) -> None:
+    assert least <= _retry_after({"retry-after": header}) <= most
 
 
-@pytest.mark.parametrize(
-    "change", [lambda b: b[:-1], lambda b: b.replace(b'"length"', b"null"), lambda b: b.replace(b"hm", b"")]
-)
-def test_an_incomplete_reply_is_rejected(change: Callable[[bytes], bytes]) -> None:
-    body = b'{"choices": [{"message": {"content": "hm"}, "finish_reason": "length"}]}'
-    assert parse("k", body).text == "hm"
-    with pytest.raises((ValueError, KeyError, TypeError)):
-        parse("k", change(body))
+def test_a_server_may_say_it_as_a_date() -> None:
+    date = format_datetime(datetime.now(UTC) + timedelta(seconds=20), usegmt=True)
+    assert 15 < _retry_after({"retry-after": date}) <= 20
+    assert _retry_after({"retry-after": "Wed, 21 Oct 2015 07:28:00 GMT"}) == 0
+    assert _retry_after({}) == 0
 
 
 @pytest.mark.slow

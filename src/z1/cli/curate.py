@@ -215,9 +215,10 @@ def _request_replies(plan: CuratePlan, settings: TeacherSettings, folder: Path, 
 def usage_line(usage: dict[str, float]) -> str:
     """The tokens and the cost of a teacher as a line."""
     again = f"{usage['repeated_prompt_tokens'] + usage['repeated_completion_tokens']:,} of {usage['repeated']:,}"
+    unknown = usage["lost"] + usage["uncounted"]
     return (
         f"cost      {usage['cost']:,}; {usage['prompt_tokens']:,} prompt tokens, {usage['completion_tokens']:,} "
-        f"completion tokens, {again} repeated requests, {usage['lost']:,} replies of unknown length, "
+        f"completion tokens, {again} repeated requests, {unknown:,} replies of unknown length, "
         f"{usage['faults']:,} faults"
     )
 

@@ -29,7 +29,8 @@ from z1.curate.pairs import CandidateRow, Pair
 from z1.curate.parallel import ParallelMap, Shard, in_process
 from z1.curate.plan import CuratePlan
 from z1.curate.sources import Candidate
-from z1.curate.teacher_log import TeacherLog, TeacherRequest, requests_for
+from z1.curate.teacher_log import TeacherLog, TeacherReply, TeacherRequest, requests_for
+from z1.dataset_rows import LeftOut, thoughts
 from z1.errors import Fault, UserError
 from z1.runs import atomic_folder, provenance, write_json, write_lines, write_text
 
@@ -120,15 +121,7 @@ class DatasetBuilder:
                 if candidate.response or candidate.left_out or not self._plan.teacher:
                     yield candidate
         for request, reply in self._teacher_log.replies_to(teacher_requests(self._plan)):
-            yield replace(
-                request.problem,
-                id=f"{request.problem.id}:{request.level}:{request.sample}",
-                response=f"{reply.thought}\n\n{reply.text}" if reply.thought else reply.text,
-                level=request.level,
-                sample=request.sample,
-                end=reply.end,
-                tokens=reply.completion_tokens,
-            )
+            yield _taught(request, reply)
 
     def build(self, on_progress: OnProgress = _ignore) -> dict[str, Any]:
         """Write the dataset; returns the manifest. Raises UserError if every candidate is dropped.
@@ -220,6 +213,27 @@ class DatasetBuilder:
             kinds = {"problem": str, "prompt": str, "chosen": str, "rejected": str, "ratio": float}
             dataset_io.write(folder / "pairs" / "train-00000-of-00001.parquet", preferences.complete, kinds)
         return written
+
+
+def _taught(request: TeacherRequest, reply: TeacherReply) -> Candidate:
+    """A teacher's reply as a candidate; its thought is written as a source's is."""
+    left_out = ""
+    thought, answer = reply.thought, reply.text
+    try:
+        if not thought:
+            thought, answer = thoughts.split(answer)
+    except LeftOut as why:
+        left_out = str(why)
+    return replace(
+        request.problem,
+        id=f"{request.problem.id}:{request.level}:{request.sample}",
+        response=thoughts.join(thought, answer),
+        level=request.level,
+        sample=request.sample,
+        end=reply.end,
+        tokens=reply.completion_tokens,
+        left_out=left_out,
+    )
 
 
 class _PreferencePairs:

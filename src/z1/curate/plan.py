@@ -123,6 +123,8 @@ class TeacherSettings(Settings):
     """Seconds to wait after the first fault; doubled after each further one, up to a minute."""
     timeout_s: float = Field(default=600.0, gt=0)
     """Seconds after which a request times out."""
+    retry_refusals: bool = False
+    """Whether a request that was refused is sent again in the next run. A refusal is a reply: it is dropped."""
     prices: tuple[float, float] = (0.0, 0.0)
     """Price per million prompt and completion tokens, in any currency."""
 

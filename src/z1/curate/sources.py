@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from z1 import dataset_io, synthetic
+from z1.curate.finish_reasons import finish_reason
 from z1.curate.plan import SourceSettings
 from z1.curate.reasoning_level import derive_level
 from z1.dataset_rows import DatasetSample, LeftOut, RowDefect, find_format, read_row, thoughts
@@ -159,7 +160,7 @@ def _candidate(source: SourceSettings, sample: DatasetSample, position: int, ori
         difficulty=sample.difficulty,
         level=sample.level or source.level or derive_level(response, source.derive),
         sample=sample.number or 0,
-        end=sample.end,
+        end=finish_reason(sample.end),
         passed=sample.passed,
         tests=sample.tests,
         entry=sample.entry,

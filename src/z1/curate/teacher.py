@@ -10,18 +10,19 @@ retryable statuses). Departs from it in retrying broken JSON.
 from __future__ import annotations
 
 import asyncio
-import json
 import os
 import random
+import time
 from collections.abc import Callable, Iterable, Iterator
+from email.utils import parsedate_to_datetime
 from typing import Any
 
 import openai
 
 from z1.curate.plan import TeacherSettings
 from z1.curate.teacher_log import TeacherLogWriter, TeacherReply, TeacherRequest
+from z1.curate.teacher_reply import parse
 from z1.errors import EngineFault, UserError, leading_error
-from z1.surrogates import replace_surrogates
 
 MAX_WAIT_S = 60.0
 
@@ -80,7 +81,8 @@ class _Client:
             if request.key in self._started:
                 continue
             self._started.add(request.key)
-            if request.key in self._log:
+            refused = self._teacher.retry_refusals and self._log.is_refused(request.key)
+            if request.key in self._log and not refused:
                 self._present += 1
                 self._progress(self._present)
             else:
@@ -148,27 +150,13 @@ class _Client:
 
 
 def _retry_after(headers: Any) -> float:
-    """Seconds in a `retry-after` header, at most MAX_WAIT_S; 0 if it is absent or a date."""
+    """Seconds in a `retry-after` header, as a number or as a date, at most MAX_WAIT_S; 0 if there is none."""
+    value = str(headers.get("retry-after") or "0")
     try:
-        return max(0.0, min(MAX_WAIT_S, float(headers.get("retry-after", 0))))
+        seconds = float(value)
     except ValueError:
-        return 0.0
-
-
-def _joined(content: Any) -> str:
-    """The content of a message as one text; some servers send a list of parts."""
-    parts = [part.get("text") or "" for part in content] if isinstance(content, list) else [content or ""]
-    return replace_surrogates("".join(parts))
-
-
-def parse(key: str, body: bytes) -> TeacherReply:
-    """The reply in a chat completion. Raises ValueError, TypeError, KeyError or IndexError if it is incomplete."""
-    value = json.loads(body)
-    choice, usage = value["choices"][0], value.get("usage") or {}
-    message = choice["message"]
-    thought = _joined(message.get("reasoning_content") or message.get("reasoning"))
-    text, end = _joined(message["content"]), choice["finish_reason"]
-    if not isinstance(end, str) or not (text or thought):
-        raise ValueError("a reply without a finish reason or without text")
-    tokens = int(usage.get("prompt_tokens", 0)), int(usage.get("completion_tokens", 0))
-    return TeacherReply(key, text, thought, end, *tokens)
+        try:
+            seconds = parsedate_to_datetime(value).timestamp() - time.time()
+        except ValueError:
+            return 0.0
+    return min(MAX_WAIT_S, seconds) if seconds > 0 else 0.0  # not for NaN

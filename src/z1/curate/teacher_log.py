@@ -17,6 +17,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
+from z1.curate.finish_reasons import REFUSAL
 from z1.curate.plan import TeacherSettings
 from z1.curate.sources import Candidate
 from z1.errors import UserError
@@ -42,15 +43,16 @@ class TeacherRequest:
 class TeacherReply(Record):
     """A teacher's reply. `end` is its finish reason: "stop", or "length" for a truncated reply, which is kept.
 
-    `thought` is the reasoning that a server returns separately, "" otherwise. Token counts are the server's.
+    It is "refusal" for a refusal, and "" if the server does not say. `thought` is the reasoning that a server returns
+    separately, "" otherwise. Token counts are the server's; None if it gives none.
     """
 
     key: str
     text: str
     thought: str
     end: str
-    prompt_tokens: int
-    completion_tokens: int
+    prompt_tokens: int | None
+    completion_tokens: int | None
 
 
 def requests_for(problem: Candidate, teacher: TeacherSettings) -> Iterator[TeacherRequest]:
@@ -77,6 +79,10 @@ class TeacherLogWriter:
         """Number of faults by reason."""
         self._ended: Counter[str] = Counter()
         """Requests of a key that ended in a reply, or in a fault without cost."""
+        self._ends: dict[str, str] = {}
+        """Finish reason of each reply, by key."""
+        self._uncounted: set[str] = set()
+        """Keys of replies without a token count."""
 
     def __enter__(self) -> TeacherLogWriter:
         with ExitStack() as opened:
@@ -91,6 +97,10 @@ class TeacherLogWriter:
 
     def __contains__(self, key: str) -> bool:
         return key in self.tokens
+
+    def is_refused(self, key: str) -> bool:
+        """Whether the reply to a request is a refusal."""
+        return self._ends.get(key) == REFUSAL
 
     def log_request(self, key: str) -> None:
         """Log that a request is about to be sent."""
@@ -115,7 +125,11 @@ class TeacherLogWriter:
             case "request":
                 self.requests[key] += 1
             case "reply":
-                self.tokens[key] = int(event["prompt_tokens"]), int(event["completion_tokens"])
+                self.tokens[key] = event["prompt_tokens"] or 0, event["completion_tokens"] or 0
+                self._ends[key] = str(event["end"])
+                self._uncounted.discard(key)
+                if event["completion_tokens"] is None:
+                    self._uncounted.add(key)
                 self._ended[key] += 1
             case "fault":
                 self._ended[key] += not event["paid"]
@@ -126,8 +140,8 @@ class TeacherLogWriter:
     def usage(self, prices: tuple[float, float]) -> dict[str, float]:
         """Tokens and cost: each reply once, and again for each paid request for it that gave no reply.
 
-        `lost` are paid requests for replies that never arrived, whose token counts are unknown. `cost` is in the
-        currency of `prices`, which are per million prompt and completion tokens.
+        `lost` are paid requests for replies that never arrived, whose token counts are unknown, and `uncounted` replies
+        without a token count. `cost` is in the currency of `prices`, per million prompt and completion tokens.
         """
         wasted = {key: count - self._ended[key] for key, count in self.requests.items() if count > self._ended[key]}
         once = [sum(tokens[side] for tokens in self.tokens.values()) for side in (0, 1)]
@@ -140,6 +154,7 @@ class TeacherLogWriter:
             "repeated": sum(n for key, n in wasted.items() if key in self.tokens),
             "repeated_prompt_tokens": again[0],
             "repeated_completion_tokens": again[1],
+            "uncounted": len(self._uncounted),
             "lost": sum(n for key, n in wasted.items() if key not in self.tokens),
             "faults": self.faults.total(),
             "cost": round(cost, 6),
@@ -155,10 +170,14 @@ class TeacherLog:
     def __init__(self, folder: Path) -> None:
         self._path = folder / REPLIES
         self._offsets: dict[str, int] = {}
+        refused: set[str] = set()
         offset = 0
         for line in self._lines():
             if line.startswith(b'{"event":"reply"') and line.endswith(b"\n"):
-                self._offsets.setdefault(str(json.loads(line)["key"]), offset)
+                event = json.loads(line)
+                if (key := str(event["key"])) not in self._offsets or key in refused:
+                    self._offsets[key] = offset
+                (refused.add if event["end"] == REFUSAL else refused.discard)(key)
             offset += len(line)
 
     def __len__(self) -> int:

@@ -29,7 +29,7 @@ PROBLEM_FIELDS: dict[str, Reader] = {
 }
 """Fields that all trajectories of a row share, and the type of each."""
 
-SAMPLE_FIELDS: dict[str, Reader] = {"end": values.text, "passed": values.boolean, "tokens": values.number}
+SAMPLE_FIELDS: dict[str, Reader] = {"end": values.ending, "passed": values.boolean, "tokens": values.number}
 """Fields that may hold one value for each trajectory."""
 
 FIELDS = ("question", "thought", "response", *PROBLEM_FIELDS, *SAMPLE_FIELDS)

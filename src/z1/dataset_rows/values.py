@@ -9,6 +9,7 @@
 | name | a string, or a list of strings: the only one, or none of several | missing | defect |
 | tests | a string, or a list of strings, which are lines | missing | defect |
 | number | an integer, a whole float, or a string of one | missing | defect |
+| ending | a string, true or false | missing | defect |
 | boolean | true or false, 1 or 0 | missing | defect, also "False" and 1.0 |
 
 Lone surrogates have been replaced by U+FFFD before (`dataset_io.py`), because no file in UTF-8 can hold them.
@@ -110,6 +111,11 @@ def boolean(column: str, value: Any) -> bool | None:
     if not isinstance(value, int) or value not in (0, 1):
         raise RowDefect(column, shown(value), "true or false")
     return bool(value)
+
+
+def ending(column: str, value: Any) -> str:
+    """A finish reason: a text, or whether the response is complete, as "true" or "false"."""
+    return str(value).lower() if isinstance(value, bool) else text(column, value)
 
 
 def _is_number(value: Any) -> bool:
