@@ -68,7 +68,8 @@ def test_log_keys_name_the_tokenizer_and_the_minhash_settings() -> None:
 
 
 def test_steps_compute_in_order_of_cost() -> None:
-    assert [step.compute.__name__ for step in measure.STEPS] == ["_tokens", "_repetition", "_verdict", "_minhash"]
+    names = [step.compute.__name__ for step in measure.STEPS]
+    assert names == ["_tokens", "_repetition", "_answer", "_verdict", "_minhash"]
 
 
 BLOCK = [Candidate(f"c{n}", "p", "?", "x = 1\n" * n) for n in range(1, 5)]

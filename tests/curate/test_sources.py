@@ -8,9 +8,10 @@ from typing import Any
 
 import pytest
 
-from z1.curate import filters, sources
+from z1.curate import filters, sources, verification
 from z1.curate.plan import CheckSettings, SourceSettings
 from z1.errors import UserError
+from z1.grading import Verdict
 
 
 def read(folder: Path, rows: list[dict[str, Any]], **settings: Any) -> list[sources.Candidate]:
@@ -84,8 +85,8 @@ def test_a_synthetic_task_is_a_source_with_trajectories(kind: Any) -> None:
     assert (short.problem, short.question, short.difficulty) == (long.problem, long.question, long.difficulty)
     assert (short.id, long.level, long.end) == (f"{short.problem}:direct", "full", "stop")
     assert len(short.response) < len(long.response) and long.response.endswith(short.response)
-    settings = CheckSettings(answer=True, passed=True)
-    assert {filters.drop_reason(one, settings) for one in found} == {""}
+    assert {filters.drop_reason(one, CheckSettings(passed=True)) for one in found} == {""}
+    assert {verification.grade_answer(one).verdict for one in found} == {Verdict.RIGHT}
     assert {int(one.difficulty) for one in found} == {2, 3, 4, 5, 6}
     bare = list(sources.read(source.model_copy(update={"levels": ()})))
     assert [one.id for one in bare] == [one.problem for one in found[::2]]

@@ -88,3 +88,31 @@ def test_the_answer_follows_the_last_thought() -> None:
     assert answer_text("a</think>b</think>c") == "c"
     assert answer_text(" <think>a") == ""
     assert answer_text("a <think> b") == "a <think> b"
+
+
+@pytest.mark.parametrize(
+    ("reference", "box"),
+    [
+        (r"\frac{1}{2}", r"\dfrac{1}{2}"),
+        ("1,000", "1000"),
+        ("A", r"\text{A}"),
+        ("(B)", "B"),
+        (r"2\sqrt{3}", r"2 \sqrt{3}"),
+        ("x=5", "5"),
+        ("0.5", r"\frac12"),
+        ("42", "42.0"),
+        (r"90^\circ", "90°"),
+        ("(1,2)", "(1, 2)"),
+        ("1", "1.0"),
+    ],
+)
+def test_an_answer_is_right_if_the_graders_say_so(reference: str, box: str) -> None:
+    said = replace(one(rf"So \boxed{{{box}}}."), reference=reference)
+    assert verification.grade_answers([said])[0].verdict is Verdict.RIGHT
+    other = replace(said, response=r"So \boxed{7777}." if reference[0] not in "(A" else r"So \boxed{C}.")
+    assert verification.grade_answers([other])[0].verdict is Verdict.WRONG
+
+
+def test_an_answer_in_the_thought_alone_is_none() -> None:
+    said = replace(one(r"<think>\boxed{4}</think> I do not know."), reference="4")
+    assert verification.grade_answer(said).verdict is Verdict.UNPARSED

@@ -1,4 +1,4 @@
-"""Measures of candidates (token count, repetition, test verdict, MinHash), computed once and cached on disk.
+"""Measures of candidates (token count, repetition, verdicts, MinHash), computed once and cached on disk.
 
 A measure is a field of a candidate that follows from its content and the plan alone. `measure` is a pure function from
 a block of candidates to their missing fields, so it can run on any machine (`parallel.py`). Cheap measures come first:
@@ -47,6 +47,7 @@ class MeasureSettings:
 
     tokenizer: str
     check: CheckSettings
+    check_without_graders: CheckSettings
     check_without_tests: CheckSettings
     duplicates: DuplicateSettings
     seed: int
@@ -54,8 +55,9 @@ class MeasureSettings:
     @classmethod
     def from_plan(cls, plan: CuratePlan) -> MeasureSettings:
         """The settings of `plan`."""
-        check_without_tests = plan.check.model_copy(update={"tests": False})
-        return cls(plan.tokens.tokenizer, plan.check, check_without_tests, plan.duplicates, plan.seed)
+        without_tests = plan.check.model_copy(update={"tests": False})
+        without_graders = without_tests.model_copy(update={"answer": False})
+        return cls(plan.tokens.tokenizer, plan.check, without_graders, without_tests, plan.duplicates, plan.seed)
 
     def log_keys(self) -> dict[str, str]:
         """Field -> its key in the log, which also names the tokenizer or the MinHash settings."""
@@ -67,6 +69,7 @@ class MeasureSettings:
             "repetition": "repetition",
             "verdict": "verdict",
             "fault": "fault",
+            "answer": "answer",
             "minhash": f"packed minhash {minhash_hash}",
         }
 
@@ -105,6 +108,18 @@ def _verdict(_: MeasureSettings, block: Sequence[Candidate]) -> Iterable[Values]
     return ({"verdict": grade.verdict.value, "fault": grade.reason} for grade in verification.grade_all(block))
 
 
+def _needs_answer(settings: MeasureSettings, candidate: Candidate) -> bool:
+    if not settings.check.answer or not candidate.reference or candidate.answer:
+        return False
+    return not filters.drop_reason(candidate, settings.check_without_graders)
+
+
+def _answer(_: MeasureSettings, block: Sequence[Candidate]) -> Iterable[Values]:
+    for grade in verification.grade_answers(block):
+        is_missing = grade.verdict is Verdict.MISSING
+        yield {"answer": f"{Verdict.MISSING}: {grade.reason}" if is_missing else grade.verdict.value}
+
+
 def _needs_minhash(settings: MeasureSettings, candidate: Candidate) -> bool:
     if settings.duplicates.min_similarity is None or candidate.minhash:
         return False
@@ -119,6 +134,7 @@ def _minhash(settings: MeasureSettings, block: Sequence[Candidate]) -> Iterable[
 STEPS = (
     MeasureStep(_needs_tokens, _tokens),
     MeasureStep(_needs_repetition, _repetition),
+    MeasureStep(_needs_answer, _answer),
     MeasureStep(_needs_verdict, _verdict),
     MeasureStep(_needs_minhash, _minhash),
 )
@@ -196,6 +212,8 @@ class MeasureCache:
             self._values.setdefault(key, {}).update(values)
             if stored.get("verdict") == Verdict.MISSING:
                 del stored["verdict"], stored["fault"]
+            if str(stored.get("answer", "")).startswith(Verdict.MISSING):
+                del stored["answer"]
             yield {"key": key, **{self._keys[field]: value for field, value in stored.items()}}
 
 
@@ -208,5 +226,6 @@ def content_hash(candidate: Candidate) -> str:
         candidate.tests,
         candidate.entry,
         candidate.setup,
+        *([candidate.reference] if candidate.reference else []),
     )
     return blake2b(encode_for_hash("\0".join(fields)), digest_size=16).hexdigest()

@@ -34,7 +34,7 @@ class Candidate(Record):
 
     `problem` is the problem's id, `reference` its known answer, `end` the finish reason, `passed` whether the source
     reports that the tests passed. `tests` is the code of the problem's tests, `entry` the name they call, and `setup`
-    code to run before a program. `left_out` is the reason why a row of a source gives no example. The five fields
+    code to run before a program. `left_out` is the reason why a row of a source gives no example. The six fields
     before it are measures (`measure.py`). "" and None mean unknown.
     """
 
@@ -59,6 +59,7 @@ class Candidate(Record):
     verdict: str = ""
     fault: str = ""
     minhash: str = ""
+    answer: str = ""
     left_out: str = ""
 
     def with_values(self, values: Mapping[str, Any]) -> Candidate:

@@ -1,10 +1,13 @@
-"""Verification of trajectories: runs the tests of a problem on the program of a trajectory.
+"""Verification of trajectories: runs the tests of a problem, or compares the answer with the reference.
 
 The program is the one that a grader reads in the answer (`grading/code_extraction.py`), or the whole answer if it is a
 program. Text inside `<think>` tags is not part of the answer. Tests are KodCode's (pytest functions that import
 `solution`) or LeetCodeDataset's (`check(candidate)`, called with the entry point after `setup`, the names that LeetCode
 provides to a solution). Programs run in the sandbox, one per core. A program that could not be judged, whatever failed,
 is *missing*: neither passed nor failed.
+
+An answer is right if a grader says so: the one of multiple choice where the reference is a letter, else the one of
+mathematics. A last box that is the reference letter for letter needs neither.
 """
 
 from __future__ import annotations
@@ -16,11 +19,24 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
 from z1.curate.sources import Candidate
-from z1.grading import Grade, code_extraction, function_tests, pytests, unit_tests
+from z1.grading import (
+    Grade,
+    Verdict,
+    code_extraction,
+    exact_match,
+    function_tests,
+    math_answers,
+    multiple_choice,
+    pytests,
+    unit_tests,
+)
 from z1.grading.verdict import grade_no_answer, grade_or_missing
 from z1.sandbox import pool
 
 THINK_START, THINK_END = "<think>", "</think>"
+
+LETTER = re.compile(r"\(?[A-J]\)?\.?")
+OPTIONS = 10
 
 CHECK = re.compile(r"^def check\(", re.MULTILINE)
 
@@ -54,6 +70,22 @@ def grade_all(block: Sequence[Candidate]) -> list[Grade]:
         pool.require(pool.for_unit_tests() if is_check else pool.for_pytest())
     with ThreadPoolExecutor(os.cpu_count()) as workers:
         return list(workers.map(lambda candidate: grade_or_missing(partial(grade, candidate)), block))
+
+
+def grade_answer(candidate: Candidate) -> Grade:
+    """Compare the answer of a candidate with its reference, which must not be empty."""
+    text, cut = answer_text(candidate.response), candidate.end == "length"
+    if exact_match(text, candidate.reference, cut=cut) is Verdict.RIGHT:
+        return Grade(Verdict.RIGHT)
+    if LETTER.fullmatch(candidate.reference.strip()):
+        return multiple_choice.grade(text, candidate.reference.strip(" ()."), cut=cut, options=OPTIONS)
+    return math_answers.grade(pool.for_math(), text, candidate.reference, cut=cut)
+
+
+def grade_answers(block: Sequence[Candidate]) -> list[Grade]:
+    """The grade of the answer of each candidate, as many at once as there are cores."""
+    with ThreadPoolExecutor(os.cpu_count()) as workers:
+        return list(workers.map(lambda candidate: grade_or_missing(partial(grade_answer, candidate)), block))
 
 
 def _has_check(candidate: Candidate) -> bool:
