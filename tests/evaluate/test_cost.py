@@ -94,6 +94,13 @@ def test_the_estimate_uses_the_free_tokens_of_the_first_problem() -> None:
     assert asyncio.run(estimate_cost(setting(), problems)) == cost_bound(setting(), 3, 195)
 
 
+def test_a_prompt_that_does_not_fit_is_passed_over_and_if_none_fits_the_run_is_refused() -> None:
+    good, long = Problem("p", "what?", "4", "test"), Problem("q", "x" * 5000, "4", "test")
+    assert asyncio.run(estimate_cost(setting(), [long, good])) == cost_bound(setting(), 2, 195)
+    with pytest.raises(UserError, match="prompt: got 5000 tokens"):
+        asyncio.run(estimate_cost(setting(), [long, long]))
+
+
 def test_a_budget_that_the_context_cannot_hold_is_refused() -> None:
     problems = [Problem("p", "what?", "4", "test")]
     with pytest.raises(
