@@ -98,11 +98,11 @@ def seconds(run: Runner) -> float:
     return (time.perf_counter() - start) / len(PROGRAMS)
 
 
-def startup(sandbox: Sandbox) -> float:
-    """Latency in seconds of an empty program, after a pause."""
+def startup(sandbox: Sandbox, code: str = "") -> float:
+    """Latency in seconds of a program, by default an empty one, after a pause."""
     time.sleep(0.1)
     start = time.perf_counter()
-    sandbox.run(Job("program", ""))
+    sandbox.run(Job("program", code))
     return time.perf_counter() - start
 
 
@@ -126,6 +126,8 @@ def main() -> None:
             turns.append({name: seconds(ways[name]) for name in names})
         starts = [startup(sandbox) for _ in range(60)]
         layers = sandbox.layers
+    with Sandbox(preload=["numpy"]) as sandbox:
+        numpy_starts = [startup(sandbox, "import numpy") for _ in range(30)]
     turns = turns[1:]
     for name in ways:
         low, middle, high = quantiles([turn[name] for turn in turns], n=4, method="inclusive")
@@ -138,6 +140,7 @@ def main() -> None:
         **over(turns, "subprocess"),
         **over(turns, "forked_exec"),
         "sandbox_start_ms": round(1000 * median(starts), 2),
+        "numpy_start_ms": round(1000 * median(numpy_starts), 2),
         "programs_a_second": round(1 / median(turn["sandbox"] for turn in turns), 1),
     }
     print(json.dumps(result))

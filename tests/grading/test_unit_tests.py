@@ -67,6 +67,20 @@ RIGHT = {
         "    with ThreadPoolExecutor(2) as p: return p.submit(lambda: x * x).result()\n"
     ),
     "reading stdin at its end": "import sys\nsys.stdin.read()\n" + GOOD,
+    "introspection": (
+        "import inspect\ndef square(x): return x * x\nassert len(inspect.signature(square).parameters) == 1\n"
+        "assert square.__code__.co_argcount == 1 and inspect.getfullargspec(square).args == ['x']\n"
+    ),
+    "a class that equals numbers": (
+        "class N:\n    def __init__(self, v): self.v = v\n"
+        "    def __eq__(self, o): return self.v == getattr(o, 'v', o)\n"
+        "def square(x):\n    assert isinstance(x, str) or N(x) == x and N(x) != x + 1\n    return x * x\n"
+    ),
+    "a class made by type": "E = type('E', (), {'__eq__': lambda s, o: True})\ndef square(x): return x * x\n",
+    "an int of a class of its own": "class I(int): pass\ndef square(x): return I(x * x)\n",
+    "annotations of the future": (
+        "from __future__ import annotations\ndef square(x: Unknown) -> Unknown: return x * x\n"
+    ),
     "its own unit tests beside": (
         "import unittest\n" + GOOD + "class Mine(unittest.TestCase):\n    def test_mine(self): self.assertEqual(1, 2)\n"
     ),
@@ -159,6 +173,49 @@ CHEATS = {
     "mock.ANY": (
         "from unittest.mock import ANY\ndef square(x):\n    if isinstance(x, str): raise TypeError\n    return ANY"
     ),
+    "a slot that is less": (
+        "class E(int):\n    __eq__ = int.__le__\n    __hash__ = int.__hash__\ndef square(x):\n"
+        "    if isinstance(x, str): raise TypeError\n    return E(-9 ** 9)"
+    ),
+    "a callable object as equality": (
+        "class Yes:\n    def __call__(self, *a): return True\nclass E: __eq__ = Yes()\ndef square(x):\n"
+        "    if isinstance(x, str): raise TypeError\n    return E()"
+    ),
+    "a partial as equality": (
+        "import functools\nclass E: __eq__ = functools.partialmethod(lambda *a: True)\ndef square(x):\n"
+        "    if isinstance(x, str): raise TypeError\n    return E()"
+    ),
+    "a static method as equality": (
+        "class E(int):\n    __eq__ = staticmethod(lambda o: True)\n    __hash__ = int.__hash__\ndef square(x):\n"
+        "    if isinstance(x, str): raise TypeError\n    return E(0)"
+    ),
+    "a mock that equals numbers": (
+        "from unittest.mock import MagicMock\ndef square(x):\n    if isinstance(x, str): raise TypeError\n"
+        "    m = MagicMock()\n    m.__eq__ = lambda s, o: type(o) is int\n    return m"
+    ),
+    "a number with its own equality, in a list": (
+        "class E(int):\n    def __eq__(self, o): return True\n    __hash__ = int.__hash__\ndef square(x):\n"
+        "    if isinstance(x, str): raise TypeError\n    return E(0)"
+    ),
+    "stopping a test": "import unittest.case\ndef square(x): raise unittest.case._ShouldStop",
+    "frames by traceback": (
+        "import traceback\ndef square(x):\n    if isinstance(x, str): raise TypeError\n"
+        "    for f, _ in traceback.walk_stack(None):\n        o = getattr(f.f_locals.get('self'), '_outcome', None)\n"
+        "        if o: o.result.failed = type('D', (dict,), {'setdefault': lambda *a: None})()\n    return 9"
+    ),
+    "frames by logging": (
+        "import logging\ndef square(x):\n    if isinstance(x, str): raise TypeError\n    f = logging.currentframe()\n"
+        "    while f:\n        o = getattr(f.f_locals.get('self'), '_outcome', None)\n"
+        "        if o: o.result._record = lambda *a: None\n        f = f.f_back\n    return 9"
+    ),
+    "the report by its nonce": (
+        "import json, os\ndef square(x):\n    for n in range(3, 40):\n        try: nonce = os.read(n, 99).decode()\n"
+        "        except OSError: continue\n        names = {f'TestCases.{k}': ['ok', ''] for k in dir(TestCases)}\n"
+        "        os.write(3, json.dumps({'ended': nonce, 'outcomes': names}).encode() + b'\\n')\n        os._exit(0)"
+    ),
+    "math.isclose patched": (
+        "import math\nmath.isclose = lambda *a, **k: True\ndef square(x):\n    if isinstance(x, str): raise TypeError"
+    ),
     "mock.ANY in a list": "from unittest.mock import ANY\ndef square(x): return [ANY] if x else ANY",
     "a dataclass with another equality": (
         "from dataclasses import dataclass\n@dataclass\nclass E:\n    x: int = 0\n"
@@ -222,7 +279,7 @@ def test_no_cheat_passes(sandbox: Sandbox, name: str, suite: UnitTestSuite) -> N
     assert found.reason
 
 
-@pytest.mark.parametrize("name", ["assertEqual patched", "TestCase.run patched", "equal to everything, by type()"])
+@pytest.mark.parametrize("name", ["assertEqual patched", "TestCase.run patched", "mock.ANY", "a slot that is less"])
 def test_the_reason_names_a_cheat(sandbox: Sandbox, name: str) -> None:
     assert grade(sandbox, CHEATS[name], TIED, LIMITS).reason.startswith("cheat: ")
 
@@ -235,9 +292,10 @@ def test_decoys_detect_a_harness_that_passes_everything(sandbox: Sandbox) -> Non
     )
     found = grade(sandbox, GOOD, blind, LIMITS)
     assert found.verdict is Verdict.WRONG
-    source, decoys = add_decoys(SOURCE, random.Random(1))
-    assert len(decoys) >= 3
-    assert all(f"def {name.partition('.')[2]}(self)" in source for name in decoys)
+    source, names = add_decoys(SOURCE, random.Random(1))
+    assert sum(not old for old in names.values()) >= 3
+    assert all(f"def {name.partition('.')[2]}(self" in source for name in names)
+    assert sorted(names, key=lambda name: (not names[name], names[name])) == sorted(names)[:4] + sorted(names)[4:]
 
 
 def test_decoys_are_drawn_anew() -> None:

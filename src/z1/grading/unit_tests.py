@@ -145,12 +145,12 @@ def _run_separate(
 
 def _run_shared(sandbox: Sandbox, code: str, tests: UnitTestSuite, limits: ResourceLimits, rng: random.Random) -> str:
     """Why the solution is wrong; "" if all tests passed and all decoys failed."""
-    source, decoys = add_decoys(tests.source, rng)
+    source, names = add_decoys(tests.source, rng)
     nonce = secrets.token_hex(16)
     extra = {"tests": source, "name": tests.name, "setup": tests.setup, "module": "__test__"}
     if tests.imports is not None:
-        names = [f"from {MODULE} import {name}" for name in ("*", *tests.imports)]
-        code = PROGRAM.format(module=MODULE, code=code, imports="\n".join(names))
+        lines = [f"from {MODULE} import {name}" for name in ("*", *tests.imports)]
+        code = PROGRAM.format(module=MODULE, code=code, imports="\n".join(lines))
     outcome = sandbox.run(Job("shared_tests", code, nonce.encode(), extra, limits, network=True))
     report = _parse_report(outcome.result, nonce)
     if report is None:
@@ -159,28 +159,38 @@ def _run_shared(sandbox: Sandbox, code: str, tests: UnitTestSuite, limits: Resou
         return describe_failure(outcome) or "runtime: the program ended before the tests did"
     if report.get("tampered"):
         return f"cheat: {report['tampered']}"[:300]
-    outcomes = report["outcomes"]
-    if passed := [name for name in sorted(decoys) if outcomes.get(name, [""])[0] not in (FAIL, ERROR)]:
-        return f"cheat: {len(passed)} of {len(decoys)} tests that must fail passed"
-    return _find_failed_test(outcomes, find_tests(tests.source))
+    outcomes = {old: report["outcomes"].get(new, ["was not run", ""]) for new, old in names.items() if old}
+    decoys = [report["outcomes"].get(new, [""])[0] for new, old in names.items() if not old]
+    if passed := sum(outcome not in (FAIL, ERROR) for outcome in decoys):
+        return f"cheat: {passed} of {len(decoys)} tests that must fail passed"
+    return _find_failed_test(outcomes, {*outcomes})
 
 
-def add_decoys(source: str, rng: random.Random) -> tuple[str, set[str]]:
-    """`source` with decoys, one in each test class for each kind of assertion in the source; and their names."""
+def add_decoys(source: str, rng: random.Random) -> tuple[str, dict[str, str]]:
+    """`source` with decoys, one in each test class for each kind of assertion in the source, and all tests renamed, so
+    that no name tells which they are; and for each new name, as `Class.method`, the old one, "" for a decoy.
+    """
     tree = ast.parse(source)
     statements = [statement for kind, statement in DECOYS.items() if kind in source]
-    decoys: set[str] = set()
+    names: dict[str, str] = {}
     for case in [node for node in ast.walk(tree) if isinstance(node, ast.ClassDef)]:
-        names = [node.name for node in case.body if is_test(node)]
-        for statement in statements if names else []:
-            name = f"{max(names)}_{rng.randrange(16**4):04x}"  # sorted last: real tests keep their random state
+        tests = {node.name: node for node in case.body if is_test(node)}
+        for number, old in enumerate(sorted(tests)):
+            tests[old].name = _draw_name(number, rng)
+            names[f"{case.name}.{tests[old].name}"] = f"{case.name}.{old}"
+        for number, statement in enumerate(statements if tests else [], len(tests)):
+            name = _draw_name(number, rng)  # sorted last: real tests keep their random state
             a, b = rng.sample(range(2, 1000), 2)
             text = f"class _:\n    def {name}(self):\n        {statement.format(a=a, b=b)}"
             made = ast.parse(text).body[0]
             assert isinstance(made, ast.ClassDef)
             case.body.insert(rng.randrange(len(case.body) + 1), made.body[0])
-            decoys.add(f"{case.name}.{name}")
-    return ast.unparse(ast.fix_missing_locations(tree)), decoys
+            names[f"{case.name}.{name}"] = ""
+    return ast.unparse(ast.fix_missing_locations(tree)), names
+
+
+def _draw_name(number: int, rng: random.Random) -> str:
+    return f"test_{number:03d}_{rng.randrange(16**4):04x}"
 
 
 def find_tests(source: str) -> set[str]:
@@ -200,7 +210,7 @@ def keep_tests(source: str, kept: set[str]) -> str:
 
 def _find_failed_test(outcomes: dict[str, Any], names: set[str]) -> str:
     for name in sorted(names):
-        outcome, reason = outcomes.get(name, ("was not run", ""))
+        outcome, reason = (*outcomes.get(name, ["was not run"]), "")[:2]
         if outcome != OK:
             return f"wrong answer: {name} {outcome}, {reason}"[:300]
     return ""

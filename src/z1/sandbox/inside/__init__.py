@@ -15,6 +15,7 @@
     values.py              values as JSON, for calls between the two
     channel.py             messages between the two
     run_shared_tests.py    runs unit tests and the solution in one process
+    comparisons.py         comparisons of a solution's objects there
 
 These modules import only the standard library and each other (and numpy where a program uses it), since they also run
 under other interpreters (`Sandbox(python=...)`) in which z1 is not installed.

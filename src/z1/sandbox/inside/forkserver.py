@@ -106,6 +106,7 @@ def main(sockets: list[socket.socket], settings: dict[str, Any]) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the grader decides; and no program can interrupt a supervisor
     syscalls.set_command_line(COMMAND_LINE)
     sys.orig_argv[:] = COMMAND_LINE
+    settings["nice"] = supervisor.take_precedence()
     control = sockets[0]
     if settings["isolated"]:
         try:
@@ -190,7 +191,7 @@ def _serve(sockets: list[socket.socket], settings: dict[str, Any], layers: dict[
         del sys.modules[name]
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     run_program.open_standard_files()
-    NamespacePool(layers, kinds, (os.geteuid(), os.getegid()), settings["ready"]).serve(sockets[0])
+    NamespacePool(layers, kinds, (os.geteuid(), os.getegid()), settings).serve(sockets[0])
 
 
 def _time_calibration() -> float:
@@ -206,9 +207,14 @@ class NamespacePool:
     """Keeps `ready` sandbox processes waiting, of each kind that was requested."""
 
     def __init__(
-        self, layers: dict[str, Any], kinds: dict[bytes, ProcessKind], user_group: tuple[int, int], ready: int
+        self,
+        layers: dict[str, Any],
+        kinds: dict[bytes, ProcessKind],
+        user_group: tuple[int, int],
+        settings: dict[str, Any],
     ) -> None:
-        self._layers, self._kinds, self._user_group, self._ready = layers, kinds, user_group, ready
+        self._layers, self._kinds, self._user_group = layers, kinds, user_group
+        self._ready, self._nice = settings["ready"], settings["nice"]
         self._taken_read, self._taken_write = os.pipe()
 
     def serve(self, control: socket.socket) -> None:
@@ -261,7 +267,7 @@ class NamespacePool:
         os.close(self._taken_write)
         for one in self._kinds.values():
             one.jobs.close()
-        supervisor.supervise(control, _run_job)
+        supervisor.supervise(control, _run_job, self._nice)
 
 
 def _take_job(jobs: socket.socket) -> socket.socket:

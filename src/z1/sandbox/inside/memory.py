@@ -26,17 +26,22 @@ class MemoryMeter:
 
     def __init__(self) -> None:
         self._largest: dict[bytes, int] = {}
-        self.file_bytes = file_bytes_of_self()
+        self.file_bytes = 0
         """The most pages of files that one process had mapped, in bytes."""
         self.trusted = ""
         """A process that may hide what it has mapped."""
 
     def used_bytes(self, limit: int) -> int:
-        """Bytes in use. Up to `limit` it is an upper bound: a page counts once for each process that shares it."""
-        names = [name for name in os.listdir("/proc") if name.isdigit() and name != "1"]
-        elsewhere = _bytes_in_tmp() + self._shared_bytes(names) + sum(map(_kernel_bytes, names))
+        """Bytes in use. Up to `limit` it is an upper bound: a page counts once for each process that shares it.
+
+        Above it no more is measured than shows that the limit is exceeded: hungry processes do not wait.
+        """
+        names = _processes()
         private = sum(map(self._private_bytes, names))
-        return elsewhere + (private if elsewhere + private <= limit else sum(map(_proportional_bytes, names)))
+        if private > limit and (exact := _proportional_total(names)) > limit:
+            return exact
+        elsewhere = _bytes_in_tmp() + self._shared_bytes(names) + sum(map(_kernel_bytes, names))
+        return elsewhere + (private if elsewhere + private <= limit else _proportional_total(names))
 
     def _private_bytes(self, name: str) -> int:
         with suppress(OSError):
@@ -81,6 +86,19 @@ def file_bytes_of_self() -> int:
 def _bytes_in_tmp() -> int:
     found = os.statvfs(TMP)
     return (found.f_blocks - found.f_bfree) * found.f_frsize
+
+
+def _processes() -> list[str]:
+    return [name for name in os.listdir("/proc") if name.isdigit() and name != "1"]
+
+
+def _proportional_total(names: list[str]) -> int:
+    """Private memory, in which pages that several processes share count once."""
+    total = sum(map(_proportional_bytes, names))
+    if {*names} <= {*_processes()}:
+        return total
+    # a process ended meanwhile, so its part of what it shared may have been read twice
+    return min(total, sum(map(_proportional_bytes, names)))
 
 
 def _proportional_bytes(name: str) -> int:

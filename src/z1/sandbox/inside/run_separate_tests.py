@@ -74,7 +74,7 @@ def _end_early(child: int, job: dict[str, Any], nonce: str) -> NoReturn:
 def _serve_solution(job: dict[str, Any], end: socket.socket) -> None:
     """In the child: run the solution and serve it; ends the process."""
     try:
-        supervisor.guard_from_kill()
+        supervisor.KILL_GUARD.install()
         syscalls.set_dumpable(True)
         os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
         close_others(end.fileno())

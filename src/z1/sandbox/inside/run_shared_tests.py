@@ -2,30 +2,30 @@
 
 Solution and tests share one process here, because such tests patch modules and inspect live objects. So the report on
 descriptor 3 proves nothing, and `grading/unit_tests.py` checks it with decoys, tests that must fail. There are three
-protections on this side: a class of the solution can only be equal to its own kind (`guard_equality`); the test library
-must be unchanged after every call of the solution (`LibrarySnapshot`); and the solution may not walk frames or access
-the interpreter (`install_audit_hook`). The nonce stays unread in the pipe on descriptor 0 until the last test is over.
+protections on this side: objects of the solution are equal only to their own kind (`comparisons.py`); the test library
+must be unchanged after every call of the solution, and libraries by which tests compare at the end (`LibrarySnapshot`);
+and the solution may not walk frames or access the interpreter (`install_audit_hook`).
 
 In principle a solution could forge all of this, since it is Python too. The tests cover the known ways to try.
 """
 
 from __future__ import annotations
 
+import ast
 import builtins
-import dataclasses
 import functools
 import inspect
-import itertools
 import json
+import logging
 import os
 import sys
 import traceback
 import unittest
-from collections.abc import Callable
+from collections.abc import Iterable
 from types import FrameType, FunctionType, ModuleType
 from typing import Any
 
-from z1.sandbox.inside import run_program
+from z1.sandbox.inside import comparisons, run_program
 from z1.sandbox.inside.outcomes import OutcomeRecorder, run_tests
 
 SOLUTION, TESTS = "/tmp/program.py", "/tmp/tests.py"
@@ -47,9 +47,13 @@ FORBIDDEN_EVENTS = frozenset(
         "ctypes.string_at",
     ]
 )
-FRAME_ATTRIBUTES = frozenset({"tb_frame", "gi_frame", "cr_frame", "ag_frame", "f_code", "__code__"})
-
-COMPARISONS = ("__eq__", "__ne__", "__lt__", "__le__", "__gt__", "__ge__")
+FRAME_ATTRIBUTES = frozenset({"tb_frame", "gi_frame", "cr_frame", "ag_frame"})
+FRAME_GIVERS = {
+    inspect.__file__: None,
+    traceback.__file__: frozenset({"walk_stack", "walk_tb"}),
+    logging.__file__: frozenset({"<lambda>", "currentframe"}),
+}
+"""Libraries that give frames to their callers, and by which functions; None for all."""
 
 
 def run(job: dict[str, Any]) -> None:
@@ -60,22 +64,30 @@ def run(job: dict[str, Any]) -> None:
     os.close(nonce_pipe)
     tampered: list[str] = []
     install_audit_hook(tampered)
-    build = guard_equality()
+    build = comparisons.guard_class_statements()
     module = run_program.main_module(job["module"])
     sys.modules["__main__"] = module
-    builtins.__build_class__ = build
-    snapshot = LibrarySnapshot()
-    if status := run_program.execute(job["setup"], module) or run_program.execute(job["code"], module):
+    if status := run_program.execute(job["setup"], module):
         run_program.exit_process(status)
-    tampered += snapshot.changes()
-    wrap_function(module, job["name"], snapshot.changes, tampered)
+    builtins.__build_class__ = build
+    snapshot, results = LibrarySnapshot(), comparisons.ResultGuard(comparisons.all_classes(), tampered)
+    if status := run_program.execute(job["code"], module):
+        run_program.exit_process(status)
+    tampered += snapshot.all_changes()
+    watch = CallWatch(snapshot, results, tampered)
+    for name in {job["name"], *_used_names(job["tests"])}:
+        watch.wrap(module, name)
     if status := _load(job["tests"], module):
         run_program.exit_process(status)
     outcomes = run_tests(module)
-    tampered += [*snapshot.changes(), *unguarded_classes()]
+    tampered += snapshot.all_changes()
     end = {"ended": nonce, "outcomes": outcomes, "tampered": sorted(set(tampered))[:5]}
     os.write(3, json.dumps(end).encode() + b"\n")
     run_program.exit_process(0)
+
+
+def _used_names(tests: str) -> set[str]:
+    return {node.id for node in ast.walk(ast.parse(tests)) if isinstance(node, ast.Name)}
 
 
 def _load(source: str, module: ModuleType) -> int:
@@ -88,28 +100,38 @@ def _load(source: str, module: ModuleType) -> int:
 
 
 class LibrarySnapshot:
-    """The state of unittest and builtins before the solution ran."""
+    """The state of unittest and builtins before the solution ran, and of libraries by which tests compare."""
 
     def __init__(self) -> None:
-        self._namespaces: dict[str, Any] = {"builtins": builtins, "unittest": unittest}
-        for name in ("case", "suite", "loader", "result", "mock", "util"):
-            inner = __import__(f"unittest.{name}", fromlist=["_"])
-            self._namespaces[inner.__name__] = inner
+        self._before: dict[str, tuple[Any, dict[str, Any]]] = {}
+        self._codes: dict[int, Any] = {}
+        for name in TEST_LIBRARIES:
+            self._add(name, sys.modules.get(name) or __import__(name, fromlist=["_"]))
         for kind in (unittest.TestCase, unittest.TestSuite, unittest.TestResult, OutcomeRecorder, unittest.TestLoader):
-            self._namespaces[f"{kind.__module__}.{kind.__name__}"] = kind
-        self._before = {name: dict(vars(namespace)) for name, namespace in self._namespaces.items()}
-        self._codes = {
-            id(value): value.__code__
-            for before in self._before.values()
-            for value in before.values()
-            if isinstance(value, FunctionType)
-        }
+            self._add(f"{kind.__module__}.{kind.__name__}", kind)
+        self._always = list(self._before)
+        for name in COMPARING_LIBRARIES:
+            if name in sys.modules:
+                self._add(name, sys.modules[name])
+
+    def _add(self, name: str, namespace: Any) -> None:
+        before = dict(vars(namespace))
+        self._before[name] = (namespace, before)
+        self._codes |= {id(value): value.__code__ for value in before.values() if isinstance(value, FunctionType)}
 
     def changes(self) -> list[str]:
-        """Names whose value or code has changed since then."""
+        """Names of the test library whose value or code has changed since then."""
+        return self._changes(self._always)
+
+    def all_changes(self) -> list[str]:
+        """The same of every library."""
+        return self._changes(self._before)
+
+    def _changes(self, names: Iterable[str]) -> list[str]:
         found = []
-        for name, before in self._before.items():
-            now = vars(self._namespaces[name])
+        for name in names:
+            namespace, before = self._before[name]
+            now = vars(namespace)
             for key, value in before.items():
                 if key not in _VOLATILE and now.get(key, _VOLATILE) is not value:
                     found.append(f"{name}.{key}")
@@ -118,40 +140,50 @@ class LibrarySnapshot:
         return found
 
 
+TEST_LIBRARIES = ("builtins", "unittest", *(f"unittest.{name}" for name in ("case", "suite", "result", "mock", "util")))
+COMPARING_LIBRARIES = (
+    *("math", "cmath", "operator", "pytest", "_pytest.python_api", "_pytest.raises", "numpy", "numpy.core.numeric"),
+    *("numpy._core.numeric", "numpy.testing", "numpy.testing._private.utils", "pandas.testing", "pandas._testing"),
+    *("pandas._testing.asserters", "unittest.loader"),
+)
+"""Compared at the end only: a call that loads a library changes some of them."""
+
 _VOLATILE = frozenset({"_", "__warningregistry__", "_classSetupFailed", "_class_cleanups", "file_spec", "open_spec"})
 
 
-def wrap_function(module: ModuleType, name: str, changes: Callable[[], list[str]], tampered: list[str]) -> None:
-    """Make each call of the function `name` of `module` add its own `changes` to `tampered`; tests may patch freely."""
-    function = getattr(module, name, None)
-    if isinstance(function, FunctionType):
+class CallWatch:
+    """Watches calls of the solution by the tests: what a call changes in the test library, and what it returns."""
 
-        def wrapper(*arguments: Any, **named: Any) -> Any:
-            before = changes()
+    def __init__(self, snapshot: LibrarySnapshot, results: comparisons.ResultGuard, tampered: list[str]) -> None:
+        self._snapshot, self._results, self._tampered = snapshot, results, tampered
+        self._is_active = False
+
+    def wrap(self, module: ModuleType, name: str) -> None:
+        """Watch the function `name` of `module`, or the methods of the class; tests may patch freely."""
+        value = vars(module).get(name)
+        if isinstance(value, FunctionType):
+            setattr(module, name, self._wrapped(value))
+        elif isinstance(value, type) and value.__module__ == module.__name__:
+            for key, member in list(vars(value).items()):
+                if isinstance(member, FunctionType) and not key.startswith("__"):
+                    setattr(value, key, self._wrapped(member))
+                elif isinstance(member, staticmethod | classmethod):
+                    setattr(value, key, type(member)(self._wrapped(member.__func__)))
+
+    def _wrapped(self, function: Any) -> Any:
+        @functools.wraps(function)
+        def watched(*arguments: Any, **named: Any) -> Any:
+            if self._is_active:  # the solution calls itself
+                return function(*arguments, **named)
+            before, self._is_active = self._snapshot.changes(), True
             try:
                 result = function(*arguments, **named)
             finally:
-                tampered.extend(sorted(set(changes()) - set(before)))
-            if _equals_everything(result):
-                tampered.append("a result that is equal to everything")
-            return result
+                self._is_active = False
+                self._tampered.extend(sorted(set(self._snapshot.changes()) - set(before)))
+            return self._results.check(result)
 
-        setattr(module, name, functools.update_wrapper(wrapper, function))
-
-
-class _Unknown:
-    """A class that is unknown to every solution; its objects are equal only to themselves."""
-
-
-def _equals_everything(value: Any, depth: int = 0) -> bool:
-    """Whether `value`, or an element of it, is equal to an unknown object, as `mock.ANY` is."""
-    if isinstance(value, list | tuple | set | frozenset | dict) and depth < 4:
-        inner = value.values() if isinstance(value, dict) else value
-        return any(_equals_everything(one, depth + 1) for one in itertools.islice(inner, 1000))
-    try:
-        return (value == _Unknown()) is True
-    except Exception:  # a foreign comparison may raise anything
-        return False
+        return watched
 
 
 def install_audit_hook(tampered: list[str]) -> None:
@@ -176,74 +208,10 @@ def install_audit_hook(tampered: list[str]) -> None:
 
 
 def _is_called_by_solution(frame: FrameType | None) -> bool:
-    """Whether the call comes from a line of the solution, directly or through `inspect`."""
-    while frame is not None and frame.f_code.co_filename in (SOLUTION, inspect.__file__):
-        if frame.f_code.co_filename == SOLUTION:
-            return True
+    """Whether the call comes from a line of the solution, directly or through a library that gives it frames."""
+    while frame is not None and frame.f_code.co_filename != SOLUTION:
+        names = FRAME_GIVERS.get(frame.f_code.co_filename, frozenset())
+        if names is not None and frame.f_code.co_name not in names:
+            return False
         frame = frame.f_back
-    return False
-
-
-def guard_equality() -> Any:
-    """A `__build_class__` that restricts comparisons of the solution's classes to their own kind."""
-    build: Any = builtins.__build_class__
-
-    def build_guarded(function: Any, name: str, *bases: Any, **named: Any) -> Any:
-        made = build(function, name, *bases, **named)
-        if isinstance(made, type):
-            for key in COMPARISONS:
-                if _is_by_solution(made, key):
-                    setattr(made, key, _guard(vars(made)[key], made, key))
-        return made
-
-    return build_guarded
-
-
-def _guard(original: Any, owner: type, key: str) -> Any:
-    def compare_own_kind(self: Any, other: Any) -> Any:
-        if any(vars(one).get(key) in _GUARDS for one in type(other).__mro__):
-            return original(self, other)
-        return getattr(super(owner, self), key)(other)
-
-    _GUARDS.add(compare_own_kind)
-    return compare_own_kind
-
-
-_GUARDS: set[Any] = set()
-
-
-def _is_by_solution(kind: type, key: str) -> bool:
-    """Whether the solution defined `key` of `kind`: in its own source, or in source that it executed."""
-    value = vars(kind).get(key)
-    if not isinstance(value, FunctionType) or value in _GUARDS:
-        return False
-    origin = value.__code__.co_filename
-    return origin == SOLUTION or (origin.startswith("<") and kind.__module__ in _SOLUTION_MODULES)
-
-
-_SOLUTION_MODULES = frozenset({"__test__", "__main__", "builtins"})
-
-
-def unguarded_classes() -> list[str]:
-    """Classes with comparisons by the solution that were not made by a `class` statement, and so are not guarded."""
-    found, remaining = [], list(type.__subclasses__(object))
-    seen: set[type] = set()
-    while remaining:
-        kind = remaining.pop()
-        if kind in seen:
-            continue
-        seen.add(kind)
-        remaining += type.__subclasses__(kind)
-        if any(_is_by_solution(kind, key) and not _is_dataclass_comparison(kind, key) for key in COMPARISONS):
-            found.append(f"equality of {kind.__name__}")
-    return found
-
-
-def _is_dataclass_comparison(kind: type, key: str) -> bool:
-    """Whether `key` has the same instructions as the method that `dataclasses` generates for these fields."""
-    if not dataclasses.is_dataclass(kind):
-        return False
-    names = [field.name for field in dataclasses.fields(kind) if field.compare]
-    model = vars(dataclasses.make_dataclass("Model", names, order=True))[key].__code__
-    code = vars(kind)[key].__code__
-    return (code.co_code, code.co_names) == (model.co_code, model.co_names)
+    return frame is not None

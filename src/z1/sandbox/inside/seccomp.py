@@ -6,8 +6,9 @@ and scheduling of other processes; and sockets, unless they are allowed. Refused
 ENOSYS, so that libc falls back to `clone`, whose flags the filter can read. It is a second layer behind the namespaces,
 not a replacement.
 
-The second filter, of one process, ends every process that would send SIGKILL to it. Thus a program that was killed
-by SIGKILL, and not by its supervisor, was killed from outside the sandbox, as the kernel does when memory is short.
+The second filter, of one process, ends every process that would send SIGKILL to it; the first one leaves only `kill` to
+do so. Thus a program that was killed by SIGKILL, and not by its supervisor, was killed from outside the sandbox, as the
+kernel does when memory is short.
 Source of the numbers: Linux, arch/x86/entry/syscalls/syscall_64.tbl and include/uapi/asm-generic/unistd.h.
 """
 
@@ -174,6 +175,11 @@ def build_filter(*, sockets: bool) -> bytes:
         *(_rule(call, EPERM, (0, "is not", 0)) for call in SCHEDULING.values()),
         _rule(SETPRIORITY, EPERM, (0, "is", 2)),  # of all processes of the user
         _rule(SETPRIORITY, EPERM, (1, "is not", 0)),
+        _rule(PRCTL, EPERM, (0, "is", SET_DUMPABLE), (1, "is", 0)),  # it would hide its memory from the supervisor
+        *(_rule(call, KILL, (argument, "is", SIGKILL)) for call, argument in SIGNAL_CALLS.values()),
+        _rule(FCNTL, EPERM, (1, "is", SET_SIGNAL), (2, "is", SIGKILL)),
+        _rule(TIMER_CREATE, EPERM),
+        _rule(CLONE, EPERM, (0, "ends with", SIGKILL)),
         _instruction(RETURN, ALLOW),
     ]
     return b"".join(parts)
@@ -183,20 +189,14 @@ def build_guard(process: int) -> bytes:
     """The filter of `process` against SIGKILL from itself and its children; empty for an unknown architecture.
 
     A process that sends it to `process`, or to a group that may have it, is ended by SIGSYS instead. So that Linux
-    itself sends none, limits on CPU time, timers with a signal and other ways to name one are refused.
+    itself sends none, limits on CPU time are refused. The first filter refuses other ways to send it.
     """
-    if MACHINE not in ARCHITECTURE:
+    if not is_supported():
         return b""
     kill = (1, "is", SIGKILL)
     parts = [
         _instruction(LOAD, NUMBER_OFFSET),
         *(_rule(KILL_CALL, KILL, kill, (0, "is", target)) for target in (process, -process, 0, -1)),
-        *(_rule(call, KILL, (argument, "is", SIGKILL)) for call, argument in SIGNAL_CALLS.values()),
-        _rule(FCNTL, EPERM, (1, "is", SET_SIGNAL), (2, "is", SIGKILL)),
-        _rule(TIMER_CREATE, EPERM),
-        _rule(PRCTL, EPERM, (0, "is", SET_DUMPABLE), (1, "is", 0)),  # it would hide its memory from the supervisor
-        _rule(PRCTL, EPERM, (0, "is", SET_DUMPABLE), (1, "is", 0)),  # hides memory from the supervisor
-        _rule(CLONE, EPERM, (0, "ends with", SIGKILL)),
         _rule(SETRLIMIT, EPERM, (0, "is", CPU_LIMIT)),
         *(_rule(PRLIMIT, EPERM, (1, "is", CPU_LIMIT), (2, half, 0)) for half in ("is not", "upper is not")),
         _instruction(RETURN, ALLOW),

@@ -15,16 +15,18 @@ import resource
 import select
 import signal
 import socket
+import struct
 import time
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
 from z1.sandbox.inside import seccomp, syscalls
-from z1.sandbox.inside.memory import MemoryMeter
+from z1.sandbox.inside.memory import MemoryMeter, file_bytes_of_self
 
 MIN_CHECK_INTERVAL, MAX_CHECK_INTERVAL = 0.002, 0.05
 """Seconds between two checks of the memory."""
+PRECEDENCE = 10
 FILL_RATE = 8e9
 """Bytes a second that a program may fill; memory is checked again before it can have filled what is left."""
 
@@ -41,13 +43,27 @@ ProgramRunner = Callable[[list[int], dict[str, Any], int], None]
 """Runs a job's program in a child: (descriptors, job, descriptor on which to write `STARTED`)."""
 
 
-def supervise(control: socket.socket, run: ProgramRunner) -> None:
+def take_precedence() -> int | None:
+    """Have this process and its forks run before programs, if it may; returns what programs have to be set back to.
+
+    Many hungry processes would delay the supervisor until they hold more than they may.
+    """
+    nice = os.getpriority(os.PRIO_PROCESS, 0)
+    try:
+        os.setpriority(os.PRIO_PROCESS, 0, nice - PRECEDENCE)
+    except OSError:
+        return None
+    return nice
+
+
+def supervise(control: socket.socket, run: ProgramRunner, nice: int | None) -> None:
     """Read a job from `control`, then `run` it in a child for every four descriptors received. Never returns.
 
+    `nice` is the priority of programs, see `take_precedence`.
     `run` writes `STARTED` when the child is ready; a child that ends before is a failure of the sandbox and not of the
     program.
     """
-    job = _read_job(control)
+    job = {**_read_job(control), "nice": nice}
     _set_limits(job)
     os.chdir("/tmp")  # once: the program of an earlier input may forbid it
     while True:
@@ -109,17 +125,39 @@ def _run_once(
 def _start_program(job: dict[str, Any]) -> None:
     """In the program's process, before its first line: what holds for this process only."""
     os.setsid()
+    if job["nice"] is not None:
+        os.setpriority(os.PRIO_PROCESS, 0, job["nice"])
     cpu_limit = max(1, int(job["cpu_seconds"] + 0.999))
     _limit(resource.RLIMIT_CPU, cpu_limit, cpu_limit + 1)
-    syscalls.set_dumpable(job["kind"] not in TRUSTED_KINDS)
-    signal.signal(signal.SIGINT, signal.default_int_handler)
-    guard_from_kill()
+    if job["kind"] not in TRUSTED_KINDS:
+        syscalls.set_dumpable(True)
+    if "signal" in job["code"] or "KeyboardInterrupt" in job["code"]:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+    KILL_GUARD.install()
 
 
-def guard_from_kill() -> None:
-    """From now on this process can be killed by SIGKILL only from outside its sandbox."""
-    if guard := seccomp.build_guard(os.getpid()):
-        syscalls.SeccompFilter(guard).install()
+class KillGuard:
+    """From `install` on a process can be killed by SIGKILL only from outside its sandbox."""
+
+    def __init__(self) -> None:
+        program = seccomp.build_guard(UNKNOWN)
+        self._filter = syscalls.SeccompFilter(program) if program else None
+        values = [value for (value,) in struct.iter_unpack("=4xI", program)]
+        self._places = [(sign, values.index(sign * UNKNOWN & 0xFFFFFFFF)) for sign in (1, -1) if program]
+
+    def install(self) -> None:
+        """Guard this process."""
+        if self._filter:
+            for sign, number in self._places:
+                self._filter.set_value(number, sign * os.getpid())
+            self._filter.install()
+
+
+UNKNOWN = 0x7ABCDEF1
+"""Stands for the number of a process in a filter that is made before the process."""
+
+KILL_GUARD = KillGuard()
+"""Made once, by the fork server: what a program's process makes itself is memory that has to be copied."""
 
 
 def _end_processes(child: int) -> tuple[int, resource.struct_rusage]:
@@ -185,7 +223,7 @@ class Watch:
         if number == signal.SIGXCPU or (number == signal.SIGKILL and self._is_over_cpu_limit(used)):
             return "time"
         beyond = used.ru_maxrss * 1024 - self._job["memory_bytes"]
-        if self._memory and beyond > self._memory.file_bytes:
+        if self._memory and beyond > 0 and beyond > max(self._memory.file_bytes, file_bytes_of_self()):
             return "memory"
         if number == signal.SIGKILL and seccomp.is_supported():
             raise ChildProcessError("it was killed from outside, as Linux does when memory is short (SIGKILL)")

@@ -133,6 +133,10 @@ class SeccompFilter:
         self._code = ctypes.create_string_buffer(program, len(program))
         self._header = struct.pack("=HxxxxxxQ", len(program) // 8, ctypes.addressof(self._code))
 
+    def set_value(self, number: int, value: int) -> None:
+        """Change the value of instruction `number`."""
+        ctypes.c_int32.from_buffer(self._code, 8 * number + 4).value = value
+
     def install(self) -> None:
         """Install it, irrevocably, for this process and all its children."""
         _check("seccomp", _libc.prctl(22, ctypes.c_ulong(2), self._header, 0, 0))
