@@ -7,15 +7,22 @@ from typing import Any
 
 import httpx
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from jinja2 import TemplateError
 
 from tests.serve.conftest import Served, serving
 from tests.serve.scripts import ASK, scripted
 from z1.errors import Fault
+from z1.serve.api.parameters import ASSISTANT_VALUES, IGNORED, NO_OP_VALUES
 from z1.serve.api.request_parser import RequestDefaults
+from z1.serve.error_handlers import FIELDS
 from z1.serve.runtime.service import ServerLimits
 
 MESSAGES = ASK["messages"]
+NAMES = st.sampled_from(
+    sorted({*FIELDS, *NO_OP_VALUES, *IGNORED, *ASSISTANT_VALUES, "type", "effort", "budget_tokens"})
+)
 
 
 def error(reply: httpx.Response, status: int = 400) -> dict[str, Any]:
@@ -46,6 +53,8 @@ def error(reply: httpx.Response, status: int = 400) -> dict[str, Any]:
         ({"n": 16}, None, ""),
         ({"n": 17}, "n", "got 17"),
         ({"messages": None}, "messages", "it is required"),
+        ({"messages": []}, "messages", "got a list; it should have at least 1 item"),
+        ({"model": "m" * 301}, "model", "…; it should have at most 300 characters"),
         ({"messages": "why?"}, "messages", "it should be a valid list"),
         ({"messages": ["why?"]}, "messages.0", "got why?; it should be an object"),
         ({"messages": [{"role": "tool", "content": "x"}, *MESSAGES]}, "messages.0.role", "got tool"),
@@ -63,6 +72,30 @@ def test_the_field_is_named_by_its_path(served: Served, body: dict[str, Any], pa
     found = error(reply)
     assert (found["param"], found["type"]) == (param, "invalid_request_error")
     assert message in found["message"]
+
+
+JSON = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers(-2, 2**65)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(max_size=8),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(NAMES | st.text(max_size=8), inner, max_size=3),
+    max_leaves=6,
+)
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.dictionaries(NAMES, JSON, max_size=3), st.dictionaries(NAMES, JSON, max_size=3), st.booleans())
+def test_no_value_of_any_field_is_a_defect(
+    served: Served, fields: dict[str, Any], inner: dict[str, Any], is_chat: bool
+) -> None:
+    message = {"role": "user", "content": "why?", **inner}
+    ask = {**ASK, "messages": [message, *MESSAGES]} if is_chat else {"model": "scripted", "prompt": "why?"}
+    reply = served.post("/v1/chat/completions" if is_chat else "/v1/completions", **{**ask, "max_tokens": 90, **fields})
+    if reply.status_code != 200:
+        found = error(reply, 404 if reply.status_code == 404 else 400)
+        assert found["param"] is None or found["param"].partition(".")[0] in {*FIELDS, *fields}
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ which clients recognize a full context, an unknown model, a wrong key or a busy 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
@@ -142,10 +143,12 @@ def _complaint(first: Mapping[str, Any], param: str) -> str:
         return "got nothing; it is required"
     if first["type"] == "value_error":
         return message.removeprefix("Value error, ")
-    message = message.replace("Input should", "it should").replace(
-        " valid dictionary or object to extract fields from", "n object"
-    )
-    return f"got {_shown(first['input'])}; {message}"
+    is_no_object = first["type"] == "model_attributes_type"
+    expected = "it should be an object" if is_no_object else _EXPECTED.sub("it should", message)
+    return f"got {_shown(first['input'])}; {expected.partition(' after validation')[0]}"
+
+
+_EXPECTED = re.compile("^[A-Z][a-z]+ should")  # Input, String, List
 
 
 def _path(location: tuple[Any, ...], body: Any, *, is_missing: bool) -> str:
