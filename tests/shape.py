@@ -29,6 +29,7 @@ THIRD_PARTY: dict[str, frozenset[str]] = {
     ),
     "z1.cli.doctor": HEAVY | {"typer"},
     **dict.fromkeys(["z1.train.*", "z1.engines.local.*", "z1.model_files", "z1.model_files.*"], HEAVY),
+    "z1.model_files.adapter": HEAVY | {"peft"},
     "z1.model_files.hub": frozenset({"huggingface_hub"}),
     "z1.model_files.gguf_*": HEAVY | {"gguf"},
     "z1.train.sft.load_base": HEAVY | {"peft"},

@@ -43,6 +43,7 @@ EXTRAS = {
     "z1.grading.math_answers": {"evaluate"},
     "z1.report.*": {"report"},
     "z1.model_files.gguf_*": {"gguf"},
+    "z1.model_files.adapter": {"train"},
 }
 """The extras that bring what a module imports, each of them all of it; every other module imports the core only."""
 

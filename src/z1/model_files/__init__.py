@@ -2,6 +2,7 @@
 
     find.py             what a user names -> a local folder in transformers' format
     hub.py              a hub id -> a local folder
+    adapter.py          a LoRA adapter and its base -> a folder in the cache
     tokenizer.py        the tokenizer, as its file defines it
     turn_ends.py        the tokens that end a turn
     cache.py            the cache of converted models

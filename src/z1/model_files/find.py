@@ -1,6 +1,7 @@
 """Finding a model: from what a user names to a local folder in transformers' format.
 
-A model is a folder with safetensors, a GGUF file, a folder with one, or a hub id. What cannot be read is refused in one
+A model is a folder with safetensors, a GGUF file, a folder with one, a folder with a LoRA adapter, or a hub id. What
+cannot be read is refused in one
 line that says what it is and what to do.
 """
 
@@ -10,6 +11,7 @@ import re
 from pathlib import Path
 
 from z1.errors import UserError
+from z1.model_files.adapter import base_folder, is_adapter, merge_adapter
 from z1.model_files.gguf_conversion import convert_header, convert_model
 from z1.model_files.gguf_header import is_gguf
 from z1.model_files.hub import download_model
@@ -37,12 +39,21 @@ def find_model(model: str, *, weights: bool = True) -> Path:
         raise UserError("model", f"no folder or file {path}", "give a model folder, a GGUF file or a hub id")
     if path.is_file():
         return _find_file(path, weights)
+    if is_adapter(path):
+        return _find_adapter(path, weights)
     ggufs = sorted(file for file in path.glob("*.gguf") if not file.name.startswith("mmproj"))
     if ggufs and not any(path.glob("*.safetensors")):
         return _find_file(_only(path, ggufs), weights)
     if weights:
         _check_folder(path)
     return path
+
+
+def _find_adapter(path: Path, weights: bool) -> Path:
+    """The merged model; without `weights`, the adapter if it has a tokenizer and a configuration, else its base."""
+    if weights:
+        return merge_adapter(path, find_model)
+    return base_folder(path, lambda base: find_model(base, weights=False))
 
 
 def _find_file(path: Path, weights: bool) -> Path:

@@ -1,0 +1,102 @@
+"""A LoRA adapter is loaded over its base, with the logits of peft."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from peft import LoraConfig, PeftModel, get_peft_model
+from transformers import AutoModelForCausalLM, LlamaConfig, LlamaForCausalLM
+
+from tests.model_files.byte_level import VOCABULARY, make_tokenizer
+from z1.engines.local.engine import load
+from z1.errors import UserError
+from z1.model_files import find_model, load_tokenizer, name_and_profile
+
+SHAPE: dict[str, Any] = {"hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2, "num_attention_heads": 4}
+
+
+@pytest.fixture(autouse=True)
+def _cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("Z1_CACHE", str(tmp_path / "cache"))
+
+
+@pytest.fixture
+def base(tmp_path: Path) -> Path:
+    torch.manual_seed(0)
+    LlamaForCausalLM(LlamaConfig(vocab_size=VOCABULARY, **SHAPE)).save_pretrained(tmp_path / "base")
+    make_tokenizer().save_pretrained(tmp_path / "base")
+    return tmp_path / "base"
+
+
+@pytest.fixture
+def adapter(base: Path) -> Path:
+    model = get_peft_model(
+        AutoModelForCausalLM.from_pretrained(base),
+        LoraConfig(r=4, lora_alpha=16, target_modules="all-linear", init_lora_weights=False, task_type="CAUSAL_LM"),
+    )
+    model.save_pretrained(str(base.parent / "adapter"))
+    return base.parent / "adapter"
+
+
+def test_it_computes_as_peft_does(base: Path, adapter: Path) -> None:
+    wanted = PeftModel.from_pretrained(AutoModelForCausalLM.from_pretrained(base), str(adapter)).eval()
+    found = AutoModelForCausalLM.from_pretrained(find_model(str(adapter)))
+    token_ids = torch.randint(0, VOCABULARY, (2, 20), generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        plain = AutoModelForCausalLM.from_pretrained(base)(token_ids).logits
+        torch.testing.assert_close(found(token_ids).logits, wanted(token_ids).logits, rtol=1e-4, atol=1e-5)
+        assert not torch.allclose(found(token_ids).logits, plain, atol=1e-3)
+
+
+def test_it_is_merged_once_and_has_the_tokenizer_of_its_base(
+    base: Path, adapter: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert load_tokenizer(str(adapter)).encode("a sum") == make_tokenizer().encode("a sum")
+    assert name_and_profile(str(adapter), None) == ("adapter", "plain")
+    assert "merging" not in capsys.readouterr().err
+    engine = load(adapter)
+    assert "merging" in capsys.readouterr().err
+    assert (engine.name, engine.tokenizer.eos_token_id) == ("adapter", make_tokenizer().eos_token_id)
+    load(adapter)
+    assert "merging" not in capsys.readouterr().err
+
+
+def test_a_base_beside_the_adapter_is_found_from_any_folder(base: Path, adapter: Path) -> None:
+    change(adapter, base_model_name_or_path="../base")
+    assert find_model(str(adapter)).is_dir()
+
+
+def change(adapter: Path, **settings: Any) -> None:
+    path = adapter / "adapter_config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | settings))
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"peft_type": "IA3"}, "type IA3; give a LoRA adapter"),
+        ({"base_model_name_or_path": None}, "no name of its base model"),
+        ({"base_model_name_or_path": "/nowhere/base"}, r"base /nowhere/base of adapter .*: got no folder or file"),
+    ],
+)
+def test_what_cannot_be_merged_is_one_line(settings: dict[str, Any], message: str, adapter: Path) -> None:
+    change(adapter, **settings)
+    with pytest.raises(UserError, match=message) as caught:
+        find_model(str(adapter))
+    assert "\n" not in str(caught.value)
+
+
+def test_another_base_is_one_line(base: Path, adapter: Path) -> None:
+    LlamaForCausalLM(LlamaConfig(vocab_size=VOCABULARY, **SHAPE | {"hidden_size": 64})).save_pretrained(base)
+    with pytest.raises(UserError, match="additions that do not fit"):
+        find_model(str(adapter))
+
+
+def test_pickled_additions_are_refused(adapter: Path) -> None:
+    (adapter / "adapter_model.safetensors").rename(adapter / "adapter_model.bin")
+    with pytest.raises(UserError, match=r"no adapter_model\.safetensors"):
+        find_model(str(adapter))
