@@ -86,6 +86,7 @@ class LLM:
     the model's family (a row of `z1.profiles.PROFILES`) where it cannot be detected. Up to `max_num_seqs` replies are
     generated at once, each with a context of at most `max_model_len` tokens. With `deterministic`, greedy replies do
     not depend on what else is generated (bit for bit on one kind of CPU). `LLM.of` takes an engine instead of a model.
+    `dtype` is that of the weights on a CPU: float32, bfloat16, or auto, which is float32 where that fits into memory.
 
     Raises UserError for a model that cannot be loaded.
     """
@@ -98,10 +99,11 @@ class LLM:
         max_num_seqs: int = 64,
         max_model_len: int = 4096,
         deterministic: bool = False,
+        dtype: str = "auto",
     ) -> None:
         from z1.engines.local.engine import LocalSettings, load
 
-        settings = LocalSettings(max_num_seqs, max_model_len, deterministic)
+        settings = LocalSettings(max_num_seqs, max_model_len, deterministic, dtype=dtype)
         self._run_engine(load(model or shipped(), settings, profile), max_num_seqs)
 
     @classmethod

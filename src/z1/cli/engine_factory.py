@@ -31,6 +31,7 @@ class ServeModel:
     upstream_api_key_env: str | None = None
     upstream_api: Literal["completions", "chat"] = "completions"
     upstream_host: str | None = None
+    dtype: str = "auto"
 
     @property
     def context_tokens(self) -> int:
@@ -64,7 +65,8 @@ def _in_worker(served: ServeModel) -> Engine:
     from z1.engines.local.engine import LocalSettings, load
     from z1.models import shipped
 
-    return load(served.model or shipped(), LocalSettings(served.max_num_seqs, served.context_tokens), served.profile)
+    settings = LocalSettings(served.max_num_seqs, served.context_tokens, dtype=served.dtype)
+    return load(served.model or shipped(), settings, served.profile)
 
 
 def _scripted(served: ServeModel) -> Engine:

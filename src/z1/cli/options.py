@@ -36,6 +36,14 @@ ProfileName = Annotated[
         show_default=False,
     ),
 ]
+Dtype = Annotated[
+    str,
+    typer.Option(
+        help="Numbers of weights and KV cache on a CPU: float32, bfloat16 (half the memory), or auto: float32 where it "
+        "fits.",
+        metavar="DTYPE",
+    ),
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout and nothing else.")]
 DownloadOnly = Annotated[
     bool, typer.Option("--download-only", help="Only download data and weights, and print a hash and path for each.")

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from z1.cli.engine_factory import ServeModel, make_engine, question_format
-from z1.cli.options import print_line, refuse_unused
+from z1.cli.options import Dtype, print_line, refuse_unused
 from z1.errors import UserError
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ NETWORKING = frozenset(
 
 USED = {
     "--print-vllm-flags": frozenset({"model", "profile", "print_vllm_flags"}),
-    "--engine local": NETWORKING | {"profile", "max_num_seqs"},
+    "--engine local": NETWORKING | {"profile", "max_num_seqs", "dtype"},
     "--engine vllm": NETWORKING | {"profile", "max_num_seqs"},
     "--engine remote": NETWORKING
     | {"profile", "upstream_url", "upstream_model", "upstream_api_key_env", "api", "upstream_host"},
@@ -263,6 +263,7 @@ def serve(
     profile: Profile = None,
     max_num_seqs: MaxNumSeqs = 64,
     max_model_len: MaxModelLen = None,
+    dtype: Dtype = "auto",
     served_model_name: ServedModelName = None,
     upstream_url: UpstreamUrl = None,
     upstream_model: UpstreamModel = None,
@@ -290,7 +291,7 @@ def serve(
     """Serve a model with OpenAI's API: a thinking budget per request, deadlines, answer now."""
     served = ServeModel(
         model, engine, profile, max_num_seqs, max_model_len, upstream_url, upstream_model, upstream_api_key_env,
-        api, upstream_host,
+        api, upstream_host, dtype,
     )  # fmt: skip
     if print_vllm_flags:
         refuse_unused(context, "--print-vllm-flags", USED["--print-vllm-flags"])

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Unpack
 
 import typer
 
-from z1.cli.options import AsJson, MaxAnswerTokens, ModelName, ProfileName, given_flags, print_json
+from z1.cli.options import AsJson, Dtype, MaxAnswerTokens, ModelName, ProfileName, given_flags, print_json
 from z1.errors import UserError
 
 if TYPE_CHECKING:
@@ -72,6 +72,7 @@ def think(
     context: typer.Context,
     prompt: Prompt,
     model: ModelName = None,
+    dtype: Dtype = "auto",
     thinking_budget: ThinkingBudget = None,
     max_answer_tokens: MaxAnswerTokens = None,
     deadline: Deadline = None,
@@ -106,7 +107,7 @@ def think(
 
     from z1.llm import LLM
 
-    with LLM(model, profile=profile, max_num_seqs=1) as llm:
+    with LLM(model, profile=profile, max_num_seqs=1, dtype=dtype) as llm:
         if as_json:
             print_json(llm.generate(text, **settings).as_json())
         else:

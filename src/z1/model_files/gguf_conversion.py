@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+from importlib.util import find_spec
 from pathlib import Path
 from time import perf_counter
 
@@ -29,18 +30,16 @@ def convert_model(path: Path) -> Path:
     """A folder with everything of a GGUF file. Raises UserError."""
     gguf = read_header(path)
     make_config(gguf)
-    try:
-        import gguf as _  # noqa: F401
-    except ImportError:
-        raise UserError("library gguf", "none installed", install_hint("gguf")) from None
     from z1.model_files.gguf_tensors import check_weights
     from z1.model_files.gguf_weights import num_parameters, storage_dtype
 
-    check_weights(gguf)
     dtype = storage_dtype(gguf, os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
     variant = str(dtype).removeprefix("torch.")
 
     def make(folder: Path) -> None:
+        if find_spec("gguf") is None:
+            raise UserError("library gguf", "none installed", install_hint("gguf"))
+        check_weights(gguf)
         started, size = perf_counter(), num_parameters(gguf) * dtype.itemsize
         read = sum(file.stat().st_size for file in gguf.files)
         say(f"converting {path} ({read / 1e6:,.0f} MB) to {variant} once: {size / 1e6:,.0f} MB in {folder.parent}")

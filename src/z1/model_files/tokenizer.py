@@ -8,6 +8,7 @@ its file on a probe text, and where they differ the file's is taken.
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,10 @@ PROBE = (
 """Digits, contractions, spaces, code, letters of several scripts: where pre-tokenizers differ."""
 
 
+FILE_CLASSES = ("PreTrainedTokenizerFast", "TokenizersBackend")
+"""Classes of transformers that are what tokenizer.json says; to import others takes seconds."""
+
+
 def read_tokenizer(folder: str) -> Any:
     """The tokenizer of a folder or a hub id, with the model's turn ends as an attribute (`profiles.TURN_ENDS`)."""
     tokenizer = _read(folder)
@@ -29,7 +34,7 @@ def read_tokenizer(folder: str) -> Any:
 
 
 def _read(folder: str) -> Any:
-    if (Path(folder) / "z1.json").is_file():
+    if (Path(folder) / "z1.json").is_file() or _class_name(Path(folder)) in FILE_CLASSES:
         return _file_tokenizer(folder)
     from transformers import AutoTokenizer
 
@@ -38,6 +43,11 @@ def _read(folder: str) -> Any:
     if not file.is_file() or _agrees(tokenizer, file):
         return tokenizer
     return _file_tokenizer(folder)
+
+
+def _class_name(folder: Path) -> str:
+    path = folder / "tokenizer_config.json"
+    return str(json.loads(path.read_text("utf-8")).get("tokenizer_class", "")) if path.is_file() else ""
 
 
 def _file_tokenizer(folder: str) -> Any:
