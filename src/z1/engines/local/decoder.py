@@ -28,7 +28,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from z1.engines.local.kv_store import ROW_PADDING, TILE, KVStore, LayerCache, round_up
+from z1.engines.local.kv_store import TILE, KVStore, LayerCache, round_up
+from z1.engines.local.products import multiply, pack
 
 FAMILIES = ("qwen2", "qwen3", "llama")
 """Model types of this forward pass; `transformers_decoder.py` computes others, slower."""
@@ -124,9 +125,9 @@ class Decoder:
 
     def _load_weights(self, model: Any) -> None:
         inner, self.device = model.model, model.device
-        self._head = _transposed(model.lm_head.weight.detach())
+        self._head = pack(model.lm_head.weight.detach())
         self._embedding = inner.embed_tokens.weight.detach()
-        if model.config.tie_word_embeddings:
+        if model.config.tie_word_embeddings and not self._head.is_mkldnn:
             self._embedding = self._head.t()  # one matrix in memory; to look a token up takes microseconds longer
         self._layers = [self._layer(layer) for layer in inner.layers]
         self._eps = float(model.config.rms_norm_eps)
@@ -160,13 +161,13 @@ class Decoder:
             head_norm = torch.stack([queries] * self.heads + [keys] * self.groups)
         return _Layer(
             self._norm_weight(layer.input_layernorm),
-            _transposed(joined),
+            pack(joined),
             bias,
             head_norm,
-            _transposed(attention.o_proj.weight),
+            pack(attention.o_proj.weight),
             self._norm_weight(layer.post_attention_layernorm),
-            _transposed(torch.cat([mlp.gate_proj.weight, mlp.up_proj.weight])),
-            _transposed(mlp.down_proj.weight),
+            pack(torch.cat([mlp.gate_proj.weight, mlp.up_proj.weight])),
+            pack(mlp.down_proj.weight),
         )
 
     def _norm_weight(self, norm: Any) -> Tensor:
@@ -264,17 +265,17 @@ class Decoder:
         for layer, cache in zip(self._layers, self.store.layers, strict=True):
             groups = step.groups[:1] if layer is self._layers[-1] else step.groups
             attended = self._attention(layer, cache, self._normed(x, layer.norm), step, groups)
-            x = torch.addmm(x[: len(attended)], attended, layer.out)
-            both = torch.mm(self._normed(x, layer.mlp_norm), layer.gate_up)
+            x = multiply(attended, layer.out, x[: len(attended)])
+            both = multiply(self._normed(x, layer.mlp_norm), layer.gate_up)
             width = both.shape[1] // 2
-            x = torch.addmm(x, functional.silu(both[:, :width]).mul_(both[:, width:]), layer.down)
+            x = multiply(functional.silu(both[:, :width]).mul_(both[:, width:]), layer.down, x)
         return self._normed(x, self._norm)
 
     def _attention(
         self, layer: _Layer, cache: LayerCache, x: Tensor, step: _Step, groups: tuple[_Group, ...]
     ) -> Tensor:
         """Write keys and values of all rows [R, C]; the attention outputs of the rows of `groups`, group by group."""
-        joined = torch.mm(x, layer.attention) if layer.bias is None else torch.addmm(layer.bias, x, layer.attention)
+        joined = multiply(x, layer.attention, layer.bias)
         joined = joined.view(len(x), -1, self.size)
         rotated_heads = self.heads + self.groups
         rotated = joined[:, :rotated_heads]
@@ -314,7 +315,7 @@ class Decoder:
         return (x32 * torch.rsqrt(x32.square().mean(-1, keepdim=True) + self._eps)).to(x.dtype) * weight
 
     def _logits(self, hidden: Tensor) -> Tensor:
-        return torch.mm(hidden, self._head)
+        return multiply(hidden, self._head)
 
 
 def compute_in_tiles(chunks: Sequence[PrefillChunk], compute: Callable[[Sequence[PrefillChunk]], Tensor]) -> Tensor:
@@ -338,12 +339,6 @@ def compute_in_tiles(chunks: Sequence[PrefillChunk], compute: Callable[[Sequence
 def _size_bucket(chunk: PrefillChunk) -> int:
     """Chunks of up to 1, 2, 4, 8, ... tokens attend together."""
     return (len(chunk.token_ids) - 1).bit_length()
-
-
-def _transposed(weight: Tensor) -> Tensor:
-    """`weight` [out, in] as [in, out], with ROW_PADDING elements after each row."""
-    rows = weight.new_zeros((weight.shape[1], weight.shape[0] + ROW_PADDING))[:, : weight.shape[0]]
-    return rows.copy_(weight.t())
 
 
 def _interleaved(weight: Tensor, size: int) -> Tensor:
