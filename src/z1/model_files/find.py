@@ -1,8 +1,7 @@
 """Finding a model: from what a user names to a local folder in transformers' format.
 
 A model is a folder with safetensors, a GGUF file, a folder with one, a folder with a LoRA adapter, or a hub id. What
-cannot be read is refused in one
-line that says what it is and what to do.
+cannot be read is refused in one line that says what it is and what to do.
 """
 
 from __future__ import annotations
