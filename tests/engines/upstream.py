@@ -71,7 +71,7 @@ class Upstream:
             token = self.next_id(context)
             context.append(token)
             stopped = token in stops
-            choice: dict[str, Any] = {"index": 0, "text": "" if stopped else chr(token), "finish_reason": None}
+            choice: dict[str, Any] = {"index": 0, "text": "" if stopped else chr(max(0, token)), "finish_reason": None}
             if self.ids:
                 choice["token_ids"] = [token]
             if stopped or count == body["max_tokens"]:

@@ -20,6 +20,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
+import httpx
+
 from tests.serve.conftest import Served, chunks, serving
 from z1.engines.remote import RemoteEngine, Upstream
 from z1.engines.scripted import Characters
@@ -221,7 +223,8 @@ class Hostile:
             writer.close()
 
     async def _answer(self, body: dict[str, Any], writer: asyncio.StreamWriter) -> None:
-        name, _, so_far = body["prompt"].partition("?")
+        prompt = body["prompt"] if "prompt" in body else body["messages"][-1]["content"]
+        name, _, so_far = prompt.partition("?")
         reply = list(KINDS.values())[int(name.partition("kind=")[2])]
         if reply is ENDLESS:
             writer.write(SSE)
@@ -271,6 +274,16 @@ def hostile_upstream() -> Iterator[tuple[Hostile, str]]:
 def engine(url: str) -> RemoteEngine:
     given = Upstream(url, "made", KEY, max_model_len=600, has_token_ids=False, has_windows=False, timeout_s=20)
     return RemoteEngine(given, Characters(), ("hostile", "z1-tiny"))
+
+
+def pass_on(server: Served, kind: int, *, stream: bool) -> tuple[int, str]:
+    """Status and body of a request that is passed on, since it has tools; status 0 if the connection broke off."""
+    body: dict[str, Any] = {"model": "hostile", "messages": [{"role": "user", "content": f"kind={kind}?"}]}
+    try:
+        response = server.post(**body, stream=stream, tools=[{"type": "function", "function": {"name": "f"}}])
+    except httpx.HTTPError:
+        return 0, ""
+    return response.status_code, response.text
 
 
 def ask(server: Served, kind: int, *, stream: bool) -> tuple[int, str, str, dict[str, str]]:

@@ -44,3 +44,32 @@ def test_tokens_after_the_stop_string_are_dropped() -> None:
     flow.add_tokens([0, 1, 0, 0])
     assert (flow.token_ids, flow.end) == ([2, 5, 0, 1], End.STRING)
     assert flow.ledger().answer == 2
+
+
+@given(SEEDS)
+@settings(max_examples=200, deadline=None, derandomize=True)
+def test_a_forced_text_counts_with_the_answer_after_it(seed: int) -> None:
+    """The part of a forced text that belongs to the answer, and a string across its border, in any chunks."""
+    random = Random(seed)
+    forced, ids = (random.choices(range(len(PIECES)), k=random.randint(0, 9)) for _ in range(2))
+    strings = [b"".join(random.choices(PIECES, k=3)) or b"a" for _ in range(random.randint(1, 3))]
+    skipped = random.randint(0, 4)
+    found = StopStrings(strings, PIECES.__getitem__, lambda text: text[skipped:])
+    prefix = b"".join(PIECES[token] for token in forced)[skipped:]
+    assert found.feed_forced(forced) is any(string in prefix for string in strings)
+    left = list(ids)
+    while left:
+        size = random.randint(1, 4)
+        found.feed(left[:size])
+        left = left[size:]
+    texts = [prefix + b"".join(PIECES[token] for token in ids[:count]) for count in range(len(ids) + 1)]
+    assert found.match_end == next((n for n, text in enumerate(texts) if any(s in text for s in strings)), None)
+
+
+def test_a_string_in_a_forced_text_ends_the_reply_before_any_answer() -> None:
+    strings = StopStrings([b"ab"], PIECES.__getitem__, lambda text: text)
+    flow = Flow(Window(1, 6, (2,), frozenset()), 100, stop_strings=strings)
+    flow.add_tokens([1])
+    flow.add_tokens([2])
+    assert (flow.token_ids, flow.end) == ([1, 2], End.STRING)
+    assert (flow.ledger().hint, flow.ledger().answer) == (1, 0)

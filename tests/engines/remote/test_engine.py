@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import socket
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
@@ -331,3 +332,75 @@ def test_tools_and_schemas_of_vllm_through_z1_with_a_budget(vllm_server: str, st
             said(there.url, response_format=YES, extra_body=budget)
         with pytest.raises(openai.BadRequestError, match="tools: this server does not support it"):
             said(there.url, tools=TOOLS, extra_body={"deadline_ms": 9})
+
+
+@pytest.mark.parametrize(
+    ("status", "kind", "body", "said"),
+    [
+        (200, "text/html", b"<html>log in</html>", "/models of the upstream answered with text/html, not JSON"),
+        (200, "application/json", b'{"data": []}', "/models lists no model"),
+        (200, "application/json", b'{"data": [{"id": 5}, null]}', "/models lists no model"),
+        (200, "application/json", b'"hello"', "/models lists no model"),
+        (401, "application/json", b'{"error": {"message": "no sk-abcdef0123456789"}}', "answered 401: no [removed]"),
+        (302, "text/html", b"", "the upstream answered 302"),
+    ],
+)
+def test_a_server_that_is_no_upstream_is_a_fault_in_one_line(status: int, kind: str, body: bytes, said: str) -> None:
+    class Other(Upstream):
+        async def _answer(self, path: str, _: Any, writer: asyncio.StreamWriter) -> None:
+            head = f"HTTP/1.1 {status} x\r\ncontent-type: {kind}\r\ncontent-length: {len(body)}\r\n\r\n"
+            writer.write(head.encode() + body)
+
+    async def nothing(engine: RemoteEngine) -> None:
+        raise AssertionError("entered")
+
+    with pytest.raises(EngineFault) as caught:
+        with_engine(Other(letters), nothing)
+    assert said in str(caught.value) and "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("card", "length"),
+    [({"context_length": 77}, 77), ({"meta": {"n_ctx": 66, "n_ctx_train": 99}}, 66), ({"max_model_len": "x"}, 4096)],
+)
+def test_a_context_length_is_found_under_the_names_of_servers(card: dict[str, Any], length: int) -> None:
+    class Listed(Upstream):
+        async def _answer(self, path: str, body: Any, writer: asyncio.StreamWriter) -> None:
+            if not path.endswith("/models"):
+                return await super()._answer(path, body, writer)
+            data = json.dumps([{"id": "other"}, {"id": "mine", **card}]).encode()
+            writer.write(b"HTTP/1.1 200 x\r\ncontent-length: %d\r\n\r\n" % len(data) + data)
+            return None
+
+    async def seen(engine: RemoteEngine) -> tuple[str, int]:
+        return engine.upstream_model, engine.max_model_len
+
+    assert with_engine(Listed(letters), seen, model="mine") == ("mine", length)
+
+
+def test_a_name_is_enough_where_the_upstream_lists_no_models() -> None:
+    class Silent(Upstream):
+        async def _answer(self, path: str, body: Any, writer: asyncio.StreamWriter) -> None:
+            if not path.endswith("/models"):
+                return await super()._answer(path, body, writer)
+            writer.write(b"HTTP/1.1 404 x\r\ncontent-length: 0\r\n\r\n")
+            return None
+
+    async def seen(engine: RemoteEngine) -> str:
+        return engine.upstream_model
+
+    assert with_engine(Silent(letters), seen, model="mine") == "mine"
+    with pytest.raises(EngineFault, match="answered 404"):
+        with_engine(Silent(letters), seen)
+
+
+def test_token_ids_that_are_none_are_a_fault_in_one_line() -> None:
+    upstream = Upstream(lambda _: 97)
+
+    async def asked(engine: RemoteEngine) -> None:
+        session = await engine.open(PROMPT, Sampling())
+        upstream.next_id = lambda _: -1
+        with pytest.raises(EngineFault, match="the upstream sent '-1' as a token id; does MODEL name its model"):
+            await session.sample(5)
+
+    with_engine(upstream, asked)

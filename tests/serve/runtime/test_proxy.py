@@ -15,7 +15,9 @@ from tests.serve.conftest import serving
 from tests.serve.scripts import ASK, THOUGHT, next_token
 from z1.engines.scripted import ScriptedEngine
 from z1.errors import EngineFault
+from z1.serve.api.openai_format import COMMENT
 from z1.serve.api.request_parser import RequestDefaults
+from z1.serve.runtime import proxy
 
 TOOLS: dict[str, Any] = {"tools": [{"type": "function", "function": {"name": "f"}}], "tool_choice": "required"}
 
@@ -48,7 +50,9 @@ class ProxyEngine(ScriptedEngine):
             raise EngineFault("the upstream is down")
         self.requests.append((path, body))
         try:
-            yield Response(418, "text/event-stream" if body.get("stream") else "application/json", self._chunks(body))
+            headers = {"retry-after": "7", "x-ratelimit-limit-tokens": "9"} if body.get("user") == "limited" else {}
+            media_type = "text/event-stream" if body.get("stream") else "application/json"
+            yield Response(418, media_type, self._chunks(body), headers)
         finally:
             self.is_closed.set()
 
@@ -58,6 +62,7 @@ class ProxyEngine(ScriptedEngine):
         if body.get("user") == "breaks":
             raise EngineFault("it broke off")
         if body.get("user") == "waits":
+            yield b"\n\n"
             await asyncio.sleep(600)
 
 
@@ -174,3 +179,27 @@ def test_no_proxied_request_passes_the_ceiling() -> None:
             assert server.post(**ASK, **TOOLS).status_code == 400
             assert server.post(**ASK).status_code == 200
         assert not engine.requests
+
+
+def test_a_stream_that_is_passed_on_survives_proxies(monkeypatch: pytest.MonkeyPatch) -> None:
+    """vllm 47647, LostRuins/koboldcpp 1168: comments between events, and nginx does not collect the stream."""
+    monkeypatch.setattr(proxy, "COMMENT_INTERVAL", 0.02)
+    engine = ProxyEngine()
+    with serving(engine) as server:
+        body = {**ASK, **TOOLS, "user": "waits", "stream": True}
+        with server.client.stream("POST", "/v1/chat/completions", json=body) as reply:
+            assert reply.headers["x-accel-buffering"] == "no"
+            text = b""
+            for chunk in reply.iter_raw():
+                text += chunk
+                if text.endswith(COMMENT * 2):
+                    break
+        assert text.startswith(b'{"echo":') and text.count(b"}\n\n") == 1
+        assert server.idle()
+
+
+def test_headers_of_the_upstream_that_clients_need_are_passed_on() -> None:
+    engine = ProxyEngine()
+    with serving(engine) as server:
+        reply = server.post(**ASK, **TOOLS, user="limited")
+        assert (reply.headers["retry-after"], reply.headers["x-ratelimit-limit-tokens"]) == ("7", "9")

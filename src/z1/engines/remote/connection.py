@@ -17,8 +17,9 @@ from urllib.parse import urlsplit
 
 import httpx2
 
-from z1.engines.remote.redaction import redact, short_line
+from z1.engines.remote.redaction import REMOVED, redact, short_line
 from z1.errors import EngineFault, UpstreamFault, UserError
+from z1.think.answer_detector import overlap
 
 CONNECT_ATTEMPTS = 3
 """Attempts to connect."""
@@ -118,7 +119,7 @@ class Connection:
 
     @asynccontextmanager
     async def proxy(self, path: str, body: Mapping[str, Any]) -> AsyncIterator[RemoteResponse]:
-        """The response to `body`, unchanged; of an error, without secrets."""
+        """The response to `body`, unchanged; an error has a client's status and no secrets."""
         request = self._client.build_request("POST", self.url + path, json=dict(body))
         async with self._send(request) as response:
             media_type = response.headers.get("content-type", "application/json")
@@ -127,10 +128,13 @@ class Connection:
                 for name, value in response.headers.items()
                 if name in PASSED_HEADERS or name.startswith("x-ratelimit-")
             }
-            if 300 <= response.status_code < 400:
+            if response.is_success:
+                yield RemoteResponse(response.status_code, media_type, self._bytes(response), passed)
+            elif response.status_code < 400:
                 raise self._status_fault(response, b"")
-            chunks = self._bytes(response) if response.status_code < 400 else self._redacted(response)
-            yield RemoteResponse(response.status_code, media_type, chunks, passed)
+            else:
+                status = client_status(response.status_code)
+                yield RemoteResponse(status, media_type, self._redacted(response), passed)
 
     @asynccontextmanager
     async def _request(self, method: str, path: str, body: Mapping[str, Any] | None) -> AsyncIterator[httpx2.Response]:
@@ -156,8 +160,16 @@ class Connection:
         return f"{type(error).__name__}: {words}" if words else type(error).__name__
 
     async def _bytes(self, response: httpx2.Response) -> AsyncIterator[bytes]:
+        """The body as it is, without the key; bytes that may begin the key wait for those after them."""
+        key, held = self._secrets[0].encode(), b""
         async for chunk in response.aiter_bytes():
-            yield chunk
+            data = (held + chunk).replace(key, REMOVED.encode()) if key else chunk
+            size = len(data) - (overlap(data, key) if key else 0)
+            data, held = data[:size], data[size:]
+            if data:
+                yield data
+        if held:
+            yield held
 
     async def _redacted(self, response: httpx2.Response) -> AsyncIterator[bytes]:
         yield redact((await _read_all(response, partial=True)).decode("utf-8", "replace"), self._secrets).encode()
@@ -206,6 +218,11 @@ class Connection:
         return event
 
 
+def client_status(status: int) -> int:
+    """The status for a client when the upstream answers with an error `status`; a fault there is no 500 of z1."""
+    return status if 400 <= status < 500 or status in (503, 504, 529) else 502
+
+
 def error_fault(
     what: str, value: Any, status: int | None, retry_after: str | None, secrets: tuple[str, ...]
 ) -> UpstreamFault:
@@ -219,7 +236,7 @@ def error_fault(
     code, kind = error.get("code"), error.get("type")
     if status is None:
         status = code if isinstance(code, int) and not isinstance(code, bool) else 502
-    passed = status if 400 <= status < 500 or status in (503, 504, 529) else 502
+    passed = client_status(status)
     return UpstreamFault(
         f"{what}: {line}" if line else what,
         passed,

@@ -155,7 +155,7 @@ class ProxyResponse(Response):
         is_stream = head.media_type.startswith("text/event-stream")
         headers = {"content-type": head.media_type, **head.headers}
         headers |= {"x-accel-buffering": "no"} if is_stream else {}
-        raw_headers = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers.items()]
+        raw_headers = [(name.encode(), value.encode("latin-1", "replace")) for name, value in headers.items()]
         await send({"type": "http.response.start", "status": head.status, "headers": raw_headers})
         while isinstance(chunk := await self._next_chunk(comments=is_stream), bytes):
             await send({"type": "http.response.body", "body": chunk, "more_body": True})
