@@ -10,14 +10,12 @@ from dataclasses import replace
 from hashlib import blake2b
 from typing import Any
 
-import openai
 import pytest
 
 from tests.engines import conformance
 from tests.engines.upstream import Upstream, serving
 from tests.serve import conftest as second
-from z1 import synthetic
-from z1.engines import Engine, FinishReason, Sampling
+from z1.engines import Engine, Sampling
 from z1.engines import remote as engines
 from z1.engines.local import engine as local
 from z1.engines.remote import RemoteEngine
@@ -273,65 +271,6 @@ def test_a_second_z1_gives_the_replies_of_the_model_behind_it() -> None:
         remote = engines.load(upstream, str(shipped()))
         asyncio.run(bound(remote))
         assert remote.capabilities.max_forbidden_length == 1
-
-
-@pytest.mark.real
-@pytest.mark.timeout(1500)
-def test_conformance_of_vllm_over_loopback(vllm_server: str) -> None:
-    engine = engines.load(engines.Upstream(f"{vllm_server}/v1", "z1-tiny"), str(shipped()))
-
-    async def run() -> bool:
-        async with engine:
-            for check in conformance.CHECKS:
-                await check(engine, [5, 6, 7, 20, 33, 41, 9, 11])
-            stopped = await (await engine.open([5, 6], Sampling(frozenset(range(385))))).sample(4)
-            assert (len(stopped.token_ids), stopped.reason) == (1, FinishReason.STOP)
-            return (
-                engine.capabilities.has_token_ids
-                and engine.has_windows
-                and engine.capabilities.max_forbidden_length == 1
-            )
-
-    assert asyncio.run(run())
-
-
-NAMED = {"type": "function", "function": {"name": "add"}}
-ONE = {"type": "object", "properties": {"a": {"type": "integer"}}, "required": ["a"], "additionalProperties": False}
-TOOLS: list[Any] = [{**NAMED, "function": {"name": "add", "parameters": ONE}}]
-YES: Any = {"type": "json_schema", "json_schema": {"name": "yes", "schema": {"enum": ["yes", "no"]}}}
-
-
-@pytest.mark.real
-@pytest.mark.timeout(1500)
-@pytest.mark.parametrize("stream", [False, True])
-def test_tools_and_schemas_of_vllm_through_z1_with_a_budget(vllm_server: str, stream: bool) -> None:
-    question = synthetic.recognise("s = 0\nfor i in range(9):\n    s = s + i * 2\nprint(s)") or ""
-
-    def said(url: str, **body: Any) -> tuple[str, str, str, str]:
-        """Content, the calls' names and arguments, and how it ended, as the official client puts them together."""
-        with openai.OpenAI(base_url=f"{url}/v1", api_key="none", max_retries=0) as client:
-            ask: Any = {"model": "z1-tiny", "messages": [{"role": "user", "content": question}], "temperature": 0}
-            made: Any = client.chat.completions.create(**ask, max_tokens=150, stream=stream, **body)
-            choices = [c for chunk in made for c in chunk.choices] if stream else made.choices
-        turns = [choice.delta if stream else choice.message for choice in choices]
-        calls = [call.function for turn in turns for call in turn.tool_calls or ()]
-        texts = [[turn.content for turn in turns], [call.name for call in calls], [call.arguments for call in calls]]
-        content, names, arguments = ("".join(filter(None, each)) for each in texts)
-        return content, names, arguments, choices[-1].finish_reason
-
-    with second.serving(engines.load(engines.Upstream(f"{vllm_server}/v1"), str(shipped()))) as there:
-        for body in ({"response_format": YES}, {"tools": TOOLS, "tool_choice": NAMED}, {"tools": TOOLS}):
-            assert said(there.url, **body) == said(vllm_server, **body)
-        assert said(there.url, response_format=YES)[0] in ('"yes"', '"no"')
-        assert not stream or said(there.url, tools=TOOLS, tool_choice=NAMED)[1] == "add"
-        budget = {"thinking_budget": 9, "answer_tokens": 24}
-        kept = said(there.url, tools=TOOLS, extra_body=budget)
-        assert kept == said(there.url, extra_body=budget)
-        assert "I overthought it" in kept[0]
-        with pytest.raises(openai.APIError, match="structured outputs"):
-            said(there.url, response_format=YES, extra_body=budget)
-        with pytest.raises(openai.BadRequestError, match="tools: this server does not support it"):
-            said(there.url, tools=TOOLS, extra_body={"deadline_ms": 9})
 
 
 @pytest.mark.parametrize(
