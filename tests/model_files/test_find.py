@@ -53,3 +53,14 @@ def test_a_tokenizer_needs_no_weights(tmp_path: Path) -> None:
 )
 def test_names(model: str, name: str) -> None:
     assert display_name(model) == name
+
+
+@pytest.mark.parametrize("name", ["config.json", "generation_config.json", "tokenizer_config.json", "tokenizer.json"])
+@pytest.mark.parametrize("content", ["", "[]", "3", "null", '"text"', "\x00\x00"])
+def test_a_file_of_settings_that_is_no_json_object_is_named(name: str, content: str, tmp_path: Path) -> None:
+    for file in shipped().iterdir():
+        (tmp_path / file.name).write_bytes(file.read_bytes())
+    assert find_model(str(tmp_path)) == tmp_path
+    (tmp_path / name).write_text(content)
+    with pytest.raises(UserError, match=rf"file .*{name}: got no JSON object"):
+        find_model(str(tmp_path))

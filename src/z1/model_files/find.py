@@ -7,6 +7,7 @@ cannot be read is refused in one line that says what it is and what to do.
 from __future__ import annotations
 
 import re
+from codecs import BOM_UTF8
 from pathlib import Path
 
 from z1.errors import UserError
@@ -43,6 +44,7 @@ def find_model(model: str, *, weights: bool = True) -> Path:
     ggufs = sorted(file for file in path.glob("*.gguf") if not file.name.startswith("mmproj"))
     if ggufs and not any(path.glob("*.safetensors")):
         return _find_file(_only(path, ggufs), weights)
+    _check_objects(path)
     if weights:
         _check_folder(path)
     return path
@@ -72,6 +74,21 @@ def _only(folder: Path, ggufs: list[Path]) -> Path:
         return firsts[0]
     names = ", ".join(file.name for file in firsts or ggufs)
     raise UserError(f"model folder {folder}", f"{len(firsts)} GGUF models ({names})", "give one of the files")
+
+
+def _check_objects(folder: Path) -> None:
+    """Raise UserError for a file of settings that does not begin as a JSON object."""
+    for file in (folder / name for name in _OBJECTS):
+        if file.is_file() and not _begin(file).startswith(b"{"):
+            raise UserError(f"file {file}", "no JSON object", "download the model again, or delete the file")
+
+
+def _begin(file: Path) -> bytes:
+    with file.open("rb") as opened:
+        return opened.read(64).removeprefix(BOM_UTF8).lstrip()
+
+
+_OBJECTS = ("config.json", "generation_config.json", "tokenizer_config.json", "tokenizer.json")
 
 
 def _check_folder(folder: Path) -> None:
