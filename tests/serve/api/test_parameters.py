@@ -28,7 +28,7 @@ def test_every_parameter_of_openai_is_known() -> None:
     """A new version of the client shows here what is missing."""
     assert CHAT_PARAMETERS.keys() <= {*ChatRequest.model_fields, *NO_OP_VALUES, *IGNORED}
     assert TEXT_PARAMETERS.keys() <= {*CompletionRequest.model_fields, *NO_OP_VALUES, *IGNORED}
-    assert (CHAT_PARAMETERS.keys() | TEXT_PARAMETERS.keys()) & IGNORED == OPENAI_IGNORED
+    assert (CHAT_PARAMETERS.keys() | TEXT_PARAMETERS.keys()) & IGNORED <= OPENAI_IGNORED
     assert not IGNORED & ({*ChatRequest.model_fields} | {*NO_OP_VALUES})
 
 
