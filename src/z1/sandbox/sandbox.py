@@ -361,7 +361,8 @@ _EAGER_BINDING = {"LD_BIND_NOW": "1"}
 
 _ADVICE = (
     "allow user namespaces (sysctl user.max_user_namespaces=15000; on Ubuntu 24.04 "
-    "kernel.apparmor_restrict_unprivileged_userns=0; in a container --privileged), with Linux 5.12 or later"
+    "kernel.apparmor_restrict_unprivileged_userns=0; in a container --privileged, or podman's "
+    "--security-opt unmask=ALL), with Linux 5.12 or later"
 )
 
 

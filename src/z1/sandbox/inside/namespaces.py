@@ -19,6 +19,7 @@ from collections.abc import Iterable
 from z1.sandbox.inside import syscalls as k
 
 NOBODY = 65534
+NAMESPACES = k.NEW_MOUNT | k.NEW_PID | k.NEW_NET | k.NEW_IPC | k.NEW_UTS
 SYSTEM_FOLDERS = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32")
 ETC_FOLDERS = ("/etc/alternatives", "/etc/fonts")
 ETC_FILES = ("/etc/ld.so.cache", "/etc/localtime", "/etc/mime.types")
@@ -42,11 +43,9 @@ def enter(readable: Iterable[str]) -> None:
     """Move this process to new namespaces and build its root, in which the files and folders `readable` are visible
     read-only. Fork afterwards, and call `finish_root` in the child.
     """
-    if _can_become_nobody():
-        k.unshare(k.NEW_MOUNT | k.NEW_PID | k.NEW_NET | k.NEW_IPC | k.NEW_UTS)
-    else:
+    if not (_can_become_nobody() and _unshare_as_root()):
         user, group = os.geteuid(), os.getegid()
-        k.unshare(k.NEW_USER | k.NEW_MOUNT | k.NEW_PID | k.NEW_NET | k.NEW_IPC | k.NEW_UTS)
+        k.unshare(k.NEW_USER | NAMESPACES)
         _become_nobody(user, group)
     k.mount("none", "/", "", k.RECURSIVE | k.PRIVATE)
     k.mount("tmpfs", "/tmp", "tmpfs", k.NO_SUID | k.NO_DEV, "mode=755")
@@ -56,6 +55,15 @@ def enter(readable: Iterable[str]) -> None:
     os.chdir("/")
     k.mount("tmpfs", NEW, "tmpfs", k.NO_SUID | k.NO_DEV, "mode=755")
     _build_root(readable)
+
+
+def _unshare_as_root() -> bool:
+    """Whether root may make namespaces; in a container it may be allowed to make them in a user namespace only."""
+    try:
+        k.unshare(NAMESPACES)
+    except PermissionError:
+        return False
+    return True
 
 
 def _can_become_nobody() -> bool:
