@@ -1,6 +1,7 @@
 """`z1 doctor`: what this machine can do, which extras are installed, and how to install the others.
 
-Nothing is changed. Of the heavy libraries only torch is imported, for its device.
+Nothing is changed. Of the heavy libraries only torch is imported, for its device. With a model it is that model's
+checkup (`model_checkup.py`).
 """
 
 from __future__ import annotations
@@ -9,18 +10,30 @@ import os
 import platform
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
-from typing import Any
+from typing import Annotated, Any
 
 import typer
 
-from z1.cli.options import AsJson, print_json, print_line
+from z1.cli.options import AsJson, ProfileName, print_json, print_line
+from z1.errors import UserError
 
 app = typer.Typer(add_completion=False)
 
 
+Model = Annotated[
+    str | None,
+    typer.Argument(help="Model folder, GGUF file or hub id to check.", metavar="MODEL", show_default=False),
+]
+
+
 @app.command()
-def doctor(as_json: AsJson = False) -> None:
-    """Print what this machine can do, and what each missing extra would bring."""
+def doctor(model: Model = None, profile: ProfileName = None, as_json: AsJson = False) -> None:
+    """Print what this machine can do, and what each missing extra would bring; or check a model, with one reply."""
+    if model is not None:
+        _check_model(model, profile, as_json=as_json)
+        return
+    if profile is not None:
+        raise UserError("--profile", "no MODEL", "name the model to check, or omit --profile")
     found, extras = facts(), extra_states()
     if as_json:
         print_json({**found, "extras": extras})
@@ -29,6 +42,20 @@ def doctor(as_json: AsJson = False) -> None:
     width = max(len(name) for name in lines)
     for name, finding in lines.items():
         print_line(f"{name:<{width}}  {finding}")
+
+
+def _check_model(model: str, profile: str | None, *, as_json: bool) -> None:
+    from rich.console import Console
+
+    from z1.cli.model_checkup import check_model, print_checkup
+
+    checkup = check_model(model, profile)
+    if as_json:
+        print_json(checkup.as_json())
+    else:
+        print_checkup(Console(highlight=False, soft_wrap=True), checkup)
+    if checkup.problems:
+        raise typer.Exit(1)
 
 
 def facts() -> dict[str, str]:

@@ -28,7 +28,7 @@ from safetensors import SafetensorError
 
 from z1 import profiles
 from z1.errors import UserError
-from z1.families import detect_family
+from z1.families import Family, detect_family
 from z1.model_files.cache import say, source_name
 from z1.model_files.find import find_model, is_local
 from z1.model_files.gguf_header import is_gguf
@@ -104,13 +104,18 @@ def _unreadable(model: str, error: Exception) -> UserError:
 
 
 def _name_and_profile(model: str, profile: str | None, kind: str, template: str | None) -> tuple[str, str]:
-    own = _z1_json(Path(model))
-    detected = profile or own.get("profile")
-    if detected is None:
-        family = detect_family(kind, template)
+    family, own = find_family(model, profile, kind, template), _z1_json(Path(model))
+    if profile is None and "profile" not in own:
         say(str(family))
-        detected = family.profile
-    return own.get("name") or display_name(model), profiles.get_profile(detected).name
+    return own.get("name") or display_name(model), family.profile
+
+
+def find_family(model: str, profile: str | None, model_type: str, template: Any) -> Family:
+    """The family of a model: named by `profile` or by its z1.json, else detected. Raises UserError for a wrong name."""
+    named = profile or _z1_json(Path(model)).get("profile")
+    if named is None:
+        return detect_family(model_type, template)
+    return Family(profiles.get_profile(named).name, "--profile names it" if profile else "its z1.json names it")
 
 
 def display_name(model: str) -> str:
@@ -130,6 +135,7 @@ def _z1_json(folder: Path) -> dict[str, Any]:
 __all__ = [
     "LoadedModel",
     "display_name",
+    "find_family",
     "find_model",
     "is_gguf",
     "load_model",
