@@ -48,6 +48,7 @@ class Steps:
         self.seconds: dict[str, float] = {}
 
     def __call__(self, name: str, work: Callable[[], object]) -> None:
+        """Run one step."""
         print(f"\n== {name}", flush=True)
         started = time.monotonic()
         work()
