@@ -72,7 +72,7 @@ def _check_loaded(checkup: Checkup, model: str, profile: str | None, config: Any
         row = profiles.get_profile(engine.profile)
         family = find_family(model, profile, config.model_type, engine.tokenizer.chat_template)
         question = BUILTIN_QUESTION if row.name.startswith("z1-tiny") else QUESTION
-        hint = row.hint_for(KIND)
+        hint = profiles.hint_for(row, KIND)
         checkup.facts["engine"] = _engine(llm)
         checkup.facts["profile"] = f"{row.name}, because {family.because}"
         checkup.facts["stops at"] = _stops(engine.tokenizer, row)
