@@ -59,8 +59,8 @@ class Steps:
 class RealModel:
     """The folder of the example: its environment, its model, its evaluation."""
 
-    def __init__(self, folder: Path, source: str, torch_index: str) -> None:
-        self.folder, self.source, self.torch_index = folder, source, torch_index
+    def __init__(self, folder: Path, source: str, torch: list[str]) -> None:
+        self.folder, self.source, self.torch = folder, source, torch
         self.bin = folder / "env" / ("Scripts" if os.name == "nt" else "bin")
 
     def run(self, *command: str) -> str:
@@ -74,8 +74,7 @@ class RealModel:
     def install(self) -> None:
         """Make the environment, with torch for CPUs and z1."""
         subprocess.run([sys.executable, "-m", "venv", str(self.folder / "env")], check=True)
-        if self.torch_index:
-            self.run("pip", "install", "--quiet", "torch", "--index-url", self.torch_index)
+        self.run("pip", "install", "--quiet", *self.torch)
         self.run("pip", "install", "--quiet", f"{self.source}[serve,evaluate,report,gguf]")
 
     def fetch(self) -> None:
@@ -132,12 +131,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="From a clean environment to a real model's accuracy curve.")
     parser.add_argument("folder", type=Path, help="folder to work in; it must not exist")
     parser.add_argument("--source", default=str(Path(__file__).resolve().parents[1]), help="what pip installs as z1")
-    parser.add_argument("--torch-index", default=TORCH_INDEX, help='index of torch without CUDA; "" for the default')
+    parser.add_argument("--torch", default=f"torch --index-url {TORCH_INDEX}", help="what pip installs as torch")
     parser.add_argument("--problems", default="", help="a local file of GSM8K (JSONL or Parquet)")
     parser.add_argument("--count", type=int, default=40, help="number of problems")
     given = parser.parse_args()
     given.folder.mkdir(parents=True)
-    real, step = RealModel(given.folder.resolve(), given.source, given.torch_index), Steps()
+    real, step = RealModel(given.folder.resolve(), given.source, given.torch.split()), Steps()
     step("install", real.install)
     step("model", real.fetch)
     step("doctor", lambda: real.run("z1", "doctor", real.model))

@@ -28,7 +28,7 @@ THIRD_PARTY: dict[str, frozenset[str]] = {
         frozenset({"pydantic"}),
     ),
     "z1.cli.doctor": HEAVY | {"typer", "rich"},
-    "z1.cli.model_checkup": frozenset({"transformers", "rich"}),
+    "z1.cli.model_checkup": frozenset({"torch", "transformers", "rich"}),
     **dict.fromkeys(["z1.train.*", "z1.engines.local.*", "z1.model_files", "z1.model_files.*"], HEAVY),
     "z1.model_files.adapter": HEAVY | {"peft"},
     "z1.model_files.hub": frozenset({"huggingface_hub"}),

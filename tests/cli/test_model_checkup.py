@@ -30,6 +30,7 @@ def test_the_facts_are_those_of_the_model(checkup: Checkup) -> None:
     assert facts["profile"] == "z1-tiny, because its z1.json names it"
     assert facts["stops at"] == "<|endoftext|>, <|im_end|>"
     assert "z1's own forward pass" in facts["engine"]
+    assert "of weights in float32" in facts["memory"] or "GPU" in facts["memory"]
     assert float(facts["speed"].split()[0]) > 0
     assert not checkup.problems
 

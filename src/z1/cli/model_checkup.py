@@ -58,6 +58,7 @@ def check_model(model: str, profile: str | None) -> Checkup:
         checkup.facts["files"] = _files(model, folder)
         config = _config(folder)
         checkup.facts["architecture"] = _architecture(config)
+        checkup.facts["memory"] = _memory(folder)
         _check_loaded(checkup, model, profile, config)
     except UserError as error:
         checkup.problems.append((f"{error.what}: got {error.got}", str(error.do)))
@@ -120,6 +121,22 @@ def _architecture(config: Any) -> str:
         ("tokens of context", getattr(text, "max_position_embeddings", None)),
     )
     return ", ".join([name, *(f"{value:,} {unit}" for unit, value in facts if value is not None)])
+
+
+def _memory(folder: Path) -> str:
+    """What one context takes on a CPU. Raises UserError if it does not fit."""
+    import torch
+
+    from z1.engines.local.engine import LocalSettings, fit_memory
+    from z1.engines.local.memory import context_length, describe, free_memory, memory_need
+
+    if torch.cuda.is_available() or not folder.is_dir():
+        return "that of the GPU" if torch.cuda.is_available() else "not known before the model is loaded"
+    settings = LocalSettings(max_num_seqs=1, max_model_len=CONTEXT)
+    dtype, _ = fit_memory(folder, settings)
+    length = context_length(folder, CONTEXT)
+    need = memory_need(folder, str(dtype).removeprefix("torch."), length, settings.max_num_batched_tokens)
+    return describe(need, 1, 1, length, free_memory()).removeprefix("memory: ")
 
 
 def _engine(llm: LLM) -> str:
