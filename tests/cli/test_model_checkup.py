@@ -37,7 +37,7 @@ def test_the_facts_are_those_of_the_model(checkup: Checkup) -> None:
 
 def test_the_prompt_the_hint_and_the_reply_are_shown(checkup: Checkup) -> None:
     stream = io.StringIO()
-    console = Console(file=stream, force_terminal=True, color_system="standard", no_color=False, width=200)
+    console = Console(file=stream, force_terminal=True, color_system="standard", no_color=False, highlight=False)
     print_checkup(console, checkup)
     text = stream.getvalue()
     assert checkup.reply is not None
