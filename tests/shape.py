@@ -60,6 +60,7 @@ THIRD_PARTY: dict[str, frozenset[str]] = {
     "z1.report.plots": frozenset({"matplotlib"}),
     "z1.benchmarks.hub": frozenset({"huggingface_hub"}),
     "z1.benchmarks.rows": frozenset({"pyarrow"}),
+    "z1.grading.math_comparison": frozenset({"math_verify"}),
     "z1.cli.*": frozenset({"typer", "rich"}),
 }
 """Which modules may import which libraries; every other module only the standard library."""

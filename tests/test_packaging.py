@@ -41,6 +41,7 @@ EXTRAS = {
     "z1.train.*": {"train"},
     "z1.benchmarks.*": {"evaluate"},
     "z1.grading.math_answers": {"evaluate"},
+    "z1.grading.math_comparison": {"evaluate"},
     "z1.report.*": {"report"},
     "z1.model_files.gguf_*": {"gguf"},
     "z1.model_files.adapter": {"train"},

@@ -113,6 +113,7 @@ DRESSED = {
     "four ticks": "````python\n@\n````",
     "closed by four": "```python\n@\n````",
     "opened by four": "````python\n@\n```",
+    "closed but not opened": "@\n```",
     "opened twice": "```python\n```python\n@\n```\n```",
     "in capitals": "```PYTHON\n@\n```",
     "with a version": "```python3.11\n@\n```",

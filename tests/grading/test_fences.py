@@ -22,7 +22,7 @@ def test_a_block_has_its_language_and_the_text_before_it() -> None:
 
 
 def test_gaps_are_the_texts_between_fences() -> None:
-    assert [gap.code for gap in find_gaps("```a\n1\n```\n2\n```c\n3\n```")] == ["1\n", "2\n", "3\n"]
+    assert [gap.code for gap in find_gaps("```a\n1\n```\n2\n```c\n3\n```")] == ["", "1\n", "2\n", "3\n"]
 
 
 def test_a_shared_margin_is_removed() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from tests.grading.math_tables import RIGHT_ANSWERS, WRONG_ANSWERS
 from z1.errors import install_hint
 from z1.grading import Verdict, math_answers
 from z1.sandbox import Job, ResourceLimits, Sandbox, pool
@@ -44,6 +45,33 @@ ROWS = [
 ]
 
 
+BOXES = [
+    ("one box a root", "The roots are \\boxed{2} and \\boxed{-5}.", "2,-5", RIGHT),
+    ("one box a root, in dollars", "So $x = \\boxed{2}$ or $x = \\boxed{-5}$.", "-5,2", RIGHT),
+    ("three boxes", "$\\boxed{1}$, $\\boxed{2}$, and $\\boxed{3}$", "1,2,3", RIGHT),
+    ("one of the boxes is missing", "The roots are \\boxed{2} and \\boxed{-5}.", "2,-5,7", WRONG),
+    ("both boxes for one answer", "The roots are \\boxed{2} and \\boxed{-5}.", "-5", WRONG),
+    ("a box that is taken back", "\\boxed{5}? No: \\boxed{7}.", "7", RIGHT),
+    ("a box that is taken back is no part of a list", "\\boxed{5}, no, \\boxed{7}.", "5,7", WRONG),
+    ("a correction after a comma", "I get \\boxed{5}, but actually \\boxed{7}.", "7", RIGHT),
+    ("a box and its repetition", "\\boxed{7}\n\nFinal answer: \\boxed{7}", "7", RIGHT),
+    ("the same twice with and", "\\boxed{7} and \\boxed{7}", "7", RIGHT),
+    ("nested", "\\boxed{\\boxed{42}}", "42", RIGHT),
+    ("without braces", "The result is \\boxed 7 .", "7", RIGHT),
+    ("a space before the brace", "\\boxed {42}", "42", RIGHT),
+    ("an fbox", "We find \\fbox{42}.", "42", RIGHT),
+    ("a quoted instruction after it", "\\boxed{42} is in \\boxed{}.", "42", RIGHT),
+    ("an escaped brace without its partner", "\\boxed{\\left\\{ 2 \\right.}", "\\left\\{ 2 \\right.", RIGHT),
+    ("bold, no box", "The answer is **73**.", "73", RIGHT),
+    ("another, no box", "The answer is **72**.", "73", WRONG),
+    ("a heading, no box", "**Final Answer:** 73", "73", RIGHT),
+    ("after four hashes", "So 73.\n#### 73", "73", RIGHT),
+    ("a correction, no box", "The answer is 5. Wait, the answer is 7.", "7", RIGHT),
+    ("a statement about the answer", "The answer is correct.", "correct", UNPARSED),
+    ("two values, no box", "The answer is $x = 2$ or $x = 3$.", "2,3", RIGHT),
+]
+
+
 @pytest.fixture(scope="module")
 def math_sandbox() -> Sandbox:
     return pool.for_math()
@@ -53,6 +81,32 @@ def math_sandbox() -> Sandbox:
 def test_answers_are_graded(math_sandbox: Sandbox, name: str, text: str, expected: str, verdict: Verdict) -> None:
     grade = math_answers.grade(math_sandbox, text, expected, cut=False)
     assert grade.verdict is verdict, grade
+
+
+@pytest.mark.parametrize(("name", "text", "expected", "verdict"), BOXES, ids=[row[0] for row in BOXES])
+def test_boxes_and_statements_are_graded(
+    math_sandbox: Sandbox, name: str, text: str, expected: str, verdict: Verdict
+) -> None:
+    grade = math_answers.grade(math_sandbox, text, expected, cut=False)
+    assert grade.verdict is verdict, grade
+
+
+@pytest.mark.parametrize("expected", RIGHT_ANSWERS)
+def test_right_answers_are_right_in_any_notation(math_sandbox: Sandbox, expected: str) -> None:
+    grades = {
+        content: math_answers.grade(math_sandbox, f"So $\\boxed{{{content}}}$.", expected, cut=False)
+        for content in RIGHT_ANSWERS[expected]
+    }
+    assert {content: grade for content, grade in grades.items() if grade.verdict is not RIGHT} == {}
+
+
+@pytest.mark.parametrize("expected", WRONG_ANSWERS)
+def test_wrong_answers_are_wrong(math_sandbox: Sandbox, expected: str) -> None:
+    grades = {
+        content: math_answers.grade(math_sandbox, f"So $\\boxed{{{content}}}$.", expected, cut=False)
+        for content in WRONG_ANSWERS[expected]
+    }
+    assert {content: grade for content, grade in grades.items() if grade.verdict is not WRONG} == {}
 
 
 def test_an_open_box_of_a_cut_reply_is_cut(math_sandbox: Sandbox) -> None:

@@ -1,9 +1,13 @@
 r"""Graders: from the text of a reply to a verdict.
 
     verdict.py           the verdicts, a grade (verdict and reason), exact comparison of boxed answers
-    boxed.py             the last complete \boxed{...} of a text
+    boxed.py             the boxes of a text, and the last one
+    fences.py            the fenced code blocks of a text
     code_extraction.py   the program in a reply
-    math_answers.py      mathematical answers, compared by math-verify
+    math_answers.py      mathematical answers: what is compared with what
+    stated_answers.py    the answer that a text states without a box
+    math_notation.py     one notation for answers, their units and bases
+    math_comparison.py   comparison by math-verify, with guards; runs in a sandbox
     multiple_choice.py   the option that a reply chooses
     stdio.py             programs, by their output for given inputs
     function_tests.py    functions, by their results for given arguments

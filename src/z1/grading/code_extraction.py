@@ -35,6 +35,9 @@ BETTER = re.compile(
 )
 SENTENCE_END = re.compile(r"[.!?\n]")
 
+LEAD_IN_END = re.compile(r":[ \t]*|</think>\s*|\n[ \t]*\n")
+MAX_LEAD_INS = 6
+
 Fits = Callable[["_Program"], bool]
 
 
@@ -59,7 +62,7 @@ def extract_code(text: str, *names: str, ended: bool = False) -> str | None:
     definitions = _index(programs)
     best, *others = _ranks(tuple(name for name in names if name))
     tail = _read(blocks[-1:], len(programs)) if ended and blocks and blocks[-1].is_open else []
-    for found in (programs, tail, _read(find_gaps(text), len(programs)) if blocks else []):
+    for found in (programs, tail, _read(find_gaps(text), len(programs))):
         if chosen := _last(found, best):
             return _join(chosen, definitions).code
     if chosen := _last([_join(program, definitions) for program in programs if _runs(program)], best):
@@ -69,7 +72,13 @@ def extract_code(text: str, *names: str, ended: bool = False) -> str | None:
             return _join(chosen, definitions).code
     if closed:
         return ([block for block in closed if PYTHON.fullmatch(block.language)] or closed)[-1].code
-    return bare_program(text, *names) if ended and not blocks else None
+    return _behind_lead_in(text, *names) if ended and not blocks else None
+
+
+def _behind_lead_in(text: str, *names: str) -> str | None:
+    """The program that is all of `text`, or all but its first lines, such as a hint."""
+    breaks = [match.end() for match, _ in zip(LEAD_IN_END.finditer(text), range(MAX_LEAD_INS), strict=False)]
+    return next((code for start in (0, *breaks) if (code := bare_program(text[start:], *names))), None)
 
 
 def bare_program(text: str, *names: str) -> str | None:
@@ -77,7 +86,8 @@ def bare_program(text: str, *names: str) -> str | None:
     tree = parse(text)
     if tree is None or not tree.body:
         return None
-    return text if any(fits(_Program(text, tree)) for fits in _ranks(names)[:-1]) else None
+    fits = _ranks(tuple(name for name in names if name))[:-1]
+    return text if any(fit(_Program(text, tree)) for fit in fits) else None
 
 
 @dataclass(frozen=True, slots=True)

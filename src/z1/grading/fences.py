@@ -62,8 +62,10 @@ def find_blocks(text: str) -> Iterator[Block]:
 
 
 def find_gaps(text: str) -> Iterator[Block]:
-    """The texts between each fence and the next, as blocks: for replies whose fences do not match each other."""
+    """The text before the first fence, and between each and the next: for replies whose fences do not match."""
     fences = [_Fence(text, match) for match in FENCE.finditer(text)]
+    if fences:
+        yield Block(text[: fences[0].start], "", "")
     for one, other in pairwise(fences):
         if one.info is not None:
             yield Block(_strip_margin(text[one.code_start : other.start], one.prefix), one.info.lower(), "")

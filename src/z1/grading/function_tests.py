@@ -49,7 +49,7 @@ def grade(
         outcome = sandbox.run(Job("function", code, extra=extra, limits=limits))
     except SandboxFault as fault:
         return Grade(Verdict.MISSING, str(fault))
-    lines = _parse_lines(outcome.result)
+    lines = parse_lines(outcome.result)
     for number, (_, expected) in enumerate(tests):
         line = lines[number] if number < len(lines) else None
         if reason := _find_fault(line, number, expected, describe_failure(outcome)):
@@ -66,7 +66,7 @@ def _find_fault(line: Any, number: int, expected: Any, failure: str) -> str:
     return "" if "value" in line and is_expected(line["value"], expected) else "wrong answer"
 
 
-def _parse_lines(data: bytes) -> list[Any]:
+def parse_lines(data: bytes) -> list[Any]:
     """The complete JSON lines of `data`, up to the first invalid one."""
     found: list[Any] = []
     for line in data.split(b"\n")[:-1]:
@@ -79,7 +79,7 @@ def _parse_lines(data: bytes) -> list[Any]:
 
 def parse_first_line(data: bytes) -> dict[str, Any] | None:
     """The first line of `data`, None if it is missing or no JSON object."""
-    lines = _parse_lines(data)
+    lines = parse_lines(data)
     return lines[0] if lines and isinstance(lines[0], dict) else None
 
 

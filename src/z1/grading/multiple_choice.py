@@ -19,6 +19,8 @@ from z1.grading.verdict import Grade, Verdict, grade_no_answer
 
 LETTERS = "ABCDEFGHIJ"
 
+THINK_END = "</think>"
+
 NONE = ""
 """No option is chosen: two letters were named, or one beyond the options."""
 
@@ -108,7 +110,7 @@ WINDOW = 120
 """Characters before an option that are read."""
 
 BARE_END = re.compile(r"[\s.)!:。]*(?:\Z|\n)")
-DELIMITED = re.compile(r"\s*(?:[.:)—–]|-\s)")
+DELIMITED = re.compile(r"\s*(?:[.:)—–]|-\s|,?\s*(?:since|because|as)\b)")
 
 
 def read_gold_letter(value: object, options: int = 4) -> str:
@@ -140,7 +142,7 @@ def extract_choice(text: str, options: int = 4) -> str | None:
     else:
         choice = None
     if choice is None:
-        choice = _last_statement(undress(text))
+        choice = _last_statement(undress(text.rpartition(THINK_END)[2]))
     return choice if choice and choice in LETTERS[:options] else None
 
 
