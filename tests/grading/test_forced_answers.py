@@ -11,10 +11,17 @@ from z1.grading.code_extraction import extract_code
 from z1.grading.math_answers import extract_answer
 from z1.grading.math_notation import read_value
 from z1.grading.multiple_choice import extract_choice
-from z1.profiles import PROFILES
+from z1.profiles import PROFILES, AnswerKind, hint_for
 
-HINTS = sorted({hint for row in PROFILES.values() for hint in (row.hint, row.no_thinking_hint) if hint})
-BOXED = sorted({row.answer_prefix for row in PROFILES.values() if row.answer_prefix})
+KINDS = {kind: {hint_for(row, kind) for row in PROFILES.values()} for kind in AnswerKind}
+FORCED = {
+    kind: sorted({text + hint.answer_prefix for hint in hints for text in (hint.text, hint.no_thinking)} - {""})
+    for kind, hints in KINDS.items()
+}
+OPEN_BOX = "\\boxed{"
+HINTS = sorted({hint for hints in FORCED.values() for hint in hints if not hint.endswith((OPEN_BOX, "```"))} - {"\n\n"})
+BOXED = sorted({hint for hints in FORCED.values() for hint in hints if hint.endswith(OPEN_BOX)})
+FENCED = sorted({hint for hints in FORCED.values() for hint in hints if hint.endswith("```")})
 
 NUMBERS = """
 @ | **@** | $@$ | \\(@\\) | $$@$$ | $$¶@¶$$ | \\[@\\] | \\[ @ \\] | \\[¶@¶\\] | ```¶@¶``` | ```text¶@¶``` | `@`
@@ -87,11 +94,47 @@ def test_a_forced_answer_without_a_letter_chooses_none(hint: str, answer: str) -
     assert extract_choice(hint + answer) is None
 
 
-@pytest.mark.parametrize("prefix", BOXED)
-def test_a_prefix_that_opens_a_box_is_read(prefix: str) -> None:
-    assert extract_answer(prefix + "42}.") == "42"
-    assert extract_choice(prefix + "C}.") == "C"
-    assert extract_answer(prefix + "42") != "42"
+@pytest.mark.parametrize("hint", BOXED)
+def test_a_hint_that_opens_a_box_is_read(hint: str) -> None:
+    for answer in (
+        "42}.",
+        "42}$.",
+        "42}\n\nSince 6 times 7 is 42.",
+        "\\text{42}}",
+        "**42**}",
+        " 42 }",
+        "42\\text{ apples}}",
+        "x = 42}",
+    ):
+        found = extract_answer(hint + answer)
+        assert found is not None and read_value(found).text.endswith("42")
+    for answer in (
+        "C}.",
+        "\\text{C}}",
+        "(C)}",
+        "C. 12 m/s}",
+        "**C**}",
+        "\\text{Option C}}",
+        "C}\n\nSince A and B are smaller.",
+    ):
+        assert extract_choice(hint + answer) == "C"
+    for answer in ("A, B}", "D = 5}", "A longer wavelength}", "C", "C\n\nSo it is."):
+        assert extract_choice(hint + answer) is None
+    assert extract_answer(hint + "42") is None
+
+
+@pytest.mark.parametrize("hint", FENCED)
+def test_a_hint_that_opens_a_fence_is_read(hint: str) -> None:
+    use = "```python\nprint(twice(2))\n```\nOutput:\n```\n4\n```"
+    for answer in (
+        f"python\n{PROGRAM}\n```",
+        f"\n{PROGRAM}\n```",
+        f"python\n{PROGRAM}\n```\n\nIt doubles.",
+        f"python\n{PROGRAM}\n```\n{use}",
+    ):
+        assert (extract_code(hint + answer, "twice", ended=True) or "").strip() == PROGRAM
+        assert extract_code(hint + answer, "twice") is not None
+    assert extract_code(f"{hint}python\n{PROGRAM}", "twice") is None
 
 
 def test_without_a_hint_an_answer_alone_is_read_and_prose_is_not() -> None:

@@ -2,6 +2,7 @@ r"""Graders: from the text of a reply to a verdict.
 
     verdict.py           the verdicts, a grade (verdict and reason), exact comparison of boxed answers
     boxed.py             the boxes of a text, and the last one
+    thoughts.py          where a thought ends in a text
     fences.py            the fenced code blocks of a text
     code_extraction.py   the program in a reply
     math_answers.py      mathematical answers: what is compared with what

@@ -20,6 +20,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 from z1.grading.fences import Block, find_blocks, find_gaps, parse
+from z1.grading.thoughts import THINK_END
 
 PYTHON = re.compile(r"py\w*|sage|code|te?xt|plaintext|")
 
@@ -35,7 +36,7 @@ BETTER = re.compile(
 )
 SENTENCE_END = re.compile(r"[.!?\n]")
 
-LEAD_IN_END = re.compile(r":[ \t]*|</think>\s*|\n[ \t]*\n")
+LEAD_IN_END = re.compile(rf":[ \t]*|(?:{THINK_END.pattern})\s*|\n[ \t]*\n")
 MAX_LEAD_INS = 6
 
 Fits = Callable[["_Program"], bool]

@@ -55,7 +55,7 @@ def find_blocks(text: str) -> Iterator[Block]:
         close = _find_close(text, fences, at)
         stop = fences[close].start if close < len(fences) else len(text)
         is_open = close == len(fences) or not fences[close].closes(opening)
-        code = _strip_margin(text[opening.code_start : stop], opening.prefix)
+        code = _strip_margin(text[opening.code_start : stop])
         yield Block(code, opening.info.lower(), text[end : opening.start], is_open)
         at = close if is_open else close + 1
         end = stop if is_open else fences[close].end
@@ -65,10 +65,10 @@ def find_gaps(text: str) -> Iterator[Block]:
     """The text before the first fence, and between each and the next: for replies whose fences do not match."""
     fences = [_Fence(text, match) for match in FENCE.finditer(text)]
     if fences:
-        yield Block(text[: fences[0].start], "", "")
+        yield Block(_strip_margin(text[: fences[0].start]), "", "")
     for one, other in pairwise(fences):
         if one.info is not None:
-            yield Block(_strip_margin(text[one.code_start : other.start], one.prefix), one.info.lower(), "")
+            yield Block(_strip_margin(text[one.code_start : other.start]), one.info.lower(), "")
 
 
 def parse(code: str) -> ast.Module | None:
@@ -87,8 +87,8 @@ class _Fence:
     def __init__(self, text: str, match: re.Match[str]) -> None:
         self.run, self.start, self.end = match[0], match.start(), match.end()
         near = max(0, self.start - LONGEST_PREFIX)
-        self.prefix = text[text.rfind("\n", near, self.start) + 1 or near : self.start]
-        self.is_first = len(self.prefix) < LONGEST_PREFIX and PREFIX.match(self.prefix) is not None
+        prefix = text[text.rfind("\n", near, self.start) + 1 or near : self.start]
+        self.is_first = len(prefix) < LONGEST_PREFIX and PREFIX.match(prefix) is not None
         word = WORD.match(text, self.end)
         info = INFO.match(text, self.end) if self.is_first else word
         self.info = None if info is None or (self.run[0] == "~" and not self.is_first) else info[1]
@@ -129,10 +129,13 @@ def _find_close(text: str, fences: list[_Fence], at: int) -> int:
     return first_in_string if first_in_string >= 0 else len(fences)
 
 
-def _strip_margin(block: str, prefix: str) -> str:
-    """Without quotation marks, if the fence has any before it, and without the indentation that all lines share."""
-    if depth := prefix.count(">"):
-        block = re.sub(rf"^(?:[ \t]*>){{0,{depth}}}[ \t]?", "", block, flags=re.MULTILINE)
-    margins = [len(line) - len(line.lstrip(" \t")) for line in block.splitlines() if line.strip()]
-    margin = min(margins, default=0)
+def _strip_margin(block: str) -> str:
+    """Without the quotation marks, up to three, and the indentation that all lines share."""
+    lines = [line for line in block.splitlines() if line.strip()]
+    for _ in range(3):
+        if not lines or any(line.lstrip()[:1] != ">" or line.lstrip().startswith(">>>") for line in lines):
+            break
+        block = re.sub(r"^[ \t]*>[ \t]?", "", block, flags=re.MULTILINE)
+        lines = [line for line in block.splitlines() if line.strip()]
+    margin = min((len(line) - len(line.lstrip(" \t")) for line in lines), default=0)
     return re.sub(rf"^[ \t]{{1,{margin}}}", "", block, flags=re.MULTILINE) if margin else block

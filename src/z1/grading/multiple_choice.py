@@ -15,11 +15,10 @@ import unicodedata
 from collections.abc import Iterator
 
 from z1.grading.boxed import find_boxes
+from z1.grading.thoughts import split_thought
 from z1.grading.verdict import Grade, Verdict, grade_no_answer
 
 LETTERS = "ABCDEFGHIJ"
-
-THINK_END = "</think>"
 
 NONE = ""
 """No option is chosen: two letters were named, or one beyond the options."""
@@ -37,7 +36,7 @@ LAYOUT = tuple(
         (r"\\q?quad(?![A-Za-z])", " - "),
         (r"\\[,;:! ]|~|[\xa0\u200b]", " "),
         (r"^[ \t]*(?:(?:#+|>|[-*+•])[ \t]+)+", ""),
-        (r"(?<!\w)[\"'`*“”‘’«»_]+\s?([A-Ja-j])\s?[\"'`*“”‘’«»_]+(?!\w)", r"(\1)"),
+        (r"(?<!\w)[\"'`*“”‘’«»_]{1,6}\s?([A-Ja-j])\s?[\"'`*“”‘’«»_]{1,6}(?!\w)", r"(\1)"),
         (r"[\[{【<]\s*([A-Ja-j])\s*[\]}】>]", r"(\1)"),
         (r"[\"`“”{}]|\*\*?", ""),
         (r"\(\s*\(?\s*([A-Ja-j])\s*(?:\)?\s*\)|\Z)", r"(\1)"),
@@ -142,7 +141,7 @@ def extract_choice(text: str, options: int = 4) -> str | None:
     else:
         choice = None
     if choice is None:
-        choice = _last_statement(undress(text.rpartition(THINK_END)[2]))
+        choice = _last_statement(undress(split_thought(text)[1]))
     return choice if choice and choice in LETTERS[:options] else None
 
 

@@ -9,12 +9,13 @@ from __future__ import annotations
 import re
 from collections import deque
 
+from z1.grading.thoughts import split_thought
+
 MARK = re.compile(
     r"\b(?:answer|antwort|respuesta|réponse)\b(?:\s*\*\*)?[^.!?\n:=]{0,40}?"
     r"(?:\b(?:is|be|are|equals|ist|es|est)\b|[:=]|\n)|####|<answer>|(?:答案|答え)[是为為は:]?",
     re.IGNORECASE,
 )
-THINK_END = "</think>"
 LAYOUT = " \t\r\n:*_>#"
 FENCED = re.compile(r"```[^\n`]*\n(.*?)(?:```|\Z)", re.DOTALL)
 DISPLAYED = re.compile(r"\\\[(.*?)\\\]|\$\$(.*?)\$\$", re.DOTALL)
@@ -58,19 +59,16 @@ def extract_stated(text: str) -> str | None:
     for mark in reversed(deque(MARK.finditer(text), maxlen=MAX_MARKS)):
         if value := _value(text[mark.end() : mark.end() + MAX_LENGTH].partition("</answer>")[0]):
             return value
-    if len(text) > MAX_LENGTH and THINK_END not in text[-MAX_LENGTH:]:
-        return None
-    text = text[-MAX_LENGTH:]
-    behind = text.rpartition(THINK_END)[2].strip()
-    paragraphs = [part.strip() for part in behind.split("\n\n") if part.strip()]
-    if not paragraphs:
+    thought, behind = split_thought(text)
+    paragraphs = [part.strip() for part in behind[:MAX_LENGTH].split("\n\n") if part.strip()]
+    if not paragraphs or len(behind) > MAX_LENGTH:
         return None
     is_bare = BARE.fullmatch(paragraphs[0]) is not None
-    if THINK_END not in text:
+    if not thought:
         is_short = len(re.findall(r"[A-Za-z]{2,}", re.sub(r"\\[A-Za-z]+", "", behind))) <= 2
-        return _value(behind) if is_bare and is_short else None
+        return _value(behind.strip()) if is_bare and is_short else None
     if is_bare or len(paragraphs) == 1:
-        return _value(behind)
+        return _value(behind.strip())
     return _value(paragraphs[-1]) if CONCLUSION.match(paragraphs[-1]) else None
 
 
@@ -81,11 +79,12 @@ def _value(rest: str) -> str | None:
     if block := FENCED.match(bare) or DISPLAYED.match(bare):
         return next((group.strip() for group in block.groups() if group and group.strip()), None)
     line = bare.partition("\n")[0].strip()
+    if "\\boxed" in line or "\\fbox" in line:
+        return None
+    if spans := SPANS.match(line):
+        return _inner(spans[0])
     sentence = SENTENCE.match(line)
-    value = (
-        _inner(spans[0]) if (spans := SPANS.match(line)) else _of_sentence(sentence[0].strip() if sentence else line)
-    )
-    return None if value is None or "\\boxed" in value or "\\fbox" in value else value
+    return _of_sentence(sentence[0].strip() if sentence else line)
 
 
 def _of_sentence(sentence: str) -> str | None:
