@@ -44,6 +44,9 @@ ROWS = [
     ("a list of all options", "A. red\nB. blue\nC. green\nD. black", None),
     ("a list of all options, then a letter", "A. red\nB. blue\nC. green\nD. black\n\nB", "B"),
     ("a correction", "The answer is A. Hmm, D is correct.", "D"),
+    ("two boxes that are joined", "\\boxed{C} or \\boxed{D}", None),
+    ("the same box twice", "$\\boxed{C}$ and $\\boxed{C}$.", "C"),
+    ("a box after another", "\\boxed{C}\n\n\\boxed{D}", "D"),
     ("the last of several drafts in tags", "<answer>A</answer> no <answer>B</answer>", "B"),
 ]
 

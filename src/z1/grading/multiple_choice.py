@@ -54,7 +54,8 @@ NAMED = re.compile(rf"{OPTION}(?:{JOINED}(?i:{NOUN}\s*)?{OPTION})*")
 ENDS = re.compile(r"\s+\d|\s*(?:\Z|\n|[.:](?![A-Za-z])|[),;!|\](—–、。]|-(?:\s|\Z))|[.:]\w\w")
 QUANTITY = re.compile(r"\s*(?:[=≈<>^+*×·→≤≥{?]|\\[a-zA-Z]|-[\w\\]|_)")
 CONNECTIVE = re.compile(
-    r"\s+(?:because|since|as|which|due|given|for|with|where|that|by|based|so|but|in|from|according|here|rather|not)\b"
+    r"\s+(?:because|since|as|which|due|given|for|with|where|that|by|based|so|but|in|from|according|here|rather|not|among|only"
+    r"|and\s+(?:it|this|that|the|not|so))\b"
 )
 JUDGED = re.compile(
     r"\)?\s+(?:is|was|must\s+be|would\s+be|should\s+be|has\s+to\s+be)\s+(?:therefore\s+|thus\s+|clearly\s+|indeed\s+)?"
@@ -65,12 +66,12 @@ JUDGED = re.compile(
 )
 
 KEY = re.compile(
-    r"\b(?:answer(?!\s+(?:choices|options)\b)|choice|option|solution|selection|response|letter|antwort|réponse|respuesta|resposta"
+    r"\b(?:answer(?!\s+(?:choices|options)\b)|choice|option|solution|selection|response|letter|ans|(?:correct|right)\s+statement|antwort|réponse|respuesta|resposta"
     r"|risposta|ответ)\b|答案|答え|解答|정답|답",
     re.IGNORECASE,
 )
 LINKED = re.compile(
-    rf"(?:(?!\b[A-J]\b)[^.!?\n]){{0,60}}?(?::|=|\s-\s|\n|['’]s\b|\b(?:is|are|be|was|to|seems|matches|ist|lautet|est|es|è|é|это)\b|[是为為은는はが])"
+    rf"(?:(?!\b[A-J]\b)[^.!?\n]){{0,60}}?(?::|=>?|→|⇒|\s-\s|\n|['’]s\b|\b(?:is|are|be|was|to|seems|matches|ist|lautet|est|es|è|é|это)\b|[是为為은는はが])"
     r"(?:\s|:|-|\b(?:therefore|thus|then|hence|clearly|indeed|simply|likely|most|probably|definitely|again|now|given|by|to|be"
     rf"|in|fact|only|either|both|with)\b)*(?:{NOUN}\s*[:#]?\s*)?",
     re.IGNORECASE,
@@ -134,12 +135,10 @@ def extract_choice(text: str, options: int = 4) -> str | None:
     """The letter that `text` chooses; None if it chooses none of the first `options` letters."""
     boxes = [(box.start, box.content) for box in find_boxes(text)]
     boxes += [(tag.start(), tag[1]) for tag in re.finditer(r"<answer>(.*?)</answer>", text, re.DOTALL)]
-    for _, content in sorted(boxes, reverse=True):
-        if content.strip():
-            choice = _choice_of_box(content)
-            break
-    else:
-        choice = None
+    filled = [content for _, content in sorted(boxes) if content.strip()]
+    choice = _choice_of_box(filled[-1]) if filled else None
+    if choice and len(filled) > 1 and JOINED_BOXES.search(text):
+        choice = choice if _choice_of_box(filled[-2]) == choice else NONE
     if choice is None:
         choice = _last_statement(undress(split_thought(text)[1]))
     return choice if choice and choice in LETTERS[:options] else None
@@ -153,6 +152,11 @@ def _choice_of_box(content: str) -> str | None:
         return None
     return _option(match)
 
+
+JOINED_BOXES = re.compile(
+    r"\}[\s$*)\\]*(?:,\s*)?(?:\b(?:and|or)\b|/|&)[\s$*(\\]*boxed\s*\{[^{}]*(?:\{[^{}]*\})?[^{}]*\}[\s$*.)\\]*\Z"
+)
+"""Boxes that the text joins at its end."""
 
 LINKED_BOX = re.compile(rf"\s*(?:{NOUN})\s*(?:is|:)?\s*:?\s*(?:{NOUN}\s*)?", re.IGNORECASE)
 
