@@ -156,16 +156,31 @@ class Value:
     bases: tuple[tuple[str, str], ...] = ()
 
     def contradicts(self, other: Value) -> bool:
-        """Whether units or bases differ, where both name one: 3 km is not 3 m, and 413 in base 5 not 413 in base 6."""
+        """Whether units, bases or brackets differ, where both have any: 3 km is not 3 m, 413 in base 5 is not 413 in
+        base 6, and the set of 1 and 2 is neither a pair nor an interval.
+        """
         if self.bases and other.bases and self.bases != other.bases:
+            return True
+        if {_collection(self.text), _collection(other.text)} == {"set", "tuple"}:
             return True
         known, others = (one.units & frozenset(UNITS.values()) for one in (self, other))
         return bool(known and others and not known & others)
 
     def words(self) -> str:
-        """The answer as words: without braces and spaces, and without case if it is more than a letter."""
-        bare = re.sub(r"\\text\s*(?=\{)|[\s{}()]", "", self.text)
-        return bare if len(bare) == 1 else bare.casefold()
+        """The answer without what cannot change its meaning: spaces, fonts of words, brackets around a letter, and the
+        case of a word.
+        """
+        bare = re.sub(r"\\text\s*\{([^{}]*)\}", r"\1", self.text)
+        bare = re.sub(r"(?<!\d)\s+|\s+(?!\d)", "", bare)
+        bare = re.sub(r"\A\(([A-Za-z])\)\Z", r"\1", bare)
+        return bare.casefold() if bare.isalpha() and len(bare) > 2 else bare
+
+
+def _collection(text: str) -> str:
+    """ "set" or "tuple", by the brackets around `text`; "" for anything else."""
+    if text.startswith("\\{") and text.endswith("\\}"):
+        return "set"
+    return "tuple" if text[:1] in "([" and text[-1:] in ")]" and "," in text and "\\cup" not in text else ""
 
 
 def read_value(text: str) -> Value:
@@ -188,8 +203,10 @@ def read_value(text: str) -> Value:
 
 def _latex(text: str) -> str:
     """`text` with LaTeX for Unicode's symbols, fractions, roots and scripts."""
-    text = re.sub(r"[√]\s*(?:\(([^()]*)\)|(\d+(?:\.\d+)?|[A-Za-zπ]))", lambda m: f"\\sqrt{{{m[1] or m[2]}}}", text)
-    text = text.replace("√", "\\sqrt").replace("∛", "\\sqrt[3]")
+    for sign, root in (("√", "\\sqrt"), ("∛", "\\sqrt[3]")):
+        radicand = rf"{sign}\s*(?:\(([^()]*)\)|(\d+(?:\.\d+)?|[A-Za-zπ]))"
+        text = re.sub(radicand, re.escape(root).replace("\\[", "[").replace("\\]", "]") + r"{\1\2}", text)
+        text = text.replace(sign, root)
     text = re.sub(f"[{SUPERSCRIPTS}]+", lambda m: f"^{{{m[0].translate(SCRIPTS)}}}", text)
     text = re.sub(f"[{SUBSCRIPTS}]+", lambda m: f"_{{{m[0].translate(SCRIPTS)}}}", text)
     text = "".join(_fraction(c) if unicodedata.decomposition(c).startswith("<fraction>") else c for c in text)
