@@ -168,6 +168,22 @@ def test_metrics_include_the_counts_of_the_engines_processes(settings: Path) -> 
     counters.close()
 
 
+def test_the_folder_is_removed_even_if_nobody_read_the_metrics(settings: Path) -> None:
+    folder = engine_folder("r4t5z")
+    assert folder is not None
+    (folder / "123.db").write_bytes(b"of an engine that was killed")
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        """Starts and ends."""
+
+    async def nothing(*_: Any) -> Any:
+        raise AssertionError
+
+    state = SimpleNamespace(state=SimpleNamespace(vllm_config=SimpleNamespace(instance_id="r4t5z")))
+    asyncio.run(RequestMiddleware(app)({"type": "lifespan", "app": state}, nothing, nothing))
+    assert not folder.exists()
+
+
 def test_settings_that_are_not_valid_stop_the_start(settings: Path) -> None:
     settings.write_text("enabled = 7 of 9", "utf-8")
     with pytest.raises(Exception, match="give a TOML file"):

@@ -56,9 +56,9 @@ class RequestMiddleware:
     async def _serve_lifespan(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
             await self._app(scope, receive, send)
-        finally:
-            if self._folder is not None:
-                shutil.rmtree(self._folder, ignore_errors=True)
+        finally:  # engines that were killed leave their files
+            if (folder := self._find_folder(scope)) is not None:
+                shutil.rmtree(folder, ignore_errors=True)
 
     def _changed(self, body: bytes, route: str) -> bytes | None:
         """The new body; None if the request is to be passed on as it came."""
@@ -78,12 +78,17 @@ class RequestMiddleware:
             return None
 
     def _collect(self, scope: Scope) -> None:
-        """Add the counts of the engine's processes; vLLM's application knows the instance."""
+        """Add the counts of the engine's processes."""
         with suppress(Exception):
-            if self._folder is None:
+            if (folder := self._find_folder(scope)) is not None:
+                self._totals.collect(folder)
+
+    def _find_folder(self, scope: Scope) -> Path | None:
+        """The folder of this vLLM instance, which vLLM's application knows."""
+        if self._folder is None:
+            with suppress(Exception):
                 self._folder = engine_folder(scope["app"].state.vllm_config.instance_id)
-            if self._folder is not None:
-                self._totals.collect(self._folder)
+        return self._folder
 
 
 async def _read_body(receive: Receive) -> tuple[bytes, Message | None]:
