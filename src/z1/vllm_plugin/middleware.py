@@ -54,10 +54,11 @@ class RequestMiddleware:
         await self._app(scope, receive, send)
 
     async def _serve_lifespan(self, scope: Scope, receive: Receive, send: Send) -> None:
+        folder = self._find_folder(scope)  # now: vLLM deletes the state of its application at the end
         try:
             await self._app(scope, receive, send)
         finally:  # engines that were killed leave their files
-            if (folder := self._find_folder(scope)) is not None:
+            if folder is not None:
                 shutil.rmtree(folder, ignore_errors=True)
 
     def _changed(self, body: bytes, route: str) -> bytes | None:
