@@ -29,7 +29,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from z1.engines.local.kv_store import TILE, KVStore, LayerCache, round_up
-from z1.engines.local.products import multiply, pack
+from z1.engines.local.products import multiply, pack, transpose
 
 FAMILIES = ("qwen2", "qwen3", "llama")
 """Model types of this forward pass; `transformers_decoder.py` computes others, slower."""
@@ -125,11 +125,14 @@ class Decoder:
 
     def _load_weights(self, model: Any) -> None:
         inner, self.device = model.model, model.device
-        self._head = pack(model.lm_head.weight.detach())
         self._embedding = inner.embed_tokens.weight.detach()
+        store = transpose if self.deterministic else pack
+        # a head in float32 is faster with one row if it is not packed, and then it is the embedding too
+        store_head = transpose if self._embedding.dtype == torch.float32 else store
+        self._head = store_head(model.lm_head.weight.detach())
         if model.config.tie_word_embeddings and not self._head.is_mkldnn:
             self._embedding = self._head.t()  # one matrix in memory; to look a token up takes microseconds longer
-        self._layers = [self._layer(layer) for layer in inner.layers]
+        self._layers = [self._layer(layer, store) for layer in inner.layers]
         self._eps = float(model.config.rms_norm_eps)
         self._norm = self._norm_weight(inner.norm)
         positions = torch.arange(self.length, device=self.device)
@@ -142,7 +145,7 @@ class Decoder:
         widths = (len(self._norm), self.size)
         self._min_norms = {width: torch.tensor((width * self._eps) ** 0.5, device=self.device) for width in widths}
 
-    def _layer(self, layer: Any) -> _Layer:
+    def _layer(self, layer: Any, store: Callable[[Tensor], Tensor]) -> _Layer:
         attention, mlp = layer.self_attn, layer.mlp
         parts = [attention.q_proj, attention.k_proj, attention.v_proj]
         joined = torch.cat(
@@ -161,13 +164,13 @@ class Decoder:
             head_norm = torch.stack([queries] * self.heads + [keys] * self.groups)
         return _Layer(
             self._norm_weight(layer.input_layernorm),
-            pack(joined),
+            store(joined),
             bias,
             head_norm,
-            pack(attention.o_proj.weight),
+            store(attention.o_proj.weight),
             self._norm_weight(layer.post_attention_layernorm),
-            pack(torch.cat([mlp.gate_proj.weight, mlp.up_proj.weight])),
-            pack(mlp.down_proj.weight),
+            store(torch.cat([mlp.gate_proj.weight, mlp.up_proj.weight])),
+            store(mlp.down_proj.weight),
         )
 
     def _norm_weight(self, norm: Any) -> Tensor:

@@ -1,8 +1,9 @@
 """Matrix products of the decoder, and how their weights are stored.
 
-In float32 weights are [in, out] with padded rows, so the residual is added in the product. In bfloat16 on a CPU that
-multiplies in bfloat16 they are packed by oneDNN, which takes 0.45 to 0.6 of the time with one row and 0.6 to 0.95 with
-16 and 64 (measured, see LOG.md); torch has this as an operator for its own compiler only.
+Weights are [in, out] with padded rows, so a residual is added in the product. Where bits need not be equal in any
+batch, large weights are packed by oneDNN on a CPU. In float32 its products take 0.6 to 0.8 of the time with 16 rows and
+0.7 to 0.9 with 64, and the same with one; in bfloat16 0.45 to 0.6 with one row (measured on an AMD EPYC, see LOG.md).
+torch has them as an operator for its own compiler only, so it is used if it is there.
 """
 
 from __future__ import annotations
@@ -12,27 +13,33 @@ from torch import Tensor
 
 from z1.engines.local.kv_store import ROW_PADDING
 
+MIN_PACKED = 1 << 18
+"""Values of a matrix below which a call of oneDNN costs more than it saves."""
+
 
 def pack(weight: Tensor) -> Tensor:
-    """`weight` [out, in], stored for `multiply`."""
-    if weight.dtype == torch.bfloat16 and weight.device.type == "cpu" and packs():
-        packed: Tensor = torch.ops.mkldnn._reorder_linear_weight(weight.contiguous())
-        return packed
+    """`weight` [out, in] as oneDNN packs it, if it can and that is faster; else as `transpose`."""
+    if weight.device.type != "cpu" or weight.numel() < MIN_PACKED or not can_pack(weight.dtype):
+        return transpose(weight)
+    packed: Tensor = torch.ops.mkldnn._reorder_linear_weight(weight.contiguous())
+    return packed
+
+
+def transpose(weight: Tensor) -> Tensor:
+    """`weight` [out, in] as [in, out], with ROW_PADDING elements after each row."""
     rows = weight.new_zeros((weight.shape[1], weight.shape[0] + ROW_PADDING))[:, : weight.shape[0]]
     return rows.copy_(weight.t())
 
 
-def packs() -> bool:
-    """Whether this processor multiplies in bfloat16, and this torch has the operator."""
-    return bool(
-        torch.backends.mkldnn.is_available()
-        and hasattr(torch.ops.mkldnn, "_linear_pointwise")
-        and torch.ops.mkldnn._is_mkldnn_bf16_supported()
-    )
+def can_pack(dtype: torch.dtype) -> bool:
+    """Whether this torch has the operator, and this processor multiplies in `dtype`."""
+    if not torch.backends.mkldnn.is_available() or not hasattr(torch.ops.mkldnn, "_linear_pointwise"):
+        return False
+    return dtype == torch.float32 or (dtype == torch.bfloat16 and torch.ops.mkldnn._is_mkldnn_bf16_supported())
 
 
 def multiply(x: Tensor, weight: Tensor, added: Tensor | None = None) -> Tensor:
-    """The product of `x` [R, in] with a packed weight, plus `added` [R, out] or [out]."""
+    """The product of `x` [R, in] with a stored weight, plus `added` [R, out] or [out]."""
     if weight.is_mkldnn:
         found: Tensor = torch.ops.mkldnn._linear_pointwise(x.contiguous(), weight, None, "none", [], "")
         return found if added is None else found.add_(added)
