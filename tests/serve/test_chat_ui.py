@@ -60,7 +60,8 @@ from z1.serve.chat_ui import mount
 from z1.serve.runtime.service import ChatService, ServerLimits
 service = ChatService(scripted(), RequestDefaults(), ServerLimits())
 found = {}
-with TestClient(mount(make_app(service), "scripted", service.count_tokens, 9)) as client:
+page = mount(make_app(service), "scripted", service.count_tokens, 9)
+with TestClient(page, base_url="http://localhost") as client:
     for method, path in (("GET", "/"), ("GET", "/docs"), ("GET", "/nowhere"), ("POST", "/v1/responses"), ("PUT", "/")):
         reply = client.request(method, path)
         is_json = reply.headers["content-type"] == "application/json"
