@@ -211,6 +211,7 @@ RIGHT_ANSWERS: dict[str, list[str]] = {
 }
 
 WRONG_ANSWERS: dict[str, list[str]] = {
+    "40": ["40_9", "36_{8}"],
     "2(x+1)": ["2x+1", "2x+2x"],
     "(a+b)c": ["a+bc", "a+b c"],
     "\\frac{1}{23}": ["\\frac{12}{3}", "\\frac{1}{2}3"],

@@ -63,6 +63,7 @@ def test_units_are_taken_off_the_value(text: str, value: str, units: set[str]) -
 
 
 def test_other_units_and_bases_contradict_each_other() -> None:
+    assert read_value("40").contradicts(read_value("40_9")) and not read_value("40").contradicts(read_value("40_{10}"))
     assert read_value("3 km").contradicts(read_value("3 m"))
     assert read_value("\\$5").contradicts(read_value("5 cents"))
     assert read_value("413_6").contradicts(read_value("413_{5}"))

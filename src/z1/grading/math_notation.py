@@ -156,10 +156,11 @@ class Value:
     bases: tuple[tuple[str, str], ...] = ()
 
     def contradicts(self, other: Value) -> bool:
-        """Whether units, bases or brackets differ, where both have any: 3 km is not 3 m, 413 in base 5 is not 413 in
-        base 6, and the set of 1 and 2 is neither a pair nor an interval.
+        """Whether `other`, an answer, cannot be this reference answer: 3 km is not 3 m, 413 in base 5 is neither 413 in
+        base 6 nor 413, and the set of 1 and 2 is neither a pair nor an interval. What one of both leaves out is no
+        difference.
         """
-        if self.bases and other.bases and self.bases != other.bases:
+        if other.bases and self.bases != other.bases and {base for _, base in other.bases} != {"10"}:
             return True
         if {_collection(self.text), _collection(other.text)} == {"set", "tuple"}:
             return True
