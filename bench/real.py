@@ -237,16 +237,15 @@ def main() -> None:
                 arms.append(arm)
             except RuntimeError as error:
                 missing[name] = str(error)
-        batches = (1,) if options.quick else options.batches
-        found = {
-            f"b{batch}": measure(arms, batch, options.rounds if batch < 64 else 1, vocabulary) for batch in batches
-        }
+        found: dict[str, Any] = {}
+        for batch in (1,) if options.quick else options.batches:
+            found[f"b{batch}"] = measure(arms, batch, options.rounds if batch < 64 else 1, vocabulary)
+            result = {**record.environment(), "model": folder.name, "batches": found, "missing": missing}
+            if options.full:  # a run that is cut off leaves the batches that it finished
+                record.write("real", result)
     if options.quick:
         last = record.read("real") or {}
         found |= {key: value for key, value in last.get("batches", {}).items() if key not in found}
-    result = {**record.environment(), "model": folder.name, "batches": found, "missing": missing}
-    if options.full:
-        record.write("real", result)
     print(json.dumps(result))
 
 
