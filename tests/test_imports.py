@@ -21,7 +21,7 @@ PACKAGE = {
 }
 """All modules of z1 that `import z1` may load."""
 
-COMMAND_LINE = {"z1", "z1.cli", "z1.cli.main", "z1.cli.options", "z1.errors"}
+COMMAND_LINE = {"z1", "z1.cli", "z1.cli.main", "z1.cli.options", "z1.cli.threads", "z1.errors"}
 """All modules of z1 that the help of a verb may load, besides the verb's own."""
 
 HELPED_BY = {"serve": {"z1.cli.engine_factory"}}
@@ -86,7 +86,7 @@ def test_help_loads_the_verbs_only() -> None:
 
 def test_the_version_loads_no_verb() -> None:
     modules = loaded(RUN.format(arguments=["--version"]))
-    assert own(modules) <= {"z1", "z1.cli", "z1.cli.main", "z1.errors"}
+    assert own(modules) <= {"z1", "z1.cli", "z1.cli.main", "z1.cli.threads", "z1.errors"}
     assert libraries(modules) <= TYPER | {"attr"}
 
 
