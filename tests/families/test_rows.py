@@ -8,7 +8,7 @@ import pytest
 
 from z1.errors import UserError
 from z1.families import PROFILES, AnswerKind, Profile
-from z1.families.hints import BOXED, FENCE
+from z1.families.hints import BOXED, BOXED_LETTER, FENCE
 from z1.profiles import get_profile, hint_for
 
 EVERY = pytest.mark.parametrize("profile", PROFILES.values(), ids=PROFILES.keys())
@@ -22,7 +22,7 @@ def test_every_hint_ends_the_thought_and_begins_an_answer_of_its_kind(profile: P
     assert profile.think_end in hint.text
     assert profile.think_end in hint.no_thinking
     if profile.hints:
-        assert hint.answer_prefix == {"number": BOXED, "letter": BOXED, "code": FENCE, "text": ""}[kind]
+        assert hint.answer_prefix == {"number": BOXED, "letter": BOXED_LETTER, "code": FENCE, "text": ""}[kind]
         assert (kind is AnswerKind.CODE) == ("code" in hint.text)
         assert kind is AnswerKind.TEXT or "answer is" not in hint.text
 

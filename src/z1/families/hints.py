@@ -43,7 +43,10 @@ class Hint(NamedTuple):
 
 
 BOXED = "The final answer is \\boxed{"
-"""Begins a number or a letter; math_answers.py and multiple_choice.py read a box first."""
+"""Begins a number; math_answers.py reads a box first."""
+
+BOXED_LETTER = "The letter of the correct option is \\boxed{"
+"""Begins a letter: after "the final answer" small models box the option's text."""
 
 CODE_LEAD, FENCE = "The final code is:\n\n", "```"
 """Begins code. The model goes on with the name of the language."""
@@ -51,9 +54,9 @@ CODE_LEAD, FENCE = "The final code is:\n\n", "```"
 
 def hints_by_kind(end: str, no_thinking_end: str) -> tuple[tuple[AnswerKind, Hint], ...]:
     """The hints of a family for all kinds but free text, where `end` ends a thought and `no_thinking_end` none."""
-    boxed = Hint(end, no_thinking_end, BOXED)
+    number, letter = (Hint(end, no_thinking_end, prefix) for prefix in (BOXED, BOXED_LETTER))
     code = Hint(end + CODE_LEAD, no_thinking_end + CODE_LEAD, FENCE)
-    return ((AnswerKind.NUMBER, boxed), (AnswerKind.LETTER, boxed), (AnswerKind.CODE, code))
+    return ((AnswerKind.NUMBER, number), (AnswerKind.LETTER, letter), (AnswerKind.CODE, code))
 
 
 LONGEST_CLOSINGS = ("\n    ```", "\n    ~~~", "\n``````")
