@@ -21,7 +21,7 @@ ITEM_SIZE = {"float32": 4, "bfloat16": 2, "float16": 2}
 SPARE = 0.95
 """The share of free memory that is used at most."""
 
-LIBRARIES = 350_000_000
+LIBRARIES = 520_000_000
 """Bytes of the interpreter with torch and transformers."""
 
 
