@@ -112,9 +112,13 @@ def test_prompt_and_system_message_can_be_replaced() -> None:
 
 def test_download_returns_paths_and_gives_advice_offline(tmp_path: Path) -> None:
     path = SAMPLE_FILES["humaneval"](tmp_path)
-    assert download("humaneval", str(tmp_path), str(tmp_path)) == [path, tmp_path]
+    model = tmp_path / "model"
+    model.mkdir()
+    (model / "config.json").write_text("{}")
+    (model / "model.safetensors").write_bytes(b"weights")
+    assert download("humaneval", str(path), str(model)) == [path, model]
     assert download("programs") == []
-    with pytest.raises(UserError, match="download it where there is a network, then give its folder as --model"):
+    with pytest.raises(UserError, match="download it where there is a network, and give its folder"):
         download("programs", model="efficientscaling/Z1-7B")
     with pytest.raises(UserError, match="where there is a network, then set data"):
         download("livecodebench")

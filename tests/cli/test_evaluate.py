@@ -28,6 +28,7 @@ def test_download_only_of_a_comparison_has_all_data_and_weights(
     SAMPLE_FILES["humaneval"](tmp_path / "data")
     (tmp_path / "m").mkdir()
     (tmp_path / "m" / "model.safetensors").write_bytes(b"weights")
+    (tmp_path / "m" / "config.json").write_text("{}")
     path = tmp_path / "two.toml"
     evaluation = f'[[evaluate]]\nbenchmark = "humaneval"\ndata = "{tmp_path / "data"}"\n'
     rest = "problems = 1\nthinking_budgets = []\nmax_answer_tokens = 8\n"

@@ -54,12 +54,16 @@ def commands(module: ModuleType) -> list[object]:
     return list(typer.main.get_command(module.app).params)
 
 
+CHOICES = {"--api": "chat"}
+"""A valid value of each parameter for which 1 is none."""
+
+
 def typed(parameter: object) -> list[str]:
     """A parameter as a user types it, with a value that is valid for every type."""
     flag = max(parameter.opts, key=len)  # type: ignore[attr-defined]
     if not flag.startswith("-"):
         return [RECIPE]
-    return [flag] if parameter.is_flag else [flag, "1"]  # type: ignore[attr-defined]
+    return [flag] if parameter.is_flag else [flag, CHOICES.get(flag, "1")]  # type: ignore[attr-defined]
 
 
 def pairs() -> list[object]:
