@@ -59,3 +59,14 @@ def test_parquet_metadata_may_name_the_split(tmp_path: Path) -> None:
     found = split_files(tmp_path)
     assert [file.name for file in found.train] == ["a.parquet"]
     assert [file.name for file in found.held_out] == ["b.parquet"]
+
+
+def test_a_split_that_does_not_exist_is_refused(tmp_path: Path) -> None:
+    kept = write(tmp_path / "train.jsonl")
+    write(tmp_path / "test.jsonl")
+    with pytest.raises(UserError, match="files of splits: test, train; name one of them"):
+        split_files(tmp_path, "tset")
+    assert split_files(tmp_path, "train").train == [kept]
+    kept.write_text(json.dumps({"question": "Q", "split": "tset"}) + "\n")
+    (tmp_path / "test.jsonl").unlink()
+    assert split_files(tmp_path, "tset").train == [kept]

@@ -9,6 +9,7 @@ files are never curated or trained on unless they are asked for by name; deconta
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -23,6 +24,8 @@ HELD_OUT = frozenset(
     {"test", "tests", "validation", "valid", "val", "dev", "eval", "evaluation", "heldout", "held_out", "held-out"}
 )
 """Names of splits that are not trained on."""
+
+TRAIN = "train"
 
 CARD = "README.md"
 
@@ -45,13 +48,24 @@ def split_files(path: Path, split: str = "") -> SplitFiles:
     assigned = _card_splits(path)
     splits = {file: _split(file, path, assigned) for file in found}
     if split:
-        return SplitFiles([file for file in found if splits[file] == split] or found, [])
+        return SplitFiles(_files_of(split, splits, path), [])
     held_out = [file for file in found if is_held_out_name(splits[file])]
     train = [file for file in found if file not in held_out]
     if not train:
         got = f"only held-out files: {', '.join(file.name for file in held_out)}"
         raise UserError(f"training files of {path}", got, "name one of them, or its split, to train on it")
     return SplitFiles(train, held_out)
+
+
+def _files_of(split: str, splits: Mapping[Path, str], path: Path) -> list[Path]:
+    """The files of `split`, or all files if their rows name their splits."""
+    if named := [file for file, own in splits.items() if own == split]:
+        return named
+    first = next((row for file in splits for _, row in dataset_io.read_numbered(file)), {})
+    if "split" not in first:
+        names = ", ".join(sorted(set(filter(None, splits.values())))) or "none"
+        raise UserError(f"split {split} of {path}", f"files of splits: {names}", "name one of them, or a file")
+    return list(splits)
 
 
 def is_held_out_name(name: str) -> bool:
@@ -65,7 +79,8 @@ def _split(file: Path, root: Path, assigned: list[tuple[str, str]]) -> str:
     if found := next((split for pattern, split in assigned if fnmatch(inside, pattern)), ""):
         return found
     parts = [part for name in inside.split("/") for part in re.split(r"[-_. ]+", name.lower())]
-    return next((part for part in parts if is_held_out_name(part)), "") or _parquet_split(file)
+    named = next((part for part in parts if is_held_out_name(part)), TRAIN if TRAIN in parts else "")
+    return named or _parquet_split(file)
 
 
 def _parquet_split(file: Path) -> str:
