@@ -16,7 +16,6 @@ from pydantic import (
     ConfigDict,
     Field,
     ValidationInfo,
-    field_validator,
     model_validator,
 )
 
@@ -197,24 +196,17 @@ Effort = Annotated[CleanStr | None, Field(description="Reasoning effort; a table
 HintText = Annotated[CleanStr | None, Field(max_length=2000, description="Text that is forced when thinking is ended.")]
 
 
-class Request(_Strict):
-    """Fields of chat and text completions."""
+class ReplySettings(_Strict):
+    """Fields of every API: sampling, the thinking budget under each of its names, and what only z1 has."""
 
     ignored = IGNORED
     no_ops = {**NO_OP_VALUES, **UNSET_VALUES}
     model: CleanStr = Field(max_length=300)
-    max_tokens: int | None = Field(None, ge=1, description="Maximum tokens of thought, hint and answer together.")
-    max_completion_tokens: int | None = Field(None, ge=1, description="The same as max_tokens.")
     temperature: float | None = Field(None, ge=0, le=100, allow_inf_nan=False)
     top_p: float | None = Field(None, gt=0, le=1)
     top_k: int | None = Field(None, ge=-1, description="0 and -1: no top-k filter.")
     seed: int | None = Field(None, ge=-(2**63), lt=2**64)
-    n: int | None = Field(None, ge=1, le=MAX_CHOICES)
-    stop: CleanStr | list[CleanStr] | None = Field(
-        None, description="Strings that end the answer; ignored in the thought."
-    )
     stream: bool | None = None
-    stream_options: StreamOptions | None = None
 
     thinking_token_budget: TokenCount = None
     thinking_budget: TokenCount = None
@@ -256,13 +248,29 @@ class Request(_Strict):
     ignore_eos: bool | None = Field(None, description="Ignore the model's own stop tokens.")
     return_token_ids: bool | None = Field(None, description="Return the token ids of the reply.")
 
-    @field_validator("stop")
-    @classmethod
-    def _check_stop(cls, stop: str | list[str] | None) -> str | list[str] | None:
-        strings = [stop] if isinstance(stop, str) else stop or []
-        if len(strings) > 16 or not all(0 < len(string) <= 500 for string in strings):
-            raise ValueError("give at most 16 strings of 1 to 500 characters")
-        return stop
+
+def _check_stop(stop: str | list[str] | None) -> str | list[str] | None:
+    strings = [stop] if isinstance(stop, str) else stop or []
+    if len(strings) > 16 or not all(0 < len(string) <= 500 for string in strings):
+        raise ValueError("give at most 16 strings of 1 to 500 characters")
+    return stop
+
+
+StopStrings = Annotated[
+    CleanStr | list[CleanStr] | None,
+    AfterValidator(_check_stop),
+    Field(description="Strings that end the answer; ignored in the thought."),
+]
+
+
+class Request(ReplySettings):
+    """Fields of chat and text completions."""
+
+    max_tokens: int | None = Field(None, ge=1, description="Maximum tokens of thought, hint and answer together.")
+    max_completion_tokens: int | None = Field(None, ge=1, description="The same as max_tokens.")
+    n: int | None = Field(None, ge=1, le=MAX_CHOICES)
+    stop: StopStrings = None
+    stream_options: StreamOptions | None = None
 
     @property
     def stop_strings(self) -> tuple[str, ...]:
