@@ -57,7 +57,7 @@ THIRD_PARTY: dict[str, frozenset[str]] = {
     "z1.serve.chat_ui": frozenset({"fastapi", "gradio", "openai", "starlette"}),
     "z1.serve.server": frozenset({"uvicorn"}),
     "z1.serve.api.schema": frozenset({"pydantic"}),
-    "z1.report.plots": frozenset({"matplotlib"}),
+    **dict.fromkeys(["z1.report.plots", "z1.report.figure"], frozenset({"matplotlib"})),
     "z1.benchmarks.hub": frozenset({"huggingface_hub"}),
     "z1.benchmarks.rows": frozenset({"pyarrow"}),
     "z1.grading.math_comparison": frozenset({"math_verify"}),
@@ -87,6 +87,8 @@ NO_MIRROR = {
     "z1.report": "tests/report/test_write.py",
     "z1.vllm_plugin": "tests/vllm_plugin/test_logits_processor.py",
     "z1.report.style": "colours and CSS",
+    "z1.report.figure": "tests/report/test_plots.py",
+    "z1.report.picture": "tests/report/test_write.py",
     **{
         f"z1.dataset_rows.{name}": "tests/dataset_rows/test_formats.py: one table of formats and defects"
         for name in ("columns", "conversations", "values")

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 
 import pytest
 
 from experiments.tiny import analyse
 from tests import command_line
-from z1 import pipeline, runs
+from z1 import pipeline, report, runs
 from z1 import recipe as recipes
 from z1 import study as studies
 from z1.errors import UserError
@@ -157,19 +156,14 @@ def test_the_arms_with_the_most_seeds_come_first_and_of_them_the_first_seeds(tmp
 def test_a_study_is_written_beside_others_with_page_pictures_and_manifests(trained: Trained, tmp_path: Path) -> None:
     study, every, done = trained
     runs.write_json(tmp_path / "results.json", {"other": 1})
-    picture = every / study.name / "report" / "curve.png"
-    picture.parent.mkdir(parents=True)
-    picture.write_bytes(b"picture")
     numbers = {"command": "z1 study", **studies.numbers(study, every, done), "not_run": ["x, seed 1: programs"]}
-    try:
-        path = studies.write(study, every, numbers, tmp_path)
-    finally:
-        shutil.rmtree(every / study.name)
+    path = studies.write(study, every, numbers, tmp_path)
     found = runs.read_json(path)
     assert found["other"] == 1
     assert found["few"]["accuracy"]["z1"] == list(numbers["accuracy"]["z1"])
     assert "- x, seed 1: programs" in (tmp_path / "results.md").read_text(encoding="utf-8")
-    assert (tmp_path / "curve.png").read_bytes() == b"picture"
+    pictures = {path.name for path in tmp_path.glob("*.png")}
+    assert pictures == {f"{name}{layout}.png" for name in report.PICTURES for layout in ("", "-narrow")}
     kept = {path.relative_to(tmp_path / "runs").parts[0] for path in (tmp_path / "runs").rglob("z1.json")}
     assert kept == {"z1-arm", "z1-arm-seed4", "full-arm"}
     assert {path.name for path in (tmp_path / "runs").rglob("*.*")} == {"z1.json", "stage.json"}

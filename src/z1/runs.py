@@ -219,22 +219,23 @@ def sync_file(path: Path) -> None:
 
 def write_json(path: Path, value: Any) -> None:
     """Write `value` as indented JSON, atomically."""
-    _write_bytes(path, encode_json(json.dumps(value, indent=1, ensure_ascii=False) + "\n"))
+    write_bytes(path, encode_json(json.dumps(value, indent=1, ensure_ascii=False) + "\n"))
 
 
 def write_text(path: Path, text: str) -> None:
     """Write `text` in UTF-8, atomically; lone surrogates are replaced."""
-    _write_bytes(path, replace_surrogates(text).encode())
+    write_bytes(path, replace_surrogates(text).encode())
 
 
-def _write_bytes(path: Path, data: bytes) -> None:
+def write_bytes(path: Path, data: bytes) -> None:
+    """Write `data`, atomically."""
     with atomic_file(path) as temporary:
         temporary.write_bytes(data)
 
 
 def write_lines(path: Path, records: Iterable[Mapping[str, Any]]) -> None:
     """Write one JSON object per line, atomically; for a file that grows use `Log`."""
-    _write_bytes(path, b"".join(encode_json(json.dumps(record, ensure_ascii=False)) + b"\n" for record in records))
+    write_bytes(path, b"".join(encode_json(json.dumps(record, ensure_ascii=False)) + b"\n" for record in records))
 
 
 def read_json(path: Path, *keys: str) -> Any:

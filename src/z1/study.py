@@ -22,7 +22,7 @@ from z1.evaluate import PROBLEMS, read_attempts, scores
 from z1.evaluate.scores import ModelScores
 from z1.recipe import EvaluateSettings, Recipe
 from z1.records import Problem
-from z1.report import study_page
+from z1.report import study_page, study_pictures
 from z1.report.study_page import StudyPage
 from z1.settings import Settings, read
 
@@ -226,6 +226,16 @@ def numbers(study: Study, folder: Path, done: EvaluationFolders) -> dict[str, An
         "core_minutes": {arm: _total_minutes(every[arm].run) for arm in scored},
         "seeds": {arm: [_unlimited_point(path)["accuracy"] for path in folders] for arm, folders in paths.items()},
         "by_difficulty": {arm: scores.by_steps(one, steps) for arm, one in scored.items()},
+        "by_budget_and_difficulty": {
+            arm: [
+                {"thinking_budget": budget, **row}
+                for budget in scored[arm].right
+                if budget is not None
+                for row in scores.by_steps(scored[arm], steps, budget)
+            ]
+            for arm in study.page.arms or scored
+            if arm in scored
+        },
         "curves": {arm: scores.points(one) for arm, one in scored.items()},
         "evaluations": [_evaluation(study, key, folders) for key, folders in done.items()],
     }
@@ -303,8 +313,8 @@ def write(study: Study, folder: Path, numbers: dict[str, Any], output_dir: Path,
     others = runs.read_json(path) if path.exists() else {}
     runs.write_json(path, {**others, study.name: numbers})
     runs.write_text(output_dir / "results.md", study_page.page(study.name, numbers, study.page, sections))
-    for picture in (folder / study.name / "report").glob("*.png"):
-        _copy(picture, output_dir / picture.name)
+    for name, content in study_pictures.draw(numbers, study.page).items():
+        runs.write_bytes(output_dir / name, content)
     for run in {member.run for member in members(study, folder)}:
         for manifest in (*run.glob("*-*/stage.json"), *run.glob("train-*/model/z1.json")):
             _copy(manifest, output_dir / "runs" / manifest.relative_to(folder))

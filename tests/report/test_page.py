@@ -9,6 +9,7 @@ import pytest
 
 from z1.report import formatting, page
 from z1.report.load import Evaluation, read
+from z1.report.picture import Layout, Picture
 from z1.report.style import DARK, NAMES
 
 SVG = """<?xml version="1.0"?>
@@ -16,6 +17,9 @@ SVG = """<?xml version="1.0"?>
 <svg xmlns:xlink="http://www.w3.org/1999/xlink" width="576pt" height="300pt" viewBox="0 0 576 300" xmlns="http://x">
  <metadata>http://purl.org</metadata><defs><path id="a"/></defs><use xlink:href="#a" style="fill: #0072b2"/>
  <g clip-path="url(#a)"/></svg>"""
+
+
+PICTURE = Picture("A <finding>", *[Layout(b"", SVG, 30)] * 2)
 
 
 class Reader(HTMLParser):
@@ -40,18 +44,18 @@ class Reader(HTMLParser):
 
 
 def render(evaluations: tuple[Evaluation, ...], transcripts: int = 8) -> str:
-    return page.render(evaluations, dict.fromkeys(("difficulty", "curve", "cutoff"), SVG), "A <title>", transcripts)
+    return page.render(evaluations, dict.fromkeys(("difficulty", "curve", "cutoff"), PICTURE), "A <title>", transcripts)
 
 
 def test_the_page_is_self_contained(folder: Path, other: Path) -> None:
     text = render(read([folder, other]))
     reader = Reader()
     reader.feed(text)
-    assert reader.open == [] and len(set(reader.ids)) == len(reader.ids) == 3
+    assert reader.open == [] and len(set(reader.ids)) == len(reader.ids) == 6
     assert reader.loads == [("a", "https://arxiv.org/abs/2501.19393")]
     assert re.findall(r"https?://[^\"<]*", text) == ["https://arxiv.org/abs/2501.19393"]
     assert "<script" not in text and "@import" not in text and "url(http" not in text
-    assert 'href="#curve-a" style="fill: var(--model-0)"' in text and 'clip-path="url(#curve-a)"' in text
+    assert 'href="#curve-wide-a" style="fill: var(--model-0)"' in text and 'clip-path="url(#curve-wide-a)"' in text
     assert "A &lt;title&gt;" in text and "other &lt;model&gt;" in text and "<model>" not in text
 
 
@@ -75,7 +79,16 @@ def test_every_number_of_the_table(evaluations: tuple[Evaluation, ...]) -> None:
 
 def test_the_order_of_the_page(evaluations: tuple[Evaluation, ...]) -> None:
     text = render(evaluations)
-    marks = ("headline", "difficulty-a", "curve-a", "cutoff-a", "All numbers", "Control", "Transcripts", "<footer>")
+    marks = (
+        "headline",
+        "difficulty-wide-a",
+        "curve-wide-a",
+        "cutoff-narrow-a",
+        "All numbers",
+        "Control",
+        "Transcripts",
+        "<footer>",
+    )
     places = [text.index(mark, text.index("<body>")) for mark in marks]
     assert places == sorted(places)
     assert "run-of-tiny evaluate-1a2b" in text[places[-1] :] and page.BY_CONSTRUCTION in text[places[-1] :]
@@ -83,7 +96,7 @@ def test_the_order_of_the_page(evaluations: tuple[Evaluation, ...]) -> None:
 
 def test_missing_parts_are_left_out(other: Path) -> None:
     evaluations = tuple(replace(one, benchmark="gpqa") for one in read([other]))
-    text = page.render(evaluations, {"curve": SVG}, "", 0)
+    text = page.render(evaluations, {"curve": PICTURE}, "", 0)
     assert "have no difficulty" in text and "thinking budget and difficulty" not in text
     assert page.BY_CONSTRUCTION not in text and "Transcripts" not in text
 

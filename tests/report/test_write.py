@@ -9,6 +9,7 @@ import pytest
 from z1 import report
 from z1.errors import UserError
 from z1.report import page
+from z1.report.picture import file_names
 
 
 def test_a_report_is_deterministic_and_replaces_an_older_one(folder: Path, other: Path, tmp_path: Path) -> None:
@@ -16,13 +17,13 @@ def test_a_report_is_deterministic_and_replaces_an_older_one(folder: Path, other
     first = report.write([folder], out, title="Once", transcripts=4)
     assert first == out / "index.html"
     before = {path.name: path.read_bytes() for path in out.iterdir()}
-    assert set(before) == {"index.html", *(f"{name}.{kind}" for name in report.PICTURES for kind in ("png", "svg"))}
+    assert set(before) == {"index.html", *(file for name in report.PICTURES for file in file_names(name))}
     again = report.write([folder], tmp_path / "again", title="Once", transcripts=4).parent
     assert before == {path.name: path.read_bytes() for path in again.iterdir()}
 
     (out / "notes.txt").write_text("mine")
     report.write([other], out, title="Twice", transcripts=0)
-    assert {path.name for path in out.iterdir()} == {"index.html", "curve.png", "curve.svg", "notes.txt"}
+    assert {path.name for path in out.iterdir()} == {"index.html", *file_names("curve"), "notes.txt"}
     assert "have no difficulty" in first.read_text()
     assert [path.name for path in out.parent.iterdir()] == ["report"]
 

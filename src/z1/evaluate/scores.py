@@ -107,10 +107,10 @@ def _mean(tokens: Collection[float]) -> Interval:
     return mean(list(tokens))
 
 
-def by_steps(one: ModelScores, steps: Mapping[str, int | None]) -> list[dict[str, Any]]:
-    """Accuracy and thinking tokens of unlimited thinking by the `steps` of each problem, fewest first."""
+def by_steps(one: ModelScores, steps: Mapping[str, int | None], budget: int | None = None) -> list[dict[str, Any]]:
+    """Accuracy and thinking tokens at a thinking budget by the `steps` of each problem, fewest first."""
     groups: dict[int, list[str]] = {}
-    right, thought = one.unlimited()
+    right, thought = one.right[budget], one.thinking_tokens[budget]
     for problem in right:
         groups.setdefault(steps.get(problem) or 0, []).append(problem)
     return [

@@ -3,12 +3,16 @@
     load.py              reads and checks evaluation folders
     page.py              the HTML page, top to bottom
     plots.py             the pictures, with matplotlib
+    picture.py           a picture and its files
+    figure.py            header and panels of a picture
+    findings.py          what a picture shows, in one sentence
     labels.py            label placement in a picture
     style.py             colours, and the style sheet of the page
     formatting.py        numbers and the headline as text
     transcripts.py       which replies are shown, by a fixed rule
     transcript_cards.py  one reply as HTML
     study_page.py        the Markdown page of a study
+    study_pictures.py    its pictures
 
 A report shows the numbers of `curve.json`, which `evaluate` computed, and computes no statistics of its own. matplotlib
 is imported only when a report is written.
@@ -24,10 +28,11 @@ from pathlib import Path
 
 from z1.errors import UserError
 from z1.report import load, page
+from z1.report.picture import file_names
 from z1.surrogates import replace_surrogates
 
 PICTURES = ("difficulty", "curve", "cutoff")
-"""Names of the pictures, as `NAME.png` and `NAME.svg`; those by difficulty need problems with steps."""
+"""Names of the pictures; those by difficulty need problems with steps."""
 
 
 def write(folders: Sequence[Path], out: Path, *, title: str, transcripts: int) -> Path:
@@ -45,9 +50,8 @@ def write(folders: Sequence[Path], out: Path, *, title: str, transcripts: int) -
     from z1.report import plots
 
     pictures = plots.draw(evaluations)
-    content = page.render(evaluations, {name: picture.svg for name, picture in pictures.items()}, title, transcripts)
-    files = {f"{name}.png": picture.png for name, picture in pictures.items()}
-    files |= {f"{name}.svg": picture.svg.encode() for name, picture in pictures.items()}
+    content = page.render(evaluations, pictures, title, transcripts)
+    files = {name: content for key, picture in pictures.items() for name, content in picture.files(key).items()}
     _move_in(files | {"index.html": replace_surrogates(content).encode()}, out)
     return out / "index.html"
 
@@ -65,5 +69,5 @@ def _move_in(files: dict[str, bytes], out: Path) -> None:
     finally:
         shutil.rmtree(beside, ignore_errors=True)
     for name in PICTURES:
-        for stale in {f"{name}.png", f"{name}.svg"} - set(files):
+        for stale in set(file_names(name)) - set(files):
             (out / stale).unlink(missing_ok=True)

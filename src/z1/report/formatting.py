@@ -10,7 +10,7 @@ import math
 from collections.abc import Sequence
 
 from z1.records import Interval
-from z1.report.load import Evaluation, Point
+from z1.report.load import Curve, Evaluation, Point
 
 NONE = "\u2013"
 
@@ -37,6 +37,11 @@ def budget(value: int | None) -> str:
     return "unlimited" if value is None else f"{value:,}"
 
 
+def listed(parts: Sequence[str]) -> str:
+    """["a", "b", "c"] -> a, b and c."""
+    return " and ".join(filter(None, (", ".join(parts[:-1]), parts[-1])))
+
+
 def headline(evaluations: Sequence[Evaluation]) -> str:
     """One sentence: accuracy and thinking tokens; for a single model also the cheapest budget with half of it."""
     if len(evaluations) == 1:
@@ -46,12 +51,12 @@ def headline(evaluations: Sequence[Evaluation]) -> str:
         one.head.thinking_budget is not None or not one.head.accuracy.known for one in evaluations
     ):
         return "; ".join(map(_clause, evaluations)) + "."
-    first, *rest = (f"{_accuracy(one.head)} with {_about(one.head.thinking_tokens.value)}" for one in evaluations)
+    first, *rest = (f"{_accuracy(one.head)} with {about(one.head.thinking_tokens.value)}" for one in evaluations)
     others = "".join(f", {one.label} of {text}" for one, text in zip(evaluations[1:], rest, strict=True))
     return f"On {counted.pop()}, {evaluations[0].label} has an accuracy of {first} thinking tokens on average{others}."
 
 
-def problems(evaluation: Evaluation) -> str:
+def problems(evaluation: Curve) -> str:
     """The problems of a benchmark, in words."""
     return "programs" if evaluation.benchmark == "programs" else f"problems of {evaluation.benchmark}"
 
@@ -65,7 +70,7 @@ def _clause(evaluation: Evaluation) -> str:
         return f"{start}{evaluation.label} has no graded reply ({point.missing:,} are missing)"
     return (
         f"{start}{evaluation.label} has an accuracy of {_accuracy(point)} on {_counted(evaluation)}, "
-        f"with {_about(point.thinking_tokens.value)} thinking tokens on average"
+        f"with {about(point.thinking_tokens.value)} thinking tokens on average"
     )
 
 
@@ -89,7 +94,7 @@ def _half(evaluation: Evaluation) -> str:
     cheapest = min(enough, key=lambda one: one.thinking_tokens.value)
     return (
         f"a thinking budget of {budget(cheapest.thinking_budget)} reaches at least half: {_accuracy(cheapest)} "
-        f"with {_about(cheapest.thinking_tokens.value)} thinking tokens"
+        f"with {about(cheapest.thinking_tokens.value)} thinking tokens"
     )
 
 
@@ -97,5 +102,6 @@ def _accuracy(point: Point) -> str:
     return f"{share(point.accuracy.value)}\u00a0% {bracket(point.accuracy, 'share')}".rstrip()
 
 
-def _about(value: float) -> str:
+def about(value: float) -> str:
+    """Tokens in a sentence: 61.04 -> 61, 6.04 -> 6.0."""
     return f"{value:,.0f}" if value >= 10 else tokens(value)

@@ -69,19 +69,14 @@ class Scores:
 
 
 @dataclass(frozen=True, slots=True)
-class Evaluation:
-    """One folder. `points` are in order of budget, unlimited last; `label` is the model's name, made unique."""
+class Curve:
+    """What the pictures show of one model: `points` in order of budget, unlimited last, on `count` problems."""
 
     label: str
-    run: str
-    model: str
     benchmark: str
     count: int
     points: tuple[Point, ...]
     cells: tuple[Cell, ...]
-    s1: Scores
-    problems: Mapping[str, Problem]
-    attempts: tuple[Attempt, ...]
 
     @property
     def head(self) -> Point:
@@ -92,6 +87,17 @@ class Evaluation:
     def head_cells(self) -> tuple[Cell, ...]:
         """The cells of `head`, easiest first."""
         return tuple(cell for cell in self.cells if cell.thinking_budget == self.head.thinking_budget)
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluation(Curve):
+    """One folder; `label` is the model's name, made unique."""
+
+    run: str
+    model: str
+    s1: Scores
+    problems: Mapping[str, Problem]
+    attempts: tuple[Attempt, ...]
 
 
 def read(folders: Sequence[Path]) -> tuple[Evaluation, ...]:

@@ -9,11 +9,13 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping, Sequence
+from functools import partial
 from html import escape
 
 from z1.records import Interval
 from z1.report import formatting, transcript_cards
 from z1.report.load import Evaluation, Point
+from z1.report.picture import Layout, Picture
 from z1.report.style import CSS, MODELS, NAMES
 from z1.report.transcripts import RULE, choose
 
@@ -36,9 +38,9 @@ BY_CONSTRUCTION = (
 )
 
 
-def render(evaluations: Sequence[Evaluation], svgs: Mapping[str, str], title: str, transcripts: int) -> str:
-    """The page. `svgs` are the pictures by name; a missing one is explained."""
-    pictures = {name: _inline(svg, name) for name, svg in svgs.items()}
+def render(evaluations: Sequence[Evaluation], given: Mapping[str, Picture], title: str, transcripts: int) -> str:
+    """The page. `given` are the pictures by name; a missing one is explained."""
+    pictures = {name: _layouts(picture, name) for name, picture in given.items()}
     sections = (
         f'<h1>{escape(title)}</h1><p class="headline">{escape(formatting.headline(evaluations))}</p>',
         _difficulty(evaluations, pictures.get("difficulty")),
@@ -58,22 +60,29 @@ def render(evaluations: Sequence[Evaluation], svgs: Mapping[str, str], title: st
     )
 
 
-def _inline(svg: str, name: str) -> str:
-    """`svg` as an element of the page: no prolog or title, unique ids, and the colours of the page."""
-    svg = re.sub(r"\s*<metadata>.*?</metadata>", "", svg[svg.index("<svg") :], flags=re.DOTALL)
+def _layouts(picture: Picture, name: str) -> str:
+    """Both layouts as elements of the page, of which its style shows one."""
+    layouts = {"wide": picture.wide, "narrow": picture.narrow}
+    return "".join(_inline(layout, f"{name}-{kind}", kind, picture.finding) for kind, layout in layouts.items())
+
+
+def _inline(layout: Layout, name: str, kind: str, finding: str) -> str:
+    """The SVG as an element of the page: no prolog and no title, unique ids, and the colours of the page."""
+    svg = re.sub(r"\s*<metadata>.*?</metadata>", "", layout.svg[layout.svg.index("<svg") :], flags=re.DOTALL)
     svg = re.sub(r'\s(?:xmlns(?::\w+)?|width|height)="[^"]*"', "", svg[: svg.index(">")]) + svg[svg.index(">") :]
-    svg = re.sub(r'viewBox="0 0 ([\d.]+) ([\d.]+)"', _crop, svg.replace("xlink:href", "href"), count=1)
+    crop = partial(_crop, top=layout.title_height)
+    svg = re.sub(r'viewBox="0 0 ([\d.]+) ([\d.]+)"', crop, svg.replace("xlink:href", "href"), count=1)
     svg = re.sub(r'\bid="', f'id="{name}-', svg)
     svg = re.sub(r'(href="|url\()#', rf"\1#{name}-", svg)
     for colour, variable in NAMES.items():
         svg = svg.replace(colour, f"var({variable})")
-    return svg.replace("<svg", f'<svg role="img" aria-label="{name}"', 1).strip()
+    return svg.replace("<svg", f'<svg class="{kind}" role="img" aria-label="{escape(finding)}"', 1).strip()
 
 
-def _crop(box: re.Match[str]) -> str:
+def _crop(box: re.Match[str], top: float) -> str:
     """The view box without the picture's title, since the page has headings, and without its left margin (points)."""
-    left, top = 10, 25
-    return f'viewBox="{left} {top} {float(box[1]) - left:g} {float(box[2]) - top:g}"'
+    left = 7
+    return f'viewBox="{left} {top:g} {float(box[1]) - left:g} {float(box[2]) - top:g}"'
 
 
 def _picture(svg: str, caption: str) -> str:

@@ -1,74 +1,42 @@
-"""Pictures of evaluations, drawn with matplotlib:
+"""Pictures of evaluations, each in two layouts:
 
     difficulty   thinking tokens, and accuracy below them, by steps
     curve        accuracy against thinking tokens, and against all paid tokens
     cutoff       accuracy by thinking budget and steps
 
-The only module that imports matplotlib, through its objects alone: no global state is changed, and the matplotlibrc of
-a user has no effect. The same numbers give the same bytes. Bars are the 95 % intervals that were read; unknown numbers
-are not drawn. Colours repeat after six models; labels distinguish them.
+The title of a picture is its finding. Bars are the 95 % intervals that were read; unknown numbers are not drawn. A
+label touches no line and no other label; one for which there is no place is left out. Colours repeat after six models,
+markers and dashes tell models apart in grey.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from io import BytesIO, StringIO
 from math import ceil
 from typing import Any
 
-import matplotlib
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
-from matplotlib.patheffects import withStroke
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from z1.records import Interval
-from z1.report import formatting, labels
-from z1.report.load import Cell, Evaluation
-from z1.report.style import GRID, INK, MARKERS, MODELS, PAPER, SOFT
+from z1.report import figure as figures
+from z1.report import findings, formatting, labels
+from z1.report.figure import Drawing, Header, panel
+from z1.report.load import Cell, Curve
+from z1.report.picture import Picture
+from z1.report.style import DASHES, MARKERS, MODELS, PAPER, SOFT
 
-WIDTH = 8.0
-"""Inches; 800 px wide at 100 dots per inch, and twice as many in the PNG."""
+WIDE, NARROW = 7.2, 3.58
+"""Widths of the layouts in inches of 100 page pixels: for a page, and for a phone."""
 
 UNLIMITED = "\u221e"
-"""Label of unlimited thinking; a word would cover other labels."""
+"""Label of unlimited thinking; a word would need more room than a point has."""
 
-_SETTINGS: Any = {
-    "font.family": "DejaVu Sans",
-    "font.size": 9.5,
-    "text.color": INK,
-    "axes.labelcolor": INK,
-    "axes.edgecolor": SOFT,
-    "axes.linewidth": 0.8,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.axisbelow": True,
-    "axes.grid": True,
-    "grid.color": GRID,
-    "grid.linewidth": 0.8,
-    "xtick.color": SOFT,
-    "ytick.color": SOFT,
-    "xtick.labelcolor": INK,
-    "ytick.labelcolor": INK,
-    "xtick.major.size": 3,
-    "ytick.major.size": 0,
-    "figure.facecolor": PAPER,
-    "axes.facecolor": "none",
-    "svg.hashsalt": "z1",
-}
 _SHADES = ("#eef3f8", "#c3d9ec", "#86b4d9", "#3f86bf", "#0b4f8a")
-
-
-@dataclass(frozen=True, slots=True)
-class Picture:
-    """One picture in two formats."""
-
-    png: bytes
-    svg: str
+_LEFT, _UNDER, _ROW = 0.56, 0.5, 0.26
+"""Inches left of a panel and below it, and of a row of the cut-off picture."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,128 +48,143 @@ class _Series:
     labels: tuple[str, ...] = ()
 
 
-def draw(evaluations: Sequence[Evaluation]) -> dict[str, Picture]:
-    """The pictures by name; "difficulty" and "cutoff" only if a problem has steps."""
-    graded = [one for one in evaluations if any(cell.accuracy.known for cell in one.cells)]
-    with _settings():
-        pictures = {"difficulty": _render(_difficulty(evaluations))} if any(one.head_cells for one in graded) else {}
-        pictures["curve"] = _render(_curve(evaluations))
-        if graded:
-            pictures["cutoff"] = _render(_cutoff(graded))
-    return pictures
+def draw(curves: Sequence[Curve], ratios: Mapping[str, float] | None = None) -> dict[str, Picture]:
+    """The pictures by name; "difficulty" and "cutoff" only if a problem has steps.
+
+    `ratios` are those of the first model's thinking tokens to those of others, by label; by default those of the
+    models that are as often right.
+    """
+    with figures.settings():
+        wide, narrow = (drawings(curves, ratios, width) for width in (WIDE, NARROW))
+        return {name: Picture(wide[name].title, wide[name].layout(), narrow[name].layout()) for name in wide}
 
 
-@contextmanager
-def _settings() -> Iterator[None]:
-    """Matplotlib's defaults with our settings, while drawing."""
-    with matplotlib.rc_context():
-        matplotlib.rcdefaults()
-        matplotlib.rcParams.update(_SETTINGS)
-        yield
+def drawings(curves: Sequence[Curve], ratios: Mapping[str, float] | None, width: float) -> dict[str, Drawing]:
+    """The pictures, `width` inches wide; to be called within `figure.settings`."""
+    graded = [one for one in curves if any(cell.accuracy.known for cell in one.cells)]
+    found = {"difficulty": _difficulty(curves, width)} if any(one.head_cells for one in graded) else {}
+    ratios = findings.ratios(curves) if ratios is None else ratios
+    found["curve"] = _curve(curves, ratios, width)
+    if graded:
+        found["cutoff"] = _cutoff(graded, findings.accuracy_by_budget(graded, ratios), width)
+    return found
 
 
-def _render(figure: Figure) -> Picture:
-    png, svg = BytesIO(), StringIO()
-    figure.savefig(png, format="png", dpi=200, metadata={"Software": None})
-    figure.savefig(svg, format="svg", metadata={"Date": None, "Creator": None})
-    return Picture(png.getvalue(), "".join(line.rstrip() + "\n" for line in svg.getvalue().splitlines()))
-
-
-def _difficulty(evaluations: Sequence[Evaluation]) -> Figure:
-    title = "Thinking tokens and accuracy by difficulty"
-    figure = _figure(5.2, title, _subtitle(evaluations, head=True))
-    above = _panel(figure, (0.62, 2.22, 7.2, 2.04), "thinking tokens, mean")
-    under = _panel(figure, (0.62, 0.54, 7.2, 1.22), "accuracy")
-    under.set_xlabel("executed steps of the program" if _only_programs(evaluations) else "difficulty (steps)")
+def _difficulty(curves: Sequence[Curve], width: float) -> Drawing:
+    header = Header(findings.thinking_by_steps(curves), _subtitle(curves, head=True), _names(curves, width))
+    drawing = figures.draw(width, 4.3, header)
+    inner = width - _LEFT - 0.12
+    above = panel(drawing.figure, (_LEFT, 2.14, inner, 1.86), "thinking tokens, mean")
+    under = panel(drawing.figure, (_LEFT, _UNDER, inner, 1.16), "accuracy")
+    under.set_xlabel(_steps_axis(curves))
     thought, right = [], []
-    for index, one in enumerate(evaluations):
-        offset = 0.09 * (index - (len(evaluations) - 1) / 2)
-        x = tuple(Interval(cell.steps + offset, cell.steps + offset, cell.steps + offset) for cell in one.head_cells)
+    for index, one in enumerate(curves):
+        offset = 0.09 * (index - (len(curves) - 1) / 2)
+        x = tuple(Interval(*[cell.steps + offset] * 3) for cell in one.head_cells)
         thought.append(_Series(x, tuple(cell.thinking_tokens for cell in one.head_cells)))
         right.append(_Series(x, tuple(cell.accuracy for cell in one.head_cells)))
-    steps = [cell.steps for one in evaluations for cell in one.head_cells]
-    for panel in (above, under):
-        panel.set_xlim(min(steps) - 0.6, max(steps) + 0.6)
-        panel.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=20, steps=[1, 2, 5, 10]))
+    steps = [cell.steps for one in curves for cell in one.head_cells]
+    for each in (above, under):
+        each.set_xlim(min(steps) - 0.6, max(steps) + 0.6)
+        each.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=20 if width == WIDE else 14, steps=[1, 2, 5, 10]))
     above.set_ylim(0, 1.08 * _top(thought) or 1)
     above.tick_params(labelbottom=False)
     above.yaxis.set_major_formatter(FuncFormatter(_count))
     _as_percent(under, 0)
-    _series(above, thought, _names(evaluations))
-    _series(under, right, ())
-    return figure
+    _series(above, thought)
+    _series(under, right)
+    return drawing
 
 
-def _curve(evaluations: Sequence[Evaluation]) -> Figure:
-    subtitle = f"{_subtitle(evaluations)}. At each point: the thinking budget ({UNLIMITED} is unlimited)"
-    figure = _figure(4.4, "Accuracy against tokens", subtitle)
-    left = _panel(figure, (0.62, 0.54, 3.44, 2.92), "accuracy")
-    right = _panel(figure, (4.38, 0.54, 3.44, 2.92), "")
-    accuracy = [tuple(point.accuracy for point in one.points) for one in evaluations]
-    budgets = [tuple(_budget(point.thinking_budget) for point in one.points) for one in evaluations]
-    for panel, name, kind in (
+def _curve(curves: Sequence[Curve], ratios: Mapping[str, float], width: float) -> Drawing:
+    about = f"{_subtitle(curves)}. Numbers at points are thinking budgets ({UNLIMITED} is unlimited)"
+    header = Header(findings.accuracy_by_tokens(curves, ratios), about, _names(curves, width))
+    is_wide, height = width == WIDE, 2.75 + 0.25 * len(ratios)
+    inner = (width - 2 * _LEFT - 0.2) / 2 if is_wide else width - _LEFT - 0.12
+    body = _UNDER + height + 0.34
+    drawing = figures.draw(width, body if is_wide else 2 * body, header)
+    left = panel(drawing.figure, (_LEFT, _UNDER if is_wide else body + _UNDER, inner, height), "accuracy")
+    right = panel(drawing.figure, (width - inner - 0.12, _UNDER, inner, height), "" if is_wide else "accuracy")
+    accuracy = [tuple(point.accuracy for point in one.points) for one in curves]
+    budgets = [tuple(_budget(point.thinking_budget) for point in one.points) for one in curves]
+    for axes, name, kind in (
         (left, "thinking tokens, mean", "thinking_tokens"),
         (right, "paid tokens, mean", "paid_tokens"),
     ):
-        x = [tuple(getattr(point, kind) for point in one.points) for one in evaluations]
-        series = [_Series(*row) for row in zip(x, accuracy, budgets, strict=True)]
-        panel.set_xlabel(name)
-        across = _top([_Series((), one.x) for one in series]) or 1
-        panel.set_xlim(-0.03 * across, 1.09 * across)
-        panel.xaxis.set_major_locator(MaxNLocator(nbins=6))
-        panel.xaxis.set_major_formatter(FuncFormatter(_count))
-        _as_percent(panel, *_reach(accuracy))
-        _series(panel, series, _names(evaluations))
-    right.tick_params(labelleft=False)
-    return figure
+        x = [tuple(getattr(point, kind) for point in one.points) for one in curves]
+        axes.set_xlabel(name)
+        across = _top([_Series((), one) for one in x]) or 1
+        axes.set_xlim(-0.05 * across, 1.09 * across)
+        ticks = MaxNLocator(nbins=6 if is_wide else 5).tick_values(0, across)
+        axes.set_xticks([tick for tick in ticks if 0 <= tick <= across])
+        axes.xaxis.set_major_formatter(FuncFormatter(_count))
+        _as_percent(axes, *_reach(accuracy), above=25.0 * len(ratios) if axes is left else 0.0)
+        taken = _ratios(axes, curves, ratios) if axes is left else []
+        _series(axes, [_Series(*row) for row in zip(x, accuracy, budgets, strict=True)], taken)
+    return drawing
 
 
-def _cutoff(evaluations: Sequence[Evaluation]) -> Figure:
-    rows, gap = [len(one.points) for one in evaluations], 0.62 if len(evaluations) > 1 else 0.42
-    height = 0.29 * sum(rows) + gap * len(rows) + 0.92
-    steps = sorted({cell.steps for one in evaluations for cell in one.cells})
-    crowded = len(steps) > 26
-    about = "Accuracy from pale (0 %) to deep blue (100 %)" if crowded else "Accuracy in percent"
-    figure = _figure(
-        height,
-        "Accuracy by thinking budget and difficulty",
-        f"{about}, by thinking budget (rows; {UNLIMITED} is unlimited) and steps",
-    )
-    bottom = height - 0.62
-    for evaluation, count in zip(evaluations, rows, strict=True):
-        bottom -= 0.29 * count + gap - 0.3
-        title = _short(evaluation.label, 60) if len(evaluations) > 1 else ""
-        panel = _panel(figure, (0.62, bottom, min(7.2, 0.6 * len(steps)), 0.29 * count), title)
-        _cells(panel, evaluation, steps, numbers=not crowded)
-        bottom -= 0.3
-    panel.set_xlabel("executed steps of the program" if _only_programs(evaluations) else "difficulty (steps)")
-    return figure
+def _ratios(axes: Axes, curves: Sequence[Curve], ratios: Mapping[str, float]) -> list[labels.Box]:
+    """A bracket for each ratio above the curves, from our unlimited point to the other's; returns the place taken."""
+    frame, taken = axes.get_window_extent(), []
+    ours = _spot(axes, curves[0].head.thinking_tokens.value, 0)[0]
+    order = [(index, one) for index, one in enumerate(curves) if one.label in ratios]
+    for row, (index, one) in enumerate(sorted(order, key=lambda each: each[1].head.thinking_tokens.value)):
+        theirs, y = _spot(axes, one.head.thinking_tokens.value, 0)[0], frame.y1 + 2 - 25 * (len(order) - row)
+        ends = [(ours, y - 4), (ours, y), (theirs, y), (theirs, y - 4)]
+        x, up = zip(*(axes.transData.inverted().transform(end) for end in ends), strict=True)
+        axes.plot(x, up, color=SOFT, linewidth=1.1, zorder=3)
+        text = axes.text(0, 0, f"{ratios[one.label]:.2f} \u00d7", color=MODELS[index % 6], fontweight="bold", zorder=4)
+        size = text.get_window_extent()
+        left = min(max((ours + theirs - size.width) / 2, frame.x0 + 2), frame.x1 - size.width)
+        _move(axes, text, (left, y + 4))
+        taken.append((min(ours, theirs, left) - 2, y - 6, max(ours, theirs, left + size.width) + 2, y + 20))
+    return taken
 
 
-def _cells(panel: Axes, evaluation: Evaluation, steps: Sequence[int], numbers: bool) -> None:
+def _cutoff(curves: Sequence[Curve], finding: str, width: float) -> Drawing:
+    names = _names(curves, width) or ("",)
+    gap = 0.56 if len(curves) > 1 else 0.34
+    body = _ROW * sum(len(one.points) for one in curves) + gap * len(curves) + 0.26
+    steps = sorted({cell.steps for one in curves for cell in one.cells})
+    inner = min(width - _LEFT - 0.12, 0.6 * len(steps))
+    size = 8.5 if inner / len(steps) > 0.3 else 7 if inner / len(steps) > 0.235 else 0
+    about = "Accuracy in percent" if size else "Accuracy from pale (0 %) to deep blue (100 %)"
+    subtitle = f"{about}, by thinking budget (rows; {UNLIMITED} is unlimited) and steps"
+    drawing = figures.draw(width, body, Header(finding, subtitle))
+    bottom = body + 0.08
+    for curve, name in zip(curves, names, strict=True):
+        bottom -= _ROW * len(curve.points) + gap - 0.24
+        axes = panel(drawing.figure, (_LEFT, bottom, inner, _ROW * len(curve.points)), name)
+        _cells(axes, curve, steps, size)
+        bottom -= 0.24
+    axes.set_xlabel(_steps_axis(curves))
+    return drawing
+
+
+def _cells(axes: Axes, curve: Curve, steps: Sequence[int], size: float) -> None:
     """One model's map: a row per budget, unlimited on top; a column per number of steps; unknown cells are blank."""
-    budgets = [point.thinking_budget for point in evaluation.points]
-    for cell in evaluation.cells:
+    budgets = [point.thinking_budget for point in curve.points]
+    for cell in curve.cells:
         if cell.accuracy.known and cell.thinking_budget in budgets:
-            at = steps.index(cell.steps), budgets.index(cell.thinking_budget)
-            _cell(panel, cell, at, (8.5 if len(steps) < 20 else 7) if numbers else 0)
-    panel.set_xlim(-0.5, len(steps) - 0.5)
-    panel.set_ylim(-0.5, len(budgets) - 0.5)
-    every = -(-len(steps) // 30)
-    panel.set_xticks(range(0, len(steps), every), [f"{one:,}" for one in steps[::every]])
-    panel.set_yticks(range(len(budgets)), [_budget(one) for one in budgets])
-    panel.grid(visible=False)
-    panel.tick_params(length=0)
-    for spine in panel.spines.values():
+            _cell(axes, cell, (steps.index(cell.steps), budgets.index(cell.thinking_budget)), size)
+    axes.set_xlim(-0.5, len(steps) - 0.5)
+    axes.set_ylim(-0.5, len(budgets) - 0.5)
+    every = -(-len(steps) // 15)
+    axes.set_xticks(range(0, len(steps), every), [f"{one:,}" for one in steps[::every]])
+    axes.set_yticks(range(len(budgets)), [_budget(one) for one in budgets])
+    axes.grid(visible=False)
+    axes.tick_params(length=0)
+    for spine in axes.spines.values():
         spine.set_visible(False)
 
 
-def _cell(panel: Axes, cell: Cell, at: tuple[int, int], size: float) -> None:
+def _cell(axes: Axes, cell: Cell, at: tuple[int, int], size: float) -> None:
     share = cell.accuracy.value
-    panel.add_patch(Rectangle((at[0] - 0.48, at[1] - 0.46), 0.96, 0.92, facecolor=_shade(share), linewidth=0))
+    axes.add_patch(Rectangle((at[0] - 0.48, at[1] - 0.46), 0.96, 0.92, facecolor=_shade(share), linewidth=0))
     if size:
-        ink = "#fefefe" if share > 0.76 else "#101418"
-        panel.text(*at, f"{100 * share:.0f}", color=ink, fontsize=size, ha="center", va="center_baseline")
+        ink = "#fefefe" if share > 0.8 else "#101418"
+        axes.text(*at, f"{100 * share:.0f}", color=ink, fontsize=size, ha="center", va="center_baseline")
 
 
 def _shade(share: float) -> tuple[float, ...]:
@@ -211,86 +194,69 @@ def _shade(share: float) -> tuple[float, ...]:
     return tuple(a + (b - a) * (4 * share - index) for a, b in zip(low, high, strict=True))
 
 
-def _series(panel: Axes, series: Sequence[_Series], names: Sequence[str]) -> None:
-    """Draw lines with bars, then the labels of points and models that fit. The panel's limits must be final."""
-    taken: list[labels.Box] = []
-    spots = []
+def _series(axes: Axes, series: Sequence[_Series], taken: Sequence[labels.Box] = ()) -> None:
+    """Draw lines with bars, then the labels that fit around them and `taken`. The panel's limits must be final."""
+    covered, spots = list(taken), []
     for index, given in enumerate(series):
         known = [i for i, (x, y) in enumerate(zip(given.x, given.y, strict=True)) if x.known and y.known]
         x, y = tuple(given.x[i] for i in known), tuple(given.y[i] for i in known)
         one = _Series(x, y, tuple(given.labels[i] for i in known if given.labels))
-        where = [_spot(panel, a.value, b.value) for a, b in zip(x, y, strict=True)]
+        where = [_spot(axes, a.value, b.value) for a, b in zip(x, y, strict=True)]
         spots.append((one, where))
-        _line(panel, one, index)
-        taken += labels.line(where) + [labels.around(*spot, 4) for spot in where] + _bars(panel, one)
-    for index, (name, (_, where)) in enumerate(zip(names, spots, strict=False)):
-        if where:
-            _label(panel, name, where[::-1], taken, MODELS[index % 6], bold=True)
+        _line(axes, one, index)
+        covered += labels.line(where) + [labels.around(*spot, 5) for spot in where] + _bars(axes, one)
     for index, (one, where) in enumerate(spots):
         for group in reversed(labels.groups(where, 13)) if one.labels else ():
             text = one.labels[group[0]] if len(group) == 1 else f"{one.labels[group[0]]}\u2013{one.labels[group[-1]]}"
-            _label(panel, text, [where[i] for i in reversed(group)], taken, MODELS[index % 6])
+            _label(axes, text, [where[i] for i in reversed(group)], covered, MODELS[index % 6])
 
 
-def _line(panel: Axes, one: _Series, index: int) -> None:
+def _line(axes: Axes, one: _Series, index: int) -> None:
     colour, x, y = MODELS[index % 6], [i.value for i in one.x], [i.value for i in one.y]
     reach = [[[i.value - i.low for i in side], [i.high - i.value for i in side]] for side in (one.x, one.y)]
-    panel.errorbar(x, y, xerr=reach[0], yerr=reach[1], fmt="none", ecolor=colour, elinewidth=1.1, alpha=0.5, zorder=2)
-    panel.plot(x, y, color=colour, linewidth=1.5, alpha=0.9, zorder=3)
-    (dots,) = panel.plot(x, y, MARKERS[index % 6], color=colour, markersize=5.2, zorder=4, clip_on=False)
+    axes.errorbar(x, y, xerr=reach[0], yerr=reach[1], fmt="none", ecolor=colour, elinewidth=1.1, alpha=0.5, zorder=2)
+    axes.plot(x, y, color=colour, linewidth=1.5, linestyle=DASHES[index % 6], alpha=0.9, zorder=3)
+    (dots,) = axes.plot(x, y, MARKERS[index % 6], color=colour, markersize=5.4, zorder=4, clip_on=False)
     dots.set(markeredgecolor=PAPER, markeredgewidth=0.9)
 
 
-def _bars(panel: Axes, one: _Series) -> list[labels.Box]:
+def _bars(axes: Axes, one: _Series) -> list[labels.Box]:
     boxes = []
     for x, y in zip(one.x, one.y, strict=True):
-        (left, low), (right, high) = _spot(panel, x.low, y.low), _spot(panel, x.high, y.high)
-        middle = _spot(panel, x.value, y.value)
+        (left, low), (right, high) = _spot(axes, x.low, y.low), _spot(axes, x.high, y.high)
+        middle = _spot(axes, x.value, y.value)
         boxes += [(left, middle[1] - 1.5, right, middle[1] + 1.5), (middle[0] - 1.5, low, middle[0] + 1.5, high)]
     return boxes
 
 
-def _label(
-    panel: Axes, text: str, anchors: Sequence[labels.Spot], taken: list[labels.Box], colour: str, *, bold: bool = False
-) -> None:
-    """Write `text` beside one of `anchors` (pixels) and record the place; only bold text may cover much."""
-    written = panel.text(0, 0, text, color=colour, fontsize=8.5, zorder=6)
-    if bold:
-        written.set(fontsize=9.5, fontweight="bold")
-    extent, frame = written.get_window_extent(), panel.get_window_extent()
-    inside = (frame.x0 + 2, frame.y0 + 2, frame.x1 + 10, frame.y1 + 12)
-    box, covering = labels.place(
-        anchors, (extent.width, extent.height), taken, inside, (6, 11, 18, 26, 40) if bold else (6, 11)
-    )
-    if covering > 0.4 and not bold:
+def _label(axes: Axes, text: str, anchors: Sequence[labels.Spot], taken: list[labels.Box], colour: str) -> None:
+    """Write `text` beside one of `anchors` (pixels) where nothing is `taken`, and record the place; else leave it out.
+
+    The paper behind it hides the grid.
+    """
+    written = axes.text(0, 0, text, color=colour, fontsize=8.5, zorder=1.5)
+    extent, frame = written.get_window_extent(), axes.get_window_extent()
+    size = (extent.width + 4, extent.height + 4)
+    inside = (frame.x0 + 3, frame.y0 + 3, frame.x1 + 10, frame.y1 + 2)
+    box, covering = labels.place(anchors, size, taken, inside, (4, 8, 12))
+    if covering > 0:
         written.remove()
         return
-    left, bottom = panel.transData.inverted().transform((box[0], box[1] - (extent.y0 - _spot(panel, 0, 0)[1])))
+    _move(axes, written, (box[0] + 2, box[1] + 2))
+    written.set_bbox({"facecolor": PAPER, "edgecolor": "none", "pad": 0.8})
+    taken.append(box)
+
+
+def _move(axes: Axes, written: Any, to: labels.Spot) -> None:
+    """Move a text at the origin of the data, so that its lower left corner is at `to` (pixels)."""
+    below = written.get_window_extent().y0 - _spot(axes, 0, 0)[1]
+    left, bottom = axes.transData.inverted().transform((to[0], to[1] - below))
     written.set_position((float(left), float(bottom)))
-    written.set_path_effects([withStroke(linewidth=2.2, foreground=PAPER)])
-    taken += [box] * 8  # covering a label is worse than covering a line
 
 
-def _spot(panel: Axes, x: float, y: float) -> labels.Spot:
-    across, up = panel.transData.transform((x, y))
+def _spot(axes: Axes, x: float, y: float) -> labels.Spot:
+    across, up = axes.transData.transform((x, y))
     return float(across), float(up)
-
-
-def _figure(height: float, title: str, subtitle: str) -> Figure:
-    """A figure `height` inches high, with title and subtitle."""
-    figure = Figure(figsize=(WIDTH, height), dpi=100)
-    FigureCanvasAgg(figure)
-    figure.text(0.14 / WIDTH, 1 - 0.3 / height, title, fontsize=12.5, fontweight="bold")
-    figure.text(0.14 / WIDTH, 1 - 0.53 / height, subtitle, fontsize=9, color=SOFT)
-    return figure
-
-
-def _panel(figure: Figure, inches: tuple[float, float, float, float], title: str) -> Axes:
-    """Axes at left, bottom, width, height; the title is above the y axis, instead of a rotated label."""
-    size = figure.get_size_inches()
-    panel = figure.add_axes((inches[0] / size[0], inches[1] / size[1], inches[2] / size[0], inches[3] / size[1]))
-    panel.set_title(title, loc="left", fontsize=9.5, pad=9, x=-0.48 / inches[2])
-    return panel
 
 
 def _budget(value: int | None) -> str:
@@ -302,10 +268,13 @@ def _count(value: float, _: object = None) -> str:
     return f"{value:,.10g}"
 
 
-def _as_percent(panel: Axes, least: int, most: int = 100) -> None:
-    panel.set_ylim(least / 100, (most + 0.03 * (most - least)) / 100)
-    panel.yaxis.set_major_locator(MaxNLocator(nbins=5, steps=[1, 2, 2.5, 5, 10]))
-    panel.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * value:.0f} %"))
+def _as_percent(axes: Axes, least: int, most: int = 100, above: float = 0.0) -> None:
+    """Limits from `least` to `most` percent, with `above` pixels more."""
+    height = axes.get_window_extent().height
+    axes.set_ylim(least / 100, (least + 1.03 * (most - least) * height / (height - above)) / 100)
+    ticks = MaxNLocator(nbins=5, steps=[1, 2, 2.5, 5, 10]).tick_values(least / 100, most / 100)
+    axes.set_yticks([tick for tick in ticks if least / 100 <= tick <= most / 100 + 1e-9])
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * value:.0f} %"))
 
 
 def _reach(rows: Sequence[Sequence[Interval]]) -> tuple[int, int]:
@@ -315,28 +284,26 @@ def _reach(rows: Sequence[Sequence[Interval]]) -> tuple[int, int]:
     return (10 * int(10 * low - 0.5) if low > 0.5 else 0), (10 * ceil(10 * high + 0.5) if high < 0.65 else 100)
 
 
-def _names(evaluations: Sequence[Evaluation]) -> tuple[str, ...]:
-    """Model names for the lines; a single model is named in the subtitle."""
-    return tuple(_short(one.label, 30) for one in evaluations) if len(evaluations) > 1 else ()
+def _names(curves: Sequence[Curve], width: float) -> tuple[str, ...]:
+    """Model names for the legend; a single model is named in the title."""
+    return tuple(figures.shortened(one.label, width - 0.8) for one in curves) if len(curves) > 1 else ()
 
 
-def _subtitle(evaluations: Sequence[Evaluation], head: bool = False) -> str:
-    first = evaluations[0]
-    parts = [_short(first.label, 34) if len(evaluations) == 1 else f"{len(evaluations)} models"]
-    if len({(one.benchmark, one.count) for one in evaluations}) == 1:
+def _subtitle(curves: Sequence[Curve], head: bool = False) -> str:
+    first = curves[0]
+    parts = [] if len(curves) == 1 else [f"{len(curves)} models"]
+    if len({(one.benchmark, one.count) for one in curves}) == 1:
         parts.append(f"{first.count:,} {formatting.problems(first)}")
     if head:
-        free = all(one.head.thinking_budget is None for one in evaluations)
+        free = all(one.head.thinking_budget is None for one in curves)
         parts.append("unlimited thinking" if free else "largest thinking budget")
-    return ", ".join([*parts, "95 % intervals"])
+    return ", ".join([*parts, "95\u00a0% intervals"])
 
 
-def _short(text: str, most: int) -> str:
-    return text if len(text) <= most else text[: most - 1] + "\u2026"
-
-
-def _only_programs(evaluations: Sequence[Evaluation]) -> bool:
-    return all(one.benchmark == "programs" for one in evaluations)
+def _steps_axis(curves: Sequence[Curve]) -> str:
+    return (
+        "executed steps of the program" if all(one.benchmark == "programs" for one in curves) else "difficulty (steps)"
+    )
 
 
 def _top(series: Sequence[_Series]) -> float:

@@ -42,14 +42,14 @@ def page(study: str, numbers: Numbers, settings: StudyPage, sections: Sequence[s
         f"All numbers are in [results.json](results.json) under `{study}`, with the names of their runs; the manifests "
         f"of the runs are in [runs](runs). This page was written by `{numbers['command']}`.",
         _headline(numbers, settings),
-        "![thinking tokens and accuracy by difficulty](difficulty.png)",
+        *_by_steps(numbers, "difficulty", "thinking tokens and accuracy by difficulty"),
         _difficulty(numbers, settings),
         "## Acceptance criteria\n\n" + _criteria(numbers),
-        "![accuracy against tokens](curve.png)",
+        picture("curve", "accuracy against tokens"),
         "## Arms\n\n" + _arms(numbers),
         f"## {reference} compared with the other arms\n\n" + _comparisons(numbers),
         "## Thinking budgets\n\n" + _budgets(numbers, settings),
-        "![accuracy by thinking budget and steps](cutoff.png)",
+        *_by_steps(numbers, "cutoff", "accuracy by thinking budget and steps"),
         "## Out of distribution\n\n" + _out_of_distribution(numbers, settings),
         *sections,
         "## Caveats\n\n" + "\n".join(filter(None, (settings.caveats.strip("\n"), INTERVALS))),
@@ -59,13 +59,26 @@ def page(study: str, numbers: Numbers, settings: StudyPage, sections: Sequence[s
     return "\n\n".join(parts) + "\n"
 
 
-def _shown(numbers: Numbers, settings: StudyPage) -> list[str]:
+def _by_steps(numbers: Numbers, name: str, alternative: str) -> list[str]:
+    """The picture, which is there only if the problems have steps."""
+    rows = (row for each in numbers["by_difficulty"].values() for row in each)
+    return [picture(name, alternative)] if any(row["steps"] for row in rows) else []
+
+
+def picture(name: str, alternative: str) -> str:
+    """A picture of the study, which has a narrow layout for phones."""
+    narrow = f'<source media="(max-width: 640px)" srcset="{name}-narrow.png">'
+    return f'<picture>{narrow}<img src="{name}.png" alt="{alternative}" width="720"></picture>'
+
+
+def shown_arms(numbers: Numbers, settings: StudyPage) -> list[str]:
+    """The arms in the headline, the wide tables and the pictures."""
     return [arm for arm in settings.arms or numbers["curves"] if arm in numbers["curves"]]
 
 
 def _headline(numbers: Numbers, settings: StudyPage) -> str:
     clauses = []
-    for arm in _shown(numbers, settings):
+    for arm in shown_arms(numbers, settings):
         unlimited = numbers["curves"][arm][-1]
         clauses.append(
             f"{arm} {percent(unlimited['accuracy'])} % with {tokens(unlimited['thinking_tokens'])} thinking tokens"
@@ -80,7 +93,7 @@ def _problems(benchmark: str, settings: StudyPage) -> str:
 
 
 def _difficulty(numbers: Numbers, settings: StudyPage) -> str:
-    arms = _shown(numbers, settings)
+    arms = shown_arms(numbers, settings)
     rows = zip(*(numbers["by_difficulty"][arm] for arm in arms), strict=True)
     heads = [part for arm in arms for part in (f"{arm}: accuracy %", "thinking tokens")]
     return table(
@@ -143,7 +156,7 @@ def _comparisons(numbers: Numbers) -> str:
 
 
 def _budgets(numbers: Numbers, settings: StudyPage) -> str:
-    arms = _shown(numbers, settings)
+    arms = shown_arms(numbers, settings)
     rows = zip(*(numbers["curves"][arm] for arm in arms), strict=True)
     heads = [part for arm in arms for part in (f"{arm}: accuracy %", "truncated", "thinking tokens")]
     note = "*truncated*: accuracy if the unlimited reply is cut off after that many tokens.\n\n"

@@ -6,10 +6,14 @@ is dark. The colours of models follow Okabe and Ito's palette, which works for e
 
 from __future__ import annotations
 
+from typing import Any
+
 INK, SOFT, GRID, PAPER = "#1c1f23", "#636870", "#e4e6e9", "#ffffff"
 MODELS = ("#0072b2", "#c84e00", "#00855f", "#9c4f8b", "#7d6300", "#4a4aa8")
 _DARK_MODELS = ("#5eb5ee", "#f39253", "#3ecb9c", "#dc9fce", "#dfba52", "#a3a3f2")
 MARKERS = "osD^vP"
+DASHES: tuple[Any, ...] = ("-", (0, (6, 1.5)), (0, (2.5, 1)), (0, (1, 1)), (0, (6, 1.5, 1, 1.5)), (0, (9, 2)))
+"""Marker and dashes of each model, which tell models apart in grey."""
 
 DARK = {
     INK: "#e5e5e1",
@@ -49,7 +53,8 @@ p{margin:6px 0 12px;max-width:46em}
 small,figcaption,.meta,.key{font-size:13.5px}
 a{color:inherit}
 figure{margin:18px 0 0}
-figure svg{display:block;width:100%;height:auto;max-width:880px}
+figure svg{display:block;width:100%;height:auto;max-width:713px}
+svg.narrow{display:none}
 figcaption{max-width:56em;margin-top:8px}
 .wide{overflow-x:auto;margin-top:14px}
 table{border-collapse:collapse;width:100%;font-size:14px;font-variant-numeric:tabular-nums}
@@ -80,7 +85,9 @@ mark.thought{background:var(--thought)}mark.hint,mark.close{background:var(--hin
 margin:0 5px 0 2px;vertical-align:1px;user-select:none;white-space:nowrap;opacity:.8}
 .meta{padding:7px 14px;border-top:1px solid var(--grid);color:var(--soft)}
 footer{margin-top:64px;padding-top:14px;border-top:1px solid var(--grid);font-size:14px}
-@media (max-width:640px){.sides{grid-template-columns:1fr}
+@media (max-width:640px){body{padding:24px 16px 48px}
+svg.wide{display:none}figure svg.narrow{display:block;max-width:400px}
+.sides{grid-template-columns:1fr}
 .sides>div+div{border-left:0;border-top:1px solid var(--grid)}}
 @media print{.text{max-height:none}body{padding:0}}
 """
