@@ -14,7 +14,12 @@ from z1.report.load import Curve
 @pytest.mark.parametrize("budgets", [(), (16,)])
 def test_curves_and_ratios_are_those_of_the_study(budgets: tuple[int, ...], monkeypatch: pytest.MonkeyPatch) -> None:
     drawn: list[Any] = []
-    monkeypatch.setattr(plots, "draw", lambda *given: drawn.extend(given) or {})
+
+    def draw(*given: Any) -> dict[str, Any]:
+        drawn.extend(given)
+        return {}
+
+    monkeypatch.setattr(plots, "draw", draw)
     limited = {arm: [{**level(2, 0.5, 16), "thinking_budget": one} for one in budgets] for arm in ("z1", "long")}
     numbers = NUMBERS | ({"by_budget_and_difficulty": limited} if budgets else {})
     assert study_pictures.draw(numbers, PAGE) == {}
