@@ -15,7 +15,7 @@ The verbs import `protocol` and `driver`; `llm`, `pipeline` and `cli` choose an 
 heavy library.
 """
 
-from z1.engines.driver import Control, DriverOptions, run_flow, update_flow
+from z1.engines.driver import Allowance, Control, DriverOptions, run_flow, update_flow
 from z1.engines.early_exit import AgreementExit, ExitRule, Probe, RepetitionExit
 from z1.engines.protocol import (
     Capabilities,
@@ -30,6 +30,7 @@ from z1.engines.protocol import (
 
 __all__ = [
     "AgreementExit",
+    "Allowance",
     "Capabilities",
     "Control",
     "DriverOptions",

@@ -10,7 +10,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Protocol
 
+from z1.engines.cancellation import await_unless_cancelled
 from z1.engines.early_exit import ExitRule, check_rules, tokens_to_next_check
 from z1.engines.protocol import Session
 from z1.errors import EngineFault
@@ -19,12 +21,26 @@ from z1.think import AnswerDetector, Bucket, Finished, Flow, Force, Shift
 TokenCallback = Callable[[Bucket, tuple[int, ...]], None]
 
 
+class Allowance(Protocol):
+    """The thinking tokens that a reply takes, in parts, from an account that it shares with others."""
+
+    @property
+    def taken(self) -> int:
+        """Tokens taken so far."""
+        ...
+
+    async def take(self, max_tokens: int) -> None:
+        """Take 1 to `max_tokens` more; none if the account is used up. Waits while others may return some."""
+        ...
+
+
 class Control:
     """A handle on a running reply."""
 
     def __init__(self, flow: Flow, session: Session) -> None:
         self._flow, self._session = flow, session
         self._requested: Shift | None = None
+        self._waiting: asyncio.Future[None] | None = None
         self.poll: Callable[[], None] = _no_sample
         """Pass the tokens so far of the running sample to flow and callback, without ending it; `run_flow` sets it."""
 
@@ -34,7 +50,17 @@ class Control:
             return False
         self._requested = why
         self._session.interrupt()
+        if self._waiting is not None and not self._waiting.done():
+            self._waiting.set_result(None)
         return True
+
+    async def take(self, allowance: Allowance, max_tokens: int) -> None:
+        """Take up to `max_tokens` more tokens of `allowance`; take none if the answer is requested while it waits."""
+        self._waiting = asyncio.get_running_loop().create_future()
+        try:
+            await await_unless_cancelled(self._waiting, allowance.take(max_tokens))
+        finally:
+            self._waiting = None
 
     @property
     def is_shift_requested(self) -> bool:
@@ -62,6 +88,8 @@ class DriverOptions:
     on_tokens: TokenCallback | None = None
     exit_rules: tuple[ExitRule, ...] = ()
     """Rules that may end the thought early; each instance serves this reply only."""
+    allowance: Allowance | None = None
+    """The thought, and what is sampled until its end is known, has at most these tokens; then it shifts."""
 
 
 async def run_flow(
@@ -88,6 +116,11 @@ async def run_flow(
             rules = () if flow.is_answering else options.exit_rules
             to_check = tokens_to_next_check(rules, len(flow.token_ids)) or step.max_tokens
             max_tokens = min(step.max_tokens, options.max_chunk_tokens or step.max_tokens, to_check)
+            if options.allowance is not None and not flow.is_answering:
+                max_tokens = min(max_tokens, await _allowed_tokens(flow, options.allowance, control, step.max_tokens))
+                if max_tokens == 0:
+                    control.answer_now(Shift.SESSION)
+                    continue
             sampled = await session.sample(max_tokens, step.forbidden)
             progress.end_sample(sampled.token_ids)
             if not sampled.token_ids and not control.is_shift_requested:
@@ -98,6 +131,13 @@ async def run_flow(
         control.poll = _no_sample
         if timer is not None:
             timer.cancel()
+
+
+async def _allowed_tokens(flow: Flow, allowance: Allowance, control: Control, max_tokens: int) -> int:
+    """How many tokens the thought may sample now; 0 if it must end."""
+    if allowance.taken <= len(flow.token_ids) and not control.is_shift_requested:
+        await control.take(allowance, max_tokens)
+    return 0 if control.is_shift_requested else allowance.taken - len(flow.token_ids)
 
 
 def update_flow(flow: Flow, token_ids: tuple[int, ...], detector: AnswerDetector | None) -> None:

@@ -20,6 +20,7 @@ REASONS: dict[str, str] = {
     Shift.CONTROL: "an answer was requested",
     Shift.CONVERGED: "probes agreed on an answer",
     Shift.REPETITION: "the thought repeated itself",
+    Shift.SESSION: "the session's thinking budget was used up",
 }
 ENDS: dict[str, str] = {
     End.STOP: "",

@@ -3,6 +3,8 @@
     POST /v1/chat/completions            answer a conversation within its thinking budget
     POST /v1/chat/completions/control    end the thought of a running reply (llama.cpp's route and body)
     POST /v1/completions                 continue a text
+    GET  /v1/sessions/ID                 the ledger of a session
+    GET  /v1/usage                       tokens by day, API key and model
     GET  /v1/models                      names of the served model
     GET  /health, /metrics, /docs        health check, Prometheus metrics, API documentation
 
@@ -11,11 +13,11 @@ The command line mounts the chat page at "/".
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Collection
+from collections.abc import AsyncIterator, Collection, Mapping
 from contextlib import asynccontextmanager
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
-from fastapi import FastAPI, Header
+from fastapi import FastAPI, Header, Query
 from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request as HttpRequest
 from starlette.responses import HTMLResponse, JSONResponse, Response
@@ -23,20 +25,33 @@ from starlette.responses import HTMLResponse, JSONResponse, Response
 from z1.serve.api.schema import ChatRequest, CompletionRequest, ControlRequest, Request
 from z1.serve.docs_page import docs_page
 from z1.serve.error_handlers import add_error_handlers
-from z1.serve.middleware import AccessMiddleware, CountingMiddleware
+from z1.serve.metrics import as_csv
+from z1.serve.middleware import KEY_NAME, AccessMiddleware, CountingMiddleware
 from z1.serve.runtime.response import SseResponse, WholeResponse
-from z1.serve.runtime.service import ChatService, ClientIds, UnknownModel
+from z1.serve.runtime.service import NO_KEY, ChatService, ClientIds, UnknownModel
+
+DEFAULT_KEY = "default"
+"""The name of the server's own key, which may read the usage of all keys."""
+
+MAX_TURNS = 1000
+"""Turns of a session in one response."""
 
 RequestId = Annotated[str | None, Header(alias="X-Request-Id")]
 ControlToken = Annotated[str | None, Header(alias="X-Control-Token")]
+SessionHeader = Annotated[str | None, Header(alias="X-Z1-Session")]
 
 
 def make_app(
-    service: ChatService, key: str | None = None, *, log_prompts: bool = False, allowed_origins: Collection[str] = ()
+    service: ChatService,
+    key: str | None = None,
+    *,
+    named_keys: Mapping[str, str] | None = None,
+    log_prompts: bool = False,
+    allowed_origins: Collection[str] = (),
 ) -> FastAPI:
-    """The ASGI application of a service. With a `key` every route but /health requires it.
+    """The ASGI application of a service. With a `key` every route but /health requires it, or one of `named_keys`.
 
-    Web pages of `allowed_origins` may use it; "*" stands for all.
+    A named key has sessions and usage of its own. Web pages of `allowed_origins` may use it; "*" stands for all.
     """
 
     @asynccontextmanager
@@ -59,8 +74,10 @@ def make_app(
     )
     _add_completion_routes(app, service, log_prompts=log_prompts)
     _add_status_routes(app, service)
+    _add_ledger_routes(app, service)
+    keys = {**({} if key is None else {DEFAULT_KEY: key}), **(named_keys or {})}
     max_body_bytes = service.limits.max_body_bytes
-    app.add_middleware(AccessMiddleware, key=key, max_body_bytes=max_body_bytes, allowed_origins=allowed_origins)
+    app.add_middleware(AccessMiddleware, keys=keys, max_body_bytes=max_body_bytes, allowed_origins=allowed_origins)
     app.add_middleware(CountingMiddleware, count=service.metrics.count_request, routes=app.routes)
     if allowed_origins:  # preflight requests have no key, so this comes first
         exposed = ["x-request-id", "retry-after"]
@@ -88,9 +105,11 @@ def _add_completion_routes(app: FastAPI, service: ChatService, *, log_prompts: b
         request: ChatRequest,
         x_request_id: RequestId = None,
         x_control_token: ControlToken = None,
+        x_z1_session: SessionHeader = None,
     ) -> Response:
         """Answer a conversation."""
-        return await complete(http_request, request, ClientIds(x_request_id, x_control_token))
+        client = ClientIds(x_request_id, x_control_token, x_z1_session, key_of(http_request))
+        return await complete(http_request, request, client)
 
     @app.post("/v1/completions", response_model=None)
     async def completions(
@@ -98,9 +117,11 @@ def _add_completion_routes(app: FastAPI, service: ChatService, *, log_prompts: b
         request: CompletionRequest,
         x_request_id: RequestId = None,
         x_control_token: ControlToken = None,
+        x_z1_session: SessionHeader = None,
     ) -> Response:
         """Continue a text."""
-        return await complete(http_request, request, ClientIds(x_request_id, x_control_token))
+        client = ClientIds(x_request_id, x_control_token, x_z1_session, key_of(http_request))
+        return await complete(http_request, request, client)
 
     @app.post("/v1/chat/completions/control")
     async def control(request: ControlRequest, x_control_token: ControlToken = None) -> dict[str, Any]:
@@ -144,6 +165,35 @@ def _add_status_routes(app: FastAPI, service: ChatService) -> None:
         return Response(service.metrics.text(), media_type="text/plain; version=0.0.4; charset=utf-8")
 
 
+def _add_ledger_routes(app: FastAPI, service: ChatService) -> None:
+    @app.get("/v1/sessions/{session_id}")
+    async def session(
+        http_request: HttpRequest,
+        session_id: str,
+        after: Annotated[int, Query(ge=0, lt=2**63)] = 0,
+        limit: Annotated[int, Query(ge=1, le=MAX_TURNS)] = MAX_TURNS,
+    ) -> dict[str, Any]:
+        """The ledger of a session: what was spent of its budget, turn by turn, from the turn after `after`."""
+        return await service.sessions.read(key_of(http_request), session_id, after, limit)
+
+    @app.get("/v1/usage", response_model=None)
+    async def usage(
+        http_request: HttpRequest, output: Annotated[Literal["json", "csv"], Query(alias="format")] = "json"
+    ) -> Response:
+        """Tokens by day (UTC), API key and model. A named key gets its own, the server's key those of all."""
+        name = key_of(http_request)
+        rows = service.metrics.usage.rows(None if name in (NO_KEY, DEFAULT_KEY) else name)
+        if output == "csv":
+            return Response(as_csv(rows), media_type="text/csv; charset=utf-8")
+        return JSONResponse({"object": "list", "data": rows})
+
+
+def key_of(http_request: HttpRequest) -> str:
+    """The name of the API key of a request."""
+    name: str = http_request.scope.get(KEY_NAME, NO_KEY)
+    return name
+
+
 async def _proxy(http_request: HttpRequest, service: ChatService, *, is_rejected: bool) -> Response | None:
     """The upstream's response; None if z1 handles or rejects the request."""
     if not service.can_proxy:
@@ -151,4 +201,7 @@ async def _proxy(http_request: HttpRequest, service: ChatService, *, is_rejected
     path = http_request.url.path.removeprefix("/v1")
     if path not in ("/chat/completions", "/completions"):
         return None
-    return service.proxy(path, await http_request.json(), is_rejected=is_rejected)
+    body = await http_request.json()
+    if isinstance(body, dict) and (session := http_request.headers.get("x-z1-session")) is not None:
+        body = {**body, "session": session}  # z1 keeps its budget
+    return service.proxy(path, body, is_rejected=is_rejected)

@@ -20,12 +20,16 @@ from z1.errors import ContextOverflow, EngineFault, UpstreamFault, UserError, Z1
 from z1.serve.api.openai_format import error_body
 from z1.serve.api.parameters import ASSISTANT_VALUES, NO_OP_VALUES, STREAM_OPTION_VALUES
 from z1.serve.api.schema import ChatRequest, CompletionRequest, ControlRequest
+from z1.serve.runtime.ledger_file import UnknownSession
 from z1.serve.runtime.response import fault_response
 from z1.serve.runtime.service import ServerBusy, UnknownModel
+from z1.serve.runtime.sessions import SessionExhausted
 
 ERROR_STATUS: tuple[tuple[type[Z1Error], int, str, str | None], ...] = (
     (ServerBusy, 429, "rate_limit_error", "rate_limit_exceeded"),
     (UnknownModel, 404, "not_found_error", "model_not_found"),
+    (UnknownSession, 404, "not_found_error", "session_not_found"),
+    (SessionExhausted, 403, "budget_exceeded", "session_budget_exhausted"),
     (ContextOverflow, 400, "invalid_request_error", "context_length_exceeded"),
     (UserError, 400, "invalid_request_error", None),
     (EngineFault, 503, "engine_error", None),

@@ -1,4 +1,5 @@
-"""Prometheus metrics (throughput, latency, reasons) of one server, and its log: one line of JSON per reply.
+"""Prometheus metrics (throughput, latency, reasons) of one server, its usage by day, key and model, and its log: one
+line of JSON per reply.
 
 Neither contains text of prompts or replies, unless the server logs prompts (`--log-prompts`). Token counts give
 throughput; latency is measured to the first token, to the answer and to the end of a reply.
@@ -6,17 +7,19 @@ throughput; latency is measured to the first token, to the answer and to the end
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 import logging
 import time
-from typing import Any
+from typing import Any, NamedTuple
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
 from z1.errors import UserError, Z1Error
 from z1.serve.runtime.reply_runner import ReplyFinished
 from z1.serve.runtime.shadow import ShadowResult
-from z1.think import Shift
+from z1.think import Ledger, Shift
 
 SECONDS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 25, 60, 120, 300)
 
@@ -28,6 +31,7 @@ class Metrics:
 
     def __init__(self) -> None:
         registry = self._registry = CollectorRegistry()
+        self.usage = Usage()
 
         def counter(name: str, text: str, *labels: str) -> Counter:
             return Counter(name, text, labels, registry=registry)
@@ -101,6 +105,55 @@ class Metrics:
     def text(self) -> bytes:
         """All metrics in Prometheus' text format."""
         return generate_latest(self._registry)
+
+
+class UsageKey(NamedTuple):
+    """What usage is summed by: the day in UTC, the name of the API key, and the model's name in the request."""
+
+    day: str
+    key: str
+    model: str
+
+
+class UsageCounts(NamedTuple):
+    """Sums over replies, broken off ones included; thought, hint and answer add up to the completion tokens."""
+
+    replies: int = 0
+    prompt_tokens: int = 0
+    thinking_tokens: int = 0
+    hint_tokens: int = 0
+    answer_tokens: int = 0
+    probe_tokens: int = 0
+
+
+class Usage:
+    """Usage of one server by day, key and model."""
+
+    def __init__(self) -> None:
+        self.sums: dict[UsageKey, UsageCounts] = {}
+
+    def add(self, key: str, model: str, prompt_tokens: int, ledger: Ledger) -> UsageKey:
+        """Add a reply; returns which sums have changed."""
+        at = UsageKey(time.strftime("%Y-%m-%d", time.gmtime()), key, model)
+        thinking = ledger.thought + ledger.close
+        answer = ledger.completion_tokens - thinking - ledger.hint
+        counts = (1, prompt_tokens, thinking, ledger.hint, answer, ledger.probe)
+        self.sums[at] = UsageCounts(*map(sum, zip(self.sums.get(at, UsageCounts()), counts, strict=True)))
+        return at
+
+    def rows(self, key: str | None = None) -> list[dict[str, Any]]:
+        """The sums in order, those of one key or all."""
+        found = sorted((at, counts) for at, counts in self.sums.items() if key in (None, at.key))
+        return [{**at._asdict(), **counts._asdict()} for at, counts in found]
+
+
+def as_csv(rows: list[dict[str, Any]]) -> str:
+    """Rows of usage as CSV with a header."""
+    text = io.StringIO()
+    writer = csv.DictWriter(text, [*UsageKey._fields, *UsageCounts._fields])
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue()
 
 
 def log_line(**fields: Any) -> None:

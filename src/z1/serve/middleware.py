@@ -29,6 +29,9 @@ PUBLIC_PATHS = frozenset({"/health"})
 """Paths that need no key."""
 
 
+KEY_NAME = "z1.key"
+"""The item of a request's scope with the name of its API key."""
+
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 """Methods that change nothing, which a page of any origin may use; it cannot read the response."""
 
@@ -68,16 +71,17 @@ class CountingMiddleware:
 
 
 class AccessMiddleware:
-    """Rejects requests without the `key`, and bodies above `max_body_bytes`.
+    """Rejects requests without one of the `keys` (by name), and bodies above `max_body_bytes`.
 
-    Without a key (None) it rejects foreign hosts, and changes by pages of origins that are not in `allowed_origins`.
+    The name of the key that a request sends is `scope[KEY_NAME]`. Without keys it rejects foreign hosts, and changes by
+    pages of origins that are not in `allowed_origins`.
     """
 
     def __init__(
-        self, app: ASGIApp, key: str | None, max_body_bytes: int, allowed_origins: Collection[str] = ()
+        self, app: ASGIApp, keys: Mapping[str, str], max_body_bytes: int, allowed_origins: Collection[str] = ()
     ) -> None:
         self._app, self._max_body_bytes, self._allowed_origins = app, max_body_bytes, allowed_origins
-        self._key = None if key is None else key.encode()
+        self._keys = {name: key.encode() for name, key in keys.items()}
         self._throttle = AdmissionThrottle(ADMITTED_PER_ITERATION)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -92,8 +96,10 @@ class AccessMiddleware:
 
     def _rejection(self, scope: Scope) -> JSONResponse | None:
         headers = dict(scope["headers"])
-        if self._key is not None:
-            if scope["path"] in PUBLIC_PATHS or is_key(headers, self._key):
+        if self._keys:
+            if (name := key_name(headers, self._keys)) is not None:
+                scope[KEY_NAME] = name
+            if name is not None or scope["path"] in PUBLIC_PATHS:
                 return None
             message = "missing or wrong API key; send Authorization: Bearer KEY, or x-api-key: KEY"
             body = error_body(message, "authentication_error", code="invalid_api_key")
@@ -112,11 +118,13 @@ class AccessMiddleware:
         return is_allowed or origin.lower().partition("://")[2] == host.lower()
 
 
-def is_key(headers: Mapping[bytes, bytes], key: bytes) -> bool:
-    """Whether the request sends `key`, as a bearer token or as x-api-key."""
+def key_name(headers: Mapping[bytes, bytes], keys: Mapping[str, bytes]) -> str | None:
+    """The name of the key that the request sends, as a bearer token or as x-api-key; None if it is none of `keys`."""
     scheme, *token = headers.get(b"authorization", b"").split(None, 1)[:2] or [b""]
     bearer = b"".join(token).strip() if scheme.lower() == b"bearer" else b""
-    return any(hmac.compare_digest(one, key) for one in (bearer, headers.get(b"x-api-key", b"").strip()))
+    sent = (bearer, headers.get(b"x-api-key", b"").strip())
+    found = [name for one in sent for name, key in keys.items() if hmac.compare_digest(one, key)]
+    return found[0] if found else None
 
 
 def is_local_host(host: str) -> bool:

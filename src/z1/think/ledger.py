@@ -42,6 +42,8 @@ class Shift(StrEnum):
     """Enough probes gave the same answer."""
     REPETITION = "repetition"
     """The thought repeated itself."""
+    SESSION = "session"
+    """The thinking budget that several replies share was used up."""
 
 
 class End(StrEnum):

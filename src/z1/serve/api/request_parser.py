@@ -212,7 +212,7 @@ def _stop_token_ids(request: Request, engine: Engine, profile: profiles.Profile)
 def _check_chat_host(request: Request, engine: Engine, budget: Budget) -> None:
     """Check that a host that offers chat completions alone can keep the settings (`engines/remote/hosts.py`)."""
     if (check := getattr(engine, "check_settings", None)) is not None:
-        names = ("deadline_ms", "answer_tokens", "policy", "reasoning_control")
+        names = ("deadline_ms", "answer_tokens", "policy", "reasoning_control", "session")
         cuts = [name for name in names if getattr(request, name)] + (["hint"] if budget.hint is not None else [])
         cuts += [] if isinstance(request, ChatRequest) else ["prompt"]
         check(budget.limit, cuts, has_thinking=budget.has_thinking)

@@ -171,6 +171,22 @@ class TemplateSettings(_Strict):
     reasoning_effort: CleanStr | None = None
 
 
+SESSION_ID = r"[A-Za-z0-9_.:-]{1,100}"
+"""Valid ids of sessions."""
+
+
+class SessionBudget(_Strict):
+    """A thinking budget that the requests with the same id share."""
+
+    id: CleanStr | None = Field(None, pattern=f"^{SESSION_ID}$", description="Required here or in X-Z1-Session.")
+    thinking_budget: int | None = Field(
+        None, ge=-1, lt=10**15, description="Thinking tokens of the session; -1: unlimited. Set by its first request."
+    )
+    on_exhausted: Literal["answer_now", "refuse"] | None = Field(
+        None, description="Once the budget is used up: answer without a thought, or refuse requests that would think."
+    )
+
+
 class ExitPolicy(_Strict):
     """When the thought ends early, and whether probes are streamed."""
 
@@ -241,6 +257,7 @@ class ReplySettings(_Strict):
         None, ge=0, le=1e9, allow_inf_nan=False, description="Milliseconds after which thinking is ended."
     )
     policy: ExitPolicy | None = None
+    session: SessionBudget | None = None
     separate_reasoning: bool | None = Field(None, description="Return thought and answer in separate fields.")
     include_reasoning: bool | None = Field(None, description="False: leave the thought out of the response.")
     reasoning_control: bool | None = Field(None, description='Allow "answer now" for this request.')

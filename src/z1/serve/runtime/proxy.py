@@ -37,6 +37,7 @@ Z1_FIELDS = (
     "policy",
     "reasoning_control",
     "reasoning.exclude",
+    "session",
     "thinking.display",
 )
 """Fields that only z1 supports."""

@@ -10,12 +10,13 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Coroutine, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, NamedTuple
 
 from z1 import profiles
-from z1.engines import Control, DriverOptions, Engine, Logprob, Probe, Sampling, Session, run_flow
+from z1.engines import Allowance, Control, DriverOptions, Engine, Logprob, Probe, Sampling, Session, run_flow
 from z1.errors import EngineFault, Z1Error
 from z1.serve.api.budget import NO_POLICY, Budget, Policy, exit_rules, make_window
 from z1.think import AnswerDetector, Bucket, End, Flow, Ledger, Shift, Window
@@ -31,7 +32,7 @@ POLL_SECONDS_PER_REQUEST = 0.0001
 class GenerationRequest:
     """One reply to generate. `stop_strings` end the answer; `arrival_time` is that of the HTTP request (monotonic);
     `prefix_token_ids` is a thought that the reply continues. `messages` are the conversation, for hosts that take no
-    prompt.
+    prompt. `allowance` limits the thought together with those of other replies.
     """
 
     prompt_token_ids: tuple[int, ...]
@@ -42,6 +43,7 @@ class GenerationRequest:
     policy: Policy = NO_POLICY
     prefix_token_ids: tuple[int, ...] = ()
     messages: tuple[Mapping[str, str], ...] = ()
+    allowance: Allowance | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,11 +76,17 @@ class ReplyFinished:
     seconds: float
 
 
+NO_TOKENS = Ledger()
+
+
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """The reply has failed; tokens emitted before remain valid."""
+    """The reply has failed or was cancelled. Tokens emitted before remain valid; `ledger` counts all that were generated."""
 
     error: Z1Error
+    ledger: Ledger = NO_TOKENS
+    shift: Shift | None = None
+    is_cancelled: bool = False
 
 
 Event = Started | NewTokens | Probe | ReplyFinished | Failed
@@ -87,12 +95,15 @@ Event = Started | NewTokens | Probe | ReplyFinished | Failed
 IndexedEvent = tuple[int, Event]
 """The index of a reply in its request, and the event."""
 
+Observer = Callable[[int, Event], None]
+"""Called with the index of a reply in its request, and an event."""
+
 
 class ReplyGroup:
-    """The replies of one request."""
+    """The replies of one request. `observe` is called with every event before the client can get it."""
 
-    def __init__(self, requests: Sequence[GenerationRequest]) -> None:
-        self.requests = tuple(requests)
+    def __init__(self, requests: Sequence[GenerationRequest], observe: Observer | None = None) -> None:
+        self.requests, self._observe = tuple(requests), observe
         self.running: dict[int, _RunningReply] = {}
         """Replies that have not finished, by index; the runner adds and removes them."""
         self._events: list[IndexedEvent] = []
@@ -114,10 +125,14 @@ class ReplyGroup:
     def cancel(self) -> None:
         """Cancel the running replies and free their sessions. No effect on finished ones."""
         for reply in self.running.values():
+            with suppress(Z1Error):  # a defect of the engine ends the reply all the same
+                reply.poll(0)  # what was generated so far is counted
             reply.task.cancel()
 
     def emit(self, index: int, event: Event) -> None:
         """Add an event."""
+        if self._observe is not None:
+            self._observe(index, event)
         self._events.append((index, event))
         self.wake()
 
@@ -167,9 +182,9 @@ class ReplyRunner:
         """Number of requests with running replies."""
         return len(self._running)
 
-    def start(self, requests: Sequence[GenerationRequest]) -> ReplyGroup:
-        """Start the replies of one request."""
-        group = ReplyGroup(requests)
+    def start(self, requests: Sequence[GenerationRequest], observe: Observer | None = None) -> ReplyGroup:
+        """Start the replies of one request; `observe` is called with every event of them."""
+        group = ReplyGroup(requests, observe)
         if not self.is_alive:
             group.emit(0, Failed(EngineFault("the engine has stopped")))
             return group
@@ -222,6 +237,7 @@ class _RunningReply:
         self._request, self._emit_now = request, emit
         self._delayed: list[Event] | None = None
         self._control: Control | None = None
+        self._flow: Flow | None = None
         self._is_answer_requested = False
         self._time_to_answer: float | None = None
         self._sampled_tokens = 0
@@ -253,11 +269,14 @@ class _RunningReply:
             finally:
                 await session.close()
         except Z1Error as error:
-            self._emit(Failed(error))
+            self._emit(self._failed(error))
         except asyncio.CancelledError:
-            self._emit(Failed(EngineFault("the reply was cancelled")))
+            self._emit(replace(self._failed(EngineFault("the reply was cancelled")), is_cancelled=True))
         except Exception as error:  # third-party engine code may raise anything
-            self._emit(Failed(EngineFault(f"the engine failed: {error!r}")))
+            self._emit(self._failed(EngineFault(f"the engine failed: {error!r}")))
+
+    def _failed(self, error: Z1Error) -> Failed:
+        return Failed(error) if self._flow is None else Failed(error, self._flow.ledger(), self._flow.shift_reason)
 
     async def _open(self, engine: Engine) -> Session:
         """A session of the engine; a host that offers chat completions alone gets the conversation."""
@@ -287,7 +306,8 @@ class _RunningReply:
 
     async def _drive(self, engine: Engine, session: Session) -> ReplyFinished:
         request = self._request
-        flow, detector = self._flow(engine, session)
+        flow, detector = self._make_flow(engine, session)
+        self._flow = flow
         self._control = Control(flow, session)
         if self._is_answer_requested:
             self._control.answer_now()
@@ -296,11 +316,12 @@ class _RunningReply:
             deadline = max(0.0, deadline - self._elapsed())
         self._logprobs = session.logprobs
         exits = exit_rules(request.policy, engine, self._emit)
-        await run_flow(flow, session, DriverOptions(detector, None, deadline, self._on_tokens, exits), self._control)
+        options = DriverOptions(detector, None, deadline, self._on_tokens, exits, request.allowance)
+        await run_flow(flow, session, options, self._control)
         end = flow.end or End.ABORTED
         return ReplyFinished(flow.ledger(), flow.shift_reason, end, self._time_to_answer, self._elapsed())
 
-    def _flow(self, engine: Engine, session: Session) -> tuple[Flow, AnswerDetector | None]:
+    def _make_flow(self, engine: Engine, session: Session) -> tuple[Flow, AnswerDetector | None]:
         """The flow of the reply, which has its prefix already, and the answer detector of its profile."""
         request, profile = self._request, profiles.get_profile(engine.profile)
         prefix = request.prefix_token_ids

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from itertools import groupby
 from operator import itemgetter
 from typing import Any
@@ -45,7 +45,10 @@ STREAM_HEADERS = {
 
 
 class PendingResponse:
-    """The response to one request. `time_to_first_token` is in seconds from the arrival of the request."""
+    """The response to one request. `time_to_first_token` is in seconds from the arrival of the request.
+
+    `commit`, if set, is awaited before anything of an event is sent; `budget_fields` gives more of a `budget` object.
+    """
 
     def __init__(
         self, replies: ReplyGroup, wire_format: WireFormat, options: OutputOptions, prompt_tokens: int
@@ -60,6 +63,8 @@ class PendingResponse:
         self.finished: dict[int, ReplyFinished] = {}
         self.error: Z1Error | None = None
         self.time_to_first_token: float | None = None
+        self.commit: Callable[[], Awaitable[None]] | None = None
+        self.budget_fields: Callable[[int], Mapping[str, Any]] = _no_fields
         self._first_events: list[IndexedEvent] = []
 
     async def wait_started(self) -> None:
@@ -113,9 +118,19 @@ class PendingResponse:
     async def _events(self) -> AsyncIterator[list[IndexedEvent]]:
         first, self._first_events = self._first_events, []
         if first:
-            yield first
+            yield await self._committed(first)
         while not self._is_complete:
-            yield await self.replies.events()
+            yield await self._committed(await self.replies.events())
+
+    async def _committed(self, events: list[IndexedEvent]) -> list[IndexedEvent]:
+        """`events` once they may be sent; none if they cannot be booked."""
+        if self.commit is not None:
+            try:
+                await self.commit()
+            except Z1Error as error:
+                self._fail(error)
+                return []
+        return events
 
     @property
     def _is_complete(self) -> bool:
@@ -142,7 +157,7 @@ class PendingResponse:
         if isinstance(event, Probe) and self.replies.requests[index].policy.anytime:
             return [self.wire_format.probe_chunk(index, self.texts[index].probes[-1])]
         if isinstance(event, ReplyFinished):
-            budget = self.texts[index].budget_object(event)
+            budget = self._budget_object(index, event)
             return [*self._token_chunks(index), self.wire_format.final_chunk(index, finish_reason(event), budget)]
         return []
 
@@ -181,11 +196,18 @@ class PendingResponse:
     def _choice(self, index: int, text: dict[str, list[str]]) -> Choice:
         event = self.finished[index]
         reasoning, content = "".join(text["reasoning"]), "".join(text["content"])
-        fields = {"budget": self.texts[index].budget_object(event), **self._token_fields(index)}
+        fields = {"budget": self._budget_object(index, event), **self._token_fields(index)}
         return Choice(reasoning, content, finish_reason(event), fields)
+
+    def _budget_object(self, index: int, event: ReplyFinished) -> dict[str, Any]:
+        return {**self.texts[index].budget_object(event), **self.budget_fields(index)}
 
     def _usage(self) -> dict[str, object]:
         return usage(self.prompt_tokens, [event.ledger for event in self.finished.values()])
+
+
+def _no_fields(_: int) -> Mapping[str, Any]:
+    return {}
 
 
 def fault_response(error: Z1Error, headers: Mapping[str, str]) -> JSONResponse:

@@ -9,9 +9,9 @@ import asyncio
 import hmac
 import re
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
@@ -21,15 +21,22 @@ from z1.errors import EngineFault, UserError, Z1Error
 from z1.serve.api.openai_format import ChatFormat, CompletionFormat
 from z1.serve.api.reply_text import OutputOptions
 from z1.serve.api.request_parser import ParsedRequest, RequestDefaults, parse_request
-from z1.serve.api.schema import ChatRequest, ControlRequest, Request
+from z1.serve.api.schema import ChatRequest, ControlRequest, Request, SessionBudget
+from z1.serve.api.session import parse_session
 from z1.serve.metrics import Metrics, log_line
+from z1.serve.runtime.ledger_file import LedgerFile
 from z1.serve.runtime.proxy import ProxyResponse, as_proxyable, has_thinking_fields, translate_budget
-from z1.serve.runtime.reply_runner import ReplyRunner
+from z1.serve.runtime.reply_runner import Event, Failed, GenerationRequest, ReplyFinished, ReplyRunner
 from z1.serve.runtime.response import PendingResponse
+from z1.serve.runtime.sessions import Sessions, Turn
 from z1.serve.runtime.shadow import Shadow, ShadowResult
 
 CLIENT_REQUEST_ID = re.compile(r"[A-Za-z0-9_.:-]{1,100}")
 """Valid values of the header X-Request-Id."""
+
+
+NO_KEY = "none"
+"""The name under which usage and sessions are kept where the server has no API key."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,10 +55,14 @@ class ServerLimits:
 
 @dataclass(frozen=True, slots=True)
 class ClientIds:
-    """What a client chose for its request: the id, and the token without which nobody may end the thought."""
+    """What a client chose for its request: the id, the token without which nobody may end the thought, and its session
+    (the header). `key` is the name of its API key.
+    """
 
     request_id: str | None = None
     control_token: str | None = None
+    session: str | None = None
+    key: str = NO_KEY
 
 
 class ServerBusy(Z1Error):
@@ -74,9 +85,14 @@ class _RunningRequest:
 class ChatService:
     """The requests of one server."""
 
-    def __init__(self, engine: Engine, defaults: RequestDefaults, limits: ServerLimits) -> None:
+    def __init__(
+        self, engine: Engine, defaults: RequestDefaults, limits: ServerLimits, ledger: LedgerFile | None = None
+    ) -> None:
         self.engine, self.defaults, self.limits = engine, defaults, limits
         self.metrics, self.runner = Metrics(), ReplyRunner(engine, limits.stream_interval)
+        self.ledger = ledger or LedgerFile()
+        self.sessions = Sessions(self.ledger)
+        self.metrics.usage.sums.update(self.ledger.read_usage())
         self.served_model_names = defaults.served_model_names or (engine.name,)
         self._parser = ThreadPoolExecutor(1, "z1-parser")  # one thread: a tokenizer is not thread-safe
         self._running: dict[str, _RunningRequest] = {}
@@ -98,9 +114,10 @@ class ChatService:
             self.runner.run_in_background(self._shadow.run())
 
     async def close(self) -> None:
-        """Cancel all running replies, and close the engine."""
+        """Cancel all running replies, and close the engine and the ledger."""
         await self.runner.close()
         self._parser.shutdown()
+        await self.ledger.close()
 
     @property
     def running_replies(self) -> int:
@@ -115,12 +132,22 @@ class ChatService:
     async def submit(
         self, request: Request, client: ClientIds, log_fields: dict[str, Any]
     ) -> tuple[PendingResponse, ParsedRequest]:
-        """Start the replies to `request`. Raises UnknownModel, ServerBusy, UserError or EngineFault."""
+        """Start the replies to `request`.
+
+        Raises UnknownModel, ServerBusy, SessionExhausted, UserError, LedgerFault or EngineFault.
+        """
         if request.model not in self.served_model_names:
             raise UnknownModel("model", f"{request.model}, which does not exist", f"use {self.served_model_names[0]}")
         self._check_capacity(request.n or 1)
+        settings = None
+        if request.session is not None or client.session is not None:
+            settings = parse_session(request.session, client.session)
+            request = request.model_copy(update={"session": request.session or SessionBudget(id=settings and settings.id)})
         loop = asyncio.get_running_loop()
         parsed = await loop.run_in_executor(self._parser, parse_request, request, self.engine, self.defaults)
+        account = None
+        if settings is not None:
+            account = await self.sessions.open(client.key, settings, thinks=any(map(_thinks, parsed.generations)))
         count = len(parsed.generations)
         self._check_capacity(count)
         if not self.runner.is_alive:
@@ -130,9 +157,16 @@ class ChatService:
             request.model,
             include_usage=parsed.include_usage,
         )
-        response = PendingResponse(
-            self.runner.start(parsed.generations), wire_format, self._options(parsed), parsed.prompt_tokens
-        )
+        turns: list[Turn] = []
+        if account is not None:
+            turns = [Turn(account, self.ledger, (wire_format.id, n, request.model)) for n in range(count)]
+        observe = partial(self._book, (client.key, request.model), parsed.generations, turns)
+        replies = self.runner.start(_with_allowances(parsed.generations, turns), observe)
+        response = PendingResponse(replies, wire_format, self._options(parsed), parsed.prompt_tokens)
+        if turns or self.ledger.is_persistent:
+            response.commit = self.ledger.commit
+        if turns:
+            response.budget_fields = lambda index: turns[index].status()
         self._running[wire_format.id] = _RunningRequest(response, count, parsed.reasoning_control, client, log_fields)
         self._count_replies(count)
         try:
@@ -219,6 +253,24 @@ class ChatService:
             parsed.logprobs,
         )
 
+    def _book(
+        self,
+        names: tuple[str, str],
+        generations: Sequence[GenerationRequest],
+        turns: Sequence[Turn],
+        index: int,
+        event: Event,
+    ) -> None:
+        """Book an event of a reply, before its client can get it. `names` are those of the API key and the model."""
+        if turns:
+            turns[index].on_event(event)
+        if isinstance(event, ReplyFinished) or (isinstance(event, Failed) and event.ledger.paid_tokens):
+            request = generations[index]
+            prompt_tokens = len(request.prompt_token_ids) if request.sampling.sample == 0 else 0
+            changed = self.metrics.usage.add(*names, prompt_tokens, event.ledger)
+            if self.ledger.is_persistent:
+                self.ledger.mark_usage(changed, self.metrics.usage.sums[changed])
+
     def _count_replies(self, change: int) -> None:
         self._running_replies += change
         self.metrics.running.set(self._running_replies)
@@ -259,6 +311,19 @@ class ChatService:
         is_valid = chosen and CLIENT_REQUEST_ID.fullmatch(chosen) and not in_use
         is_safe = client.control_token is not None or not allows_control
         return chosen if chosen and is_valid and is_safe else uuid.uuid4().hex
+
+
+def _thinks(request: GenerationRequest) -> bool:
+    """Whether a reply may have a thought."""
+    return request.budget.has_thinking and request.budget.limit != 0
+
+
+def _with_allowances(requests: Sequence[GenerationRequest], turns: Sequence[Turn]) -> Sequence[GenerationRequest]:
+    """`requests`, the thoughts of which take their tokens from the session."""
+    if not turns:
+        return requests
+    both = zip(requests, turns, strict=True)
+    return [replace(request, allowance=turn) if _thinks(request) else request for request, turn in both]
 
 
 def _is_meant(response_id: str, token: str | None, name: str, running: _RunningRequest) -> bool:
