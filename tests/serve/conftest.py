@@ -59,8 +59,11 @@ def serving(
     prepare: Callable[[Any, ChatService], None] = lambda app, service: None,
     **settings: Any,
 ) -> Iterator[Served]:
-    """A server of `engine`; `prepare` gets its application and service, and `wrap` makes an application around it."""
-    service = ChatService(engine, defaults or RequestDefaults(temperature=0.0), limits or ServerLimits())
+    """A server of `engine`; `prepare` gets its application and service, and `wrap` makes an application around it.
+    `settings` are those of `make_app`, and `ledger`.
+    """
+    defaults, ledger = defaults or RequestDefaults(temperature=0.0), settings.pop("ledger", None)
+    service = ChatService(engine, defaults, limits or ServerLimits(), ledger)
     app = make_app(service, **settings)
     prepare(app, service)
     uvicorn_server = make_server(wrap(app), Address(port=0, shutdown_timeout=5))

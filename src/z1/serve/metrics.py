@@ -1,7 +1,6 @@
-"""Prometheus metrics (throughput, latency, reasons) of one server, its usage by day, key and model, and its log: one
-line of JSON per reply.
+"""Prometheus metrics of one server, its usage by day, key and model, and its log of one line of JSON per reply.
 
-Neither contains text of prompts or replies, unless the server logs prompts (`--log-prompts`). Token counts give
+None contains text of prompts or replies, unless the server logs prompts (`--log-prompts`). Token counts give
 throughput; latency is measured to the first token, to the answer and to the end of a reply.
 """
 

@@ -70,16 +70,14 @@ class SessionRow(NamedTuple):
     turns: int
 
 
-def parse_session(field: SessionBudget | None, header: str | None) -> SessionSettings | None:
-    """The session of a request; None if it has none. Raises UserError if field or header is wrong."""
+def parse_session(field: SessionBudget | None, header: str | None) -> SessionSettings:
+    """The session that field and header name. Raises UserError if they name none or contradict each other."""
     sent = _parse_header(header) if header is not None else {}
     body = field.model_dump() if field is not None else {}
     names = ("id", "thinking_budget", "on_exhausted")
     values = {
         name: single_value({f"session.{name}": body.get(name), f"{HEADER} {name}": sent.get(name)}) for name in names
     }
-    if field is None and header is None:
-        return None
     if values["id"] is None:
         raise UserError("session.id", "nothing", f"send an id, here or in the header {HEADER}")
     return SessionSettings(**values)

@@ -48,7 +48,7 @@ CREATE TABLE usage (
 
 SESSION = """
 SELECT number, id, thinking_budget, on_exhausted, created, expires,
-       (SELECT total(thinking_tokens) FROM turn WHERE session = number),
+       (SELECT total(thinking_tokens) FROM turn WHERE session = session.number),
        (SELECT coalesce(max(turn.number), 0) FROM turn WHERE session = session.number)
 FROM session WHERE key = ? AND id = ? AND expires > ?
 """

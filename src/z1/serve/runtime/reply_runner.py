@@ -81,7 +81,7 @@ NO_TOKENS = Ledger()
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """The reply has failed or was cancelled. Tokens emitted before remain valid; `ledger` counts all that were generated."""
+    """The reply has failed or was cancelled; tokens emitted before remain valid. `ledger` counts all generated ones."""
 
     error: Z1Error
     ledger: Ledger = NO_TOKENS

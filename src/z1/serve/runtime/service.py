@@ -11,7 +11,7 @@ import re
 import uuid
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from typing import Any
 
@@ -142,7 +142,7 @@ class ChatService:
         settings = None
         if request.session is not None or client.session is not None:
             settings = parse_session(request.session, client.session)
-            request = request.model_copy(update={"session": request.session or SessionBudget(id=settings and settings.id)})
+            request = request.model_copy(update={"session": SessionBudget.model_validate(asdict(settings))})
         loop = asyncio.get_running_loop()
         parsed = await loop.run_in_executor(self._parser, parse_request, request, self.engine, self.defaults)
         account = None
