@@ -86,6 +86,7 @@ NO_MIRROR = {
     "z1.models": "tests/test_llm.py",
     "z1.report": "tests/report/test_write.py",
     "z1.vllm_plugin": "tests/vllm_plugin/test_logits_processor.py",
+    "z1.cli.serve_options": "declarations for typer; tests/cli/test_serve.py",
     "z1.report.style": "colours and CSS",
     "z1.report.figure": "tests/report/test_plots.py",
     "z1.report.picture": "tests/report/test_write.py",

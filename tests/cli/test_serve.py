@@ -14,10 +14,10 @@ import httpx
 import pytest
 from typer.testing import CliRunner
 
-from z1.cli import serve
+from z1.cli import serve, serve_options
 from z1.cli.engine_factory import ServeModel
 from z1.cli.main import app
-from z1.cli.serve import ServeOptions, read_effort_map
+from z1.cli.serve import ServeOptions, read_api_keys, read_effort_map
 from z1.errors import UserError
 from z1.serve.runtime.service import ServerLimits
 
@@ -86,7 +86,8 @@ def test_the_flags_of_a_stock_vllm_server_are_printed_and_nothing_is_served(caps
 
 def test_help_has_a_panel_for_each_kind_of_option() -> None:
     text = CliRunner().invoke(app, ["serve", "--help"]).output
-    for panel in (serve.MODEL, serve.BUDGETS, serve.LIMITS, serve.NETWORK, serve.LOGGING):
+    panels = ("MODEL", "BUDGETS", "LIMITS", "NETWORK", "LOGGING")
+    for panel in (getattr(serve_options, name) for name in panels):
         assert f"─ {panel} ─" in text
     assert "Default thinking budget in tokens; -1 = unlimited." in text
 
@@ -97,14 +98,17 @@ def test_what_was_typed_reaches_the_server(monkeypatch: pytest.MonkeyPatch) -> N
     limits = ["--max-concurrent-requests", "3", "--max-body-bytes", "9", "--stream-interval-ms", "40"]
     budgets = ["--shadow-budget", "7", "--shadow-budget", "8", "--thinking-budget", "-1", "--temperature", "0.5"]
     budgets += ["--max-thinking-budget", "9"]
+    ledger = ["--ledger", "usage.sqlite", "--session-ttl", "60", "--api-key-file", "keys.json"]
     network = ["--host", "::1", "--port", "1", "--shutdown-timeout", "2", "--api-key", "k", "--log-prompts"]
     model = ["m", "--max-num-seqs", "4", "--max-model-len", "99", "--profile", "qwen3", "--served-model-name", "n"]
     model += ["--served-model-name", "deep:8b=64"]
-    done = CliRunner().invoke(serve.app, [*model, *limits, *budgets, *network])
+    done = CliRunner().invoke(serve.app, [*model, *limits, *budgets, *network, *ledger])
     assert done.exit_code == 0, done.output
     assert found == [
         ServeModel("m", "local", "qwen3", 4, 99),
-        ServeOptions("::1", 1, 2, "k", True, False),
+        ServeOptions(
+            "::1", 1, 2, "k", True, api_key_file=Path("keys.json"), ledger=Path("usage.sqlite"), session_ttl=60
+        ),
         ServerLimits(3, 9, 0.04, (7, 8)),
         {
             "thinking_budget": -1,
@@ -124,3 +128,43 @@ def test_the_effort_map_is_checked(tmp_path: Path) -> None:
         path.write_text(text)
         with pytest.raises(UserError, match="reasoning_effort_map"):
             read_effort_map(path)
+
+
+def test_the_key_file_is_checked(tmp_path: Path) -> None:
+    path = tmp_path / "keys.json"
+    path.write_text('{"alice": "a", "bob@x": "b"}')
+    assert read_api_keys(path) == {"alice": "a", "bob@x": "b"}
+    for text in (
+        "{",
+        "[]",
+        "{}",
+        '{"a": ""}',
+        '{"a": 1}',
+        '{"": "x"}',
+        '{"a b": "x"}',
+        '{"none": "x"}',
+        '{"a":"x","b":"x"}',
+    ):
+        path.write_text(text)
+        with pytest.raises(UserError, match="api_key_file"):
+            read_api_keys(path)
+
+
+def test_sessions_and_keys_of_a_server_that_was_started_from_the_command_line(script: Path, tmp_path: Path) -> None:
+    keys, ledger = tmp_path / "keys.json", tmp_path / "ledger.sqlite"
+    keys.write_text('{"alice": "sesame"}')
+    options = ["--engine", "scripted", "--port", "0", "--ledger", str(ledger), "--api-key-file", str(keys)]
+    command = [sys.executable, "-m", "z1.cli.main", "serve", str(script), *options]
+    headers, spent = {"x-api-key": "sesame", "X-Z1-Session": "s; thinking_budget=3"}, []
+    for stop in (signal.SIGKILL, signal.SIGTERM):
+        with subprocess.Popen(command, env=dict(os.environ), stderr=subprocess.PIPE, text=True) as server:
+            assert server.stderr is not None
+            name, _, url = server.stderr.readline().strip().partition(" at ")
+            ask = {"model": name, "messages": [{"role": "user", "content": "why?"}], "thinking_budget": 2}
+            assert httpx.post(url + "/chat/completions", json=ask).status_code == 401
+            reply = httpx.post(url + "/chat/completions", json=ask, headers=headers).json()
+            spent.append(reply["choices"][0]["budget"]["session"]["spent"])
+            turns = httpx.get(url + "/sessions/s", headers=headers).json()["turns"]
+            server.send_signal(stop)
+            server.stderr.read()
+    assert spent == [2, 3] and [turn["thinking_tokens"] for turn in turns] == [2, 1]

@@ -12,20 +12,49 @@ import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import typer
 
 from z1.cli.engine_factory import ServeModel, make_engine, question_format
 from z1.cli.options import Dtype, print_line, refuse_unused
+from z1.cli.serve_options import (
+    AllowOrigin,
+    Api,
+    ApiKey,
+    ApiKeyFile,
+    Chat,
+    EngineName,
+    Host,
+    LedgerPath,
+    LogPrompts,
+    MaxBodyBytes,
+    MaxConcurrentRequests,
+    MaxModelLen,
+    MaxNumSeqs,
+    MaxThinkingBudget,
+    ModelArgument,
+    OtlpTracesEndpoint,
+    Port,
+    PrintVllmFlags,
+    Profile,
+    ReasoningEffortMap,
+    ServedModelName,
+    SessionTtl,
+    ShadowBudget,
+    ShutdownTimeout,
+    StreamIntervalMs,
+    Temperature,
+    ThinkingBudget,
+    UpstreamApiKeyEnv,
+    UpstreamHost,
+    UpstreamModel,
+    UpstreamUrl,
+)
 from z1.errors import UserError
 
 if TYPE_CHECKING:
     from z1.serve.runtime.service import ServerLimits
-
-MODEL, BUDGETS, LIMITS = "Model and engine", "Budgets and sampling", "Limits"
-NETWORK, LOGGING = "Network and chat page", "Logging"
-"""Panels of `z1 serve --help`."""
 
 NETWORKING = frozenset(
     {
@@ -33,9 +62,13 @@ NETWORKING = frozenset(
         *("max_concurrent_requests", "max_body_bytes", "stream_interval_ms", "shadow_budget"),
         *("thinking_budget", "reasoning_effort_map", "temperature", "served_model_name", "model", "engine"),
         *("max_model_len", "max_thinking_budget", "otlp_traces_endpoint"),
+        *("api_key_file", "ledger", "session_ttl"),
     }
 )
 """Parameters that the server uses with every engine."""
+
+RESERVED_NAMES = ("default", "none")
+"""Names of the key of --api-key, and of requests to a server without keys."""
 
 USED = {
     "--print-vllm-flags": frozenset({"model", "profile", "print_vllm_flags"}),
@@ -60,197 +93,10 @@ class ServeOptions:
     chat: bool = False
     allow_origin: tuple[str, ...] = ()
     otlp_traces_endpoint: str | None = None
+    api_key_file: Path | None = None
+    ledger: Path | None = None
+    session_ttl: int = 86_400
 
-
-ModelArgument = Annotated[
-    str | None,
-    typer.Argument(help="Model folder, GGUF file or hub id; z1-tiny by default.", metavar="MODEL", show_default=False),
-]
-EngineName = Annotated[
-    str,
-    typer.Option(
-        help="local, vllm, remote (see --upstream-url), or scripted (MODEL is a JSON file of replies).",
-        rich_help_panel=MODEL,
-    ),
-]
-Profile = Annotated[
-    str | None,
-    typer.Option(
-        help="Model family (template, think tags, hint); detected by default.",
-        rich_help_panel=MODEL,
-        metavar="PROFILE",
-        show_default=False,
-    ),
-]
-MaxNumSeqs = Annotated[int, typer.Option(help="Maximum number of sequences in a batch.", min=1, rich_help_panel=MODEL)]
-MaxModelLen = Annotated[
-    int | None,
-    typer.Option(
-        help="Maximum context length in tokens, prompt and reply.",
-        min=1,
-        rich_help_panel=MODEL,
-        show_default="4096; with --engine remote the upstream's",
-    ),
-]
-ServedModelName = Annotated[
-    list[str] | None,
-    typer.Option(
-        help="Model name in the API; may be repeated. NAME=TOKENS has a default thinking budget of its own.",
-        rich_help_panel=MODEL,
-        metavar="NAME",
-        show_default="the model's name",
-    ),
-]
-UpstreamUrl = Annotated[
-    str | None,
-    typer.Option(
-        help="With --engine remote: URL of the server that has the model, up to /v1.",
-        rich_help_panel=MODEL,
-        metavar="URL",
-        show_default=False,
-    ),
-]
-UpstreamModel = Annotated[
-    str | None,
-    typer.Option(
-        help="With --engine remote: the upstream's name of the model.",
-        rich_help_panel=MODEL,
-        metavar="NAME",
-        show_default="the first that it lists",
-    ),
-]
-UpstreamApiKeyEnv = Annotated[
-    str | None,
-    typer.Option(
-        help="With --engine remote: environment variable with the upstream's API key; without it no key is sent.",
-        rich_help_panel=MODEL,
-        metavar="VARIABLE",
-        show_default=False,
-    ),
-]
-Api = Annotated[
-    Literal["completions", "chat"],
-    typer.Option(
-        help="With --engine remote: the upstream's route; chat for hosts that offer nothing else.",
-        rich_help_panel=MODEL,
-    ),
-]
-UpstreamHost = Annotated[
-    str | None,
-    typer.Option(
-        help="With --api chat: kind of host (vllm, llama.cpp, openrouter, ...).",
-        rich_help_panel=MODEL,
-        metavar="HOST",
-        show_default="by the URL",
-    ),
-]
-PrintVllmFlags = Annotated[
-    bool,
-    typer.Option(
-        "--print-vllm-flags",
-        help="Print the command of a stock vLLM server with thinking budgets, and exit.",
-        rich_help_panel=MODEL,
-    ),
-]
-ThinkingBudget = Annotated[
-    int | None,
-    typer.Option(
-        help="Default thinking budget in tokens; -1 = unlimited.",
-        min=-1,
-        rich_help_panel=BUDGETS,
-        metavar="TOKENS",
-        show_default="the model family's",
-    ),
-]
-MaxThinkingBudget = Annotated[
-    int | None,
-    typer.Option(
-        help="Ceiling of every thinking budget in tokens, whatever a request asks for.",
-        min=0,
-        rich_help_panel=BUDGETS,
-        metavar="TOKENS",
-        show_default="none",
-    ),
-]
-ReasoningEffortMap = Annotated[
-    Path | None,
-    typer.Option(
-        help="JSON file with the thinking budget of each reasoning effort (z1 calibrate writes one).",
-        rich_help_panel=BUDGETS,
-        metavar="FILE",
-        show_default=False,
-    ),
-]
-ShadowBudget = Annotated[
-    list[int] | None,
-    typer.Option(
-        help="When idle, re-answer finished replies at this smaller budget (metrics only); may be repeated.",
-        min=0,
-        rich_help_panel=BUDGETS,
-        metavar="TOKENS",
-        show_default=False,
-    ),
-]
-Temperature = Annotated[float, typer.Option(help="Default sampling temperature.", rich_help_panel=BUDGETS)]
-MaxConcurrentRequests = Annotated[
-    int,
-    typer.Option(
-        help="Maximum number of replies in progress; further requests get 429.",
-        min=1,
-        metavar="N",
-        rich_help_panel=LIMITS,
-    ),
-]
-MaxBodyBytes = Annotated[
-    int, typer.Option(help="Maximum size of a request body in bytes.", min=1, metavar="BYTES", rich_help_panel=LIMITS)
-]
-StreamIntervalMs = Annotated[
-    int, typer.Option(help="Streaming flush interval in milliseconds.", min=0, metavar="MS", rich_help_panel=LIMITS)
-]
-ShutdownTimeout = Annotated[
-    int,
-    typer.Option(
-        help="Seconds for replies in progress to finish after SIGTERM.",
-        min=0,
-        metavar="SECONDS",
-        rich_help_panel=LIMITS,
-    ),
-]
-Host = Annotated[
-    str,
-    typer.Option(help="Address to listen on; all but loopback need --api-key.", rich_help_panel=NETWORK),
-]
-Port = Annotated[int, typer.Option(help="Port; 0 takes a free one.", min=0, max=65535, rich_help_panel=NETWORK)]
-ApiKey = Annotated[
-    str | None,
-    typer.Option(
-        envvar="Z1_API_KEY",
-        help="API key that clients must send.",
-        rich_help_panel=NETWORK,
-        metavar="KEY",
-        show_default=False,
-    ),
-]
-AllowOrigin = Annotated[
-    list[str] | None,
-    typer.Option(
-        help="Origin of web pages that may use the server (CORS), such as https://example.com; may be repeated.",
-        rich_help_panel=NETWORK,
-        metavar="ORIGIN",
-        show_default="none but its own",
-    ),
-]
-Chat = Annotated[bool, typer.Option("--chat", help="Serve a chat page at / as well.", rich_help_panel=NETWORK)]
-LogPrompts = Annotated[bool, typer.Option("--log-prompts", help="Write prompts into the log.", rich_help_panel=LOGGING)]
-OtlpTracesEndpoint = Annotated[
-    str | None,
-    typer.Option(
-        help="Send OpenTelemetry traces there, such as http://127.0.0.1:4318/v1/traces (extra trace).",
-        rich_help_panel=LOGGING,
-        metavar="URL",
-        show_default=False,
-    ),
-]
 
 app = typer.Typer(add_completion=False)
 
@@ -283,9 +129,12 @@ def serve(
     host: Host = "127.0.0.1",
     port: Port = 8000,
     api_key: ApiKey = None,
+    api_key_file: ApiKeyFile = None,
     allow_origin: AllowOrigin = None,
     chat: Chat = False,
     log_prompts: LogPrompts = False,
+    ledger: LedgerPath = None,
+    session_ttl: SessionTtl = 86_400,
     otlp_traces_endpoint: OtlpTracesEndpoint = None,
 ) -> None:
     """Serve a model with OpenAI's API: a thinking budget per request, deadlines, answer now."""
@@ -300,8 +149,9 @@ def serve(
         refuse_unused(context, f"--engine {engine}", USED[f"--engine {engine}"])
     origins = tuple(allow_origin or ())
     options = ServeOptions(
-        host, port, shutdown_timeout, api_key, log_prompts, chat, origins, otlp_traces_endpoint=otlp_traces_endpoint
-    )
+        host, port, shutdown_timeout, api_key, log_prompts, chat, origins, otlp_traces_endpoint, api_key_file,
+        ledger, session_ttl,
+    )  # fmt: skip
     from z1.serve.runtime.service import ServerLimits
 
     settings: dict[str, Any] = {"thinking_budget": thinking_budget, "temperature": temperature}
@@ -317,15 +167,19 @@ def run_server(served: ServeModel, options: ServeOptions, limits: ServerLimits, 
     """Serve until a signal arrives; `defaults` are fields of `RequestDefaults`. Raises UserError."""
     from z1.serve.api.request_parser import RequestDefaults
     from z1.serve.app import make_app
+    from z1.serve.runtime.ledger_file import LedgerFile
     from z1.serve.runtime.service import ChatService
     from z1.serve.server import Address, run
 
     check(options)
+    keys = {} if options.api_key_file is None else read_api_keys(options.api_key_file)
+    ledger = LedgerFile(options.ledger, options.session_ttl)
     engine = make_engine(served)
-    service = ChatService(engine, RequestDefaults(**defaults, format_question=question_format(served, engine)), limits)
+    request_defaults = RequestDefaults(**defaults, format_question=question_format(served, engine))
+    service = ChatService(engine, request_defaults, limits, ledger)
     name = service.served_model_names[0]
     settings: dict[str, Any] = {"log_prompts": options.log_prompts, "allowed_origins": options.allow_origin}
-    app = make_app(service, options.api_key, **settings)
+    app = make_app(service, options.api_key, named_keys=keys, **settings)
     if options.otlp_traces_endpoint is not None:
         from z1.serve.tracing import Tracing
 
@@ -363,6 +217,23 @@ def read_effort_map(path: Path) -> dict[str, int]:
     return dict(efforts)
 
 
+def read_api_keys(path: Path) -> dict[str, str]:
+    """The API keys in a JSON file, by name. Raises UserError."""
+    try:
+        keys = json.loads(path.read_text("utf-8"))
+    except ValueError as error:
+        raise UserError(f"api_key_file {path}", f"no JSON ({error})", 'give {"NAME": "KEY", ...}') from None
+    if not isinstance(keys, dict) or not keys or not all(isinstance(key, str) and key for key in keys.values()):
+        raise UserError(f"api_key_file {path}", "no object of names and keys", 'give {"NAME": "KEY", ...}')
+    wrong = [name for name in keys if name in RESERVED_NAMES or not re.fullmatch(r"[A-Za-z0-9_.@-]{1,64}", name)]
+    if wrong:
+        do = f"give letters, digits and _ . @ -, and none of {', '.join(RESERVED_NAMES)}"
+        raise UserError(f"api_key_file {path}", f"the name {wrong[0][:80]}", do)
+    if len(set(keys.values())) < len(keys):
+        raise UserError(f"api_key_file {path}", "one key under two names", "give each name a key of its own")
+    return keys
+
+
 def print_vllm_command(served: ServeModel) -> None:
     """Print the command of a stock vLLM server that applies thinking budgets of the model's profile."""
     from z1.engines.vllm_params import serve_flags
@@ -375,7 +246,8 @@ def print_vllm_command(served: ServeModel) -> None:
 
 def check(options: ServeOptions) -> None:
     """Refuse an address and a key that do not go together. Raises UserError."""
-    if options.chat and options.api_key is not None:
+    has_key = options.api_key is not None or options.api_key_file is not None
+    if options.chat and has_key:
         raise UserError("--chat", "--api-key beside it", "omit one: the chat page does not ask users for the key")
     if options.api_key == "":
         raise UserError("api_key", "nothing", "give a key, or omit it")
@@ -386,6 +258,6 @@ def check(options: ServeOptions) -> None:
         is_loopback = options.host == "localhost" or ipaddress.ip_address(options.host).is_loopback
     except ValueError:
         is_loopback = False
-    if not is_loopback and options.api_key is None:
+    if not is_loopback and not has_key:
         do = "add --api-key (or Z1_API_KEY), or listen on 127.0.0.1"
         raise UserError("host", f"{options.host} without an API key", do)
