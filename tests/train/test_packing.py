@@ -91,10 +91,23 @@ def test_a_partial_epoch_is_the_beginning_of_the_epoch() -> None:
     assert [part.batch(n).tolist() for n in range(15)] == [whole.batch(n).tolist() for n in range(15)]
 
 
+@given(SIZES, st.integers(1, 400), st.integers(0, 9))
+@LAW
+def test_training_on_a_number_of_tokens_ends_with_the_batch_that_reaches_it(
+    sizes: RowNumbers, tokens: int, seed: int
+) -> None:
+    length = {"epochs": None, "train_tokens": tokens}
+    made = plan(sizes, seed, batch_samples=min(3, len(sizes)), **length)
+    each = [int(sizes[made.batch(step)].sum()) for step in range(made.steps)]
+    assert sum(each[:-1]) < tokens <= sum(each)
+    whole = plan(sizes, seed, batch_samples=min(3, len(sizes)), epochs=float(made.steps))
+    assert [made.batch(n).tolist() for n in range(made.steps)] == [whole.batch(n).tolist() for n in range(made.steps)]
+
+
 @pytest.mark.parametrize("batch", [{"batch_samples": 11}, {"batch_samples": None, "batch_tokens": 11}], ids=str)
 def test_a_batch_larger_than_the_dataset_is_refused_in_one_line(batch: dict[str, Any]) -> None:
     with pytest.raises(
-        UserError, match=r"^a global batch: got 11 of 10 rows, 10 tokens, in 2.0 epochs; lower "
+        UserError, match=r"^a global batch: got 11 of 10 rows, 10 tokens, in 2 epochs; lower "
     ) as caught:
         _ = plan(np.ones(10, np.int64), **batch).steps
     assert "\n" not in str(caught.value)

@@ -8,6 +8,7 @@
     bigcodebench.py   BigCodeBench-Hard: code that uses libraries
     humaneval.py      HumanEval: functions from their documentation
     mbpp.py           MBPP: functions from one sentence
+    questions.py      a file of your own
     gold_letters.py   the right letters of multiple-choice sets
     hub.py            files from the Hugging Face hub or a local path
     rows.py           their rows, each checked when it is loaded
@@ -23,7 +24,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from z1.benchmarks import bigcodebench as b
-from z1.benchmarks import builtin, gpqa, gsm8k, mbpp
+from z1.benchmarks import builtin, gpqa, gsm8k, mbpp, questions
 from z1.benchmarks import humaneval as h
 from z1.benchmarks import livecodebench as lcb
 from z1.benchmarks import math500 as m
@@ -46,16 +47,16 @@ Grader = Callable[[str, Problem, bool], Grade]
 class Benchmark:
     """One benchmark: loader, grader, licence, source and prompt.
 
-    `prompt` is the user message, with {question} in it; `system` is the system message, "" for none. `sandbox` is the
-    sandbox that the grader uses, None for none. `answer_kind` chooses the hint; every short answer that is graded in a
-    box is a number.
+    `source` is None for a file that the user names. `prompt` is the user message, with {question} in it; `system` is
+    the system message, "" for none. `sandbox` is the sandbox that the grader uses, None for none. `answer_kind` chooses
+    the hint; every short answer that is graded in a box is a number.
     """
 
     name: str
     load: Loader
     grade: Grader
     licence: str
-    source: HubFiles | str
+    source: HubFiles | str | None
     prompt: str = "{question}"
     system: str = ""
     sandbox: Callable[[], Sandbox] | None = None
@@ -143,6 +144,16 @@ BENCHMARKS: dict[str, Benchmark] = {
         _bigcodebench("bigcodebench-hard-complete", b.load_complete),
         _functions("humaneval", h.load, "MIT", h.HUMANEVAL),
         _functions("mbpp", mbpp.load, "CC BY 4.0", mbpp.MBPP),
+        Benchmark(
+            questions.NAME,
+            questions.load,
+            questions.grade,
+            "that of your file",
+            None,
+            system=m.SYSTEM,
+            sandbox=pool.for_math,
+            answer_kind=NUMBER,
+        ),
     )
 }
 

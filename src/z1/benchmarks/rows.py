@@ -27,13 +27,18 @@ UNREADABLE = (ValueError, RecursionError, EOFError, OSError, zlib.error, csv.Err
 
 
 def load_problems(hub: HubFiles, data: str, make: Callable[[Row, int], Problem], count: int | None) -> list[Problem]:
+    """The first `count` problems of all files of `hub`, or below `data` (see `read_problems`)."""
+    return read_problems(find_files(hub, data), make, count)
+
+
+def read_problems(paths: list[Path], make: Callable[[Row, int], Problem], count: int | None) -> list[Problem]:
     """The first `count` problems of all files (None for all); `make` gets a row and its number, from 0, over all files.
 
     Raises UserError with file and row for a row of which `make` cannot make a problem, and for an id that was there
     before.
     """
     found: dict[str, Problem] = {}
-    for path in find_files(hub, data):
+    for path in paths:
         for number, row in enumerate(read_rows(path), 1):
             if len(found) == count:
                 break

@@ -22,7 +22,9 @@ app = typer.Typer(add_completion=False)
 
 Model = Annotated[
     str | None,
-    typer.Argument(help="Model folder, GGUF file or hub id to check.", metavar="MODEL", show_default=False),
+    typer.Argument(
+        help="Model folder, GGUF file, hub id or package:NAME to check.", metavar="MODEL", show_default=False
+    ),
 ]
 
 

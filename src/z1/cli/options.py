@@ -24,7 +24,10 @@ RunsPath = Annotated[Path, typer.Option("--runs", help="Folder that holds all ru
 ModelName = Annotated[
     str | None,
     typer.Option(
-        "--model", help="Model folder, GGUF file or hub id; z1-tiny by default.", metavar="MODEL", show_default=False
+        "--model",
+        help="Model folder, GGUF file, hub id or package:NAME; z1-tiny by default.",
+        metavar="MODEL",
+        show_default=False,
     ),
 ]
 ProfileName = Annotated[

@@ -13,7 +13,9 @@ NETWORK, LOGGING = "Network and chat page", "Logging"
 
 ModelArgument = Annotated[
     str | None,
-    typer.Argument(help="Model folder, GGUF file or hub id; z1-tiny by default.", metavar="MODEL", show_default=False),
+    typer.Argument(
+        help="Model folder, GGUF file, hub id or package:NAME; z1-tiny by default.", metavar="MODEL", show_default=False
+    ),
 ]
 EngineName = Annotated[
     str,

@@ -16,7 +16,6 @@ from typing import Any
 
 from z1 import dataset_io
 from z1.benchmarks import BENCHMARKS, Benchmark, LoadOptions, get_benchmark
-from z1.benchmarks.hub import HubFiles
 from z1.curate import sources
 from z1.curate.ngram_overlap import BenchmarkItem, NgramIndex, Overlap
 from z1.curate.plan import CuratePlan, DecontaminateSettings
@@ -51,11 +50,11 @@ class Contamination:
         """Rows in the test split of a synthetic benchmark."""
         for name in settings.data:
             get_benchmark(name)  # rejects a misspelt name, which would otherwise be ignored
-        self.builtin = [name for name in self._names() if not isinstance(get_benchmark(name).source, HubFiles)]
+        self.builtin = [name for name in self._names() if isinstance(get_benchmark(name).source, str)]
         self._index = NgramIndex(self._read(), settings)
 
     def _names(self) -> tuple[str, ...]:
-        return self.settings.against or tuple(BENCHMARKS)
+        return self.settings.against or tuple(name for name, row in BENCHMARKS.items() if row.source)
 
     def _read(self) -> list[BenchmarkItem]:
         items: list[BenchmarkItem] = []

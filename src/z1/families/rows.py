@@ -99,6 +99,13 @@ PROFILES: dict[str, Profile] = {
         _tiny("z1-tiny-bare", hint="", no_thinking_hint=""),
         _tiny("z1-tiny-tag", hint="\n\n</think>\n", no_thinking_hint="</think>\n"),
         _tiny("z1-tiny-hint", no_thinking_hint=HINT),
+        # SmolLM2 fine-tuned by experiments/smol: z1-tiny's way of ending a thought, in any chat template
+        _tiny(
+            "z1-smol",
+            no_thinking_hint="",
+            answer_prefix="The final answer is \\boxed{",
+            markers=("The final answer is",),
+        ),
         # arXiv 2504.00810, section 2.2 and figure 2: one hint for every kind of answer, after a thought cut anywhere
         Profile("z1", sentence_end=""),
         # families without think tags; the turn ends are those of ChatML, Llama 3, Phi and Gemma

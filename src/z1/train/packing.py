@@ -15,6 +15,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from heapq import heappop, heappush
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -46,9 +47,16 @@ class PackedSchedule:
         """
         if not (steps := sum(1 for _ in self._batches())):
             size = self.settings.batch_samples or self.settings.batch_tokens
-            got = f"{size} of {len(self.lengths)} rows, {self.lengths.sum():,} tokens, in {self.settings.epochs} epochs"
+            got = f"{size} of {len(self.lengths)} rows, {self.lengths.sum():,} tokens, in {self.duration}"
             raise UserError("a global batch", got, "lower finetune.batch_samples or batch_tokens, or raise epochs")
         return steps
+
+    @property
+    def duration(self) -> str:
+        """The length of training as the recipe states it."""
+        if self.settings.epochs is None:
+            return f"{self.settings.train_tokens or 0:,} tokens"
+        return f"{self.settings.epochs:g} epochs"
 
     def batch(self, step: int) -> RowNumbers:
         """The rows of step `step`, of all processes together."""
@@ -71,11 +79,25 @@ class PackedSchedule:
 
     def _batches(self) -> Iterator[tuple[int, int, int]]:
         """Epoch, and bounds in the order of its rows, of each step."""
+        if self.settings.epochs is None:
+            yield from self._batches_of(self.settings.train_tokens or 0)
+            return
         whole, part = divmod(self.settings.epochs, 1)
         for epoch in range(int(whole) + (part > 0)):
             bounds = self._bounds(epoch)
             count = len(bounds) - 1 if epoch < whole else round((len(bounds) - 1) * part)
             yield from ((epoch, bounds[n], bounds[n + 1]) for n in range(count))
+
+    def _batches_of(self, tokens: int) -> Iterator[tuple[int, int, int]]:
+        """As `_batches`: whole batches until at least `tokens` tokens, over as many epochs as needed."""
+        epoch = 0
+        while tokens > 0 and len(bounds := self._bounds(epoch)) > 1:
+            ends = np.cumsum([0, *self.lengths[_shuffled(len(self.lengths), self.seed, epoch)]])
+            for first, last in pairwise(bounds):
+                if tokens > 0:
+                    yield epoch, first, last
+                    tokens -= int(ends[last] - ends[first])
+            epoch += 1
 
     def _bounds(self, epoch: int) -> list[int]:
         """Bounds of the whole global batches of an epoch in the order of its rows."""

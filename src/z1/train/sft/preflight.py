@@ -126,8 +126,8 @@ class Preflight:
         if samples := chosen.batch_samples:
             each, over = divmod(len(self.rows), samples)
             formula = f"{len(self.rows):,} rows // {samples} = {each:,} whole batches an epoch ({over} rows left out)"
-            return f"{steps:,} = {formula}, {chosen.epochs:g} epochs"
-        return f"{steps:,} whole batches of at most {chosen.batch_tokens:,} tokens, {chosen.epochs:g} epochs"
+            return f"{steps:,} = {formula}, {self.schedule.duration}"
+        return f"{steps:,} whole batches of at most {chosen.batch_tokens:,} tokens, {self.schedule.duration}"
 
     def _sample(self) -> list[int]:
         """A sample of steps, from the first to the last."""
