@@ -121,7 +121,7 @@ test-real: setup $(LLAMA)/bin/llama-server $(CLIENTS:%=.venv-client-%/.tools) $(
 
 .venv-oldest/.tools: pyproject.toml constraints-oldest.txt
 	$(PYTHON) -m venv --clear .venv-oldest
-	$(OLDEST) $(INSTALL) -c constraints-oldest.txt -e ".[chat,curate,evaluate,ray,report,serve,trace,train]" $(TOOLS)
+	$(OLDEST) $(INSTALL) -c constraints-oldest.txt -e ".[curate,evaluate,ray,report,serve,trace,train]" $(TOOLS)
 	@touch $@
 
 test-oldest: .venv-oldest/.tools

@@ -54,7 +54,7 @@ THIRD_PARTY: dict[str, frozenset[str]] = {
     ),
     "z1.serve.metrics": frozenset({"prometheus_client"}),
     "z1.serve.tracing": frozenset({"fastapi", "opentelemetry"}),
-    "z1.serve.chat_ui": frozenset({"fastapi", "gradio", "openai", "starlette"}),
+    "z1.serve.chat_ui": frozenset({"fastapi", "starlette"}),
     "z1.serve.server": frozenset({"uvicorn"}),
     "z1.serve.api.schema": frozenset({"pydantic"}),
     **dict.fromkeys(["z1.report.plots", "z1.report.figure"], frozenset({"matplotlib"})),
@@ -67,7 +67,7 @@ THIRD_PARTY: dict[str, frozenset[str]] = {
 
 VAGUE = frozenset({"base", "common", "helper", "helpers", "misc", "util", "utils"})
 
-FOREIGN = frozenset({"accelerate", "datasets", "fastapi", "gradio", "openai", "ray", "trl", "uvicorn", "vllm"})
+FOREIGN = frozenset({"accelerate", "datasets", "fastapi", "openai", "ray", "trl", "uvicorn", "vllm"})
 """Libraries that z1 works with but does not pin; constraints.txt names the others."""
 
 SHARED_NAMES = frozenset({"evaluate"})

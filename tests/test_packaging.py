@@ -29,7 +29,6 @@ NEWER = frozenset({"torch"})
 """Pinned above the lower bound, because the oldest release has no CPU-only build on the index."""
 
 EXTRAS = {
-    "z1.serve.chat_ui": {"chat"},
     "z1.serve.tracing": {"trace"},
     "z1.serve.*": {"serve"},
     "z1.vllm_plugin.counters": {"serve"},  # vLLM installs it as well

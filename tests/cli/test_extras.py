@@ -56,7 +56,6 @@ def test_every_extra_for_users_is_in_the_table() -> None:
         ("openai", "serve", "serve"),
         ("httpx2", "evaluate", "evaluate"),
         ("starlette.responses", "serve", "serve"),
-        ("gradio.routes", "serve", "chat"),
         ("ray", "curate", "ray"),
         ("z1.nowhere", "run", None),
     ],

@@ -129,7 +129,7 @@ def test_a_full_disk_is_one_line_and_nothing_is_half_written(tmp_path: Path) -> 
     assert not [p for p in log.parent.iterdir() if p.name.startswith(".") and not p.name.endswith(".lock")]
 
 
-@pytest.mark.parametrize(("name", "extra"), [("gradio.routes", "chat"), ("ray", "ray"), ("uvicorn", "serve")])
+@pytest.mark.parametrize(("name", "extra"), [("matplotlib.axes", "report"), ("ray", "ray"), ("uvicorn", "serve")])
 def test_a_missing_library_is_named_with_its_extra(
     name: str, extra: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -22,6 +22,9 @@ FLAGS = (
     "--no-first-run", "--disable-extensions", "--window-size=1200,1000",
 )  # fmt: skip
 
+CODES = {" ": "Space"}
+VIRTUAL_KEYS = {"Tab": 9, "Enter": 13, "Escape": 27, " ": 32, "ArrowLeft": 37, "ArrowRight": 39, "Home": 36, "End": 35}
+
 TIMEOUT = 120.0
 """Seconds to wait for a condition on a page."""
 
@@ -58,29 +61,40 @@ class Tab:
             await asyncio.sleep(0.05)
         return value
 
-    async def type(self, selector: str, text: str) -> None:
-        """Set the value of a field."""
-        await self.wait(f"!!document.querySelector({selector!r})")
-        kind = "HTMLTextAreaElement" if selector.endswith("textarea") else "HTMLInputElement"
-        await self.evaluate(
-            f"(() => {{ const field = document.querySelector({selector!r});"
-            f"Object.getOwnPropertyDescriptor({kind}.prototype, 'value').set.call(field, {json.dumps(text)});"
-            "field.dispatchEvent(new Event('input', {bubbles: true}));"
-            "field.dispatchEvent(new Event('change', {bubbles: true})); })()"
-        )
+    async def press(self, key: str, modifiers: int = 0) -> None:
+        """Press a key, such as "Tab" or "Enter"; `modifiers` are the protocol's (8 is Shift)."""
+        text = {"Enter": "\r", " ": " "}.get(key, "")
+        fields = {"key": key, "code": CODES.get(key, key), "windowsVirtualKeyCode": VIRTUAL_KEYS.get(key, 0)}
+        for kind in ("keyDown" if text else "rawKeyDown", "keyUp"):
+            given = {"text": text} if kind == "keyDown" else {}
+            await self.call("Input.dispatchKeyEvent", type=kind, modifiers=modifiers, **fields, **given)
+
+    async def insert(self, text: str) -> None:
+        """Type or paste `text` where the focus is."""
+        await self.call("Input.insertText", text=text)
 
     async def click(self, selector: str) -> None:
         """Click an element."""
         await self.wait(f"!!document.querySelector({selector!r})")
         await self.evaluate(f"document.querySelector({selector!r}).click()")
 
-    async def click_until(self, selector: str, script: str) -> None:
-        """Click an element again and again until an expression is true."""
-        until = time.monotonic() + TIMEOUT
-        while not await self.evaluate(script):
-            assert time.monotonic() < until, f"{script}: still false after clicks on {selector}"
-            await self.click(selector)
-            await asyncio.sleep(0.2)
+    async def look(self, width: int, height: int, *, dark: bool = False) -> None:
+        """Show the page in a window of this size, to a reader whose system is light or dark."""
+        size = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 600}
+        await self.call("Emulation.setDeviceMetricsOverride", **size)
+        scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
+        await self.call("Emulation.setEmulatedMedia", features=[scheme])
+
+    async def serious_faults(self, axe: str) -> list[str]:
+        """The serious faults that axe-core, whose source is `axe`, finds on the page."""
+        await self.evaluate(f"{axe}; null")
+        script = (
+            "axe.run().then(found => found.violations.filter(one => ['serious', 'critical'].includes(one.impact))"
+            ".map(one => `${one.id}: ${one.nodes.map(node => node.html + ' ' + node.failureSummary).join('; ')}`))"
+        )
+        result = await self.call("Runtime.evaluate", expression=script, returnByValue=True, awaitPromise=True)
+        assert "exceptionDetails" not in result, result
+        return list(result["result"]["value"])
 
     async def screenshot(self, path: Path) -> None:
         """Save a screenshot as PNG."""

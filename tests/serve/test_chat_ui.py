@@ -1,117 +1,269 @@
-"""Tests of z1.serve.chat_ui."""
+"""The chat page: what its server says, and a walk through it in Chromium (tests.serve.paged has the model)."""
 
 from __future__ import annotations
 
 import asyncio
-import json
+import os
 import subprocess
 import sys
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-pytest.importorskip("gradio", reason="the chat page needs the extra chat")
-
-
-from tests.serve.browser import CHROMIUM, tab
-from tests.serve.paged import QUESTION
-from z1.serve.chat_ui import ChatTurn, budget_summary, displayed_messages, request_messages
-
-BUDGET = {
-    "used": 30, "limit": 64, "hint_tokens": 9, "probe_tokens": 0, "answer_tokens": 2, "reason": "budget",
-    "answer_ms": 1290.0,
-}  # fmt: skip
-
-
-def test_the_budget_summary() -> None:
-    assert budget_summary(BUDGET) == (
-        "thought 30 of 64 · hint 9 · answer 2 · stopped thinking: budget · answer after 1.29 s"
-    )
-    free = BUDGET | {"limit": None, "probe_tokens": 5, "answer_ms": None}
-    assert budget_summary(free) == "thought 30 · hint 9 · probes 5 · answer 2 · stopped thinking: budget"
-
-
-def test_thought_and_answer_are_separate_messages() -> None:
-    thinking = ChatTurn("  so ``` far", thinking_tokens=5)
-    (only,) = thinking.messages()
-    assert only["metadata"] == {"title": "Thought · 5 tokens", "status": "pending"}
-    assert only["content"] == "````text\n  so ``` far\n````"
-    thought, answer, line = ChatTurn("so", "seven", 5, 1, BUDGET).messages()
-    assert (thought["metadata"]["status"], answer["content"]) == ("done", "seven")
-    assert line["content"] == f"*{budget_summary(BUDGET)}*"
-    assert [message["content"] for message in ChatTurn(error="no model").messages()] == ["**no model**"]
-
-
-def test_requests_have_no_thoughts_and_no_failed_turns() -> None:
-    history = [("q1", ChatTurn("t1", "a1", budget=BUDGET)), ("q2", ChatTurn("t2", error="gone"))]
-    assert [(message["role"], message["content"]) for message in request_messages(history, "q3")] == [
-        ("user", "q1"), ("assistant", "a1"), ("user", "q3"),
-    ]  # fmt: skip
-    assert len(displayed_messages(history)) == 2 + 3 + 2
-
-
-UNKNOWN_ROUTES = """
-import json
-from fastapi.testclient import TestClient
+from tests.serve.browser import CHROMIUM, Tab, tab
+from tests.serve.conftest import Served, serving
+from tests.serve.paged import ATTACKS, QUESTION
 from tests.serve.scripts import scripted
+from z1.models import EXAMPLES
+from z1.serve import chat_ui
 from z1.serve.api.request_parser import RequestDefaults
-from z1.serve.app import make_app
-from z1.serve.chat_ui import mount
-from z1.serve.runtime.service import ChatService, ServerLimits
-service = ChatService(scripted(), RequestDefaults(), ServerLimits())
-found = {}
-page = mount(make_app(service), "scripted", service.count_tokens, 9)
-with TestClient(page, base_url="http://localhost") as client:
-    for method, path in (("GET", "/"), ("GET", "/docs"), ("GET", "/nowhere"), ("POST", "/v1/responses"), ("PUT", "/")):
-        reply = client.request(method, path)
-        is_json = reply.headers["content-type"] == "application/json"
-        found[f"{method} {path}"] = reply.status_code, reply.json()["error"] if is_json else None
-print(json.dumps(found))
-"""
 
 
-@pytest.mark.slow
-def test_unknown_routes_behind_the_page_have_openais_format() -> None:
-    # a process of its own, since Gradio leaves sockets and event loops open
-    done = subprocess.run([sys.executable, "-c", UNKNOWN_ROUTES], capture_output=True, text=True, check=True)
-    found = json.loads(done.stdout.splitlines()[-1])
-    assert found["GET /"] == found["GET /docs"] == [200, None]
-    for route in ("GET /nowhere", "POST /v1/responses"):
-        status, error = found[route]
-        assert (status, error["code"]) == (404, "unknown_url") and f"({route})" in error["message"]
-    assert (found["PUT /"][0], found["PUT /"][1]["code"]) == (405, "method_not_supported")
+def mounted(app: Any, service: Any) -> None:
+    chat_ui.mount(app, service)
 
 
-@pytest.mark.slow
-@pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine: apt-get install chromium")
-def test_in_a_browser_a_thought_streams_and_answer_now_ends_it(tmp_path: Path) -> None:
-    async def use(url: str) -> None:
-        async with tab(url, tmp_path / "browser") as page:
-            shown = "document.querySelector('#chat').innerText"
-            await page.click("#unlimited input")
-            await page.type("#ask textarea", QUESTION)
-            await page.click("#send")
-            await page.wait(f"{shown}.includes('so\\n  we think and')")
-            assert "stopped thinking" not in await page.evaluate(shown)
-            await page.type("#ask textarea", "next question")
-            await page.click("#now")
-            await page.wait(f"{shown}.includes('stopped thinking: control')")
-            assert "\\boxed{8}." in await page.evaluate(shown)
-            assert await page.evaluate("document.querySelector('#ask textarea').value") == "next question"
-            await page.click("#unlimited input")
-            await page.type("#budget input[type=number]", "5")
-            await page.type("#ask textarea", QUESTION)
-            # the page ignores the button until the first reply is complete
-            await page.click_until("#send", f"{shown}.split('print(7)').length > 2")
-            await page.wait(f"{shown}.includes('thought 5 of 5')")
-            assert (await page.evaluate(shown)).count("boxed{8}") == 2
-            await page.screenshot(tmp_path / "page.png")
+@pytest.fixture(scope="module")
+def locked_page() -> Iterator[Served]:
+    with serving(scripted(length=1024), prepare=mounted, key="opensesame") as served:
+        yield served
 
-    command = [sys.executable, "-m", "tests.serve.paged"]
+
+def test_the_page_needs_no_key_and_what_it_reads_does(locked_page: Served) -> None:
+    page = locked_page.get("/")
+    assert page.status_code == 200 and page.headers["content-type"] == "text/html; charset=utf-8"
+    for name in ("marked", "dompurify", "temml"):
+        script = locked_page.get(f"/chat/{name}.js")
+        assert script.status_code == 200 and script.headers["content-type"].startswith("text/javascript")
+    assert locked_page.get("/chat/settings").status_code == 401
+    settings = locked_page.client.get("/chat/settings", headers={"x-api-key": "opensesame"}).json()
+    assert settings["model"] == "scripted" and settings["examples"] == list(EXAMPLES)
+
+
+def test_the_page_may_load_and_run_its_own_files_only(locked_page: Served) -> None:
+    policy = locked_page.get("/").headers["content-security-policy"]
+    assert policy.startswith("default-src 'none'; script-src 'self' 'sha256-") and "unsafe" not in policy
+    assert "frame-ancestors 'none'" in policy and "http" not in policy
+    page = locked_page.get("/").text
+    assert "http://" not in page and "https://" not in page and " onclick=" not in page and ' style="' not in page
+
+
+@pytest.mark.parametrize(
+    ("method", "path"), [("GET", "/nowhere"), ("POST", "/chat/upload"), ("GET", "/chat/page.html")]
+)
+def test_there_is_nothing_else_behind_the_page(locked_page: Served, method: str, path: str) -> None:
+    reply = locked_page.client.request(method, path, headers={"x-api-key": "opensesame"})
+    assert (reply.status_code, reply.json()["error"]["code"]) == (404, "unknown_url")
+
+
+def test_budgets_are_those_that_the_context_has_room_for() -> None:
+    assert chat_ui.thinking_budgets(1024, None) == [0, 16, 32, 64, 128, 256, 512, -1]
+    assert chat_ui.thinking_budgets(1024, 100) == [0, 16, 32, 64, 100]
+    assert chat_ui.thinking_budgets(4096, 64) == [0, 16, 32, 64]
+    assert chat_ui.thinking_budgets(16, None) == [0, -1]
+
+
+@pytest.mark.parametrize(("default", "chosen"), [(None, -1), (-1, -1), (0, 0), (100, 128), (9999, 512)])
+def test_the_servers_default_is_chosen_at_first(default: int | None, chosen: int) -> None:
+    defaults = RequestDefaults(thinking_budget=default)
+    with serving(scripted(length=1024), defaults, prepare=mounted) as served:
+        assert served.get("/chat/settings").json()["thinking_budget"] == chosen
+
+
+TURNS = "document.getElementById('turns').innerText"
+ERROR = "document.querySelector('#turns .error')?.innerText"
+STATUS = "document.getElementById('status').innerText"
+IS_THINKING = "!document.getElementById('now').hidden"
+IS_IDLE = "!document.getElementById('send').hidden"
+
+
+@asynccontextmanager
+async def opened(folder: Path, *key: str) -> AsyncIterator[tuple[Tab, subprocess.Popen[str]]]:
+    """The page in a browser, and the process of its server."""
+    command = [sys.executable, "-m", "tests.serve.paged", *key]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as server:
         try:
             assert server.stdout is not None
-            asyncio.run(use(server.stdout.readline().strip()))
+            url = (await asyncio.to_thread(server.stdout.readline)).strip()
+            async with tab(url, folder / "browser") as page:
+                await page.wait("!!document.getElementById('question')")
+                yield page, server
         finally:
-            server.terminate()
-    assert (tmp_path / "page.png").stat().st_size > 10_000
+            server.kill()
+
+
+async def ask(page: Tab, text: str) -> None:
+    """Type a message and send it, by keyboard."""
+    await page.wait(IS_IDLE)
+    await page.evaluate("document.getElementById('question').focus()")
+    await page.insert(text)
+    await page.press("Enter")
+
+
+async def tab_to(page: Tab, name: str) -> None:
+    """Press Tab until the element `name` has the focus."""
+    for _ in range(30):
+        if await page.evaluate("document.activeElement.id || document.activeElement.innerText") == name:
+            return
+        await page.press("Tab")
+    raise AssertionError(f"Tab does not reach {name}")
+
+
+def walk(steps: Any) -> None:
+    asyncio.run(asyncio.wait_for(steps, 240))
+
+
+in_chromium = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine: apt-get install chromium")
+
+
+@pytest.mark.slow
+@in_chromium
+def test_by_keyboard_a_thought_streams_and_answer_now_ends_it(tmp_path: Path) -> None:
+    async def steps() -> None:
+        async with opened(tmp_path) as (page, _):
+            await page.wait("document.querySelectorAll('#examples button').length === 3")
+            await page.press("Enter")  # an empty message
+            assert await page.evaluate(TURNS) == "" and await page.evaluate(IS_IDLE)
+            await tab_to(page, EXAMPLES[0].strip())
+            await page.press("Enter")
+            await page.wait(f"{TURNS}.includes('until the model was done thinking')")
+            assert await page.evaluate("document.activeElement.id") == "question"
+            await ask(page, QUESTION)
+            await page.wait(f"{IS_THINKING} && {TURNS}.includes('so\\n  we think and')")
+            await page.insert("next question")
+            await page.press("Tab")
+            assert await page.evaluate("document.activeElement.id") == "now"
+            await page.press("Enter")
+            await page.wait(f"{TURNS}.includes('until you asked for the answer')")
+            await page.wait(f"!({IS_THINKING}) && {IS_IDLE}")
+            assert await page.evaluate("document.getElementById('question').value") == "next question"
+            await page.evaluate("document.getElementById('question').value = ''")
+            await tab_to(page, "budget")
+            await page.press("Home")
+            await page.press("ArrowRight")
+            assert (
+                await page.evaluate("document.getElementById('budget').getAttribute('aria-valuetext')") == "16 tokens"
+            )
+            await ask(page, QUESTION)
+            await page.wait(f"{TURNS}.includes('Thought 16 tokens of 16, until the thinking budget was used up')")
+            await ask(page, QUESTION)
+            await page.wait(IS_THINKING)
+
+    walk(steps())
+
+
+@pytest.mark.slow
+@in_chromium
+def test_what_a_model_writes_is_rendered_and_never_runs(tmp_path: Path) -> None:
+    async def steps() -> None:
+        async with opened(tmp_path) as (page, _):
+            await ask(page, "show")
+            await page.wait(f"{IS_IDLE} && {TURNS}.includes('Answer:')")
+            answer = "#turns .turn:last-child > .text"
+            for tag, count in {"strong": 1, "pre code": 1, "math[display=block]": 1, "math": 3}.items():
+                assert await page.evaluate(f"document.querySelectorAll('{answer} {tag}').length") >= count, tag
+            for at, name in enumerate(ATTACKS, 2):
+                await ask(page, name)
+                await page.wait(f"{IS_IDLE} && {TURNS}.split('Answer:').length === {at + 1}")
+            assert "cut off" not in await page.evaluate(TURNS)
+            assert await page.evaluate("window.hacked") is None
+            for tag in ("script", "img", "iframe", "form", "input", "svg", "[style]", "[onclick]", "[id]", "a[href]"):
+                assert await page.evaluate(f"document.querySelectorAll('#turns .text {tag}').length") == 0, tag
+
+    walk(steps())
+
+
+@pytest.mark.slow
+@in_chromium
+def test_on_a_phone_in_the_dark_ten_turns_and_any_script(tmp_path: Path) -> None:
+    async def steps() -> None:
+        async with opened(tmp_path) as (page, _):
+            await page.look(390, 800, dark=True)
+            for at in range(10):
+                await ask(page, f"turn {at}")
+                await page.wait(f"{IS_IDLE} && {TURNS}.split('until the model was done').length === {at + 2}")
+            await ask(page, "\u05e9\u05dc\u05d5\u05dd \U0001f642")
+            await page.wait(f"{IS_IDLE} && {TURNS}.split('until the model was done').length === 12")
+            direction = "getComputedStyle(document.querySelector('#turns .mine:nth-last-child(2) .plain')).direction"
+            assert await page.evaluate(direction) == "rtl"
+            assert await page.evaluate("document.documentElement.scrollWidth") <= 390
+            end = "scroll.scrollHeight - scroll.scrollTop - scroll.clientHeight"
+            assert await page.evaluate(end) < 80
+
+    walk(steps())
+
+
+@pytest.mark.slow
+@in_chromium
+def test_a_server_that_is_killed_ends_the_reply_with_a_sentence(tmp_path: Path) -> None:
+    async def steps() -> None:
+        async with opened(tmp_path) as (page, server):
+            await ask(page, "a question without a reply")
+            await page.wait(f"({ERROR} || '').startsWith('The model has failed')")
+            await page.evaluate("document.getElementById('question').value = ''")
+            await ask(page, "x" * 1_050_000)
+            await page.wait(f"{STATUS} === 'The message is too long: the server takes 1,024 KB.'")
+            assert await page.evaluate("document.getElementById('question').value.length") == 1_050_000
+            await page.evaluate("document.getElementById('question').value = ''")
+            await ask(page, QUESTION)
+            await page.wait(IS_THINKING)
+            server.kill()
+            await page.wait(f"{STATUS} === 'The server stopped before the answer was complete.'")
+            assert await page.evaluate(IS_IDLE) and not await page.evaluate(IS_THINKING)
+            await ask(page, QUESTION)
+            await page.wait(f"{STATUS}.startsWith('The server cannot be reached')")
+
+    walk(steps())
+
+
+@pytest.mark.slow
+@in_chromium
+def test_a_key_is_asked_for_until_it_is_right(tmp_path: Path) -> None:
+    async def steps() -> None:
+        async with opened(tmp_path, "opensesame") as (page, _):
+            is_open, wrong = "document.getElementById('ask-key').open", "document.getElementById('key-wrong').hidden"
+            await page.wait(is_open)
+            assert await page.evaluate(wrong)
+            await page.insert("sesame")
+            await page.press("Enter")
+            await page.wait(f"{is_open} && !{wrong}")
+            await page.insert("opensesame")
+            await page.press("Enter")
+            await page.wait("document.querySelectorAll('#examples button').length === 3")
+            await ask(page, "turn 1")
+            await page.wait(f"{TURNS}.includes('until the model was done')")
+            await page.call("Page.reload")
+            await page.wait("document.querySelectorAll('#examples button').length === 3")
+            assert not await page.evaluate(is_open)
+
+    walk(steps())
+
+
+@pytest.mark.real
+@in_chromium
+def test_axe_finds_no_serious_fault(tmp_path: Path) -> None:
+    folder = os.environ.get("NPM_CLIENTS")
+    if folder is None:
+        pytest.skip("NPM_CLIENTS is not set: make test-real installs axe-core with npm")
+    axe = (Path(folder) / "node_modules/axe-core/axe.min.js").read_text(encoding="utf-8")
+
+    async def steps() -> None:
+        async with opened(tmp_path) as (page, _):
+            for dark in (False, True):
+                for width in (390, 1100):
+                    await page.look(width, 800, dark=dark)
+                    assert await page.serious_faults(axe) == []
+                    await ask(page, "show")
+                    await page.wait(f"{IS_IDLE} && {TURNS}.includes('Answer:')")
+                    assert await page.serious_faults(axe) == []
+                    await ask(page, QUESTION)
+                    await page.wait(IS_THINKING)
+                    assert await page.serious_faults(axe) == []
+                    await page.press("Escape")
+                    await page.wait(IS_IDLE)
+                    await page.click("#new")
+
+    walk(steps())

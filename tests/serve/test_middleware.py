@@ -94,7 +94,7 @@ def status_from(server: Served, origin: str, path: str = "/v1/chat/completions")
 
 @pytest.mark.parametrize("origin", ["https://evil.example", "null", "http://localhost:1", "http://[", "file://"])
 def test_pages_of_other_origins_change_nothing(served: Served, origin: str) -> None:
-    paths = ["/v1/chat/completions", "/v1/completions", "/v1/chat/completions/control", "/gradio_api/upload"]
+    paths = ["/v1/chat/completions", "/v1/completions", "/v1/chat/completions/control", "/chat/settings"]
     assert [status_from(served, origin, path) for path in paths] == [403] * 4
     assert served.client.delete("/v1/models", headers={"Origin": origin}).status_code == 403
 

@@ -36,7 +36,6 @@ EXTRAS = {
     ),
     "report": Extra("report pages and plots", ("matplotlib",)),
     "serve": Extra("the HTTP server, and engines on a remote server", _SERVE),
-    "chat": Extra("the chat page of the server", (*_SERVE, "gradio")),
     "trace": Extra(
         "OpenTelemetry traces of the HTTP server",
         (*_SERVE, *_TRACE),

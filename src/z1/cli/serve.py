@@ -187,8 +187,7 @@ def run_server(served: ServeModel, options: ServeOptions, limits: ServerLimits, 
     if options.chat:
         from z1.serve.chat_ui import mount
 
-        half = served.context_tokens // 2
-        app = mount(app, name, service.count_tokens, min(half, service.defaults.max_thinking_budget or half))
+        mount(app, service)
     page = ", chat at {}/" if options.chat else ""
     address = Address(options.host, options.port, options.shutdown_timeout)
     run(app, address, lambda url: typer.echo(f"{name} at {url}/v1{page.format(url)}", err=True))
@@ -247,8 +246,6 @@ def print_vllm_command(served: ServeModel) -> None:
 def check(options: ServeOptions) -> None:
     """Refuse an address and a key that do not go together. Raises UserError."""
     has_key = options.api_key is not None or options.api_key_file is not None
-    if options.chat and has_key:
-        raise UserError("--chat", "--api-key beside it", "omit one: the chat page does not ask users for the key")
     if options.api_key == "":
         raise UserError("api_key", "nothing", "give a key, or omit it")
     for origin in options.allow_origin:

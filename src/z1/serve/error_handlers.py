@@ -40,10 +40,8 @@ ERROR_STATUS: tuple[tuple[type[Z1Error], int, str, str | None], ...] = (
 HTTP_CODES = {404: "unknown_url", 405: "method_not_supported", 413: "request_too_large"}
 """Codes of errors that no route has raised."""
 
-DEFAULT_DETAILS = frozenset(
-    {"Method Not Allowed", "Not Found", "Page not found", "There was an error parsing the body"}
-)
-"""Texts of errors that FastAPI and the chat page raise."""
+DEFAULT_DETAILS = frozenset({"Method Not Allowed", "Not Found", "There was an error parsing the body"})
+"""Texts of errors that FastAPI raises."""
 
 FIELDS = frozenset({*ChatRequest.model_fields, *CompletionRequest.model_fields, *ControlRequest.model_fields})
 """Names with which the path of a field begins."""

@@ -25,7 +25,10 @@ from z1.serve.api.openai_format import error_body
 ADMITTED_PER_ITERATION = 32
 """Requests that are admitted in one iteration of the event loop."""
 
-PUBLIC_PATHS = frozenset({"/health"})
+CHAT_FILES = frozenset({"/", "/chat/marked.js", "/chat/dompurify.js", "/chat/temml.js"})
+"""Paths of the chat page, which has no secrets: it asks for the key."""
+
+PUBLIC_PATHS = frozenset({"/health", *CHAT_FILES})
 """Paths that need no key."""
 
 

@@ -238,11 +238,6 @@ class ChatService:
         changed = running.response.replies.answer_now()
         return changed, None if changed else "the thought has already ended, or an answer was already requested"
 
-    async def count_tokens(self, text: str) -> int:
-        """Number of tokens of a text."""
-        encode = partial(self.engine.tokenizer.encode, text, add_special_tokens=False)
-        return len(await asyncio.get_running_loop().run_in_executor(self._parser, encode))
-
     def _options(self, parsed: ParsedRequest) -> OutputOptions:
         return OutputOptions(
             profiles.get_profile(self.engine.profile),
