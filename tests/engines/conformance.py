@@ -193,6 +193,29 @@ async def logprobs_match_tokens(engine: Engine, prompt: Sequence[int]) -> None:
         await one.close()
 
 
+async def forced_tokens_have_logprobs(engine: Engine, prompt: Sequence[int]) -> None:
+    """Forced tokens have the log-probabilities that they have when they are sampled, and other tokens have theirs."""
+    if not engine.capabilities.has_forced_logprobs:
+        return
+    sampled = await engine.open(prompt, Sampling(logprobs=0))
+    ids = (await sampled.sample(6)).token_ids
+    forced = await engine.open(prompt, Sampling(logprobs=0, forced_logprobs=True))
+    free = forced.free_tokens
+    await forced.append(ids[:2])
+    await forced.append(ids[2:3])
+    assert forced.free_tokens == free - 3 and forced.pending_token_ids == ()
+    fork = await forced.fork()
+    assert (await fork.sample(3)).token_ids == (await forced.sample(3)).token_ids == ids[3:]
+    found, expected = ([one.logprob for one in session.logprobs] for session in (forced, sampled))
+    assert found == pytest.approx(expected, abs=1e-5)
+    other = ids[0] + 1 if ids[0] + 1 not in ids else ids[0] + 7
+    await forced.append((other,))
+    await forced.sample(1)
+    assert len(forced.logprobs) == 8 and forced.logprobs[6].logprob < max(expected)
+    for one in (sampled, forced, fork):
+        await one.close()
+
+
 async def limits_are_enforced(engine: Engine, prompt: Sequence[int]) -> None:
     """More tokens than fit are faults, and closing twice has no effect."""
     session = await engine.open(prompt, PLAIN)
@@ -215,5 +238,6 @@ CHECKS: tuple[Check, ...] = (
     stop_tokens_end_a_sample,
     forbidden_sequences_are_not_sampled,
     logprobs_match_tokens,
+    forced_tokens_have_logprobs,
     limits_are_enforced,
 )

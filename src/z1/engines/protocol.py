@@ -25,7 +25,8 @@ class Sampling:
 
     A random draw is keyed by (`seed`, `sample`, position in the context), so it does not depend on the batch.
     `stop_token_ids` end a sample; the stop token is its last. `logprobs` requests a `Logprob` of each token, with that
-    many of the most likely tokens at its position; None requests none.
+    many of the most likely tokens at its position; None requests none. With `forced_logprobs` forced tokens have one
+    too, for which they are computed one by one.
     """
 
     stop_token_ids: frozenset[int] = frozenset()
@@ -35,6 +36,7 @@ class Sampling:
     seed: int = 0
     sample: int = 0
     logprobs: int | None = None
+    forced_logprobs: bool = False
 
     def seed_at(self, position: int) -> int:
         """A 53-bit seed for engines with a random generator of their own, a different one for each start position."""
@@ -43,7 +45,7 @@ class Sampling:
 
 
 class Logprob(NamedTuple):
-    """Natural log-probability of a sampled token, and the most likely tokens at its position with theirs.
+    """Natural log-probability of a token, and the most likely tokens at its position with theirs.
 
     They are the model's own: before temperature, top-k and top-p, and before tokens are forbidden.
     """
@@ -86,7 +88,9 @@ class Capabilities:
     max_forbidden_length: int = 0
     """Tokens of the longest sequence that `Session.sample` can forbid; 0: none."""
     has_logprobs: bool = False
-    """Sessions have log-probabilities."""
+    """Sessions have log-probabilities of sampled tokens."""
+    has_forced_logprobs: bool = False
+    """Sessions have log-probabilities of forced tokens too, if they are requested."""
 
 
 ANY_LENGTH = 1 << 30
@@ -111,7 +115,10 @@ class Session(Protocol):
 
     @property
     def logprobs(self) -> Sequence[Logprob]:
-        """One for each token sampled since the session was opened, if `Sampling.logprobs` requests them."""
+        """One for each token sampled since the session was opened, if `Sampling.logprobs` requests them.
+
+        With `Sampling.forced_logprobs` one for each token, sampled or forced; forced ones once the next sample begins.
+        """
         ...
 
     async def sample(self, max_tokens: int, forbidden: ForbiddenSequences = ()) -> Sampled:

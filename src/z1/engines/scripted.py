@@ -7,6 +7,7 @@ the hint an answer.
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from types import TracebackType
@@ -110,7 +111,11 @@ class ScriptedSession:
         """Append forced tokens."""
         if len(token_ids) > self.free_tokens:
             raise EngineFault(f"{len(token_ids)} tokens forced, {self.free_tokens} fit")
-        self.context += token_ids
+        for token in token_ids:
+            if self._sampling.forced_logprobs and self._sampling.logprobs is not None:
+                is_own = self._engine.next_token(self.context) == token
+                self.logprobs.append(Logprob(0.0 if is_own else -math.inf))
+            self.context.append(token)
 
     async def fork(self) -> ScriptedSession:
         """Another session with the same context."""
@@ -128,7 +133,9 @@ class ScriptedEngine:
     """An engine whose next token is `next_token(context)`; see `protocol.Engine`. `token_delay_s`: seconds a token."""
 
     name = "scripted"
-    capabilities = Capabilities(reuses_kv_cache=True, can_fork=True, is_deterministic=True, has_logprobs=True)
+    capabilities = Capabilities(
+        reuses_kv_cache=True, can_fork=True, is_deterministic=True, has_logprobs=True, has_forced_logprobs=True
+    )
 
     def __init__(
         self, next_token: NextToken, *, max_model_len: int = 4096, token_delay_s: float = 0.0, profile: str = "z1-tiny"

@@ -6,12 +6,13 @@ import math
 from itertools import accumulate
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from z1 import profiles
 from z1.engines import Logprob
-from z1.serve.api.logprobs import TokenRecord, chat_logprobs, completion_logprobs
+from z1.serve.api.logprobs import TokenRecord, chat_logprobs, completion_logprobs, token_ledger
 from z1.serve.api.reply_text import OutputOptions
 from z1.serve.runtime.reply_runner import NewTokens
 from z1.think import Bucket
@@ -92,3 +93,26 @@ def test_offsets_do_not_depend_on_how_the_tokens_are_split(token_ids: list[int],
     if set(token_ids) <= {0, 1, 2, 6}:
         starts = [0, *accumulate(len(VOCABULARY[one].decode()) for one in token_ids)][:-1]
         assert first.get("logprobs", {"text_offset": []})["text_offset"] == starts
+
+
+@pytest.mark.parametrize("has_forced", [True, False])
+def test_the_token_ledger_has_every_token(has_forced: bool) -> None:
+    record = TokenRecord(options(token_ledger=True), chat_logprobs)
+    for event in [new_tokens(Bucket.THOUGHT, 5), *EVENTS]:
+        record.add(event)
+        assert record.pop_fields() == {}
+    ids = [5, 0, 3, 1, 2, 4, 6, 5]
+    known = [0, 1, 2, 3, 4, 5, 6, 7] if has_forced else [0, 1, 2, 5, 6, 7]
+    record.finish([Logprob(-math.inf if at == 7 else -at / 8) for at in known], has_forced=has_forced)
+    ledger = record.pop_fields()["token_ledger"]
+    assert (ledger["token_ids"], record.pop_fields()) == (ids, {})
+    assert ledger["is_forced"] == [False] * 3 + [True] * 2 + [False] * 3
+    assert ledger["spans"] == [["thought", 0, 3], ["hint", 3, 5], ["answer", 5, 7], ["stop", 7, 8]]
+    hint = [-3 / 8, -4 / 8] if has_forced else [None, None]
+    assert ledger["logprobs"] == [0, -1 / 8, -2 / 8, *hint, -5 / 8, -6 / 8, -9999.0]
+
+
+def test_what_was_not_computed_is_null() -> None:
+    runs = [(Bucket.THOUGHT, (1,)), (Bucket.HINT, (2, 3))]  # a stop string in the hint ended the reply
+    assert token_ledger(runs, [Logprob(-1.0)], has_forced=True)["logprobs"] == [-1.0, None, None]
+    assert token_ledger(runs, [], has_forced=False)["logprobs"] == [None] * 3

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -90,11 +91,13 @@ class LocalSession:
         self._engine, self.sequence, self.sampling = engine, sequence, sampling
         self._request: _SampleRequest | None = None
         self.logprobs: list[Logprob] = []
+        self.forced: deque[int] = deque()
+        """Forced tokens that the next sample computes one by one, for their log-probabilities."""
 
     @property
     def free_tokens(self) -> int:
         """Tokens that still fit."""
-        return self._engine.max_model_len - len(self.sequence.token_ids)
+        return self._engine.max_model_len - len(self.sequence.token_ids) - len(self.forced)
 
     @property
     def pending_token_ids(self) -> Sequence[int]:
@@ -115,14 +118,16 @@ class LocalSession:
             self._request = None
 
     async def append(self, token_ids: Sequence[int]) -> None:
-        """Append forced tokens; the next sample prefills them in one step."""
+        """Append forced tokens; the next sample prefills them in one step, or one by one for log-probabilities."""
         if len(token_ids) > self.free_tokens:
             raise EngineFault(f"{len(token_ids)} tokens forced, {self.free_tokens} fit")
-        self.sequence.token_ids += token_ids
+        has_logprobs = self.sampling.forced_logprobs and self.sampling.logprobs is not None
+        (self.forced if has_logprobs else self.sequence.token_ids).extend(token_ids)
 
     async def fork(self) -> LocalSession:
         """Another session with the same context; its KV cache is copied at its first sample."""
-        return LocalSession(self._engine, SequenceState(list(self.sequence.token_ids), is_fork=True), self.sampling)
+        context = [*self.sequence.token_ids, *self.forced]
+        return LocalSession(self._engine, SequenceState(context, is_fork=True), self.sampling)
 
     def interrupt(self) -> None:
         """End the running sample."""
@@ -151,6 +156,7 @@ class LocalEngine:
             is_deterministic=settings.deterministic,
             max_forbidden_length=ANY_LENGTH,
             has_logprobs=True,
+            has_forced_logprobs=True,
         )
         self.kv_cache = KVCache(settings.max_num_seqs, self.decoder.copy)
         self._requests: dict[_SampleRequest, None] = {}
@@ -248,7 +254,9 @@ class LocalEngine:
         logprobs = logits[rows].float().log_softmax(-1) if rows else logits
         _forbid(logits, requests)
         positions = [len(request.sequence.token_ids) for request in requests]
-        tokens = sample_tokens(logits[: len(requests)], samplings, positions)
+        sampled = sample_tokens(logits[: len(requests)], samplings, positions)
+        forced = (request.session.forced for request in requests)
+        tokens = [queue[0] if queue else token for queue, token in zip(forced, sampled, strict=True)]
         if rows:
             counts = [samplings[row].logprobs or 0 for row in rows]
             found = token_logprobs(logprobs, [tokens[row] for row in rows], counts)
@@ -259,6 +267,9 @@ class LocalEngine:
 
     def _add_token(self, request: _SampleRequest, token: int) -> None:
         request.sequence.token_ids.append(token)
+        if request.session.forced:
+            request.session.forced.popleft()
+            return
         request.token_ids.append(token)
         is_stop = token in request.session.sampling.stop_token_ids
         if is_stop or len(request.token_ids) == request.max_tokens:

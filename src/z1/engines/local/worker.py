@@ -356,7 +356,7 @@ class _Worker:
         if not self._replies:
             self._loop.call_soon(self._flush)
         session, sent = self._sessions.get(number), self._num_sent_logprobs.get(number, 0)
-        logprobs = () if session is None else tuple(session.logprobs[sent : sent + len(token_ids)])
+        logprobs = () if session is None else tuple(session.logprobs[sent:])  # those of forced tokens come before
         self._num_sent_logprobs[number] = sent + len(logprobs)
         self._replies.append((number, token_ids, logprobs, end))
 

@@ -1,8 +1,9 @@
-"""Token ids and log-probabilities of a reply, for requests with `logprobs` or `return_token_ids`.
+"""Token ids, log-probabilities and token ledger of a reply, for requests that ask for them.
 
 In a stream they are sent in chunks without text, one per flush. Token ids are those of the whole reply, hint and stop
 token included. Log-probabilities are those of sampled tokens of `content`: forced tokens, separate reasoning and the
-stop token have none.
+stop token have none. The token ledger comes at the end and has every token of the reply: its id, bucket, whether it
+was forced, and its log-probability.
 """
 
 from __future__ import annotations
@@ -39,6 +40,8 @@ class TokenRecord:
         self._options, self._format = options, format_logprobs
         self._token_ids: list[int] = []
         self._logprobs: list[TokenLogprob] = []
+        self._runs: list[tuple[Bucket, tuple[int, ...]]] = []
+        self._ledger: dict[str, Any] = {}
         self._bucket: Bucket | None = None
         self._offset = 0
         self._decode = _utf8_decoder()
@@ -49,13 +52,22 @@ class TokenRecord:
             self._token_ids += event.token_ids
         if self._options.logprobs and event.bucket is not Bucket.STOP:
             self._add_logprobs(event)
+        if self._options.token_ledger:
+            self._runs.append((event.bucket, event.token_ids))
+
+    def finish(self, logprobs: Sequence[Logprob], *, has_forced: bool) -> None:
+        """The reply has ended; `logprobs` are those of its session, with or without those of forced tokens."""
+        if self._options.token_ledger:
+            self._ledger = {"token_ledger": token_ledger(self._runs, logprobs, has_forced=has_forced)}
 
     def pop_fields(self) -> dict[str, Any]:
         """The fields of a choice for the tokens since the last call; empty if there are none."""
         token_ids, self._token_ids = self._token_ids, []
         logprobs, self._logprobs = self._logprobs, []
         fields: dict[str, Any] = {"token_ids": token_ids} if token_ids else {}
-        return fields | ({"logprobs": self._format(logprobs, self._options.token_bytes)} if logprobs else {})
+        fields |= {"logprobs": self._format(logprobs, self._options.token_bytes)} if logprobs else {}
+        ledger, self._ledger = self._ledger, {}
+        return fields | ledger
 
     def _add_logprobs(self, event: NewTokens) -> None:
         if self._options.separate_reasoning and event.bucket is not Bucket.ANSWER:
@@ -67,6 +79,32 @@ class TokenRecord:
             data = self._options.token_bytes(token)
             self._logprobs += [TokenLogprob(self._offset, data, one) for one in event.logprobs[index : index + 1]]
             self._offset += len(self._decode(data))
+
+
+def token_ledger(
+    runs: Sequence[tuple[Bucket, tuple[int, ...]]], logprobs: Sequence[Logprob], *, has_forced: bool
+) -> dict[str, Any]:
+    """The field `token_ledger`: three lists with one entry a token, and the buckets as spans.
+
+    `logprobs` are those of the tokens of `runs` in order, of all or of sampled ones alone. What is missing is null.
+    """
+    token_ids = [token for _, tokens in runs for token in tokens]
+    is_forced = [bucket is Bucket.HINT for bucket, tokens in runs for _ in tokens]
+    found = iter(logprobs)
+    values = [next(found, None) if has_forced or not forced else None for forced in is_forced]
+    spans: list[list[Any]] = []
+    for bucket, tokens in runs:
+        start = spans[-1][2] if spans else 0
+        if spans and spans[-1][0] == bucket.value:
+            spans[-1][2] += len(tokens)
+        else:
+            spans.append([bucket.value, start, start + len(tokens)])
+    return {
+        "token_ids": token_ids,
+        "is_forced": is_forced,
+        "logprobs": [None if value is None else max(MIN_LOGPROB, value.logprob) for value in values],
+        "spans": spans,
+    }
 
 
 def _utf8_decoder() -> Callable[..., str]:

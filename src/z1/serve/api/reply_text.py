@@ -75,6 +75,7 @@ class OutputOptions:
     include_reasoning: bool = True
     return_token_ids: bool = False
     logprobs: bool = False
+    token_ledger: bool = False
 
 
 class ReplyText:

@@ -69,6 +69,7 @@ class ParsedRequest:
     reasoning_control: bool = False
     return_token_ids: bool = False
     logprobs: bool = False
+    token_ledger: bool = False
 
 
 def parse_request(request: Request, engine: Engine, defaults: RequestDefaults) -> ParsedRequest:
@@ -86,7 +87,7 @@ def parse_request(request: Request, engine: Engine, defaults: RequestDefaults) -
         "top_p": 1.0 if request.top_p is None else request.top_p,
         "top_k": max(0, request.top_k or 0),
         "seed": seed,
-        "logprobs": _logprobs(request, engine),
+        **_logprob_settings(request, engine),
     }
     stop_ids, policy = _stop_token_ids(request, engine, profile), parse_policy(request, engine, budget)
     stop = request.stop_strings
@@ -116,7 +117,8 @@ def parse_request(request: Request, engine: Engine, defaults: RequestDefaults) -
         include_usage=bool(options and options.include_usage),
         reasoning_control=bool(request.reasoning_control),
         return_token_ids=bool(request.return_token_ids),
-        logprobs=sampling["logprobs"] is not None,
+        logprobs=_logprobs(request, engine) is not None,
+        token_ledger=bool(request.token_ledger),
     )
 
 
@@ -199,6 +201,18 @@ def _logprobs(request: Request, engine: Engine) -> int | None:
     if count is not None and not engine.capabilities.has_logprobs:
         raise UserError("logprobs", count, f"leave it out; the engine of {engine.name} does not return them")
     return count
+
+
+def _logprob_settings(request: Request, engine: Engine) -> dict[str, Any]:
+    """The log-probabilities that the engine computes: those of the request, and for a token ledger those it can."""
+    count, can = _logprobs(request, engine), engine.capabilities
+    if not request.token_ledger:
+        return {"logprobs": count}
+    if not can.has_token_ids:
+        do = "leave it out; the upstream returns text, and its tokens are not known"
+        raise UserError("token_ledger", True, do)
+    count = 0 if count is None and can.has_logprobs else count
+    return {"logprobs": count, "forced_logprobs": can.has_forced_logprobs}
 
 
 def _stop_token_ids(request: Request, engine: Engine, profile: profiles.Profile) -> frozenset[int]:

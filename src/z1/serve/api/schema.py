@@ -288,6 +288,9 @@ class Request(ReplySettings):
     n: int | None = Field(None, ge=1, le=MAX_CHOICES)
     stop: StopStrings = None
     stream_options: StreamOptions | None = None
+    token_ledger: bool | None = Field(
+        None, description="Return each token of the reply with its bucket, whether it was forced, and its logprob."
+    )
 
     @property
     def stop_strings(self) -> tuple[str, ...]:

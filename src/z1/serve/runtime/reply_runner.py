@@ -66,7 +66,7 @@ class NewTokens(NamedTuple):
 @dataclass(frozen=True, slots=True)
 class ReplyFinished:
     """The reply is complete. `time_to_answer` and `seconds` count from the arrival of the request to the first token of
-    the answer (None: no answer) and to the end.
+    the answer (None: no answer) and to the end. `logprobs` are those of the session, if they were requested.
     """
 
     ledger: Ledger
@@ -74,6 +74,7 @@ class ReplyFinished:
     end: End
     time_to_answer: float | None
     seconds: float
+    logprobs: tuple[Logprob, ...] = ()
 
 
 NO_TOKENS = Ledger()
@@ -240,7 +241,7 @@ class _RunningReply:
         self._flow: Flow | None = None
         self._is_answer_requested = False
         self._time_to_answer: float | None = None
-        self._sampled_tokens = 0
+        self._num_logprobs = 0
         self._next_poll = 0.0
         self.due = 0.0
 
@@ -319,7 +320,8 @@ class _RunningReply:
         options = DriverOptions(detector, None, deadline, self._on_tokens, exits, request.allowance)
         await run_flow(flow, session, options, self._control)
         end = flow.end or End.ABORTED
-        return ReplyFinished(flow.ledger(), flow.shift_reason, end, self._time_to_answer, self._elapsed())
+        times = (self._time_to_answer, self._elapsed())
+        return ReplyFinished(flow.ledger(), flow.shift_reason, end, *times, tuple(self._logprobs))
 
     def _make_flow(self, engine: Engine, session: Session) -> tuple[Flow, AnswerDetector | None]:
         """The flow of the reply, which has its prefix already, and the answer detector of its profile."""
@@ -346,10 +348,11 @@ class _RunningReply:
         self.due = self._next_poll
         if bucket is Bucket.ANSWER and self._time_to_answer is None:
             self._time_to_answer = self._elapsed()
-        first = self._sampled_tokens
-        if bucket is not Bucket.HINT:
-            self._sampled_tokens += len(token_ids)
-        self._emit(NewTokens(bucket, token_ids, tuple(self._logprobs[first : self._sampled_tokens])))
+        first = self._num_logprobs
+        if bucket is not Bucket.HINT or self._request.sampling.forced_logprobs:
+            self._num_logprobs += len(token_ids)
+        logprobs = () if bucket is Bucket.HINT else tuple(self._logprobs[first : self._num_logprobs])
+        self._emit(NewTokens(bucket, token_ids, logprobs))
 
     def _elapsed(self) -> float:
         return time.monotonic() - self._request.arrival_time

@@ -55,7 +55,7 @@ class PendingResponse:
     ) -> None:
         self.replies, self.wire_format, self.prompt_tokens = replies, wire_format, prompt_tokens
         self.texts = [ReplyText(options, request.budget, request.stop_strings) for request in replies.requests]
-        has_records = options.return_token_ids or options.logprobs
+        has_records = options.return_token_ids or options.logprobs or options.token_ledger
         self.token_records = [
             TokenRecord(options, wire_format.format_logprobs) for _ in replies.requests if has_records
         ]
@@ -180,6 +180,9 @@ class PendingResponse:
             return text.on_tokens(event)
         if isinstance(event, ReplyFinished):
             self.finished[index] = event
+            if self.token_records:
+                has_forced = self.replies.requests[index].sampling.forced_logprobs
+                self.token_records[index].finish(event.logprobs, has_forced=has_forced)
             return text.on_finished()
         if isinstance(event, Started):
             text.on_started(event)

@@ -246,6 +246,7 @@ class ChatService:
             parsed.include_reasoning,
             parsed.return_token_ids,
             parsed.logprobs,
+            parsed.token_ledger,
         )
 
     def _book(
