@@ -21,7 +21,8 @@ CASES = [
     ("<|im_start|>{% if enable_thinking is false %}<think>\n\n</think>\n\n{% endif %}", "qwen3", "qwen3"),
     ("<|im_start|>assistant\n{% if enable_thinking is false %}<think></think>{% else %}<think>", "qwen3_5", "qwen3"),
     ("<|im_start|>assistant\n<think>\n{{ m.reasoning_content }}</think>", "qwen3_moe", "qwen3"),
-    ("<|im_start|>{{ m.content.split('</think>')[-1] }}<think>\n", "qwen2", "qwen3"),  # QwQ
+    ("<|im_start|>{{ c.split('</think>')[-1] }}{{ '\n</think>\n\n' + c }}<think>\n", "qwen2", "qwen3"),  # QwQ
+    ("<|im_start|>{{ c.split('</think>')[-1] }}<think>\n", "qwen2", "think-tags"),
     ("<|im_start|>{{ m.reasoning_content }}</think>", "step3", "think-tags"),
     ("<|im_start|>{{ m.content }}<|im_end|>", "qwen3", "plain"),  # a Qwen3 that does not think
     ("<|start|>assistant<|channel|>analysis<|message|>", "gpt_oss", "gpt-oss"),
@@ -36,6 +37,15 @@ CASES = [
     ("Reasoning Mode: {{ mode }}<|im_start|>assistant\n<think>\n\n</think>\n", "smollm3", "smollm3"),
     ("{% assistant %}<think>\n", "qwen2", "think-tags"),
     ("{{ x }}", "llama", "plain"),
+    # LFM2.5, two revisions of a template for instruct and thinking models, and one that opens the thought
+    ("{% if '</think>' in c %}{% set c = c.split('</think>')[-1] %}{% endif %}<|im_start|>", "lfm2", "plain"),
+    ("{{ '<think>' + m.thinking + '</think>' }}{% if add_generation_prompt %}<|im_start|>", "lfm2_moe", "plain"),
+    ("{{ c.split('</think>')[-1] }}{% if add_generation_prompt %}{{ '<think>' }}", "lfm2", "think-tags"),
+    # Phi-4-mini-reasoning
+    ("<|system|>Your name is Phi{{ '<|' + m.role + '|>' + m.content + '<|end|>' }}<|assistant|>", "phi3", "plain"),
+    # thoughts are removed from earlier turns only
+    (LOOP + '{{ c.split("</think>", 1)[-1] }}<|im_start|>', "qwen2", "plain"),
+    ("{% if '<think>' not in c %}{{ c | replace('<think>', '') }}{% endif %}", "llama", "plain"),
     (None, "llama", "plain"),
     (None, "qwen3_moe", "qwen3"),
 ]
@@ -52,13 +62,18 @@ def test_every_signature_has_a_case_and_a_profile() -> None:
 
 
 def test_the_line_says_why_and_how_to_change_it() -> None:
-    line = str(detect_family("llama", "{{ c.split('</think>') }}"))
+    line = str(detect_family("llama", "{{ '</think>' + c }}"))
     assert line == "profile think-tags, because the template closes </think>; change with --profile"
 
 
 def test_a_thinking_template_without_known_tags_is_said() -> None:
     family = detect_family("x", "{{ m.reasoning_content }}<seed:think>")
     assert family == ("plain", "the template mentions reasoning_content, but has no think tags that z1 knows")
+
+
+def test_a_template_that_only_removes_thoughts_is_said() -> None:
+    because = "the template only removes thoughts from earlier turns, as those of instruct models do"
+    assert detect_family("llama", "{{ c.split('</think>') }}") == ("plain", because)
 
 
 def test_of_several_templates_the_default_one_counts() -> None:

@@ -1,7 +1,8 @@
 """Detection of a model's family from its type and chat template, with the reason.
 
-The chat template is the evidence: a model is in a family with think tags only if its template writes or reads them, so
-an instruct model of the same type is not. Signatures are tried in order, special ones before general ones.
+The chat template is the evidence: a model is in a family with think tags only if its template writes them, so an
+instruct model of the same type is not. That a template removes tags from earlier turns is no evidence: instruct models
+share such templates with thinking ones. Signatures are tried in order, special ones before general ones.
 """
 
 from __future__ import annotations
@@ -31,6 +32,12 @@ class Signature(NamedTuple):
     model_type: str = ""
 
 
+_NOT_READ = r"(?!['\"](?:[),]|\s+(?:not\s+)?in\b))"
+"""Not in `content.split('</think>')` or `'</think>' in content`."""
+
+OPEN, CLOSE = f"<think>{_NOT_READ}", f"</think>{_NOT_READ}"
+"""Tags that a template writes."""
+
 _CLOSES = "the template closes </think>"
 
 SIGNATURES = (
@@ -40,20 +47,23 @@ SIGNATURES = (
     Signature(
         "deepseek",
         f"{_CLOSES} after <｜Assistant｜>, and has a setting for it",
-        ("</think>", "<｜Assistant｜>", r"if (not )?thinking\b"),
+        (CLOSE, "<｜Assistant｜>", r"if (not )?thinking\b"),
     ),
+    # the template in the GGUF files of R1-Distill only removes thoughts
     Signature("r1-distill", f"{_CLOSES} after <｜Assistant｜>", ("</think>", "<｜Assistant｜>")),
-    Signature("glm", f"{_CLOSES} after [gMASK]", ("</think>", r"\[gMASK\]")),
-    Signature("phi4-reasoning", f"{_CLOSES} in turns with <|im_sep|>", ("</think>", r"<\|im_sep\|>")),
-    Signature("smollm3", f"{_CLOSES} and states a reasoning mode", ("</think>", "Reasoning Mode")),
+    Signature("glm", f"{_CLOSES} after [gMASK]", (CLOSE, r"\[gMASK\]")),
+    Signature("phi4-reasoning", f"{_CLOSES} in turns with <|im_sep|>", (CLOSE, r"<\|im_sep\|>")),
+    Signature("smollm3", f"{_CLOSES} and states a reasoning mode", (CLOSE, "Reasoning Mode")),
     Signature(
         "nemotron",
         f"{_CLOSES} in Nemotron's turns",
-        ("</think>", r"<SPECIAL_1[01]>|<TOOLCALL>|truncate_history_thinking"),
+        (CLOSE, r"<SPECIAL_1[01]>|<TOOLCALL>|truncate_history_thinking"),
     ),
-    Signature("qwen3", f"{_CLOSES} in ChatML, and the model is a Qwen", ("</think>", r"<\|im_start\|>"), "qwen"),
-    Signature("think-tags", _CLOSES, ("</think>",)),
-    Signature("think-tags", "the template opens <think>", ("<think>",)),
+    Signature("qwen3", f"{_CLOSES} in ChatML, and the model is a Qwen", (CLOSE, r"<\|im_start\|>"), "qwen"),
+    Signature("think-tags", "the template ends prompts with <think>", (f"(?s)add_generation_prompt.*{OPEN}",), "lfm2"),
+    Signature("plain", "instruct and thinking models of LFM2.5 share their template", ("</think>",), "lfm2"),
+    Signature("think-tags", _CLOSES, (CLOSE,)),
+    Signature("think-tags", "the template opens <think>", (OPEN,)),
     Signature("gemma", "the template has <start_of_turn>", ("<start_of_turn>",)),
 )
 """Each profile that can be detected; the first that matches is taken."""
@@ -69,6 +79,8 @@ def detect_family(model_type: str, template: Any) -> Family:
     for row in SIGNATURES:
         if model_type.startswith(row.model_type) and all(re.search(pattern, text) for pattern in row.patterns):
             return Family(PROFILES[row.profile].name, row.because)
+    if "</think>" in text:
+        return Family("plain", "the template only removes thoughts from earlier turns, as those of instruct models do")
     if found := _MENTIONS.search(text):
         return Family("plain", f"the template mentions {found[0]}, but has no think tags that z1 knows")
     return Family("plain", "the template has no think tags" if text else "there is no chat template")
