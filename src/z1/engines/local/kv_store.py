@@ -1,10 +1,14 @@
 """The tensors of the KV cache: keys and values of every layer, as large as the sequences need.
 
 Slots and length grow together for all layers, but one layer after another, so growing needs room for one more layer and
-not for a second cache. Keys are [S, D, length] and values [S, length, D], S is slots times key/value heads.
+not for a second cache. On a CPU each tensor is a memory mapping, which returns to the system when it is replaced:
+malloc would keep those of up to 32 MB, which was a quarter of all memory. Keys are [S, D, length] and values [S, length, D], S is slots times key/value heads.
 """
 
 from __future__ import annotations
+
+from math import prod
+from mmap import mmap
 
 import torch
 from torch import Tensor
@@ -56,8 +60,8 @@ class KVStore:
             length = round_up(max(length, self.held_length + self.held_length // 4), self.max_length)
         rows, held = self.held_slots * self._heads, self.held_length
         for number, old in enumerate(self.layers):
-            keys = old.keys.new_zeros(slots * self._heads, self._size, length + ROW_PADDING)
-            values = old.values.new_zeros(slots * self._heads, length + ROW_PADDING, self._size)
+            keys = _zeros(old.keys, slots * self._heads, self._size, length + ROW_PADDING)
+            values = _zeros(old.values, slots * self._heads, length + ROW_PADDING, self._size)
             keys[:rows, :, :held], values[:rows, :held] = old.keys[:, :, :held], old.values[:, :held]
             self.layers[number] = LayerCache(keys, values)
             del old  # before the next layer is allocated
@@ -82,3 +86,10 @@ class KVStore:
 def round_up(length: int, maximum: int) -> int:
     """`length` rounded up to whole tiles, at most `maximum`."""
     return min(maximum, -(-length // TILE) * TILE)
+
+
+def _zeros(like: Tensor, *shape: int) -> Tensor:
+    """Zeros of `shape`, with the device and dtype of `like`."""
+    if like.device.type != "cpu":
+        return like.new_zeros(shape)
+    return torch.frombuffer(mmap(-1, prod(shape) * like.element_size()), dtype=like.dtype).view(shape)
