@@ -25,7 +25,7 @@ from z1.sandbox import Job, Outcome, ResourceLimits, Sandbox
 FOLDER = Path(__file__).parents[3] / "shared" / "attacks"
 ATTACKS = {path.stem: path for path in sorted(FOLDER.glob("*.py"))}
 LIMITS = ResourceLimits(wall_seconds=3, cpu_seconds=2, memory_bytes=200 << 20, output_bytes=1 << 20, max_processes=16)
-TEST_LIMITS = ResourceLimits(wall_seconds=10, cpu_seconds=5, memory_bytes=512 << 20, max_processes=64)
+TEST_LIMITS = ResourceLimits(wall_seconds=2, cpu_seconds=2, memory_bytes=512 << 20, max_processes=64)
 
 HONEST = {
     "calls__bool_for_int",
