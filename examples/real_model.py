@@ -34,7 +34,7 @@ smollm2 = {{ path = {model} }}
 benchmark = "gsm8k"
 problems = {problems}
 thinking_budgets = [32, 64, 128]
-max_answer_tokens = 32
+max_answer_tokens = 64
 max_model_len = 512
 concurrency = 8
 {data}
@@ -94,7 +94,7 @@ class RealModel:
             server = subprocess.Popen(command, cwd=self.folder, env=environment, stdout=log, stderr=log)
         try:
             body = {"model": "smollm2", "messages": [{"role": "user", "content": QUESTION}], "temperature": 0}
-            reply = self._ask({**body, "thinking_budget": 48, "answer_tokens": 32, "answer_kind": "number"}, server)
+            reply = self._ask({**body, "thinking_budget": 48, "answer_tokens": 64, "answer_kind": "number"}, server)
             choice = json.loads(reply)["choices"][0]
             print(choice["message"]["content"])
             print(json.dumps(choice["budget"]))
