@@ -83,6 +83,7 @@ NO_MIRROR = {
     "z1.__main__": "tests/cli/test_main.py",
     "z1.engines.protocol": "values and protocols; tests/engines/conformance.py checks every engine",
     **{f"z1.sandbox.inside.{name}": "tests/sandbox/test_sandbox.py" for name in ("syscalls", "forkserver")},
+    "z1.sandbox.inside.control_group": "tests/sandbox/test_control_groups.py",
     "z1.models": "tests/test_llm.py",
     "z1.report": "tests/report/test_write.py",
     "z1.vllm_plugin": "tests/vllm_plugin/test_logits_processor.py",

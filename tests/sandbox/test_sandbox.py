@@ -269,7 +269,7 @@ def test_limits_are_extended_on_a_slow_machine(sandbox: Sandbox) -> None:
 
 def test_layers_are_reported(sandbox: Sandbox) -> None:
     assert sandbox.layers["isolated"] is True
-    assert set(sandbox.layers) == {"isolated", "seccomp", "slowdown"}
+    assert set(sandbox.layers) == {"isolated", "seccomp", "slowdown", "control_groups"}
 
 
 BUSY = "import os\nos.sched_setaffinity(0, {%d})\nprint(flush=True)\nwhile True: pass"

@@ -27,6 +27,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from z1.errors import Fault, UserError
+from z1.sandbox.control_groups import ControlGroup, ControlGroups
 from z1.sandbox.pipes import Pipes
 
 SUPERVISOR_TIMEOUT = 10.0
@@ -145,6 +146,7 @@ class Sandbox:
         self._server: subprocess.Popen[bytes] | None = None
         self._sockets: list[socket.socket] = []
         self._networked = False
+        self._groups = ControlGroups()
         self.layers: dict[str, Any] = {}
 
     def __enter__(self) -> Self:
@@ -164,12 +166,13 @@ class Sandbox:
             self._drop()
             if not sys.platform.startswith("linux"):
                 raise UserError("the sandbox", sys.platform, "grade on Linux; other systems have no namespaces")
+            has_groups = self._groups.check()
             readable = [*_prefixes(self.python), *self._readable]
             pairs = [socket.socketpair(), *(socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET) for _ in range(2))]
             self._sockets = [ours for ours, _ in pairs]
             self._networked = False
             self._server = self._launch([theirs for _, theirs in pairs], readable)
-            self.layers = self._read_layers()
+            self.layers = {**self._read_layers(), "control_groups": has_groups}
             self._run_trial()
 
     def _run_trial(self) -> None:
@@ -241,6 +244,7 @@ class Sandbox:
             if self._server.stderr:
                 self._server.stderr.close()
         self._sockets, self._server = [], None
+        self._groups.remove_empty()
 
     def run(self, job: Job) -> Outcome:
         """Run `job` on its own stdin. Raises SandboxFault if the sandbox fails."""
@@ -261,7 +265,14 @@ class Sandbox:
             "cpu_seconds": cpu,
             "max_waiting_seconds": MAX_WAITING_FACTOR * wall,
         }
-        return SandboxProcess({**job.extra, **limits, "kind": job.kind, "code": job.code}, self._connect(job.network))
+        settings = {**job.extra, **limits, "kind": job.kind, "code": job.code}
+        control = self._connect(job.network)
+        try:
+            with self._lock:
+                return SandboxProcess(settings, control, self._groups.make(job.limits.memory_bytes))
+        except OSError as error:
+            control.close()
+            raise SandboxFault(f"no control group: {error}") from None
 
     def _connect(self, network: bool) -> socket.socket:
         ours, theirs = socket.socketpair()
@@ -281,7 +292,8 @@ class Sandbox:
 class SandboxProcess:
     """Runs one program on several inputs. Not for use by two threads at once."""
 
-    def __init__(self, job: dict[str, Any], control: socket.socket) -> None:
+    def __init__(self, job: dict[str, Any], control: socket.socket, group: ControlGroup) -> None:
+        self._group = group
         self._unsent_job: dict[str, Any] | None = job
         self._timeout = job["wall_seconds"] + job["max_waiting_seconds"] + SUPERVISOR_TIMEOUT
         self._max_output = job["output_bytes"]
@@ -294,6 +306,7 @@ class SandboxProcess:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._control.close()
+        self._group.close()
 
     def run(self, stdin: bytes, timeout: float = 0.0) -> Outcome:
         """Run the program on `stdin`; after `ProgramEnd.OUTPUT` the process cannot run again. Raises SandboxFault, with
@@ -323,7 +336,8 @@ class SandboxProcess:
     def _start(self, stdin: bytes) -> Pipes:
         if self._unsent_job is not None:
             job, self._unsent_job = json.dumps(self._unsent_job).encode(), None
-            self._control.sendall(b"%d\n" % len(job) + job)
+            socket.send_fds(self._control, [b"%d\n" % len(job)], self._group.descriptors)
+            self._control.sendall(job)
         pipes = Pipes(self._control, self._unread, stdin)
         try:
             pipes.send()

@@ -22,6 +22,7 @@ from contextlib import suppress
 from typing import Any
 
 from z1.sandbox.inside import seccomp, syscalls
+from z1.sandbox.inside.control_group import JoinedGroup
 from z1.sandbox.inside.memory import MemoryMeter, file_bytes_of_self
 
 MIN_CHECK_INTERVAL, MAX_CHECK_INTERVAL = 0.002, 0.05
@@ -63,7 +64,8 @@ def supervise(control: socket.socket, run: ProgramRunner, nice: int | None) -> N
     `run` writes `STARTED` when the child is ready; a child that ends before is a failure of the sandbox and not of the
     program.
     """
-    job = {**_read_job(control), "nice": nice}
+    read, group = _read_job(control)
+    job = {**read, "nice": nice}
     _set_limits(job)
     os.chdir("/tmp")  # once: the program of an earlier input may forbid it
     while True:
@@ -71,14 +73,14 @@ def supervise(control: socket.socket, run: ProgramRunner, nice: int | None) -> N
         if not message:
             os._exit(0)
         try:
-            report = _run_once(job, control, descriptors, run)
+            report = _run_once(Watch(job, control, group), descriptors, run)
         except BaseException as error:
             report = {"end": "sandbox", "error": f"{type(error).__name__}: {error}"}
         control.sendall(json.dumps(report).encode() + b"\n")
 
 
-def _read_job(control: socket.socket) -> dict[str, Any]:
-    size = b""
+def _read_job(control: socket.socket) -> tuple[dict[str, Any], JoinedGroup]:
+    size, descriptors, _, _ = socket.recv_fds(control, 1, 2)
     while not size.endswith(b"\n"):
         size += control.recv(1) or b"0\n"
     parts, remaining = [], int(size)
@@ -87,20 +89,17 @@ def _read_job(control: socket.socket) -> dict[str, Any]:
         remaining -= len(parts[-1]) or remaining
     if not parts:
         os._exit(0)  # the grader ended before it sent a job
-    job: dict[str, Any] = json.loads(b"".join(parts))
-    return job
+    return json.loads(b"".join(parts)), JoinedGroup(descriptors)
 
 
-def _run_once(
-    job: dict[str, Any], control: socket.socket, descriptors: list[int], run: ProgramRunner
-) -> dict[str, Any]:
-    watch = Watch(job, control)
+def _run_once(watch: Watch, descriptors: list[int], run: ProgramRunner) -> dict[str, Any]:
     started_read, started_write = os.pipe()
     try:
         child = syscalls.fork()
         if child == 0:
-            _start_program(job)
-            run(descriptors, job, started_write)
+            watch.group.join()
+            _start_program(watch.job)
+            run(descriptors, watch.job, started_write)
             os._exit(70)  # not reached: `run` ends the process
     finally:
         for number in (*descriptors, started_write):
@@ -174,8 +173,9 @@ def _end_processes(child: int) -> tuple[int, resource.struct_rusage]:
 class Watch:
     """Waits for a program and enforces the limits that Linux does not."""
 
-    def __init__(self, job: dict[str, Any], control: socket.socket) -> None:
-        self._job, self._control = job, control
+    def __init__(self, job: dict[str, Any], control: socket.socket, group: JoinedGroup) -> None:
+        self.job, self._control, self.group = job, control, group
+        self._kills = group.count_kills()
         self._memory = MemoryMeter() if os.getpid() == 1 else None
         self.start = time.monotonic()
 
@@ -185,7 +185,7 @@ class Watch:
         A closed control socket ends the supervisor, and with it everything.
         """
         exited = os.pidfd_open(child)
-        if self._memory and self._job["kind"] in TRUSTED_KINDS:
+        if self._memory and self.job["kind"] in TRUSTED_KINDS:
             self._memory.trusted = str(child)
         try:
             return self._poll(exited, child)
@@ -196,11 +196,11 @@ class Watch:
         poll = select.poll()
         poll.register(exited, select.POLLIN)
         poll.register(self._control, 0)  # no event but a hang-up: the next input may be waiting already
-        wall, interval = self._job["wall_seconds"], _check_interval(self._job["memory_bytes"])
+        wall, interval = self.job["wall_seconds"], _check_interval(self.job["memory_bytes"])
         while True:
             spent = time.monotonic() - self.start
             if spent >= wall:
-                spent -= min(_waiting_seconds(child), self._job["max_waiting_seconds"])
+                spent -= min(_waiting_seconds(child), self.job["max_waiting_seconds"])
             if spent >= wall:
                 return "time"
             ready = dict(poll.poll(1000 * min(wall - spent, interval) + 1))
@@ -209,7 +209,7 @@ class Watch:
             if ready:
                 os._exit(0)
             if self._memory:
-                left = self._job["memory_bytes"] - self._memory.used_bytes(self._job["memory_bytes"])
+                left = self.job["memory_bytes"] - self._memory.used_bytes(self.job["memory_bytes"])
                 if left < 0:
                     return "memory"
                 interval = _check_interval(left)
@@ -219,10 +219,12 @@ class Watch:
 
         Raises ChildProcessError if it was killed from outside.
         """
+        if self.group.count_kills() > self._kills:
+            return "memory"
         number = os.WTERMSIG(status) if os.WIFSIGNALED(status) else 0
         if number == signal.SIGXCPU or (number == signal.SIGKILL and self._is_over_cpu_limit(used)):
             return "time"
-        beyond = used.ru_maxrss * 1024 - self._job["memory_bytes"]
+        beyond = used.ru_maxrss * 1024 - self.job["memory_bytes"]
         if self._memory and beyond > 0 and beyond > max(self._memory.file_bytes, file_bytes_of_self()):
             return "memory"
         if number == signal.SIGKILL and seccomp.is_supported():
@@ -230,7 +232,7 @@ class Watch:
         return ""
 
     def _is_over_cpu_limit(self, used: resource.struct_rusage) -> bool:
-        return bool(used.ru_utime + used.ru_stime >= self._job["cpu_seconds"])
+        return bool(used.ru_utime + used.ru_stime >= self.job["cpu_seconds"])
 
 
 def _check_interval(left: float) -> float:
