@@ -19,6 +19,7 @@ from transformers import (
     Qwen3ForCausalLM,
 )
 
+from z1.engines.local import products
 from z1.engines.local.decoder import Decoder, PrefillChunk, supports
 
 SHAPE = {"vocab_size": 50, "hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2}
@@ -80,6 +81,19 @@ def test_logits_equal_those_of_one_full_forward_pass(name: str, deterministic: b
         for chunk, logits in zip(chunks, found, strict=True):
             reached[chunk.slot] += len(chunk.token_ids)
             same(logits, expected(model, CONTEXTS[chunk.slot][: reached[chunk.slot]]))
+
+
+@pytest.mark.skipif(not products.can_pack(torch.float32), reason="oneDNN packs no weights here")
+@pytest.mark.parametrize("name", MODELS)
+def test_a_packed_head_is_made_for_the_first_batch(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(products, "MIN_PACKED", 1)
+    decoder = Decoder(MODELS[name], 8, 64, deterministic=False)
+    same(decoder.last_logits([PrefillChunk(0, 0, CONTEXTS[0])])[0], expected(MODELS[name], CONTEXTS[0]))
+    assert decoder._batch_head is None
+    found = decoder.last_logits([PrefillChunk(i, 0, ids) for i, ids in enumerate(CONTEXTS)])
+    for logits, ids in zip(found, CONTEXTS, strict=True):
+        same(logits, expected(MODELS[name], ids))
+    assert decoder._batch_head is not None and decoder._batch_head.is_mkldnn
 
 
 @pytest.mark.parametrize("slots", [[0, 1, 2], [2, 0, 3], [0, 7], [6], [1, 2, 3, 5, 7]], ids=str)

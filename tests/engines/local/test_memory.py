@@ -31,6 +31,16 @@ def test_weights_and_contexts_are_those_of_the_decoder() -> None:
     assert 3 * need.context == pytest.approx(4 * stored * 128 / decoder.store.capacity)
 
 
+def test_a_head_in_float32_counts_twice_with_several_contexts() -> None:
+    config = json.loads((shipped() / "config.json").read_text())
+    one, many, half = (
+        memory_need(shipped(), dtype, 128, 512, contexts).other
+        for dtype, contexts in (("float32", 1), ("float32", 8), ("bfloat16", 8))
+    )
+    assert many - one == 4 * config["vocab_size"] * config["hidden_size"]
+    assert half == one
+
+
 def test_bfloat16_takes_half() -> None:
     full, half = (memory_need(shipped(), dtype, 128, 512) for dtype in ("float32", "bfloat16"))
     assert (full.weights, full.context) == (2 * half.weights, 2 * half.context)
@@ -61,7 +71,7 @@ def test_bfloat16_is_taken_where_float32_does_not_fit(monkeypatch: pytest.Monkey
 def test_fewer_sequences_are_said_and_taken(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    need = memory_need(shipped(), "float32", 256, 512)
+    need = memory_need(shipped(), "float32", 256, 512, 64)
     monkeypatch.setattr(engine, "free_memory", lambda: int(need.total(5) / memory.SPARE) + 2)
     loaded = load(shipped(), LocalSettings(max_num_seqs=64, max_model_len=256))
     assert loaded.kv_cache.num_slots == 5

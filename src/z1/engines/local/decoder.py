@@ -29,7 +29,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from z1.engines.local.kv_store import TILE, KVStore, LayerCache, round_up
-from z1.engines.local.products import multiply, pack, transpose
+from z1.engines.local.products import is_packed, multiply, pack, transpose
 
 FAMILIES = ("qwen2", "qwen3", "llama")
 """Model types of this forward pass; `transformers_decoder.py` computes others, slower."""
@@ -130,6 +130,8 @@ class Decoder:
         # a head in float32 is faster with one row if it is not packed, and then it is the embedding too
         store_head = transpose if self._embedding.dtype == torch.float32 else store
         self._head = store_head(model.lm_head.weight.detach())
+        self._batch_head: Tensor | None = None
+        self._packs_batch_head = store is pack and not self._head.is_mkldnn and is_packed(self._head)
         if model.config.tie_word_embeddings and not self._head.is_mkldnn:
             self._embedding = self._head.t()  # one matrix in memory; to look a token up takes microseconds longer
         self._layers = [self._layer(layer, store) for layer in inner.layers]
@@ -318,7 +320,12 @@ class Decoder:
         return (x32 * torch.rsqrt(x32.square().mean(-1, keepdim=True) + self._eps)).to(x.dtype) * weight
 
     def _logits(self, hidden: Tensor) -> Tensor:
-        return multiply(hidden, self._head)
+        """Logits [R, V]. For several rows a packed copy of the head is made when it is first needed."""
+        if len(hidden) == 1 or not self._packs_batch_head:
+            return multiply(hidden, self._head)
+        if self._batch_head is None:
+            self._batch_head = pack(self._head.t())
+        return multiply(hidden, self._batch_head)
 
 
 def compute_in_tiles(chunks: Sequence[PrefillChunk], compute: Callable[[Sequence[PrefillChunk]], Tensor]) -> Tensor:

@@ -329,7 +329,7 @@ def fit_memory(folder: Path, settings: LocalSettings) -> tuple[torch.dtype, Loca
     names = ["float32", "bfloat16"] if settings.dtype == "auto" and not settings.deterministic else [settings.dtype]
     names = ["float32" if name == "auto" else name for name in names]
     for name in names:
-        need = memory_need(folder, name, length, rows)
+        need = memory_need(folder, name, length, rows, settings.max_num_seqs)
         try:
             contexts = fit_contexts(need, settings.max_num_seqs, length, free)
             break

@@ -1,8 +1,9 @@
 """The tensors of the KV cache: keys and values of every layer, as large as the sequences need.
 
-Slots and length grow together for all layers, but one layer after another, so growing needs room for one more layer and
-not for a second cache. On a CPU each tensor is a memory mapping, which returns to the system when it is replaced:
-malloc would keep those of up to 32 MB, which was a quarter of all memory. Keys are [S, D, length] and values [S, length, D], S is slots times key/value heads.
+Slots and length grow together for all layers, but one layer after another, so growing needs room for one more layer
+and not for a second cache. On a CPU each tensor is a memory mapping, which returns to the system when it is replaced:
+malloc keeps what was freed, here up to a quarter of all memory. Keys are [S, D, length] and values [S, length, D], S
+is slots times key/value heads.
 """
 
 from __future__ import annotations

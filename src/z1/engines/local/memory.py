@@ -39,8 +39,11 @@ class MemoryNeed:
         return self.weights + contexts * self.context + self.other
 
 
-def memory_need(folder: Path, dtype: str, length: int, rows: int) -> MemoryNeed:
-    """The need of the model in `folder` with contexts of `length` tokens, computing `rows` tokens at once."""
+def memory_need(folder: Path, dtype: str, length: int, rows: int, contexts: int = 1) -> MemoryNeed:
+    """The need of the model in `folder` with `contexts` of `length` tokens, computing `rows` tokens at once.
+
+    With several contexts a head in float32 is in memory twice, see `Decoder`.
+    """
     config = _config(folder)
     heads, size = int(config["num_attention_heads"]), ITEM_SIZE[dtype]
     head = int(config.get("head_dim") or config["hidden_size"] // heads)
@@ -48,7 +51,8 @@ def memory_need(folder: Path, dtype: str, length: int, rows: int) -> MemoryNeed:
     token = 2 * int(config["num_hidden_layers"]) * int(config.get("num_key_value_heads") or heads) * head * size
     widest = max(2 * heads * length, 4 * int(config.get("intermediate_size") or 0))
     step = 4 * rows * widest + 8 * min(rows, 64) * int(config["vocab_size"])
-    return MemoryNeed(dtype, parameters * size, length * token, LIBRARIES + step)
+    copy = int(config["vocab_size"]) * int(config["hidden_size"]) * size if contexts > 1 and dtype == "float32" else 0
+    return MemoryNeed(dtype, parameters * size, length * token, LIBRARIES + step + copy)
 
 
 def fit_contexts(need: MemoryNeed, asked: int, length: int, free: int) -> int:

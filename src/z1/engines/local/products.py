@@ -3,6 +3,7 @@
 Weights are [in, out] with padded rows, so a residual is added in the product. Where bits need not be equal in any
 batch, large weights are packed by oneDNN on a CPU. In float32 its products take 0.6 to 0.8 of the time with 16 rows and
 0.7 to 0.9 with 64, and the same with one; in bfloat16 0.45 to 0.6 with one row (measured on an AMD EPYC, see LOG.md).
+A head in float32 is slower with one row, and takes 0.6 of the time with 16 (measured on an Intel Xeon too).
 torch has them as an operator for its own compiler only, so it is used if it is there.
 """
 
@@ -19,10 +20,15 @@ MIN_PACKED = 1 << 18
 
 def pack(weight: Tensor) -> Tensor:
     """`weight` [out, in] as oneDNN packs it, if it can and that is faster; else as `transpose`."""
-    if weight.device.type != "cpu" or weight.numel() < MIN_PACKED or not can_pack(weight.dtype):
+    if not is_packed(weight):
         return transpose(weight)
     packed: Tensor = torch.ops.mkldnn._reorder_linear_weight(weight.contiguous())
     return packed
+
+
+def is_packed(weight: Tensor) -> bool:
+    """Whether `pack` packs `weight`."""
+    return weight.device.type == "cpu" and weight.numel() >= MIN_PACKED and can_pack(weight.dtype)
 
 
 def transpose(weight: Tensor) -> Tensor:
