@@ -48,19 +48,20 @@ def render_prompt(tokenizer: Tokenizer, profile: Profile, messages: Messages) ->
 def prompt_token_ids(tokenizer: Tokenizer, profile: Profile, messages: Messages) -> list[int]:
     """The token ids of `render_prompt`. The template writes the begin-of-text token, so the tokenizer adds none."""
     segments = prompt_segments(tokenizer, profile, messages)
-    with _refusals_as_user_errors("tokenizer"):
+    with refusals_as_user_errors("tokenizer"):
         return [token for segment in segments for token in tokenizer.encode(segment, add_special_tokens=False)]
 
 
 def text_token_ids(tokenizer: Tokenizer, text: str) -> list[int]:
     """The token ids of a text to continue, with those that the tokenizer adds. Raises UserError if it refuses."""
-    with _refusals_as_user_errors("tokenizer"):
+    with refusals_as_user_errors("tokenizer"):
         return tokenizer.encode(text)
 
 
 @contextmanager
-def _refusals_as_user_errors(part: str) -> Iterator[None]:
-    """Report what a model's chat template or tokenizer raises about a prompt: both are programs of the model's author.
+def refusals_as_user_errors(part: str, what: str = "prompt") -> Iterator[None]:
+    """Report what a model's chat template or tokenizer raises about a text of the user: both are programs of the
+    model's author. `what` names the text.
 
     Templates refuse roles, orders of roles and features with a sentence of their own (`raise_exception`).
     """
@@ -70,7 +71,7 @@ def _refusals_as_user_errors(part: str) -> Iterator[None]:
         raise
     except Exception as error:  # such a program may raise anything
         got = f"what the model's {part} refuses: {str(error) or repr(error)}"
-        raise UserError("prompt", got, "change it, or use a model that accepts it") from error
+        raise UserError(what, got, "change it, or use a model that accepts it") from error
 
 
 def prompt_segments(tokenizer: Tokenizer, profile: Profile, messages: Messages) -> list[str]:
@@ -92,7 +93,7 @@ def prompt_segments(tokenizer: Tokenizer, profile: Profile, messages: Messages) 
         text = turn["content"] if turn["content"].isascii() else replace_surrogates(turn["content"])
         turn["content"] = _split_controls(text, control_texts(cast(Any, tokenizer)).difference(tags))
     template = None if tokenizer.chat_template else chat_template(tokenizer)
-    with _refusals_as_user_errors("chat template"):
+    with refusals_as_user_errors("chat template"):
         text = tokenizer.apply_chat_template(
             turns,
             chat_template=template,

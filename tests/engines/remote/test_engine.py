@@ -20,7 +20,7 @@ from z1.engines import remote as engines
 from z1.engines.local import engine as local
 from z1.engines.remote import RemoteEngine
 from z1.engines.scripted import Characters, Script, ScriptedEngine
-from z1.errors import EngineFault, UserError
+from z1.errors import EngineFault, UpstreamFault, UserError
 from z1.families import AnswerKind
 from z1.generation import GenerationOptions, generate_reply
 from z1.models import shipped
@@ -94,6 +94,27 @@ def test_upstream_errors_are_faults_and_nothing_is_sent_twice(fault: int | str) 
     for _ in range(9):
         context.append(letters(context))
     assert with_engine(upstream, broken) == tuple(context[len(PROMPT) :])
+
+
+@pytest.mark.parametrize("whole", [True, False], ids=["whole", "streamed"])
+def test_a_response_that_breaks_off_is_a_bad_gateway(whole: bool) -> None:
+    class Breaking(Upstream):
+        async def _answer(self, path: str, body: Any, writer: asyncio.StreamWriter) -> None:
+            if not (whole and body.get("stream")):
+                return await super()._answer(path, body, writer)
+            writer.write(b"HTTP/1.1 200 x\r\ncontent-type: application/json\r\ncontent-length: 99\r\n\r\n")
+            writer.write(b'{"choices": [{"text": "so f')
+
+    upstream = Breaking(letters)
+
+    async def broken(engine: RemoteEngine) -> UpstreamFault:
+        session = await engine.open(PROMPT, Sampling())
+        upstream.faults = [] if whole else ["break"]
+        with pytest.raises(UpstreamFault, match="the upstream broke off its response: ") as caught:
+            await session.sample(9)
+        return caught.value
+
+    assert with_engine(upstream, broken).status == 502
 
 
 def test_an_upstream_with_a_full_context_is_a_fault() -> None:

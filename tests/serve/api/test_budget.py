@@ -248,6 +248,25 @@ def test_a_requested_hint_is_exact_and_ends_with_the_closing_think_tag() -> None
     assert window(500, QWEN, hint="</think>Now.")[2] == "</think>Now."
 
 
+@pytest.mark.parametrize("name", HINT_FIELDS)
+def test_a_hint_that_the_tokenizer_refuses_is_a_bad_request(name: str) -> None:
+    class Refusing(Characters):
+        def encode(self, text: str, *, add_special_tokens: bool = True) -> list[int]:
+            if "ö" in text:
+                raise ValueError("no token for ö")
+            return super().encode(text, add_special_tokens=add_special_tokens)
+
+    engine = scripted()
+    engine.tokenizer = Refusing()
+    with serving(engine) as server:
+        reply = server.post(**ASK, **{name: "Schön.", "thinking_budget": 5})
+    error = reply.json()["error"]
+    assert (reply.status_code, error["param"]) == (400, "hint")
+    assert error["message"] == (
+        "hint: got what the model's tokenizer refuses: no token for ö; change it, or use a model that accepts it"
+    )
+
+
 @given(
     st.integers(1, 3000),
     st.one_of(st.none(), st.integers(1, 3000)),

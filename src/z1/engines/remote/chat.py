@@ -20,7 +20,7 @@ from z1.engines.remote.completions import Model, next_event, request_settings, s
 from z1.engines.remote.hosts import Host
 from z1.engines.remote.replies import Ending, read_pieces
 from z1.engines.remote.text_tokens import TextTokens
-from z1.errors import EngineFault
+from z1.errors import EngineFault, UpstreamFault
 from z1.profiles import Profile, decode
 
 
@@ -250,7 +250,7 @@ class _Stream:
         """Add an event; None is the end of the stream."""
         if event is None:
             if self._ending is None:
-                raise EngineFault("the upstream's stream ended without a finish reason")
+                raise UpstreamFault("the upstream broke off its response: no finish reason")
             return self._end(Ending.STOP)
         for piece in read_pieces(event, None):
             self._ending = piece.ending or self._ending

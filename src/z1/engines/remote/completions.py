@@ -18,7 +18,7 @@ from z1.engines.protocol import Capabilities, FinishReason, ForbiddenSequences, 
 from z1.engines.remote.connection import DONE, Connection
 from z1.engines.remote.replies import Ending, read_pieces
 from z1.engines.remote.text_tokens import TextTokens
-from z1.errors import EngineFault
+from z1.errors import EngineFault, UpstreamFault
 from z1.profiles import Tokenizer, decode
 
 
@@ -146,7 +146,7 @@ class CompletionSession:
                 if len(token_ids) == max_tokens:  # an upstream that goes on is cut off
                     return FinishReason.LIMIT
         if ending is None:
-            raise EngineFault("the upstream's stream ended without a finish reason")
+            raise UpstreamFault("the upstream broke off its response: no finish reason")
         held = text.flush() if text is not None else ()
         return self._add(token_ids, held, max_tokens) or self._end(token_ids, Ending.STOP, max_tokens)
 

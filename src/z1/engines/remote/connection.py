@@ -146,6 +146,7 @@ class Connection:
 
     @asynccontextmanager
     async def _send(self, request: httpx2.Request) -> AsyncIterator[httpx2.Response]:
+        response: httpx2.Response | None = None
         try:
             response = await self._client.send(request, stream=True)
             try:
@@ -153,6 +154,8 @@ class Connection:
             finally:
                 await response.aclose()
         except (httpx2.HTTPError, httpx2.StreamError, httpx2.InvalidURL) as error:
+            if response is not None:
+                raise UpstreamFault(f"the upstream broke off its response: {self._describe(error)}") from error
             raise EngineFault(f"the upstream failed: {self._describe(error)}") from error
 
     def _describe(self, error: Exception) -> str:

@@ -21,6 +21,7 @@ from z1.engines import AgreementExit, Engine, ExitRule, Probe, RepetitionExit
 from z1.errors import ContextOverflow, UserError
 from z1.families import AnswerKind
 from z1.grading.equivalence import canonical_answer
+from z1.prompts import refusals_as_user_errors
 from z1.think import Window
 
 BUDGET_FIELDS = (
@@ -224,7 +225,8 @@ def make_window(
     window = profiles.make_window(tokenizer, profile, budget.limit, max(1, reserve), budget.answer_kind)
     text = hint_text(profile, budget)
     if text is not None:  # the client's own hint is forced as it is
-        window = replace(window, hint=tuple(tokenizer.encode(text, add_special_tokens=False)), closing=None)
+        with refusals_as_user_errors("tokenizer", "hint"):
+            window = replace(window, hint=tuple(tokenizer.encode(text, add_special_tokens=False)), closing=None)
     if answer_tokens is None:
         answer_tokens = reserve
         if budget.limit is not None:
