@@ -7,8 +7,7 @@ import pytest
 from tests.grading.math_tables import RIGHT_ANSWERS, WRONG_ANSWERS
 from z1.errors import install_hint
 from z1.grading import Verdict, math_answers
-from z1.sandbox import Job, ResourceLimits, Sandbox, pool
-from z1.sandbox.sandbox import Outcome
+from z1.sandbox import ResourceLimits, Sandbox, pool
 
 pytest.importorskip("math_verify")
 
@@ -121,15 +120,40 @@ def test_a_comparison_that_hangs_is_wrong_within_its_limit(
     assert grade.verdict is WRONG
 
 
-def test_without_math_verify_the_grade_is_missing_with_advice(monkeypatch: pytest.MonkeyPatch) -> None:
-    class Without(Sandbox):
-        def run(self, job: Job) -> Outcome:
-            return super().run(Job("function", "import no_such_module_math_verify", extra=job.extra))
+BROKEN_IMPORTS = {
+    "not installed": ("import sys\nsys.modules['math_verify'] = None\n", "math_verify"),
+    "a part of it is missing": ("import sys\nsys.modules['math_verify.grader'] = None\n", "math_verify.grader"),
+    "it needs another version": (
+        "import sys, types\nsys.modules['math_verify'] = types.ModuleType('math_verify')\n",
+        "cannot import name",
+    ),
+    "it raises": (
+        "import sys\nclass Broken:\n    def find_spec(self, name, *_):\n"
+        "        if name == 'math_verify': raise RuntimeError('antlr4 is 4.9, not 4.13')\n"
+        "[sys.modules.pop(name) for name in [*sys.modules] if name.startswith('math_verify')]\n"
+        "sys.meta_path.insert(0, Broken())\n",
+        "RuntimeError: antlr4 is 4.9, not 4.13",
+    ),
+    "it ends the process": ("import os\nos._exit(3)\n", "crashed"),
+}
 
-    with Without() as sandbox:
-        grade = math_answers.grade(sandbox, "\\boxed{2}", "1+1", cut=False)
-    assert grade.verdict is Verdict.MISSING
-    assert grade.reason.endswith(install_hint("evaluate")) and "'.[evaluate]'" in grade.reason
+
+@pytest.mark.parametrize("name", BROKEN_IMPORTS)
+def test_an_import_of_math_verify_that_fails_is_a_fault_with_advice(
+    math_sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    """A right answer and a wrong one are both missing: nothing was compared."""
+    broken, reason = BROKEN_IMPORTS[name]
+    source = math_answers.comparison()
+    first, _, rest = source.partition("from __future__ import annotations\n")
+    monkeypatch.setattr(
+        math_answers, "comparison", lambda: f"{first}from __future__ import annotations\n{broken}{rest}"
+    )
+    for answer in ("\\boxed{1+1}", "\\boxed{3+x}"):
+        grade = math_answers.grade(math_sandbox, answer, "2+x-x", cut=False)
+        assert grade.verdict is Verdict.MISSING
+        assert reason in grade.reason
+        assert grade.reason.endswith(install_hint("evaluate")) and "'.[evaluate]'" in grade.reason
 
 
 def test_many_threads_may_grade_at_once(math_sandbox: Sandbox) -> None:
