@@ -83,17 +83,21 @@ def test_logits_equal_those_of_one_full_forward_pass(name: str, deterministic: b
             same(logits, expected(model, CONTEXTS[chunk.slot][: reached[chunk.slot]]))
 
 
+def has_batch_head(decoder: Decoder) -> bool:
+    return decoder._batch_head is not None and decoder._batch_head.is_mkldnn
+
+
 @pytest.mark.skipif(not products.can_pack(torch.float32), reason="oneDNN packs no weights here")
 @pytest.mark.parametrize("name", MODELS)
 def test_a_packed_head_is_made_for_the_first_batch(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(products, "MIN_PACKED", 1)
     decoder = Decoder(MODELS[name], 8, 64, deterministic=False)
     same(decoder.last_logits([PrefillChunk(0, 0, CONTEXTS[0])])[0], expected(MODELS[name], CONTEXTS[0]))
-    assert decoder._batch_head is None
+    assert not has_batch_head(decoder)
     found = decoder.last_logits([PrefillChunk(i, 0, ids) for i, ids in enumerate(CONTEXTS)])
     for logits, ids in zip(found, CONTEXTS, strict=True):
         same(logits, expected(MODELS[name], ids))
-    assert decoder._batch_head is not None and decoder._batch_head.is_mkldnn
+    assert has_batch_head(decoder)
 
 
 @pytest.mark.parametrize("slots", [[0, 1, 2], [2, 0, 3], [0, 7], [6], [1, 2, 3, 5, 7]], ids=str)

@@ -259,7 +259,7 @@ def test_a_hint_that_the_tokenizer_refuses_is_a_bad_request(name: str) -> None:
     engine = scripted()
     engine.tokenizer = Refusing()
     with serving(engine) as server:
-        reply = server.post(**ASK, **{name: "Schön.", "thinking_budget": 5})
+        reply = server.post(**ASK, thinking_budget=5, **{name: "Schön."})
     error = reply.json()["error"]
     assert (reply.status_code, error["param"]) == (400, "hint")
     assert error["message"] == (
