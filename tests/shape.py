@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 LEVELS = (
-    "errors surrogates <- sandbox think runs settings recipes models families <- recipe"
+    "errors surrogates <- risk_control sandbox think runs settings recipes models families <- recipe"
     " <- grading records profiles dataset_io <- model_files prompts dataset_rows"
     " <- engines train report synthetic <- generation"
     " <- serve benchmarks llm vllm_plugin <- evaluate curate"

@@ -50,3 +50,20 @@ def test_without_a_grid_there_is_nothing_on_early_exit(tmp_path: Path) -> None:
     assert read_json(folder / "calibration.json")["early_exit"] == []
     found = json.loads(CliRunner().invoke(calibrate.app, [str(folder), "--json"]).output)
     assert found == read_json(folder / "calibration.json")
+
+
+def test_a_bound_on_lost_right_answers_is_in_words_and_in_the_file(tmp_path: Path) -> None:
+    folder = run_in(tmp_path / "evaluate-1", (0, 10, 20, None))
+    made = attempts([10] * 100, (0, 10, 20, None))
+    write_lines(folder / "attempts.jsonl", (one.as_json() for one in made))
+    text = CliRunner().invoke(calibrate.app, [str(folder), "--max-lost-right", "0.05"]).output
+    assert "at most 5.0% lost_right at confidence 95%, for independent problems" in text, text
+    (bound,) = read_json(folder / "calibration.json")["exit_bounds"]
+    assert (bound["risk"], bound["max_risk"], bound["problems"]) == ("lost_right", 0.05, 100)
+
+
+def test_a_bound_that_too_few_problems_could_show_is_refused(tmp_path: Path) -> None:
+    folder = run_in(tmp_path / "evaluate-1", (0, 10, 20, None))
+    result = CliRunner().invoke(calibrate.app, [str(folder), "--max-changed-answer", "0.05"])
+    assert "problems to calibrate on: got 40; give 59 or more" in str(result.exception)
+    assert not (folder / "calibration.json").exists()

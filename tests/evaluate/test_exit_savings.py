@@ -15,7 +15,7 @@ from z1.engines import AgreementExit, DriverOptions, Sampling, run_flow
 from z1.engines.scripted import Script, ScriptedEngine
 from z1.errors import UserError
 from z1.evaluate import Sweep, evaluate, read_attempts
-from z1.evaluate.exit_savings import ExitSavings, early_exit_savings, grid_step
+from z1.evaluate.exit_savings import ExitSavings, early_exit_savings, exit_bound, grid_step
 from z1.grading.equivalence import canonical_answer
 from z1.prompts import prompt_token_ids
 from z1.records import Attempt, Problem
@@ -106,3 +106,33 @@ def test_a_sweep_without_a_grid_is_refused(attempts: list[Attempt]) -> None:
         early_exit_savings([a for a in attempts if a.thinking_budget in (None, 0, 6, 20)], 2)
     with pytest.raises(UserError, match="no attempts"):
         early_exit_savings([], 2)
+
+
+def repeated(attempts: list[Attempt], times: dict[str, int]) -> list[Attempt]:
+    """Each problem so many times, under other names."""
+    return [replace(a, problem=f"{a.problem}{n}") for a in attempts for n in range(times[a.problem])]
+
+
+def test_a_bound_is_kept_by_the_earliest_exit_that_is_shown(attempts: list[Attempt]) -> None:
+    """After two equal answers b and c lose the right answer, after five none does."""
+    many = repeated(attempts, {"a?": 100, "b?": 4, "c?": 0})
+    found = exit_bound(many, "lost_right", 0.05, 0.95)
+    assert found.stable is not None and 2 < found.stable <= 5
+    assert (found.measured.value, found.problems, found.every) == (0.0, 104, 2)
+    assert found.thinking_ratio < 1
+    generous = exit_bound(many, "lost_right", 0.2, 0.95)
+    assert generous.stable is not None and generous.stable < found.stable
+    assert generous.thinking_ratio < found.thinking_ratio
+    assert generous.measured.value == early_exit_savings(many, generous.stable).accuracy_lost.value
+
+
+def test_a_changed_answer_is_a_loss_though_neither_is_right(attempts: list[Attempt]) -> None:
+    wrong = [replace(a, verdict="wrong") for a in repeated(attempts, {"a?": 50, "b?": 50, "c?": 0})]
+    by_right, by_answer = (exit_bound(wrong, risk, 0.05, 0.95) for risk in ("lost_right", "changed_answer"))
+    assert by_right.stable is not None and by_answer.stable is not None
+    assert by_right.stable < by_answer.stable
+
+
+def test_what_too_few_problems_could_show_is_refused_with_the_number_needed(attempts: list[Attempt]) -> None:
+    with pytest.raises(UserError, match="problems to calibrate on: got 3; give 59 or more"):
+        exit_bound(attempts, "lost_right", 0.05, 0.95)
