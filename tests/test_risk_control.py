@@ -146,6 +146,7 @@ def test_bounds_that_are_no_shares_are_refused(max_risk: float, confidence: floa
 
 
 def test_no_problems_are_refused() -> None:
-    for losses in ([], [[]]):
+    none: tuple[list[list[float]], ...] = ([], [[]])
+    for losses in none:
         with pytest.raises(UserError, match="problems to calibrate on: got 0"):
             learn_then_test(losses, 0.05, 0.95)
