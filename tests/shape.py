@@ -61,6 +61,8 @@ THIRD_PARTY: dict[str, frozenset[str]] = {
     "z1.benchmarks.hub": frozenset({"huggingface_hub"}),
     "z1.benchmarks.rows": frozenset({"pyarrow"}),
     "z1.grading.math_comparison": frozenset({"math_verify"}),
+    "z1.results.tables": frozenset({"pandas", "pyarrow"}),
+    "z1.results.inspect_log": frozenset({"zipfile_zstd"}),
     "z1.cli.*": frozenset({"typer", "rich"}),
 }
 """Which modules may import which libraries; every other module only the standard library."""
@@ -85,6 +87,10 @@ NO_MIRROR = {
     **{f"z1.sandbox.inside.{name}": "tests/sandbox/test_sandbox.py" for name in ("syscalls", "forkserver")},
     "z1.sandbox.inside.control_group": "tests/sandbox/test_control_groups.py",
     "z1.models": "tests/test_llm.py",
+    **{
+        f"z1.results.{name}": "tests/results/test_importer.py: every format from a file to attempts"
+        for name in ("log_reply", "formats", "inspect_log")
+    },
     "z1.report": "tests/report/test_write.py",
     "z1.vllm_plugin": "tests/vllm_plugin/test_logits_processor.py",
     "z1.cli.serve_options": "declarations for typer; tests/cli/test_serve.py",

@@ -22,6 +22,7 @@ from z1 import evaluate as evaluating
 from z1 import recipe as recipes
 from z1.engines import Engine, Sampling
 from z1.errors import UserError
+from z1.evaluate.runner import output_hashes
 from z1.recipe import EvaluateSettings, Recipe
 from z1.records import Attempt, Problem
 
@@ -311,7 +312,7 @@ def _run_sweep(
     runs.write_json(folder / "curve.json", numbers)
     missing = int(sum(point["missing"] for point in numbers["points"]))
     if not missing:
-        stage.finish({"s1": numbers["s1"]})
+        stage.finish({"s1": numbers["s1"], "outputs": output_hashes(folder)})
     return missing
 
 

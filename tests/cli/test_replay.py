@@ -7,9 +7,10 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
 from z1 import evaluate
-from z1.cli.replay import ReplayOptions, parse_budgets, replay_requests
+from z1.cli.replay import ReplayOptions, app, parse_budgets, replay_requests
 from z1.errors import UserError
 from z1.runs import read_json
 
@@ -62,3 +63,14 @@ def test_budgets_are_numbers() -> None:
     for wrong in ("", "a", "64,-1"):
         with pytest.raises(UserError, match="thinking_budgets"):
             parse_budgets(wrong)
+
+
+def test_recorded_traces_need_no_model(tmp_path: Path) -> None:
+    probes = [{"tokens": 10 * at, "prediction": letter, "right": letter == "B"} for at, letter in enumerate("ABB")]
+    path = tmp_path / "traces.jsonl"
+    path.write_text(json.dumps({"id": "t", "answer": "B", "probes": probes}), "utf-8")
+    done = CliRunner().invoke(app, [str(path), "--recorded", "--thinking-budgets", "0,10"])
+    assert done.exit_code == 0, done.output
+    assert "1 recorded traces" in done.output and "budget 10" in done.output and "2 equal answers" in done.output
+    done = CliRunner().invoke(app, [str(path), "--recorded", "--model", "m"])
+    assert isinstance(done.exception, UserError)

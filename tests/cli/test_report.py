@@ -9,6 +9,7 @@ import pytest
 from typer.testing import CliRunner
 
 from z1.cli import report, stages
+from z1.errors import UserError
 
 
 def test_a_report_needs_the_evaluation(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -17,3 +18,10 @@ def test_a_report_needs_the_evaluation(monkeypatch: pytest.MonkeyPatch) -> None:
     done = CliRunner().invoke(report.app, ["x.toml", "--runs", "r", "--model", "m", "--json"])
     assert done.exit_code == 0, done.output
     assert found == [((Path("x.toml"), Path("r"), ("evaluate", "report"), "m"), {"as_json": True})]
+
+
+def test_flags_of_another_mode_are_refused(tmp_path: Path) -> None:
+    done = CliRunner().invoke(report.app, [str(tmp_path), "--model", "m"])
+    assert isinstance(done.exception, UserError) and "omit --model" in str(done.exception)
+    done = CliRunner().invoke(report.app, ["tiny", "--title", "t"])
+    assert isinstance(done.exception, UserError) and "omit --title" in str(done.exception)

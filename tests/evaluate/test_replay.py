@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from z1.benchmarks.hub import NO_OPTIONS
 from z1.engines.scripted import Script, ScriptedEngine
 from z1.errors import Fault, UserError
 from z1.evaluate import Sweep, evaluate, read_attempts
-from z1.evaluate.replay import ReplaySavings, load_requests, replay_benchmark, savings
+from z1.evaluate.conversations import conversation_benchmark
+from z1.evaluate.replay import ReplaySavings, load_requests, savings
 from z1.profiles import HINT, get_profile
 from z1.records import Attempt
 
@@ -38,9 +38,9 @@ def asked(question: str) -> dict[str, object]:
 
 def replayed(folder: Path) -> list[Attempt]:
     path = written(folder, [asked(question) for question in ANSWERS])
-    bench = replay_benchmark(path)
+    bench = conversation_benchmark("traffic")
     setting = Sweep(ScriptedEngine(SCRIPT, profile="z1-tiny"), bench, (6, 500), 40)
-    asyncio.run(evaluate(setting, bench.load(9, 0, None), folder, 2, lambda _: None))  # type: ignore[arg-type]
+    asyncio.run(evaluate(setting, load_requests(path), folder, 2, lambda _: None))
     return list(read_attempts(folder).values())
 
 
@@ -66,9 +66,10 @@ def test_missing_requests_are_counted_and_left_out(tmp_path: Path) -> None:
 
 
 def test_one_request_that_is_too_long_is_one_missing_request(tmp_path: Path) -> None:
-    bench = replay_benchmark(written(tmp_path, [*map(asked, ANSWERS), asked("x" * 9000)]))
+    problems = load_requests(written(tmp_path, [*map(asked, ANSWERS), asked("x" * 9000)]))
     engine = ScriptedEngine(SCRIPT, profile="z1-tiny", max_model_len=4096)
-    asyncio.run(evaluate(Sweep(engine, bench, (6, 500), 40), bench.load(9, 0, NO_OPTIONS), tmp_path, 2, lambda _: None))
+    sweep = Sweep(engine, conversation_benchmark("traffic"), (6, 500), 40)
+    asyncio.run(evaluate(sweep, problems, tmp_path, 2, lambda _: None))
     assert [(row.requests, row.missing) for row in savings(read_attempts(tmp_path).values())] == [(4, 1), (4, 1)]
 
 

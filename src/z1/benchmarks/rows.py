@@ -13,7 +13,7 @@ import json
 import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from z1.benchmarks.hub import HubFiles, find_files
 from z1.errors import UserError
@@ -21,6 +21,8 @@ from z1.records import Problem
 from z1.surrogates import may_have_surrogates, replace_in_json
 
 Row = dict[str, Any]
+
+T = TypeVar("T")
 
 UNREADABLE = (ValueError, RecursionError, EOFError, OSError, zlib.error, csv.Error)
 """What the readers raise for a file that is cut, damaged or of another kind."""
@@ -48,7 +50,7 @@ def read_problems(paths: list[Path], make: Callable[[Row, int], Problem], count:
     return list(found.values())
 
 
-def make_problem(where: str, make: Callable[[], Problem]) -> Problem:
+def make_problem(where: str, make: Callable[[], T]) -> T:
     """The result of `make`; its UserError gets the file and row in `where`."""
     try:
         return make()

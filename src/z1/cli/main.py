@@ -33,10 +33,15 @@ VERBS = (
     "power",
     "calibrate",
     "replay",
+    "import",
+    "export",
     "demo",
     "doctor",
 )
 """In the order of `z1 --help`."""
+
+MODULES = {"import": "import_log"}
+"""The modules of verbs that cannot be the name of a module."""
 
 RESUMABLE = frozenset({"curate", "train", "evaluate", "report", "run", "study", "replay", "demo"})
 """Verbs that continue where they were stopped."""
@@ -56,7 +61,7 @@ class VerbGroup(TyperGroup):
         """The command of a verb; None for a name that is no verb."""
         if cmd_name not in VERBS:
             return None
-        return typer.main.get_command(import_module(f"z1.cli.{cmd_name}").app)
+        return typer.main.get_command(import_module(f"z1.cli.{MODULES.get(cmd_name, cmd_name)}").app)
 
 
 app = typer.Typer(

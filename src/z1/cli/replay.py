@@ -1,4 +1,7 @@
-"""`z1 replay`: what thinking budgets would have saved on recorded chat requests, and which answers they change."""
+"""`z1 replay`: what thinking budgets would have saved on recorded chat requests, and which answers they change.
+
+With `--recorded` no model is needed: the file has traces whose probes others measured (`evaluate/recorded.py`).
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from z1.cli.options import RUNS, AsJson, ModelName, RunsPath, print_json, print_line
+from z1.cli.options import RUNS, AsJson, ModelName, RunsPath, print_json, print_line, refuse_unused
 from z1.errors import UserError
 
 if TYPE_CHECKING:
@@ -45,7 +48,15 @@ class ReplayOptions:
 
 
 Requests = Annotated[
-    Path, typer.Argument(help="Chat requests or a batch file, JSONL.", metavar="REQUESTS", show_default=False)
+    Path,
+    typer.Argument(
+        help="Chat requests or a batch file, JSONL; with --recorded, traces with probes.",
+        metavar="REQUESTS|TRACES",
+        show_default=False,
+    ),
+]
+Recorded = Annotated[
+    bool, typer.Option("--recorded", help="The file has traces whose probes were recorded: no model is needed.")
 ]
 ThinkingBudgets = Annotated[
     str, typer.Option(help="Thinking budgets to compare with unlimited thinking.", metavar="TOKENS,...")
@@ -60,15 +71,21 @@ app = typer.Typer(add_completion=False)
 
 @app.command()
 def replay(
+    context: typer.Context,
     requests: Requests,
     model: ModelName = None,
     thinking_budgets: ThinkingBudgets = "64,128,256,512,1024,2048",
     max_answer_tokens: MaxAnswerTokens = 512,
     price_per_mtok: PricePerMtok = None,
+    recorded: Recorded = False,
     runs: RunsPath = RUNS,
     as_json: AsJson = False,
 ) -> None:
     """Replay recorded chat requests at several thinking budgets: what is saved, and which answers change."""
+    if recorded:
+        refuse_unused(context, "--recorded", {"requests", "thinking_budgets", "recorded", "as_json"})
+        score_recorded(requests, parse_budgets(thinking_budgets), as_json=as_json)
+        return
     options = ReplayOptions(model, parse_budgets(thinking_budgets), max_answer_tokens, price_per_mtok)
     replay_requests(requests, options, runs, as_json=as_json)
 
@@ -83,6 +100,31 @@ def parse_budgets(text: str) -> tuple[int, ...]:
         do = "give numbers of tokens, such as 64,128,256; unlimited thinking is always among them"
         raise UserError("thinking_budgets", text, do)
     return tuple(found)
+
+
+def score_recorded(path: Path, thinking_budgets: tuple[int, ...], *, as_json: bool = False) -> None:
+    """Score budgets and early exits on the recorded traces in `path`, and print them."""
+    from z1.cli.tables import ResultTable, interval_cell
+    from z1.evaluate import recorded
+
+    rows = recorded.score(recorded.read_traces(path), thinking_budgets)
+    if as_json:
+        print_json({"traces": str(path), "rules": [row.as_json() for row in rows]})
+        return
+    columns = ["rule", "accuracy %", "difference, points", "thinking tokens", "tokens saved", "exited", "probes"]
+    caption = "95 % intervals, paired by trace; a rule that is chosen here has to be judged on other traces"
+    table = ResultTable(f"{rows[0].traces} recorded traces", columns, columns[1:], caption)
+    for row in rows:
+        table.add(
+            row.rule,
+            interval_cell(row.accuracy, scale=100),
+            interval_cell(row.accuracy_difference, "+.1f", 100),
+            interval_cell(row.thinking_tokens),
+            interval_cell(row.thinking_tokens_saved),
+            f"{row.exited:.0%}",
+            f"{row.probes:.1f}",
+        )
+    table.print()
 
 
 def replay_requests(path: Path, options: ReplayOptions, folder: Path, *, as_json: bool = False) -> None:
@@ -130,13 +172,14 @@ def _stage(path: Path, options: ReplayOptions, model: str, folder: Path) -> Stag
 def _generate(path: Path, options: ReplayOptions, model: str, stage: Stage, progress: ProgressReporter) -> None:
     from z1 import evaluate
     from z1.engines.local.engine import LocalSettings, load
-    from z1.evaluate.replay import load_requests, replay_benchmark
+    from z1.evaluate.conversations import conversation_benchmark
+    from z1.evaluate.replay import ORIGIN, load_requests
 
     problems, done = load_requests(path), 0
     engine = load(model, LocalSettings(max_num_seqs=2 * CONCURRENCY))
     tokenizer = stage.inputs.get("tokenizer.json", "")
     sweep = evaluate.Sweep(
-        engine, replay_benchmark(path), options.thinking_budgets, options.max_answer_tokens, tokenizer
+        engine, conversation_benchmark(ORIGIN), options.thinking_budgets, options.max_answer_tokens, tokenizer
     )
     progress.start("replay", len(problems))
 

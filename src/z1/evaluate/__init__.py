@@ -13,6 +13,8 @@
     calibrate.py       the thinking budget of each reasoning effort, for a model and a task
     exit_savings.py    what early exit by convergence would have saved
     replay.py          what thinking budgets would have saved on recorded requests
+    conversations.py   conversations as a benchmark whose replies are graded elsewhere
+    recorded.py        early exits on traces whose probes others recorded
 
 Uses the engine protocol only; callers choose the engine.
 """

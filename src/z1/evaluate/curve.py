@@ -24,6 +24,9 @@ Numbers = dict[str, Any]
 
 T = TypeVar("T")
 
+FORMAT = 1
+"""Version of the format of curve.json and of the files beside it; `z1.results` has its schemas."""
+
 
 def curve(problems: Sequence[Problem], attempts: Iterable[Attempt], names: dict[str, str]) -> Numbers:
     """The content of curve.json; `names` are its `run`, `model` and `benchmark`. Raises Fault if all attempts are
@@ -40,6 +43,7 @@ def curve(problems: Sequence[Problem], attempts: Iterable[Attempt], names: dict[
     if not points:
         raise Fault(f"every attempt is missing: {_frequent_fault(by_budget)}; see `fault` in attempts.jsonl")
     return {
+        "format": FORMAT,
         **names,
         "problems": len(problems),
         "points": points,

@@ -10,43 +10,22 @@ files, which has the body under `body`. Other settings of the body are not repla
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from z1.benchmarks import Benchmark
 from z1.errors import Fault, UserError
 from z1.evaluate import intervals
+from z1.evaluate.conversations import conversation_problem
 from z1.evaluate.paired import bootstrap
-from z1.grading import Grade, Verdict
+from z1.grading import Verdict
 from z1.grading.equivalence import answer_parts, canonical_answer
 from z1.records import Attempt, Interval, Problem
 from z1.runs import read_lines
 
 ORIGIN = "traffic"
-
-
-@dataclass(frozen=True, slots=True)
-class ReplayRequests(Benchmark):
-    """Recorded requests as a benchmark; a problem's question is its conversation as JSON."""
-
-    def messages(self, problem: Problem) -> list[dict[str, str]]:
-        """The conversation of the request."""
-        return list(json.loads(problem.question))
-
-
-def replay_benchmark(path: Path) -> ReplayRequests:
-    """The requests in `path` as a benchmark."""
-    return ReplayRequests(
-        ORIGIN, lambda count, seed, options: load_requests(path)[:count], _ungraded, "your own", str(path)
-    )
-
-
-def _ungraded(text: str, problem: Problem, cut: bool) -> Grade:
-    return Grade(Verdict.UNGRADED)
 
 
 def load_requests(path: Path) -> list[Problem]:
@@ -55,7 +34,7 @@ def load_requests(path: Path) -> list[Problem]:
         raise UserError(f"requests {path}", "no such file", "give a JSONL file of chat requests")
     found: list[Problem] = []
     for conversation in read_lines(path, partial(_conversation, path)):
-        found.append(Problem(str(len(found) + 1), json.dumps(conversation), "", ORIGIN))
+        found.append(conversation_problem(str(len(found) + 1), conversation, ORIGIN))
     if not found:
         raise UserError(f"requests {path}", "none", "give one chat request per line")
     return found

@@ -15,10 +15,11 @@ from z1.errors import UserError
 from z1.evaluate.sweep import Sweep, grade_attempt, sweep_problem
 from z1.grading import Verdict
 from z1.records import Attempt, Problem
-from z1.runs import Log, read_log, write_lines
+from z1.runs import Log, hash_file, read_log, write_lines
 
 ATTEMPTS = "attempts.jsonl"
 PROBLEMS = "problems.jsonl"
+CURVE = "curve.json"
 
 
 async def evaluate(
@@ -65,3 +66,8 @@ async def _complete(
 def read_attempts(folder: Path) -> dict[tuple[str, int | None, int], Attempt]:
     """The attempts in `folder` by (problem, budget, sample); the last one if it was tried again."""
     return {(a.problem, a.thinking_budget, a.sample): a for a in read_log(folder / ATTEMPTS, Attempt.from_json)}
+
+
+def output_hashes(folder: Path) -> dict[str, str]:
+    """The hashes of an evaluation's files, for its manifest."""
+    return {name: hash_file(folder / name) for name in (PROBLEMS, ATTEMPTS, CURVE)}

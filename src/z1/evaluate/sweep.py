@@ -50,11 +50,13 @@ class Sweep:
     samples: int = 1
     sampling: Sampling = GREEDY
     separate_runs: bool = False
+    unlimited: bool = True
+    stop: tuple[str, ...] = ()
 
     @property
     def budgets(self) -> tuple[int | None, ...]:
         """The budgets in ascending order, unlimited (None) last."""
-        return (*sorted(set(self.thinking_budgets)), None)
+        return (*sorted(set(self.thinking_budgets)), *((None,) if self.unlimited else ()))
 
 
 async def sweep_problem(sweep: Sweep, problem: Problem, sample: int = 0) -> list[Attempt]:
@@ -86,6 +88,13 @@ def make_window(sweep: Sweep, budget: int | None) -> Window:
     return profiles.make_window(sweep.engine.tokenizer, profile, budget, sweep.max_answer_tokens, kind)
 
 
+def _make_flow(sweep: Sweep, budget: int | None, free_tokens: int, *, detects_answer: bool) -> Flow:
+    tokenizer, profile = sweep.engine.tokenizer, profiles.get_profile(sweep.engine.profile)
+    part = partial(profiles.answer_part, profile, kind=sweep.benchmark.answer_kind)
+    strings = profiles.make_stop_strings(tokenizer, sweep.stop, part)
+    return Flow(make_window(sweep, budget), free_tokens, detects_answer=detects_answer, stop_strings=strings)
+
+
 async def _separate_thoughts(sweep: Sweep, prompt: list[int], sampling: Sampling) -> dict[int | None, Flow]:
     tokenizer, profile = sweep.engine.tokenizer, profiles.get_profile(sweep.engine.profile)
     flows: dict[int | None, Flow] = {}
@@ -93,7 +102,7 @@ async def _separate_thoughts(sweep: Sweep, prompt: list[int], sampling: Sampling
         detector = profiles.make_detector(tokenizer, profile)  # stateful: one for each reply
         session = await sweep.engine.open(prompt, sampling)
         try:
-            flow = Flow(make_window(sweep, budget), session.free_tokens, detects_answer=detector is not None)
+            flow = _make_flow(sweep, budget, session.free_tokens, detects_answer=detector is not None)
             flows[budget] = await run_flow(flow, session, DriverOptions(detector))
         finally:
             await session.close()
@@ -107,13 +116,13 @@ async def _shared_thought(sweep: Sweep, prompt: list[int], sampling: Sampling) -
     free_tokens = session.free_tokens
     flows: dict[int | None, Flow] = {}
     try:
-        free = Flow(make_window(sweep, None), free_tokens, detects_answer=detector is not None)
+        free = _make_flow(sweep, None, free_tokens, detects_answer=detector is not None)
         for budget in (w for w in sweep.budgets if w is not None):
             await _advance(free, session, detector, budget)
             if free.end is not None or free.is_answering or len(free.token_ids) < budget:
                 flows[budget] = free
                 continue
-            flow = Flow(make_window(sweep, budget), free_tokens)
+            flow = _make_flow(sweep, budget, free_tokens, detects_answer=False)
             for token in free.token_ids:
                 flow.add_tokens((token,))
             fork = await session.fork()
@@ -121,7 +130,10 @@ async def _shared_thought(sweep: Sweep, prompt: list[int], sampling: Sampling) -
                 flows[budget] = await run_flow(flow, fork)
             finally:
                 await fork.close()
-        flows[None] = await run_flow(free, session, DriverOptions(detector))
+        if sweep.unlimited:
+            flows[None] = free
+        if free in flows.values():  # the thought ended within a budget: its answer is still to be sampled
+            await run_flow(free, session, DriverOptions(detector))
     finally:
         await session.close()
     return flows
