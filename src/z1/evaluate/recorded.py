@@ -29,7 +29,7 @@ CONFIDENCE = (0.9, 0.95, 0.99)
 
 
 @dataclass(frozen=True, slots=True)
-class Probe:
+class RecordedProbe:
     """The answer forced after `tokens` of the thought; `p` is the probability of the predicted option if recorded."""
 
     tokens: int
@@ -38,7 +38,7 @@ class Probe:
     p: float | None
 
 
-Trace = Sequence[Probe]
+Trace = Sequence[RecordedProbe]
 """The probes of one thought, in order; the last is that of the whole thought."""
 
 Rule = Callable[[Trace], int]
@@ -93,11 +93,11 @@ def _trace(row: Row) -> Trace:
     return found
 
 
-def _probe(value: Mapping[str, Any], gold: Any) -> Probe:
+def _probe(value: Mapping[str, Any], gold: Any) -> RecordedProbe:
     prediction, options = str(value["prediction"]), value.get("p")
     is_right = value["right"] if "right" in value else prediction == str(gold)
     p = options.get(prediction) if isinstance(options, Mapping) else options
-    return Probe(int(value["tokens"]), prediction, bool(is_right), None if p is None else float(p))
+    return RecordedProbe(int(value["tokens"]), prediction, bool(is_right), None if p is None else float(p))
 
 
 def rules(traces: Mapping[str, Trace], thinking_budgets: Sequence[int]) -> dict[str, Rule]:
