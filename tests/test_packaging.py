@@ -22,8 +22,8 @@ ROOT = Path(__file__).parent.parent
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 
-TOOLS = frozenset({"dev", "docs"})
-"""Extras for development; their oldest releases do not matter."""
+TOOLS = frozenset({"dev", "docs", "inspect", "lm-eval"})
+"""Extras for development, and harnesses, whose newest releases are tested; the oldest ones do not matter."""
 
 NEWER = frozenset({"torch"})
 """Pinned above the lower bound, because the oldest release has no CPU-only build on the index."""
@@ -38,7 +38,13 @@ EXTRAS = {
     "z1.curate.parallel": {"ray"},
     "z1.curate.*": {"curate"},
     "z1.train.*": {"train"},
+    "z1.benchmarks.inspect_tasks": {"inspect"},
+    "z1.benchmarks.lm_eval_tasks": {"lm-eval"},
     "z1.benchmarks.*": {"evaluate"},
+    "z1.results.inspect_log": {"inspect"},
+    "z1.results.*": {"evaluate"},
+    "z1.integrations.inspect_*": {"inspect"},
+    "z1.integrations.lm_eval_*": {"lm-eval"},
     "z1.grading.math_answers": {"evaluate"},
     "z1.grading.math_comparison": {"evaluate"},
     "z1.report.*": {"report"},

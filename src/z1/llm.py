@@ -122,7 +122,7 @@ class LLM:
         thread.start()
         self._close = weakref.finalize(self, _shut_down, engine, self._loop, thread, self._running)
         try:
-            self._submit(engine.__aenter__()).result()
+            self.submit(engine.__aenter__()).result()
         except BaseException:
             self._close()
             raise
@@ -164,20 +164,20 @@ class LLM:
     ) -> Reply | list[Reply]:
         """As `generate`, awaited from the caller's event loop."""
         work = self._replies(_conversations(prompts), GenerationOptions.of(**settings))
-        return _same_shape(await asyncio.wrap_future(self._submit(work)), prompts)
+        return _same_shape(await asyncio.wrap_future(self.submit(work)), prompts)
 
     async def achat(
         self, messages: Sequence[Message] | Sequence[Sequence[Message]], **settings: Unpack[GenerationSettings]
     ) -> Reply | list[Reply]:
         """As `chat`, awaited from the caller's event loop."""
         work = self._replies(_conversations(messages), GenerationOptions.of(**settings))
-        return _same_shape(await asyncio.wrap_future(self._submit(work)), messages)
+        return _same_shape(await asyncio.wrap_future(self.submit(work)), messages)
 
     def stream(self, prompt: str | Sequence[Message], **settings: Unpack[GenerationSettings]) -> ReplyStream:
         """The reply to one prompt or one conversation, as it is generated."""
         (conversation,) = _conversations(prompt)
         options = GenerationOptions.of(**settings)
-        return ReplyStream(lambda on_text: self._submit(self._reply(conversation, options, on_text)))
+        return ReplyStream(lambda on_text: self.submit(self._reply(conversation, options, on_text)))
 
     async def _replies(self, conversations: Sequence[Sequence[Message]], options: GenerationOptions) -> list[Reply]:
         async def numbered(number: int, conversation: Sequence[Message]) -> Reply:
@@ -201,7 +201,8 @@ class LLM:
         async with self._slots:
             return await generate_reply(self.engine, conversation, options, on_text)
 
-    def _submit(self, work: Coroutine[Any, Any, T]) -> Future[T]:
+    def submit(self, work: Coroutine[Any, Any, T]) -> Future[T]:
+        """Run a coroutine that uses `engine` on the engine's event loop. Raises UserError if the LLM is closed."""
         if not self._close.alive:
             work.close()
             raise UserError("LLM", "a closed LLM", "load the model again")
@@ -211,7 +212,7 @@ class LLM:
         return future
 
     def _wait(self, work: Coroutine[Any, Any, list[Reply]], given: object) -> Reply | list[Reply]:
-        future = self._submit(work)
+        future = self.submit(work)
         try:
             return _same_shape(_result(future), given)
         finally:

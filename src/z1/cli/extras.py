@@ -25,6 +25,7 @@ def _is_installed(module: str) -> bool:
     return all(find_spec(".".join(parts[: at + 1])) is not None for at in range(len(parts)))
 
 
+_EVALUATE = ("httpx2", "huggingface_hub", "math_verify", "openai", "pandas", "pyarrow")
 _SERVE = ("fastapi", "httpx2", "openai", "prometheus_client", "starlette", "uvicorn")
 _TRACE = ("opentelemetry.exporter.otlp.proto.http", "opentelemetry.instrumentation.asgi", "opentelemetry.sdk")
 _CURATE = ("datasketch", "openai", "pyarrow", "pytest")
@@ -32,7 +33,7 @@ _CURATE = ("datasketch", "openai", "pyarrow", "pytest")
 EXTRAS = {
     "evaluate": Extra(
         "benchmarks from the Hugging Face hub, grading of mathematics, and models behind a server",
-        ("httpx2", "huggingface_hub", "math_verify", "openai", "pyarrow"),
+        _EVALUATE,
     ),
     "report": Extra("report pages and plots", ("matplotlib",)),
     "serve": Extra("the HTTP server, and engines on a remote server", _SERVE),
@@ -46,6 +47,10 @@ EXTRAS = {
         ("accelerate", "huggingface_hub", "peft", "pyarrow", "tensorboard"),
     ),
     "gguf": Extra("models in GGUF files", ("gguf",)),
+    "inspect": Extra(
+        "z1 as a model of inspect_ai, its tasks, and its logs", (*_EVALUATE, "inspect_ai", "zipfile_zstd")
+    ),
+    "lm-eval": Extra("z1 as a model of lm-evaluation-harness, and its tasks", (*_EVALUATE, "lm_eval")),
     "ray": Extra("curation on a Ray cluster", (*_CURATE, "ray")),
 }
 """The extras of pyproject.toml. Of several that bring a library, the first is named unless the verb has one."""
