@@ -73,7 +73,7 @@ test-all: check
 	$(BIN)/python $(PYTEST) $(PARALLEL) $(ALL)
 
 # A client in an environment of its own is the newest release that pip or npm finds.
-CLIENTS := litellm lm_eval openai langchain pydantic_ai openai_agents
+CLIENTS := litellm lm_eval inspect openai langchain pydantic_ai openai_agents
 CLIENT_litellm := litellm[proxy]
 CLIENT_lm_eval := lm-eval[api]
 CLIENT_openai := openai
@@ -85,6 +85,12 @@ NPM_CLIENTS := .venv-client-npm
 .venv-client-%/.tools:
 	$(PYTHON) -m venv --clear $(@D)
 	$(@D)/bin/python $(INSTALL) "$(CLIENT_$*)"
+	@touch $@
+
+# Inspect loads z1 in its own process.
+.venv-client-inspect/.tools: pyproject.toml
+	$(PYTHON) -m venv --clear $(@D)
+	$(@D)/bin/python $(INSTALL) -e ".[inspect,report]" inspect_evals
 	@touch $@
 
 $(NPM_CLIENTS)/.tools: tests/serve/clients/package.json

@@ -92,6 +92,10 @@ NO_MIRROR = {
     "z1.sandbox.inside.control_group": "tests/sandbox/test_control_groups.py",
     "z1.models": "tests/test_llm.py",
     **{
+        f"z1.integrations.inspect_{name}": "tests/integrations/test_inspect.py, in an environment with inspect_ai"
+        for name in ("model", "sweep")
+    },
+    **{
         f"z1.results.{name}": "tests/results/test_importer.py: every format from a file to attempts"
         for name in ("log_reply", "formats", "inspect_log")
     },

@@ -82,7 +82,7 @@ class ReplyOptions:
     sample: int = 0
 
 
-class ReplyText(NamedTuple):
+class ScoredText(NamedTuple):
     """The text of an attempt: what the model thought, and what a scorer reads."""
 
     reasoning: str
@@ -131,16 +131,16 @@ class Ladder:
             raise EngineFault(fault)
         return [by_budget[budget] for budget in budgets]
 
-    def reply_text(self, attempt: Attempt, options: ReplyOptions) -> ReplyText:
+    def reply_text(self, attempt: Attempt, options: ReplyOptions) -> ScoredText:
         """Reasoning and content of an attempt. A model without think tags whose answer was not found has content only;
         one with tags that has not closed its thought has reasoning only.
         """
         thought, hint = attempt.text(Bucket.THOUGHT, Bucket.CLOSE), attempt.text(Bucket.HINT)
         if attempt.ledger["answer"] is None:
-            return ReplyText(thought + hint, "") if self._profile.think_end else ReplyText("", thought + hint)
+            return ScoredText(thought + hint, "") if self._profile.think_end else ScoredText("", thought + hint)
         part = profiles.answer_part(self._profile, hint, kind=options.answer_kind)
         content = profiles.truncate_at_stop(part + attempt.text(Bucket.ANSWER), options.stop)
-        return ReplyText(thought + hint.removesuffix(part), content)
+        return ScoredText(thought + hint.removesuffix(part), content)
 
     def close(self) -> None:
         """Stop the engine and free its memory."""
