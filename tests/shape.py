@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 LEVELS = (
-    "errors surrogates <- risk_control sandbox think runs settings recipes models families <- recipe"
+    "errors surrogates toml_lines <- risk_control sandbox think runs settings recipes models families <- recipe"
     " <- grading records profiles dataset_io <- model_files prompts dataset_rows"
     " <- engines train report synthetic <- generation"
     " <- serve benchmarks llm vllm_plugin <- evaluate curate"
@@ -47,7 +47,7 @@ THIRD_PARTY: dict[str, frozenset[str]] = {
     "z1.vllm_plugin.counters": frozenset({"prometheus_client"}),
     "z1.curate.token_counts": frozenset({"tokenizers"}),
     "z1.curate.parallel": frozenset({"ray"}),
-    "z1.curate.teacher": frozenset({"openai"}),
+    "z1.curate.teacher": frozenset({"httpx2"}),
     **dict.fromkeys(["z1.serve.app", "z1.serve.error_handlers"], frozenset({"fastapi", "starlette"})),
     **dict.fromkeys(
         ["z1.serve.runtime.response", "z1.serve.middleware", "z1.serve.runtime.proxy"], frozenset({"starlette"})

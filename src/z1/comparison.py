@@ -11,7 +11,7 @@ interrupted comparison continues where it stopped:
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
@@ -77,9 +77,9 @@ def is_comparison(path: Path) -> bool:
     return kind_of(path) == Comparison.kind
 
 
-def load(path: Path) -> Comparison:
-    """The comparison in `path`; every fault in it is one line that names the key."""
-    return read(path, Comparison)
+def load(path: Path, overrides: Sequence[str] = ()) -> Comparison:
+    """The comparison in `path`, with `overrides`; every fault in it is one line that names the key."""
+    return read(path, Comparison, overrides)
 
 
 def check(comparison: Comparison) -> None:

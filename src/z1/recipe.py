@@ -5,6 +5,7 @@ A recipe has one table per stage, and a stage reads only its own table.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
@@ -312,9 +313,9 @@ def find(name: str | Path, folder: Path = Path()) -> Path:
     return packaged if not path.is_file() and Path(name).name == str(name) and packaged.is_file() else path
 
 
-def load(name: str | Path) -> Recipe:
-    """The recipe `name` (see `find`). Raises UserError, in one line, that names the key."""
+def load(name: str | Path, overrides: Sequence[str] = ()) -> Recipe:
+    """The recipe `name` (see `find`) with `overrides` (see `settings.read`). Raises UserError that names the key."""
     path = find(name)
-    recipe = read(path, Recipe)
+    recipe = read(path, Recipe, overrides)
     recipe._folder = path.parent
     return recipe

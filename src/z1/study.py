@@ -115,9 +115,9 @@ class Study(Settings):
         return list(dict.fromkeys(pairs))
 
 
-def load(path: Path) -> Study:
-    """The study in `path`; every fault in it is one line that names the key."""
-    study = read(path, Study)
+def load(path: Path, overrides: Sequence[str] = ()) -> Study:
+    """The study in `path`, with `overrides`; every fault in it is one line that names the key."""
+    study = read(path, Study, overrides)
     study._folder = path.parent
     return study
 

@@ -16,6 +16,7 @@ from tests.benchmarks.sample_files import jsonl
 from tests.curate.scripted_teacher import Teacher, plan, serving
 from z1 import dataset_io
 from z1.cli import curate
+from z1.curate import plan as plans
 from z1.curate.known_datasets import CATALOGUE
 from z1.errors import UserError
 from z1.models import shipped
@@ -107,7 +108,7 @@ def test_a_benchmark_that_could_not_be_read_is_named(tmp_path: Path, capsys: pyt
     columns = 'columns = { id = "id", question = "question", response = "response", tokens = "n" }\n'
     tail = '[decontaminate]\nagainst = ["mbpp"]\n'
     (tmp_path / "plan.toml").write_text(f'name = "x"\n[[source]]\npath = "t.jsonl"\n{columns}{tail}')
-    curate.carry_out(tmp_path / "plan.toml", tmp_path / "runs", curate.PlanOptions())
+    curate.carry_out(plans.read(tmp_path / "plan.toml"), tmp_path / "runs", curate.PlanOptions())
     said = capsys.readouterr().err
     assert "1 rows" in said and "not read  mbpp: data of a benchmark" in said
 
@@ -156,7 +157,7 @@ def test_a_level_is_asked_where_the_levels_before_did_not_solve_the_problem(tmp_
         (tmp_path / "plan.toml").write_text(recipe)
         (tmp_path / "problems.jsonl").write_text(rows)
         for _ in range(2):
-            curate.carry_out(tmp_path / "plan.toml", tmp_path / "runs", curate.PlanOptions())
+            curate.carry_out(plans.read(tmp_path / "plan.toml"), tmp_path / "runs", curate.PlanOptions())
     asked = ["easy", "hard", "never", "think: hard", "think: never", "think twice: never"]
     assert teacher.asked == dict.fromkeys(asked, 1)
     data = dataset_io.read(tmp_path / "runs" / "asked" / "dataset")
@@ -171,5 +172,5 @@ def test_a_level_whose_replies_are_missing_is_not_passed_over(tmp_path: Path) ->
         recipe, rows = plan(teacher.url, ["bad", "good"], levels)
         (tmp_path / "plan.toml").write_text(recipe)
         (tmp_path / "problems.jsonl").write_text(rows)
-        curate.carry_out(tmp_path / "plan.toml", tmp_path / "runs", curate.PlanOptions())
+        curate.carry_out(plans.read(tmp_path / "plan.toml"), tmp_path / "runs", curate.PlanOptions())
     assert teacher.asked == {"bad": 2, "good": 1}

@@ -33,7 +33,7 @@ def test_download_only_of_a_comparison_has_all_data_and_weights(
     evaluation = f'[[evaluate]]\nbenchmark = "humaneval"\ndata = "{tmp_path / "data"}"\n'
     rest = "problems = 1\nthinking_budgets = []\nmax_answer_tokens = 8\n"
     path.write_text(f'name = "two"\n[models]\nm = {{ path = "{tmp_path / "m"}" }}\n' + (evaluation + rest) * 2)
-    evaluate.download(path, None)
+    evaluate.download(path, (), None)
     lines = capsys.readouterr().out.splitlines()
     assert [line.split("/")[-1] for line in lines] == ["test-00000-of-00001.parquet", "m"]
     assert all(re.match(r"[0-9a-f]{16}  /", line) for line in lines)

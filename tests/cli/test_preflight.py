@@ -11,6 +11,7 @@ import pytest
 from tests.train import small
 from z1.cli import preflight as cli_preflight
 from z1.cli import train
+from z1.cli.stages import load_recipe
 from z1.errors import UserError
 
 TEXT = """
@@ -46,7 +47,7 @@ def recipe(folder: Path, most: int = 256, system: str = "") -> Path:
 
 
 def preflight(folder: Path, **changes: Any) -> None:
-    train.print_preflight(recipe(folder, **changes), folder / "runs", 3)
+    train.print_preflight(load_recipe(recipe(folder, **changes)), folder / "runs", 3)
 
 
 def test_all_findings_are_printed_before_training(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -62,7 +63,7 @@ def test_all_findings_are_printed_before_training(tmp_path: Path, capsys: pytest
 
 
 def test_json_has_every_finding(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    train.print_preflight(recipe(tmp_path, system="Sing."), tmp_path / "runs", as_json=True)
+    train.print_preflight(load_recipe(recipe(tmp_path, system="Sing.")), tmp_path / "runs", as_json=True)
     found = json.loads(capsys.readouterr().out)
     assert found["recipe"] == "tuned" and f"{len(small.rows())} to train on" in found["rows"]
     assert found.keys() >= {"steps", "memory", "time"} and len(found["warnings"]) == 1

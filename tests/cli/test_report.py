@@ -10,14 +10,15 @@ from typer.testing import CliRunner
 
 from z1.cli import report, stages
 from z1.errors import UserError
+from z1.recipe import load
 
 
 def test_a_report_needs_the_evaluation(monkeypatch: pytest.MonkeyPatch) -> None:
     found: list[Any] = []
     monkeypatch.setattr(stages, "run_stages", lambda *given, **named: found.append((given, named)))
-    done = CliRunner().invoke(report.app, ["x.toml", "--runs", "r", "--model", "m", "--json"])
+    done = CliRunner().invoke(report.app, ["tiny", "--set", "seed=7", "--runs", "r", "--model", "m", "--json"])
     assert done.exit_code == 0, done.output
-    assert found == [((Path("x.toml"), Path("r"), ("evaluate", "report"), "m"), {"as_json": True})]
+    assert found == [((load("tiny", ["seed=7"]), Path("r"), ("evaluate", "report"), "m"), {"as_json": True})]
 
 
 def test_flags_of_another_mode_are_refused(tmp_path: Path) -> None:

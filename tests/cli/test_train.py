@@ -10,6 +10,7 @@ from typer.testing import CliRunner
 
 from tests import command_line
 from z1.cli import train
+from z1.recipe import load
 
 
 def test_a_model_is_trained_once(tmp_path: Path) -> None:
@@ -21,12 +22,18 @@ def test_a_model_is_trained_once(tmp_path: Path) -> None:
     assert f"model in {model.relative_to(tmp_path)}" in done.stderr
 
 
-def test_preflight_passes_on_its_parameters(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_preflight_passes_on_its_parameters(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     found: list[Any] = []
     monkeypatch.setattr(train, "print_preflight", lambda *given, **named: found.append((given, named)))
-    done = CliRunner().invoke(train.app, ["x.toml", "--preflight", "--processes", "4", "--runs", "r", "--json"])
+    recipe = command_line.recipe(tmp_path)
+    changes = ["--set", "train.epochs=3", "--set", "name=other"]
+    done = CliRunner().invoke(
+        train.app, [str(recipe), *changes, "--preflight", "--processes", "4", "--runs", "r", "--json"]
+    )
     assert done.exit_code == 0, done.output
-    assert found == [((Path("x.toml"), Path("r"), 4), {"as_json": True})]
+    expected = load(recipe, ["train.epochs=3", "name=other"])
+    assert (expected.name, expected.train and expected.train.epochs) == ("other", 3.0)
+    assert found == [((expected, Path("r"), 4), {"as_json": True})]
 
 
 def test_a_recipe_without_finetuning_has_no_preflight(tmp_path: Path) -> None:

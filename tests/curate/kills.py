@@ -17,7 +17,8 @@ from pathlib import Path
 from typing import Any
 
 from tests import command_line
-from tests.curate.scripted_teacher import Teacher, faulty, plan, serving, text
+from tests.curate.scripted_teacher import FAULTS, SAYS_THE_TEXT, Teacher, faulty, plan, serving, text
+from z1.models import shipped
 
 CONCURRENCY = 8
 
@@ -54,10 +55,11 @@ def run(folder: Path, kills: int, seed: int = 0) -> dict[str, Any]:
     """
     rng = random.Random(seed)
     questions = [f"question {number}" for number in range(40 + 12 * kills)]
-    with serving(Teacher(faulty, wait_s=0.005, hang_s=1.5)) as teacher:
+    with serving(Teacher(faulty, wait_s=0.005, hang_s=6.0)) as teacher:
+        tokens = f'[tokens]\ntokenizer = "{shipped()}"\n'  # some replies have no usage
         levels = f'concurrency = {CONCURRENCY}\n[teacher.levels]\nshort = "Short: {{question}}"\n'
         recipe, rows = plan(teacher.url, questions, levels)
-        (folder / "plan.toml").write_text(recipe.replace("timeout_s = 20.0", "timeout_s = 1.0"))
+        (folder / "plan.toml").write_text(recipe.replace("timeout_s = 20.0", "timeout_s = 5.0") + tokens)
         (folder / "problems.jsonl").write_text(rows)
         log = folder / "runs" / "asked" / "replies.jsonl"
         command = [sys.executable, "-m", "z1.cli.main", "curate", "plan.toml"]
@@ -70,7 +72,10 @@ def run(folder: Path, kills: int, seed: int = 0) -> dict[str, Any]:
     wanted = {f"Short: {question}" for question in questions}
     check(events(log), teacher, wanted)
     assert max(in_flight, default=0) <= CONCURRENCY, in_flight
-    return {"kills": kills, "replies": len(wanted), "sent_whole": len(teacher.sent), "in_flight": in_flight}
+    again = len(teacher.sent) - len(wanted)
+    assert again <= sum(in_flight), "paid twice without a kill"
+    seen = {name: teacher.did[name] for name in (*FAULTS, *SAYS_THE_TEXT)}
+    return {"kills": kills, "replies": len(wanted), "sent_again": again, "in_flight": sum(in_flight), "did": seen}
 
 
 def check(found: list[dict[str, Any]], teacher: Teacher, wanted: set[str]) -> None:
@@ -87,7 +92,8 @@ def check(found: list[dict[str, Any]], teacher: Teacher, wanted: set[str]) -> No
     unpaid = sum(event["event"] == "fault" and not event["paid"] for event in found)
     assert teacher.asked.total() <= asked
     assert len(teacher.sent) <= asked - unpaid
-    assert {event["reason"] for event in found if event["event"] == "fault"} >= {"status 500", "broken reply"}
+    reasons = {event["reason"] for event in found if event["event"] == "fault"}
+    assert reasons >= {"status 500", "status 429", "broken reply", "connection"}, reasons
 
 
 if __name__ == "__main__":

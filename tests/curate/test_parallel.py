@@ -14,6 +14,7 @@ import pytest
 from tests import command_line
 from z1.cli import curate as cli_curate
 from z1.curate import parallel
+from z1.curate import plan as plans
 from z1.curate.builder import DATASET
 from z1.curate.parallel import Shard, parse_shard
 from z1.errors import UserError
@@ -81,7 +82,7 @@ def made(folder: Path) -> dict[str, bytes]:
 
 
 def curate(folder: Path, **how: Any) -> None:
-    cli_curate.carry_out(folder / "plan.toml", folder / "runs", cli_curate.PlanOptions(**how))
+    cli_curate.carry_out(plans.read(folder / "plan.toml"), folder / "runs", cli_curate.PlanOptions(**how))
 
 
 def test_merged_shards_equal_the_unsharded_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

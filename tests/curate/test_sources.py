@@ -67,6 +67,13 @@ def test_a_column_may_be_a_path_into_a_list(tmp_path: Path) -> None:
         read(tmp_path, [row], columns={"question": "q", "response": "talk.2.value"})
 
 
+def test_a_later_exchange_of_a_conversation_is_dropped_with_the_reason(tmp_path: Path) -> None:
+    turns = [{"role": role, "content": role} for role in ("user", "assistant") * 2]
+    (tmp_path / "t.jsonl").write_text(json.dumps({"messages": turns}) + "\n")
+    found = list(sources.read(SourceSettings(path=str(tmp_path / "t.jsonl"))))
+    assert [one.left_out for one in found] == ["", sources.LATER_TURN] and found[0].question == "user"
+
+
 def test_files_of_a_folder_are_selected_by_pattern(tmp_path: Path) -> None:
     for name in ("train-1.jsonl", "train-0.jsonl", "test.jsonl"):
         (tmp_path / name).write_text(json.dumps({"id": name, "question": "Q"}) + "\n")

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from tests.curate import kills
-from tests.curate.scripted_teacher import Script, Teacher, serving, text
+from tests.curate.scripted_teacher import FAULTS, LIMITS, SAYS_THE_TEXT, STATUSES, Script, Teacher, serving, text
 from z1.curate.plan import TeacherSettings
 from z1.curate.sources import Candidate
 from z1.curate.teacher import _retry_after, request_replies
@@ -35,21 +35,32 @@ def kept(folder: Path, field: str) -> list[str]:
     return sorted(event[field] for event in found)
 
 
-def first(fault: str) -> Script:
-    return lambda _, times: fault if times == 0 else "ok"
+UNPAID = {*STATUSES, *LIMITS} - {"hang"}
+"""Faults for which no server charges."""
 
 
-@pytest.mark.parametrize(
-    ("fault", "again"), [("fail", 0), ("limit", 0), ("hang", 4), ("broken", 4), ("empty", 4), ("drop", 4)]
-)
-def test_a_fault_is_retried_and_counted_as_paid_if_the_server_may_have_generated(
-    fault: str, again: int, tmp_path: Path
-) -> None:
-    teacher, missing, usage = request(tmp_path, first(fault), timeout_s=2.0 if fault == "hang" else 100.0)
+def test_a_fault_is_retried_and_counted_as_paid_if_the_server_may_have_generated(tmp_path: Path) -> None:
+    def script(prompt: str, times: int) -> str:
+        return FAULTS[int(prompt.rsplit(maxsplit=1)[-1])] if times == 0 else "ok"
+
+    teacher, missing, usage = request(tmp_path, script, len(FAULTS), timeout_s=3.0)
     assert missing == 0
     assert set(teacher.asked.values()) == {2}
-    assert usage["repeated"] == again and usage["faults"] == 4
-    assert kept(tmp_path, "text") == sorted(text(f"question {n}") for n in range(4))
+    assert usage["repeated"] == len(FAULTS) - len(UNPAID) and usage["faults"] == len(FAULTS)
+    assert kept(tmp_path, "text") == sorted(text(f"question {n}") for n in range(len(FAULTS)))
+    events = kills.events(tmp_path / REPLIES)
+    question = {event["key"]: event["text"].split()[3] for event in events if event["event"] == "reply"}
+    paid = {FAULTS[int(question[event["key"]])]: event["paid"] for event in events if event["event"] == "fault"}
+    assert paid == {fault: fault not in UNPAID for fault in FAULTS}
+
+
+def test_a_complete_reply_in_any_dialect_is_kept_and_paid_once(tmp_path: Path) -> None:
+    def script(prompt: str, _times: int) -> str:
+        return SAYS_THE_TEXT[int(prompt.rsplit(maxsplit=1)[-1])]
+
+    teacher, missing, _usage = request(tmp_path, script, len(SAYS_THE_TEXT))
+    assert missing == 0 and set(teacher.asked.values()) == {1}
+    assert kept(tmp_path, "text") == sorted(text(f"question {n}") for n in range(len(SAYS_THE_TEXT)))
 
 
 def test_a_truncated_reply_is_kept_and_not_requested_again(tmp_path: Path) -> None:
@@ -77,6 +88,37 @@ def test_a_dead_teacher_ends_the_run_before_every_problem_is_tried(tmp_path: Pat
         request(tmp_path, lambda *_: "fail", count=50, max_attempts=2)
     with TeacherLogWriter(tmp_path) as log:
         assert log.usage((0, 0))["faults"] < 50
+
+
+def test_a_redirect_ends_the_run_and_is_not_followed(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"got a redirect to http://127.0.0.1:\d+/v1/elsewhere; correct teacher.url"):
+        request(tmp_path, lambda *_: "307")
+
+
+@pytest.mark.parametrize("variable", ["", "TEACHER_KEY"])
+def test_no_key_is_sent_but_the_one_that_the_plan_names(
+    variable: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("OPENAI_API_KEY", "OPENAI_ORG_ID", "OPENAI_PROJECT_ID", "OPENAI_ADMIN_KEY"):
+        monkeypatch.setenv(name, "secret")
+    monkeypatch.setenv("OPENAI_CUSTOM_HEADERS", "x-token: secret")
+    monkeypatch.setenv("TEACHER_KEY", "named")
+    teacher, _missing, _usage = request(tmp_path, lambda *_: "ok", api_key_env=variable)
+    assert {headers.get("authorization") for headers in teacher.headers} == {"Bearer named" if variable else None}
+    assert "secret" not in str(teacher.headers)
+
+
+def test_a_key_that_is_not_set_ends_the_run_before_a_request(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("NO_SUCH_KEY", raising=False)
+    with pytest.raises(UserError, match=r"teacher.api_key_env: got NO_SUCH_KEY, which is not set"):
+        request(tmp_path, lambda *_: "ok", api_key_env="NO_SUCH_KEY")
+    assert not kills.events(tmp_path / REPLIES)
+
+
+@pytest.mark.parametrize("url", ["localhost:8000/v1", "ftp://host/v1", "http:///v1", "https://me:secret@host/v1"])
+def test_a_url_has_a_host_and_no_password(url: str) -> None:
+    with pytest.raises(ValueError, match=r"teacher\.url with no host, or with a password"):
+        TeacherSettings(url=url, model="m")
 
 
 def test_a_refused_connection_is_a_fault_without_cost(tmp_path: Path) -> None:
@@ -108,7 +150,7 @@ def test_problems_with_the_same_text_are_requested_once(tmp_path: Path) -> None:
 
 def test_an_empty_reply_and_a_refusal_are_replies_that_are_not_requested_again(tmp_path: Path) -> None:
     for _ in range(2):
-        teacher, missing, _usage = request(tmp_path, lambda prompt, _: "refusal" if prompt[-1] < "2" else "nothing")
+        teacher, missing, _usage = request(tmp_path, lambda prompt, _: "refusal" if prompt[-1] < "2" else "empty")
         assert missing == 0
     assert teacher.asked.total() == 0
     assert kept(tmp_path, "end") == ["refusal", "refusal", "stop", "stop"]

@@ -206,7 +206,7 @@ def turns(*texts: tuple[str, Any]) -> list[dict[str, Any]]:
         ([TURNS[0], {"role": "assistant", "content": "R", "reasoning_content": "T"}], DatasetSample("Q", "T", "R")),
         ([TURNS[0], {"role": "assistant", "content": "R", "tool_calls": []}], DatasetSample("Q", "", "R")),
         (turns(("assistant", "Hello!"), ("user", "Q"), ("assistant", "R")), "the assistant speaks first"),
-        (TURNS * 2, "2 turns of the user"),
+        ([TURNS[0], *TURNS], "2 turns of the user"),
         (turns(("system", "S")), "no turn of the user"),
         ([TURNS[0], {"role": "assistant", "content": None, "tool_calls": [{"id": "1"}]}], "tool calls"),
         ([*TURNS, {"role": "tool", "content": "x"}], "tool calls"),
@@ -229,6 +229,68 @@ def test_a_conversation_is_read_by_role(messages: Any, fate: Any) -> None:
         with pytest.raises(LeftOut if isinstance(fate, str) else RowDefect) as raised:
             read_row({"messages": messages}, FORMATS["messages"].columns)
         assert not isinstance(fate, str) or str(raised.value) == fate
+
+
+def asks(*texts: str) -> tuple[dict[str, str], ...]:
+    return tuple({"role": role, "content": text} for role, text in zip(["user", "assistant"] * 9, texts, strict=False))
+
+
+SEVERAL = turns(("system", "S"), ("user", "Q1"), ("assistant", "<think>T1</think>R1"), ("user", "Q2"))
+
+
+@pytest.mark.parametrize(
+    ("name", "row", "expected"),
+    [
+        ("messages", {"messages": SEVERAL}, [DatasetSample("S\n\nQ1", "T1", "R1", number=0)]),
+        (
+            "messages",
+            {"messages": [*SEVERAL, {"role": "assistant", "content": "R2", "thinking": "T2"}, *TURNS], "id": 7},
+            [
+                DatasetSample("S\n\nQ1", "T1", "R1", number=0, id="7"),
+                DatasetSample("Q2", "T2", "R2", asks("S\n\nQ1", "R1"), 1, id="7"),
+                DatasetSample("Q", "", "R", asks("S\n\nQ1", "R1", "Q2", "R2"), 2, id="7"),
+            ],
+        ),
+        (
+            "messages",
+            {"messages": [*TURNS, *turns(("system", "S"), ("user", "Q2"), ("assistant", ""))]},
+            [DatasetSample("Q", "", "R", number=0), DatasetSample("S\n\nQ2", "", "", asks("Q", "R"), 1)],
+        ),
+        (
+            "sharegpt-system",
+            {"system": "S", "conversations": SHARED * 2},
+            [DatasetSample("S\n\nQ", "", "R", number=0), DatasetSample("Q", "", "R", asks("S\n\nQ", "R"), 1)],
+        ),
+        (
+            "nemotron",
+            {"input": SEVERAL, "output": "<think>T</think>R", "reasoning": "on"},
+            [DatasetSample("Q2", "T", "R", asks("S\n\nQ1", "R1"))],
+        ),
+    ],
+    ids=range(5),
+)
+def test_every_reply_of_a_conversation_is_a_sample_with_the_turns_before_it(
+    name: str, row: dict[str, Any], expected: list[DatasetSample]
+) -> None:
+    assert read_row(row, FORMATS[name].columns) == expected
+
+
+@pytest.mark.parametrize(
+    ("later", "fate"),
+    [
+        (turns(("user", "Q2"), ("user", "Q3"), ("assistant", "R")), LeftOut),
+        (turns(("user", "Q2"), ("tool", "x"), ("assistant", "R")), LeftOut),
+        (turns(("assistant", "R2")), LeftOut),
+        (turns(("user", "Q2"), ("assistant", 5)), RowDefect),
+        (turns(("user", ""), ("assistant", "R")), RowDefect),
+        (["R"], RowDefect),
+        (turns(("user", "Q2"), ("assistant", "<think>cut"), ("user", "Q3"), ("assistant", "R3")), LeftOut),
+    ],
+    ids=range(7),
+)
+def test_a_conversation_with_one_bad_turn_gives_no_sample(later: list[Any], fate: type[Exception]) -> None:
+    with pytest.raises(fate):
+        read_row({"messages": [*TURNS, *later]}, FORMATS["messages"].columns)
 
 
 def test_a_column_may_be_missing_where_a_question_mark_allows_it() -> None:

@@ -15,7 +15,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from z1.cli.options import RUNS, AsJson, DownloadOnly, RunsPath, print_json, print_line, refuse_unused
+from z1.cli.options import (
+    RUNS,
+    AsJson,
+    DownloadOnly,
+    Overrides,
+    RunsPath,
+    print_json,
+    print_line,
+    refuse_unused,
+)
 from z1.errors import UserError
 
 if TYPE_CHECKING:
@@ -29,12 +38,12 @@ RESPONSES = ("response", "output", "completion", "answer", "text")
 
 USED = {
     "--describe": frozenset({"describe", "tokenizer", "as_json"}),
-    "--download-only": frozenset({"recipe", "download_only"}),
-    "--shard": frozenset({"recipe", "runs", "shard", "ray"}),
-    "--merge": frozenset({"recipe", "runs", "merge"}),
-    "--no-teacher": frozenset({"recipe", "runs", "no_teacher", "ray"}),
-    "PLAN": frozenset({"recipe", "runs", "ray"}),
-    "RECIPE": frozenset({"recipe", "runs"}),
+    "--download-only": frozenset({"recipe", "overrides", "download_only"}),
+    "--shard": frozenset({"recipe", "overrides", "runs", "shard", "ray"}),
+    "--merge": frozenset({"recipe", "overrides", "runs", "merge"}),
+    "--no-teacher": frozenset({"recipe", "overrides", "runs", "no_teacher", "ray"}),
+    "PLAN": frozenset({"recipe", "overrides", "runs", "ray"}),
+    "RECIPE": frozenset({"recipe", "overrides", "runs"}),
 }
 """Parameters that each mode uses; others are refused."""
 
@@ -87,6 +96,7 @@ app = typer.Typer(add_completion=False)
 def curate(
     context: typer.Context,
     recipe: RecipeOrPlan = None,
+    overrides: Overrides = None,
     runs: RunsPath = RUNS,
     no_teacher: NoTeacher = False,
     describe: Describe = None,
@@ -116,26 +126,26 @@ def curate(
 
 
 def _curate(context: typer.Context, path: Path, runs: Path, mode: str, options: PlanOptions) -> None:
-    from z1.cli.stages import run_stages
-    from z1.curate.plan import is_plan
-
-    if mode == "--download-only":
-        download(path)
-    elif is_plan(path):
-        refuse_unused(context, mode or "PLAN", USED[mode or "PLAN"])
-        carry_out(path, runs, options)
-    else:
-        refuse_unused(context, "RECIPE", USED["RECIPE"])
-        run_stages(path, runs, ("curate",))
-
-
-def carry_out(path: Path, runs: Path, options: PlanOptions) -> None:
-    """Carry out the plan in `path` under `runs`."""
-    from z1.cli.progress import show_progress
-    from z1.curate import known_datasets
+    from z1.cli.stages import load_recipe, run_stages
     from z1.curate import plan as plans
 
-    plan = known_datasets.resolve(plans.read(path))
+    overrides = context.params["overrides"] or ()
+    if mode == "--download-only":
+        download(plans.read(path, overrides))
+    elif plans.is_plan(path):
+        refuse_unused(context, mode or "PLAN", USED[mode or "PLAN"])
+        carry_out(plans.read(path, overrides), runs, options)
+    else:
+        refuse_unused(context, "RECIPE", USED["RECIPE"])
+        run_stages(load_recipe(path, overrides), runs, ("curate",))
+
+
+def carry_out(plan: CuratePlan, runs: Path, options: PlanOptions) -> None:
+    """Carry out `plan` under `runs`."""
+    from z1.cli.progress import show_progress
+    from z1.curate import known_datasets
+
+    plan = known_datasets.resolve(plan)
     folder = runs / plan.name
     folder.mkdir(parents=True, exist_ok=True)
     with show_progress() as progress:
@@ -223,17 +233,15 @@ def usage_line(usage: dict[str, float]) -> str:
     )
 
 
-def download(path: Path) -> None:
-    """Download the hub's files that the plan in `path` needs; print a hash and a path for each.
+def download(plan: CuratePlan) -> None:
+    """Download the hub's files that `plan` needs; print a hash and a path for each.
 
     A benchmark of its decontamination that is not available (one is gated) is named, and the others are downloaded.
     """
     from z1 import benchmarks
     from z1.curate import known_datasets
-    from z1.curate import plan as plans
     from z1.runs import hash_file
 
-    plan = plans.read(path)
     for found in known_datasets.download(plan):
         print_line(f"{hash_file(found)}  {found}")
     settings = plan.decontaminate

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -12,6 +13,7 @@ from z1.cli.options import (
     AsJson,
     DownloadOnly,
     ModelName,
+    Overrides,
     RunsPath,
     print_json,
     print_line,
@@ -19,10 +21,10 @@ from z1.cli.options import (
 )
 
 USED = {
-    "RECIPE": frozenset({"recipe", "runs", "model", "as_json"}),
-    "COMPARISON": frozenset({"recipe", "runs", "as_json"}),
-    "RECIPE --download-only": frozenset({"recipe", "download_only", "model"}),
-    "COMPARISON --download-only": frozenset({"recipe", "download_only"}),
+    "RECIPE": frozenset({"recipe", "overrides", "runs", "model", "as_json"}),
+    "COMPARISON": frozenset({"recipe", "overrides", "runs", "as_json"}),
+    "RECIPE --download-only": frozenset({"recipe", "overrides", "download_only", "model"}),
+    "COMPARISON --download-only": frozenset({"recipe", "overrides", "download_only"}),
 }
 """Parameters that each mode uses; others are refused."""
 
@@ -43,27 +45,29 @@ app = typer.Typer(add_completion=False)
 def evaluate(
     context: typer.Context,
     recipe: RecipeOrComparison,
+    overrides: Overrides = None,
     runs: RunsPath = RUNS,
     model: ModelName = None,
     download_only: DownloadOnly = False,
     as_json: AsJson = False,
 ) -> None:
     """Evaluate models at every thinking budget, from one generation per problem, and print accuracy against tokens."""
-    from z1.cli.stages import run_stages
+    from z1.cli.stages import load_recipe, run_stages
     from z1.comparison import is_comparison
 
     compared = is_comparison(recipe)
     mode = ("COMPARISON" if compared else "RECIPE") + " --download-only" * download_only
     refuse_unused(context, mode, USED[mode])
+    changes = overrides or ()
     if download_only:
-        download(recipe, model)
+        download(recipe, changes, model)
     elif compared:
-        compare_models(recipe, runs, as_json=as_json)
+        compare_models(recipe, changes, runs, as_json=as_json)
     else:
-        run_stages(recipe, runs, ("evaluate",), model, as_json=as_json)
+        run_stages(load_recipe(recipe, changes), runs, ("evaluate",), model, as_json=as_json)
 
 
-def compare_models(path: Path, folder: Path, *, as_json: bool = False) -> None:
+def compare_models(path: Path, overrides: Sequence[str], folder: Path, *, as_json: bool = False) -> None:
     """Evaluate the models of the comparison in `path` under `folder`; print every curve and every difference."""
     from z1 import comparison, runs
     from z1.cli.compare import print_comparison
@@ -72,7 +76,7 @@ def compare_models(path: Path, folder: Path, *, as_json: bool = False) -> None:
     from z1.cli.stages import curve_table
 
     require("matplotlib", "report")
-    chosen = comparison.load(path)
+    chosen = comparison.load(path, overrides)
     comparison.check(chosen)
     done: comparison.EvaluationFolders = {}
     with show_progress() as progress:
@@ -92,18 +96,18 @@ def compare_models(path: Path, folder: Path, *, as_json: bool = False) -> None:
     print_line(f"reports: {written.parent / 'report'}")
 
 
-def download(path: Path, model: str | None) -> None:
+def download(path: Path, overrides: Sequence[str], model: str | None) -> None:
     """Download what the recipe or comparison in `path` evaluates with; print a hash and a path for each file."""
     from z1 import benchmarks, comparison, runs
     from z1 import recipe as recipes
 
     if comparison.is_comparison(path):
-        compared = comparison.load(path)
+        compared = comparison.load(path, overrides)
         data = dict.fromkeys((one.benchmark, one.data) for one in compared.evaluate)
         found = [file for name, given in data for file in benchmarks.download(name, given)]
         found += [benchmarks.model_folder(one.path) for one in compared.models.values()]
     else:
-        chosen = recipes.load(path).evaluate
+        chosen = recipes.load(path, overrides).evaluate
         found = benchmarks.download(chosen.benchmark, chosen.data, model or "")
     for file in found:
         print_line(f"{runs.hash_file(file)}  {file}")

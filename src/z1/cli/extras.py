@@ -25,10 +25,10 @@ def _is_installed(module: str) -> bool:
     return all(find_spec(".".join(parts[: at + 1])) is not None for at in range(len(parts)))
 
 
-_EVALUATE = ("httpx2", "huggingface_hub", "math_verify", "openai", "pandas", "pyarrow")
-_SERVE = ("fastapi", "httpx2", "openai", "prometheus_client", "starlette", "uvicorn")
+_EVALUATE = ("httpx2", "huggingface_hub", "math_verify", "pandas", "pyarrow")
+_SERVE = ("fastapi", "httpx2", "prometheus_client", "starlette", "uvicorn")
 _TRACE = ("opentelemetry.exporter.otlp.proto.http", "opentelemetry.instrumentation.asgi", "opentelemetry.sdk")
-_CURATE = ("datasketch", "openai", "pyarrow", "pytest")
+_CURATE = ("datasketch", "httpx2", "pyarrow", "pytest")
 
 EXTRAS = {
     "evaluate": Extra(

@@ -20,6 +20,15 @@ RecipePath = Annotated[
         help="Recipe file, or the name of a recipe in the package, such as tiny.", metavar="RECIPE", show_default=False
     ),
 ]
+Overrides = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set",
+        help="Value in place of the file's, such as train.learning_rate=1e-5 or source.0.split=train; repeatable.",
+        metavar="KEY=VALUE",
+        show_default=False,
+    ),
+]
 RunsPath = Annotated[Path, typer.Option("--runs", help="Folder that holds all runs.", metavar="FOLDER")]
 ModelName = Annotated[
     str | None,

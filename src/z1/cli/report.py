@@ -7,13 +7,13 @@ from typing import Annotated
 
 import typer
 
-from z1.cli.options import RUNS, AsJson, ModelName, RunsPath, print_json, print_line, refuse_unused
+from z1.cli.options import RUNS, AsJson, ModelName, Overrides, RunsPath, print_json, print_line, refuse_unused
 
 TRANSCRIPTS = 12
 """Replies shown on a page that has no recipe."""
 
 USED = {
-    "RECIPE": frozenset({"sources", "runs", "model", "as_json"}),
+    "RECIPE": frozenset({"sources", "overrides", "runs", "model", "as_json"}),
     "FOLDER": frozenset({"sources", "runs", "title", "output_dir", "as_json"}),
 }
 """Parameters that each mode uses; others are refused."""
@@ -40,6 +40,7 @@ app = typer.Typer(add_completion=False)
 def report(
     context: typer.Context,
     sources: Sources,
+    overrides: Overrides = None,
     runs: RunsPath = RUNS,
     model: ModelName = None,
     title: Title = "",
@@ -47,13 +48,13 @@ def report(
     as_json: AsJson = False,
 ) -> None:
     """Write a report: one HTML page that needs no network, and its plots."""
-    from z1.cli.stages import run_stages
+    from z1.cli.stages import load_recipe, run_stages
 
     is_recipe = len(sources) == 1 and not sources[0].is_dir() and sources[0].suffix in ("", ".toml")
     mode = "RECIPE" if is_recipe else "FOLDER"
     refuse_unused(context, mode, USED[mode])
     if is_recipe:
-        run_stages(sources[0], runs, ("evaluate", "report"), model, as_json=as_json)
+        run_stages(load_recipe(sources[0], overrides or ()), runs, ("evaluate", "report"), model, as_json=as_json)
         return
     page = report_on(sources, runs, title, output_dir or runs / "report")
     if as_json:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from z1.cli.options import RUNS, AsJson, RecipePath, RunsPath, print_json
+from z1.cli.options import RUNS, AsJson, Overrides, RecipePath, RunsPath, print_json
 
 if TYPE_CHECKING:
     from z1.cli.tables import ResultTable
@@ -39,16 +39,23 @@ app = typer.Typer(add_completion=False)
 
 
 @app.command()
-def run(recipe: RecipePath, runs: RunsPath = RUNS, dry_run: DryRun = False, as_json: AsJson = False) -> None:
+def run(
+    recipe: RecipePath,
+    overrides: Overrides = None,
+    runs: RunsPath = RUNS,
+    dry_run: DryRun = False,
+    as_json: AsJson = False,
+) -> None:
     """Run all stages of a recipe: curate, train, evaluate, report; finished stages are skipped."""
     from z1 import pipeline
     from z1.cli.stages import ALL, load_recipe, run_stages
 
-    planned = plan(load_recipe(recipe), runs)
+    chosen = load_recipe(recipe, overrides or ())
+    planned = plan(chosen, runs)
     if not dry_run:
         if pipeline.process_rank()[0] == 0:
             typer.echo(summary(planned), err=True)
-        return run_stages(recipe, runs, ALL, as_json=as_json)
+        return run_stages(chosen, runs, ALL, as_json=as_json)
     if as_json:
         stages = [asdict(stage) for stage in planned]
         print_json({"stages": stages, "expected_minutes": expected_minutes(planned), "summary": summary(planned)})

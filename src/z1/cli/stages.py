@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Container
+from collections.abc import Container, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -29,23 +29,22 @@ PRIORITY = ("accuracy %", "thinking tokens", "shifted", "cut", "all tokens", "mi
 """The same from the most to the least important."""
 
 
-def load_recipe(path: Path) -> Recipe:
-    """The recipe in `path`, or of that name, checked as far as that takes no time."""
-    recipe = recipes.load(path)
+def load_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
+    """The recipe in `path`, or of that name, with `overrides`, checked as far as that takes no time."""
+    recipe = recipes.load(path, overrides)
     pipeline.check(recipe)
     return recipe
 
 
 def run_stages(
-    path: Path, folder: Path, stages: Container[str], model: str | None = None, *, as_json: bool = False
+    recipe: Recipe, folder: Path, stages: Container[str], model: str | None = None, *, as_json: bool = False
 ) -> None:
-    """Run `stages` of the recipe in `path`, and those they need, under `folder`; print the curve if there is one.
+    """Run `stages` of `recipe`, and those they need, under `folder`; print the curve if there is one.
 
     `model` is evaluated in the place of the recipe's own. With `as_json` the curve is one JSON document.
     """
     if "report" in stages:
         require("matplotlib", "report")  # before hours of training
-    recipe = load_recipe(path)
     run = folder / recipe.name
     numbers = page = None
     with show_progress() as progress:

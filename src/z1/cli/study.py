@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from z1.cli.options import RUNS, AsJson, RunsPath, print_json, print_line
+from z1.cli.options import RUNS, AsJson, Overrides, RunsPath, print_json, print_line
 
 if TYPE_CHECKING:
     from z1.study import Study
@@ -35,6 +35,7 @@ app = typer.Typer(add_completion=False)
 @app.command()
 def study(
     path: StudyPath,
+    overrides: Overrides = None,
     runs: RunsPath = RUNS,
     report_only: ReportOnly = False,
     output_dir: OutputDir = None,
@@ -46,7 +47,7 @@ def study(
     from z1.cli.progress import show_progress
 
     require("matplotlib", "report")
-    chosen = studies.load(path)
+    chosen = studies.load(path, overrides or ())
     print_status = partial(typer.echo, err=as_json)
     print_status(studies.plan(chosen, runs))
     if not report_only:

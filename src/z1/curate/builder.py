@@ -182,7 +182,7 @@ class DatasetBuilder:
             "dropped": dict(reasons.most_common()),
             "repetition": quantiles_of([row.repetition for row in rows if row.repetition is not None]),
             **count_origins(rows),
-            "held_out_files": [file.name for source in self._plan.source for file in source.held_out_files()],
+            "held_out_files": [file.name for source in self._plan.source for file in source.table_files().held_out],
             "pairs": len(found),
             "median_ratio": round(ratios[len(ratios) // 2], 3) if ratios else None,
             **provenance(),

@@ -9,18 +9,16 @@ plan's own sources count as benchmarks. Answers and tests are not compared.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
-from z1 import dataset_io
 from z1.benchmarks import BENCHMARKS, Benchmark, LoadOptions, get_benchmark
-from z1.curate import sources
 from z1.curate.ngram_overlap import BenchmarkItem, NgramIndex, Overlap
 from z1.curate.plan import CuratePlan, DecontaminateSettings
 from z1.curate.sources import Candidate
-from z1.dataset_rows import LeftOut, RowDefect, read_row
+from z1.dataset_rows import LeftOut, RowDefect, read_row, read_rows
 from z1.errors import UserError
 from z1.synthetic import find_held_out
 
@@ -104,13 +102,10 @@ class Contamination:
 def held_out_items(plan: CuratePlan) -> Iterator[BenchmarkItem]:
     """The questions in the held-out files of the plan's sources, as items of benchmarks named after the files."""
     for source in plan.source:
-        columns: Mapping[str, str] = {}
-        for file in source.held_out_files():
-            for number, row in dataset_io.read_numbered(file):
-                columns = columns or sources.mapping_of(source, row)
-                with suppress(RowDefect, LeftOut):  # a row without a question has nothing to repeat
-                    question = read_row(row, {"question": columns["question"]}, str(row.get("split") or ""))[0].question
-                    yield BenchmarkItem(f"held-out {file.name}", str(number), question)
+        for place, row, columns in read_rows(source.table_files().held_out, source.table_settings()):
+            with suppress(RowDefect, LeftOut):  # a row without a question has nothing to repeat
+                for sample in read_row(row, {"question": columns["question"]}, str(row.get("split") or "")):
+                    yield BenchmarkItem(f"held-out {place.file.name}", str(place.number), sample.question)
 
 
 def benchmark_items(benchmark: Benchmark, settings: DecontaminateSettings) -> list[BenchmarkItem]:

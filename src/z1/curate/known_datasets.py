@@ -103,7 +103,7 @@ def download(plan: CuratePlan) -> Iterator[Path]:
     """The local files of the plan's Hub sources, downloaded where necessary."""
     for source in resolve(plan).source:
         if source.hub:
-            yield from source.paths()
+            yield from source.table_files().train
 
 
 def _resolve_source(source: SourceSettings) -> SourceSettings:

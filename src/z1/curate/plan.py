@@ -7,13 +7,15 @@ repetition filter is ours.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, ClassVar, Literal, Self
+from urllib.parse import urlsplit
 
 from pydantic import Field, model_validator
 
-from z1 import settings
-from z1.dataset_rows import check_mapping, split_files
+from z1 import dataset_io, settings
+from z1.dataset_rows import SplitFiles, TableSettings, check_mapping, split_files
 from z1.errors import UserError
 from z1.recipe import Level, Steps
 from z1.settings import Settings
@@ -73,21 +75,20 @@ class SourceSettings(Settings):
             raise ValueError("give a source either a table (path or hub) or synthetic")
         return self
 
-    def paths(self) -> list[Path]:
-        """The files of the table that are not held out, or those that match `files`. Raises UserError if there are
-        none.
-        """
+    def table_files(self) -> SplitFiles:
+        """The files of the table that are read, and those that are held out. Raises UserError if none are read."""
+        if self.synthetic:
+            return SplitFiles([], [])
         if not self.files:
-            return split_files(Path(self.path), self.split).train
+            return split_files(Path(self.path), self.split)
         found = sorted(Path(self.path).glob(self.files))
         if not found:
             raise UserError(f"files of {self.path}", f"no {self.files}", "download it again, or correct source.files")
-        return found
+        return SplitFiles([file for path in found for file in dataset_io.files(path)], [])
 
-    def held_out_files(self) -> list[Path]:
-        """The files of the table that are held out, and so not read."""
-        is_named = self.synthetic or self.files
-        return [] if is_named else split_files(Path(self.path), self.split).held_out
+    def table_settings(self) -> TableSettings:
+        """How its rows are read."""
+        return TableSettings(self.columns, self.format, self.split, self.on_error)
 
     @model_validator(mode="after")
     def _has_a_question(self) -> Self:
@@ -102,8 +103,8 @@ class TeacherSettings(Settings):
 
     url: str
     model: str
-    api_key_env: str = "OPENAI_API_KEY"
-    """Name of the environment variable with the API key; a local server needs none."""
+    api_key_env: str = ""
+    """Name of the environment variable with the API key of this server; without a name no key is sent."""
     levels: dict[str, str] = Field(default_factory=lambda: {"derive": DERIVATION_PROMPT}, min_length=1)
     """Prompt of each level, from direct to long; each contains {question}."""
     raise_levels: bool = False
@@ -130,6 +131,9 @@ class TeacherSettings(Settings):
 
     @model_validator(mode="after")
     def _is_usable(self) -> Self:
+        parts = urlsplit(self.url)
+        if parts.scheme not in ("http", "https") or not parts.hostname or parts.password:
+            raise ValueError("teacher.url with no host, or with a password; give http://HOST:PORT/v1, and api_key_env")
         if any("{question}" not in prompt for prompt in self.levels.values()):
             raise ValueError("put {question} into each prompt of teacher.levels")
         if self.samples > 1 and self.temperature == 0:
@@ -249,9 +253,9 @@ def is_plan(path: Path) -> bool:
     return settings.kind_of(path) == CuratePlan.kind
 
 
-def read(path: Path) -> CuratePlan:
-    """The plan in `path`, whose paths are relative to it. Raises UserError with the key for any fault."""
-    plan = settings.read(path, CuratePlan)
+def read(path: Path, overrides: Sequence[str] = ()) -> CuratePlan:
+    """The plan in `path` with `overrides`; paths are relative to it. Raises UserError with the key for any fault."""
+    plan = settings.read(path, CuratePlan, overrides)
     sources = [
         source.model_copy(update={"path": str(path.parent / source.path)}) if source.path else source
         for source in plan.source

@@ -15,17 +15,18 @@ from dataclasses import dataclass, fields
 from hashlib import sha256
 from operator import attrgetter
 from os.path import basename
-from pathlib import Path
 from typing import Any
 
-from z1 import dataset_io, synthetic
+from z1 import synthetic
 from z1.curate.finish_reasons import finish_reason
 from z1.curate.plan import SourceSettings
 from z1.curate.reasoning_level import derive_level
-from z1.dataset_rows import DatasetSample, LeftOut, RowDefect, find_format, read_row, thoughts
-from z1.errors import UserError
+from z1.dataset_rows import DatasetSample, read_samples, thoughts
 from z1.records import Record
 from z1.surrogates import encode_for_hash
+
+LATER_TURN = "a later exchange of a conversation"
+"""Why a well-formed sample is dropped: a curated row is a single question."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,19 +92,13 @@ def read(source: SourceSettings) -> Iterator[Candidate]:
     if source.synthetic:
         yield from _from_synthetic(source)
         return
-    columns: Mapping[str, str] = {}
-    position = 0
-    for path in source.paths():
-        for file in dataset_io.files(path):
-            for number, row in dataset_io.read_numbered(file):
-                position += 1
-                columns = columns or mapping_of(source, row)
-                yield from _from_row(source, columns, (file, number, position), row)
-
-
-def mapping_of(source: SourceSettings, row: Mapping[str, Any]) -> Mapping[str, str]:
-    """The mapping of a source's columns: its own, or that of the format that its first row has."""
-    return source.columns or find_format(row, source.format)[1]
+    origin = source.origin or basename(source.path)
+    for place, found in read_samples(source.table_files().train, source.table_settings()):
+        if isinstance(found, str):
+            name = f"{source.name or place.file.name}:{place.number}"
+            yield Candidate(id=name, problem=name, question="", tokens=0, origin=origin, left_out=found)
+        else:
+            yield from (_candidate(source, sample, place.position, origin) for sample in found)
 
 
 def _from_synthetic(source: SourceSettings) -> Iterator[Candidate]:
@@ -127,31 +122,11 @@ def _from_synthetic(source: SourceSettings) -> Iterator[Candidate]:
             )
 
 
-def _from_row(
-    source: SourceSettings, columns: Mapping[str, str], place: tuple[Path, int, int], row: Mapping[str, Any]
-) -> list[Candidate]:
-    """The candidates of a row; `place` is its file, its number there, and its number in the source."""
-    file, number, position = place
-    origin = source.origin or basename(source.path)
-    try:
-        samples = read_row(row, columns, source.split)
-    except RowDefect as defect:
-        if source.on_error == "refuse":
-            what = f"file {file}, row {number}, column {defect.column}"
-            raise UserError(what, defect.got, f'give {defect.expected}, or set on_error = "drop"') from None
-        reason = str(defect)
-    except LeftOut as why:
-        reason = str(why)
-    else:
-        return [_candidate(source, sample, position, origin) for sample in samples]
-    name = f"{source.name or file.name}:{number}"
-    return [Candidate(id=name, problem=name, question="", tokens=0, origin=origin, left_out=reason)]
-
-
 def _candidate(source: SourceSettings, sample: DatasetSample, position: int, origin: str) -> Candidate:
     problem = sample.id or fingerprint(sample.question)
     name = f"{source.name}:{problem}".lstrip(":") if sample.id else f"{source.name or problem}:{position}"
     response = thoughts.join(sample.thought, sample.response, tags=source.think_tags)
+    left_out = sample.left_out or LATER_TURN * bool(sample.history)
     return Candidate(
         id=name if sample.number is None else f"{name}:{sample.number}",
         problem=fingerprint(sample.question) if source.join == "text" else problem,
@@ -166,8 +141,8 @@ def _candidate(source: SourceSettings, sample: DatasetSample, position: int, ori
         tests=sample.tests,
         entry=sample.entry,
         setup=sample.setup,
-        tokens=0 if sample.left_out else sample.tokens,
-        left_out=sample.left_out,
+        tokens=0 if left_out else sample.tokens,
+        left_out=left_out,
         origin=origin,
         licence=source.licence,
         revision=source.revision,

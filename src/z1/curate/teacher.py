@@ -1,10 +1,10 @@
 """Teacher client: requests trajectories from an OpenAI-compatible endpoint without losing a reply.
 
-Requests go through the `openai` library without the library's retries, since each request is logged before it is sent.
-Faults (connection error, timeout, 408, 409, 429, 5xx, broken JSON) are retried after an exponential backoff; a reply
-truncated at `max_tokens` is a reply. A request rejected for its content is a fault that is not retried in this run; a
-rejected key, model or address ends the run. Source: https://github.com/openai/openai-python (`_base_client.py` for the
-retryable statuses). Departs from it in retrying broken JSON.
+Each request is logged before it is sent. Faults (connection error, timeout, 408, 409, 429, 5xx, broken JSON) are
+retried after an exponential backoff; a reply truncated at `max_tokens` is a reply. A request rejected for its content
+is a fault that is not retried in this run; a rejected key, model or address ends the run. So does a redirect: the key
+goes to no host but the one in the plan. Source: https://github.com/openai/openai-python (`_base_client.py` for the
+retryable statuses). Departs from it in retrying broken JSON, and in reading no `OPENAI_…` variables.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterable, Iterator
 from email.utils import parsedate_to_datetime
 from typing import Any
 
-import openai
+import httpx2
 
 from z1.curate.plan import TeacherSettings
 from z1.curate.teacher_log import TeacherLogWriter, TeacherReply, TeacherRequest
@@ -65,9 +65,11 @@ class _Client:
         self._started: set[str] = set()
 
     async def run(self, requests: Iterator[TeacherRequest]) -> int:
-        key = os.environ.get(self._teacher.api_key_env) or "none"
-        async with openai.AsyncOpenAI(
-            api_key=key, base_url=self._teacher.url, max_retries=0, timeout=self._teacher.timeout_s
+        async with httpx2.AsyncClient(
+            headers=_authorization(self._teacher),
+            timeout=self._teacher.timeout_s,
+            limits=httpx2.Limits(max_connections=None),
+            follow_redirects=False,
         ) as client:
             pending = self._pending(requests)
             async with asyncio.TaskGroup() as group:
@@ -88,7 +90,7 @@ class _Client:
             else:
                 yield request
 
-    async def _work(self, client: openai.AsyncOpenAI, pending: Iterator[TeacherRequest]) -> None:
+    async def _work(self, client: httpx2.AsyncClient, pending: Iterator[TeacherRequest]) -> None:
         for request in pending:
             if await self._try(client, request):
                 self._present, self._failures_in_a_row = self._present + 1, 0
@@ -101,7 +103,7 @@ class _Client:
                     f"last one failed with {list(self._log.faults)[-1]}; run the same command again when it responds"
                 )
 
-    async def _try(self, client: openai.AsyncOpenAI, request: TeacherRequest) -> bool:
+    async def _try(self, client: httpx2.AsyncClient, request: TeacherRequest) -> bool:
         """Request one reply, with retries; whether it arrived."""
         for attempt in range(self._teacher.max_attempts):
             self._log.log_request(request.key)
@@ -118,35 +120,49 @@ class _Client:
                 return True
         return False
 
-    async def _send(self, client: openai.AsyncOpenAI, request: TeacherRequest) -> TeacherReply:
+    async def _send(self, client: httpx2.AsyncClient, request: TeacherRequest) -> TeacherReply:
         teacher = self._teacher
+        body = {
+            "model": teacher.model,
+            "messages": [{"role": "user", "content": request.prompt}],
+            "max_tokens": teacher.max_tokens,
+            "temperature": teacher.temperature,
+            "top_p": teacher.top_p,
+        }
         try:
-            async with asyncio.timeout(teacher.timeout_s):  # the library's limit is per read of the response
-                raw = await client.chat.completions.with_raw_response.create(
-                    model=teacher.model,
-                    messages=[{"role": "user", "content": request.prompt}],
-                    max_tokens=teacher.max_tokens,
-                    temperature=teacher.temperature,
-                    top_p=teacher.top_p,
-                )
-            return parse(request.key, raw.http_response.content)
-        except openai.APIStatusError as error:
-            raise self._status_error(error) from None
-        except (TimeoutError, openai.APITimeoutError):
+            async with asyncio.timeout(teacher.timeout_s):  # the client's limit is per read of the response
+                response = await client.post(f"{teacher.url.rstrip('/')}/chat/completions", json=body)
+        except (httpx2.ConnectError, httpx2.ConnectTimeout):
+            raise _Failed("connection", is_paid=False) from None
+        except (TimeoutError, httpx2.TimeoutException):
             raise _Failed("timeout", is_paid=True) from None
-        except openai.APIConnectionError as error:
-            is_sent = type(error.__cause__).__name__ != "ConnectError"
-            raise _Failed("connection", is_paid=is_sent) from None
-        except (ValueError, TypeError, KeyError, IndexError, AttributeError):
+        except httpx2.HTTPError:
+            raise _Failed("connection", is_paid=True) from None
+        if not response.is_success:
+            raise self._status_error(response)
+        try:
+            return parse(request.key, response.content)
+        except (ValueError, TypeError, KeyError, IndexError, AttributeError, RecursionError):
             raise _Failed("broken reply", is_paid=True) from None
 
-    def _status_error(self, error: openai.APIStatusError) -> Exception:
-        status = error.status_code
+    def _status_error(self, response: httpx2.Response) -> Exception:
+        status, what = response.status_code, f"teacher {self._teacher.url}"
+        if response.has_redirect_location:
+            return UserError(what, f"a redirect to {response.headers['location']}", "correct teacher.url")
         if status in FATAL:
-            return UserError(f"teacher {self._teacher.url}", f"status {status}", f"correct {FATAL[status]}")
+            return UserError(what, f"status {status}", f"correct {FATAL[status]}")
         is_retryable = status in RETRYABLE or status >= 500
-        wait_s = _retry_after(error.response.headers)
+        wait_s = _retry_after(response.headers)
         return _Failed(f"status {status}", is_paid=False, is_retryable=is_retryable, wait_s=wait_s)
+
+
+def _authorization(teacher: TeacherSettings) -> dict[str, str]:
+    """The header with the plan's API key; none if the plan names no variable. Raises UserError if it is not set."""
+    if not (variable := teacher.api_key_env):
+        return {}
+    if not (key := os.environ.get(variable, "").strip()):
+        raise UserError("teacher.api_key_env", f"{variable}, which is not set", "set it, or remove the setting")
+    return {"authorization": f"Bearer {key}"}
 
 
 def _retry_after(headers: Any) -> float:

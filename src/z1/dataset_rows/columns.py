@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from z1.dataset_rows import thoughts, values
-from z1.dataset_rows.conversations import PARTS, read_exchange
+from z1.dataset_rows.conversations import ASSISTANT, PARTS, USER, has_reply, read_exchange, split_exchanges
 from z1.dataset_rows.splits import is_held_out_name
 from z1.dataset_rows.values import LeftOut, Reader, RowDefect
 
@@ -48,6 +48,8 @@ class DatasetSample:
     question: str
     thought: str = ""
     response: str = ""
+    history: tuple[dict[str, str], ...] = ()
+    """The turns before the question, as roles and contents; replies without their thoughts."""
     number: int | None = None
     id: str = ""
     reference: str = ""
@@ -79,6 +81,45 @@ def read_row(row: Mapping[str, Any], columns: Mapping[str, str], split: str = ""
     """
     if isinstance(own := row.get("split"), str) and (own != split if split else is_held_out_name(own)):
         raise LeftOut(f"split {own}")
+    if (found := _conversation(columns["question"])) and isinstance(turns := row.get(found), list):
+        exchanges = split_exchanges(turns)
+        if len(exchanges) > 1:
+            return _read_conversation(row, columns, found, exchanges)
+    return _read_single(row, columns)
+
+
+def _conversation(expression: str) -> str:
+    """The column of the conversation that an expression reads; "" if there is none."""
+    parts = (_ROLE.fullmatch(place.strip().removesuffix("?")) for place in expression.split(" + "))
+    return next((part[1] for part in parts if part), "")
+
+
+def _read_conversation(
+    row: Mapping[str, Any], columns: Mapping[str, str], column: str, exchanges: list[list[Any]]
+) -> list[DatasetSample]:
+    """A sample for each reply of a conversation in `column`, or one for its last exchange if the response is elsewhere.
+    Raises LeftOut or RowDefect for the whole conversation, since every later exchange depends on the earlier ones.
+    """
+    has_replies = _conversation(columns.get("response", "")) == column
+    places = columns["question"].split(" + ")
+    later = {**columns, "question": " + ".join(place for place in places if _conversation(place) == column)}
+    found: list[DatasetSample] = []
+    history: tuple[dict[str, str], ...] = ()
+    for number, turns in enumerate(exchanges):
+        mapping = later if number else columns
+        exchange = {**row, column: turns}
+        is_last = number + 1 == len(exchanges)
+        if (has_replies and has_reply(turns)) or (is_last and not has_replies):
+            for sample in _read_single(exchange, mapping):
+                found.append(replace(sample, history=history, number=number if has_replies else sample.number))
+        if not is_last:
+            question, reply = _text(exchange, mapping["question"]), _value(exchange, f"{column}[{ASSISTANT}]")
+            answer = thoughts.split(reply).answer
+            history += ({"role": USER, "content": question}, {"role": ASSISTANT, "content": answer})
+    return found
+
+
+def _read_single(row: Mapping[str, Any], columns: Mapping[str, str]) -> list[DatasetSample]:
     question = _text(row, columns["question"])
     if not question.strip():
         raise RowDefect(columns["question"], "no question", "a text")

@@ -3,9 +3,9 @@
 A turn is a mapping with `role` and `content` (OpenAI's chat format) or `from` and `value` (ShareGPT). Content is a text
 or a list of text parts. An assistant's turn may hold its thought beside the content, as servers return it.
 
-A conversation gives an example if it is one exchange: any system turns, one turn of the user, one of the assistant.
-Others are left out with the reason: several exchanges (z1 trains on single questions), tools, no reply, or a first turn
-of the assistant, which would be learned as an answer to what follows it.
+An exchange is any system turns, one turn of the user, and one of the assistant; a conversation may have several, and
+the last one may have no reply. Others are left out with the reason: several turns of the user in a row, tools, or a
+first turn of the assistant, which would be learned as an answer to what follows it.
 """
 
 from __future__ import annotations
@@ -87,6 +87,26 @@ def read_exchange(column: str, value: Any) -> Exchange:
     system = "\n\n".join(content for role, content, _ in turns if role == SYSTEM and content.strip())
     reply, thought = texts.get(ASSISTANT, ("", ""))
     return Exchange(system, texts[USER][0], thought, reply)
+
+
+def split_exchanges(turns: list[Any]) -> list[list[Any]]:
+    """The turns by exchange: a new one begins after each reply. Malformed turns stay where they are."""
+    found: list[list[Any]] = [[]]
+    for turn in turns:
+        if found[-1] and has_reply(found[-1]) and _role(turn) in (SYSTEM, USER):
+            found.append([])
+        found[-1].append(turn)
+    return found
+
+
+def has_reply(turns: list[Any]) -> bool:
+    """Whether an exchange ends with a turn of the assistant."""
+    return _role(turns[-1]) == ASSISTANT
+
+
+def _role(turn: Any) -> str | None:
+    named = turn.get("role", turn.get("from")) if isinstance(turn, Mapping) else None
+    return ROLES.get(named.strip().lower()) if isinstance(named, str) else None
 
 
 def _read_turn(column: str, turn: Any) -> tuple[str, str, str]:

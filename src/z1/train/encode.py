@@ -26,6 +26,7 @@ from z1.dataset_rows.thoughts import MARKERS
 from z1.errors import UserError
 from z1.profiles import Profile
 from z1.prompts import (
+    Messages,
     chat_template,
     control_texts,
     prompt_segments,
@@ -55,6 +56,21 @@ class DroppedRow(Record):
 
     id: str
     reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class ConversationRow(TrainingRow):
+    """A training row whose question comes after other turns."""
+
+    history: tuple[dict[str, str], ...]
+    """The turns before the question, as roles and contents, the user's first."""
+
+
+def messages_of(row: TrainingRow) -> Messages:
+    """The prompt of a row: its question, or its conversation up to the question."""
+    if isinstance(row, ConversationRow):
+        return [*row.history, {"role": "user", "content": row.question}]
+    return row.question
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,7 +159,7 @@ class Encoder:
         """The texts to encode: the pieces of the prompt and of the reply; thought and answer of a hinted row."""
         if not row.question.strip() or not row.answer.strip():
             return [], []
-        pieces = prompt_segments(self.tokenizer, self.profile, row.question)
+        pieces = prompt_segments(self.tokenizer, self.profile, messages_of(row))
         prompt = "".join(pieces)
         thought, answer = self._split(row)
         if self._rng(row).random() < self.hint_share:

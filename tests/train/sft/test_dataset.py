@@ -14,7 +14,7 @@ from z1 import dataset_io
 from z1.errors import UserError
 from z1.recipe import FinetuneSettings
 from z1.records import TrainingRow
-from z1.train.encode import DroppedRow
+from z1.train.encode import DroppedRow, messages_of
 from z1.train.sft import dataset
 
 ROWS = [{"question": f"q{n}", "response": f"r{n}", "thought": f"t{n}"} for n in range(4)]
@@ -89,6 +89,19 @@ def test_a_generation_that_the_dataset_calls_wrong_is_not_learned(tmp_path: Path
     assert [answer for *_, answer in read(write(tmp_path / "r.jsonl", [row]))] == ["good"]
 
 
+def test_a_later_reply_is_learned_after_the_turns_before_it_and_held_out_with_them(tmp_path: Path) -> None:
+    turns = [{"role": role, "content": f"{role} {n}"} for n in range(3) for role in ("user", "assistant")]
+    path = write(tmp_path / "r.jsonl", [{"messages": turns, "id": "a"}])
+    found = [row for row in dataset.rows(dataset.files(str(path)).train, chosen()) if isinstance(row, TrainingRow)]
+    assert [(row.id, messages_of(row), row.answer) for row in found] == [
+        ("a:0", "user 0", "assistant 0"),
+        ("a:1", turns[:3], "assistant 1"),
+        ("a:2", turns[:5], "assistant 2"),
+    ]
+    for seed in range(20):
+        assert len({dataset.is_held_out(row, 0.5, seed) for row in found}) == 1
+
+
 def test_a_missing_column_is_named_with_the_existing_ones(tmp_path: Path) -> None:
     path = write(tmp_path / "r.jsonl", ROWS)
     with pytest.raises(UserError, match=r"row 1, column answer: got columns question, response, thought; give"):
@@ -120,9 +133,13 @@ def test_an_unreachable_hub_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None
         dataset.files("some/data")
 
 
+def asking(question: str) -> TrainingRow:
+    return TrainingRow("r", question, "", "a", "", None)
+
+
 def test_held_out_questions_are_about_the_share_and_depend_on_seed_and_question() -> None:
-    held = [dataset.is_held_out(f"q{n}", 0.1, 1) for n in range(4000)]
+    held = [dataset.is_held_out(asking(f"q{n}"), 0.1, 1) for n in range(4000)]
     assert abs(sum(held) / 4000 - 0.1) < 0.015
-    assert held == [dataset.is_held_out(f"q{n}", 0.1, 1) for n in range(4000)]
-    assert held != [dataset.is_held_out(f"q{n}", 0.1, 2) for n in range(4000)]
-    assert not any(dataset.is_held_out(f"q{n}", 0.0, 1) for n in range(400))
+    assert held == [dataset.is_held_out(asking(f"q{n}"), 0.1, 1) for n in range(4000)]
+    assert held != [dataset.is_held_out(asking(f"q{n}"), 0.1, 2) for n in range(4000)]
+    assert not any(dataset.is_held_out(asking(f"q{n}"), 0.0, 1) for n in range(400))

@@ -77,7 +77,7 @@ def test_another_learning_rate_or_batch_reuses_the_rows_and_another_limit_does_n
 
 def test_a_question_is_trained_on_or_held_out_and_none_is_lost(made: Any) -> None:
     found = made(held_out=0.3)
-    held = [row for row in small.rows() if is_held_out(row.question, 0.3, small.SEED)]
+    held = [row for row in small.rows() if is_held_out(row, 0.3, small.SEED)]
     assert 0 < len(held) == len(found.preflight.held_out) == found.data_info["held_out"] < len(small.rows())
     assert len(found.preflight.rows) == len(small.rows()) - len(held)
 

@@ -1,26 +1,25 @@
 """Rows of a fine-tuning dataset, and its held-out share.
 
 A dataset is a file, a folder, or a hub id whose files are downloaded once. Files and rows of test splits are not read
-(`z1.dataset_rows.splits`); rows are read as `z1 curate` reads them. Rows of one question are held out together, so that
-no held-out question is trained on with another response. Does not encode.
+(`z1.dataset_rows.splits`); rows are read as `z1 curate` reads them. Rows of one question are held out together, and so
+are the exchanges of a conversation, so that no held-out question is trained on with another response. Does not encode.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
 
 from z1 import dataset_io, profiles
-from z1.dataset_rows import DatasetSample, LeftOut, RowDefect, SplitFiles, find_format, read_row, split_files
+from z1.dataset_rows import DatasetSample, SplitFiles, TableSettings, read_samples, split_files
 from z1.errors import UserError
 from z1.profiles import Profile
 from z1.recipe import FinetuneSettings
 from z1.records import TrainingRow
 from z1.surrogates import encode_for_hash
-from z1.train.encode import DroppedRow
+from z1.train.encode import ConversationRow, DroppedRow
 
 
 def files(data: str, split: str = "") -> SplitFiles:
@@ -49,32 +48,19 @@ def rows(paths: Sequence[Path], settings: FinetuneSettings) -> Iterator[Training
     cannot be used, with its file, number and column, unless the recipe drops such rows.
     """
     profile = profiles.get_profile(settings.profile)
-    columns: Mapping[str, str] = {}
-    number = 0
-    for file in paths:
-        for line, row in dataset_io.read_numbered(file):
-            number += 1
-            columns = columns or _mapping(settings, row)
-            try:
-                samples = read_row(row, columns, settings.split)
-            except RowDefect as defect:
-                if settings.on_error == "refuse":
-                    what = f"file {file}, row {line}, column {defect.column}"
-                    do = f'give {defect.expected}, or set finetune.on_error = "drop"'
-                    raise UserError(what, defect.got, do) from None
-                yield DroppedRow(f"{file.name}:{line}", str(defect))
-            except LeftOut as why:
-                yield DroppedRow(f"{file.name}:{line}", str(why))
-            else:
-                yield from (_training_row(sample, str(number), profile) for sample in samples)
+    for place, found in read_samples(paths, _table_settings(settings)):
+        if isinstance(found, str):
+            yield DroppedRow(f"{place.file.name}:{place.number}", found)
+        else:
+            yield from (_training_row(sample, str(place.position), profile) for sample in found)
 
 
-def _mapping(settings: FinetuneSettings, row: Mapping[str, Any]) -> Mapping[str, str]:
-    """The recipe's columns, or those of the format that the first row has."""
-    if not settings.question:
-        return find_format(row, settings.format)[1]
-    thought = {"thought": settings.thought} if settings.thought else {}
-    return {"id": "id?", "question": settings.question, "response": settings.response, **thought}
+def _table_settings(settings: FinetuneSettings) -> TableSettings:
+    columns = {}
+    if settings.question:
+        thought = {"thought": settings.thought} if settings.thought else {}
+        columns = {"id": "id?", "question": settings.question, "response": settings.response, **thought}
+    return TableSettings(columns, settings.format, settings.split, settings.on_error, "finetune.on_error")
 
 
 def _training_row(sample: DatasetSample, number: str, profile: Profile) -> TrainingRow | DroppedRow:
@@ -88,10 +74,13 @@ def _training_row(sample: DatasetSample, number: str, profile: Profile) -> Train
         thought += "\n" if profile.think_end else "\n\n"
     if thought and profile.think_end and not profile.think_end.endswith("\n"):
         answer = ("\n\n" if profile.think_end.startswith("</") else "\n") + answer
+    if sample.history:
+        return ConversationRow(name, sample.question, thought, answer, "", None, sample.history)
     return TrainingRow(name, sample.question, thought, answer, "", None)
 
 
-def is_held_out(question: str, share: float, seed: int) -> bool:
-    """Whether the rows of `question` are in the held-out `share`; a function of its arguments only."""
+def is_held_out(row: TrainingRow, share: float, seed: int) -> bool:
+    """Whether a row is in the held-out `share`, by its question or the first one of its conversation, and the seed."""
+    question = row.history[0]["content"] if isinstance(row, ConversationRow) else row.question
     digest = sha256(encode_for_hash(f"{seed}:{question}")).digest()
     return int.from_bytes(digest[:8]) < share * 2**64

@@ -84,7 +84,7 @@ def _part(
         if isinstance(row, DroppedRow):
             is_of_part = not held_out
         else:
-            is_of_part = dataset.is_held_out(row.question, settings.held_out, seed) == held_out
+            is_of_part = dataset.is_held_out(row, settings.held_out, seed) == held_out
         if is_of_part:
             yield row
 
