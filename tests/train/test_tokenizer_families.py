@@ -17,7 +17,7 @@ from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_toke
 from tokenizers.processors import TemplateProcessing
 from transformers import PreTrainedTokenizerFast
 
-from tests.engines.local.test_real_models import smollm2
+from tests.chat_servers import named
 from z1 import profiles
 from z1.curate.token_counts import TokenCounter, WordEncoder
 from z1.families.detection import detect_family
@@ -292,10 +292,10 @@ def check_counts(tokenizer: Any, name: str) -> None:
 
 @pytest.mark.real
 def test_all_of_this_holds_for_smollm2_itself() -> None:
-    folder = str(find_model(str(smollm2()), weights=False))
-    tokenizer = read_tokenizer(folder)
+    model = named("CHAT_GGUF")
+    tokenizer = read_tokenizer(str(find_model(model, weights=False)))
     assert tokenizer.chat_template == CASES["smollm2"].template
     for row in ROWS:
         check_row(tokenizer, profiles.get_profile("z1"), row)
     check_prompts(tokenizer)
-    check_counts(tokenizer, str(smollm2()))
+    check_counts(tokenizer, model)
