@@ -107,7 +107,7 @@ NO_MIRROR = {
     "z1.report.picture": "tests/report/test_write.py",
     **{
         f"z1.dataset_rows.{name}": "tests/dataset_rows/test_formats.py: one table of formats and defects"
-        for name in ("columns", "conversations", "values")
+        for name in ("columns", "conversations", "table", "values")
     },
     **{
         f"z1.model_files.{name}": "tests/model_files/test_gguf_conversion.py"
