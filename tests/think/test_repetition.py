@@ -2,22 +2,60 @@
 
 from __future__ import annotations
 
+import gzip
+import json
+import re
+from pathlib import Path
+from random import Random
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from z1.think.repetition import MIN_LOOP_TOKENS, has_loop
+from z1.think.repetition import CHECK_INTERVAL, MAX_PERIOD, MORE_TOKENS, REPEATS, has_loop
+
+KODCODE = Path(__file__).parents[3] / "shared" / "data" / "kodcode_demo.jsonl.gz"
+
+
+def is_loop(ids: list[int]) -> bool:
+    """The definition, by comparing token with token."""
+    lengths = ((period, REPEATS * period + MORE_TOKENS) for period in range(1, MAX_PERIOD + 1))
+    return any(
+        length <= len(ids) and all(ids[at] == ids[at - period] for at in range(len(ids) - length + period, len(ids)))
+        for period, length in lengths
+    )
+
+
+def tokens_until_found(before: list[int], block: list[int]) -> int:
+    """Tokens from the beginning of a loop to the check that finds it."""
+    ids, added = list(before), 0
+    while True:
+        ids.append(block[added % len(block)])
+        added += 1
+        if len(ids) % CHECK_INTERVAL == 0 and has_loop(ids):
+            return added
 
 
 @given(
-    st.lists(st.integers(0, 50), max_size=40), st.lists(st.integers(0, 50), min_size=1, max_size=60), st.integers(4, 70)
+    st.lists(st.integers(0, 3), max_size=40), st.lists(st.integers(0, 3), min_size=1, max_size=12), st.integers(0, 90)
 )
-def test_a_block_repeated_often_enough_is_a_loop(before: list[int], block: list[int], times: int) -> None:
-    written = block * times
-    assert has_loop(before + written) or len(written) < MIN_LOOP_TOKENS
+def test_the_same_as_comparing_every_token_with_every_earlier_one(
+    before: list[int], block: list[int], more: int
+) -> None:
+    ids = before + (block * 90)[:more]
+    assert has_loop(ids) == is_loop(ids)
 
 
-@given(st.lists(st.integers(0, 1000), min_size=200, max_size=300, unique=True))
+def test_1000_planted_loops_are_found_within_three_periods_and_64_tokens() -> None:
+    rng = Random(1)
+    for number in range(1000):
+        period = 1 + number % MAX_PERIOD
+        before = [rng.choice((rng.randrange(50_000), rng.randrange(40))) for _ in range(rng.randrange(400))]
+        block = [rng.choice((rng.randrange(50_000), rng.randrange(40))) for _ in range(period)]
+        assert tokens_until_found(before, block) <= 3 * period + 64
+
+
+@given(st.permutations(range(200)))
 def test_no_repetition_is_no_loop(ids: list[int]) -> None:
     assert not has_loop(ids)
 
@@ -26,15 +64,32 @@ def test_no_repetition_is_no_loop(ids: list[int]) -> None:
     ("ids", "expected"),
     [
         ([], False),
-        ([7] * (MIN_LOOP_TOKENS - 1), False),
-        ([7] * MIN_LOOP_TOKENS, True),
-        ([*range(30)] * 3, False),
-        ([*range(30)] * 4, True),
-        ([9, *range(1, 30)] + [*range(30)] * 3, False),
-        ([*range(30)] * 4 + [99], False),
-        ([*range(257)] * 4, False),
-        ([*range(256)] * 4, True),
+        ([7] * 8, False),
+        ([7] * 34, False),
+        ([7] * 35, True),
+        ([*range(30)] * 4, False),
+        ([*range(30)] * 4 + [0, 1], True),
+        ([*range(30)] * 5 + [99], False),
+        ([*range(513)] * 4, False),
+        ([*range(512)] * 4, True),
+        ([1, 2, 3, 4, 5, 6, 7, 8, 9, 1, 2, 3, 4, 5, 6, 7, 8, 10] * 6, True),  # its last tokens occur twice in a block
+        ([2**40, -1] * 40, True),
     ],
 )
 def test_the_limits_of_a_loop(ids: list[int], expected: bool) -> None:
-    assert has_loop(ids) is expected
+    assert has_loop(ids) is is_loop(ids) is expected
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not KODCODE.is_file(), reason=f"no {KODCODE}")
+def test_no_thought_that_ended_by_itself_is_a_loop() -> None:
+    """690 thoughts of DeepSeek-R1; a token is a word, a digit or another character."""
+    numbers: dict[str, int] = {}
+    with gzip.open(KODCODE, "rt", encoding="utf-8") as file:
+        traces = [trace for line in file for trace in json.loads(line)["traces"]]
+    assert len(traces) == 690
+    for trace in traces:
+        thought = trace.partition("</think>")[0]
+        ids = [numbers.setdefault(word, len(numbers)) for word in re.findall(r"\d|\s?[^\W\d]+|\s+|\W", thought)]
+        for end in range(CHECK_INTERVAL, len(ids), CHECK_INTERVAL):
+            assert not has_loop(ids[max(0, end - 2048) : end]), thought[:80]

@@ -16,7 +16,7 @@ from typing import Protocol
 from z1.engines.protocol import Session
 from z1.errors import EngineFault, UserError
 from z1.think import End, Flow, Force, Sample, Shift
-from z1.think.repetition import has_loop
+from z1.think.repetition import CHECK_INTERVAL, has_loop
 
 
 class ExitRule(Protocol):
@@ -36,7 +36,7 @@ class ExitRule(Protocol):
 class RepetitionExit:
     """Ends a thought that repeats itself."""
 
-    interval: int = 32
+    interval: int = CHECK_INTERVAL
 
     async def check(self, flow: Flow, session: Session) -> Shift | None:
         """`Shift.REPETITION` if the tokens so far end in a loop."""
