@@ -57,6 +57,7 @@ THIRD_PARTY: dict[str, frozenset[str]] = {
     "z1.serve.chat_ui": frozenset({"fastapi", "starlette"}),
     "z1.serve.server": frozenset({"uvicorn"}),
     "z1.serve.api.schema": frozenset({"pydantic"}),
+    "z1.report.templates": frozenset({"jinja2"}),
     **dict.fromkeys(["z1.report.plots", "z1.report.figure"], frozenset({"matplotlib"})),
     "z1.benchmarks.hub": frozenset({"huggingface_hub"}),
     "z1.benchmarks.rows": frozenset({"pyarrow"}),
@@ -104,6 +105,7 @@ NO_MIRROR = {
     "z1.cli.serve_options": "declarations for typer; tests/cli/test_serve.py",
     "z1.report.style": "colours and CSS",
     "z1.report.figure": "tests/report/test_plots.py",
+    "z1.report.templates": "tests/report/test_page.py",
     "z1.report.picture": "tests/report/test_write.py",
     **{
         f"z1.dataset_rows.{name}": "tests/dataset_rows/test_formats.py: one table of formats and defects"

@@ -36,7 +36,8 @@ class Reader(HTMLParser):
             self.open.append(tag)
         for name, value in attrs:
             self.ids += [value or ""] * (name == "id")
-            if name in {"src", "href", "xlink:href", "data", "srcset"} and not (value or "").startswith("#"):
+            is_inside = (value or "").startswith(("#", "data:text/csv;", "data:application/json;"))
+            if name in {"src", "href", "xlink:href", "data", "srcset"} and not is_inside:
                 self.loads.append((tag, value or ""))
 
     def handle_endtag(self, tag: str) -> None:
@@ -72,23 +73,17 @@ def test_every_number_of_the_table(evaluations: tuple[Evaluation, ...]) -> None:
             for one in (point.thinking_tokens, point.paid_tokens)
         ]
         row += [formatting.tokens(point.phase_one), *map(formatting.share, (point.shifted, point.cut, point.unparsed))]
-        assert "".join(f"<td>{cell}</td>" for cell in [*row, f"{point.missing:,}"]) in text
+        cells = "".join(f"<td>{cell}</td>" for cell in [*row[1:], f"{point.missing:,}"])
+        assert f'<th scope="row">{row[0]}</th>{cells}' in text
     for number in ("98.7", "\u221212.3", "65.4", "[1,234,\u00a03,456]", "[20.1,\u00a040.1]"):
         assert number in text
 
 
 def test_the_order_of_the_page(evaluations: tuple[Evaluation, ...]) -> None:
     text = render(evaluations)
-    marks = (
-        "headline",
-        "difficulty-wide-a",
-        "curve-wide-a",
-        "cutoff-narrow-a",
-        "All numbers",
-        "Control",
-        "Transcripts",
-        "<footer>",
-    )
+    marks: tuple[str, ...]
+    marks = ("<h1>A &lt;finding&gt;", "headline", "curve-wide-a", "difficulty-wide-a", "cutoff-narrow-a", "All numbers")
+    marks += ("Control", "Transcripts", "<footer>")
     places = [text.index(mark, text.index("<body>")) for mark in marks]
     assert places == sorted(places)
     assert "run-of-tiny evaluate-1a2b" in text[places[-1] :] and page.BY_CONSTRUCTION in text[places[-1] :]
@@ -99,6 +94,14 @@ def test_missing_parts_are_left_out(other: Path) -> None:
     text = page.render(evaluations, {"curve": PICTURE}, "", 0)
     assert "have no difficulty" in text and "thinking budget and difficulty" not in text
     assert page.BY_CONSTRUCTION not in text and "Transcripts" not in text
+
+
+def test_budgets_with_the_same_figures_share_a_row(evaluations: tuple[Evaluation, ...]) -> None:
+    (one,) = evaluations
+    first, *rest = one.points
+    same = [replace(rest[-1], thinking_budget=budget) for budget in (64, 128, None)]
+    text = render((replace(one, points=(first, *same)),))
+    assert text.count('<th scope="row">') == 3 and '<th scope="row">64 to unlimited</th>' in text
 
 
 @pytest.mark.parametrize("colour", NAMES)

@@ -1,7 +1,9 @@
 """Reports: evaluation folders in, one HTML page and its pictures out.
 
     load.py              reads and checks evaluation folders
-    page.py              the HTML page, top to bottom
+    page.py              the HTML page: the values of its template
+    templates/           its templates
+    downloads.py         the numbers of a picture as CSV and JSON
     plots.py             the pictures, with matplotlib
     picture.py           a picture and its files
     figure.py            header and panels of a picture

@@ -37,6 +37,11 @@ def budget(value: int | None) -> str:
     return "unlimited" if value is None else f"{value:,}"
 
 
+def budgets(values: Sequence[int | None]) -> str:
+    """Consecutive thinking budgets: 16, or 128 to unlimited."""
+    return budget(values[0]) if len(values) == 1 else f"{budget(values[0])} to {budget(values[-1])}"
+
+
 def listed(parts: Sequence[str]) -> str:
     """["a", "b", "c"] -> a, b and c."""
     return " and ".join(filter(None, (", ".join(parts[:-1]), parts[-1])))

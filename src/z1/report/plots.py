@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from math import ceil
 from typing import Any
 
@@ -145,17 +146,17 @@ def _ratios(axes: Axes, curves: Sequence[Curve], ratios: Mapping[str, float]) ->
 def _cutoff(curves: Sequence[Curve], finding: str, width: float) -> Drawing:
     names = _names(curves, width) or ("",)
     gap = 0.56 if len(curves) > 1 else 0.34
-    body = _ROW * sum(len(one.points) for one in curves) + gap * len(curves) + 0.26
+    body = _ROW * sum(len(_rows(one)) for one in curves) + gap * len(curves) + 0.26
     steps = sorted({cell.steps for one in curves for cell in one.cells})
-    inner = min(width - _LEFT - 0.12, 0.6 * len(steps))
-    size = 8.5 if inner / len(steps) > 0.3 else 7 if inner / len(steps) > 0.235 else 0
+    inner = min(width - 0.66 - 0.12, 0.6 * len(steps))
+    size = 8.5 if inner / len(steps) > 0.3 else 7 if inner / len(steps) > 0.225 else 0
     about = "Accuracy in percent" if size else "Accuracy from pale (0 %) to deep blue (100 %)"
     subtitle = f"{about}, by thinking budget (rows; {UNLIMITED} is unlimited) and steps"
     drawing = figures.draw(width, body, Header(finding, subtitle))
     bottom = body + 0.08
     for curve, name in zip(curves, names, strict=True):
-        bottom -= _ROW * len(curve.points) + gap - 0.24
-        axes = panel(drawing.figure, (_LEFT, bottom, inner, _ROW * len(curve.points)), name)
+        bottom -= _ROW * len(_rows(curve)) + gap - 0.24
+        axes = panel(drawing.figure, (0.66, bottom, inner, _ROW * len(_rows(curve))), name)
         _cells(axes, curve, steps, size)
         bottom -= 0.24
     axes.set_xlabel(_steps_axis(curves))
@@ -164,19 +165,33 @@ def _cutoff(curves: Sequence[Curve], finding: str, width: float) -> Drawing:
 
 def _cells(axes: Axes, curve: Curve, steps: Sequence[int], size: float) -> None:
     """One model's map: a row per budget, unlimited on top; a column per number of steps; unknown cells are blank."""
-    budgets = [point.thinking_budget for point in curve.points]
-    for cell in curve.cells:
-        if cell.accuracy.known and cell.thinking_budget in budgets:
-            _cell(axes, cell, (steps.index(cell.steps), budgets.index(cell.thinking_budget)), size)
+    rows = _rows(curve)
+    for index, row in enumerate(rows):
+        for cell in curve.cells:
+            if cell.accuracy.known and cell.thinking_budget == row[0]:
+                _cell(axes, cell, (steps.index(cell.steps), index), size)
     axes.set_xlim(-0.5, len(steps) - 0.5)
-    axes.set_ylim(-0.5, len(budgets) - 0.5)
+    axes.set_ylim(-0.5, len(rows) - 0.5)
     every = -(-len(steps) // 15)
     axes.set_xticks(range(0, len(steps), every), [f"{one:,}" for one in steps[::every]])
-    axes.set_yticks(range(len(budgets)), [_budget(one) for one in budgets])
+    axes.set_yticks(range(len(rows)), [_budgets([row[0], row[-1]]) for row in rows])
     axes.grid(visible=False)
     axes.tick_params(length=0)
     for spine in axes.spines.values():
         spine.set_visible(False)
+
+
+def _rows(curve: Curve) -> list[list[int | None]]:
+    """The budgets of each row, smallest first; consecutive ones with the same figures share a row."""
+    figures = {
+        point.thinking_budget: [
+            (cell.steps, f"{cell.accuracy.value:.2f}")
+            for cell in curve.cells
+            if cell.thinking_budget == point.thinking_budget
+        ]
+        for point in curve.points
+    }
+    return [list(budgets) for _, budgets in groupby(figures, key=lambda budget: figures[budget])]
 
 
 def _cell(axes: Axes, cell: Cell, at: tuple[int, int], size: float) -> None:
@@ -207,7 +222,8 @@ def _series(axes: Axes, series: Sequence[_Series], taken: Sequence[labels.Box] =
         covered += labels.line(where) + [labels.around(*spot, 5) for spot in where] + _bars(axes, one)
     for index, (one, where) in enumerate(spots):
         for group in reversed(labels.groups(where, 13)) if one.labels else ():
-            text = one.labels[group[0]] if len(group) == 1 else f"{one.labels[group[0]]}\u2013{one.labels[group[-1]]}"
+            ends = dict.fromkeys((one.labels[group[0]], one.labels[group[-1]]))
+            text = "\u2013".join(ends)
             _label(axes, text, [where[i] for i in reversed(group)], covered, MODELS[index % 6])
 
 
@@ -262,6 +278,12 @@ def _spot(axes: Axes, x: float, y: float) -> labels.Spot:
 def _budget(value: int | None) -> str:
     """A thinking budget as a short label."""
     return UNLIMITED if value is None else formatting.budget(value)
+
+
+def _budgets(values: Sequence[int | None]) -> str:
+    """Consecutive thinking budgets as a short label."""
+    first, last = _budget(values[0]), _budget(values[-1])
+    return first if first == last else f"{first}\u2013{last}"
 
 
 def _count(value: float, _: object = None) -> str:

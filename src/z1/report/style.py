@@ -41,13 +41,13 @@ CSS = (
 @media (prefers-color-scheme:dark){:root{"""
     + _colours(dark=True)
     + """
---wash:#1e2126;--thought:#1d2f40;--hint:#4a3a14;--answer:#173d29;--end:#2c3036;--right:#63cf97;--wrong:#f58d74;}}
+--wash:#1e2126;--thought:#1d2f40;--hint:#41330f;--answer:#173d29;--end:#2c3036;--right:#63cf97;--wrong:#f58d74;}}
 *{box-sizing:border-box}
 body{margin:0 auto;max-width:960px;padding:40px 24px 64px;background:var(--paper);color:var(--ink);
 font:16px/1.55 system-ui,-apple-system,"Segoe UI",Roboto,"Helvetica Neue",Arial,sans-serif}
-h1{font-size:17px;font-weight:600;color:var(--soft);margin:0 0 10px}
-.headline{font-size:25px;line-height:1.36;font-weight:600;letter-spacing:-.01em;margin:0 0 16px;text-wrap:pretty}
-h2{font-size:20px;line-height:1.3;margin:56px 0 6px;letter-spacing:-.01em}
+h1{font-size:26px;line-height:1.3;letter-spacing:-.01em;margin:0 0 12px;text-wrap:pretty;overflow-wrap:anywhere}
+.headline{font-size:17px}
+h2{overflow-wrap:anywhere;font-size:20px;line-height:1.3;margin:56px 0 6px;letter-spacing:-.01em}
 p{margin:6px 0 12px;max-width:46em}
 .soft,figcaption,footer{color:var(--soft)}
 small,figcaption,.meta,.key{font-size:13.5px}
@@ -56,7 +56,8 @@ figure{margin:18px 0 0}
 figure svg{display:block;width:100%;height:auto;max-width:713px}
 svg.narrow{display:none}
 figcaption{max-width:56em;margin-top:8px}
-.wide{overflow-x:auto;margin-top:14px}
+div.wide{overflow-x:auto;margin-top:14px}
+.sideways{display:none;color:var(--soft);font-size:13.5px;margin:6px 0 0}
 table{border-collapse:collapse;width:100%;font-size:14px;font-variant-numeric:tabular-nums}
 th,td{padding:6px 9px;text-align:right;vertical-align:baseline;white-space:nowrap;border-bottom:1px solid var(--grid)}
 th{font-weight:600;vertical-align:bottom;white-space:normal;line-height:1.25}
@@ -64,8 +65,10 @@ thead th{border-bottom:1.5px solid var(--soft)}
 td small{display:block;color:var(--soft);font-size:12px;line-height:1.3}
 table.small{width:auto;min-width:60%}
 th:first-child,td:first-child,.left{text-align:left}
+tbody th{font-weight:inherit;vertical-align:baseline}
+tr.model th{font-weight:600}
 tr.model th{padding-top:18px;font-size:15px}
-tr.free td{font-weight:600}tr.free td small{font-weight:400}
+tr.free td,tr.free th{font-weight:600}tr.free td small{font-weight:400}
 .swatch{display:inline-block;width:.65em;height:.65em;border-radius:50%;margin-right:.45em}
 dl{display:grid;grid-template-columns:max-content 1fr;gap:4px 18px;margin:14px 0}
 dt{font-weight:600}dd{margin:0}
@@ -82,10 +85,12 @@ font:13px/1.6 ui-monospace,SFMono-Regular,Menlo,Consolas,"DejaVu Sans Mono",mono
 mark{color:inherit;background:var(--end);padding:1px 0;-webkit-box-decoration-break:clone;box-decoration-break:clone}
 mark.thought{background:var(--thought)}mark.hint,mark.close{background:var(--hint)}mark.answer{background:var(--answer)}
 .tag{font:600 10.5px/1 system-ui,sans-serif;border:1px solid currentColor;border-radius:3px;padding:0 4px;
-margin:0 5px 0 2px;vertical-align:1px;user-select:none;white-space:nowrap;opacity:.8}
+margin:0 5px 0 2px;vertical-align:1px;user-select:none;white-space:nowrap}
 .meta{padding:7px 14px;border-top:1px solid var(--grid);color:var(--soft)}
 footer{margin-top:64px;padding-top:14px;border-top:1px solid var(--grid);font-size:14px}
-@media (max-width:640px){body{padding:24px 16px 48px}
+@media (max-width:900px){.sideways{display:block}
+tbody tr:not(.model) th:first-child{position:sticky;left:0;background:var(--paper)}}
+@media (max-width:640px){body{padding:24px 16px 48px}h1{font-size:22px}.headline{font-size:16px}
 svg.wide{display:none}figure svg.narrow{display:block;max-width:400px}
 .sides{grid-template-columns:1fr}
 .sides>div+div{border-left:0;border-top:1px solid var(--grid)}}

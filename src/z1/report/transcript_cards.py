@@ -6,9 +6,7 @@ text is complete, escaped, and keeps its whitespace; tags are not copied with th
 
 from __future__ import annotations
 
-from html import escape
-
-from z1.report import formatting
+from z1.report import formatting, templates
 from z1.report.transcripts import ShownTranscript
 from z1.think.ledger import Bucket, End, Ledger, Shift
 
@@ -43,44 +41,24 @@ KEY = {
 }
 
 
-def key() -> str:
-    """The legend of backgrounds and tags, as HTML."""
-    parts = (f'<span><mark class="{one}">{_tag(one)}{escape(text)} </mark></span>' for one, text in KEY.items())
-    return f'<p class="key">{" ".join(parts)}</p>'
-
-
 def card(shown: ShownTranscript) -> str:
     """One reply as an HTML article."""
     attempt, problem = shown.attempt, shown.problem
-    ledger = attempt.counts()
-    budget = (
-        "unlimited thinking"
-        if attempt.thinking_budget is None
-        else f"thinking budget {formatting.budget(attempt.thinking_budget)}"
+    free = attempt.thinking_budget is None
+    buckets = (str(span[0]) for span in attempt.spans)
+    reasons = (REASONS.get(attempt.shift, attempt.shift), ENDS.get(attempt.end, attempt.end))
+    return templates.render(
+        "card",
+        verdict=VERDICTS.get(attempt.verdict, attempt.verdict),
+        is_right=attempt.verdict == "right",
+        problem=problem,
+        label=shown.evaluation.label,
+        budget="unlimited thinking" if free else f"thinking budget {formatting.budget(attempt.thinking_budget)}",
+        steps="" if problem.steps is None else f"{problem.steps:,} step{'s' * (problem.steps != 1)}",
+        parts=list(zip(buckets, attempt.texts, strict=True)),
+        stopped="; ".join(filter(None, reasons)),
+        counts=_counts(attempt.counts()),
     )
-    verdict = VERDICTS.get(attempt.verdict, attempt.verdict)
-    steps = "" if problem.steps is None else f"<span>{problem.steps:,} step{'s' * (problem.steps != 1)}</span>"
-    stopped = "; ".join(filter(None, (REASONS.get(attempt.shift, attempt.shift), ENDS.get(attempt.end, attempt.end))))
-    return (
-        f'<article><header><span class="verdict{" right" * (attempt.verdict == "right")}">{escape(verdict)}</span>'
-        f"<span>expected <code>{escape(problem.answer)}</code></span>"
-        f"<span>{escape(shown.evaluation.label)}</span>"
-        f"<span>{budget}</span>{steps}"
-        f'<span class="soft">{escape(problem.id)}</span></header>'
-        f'<div class="sides"><div><h3>Question</h3><div class="text">{escape(problem.question)}</div></div>'
-        f'<div><h3>Reply</h3><div class="text">{_reply(shown)}</div></div></div>'
-        f'<div class="meta">Thinking stopped: {escape(stopped)}. Tokens: {_counts(ledger)}</div></article>'
-    )
-
-
-def _reply(shown: ShownTranscript) -> str:
-    buckets = (str(span[0]) for span in shown.attempt.spans)
-    parts = zip(buckets, shown.attempt.texts, strict=True)
-    return "".join(f'<mark class="{escape(one)}">{_tag(one)}{escape(text)}</mark>' for one, text in parts)
-
-
-def _tag(bucket: str) -> str:
-    return f'<span class="tag">{escape(bucket)}</span>'
 
 
 def _counts(ledger: Ledger) -> str:
