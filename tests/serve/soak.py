@@ -46,13 +46,14 @@ class SessionCounter(ScriptedEngine):
 
 @dataclass
 class SoakResult:
-    """The result. `memory` is the MiB of the process after each batch of requests."""
+    """The result. `memory` is the MiB of the process after each batch of requests, `session` the ledger of one."""
 
     statuses: Counter[str] = field(default_factory=Counter)
     open: int = -1
     running: int = -1
     errors: list[str] = field(default_factory=list)
     memory: list[float] = field(default_factory=list)
+    session: dict[str, Any] = field(default_factory=dict)
 
 
 def chat(**body: Any) -> bytes:
@@ -70,6 +71,8 @@ def good(rng: random.Random) -> bytes:
     budget: dict[str, Any] = rng.choice(
         [{}, {"thinking_budget": rng.randrange(80)}, {"reasoning_effort": "low"}, {"n": 2}, {"return_token_ids": True}]
     )
+    if rng.random() < 0.3:
+        budget = {**budget, "session": {"id": "s", "thinking_budget": 5000}, "token_ledger": rng.random() < 0.5}
     if rng.random() < 0.3:
         text = {"model": "scripted", "prompt": "why?", "max_tokens": 300, **budget}
         return request("/v1/completions", json.dumps({**text, "stream": rng.random() < 0.5}).encode())
@@ -107,6 +110,10 @@ BAD: tuple[Callable[[random.Random], bytes], ...] = (
         "/v1/completions", json.dumps({"model": "scripted", "prompt": [[rng.randrange(9**9)]]}).encode()
     ),
     lambda rng: request("/v1/chat/completions/control", json.dumps({"id": "x" * rng.randrange(300)}).encode()),
+    lambda rng: chat(session=rng.choice([[], "s", 7, {"id": rng.choice(["", "a b", 3, "x" * 200, None])}])),
+    lambda rng: chat(session={"id": "s", "thinking_budget": rng.choice([-7, 2**70, "5", [], True, 1e99])}),
+    lambda rng: chat(session={"id": rng.choice(["s", "new"]), "on_exhausted": rng.choice(["die", 1, "refuse"])}),
+    lambda rng: request("/v1/sessions/" + rng.choice(["s", "%00", "a" * 900]), b"{}"),
     lambda rng: rng.randbytes(rng.randrange(1, 300)),
     lambda rng: b"GET / HTTP/1.1\r\n" + b"a: " + b"b" * rng.randrange(100_000) + b"\r\n\r\n",
 )
@@ -114,6 +121,7 @@ BAD: tuple[Callable[[random.Random], bytes], ...] = (
 DISCONNECTED: tuple[Callable[[random.Random], bytes], ...] = (
     lambda rng: request("/v1/chat/completions", b'{"model"', length=500),
     lambda rng: chat(stream=True, n=rng.randrange(1, 3)),
+    lambda rng: chat(stream=rng.random() < 0.5, session={"id": "s", "thinking_budget": 5000}),
     lambda rng: chat(),
 )
 """Requests whose client disconnects, after some bytes or none."""
@@ -184,6 +192,7 @@ def soak(count: int, seed: int = 0, batches: int = 10) -> SoakResult:
                 result.statuses += asyncio.run(run_batch(server.url, count // batches, rng))
                 result.memory.append(round(resident(), 1))
             server.idle()
+            result.session = server.get("/v1/sessions/s").json()
             result.open, result.running = (
                 engine.live,
                 server.service.running_replies + server.service.runner.running_requests,

@@ -14,7 +14,12 @@ import httpx
 import pytest
 
 from tests.serve.conftest import Served, chunks, serving
-from tests.serve.scripts import ASK, FORCED, HINT, scripted
+from tests.serve.runtime.test_proxy import ProxyEngine
+from tests.serve.scripts import ASK, FORCED, HINT, next_token, scripted
+from z1.engines.remote.connection import Upstream
+from z1.engines.remote.engine import RemoteEngine
+from z1.engines.scripted import Characters, ScriptedEngine
+from z1.errors import UserError
 from z1.serve.runtime.ledger_file import LedgerFile
 from z1.serve.runtime.service import ServerLimits
 
@@ -230,3 +235,47 @@ def test_sessions_and_usage_survive_a_restart(tmp_path: Path) -> None:
     assert [one["used"] for one in seen] == [40, 20]
     assert (found["spent"], [turn["number"] for turn in found["turns"]]) == (60, [1, 2])
     assert (row["replies"], row["thinking_tokens"]) == (2, 60)
+
+
+@pytest.mark.parametrize("has_token_ids", [True, False])
+def test_a_remote_engine_keeps_a_session_exactly(has_token_ids: bool) -> None:
+    """Each part of a thought is a request to the upstream; one that is cut in the middle is cut to the token."""
+    with serving(scripted()) as upstream:
+        given = Upstream(f"{upstream.url}/v1", "scripted", has_token_ids=has_token_ids, has_windows=False)
+        engine = RemoteEngine(given, Characters(), ("scripted", "z1-tiny"))
+        with serving(engine, limits=ServerLimits(max_concurrent_requests=100)) as server:
+            session = {"id": "remote", "thinking_budget": 150}
+
+            def send(number: int) -> list[int]:
+                reply = server.post(**ASK, session=session, n=2, thinking_budget=10 * number)
+                return [choice["budget"]["used"] for choice in reply.json()["choices"]]
+
+            with ThreadPoolExecutor(6) as pool:
+                used = [one for found in pool.map(send, range(1, 7)) for one in found]
+            assert sum(used) == ledger(server, "remote")["spent"] == 150
+            (choice,) = server.post(**ASK, session=session).json()["choices"]
+            assert choice["message"]["content"] == HINT + FORCED
+
+
+def test_a_request_with_a_session_is_not_proxied() -> None:
+    """The upstream would not count its tokens."""
+    tools: dict[str, Any] = {"tools": [{"type": "function", "function": {"name": "f"}}]}
+    with serving(ProxyEngine(windows=True)) as server:
+        assert server.post(**ASK, **tools).status_code == 418
+        assert server.post(**ASK, **tools, thinking_budget=5).status_code == 418
+        session = {"id": "s", "thinking_budget": 5}
+        for headers, body in (({}, {"session": session}), ({"X-Z1-Session": "s; thinking_budget=5"}, {})):
+            reply = server.client.post("/v1/chat/completions", json={**ASK, **tools, **body}, headers=headers)
+            assert reply.status_code == 400 and "tools: this server does not support it" in reply.text
+
+
+def test_a_host_that_keeps_budgets_has_no_sessions() -> None:
+    class Host(ScriptedEngine):
+        def check_settings(self, budget: int | None, cuts: list[str], *, has_thinking: bool) -> None:
+            if cuts:
+                raise UserError(cuts[0], "a setting that cuts the thought", "leave it out")
+
+    with serving(Host(next_token)) as server:
+        for headers, body in (({}, {"session": {"id": "s", "thinking_budget": 5}}), ({"X-Z1-Session": "s"}, {})):
+            reply = server.client.post("/v1/chat/completions", json={**ASK, **body}, headers=headers)
+            assert reply.status_code == 400 and reply.json()["error"]["param"] == "session"

@@ -106,7 +106,7 @@ class Turn:
 
     def __init__(self, account: Account, ledger: LedgerFile, names: tuple[str, int, str]) -> None:
         self.account, self._ledger = account, ledger
-        self.taken = self.held = 0
+        self.taken = self.held = self._spent = 0
         self._counts = dict.fromkeys(Bucket, 0)
         self._row = TurnRow(0, time.time(), *names)
 
@@ -144,10 +144,10 @@ class Turn:
         )
 
     def status(self) -> dict[str, Any]:
-        """The session as the `budget` object has it."""
+        """The session as the `budget` object has it: as it was when the reply ended, which is written by then."""
         row = self.account.row
-        left = None if row.thinking_budget is None else self.account.left
-        return {"session": {"id": row.id, "spent": self.account.spent, "left": left}}
+        left = None if row.thinking_budget is None else row.thinking_budget - self._spent
+        return {"session": {"id": row.id, "spent": self._spent, "left": left}}
 
     def _count(self, bucket: Bucket, count: int) -> None:
         self._counts[bucket] += count
@@ -162,6 +162,7 @@ class Turn:
             if missing := (getattr(ledger, bucket) or 0) - self._counts[bucket]:
                 self._count(bucket, missing)
         self.account.release(self)
+        self._spent = self.account.spent
         if ledger.paid_tokens:
             self._row = self._row._replace(probe_tokens=ledger.probe, reason=reason, end=end)
             self._mark()
