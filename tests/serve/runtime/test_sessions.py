@@ -155,6 +155,21 @@ def test_a_cancelled_reply_pays_what_it_generated_and_returns_the_rest() -> None
     run(main)
 
 
+def test_a_reply_tells_no_more_of_its_session_than_is_written_when_it_is_sent() -> None:
+    """Its last chunk is formatted after a commit, and another reply may have gone on since."""
+
+    async def main() -> None:
+        one = account(100)
+        first, second = turn(one), turn(one)
+        await asyncio.gather(first.take(20), second.take(20))
+        first.on_event(NewTokens(Bucket.THOUGHT, (5,) * 7))
+        first.on_event(ReplyFinished(Ledger(thought=7), None, End.STOP, None, 0.0))
+        second.on_event(NewTokens(Bucket.THOUGHT, (5,) * 9))
+        assert (one.spent, first.status()["session"]["spent"]) == (16, 7)
+
+    run(main)
+
+
 def test_an_unlimited_account_only_counts() -> None:
     async def main() -> None:
         one = account(None)
