@@ -213,7 +213,26 @@ def test_the_analyses_of_the_tiny_family_read_the_same_runs(trained: Trained, tm
 @pytest.mark.parametrize("path", STUDIES, ids=lambda path: path.stem)
 def test_every_study_that_ships_names_recipes_that_ship(path: Path) -> None:
     study = studies.load(path)
+    assert studies.members(study, Path())
     assert {recipes.find(arm.recipe, path.parent) for arm in study.arms.values()} <= RECIPES
+
+
+def test_an_arm_is_a_recipe_with_changes_and_has_a_run_of_its_own(tmp_path: Path) -> None:
+    slow = 'slow = { recipe = "tiny", changes = ["name=slow", "train.muon_lr=0.001"] }'
+    more = 'z1 = { recipe = "tiny", seeds = [1, 2] }\n' + slow
+    (tmp_path / "few.toml").write_text(FEW.replace('z1 = { recipe = "tiny", seeds = [1, 2] }', more), encoding="utf-8")
+    study = studies.load(tmp_path / "few.toml")
+    names = {member.run.name: member.recipe.train for member in studies.members(study, tmp_path)}
+    assert {name: train.muon_lr for name, train in names.items() if train} == {
+        "z1-tiny": 0.007, "z1-tiny-seed2": 0.007, "slow": 0.001,
+    }  # fmt: skip
+
+
+def test_two_arms_with_one_run_are_refused(tmp_path: Path) -> None:
+    more = 'z1 = { recipe = "tiny", seeds = [1, 2] }\nslow = { recipe = "tiny", changes = ["train.muon_lr=0.001"] }'
+    (tmp_path / "few.toml").write_text(FEW.replace('z1 = { recipe = "tiny", seeds = [1, 2] }', more), encoding="utf-8")
+    with pytest.raises(UserError, match="arms: got z1 and slow, both with the run z1-tiny; give one another name"):
+        studies.members(studies.load(tmp_path / "few.toml"), tmp_path)
 
 
 FEW = """

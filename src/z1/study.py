@@ -18,6 +18,7 @@ from pydantic import Field, PrivateAttr, model_validator
 
 from z1 import pipeline, runs
 from z1 import recipe as recipes
+from z1.errors import UserError
 from z1.evaluate import PROBLEMS, read_attempts, scores
 from z1.evaluate.scores import ModelScores
 from z1.recipe import EvaluateSettings, Recipe
@@ -39,6 +40,8 @@ class StudyArm(Settings):
     recipe: str
     """A file in the study's folder, or the name of a recipe in the package (see `recipe.find`)."""
     seeds: tuple[int, ...] = Field(default=(1,), min_length=1)
+    changes: tuple[str, ...] = ()
+    """What differs from the recipe, such as "name=other" and "train.muon_lr=0.01" (as `--set`)."""
 
 
 class StudyEvaluation(EvaluateSettings):
@@ -106,7 +109,8 @@ class Study(Settings):
 
     def recipe_of(self, arm: str) -> Recipe:
         """The recipe of an arm."""
-        return recipes.load(recipes.find(self.arms[arm].recipe, self._folder))
+        chosen = self.arms[arm]
+        return recipes.load(recipes.find(chosen.recipe, self._folder), chosen.changes)
 
     def pairs(self) -> list[tuple[str, str]]:
         """The pairs of arms to compare: the reference with each other arm, then those of the criteria."""
@@ -135,14 +139,20 @@ class Member:
 def members(study: Study, folder: Path) -> list[Member]:
     """All runs of a study under the `folder` of all runs. The run of a recipe's own seed has the recipe's name.
 
-    Arms with the most seeds come first, and of each arm the first seeds.
+    Arms with the most seeds come first, and of each arm the first seeds. Raises UserError for two with one folder.
     """
     order = [
         (-len(arm.seeds), index, position, name)
         for position, (name, arm) in enumerate(study.arms.items())
         for index in range(len(arm.seeds))
     ]
-    return [_member(study, name, index, folder) for _, index, _, name in sorted(order)]
+    every = [_member(study, name, index, folder) for _, index, _, name in sorted(order)]
+    first: dict[Path, Member] = {}
+    for member in every:
+        if first.setdefault(member.run, member) is not member:
+            got = f"{first[member.run].arm} and {member.arm}, both with the run {member.run.name}"
+            raise UserError("arms", got, 'give one another name, with changes = ["name=..."], or other seeds')
+    return every
 
 
 def _member(study: Study, name: str, index: int, folder: Path) -> Member:
