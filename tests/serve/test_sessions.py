@@ -266,11 +266,13 @@ def test_a_request_with_a_session_is_not_proxied() -> None:
         session = {"id": "s", "thinking_budget": 5}
         for headers, body in (({}, {"session": session}), ({"X-Z1-Session": "s; thinking_budget=5"}, {})):
             reply = server.client.post("/v1/chat/completions", json={**ASK, **tools, **body}, headers=headers)
-            assert reply.status_code == 400 and "tools: this server does not support it" in reply.text
+            assert reply.status_code == 400 and reply.json()["error"]["param"] == "tools"
 
 
 def test_a_host_that_keeps_budgets_has_no_sessions() -> None:
     class Host(ScriptedEngine):
+        is_chat_only = True
+
         def check_settings(self, budget: int | None, cuts: list[str], *, has_thinking: bool) -> None:
             if cuts:
                 raise UserError(cuts[0], "a setting that cuts the thought", "leave it out")

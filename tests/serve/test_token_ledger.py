@@ -11,6 +11,7 @@ import random
 from collections.abc import Iterator
 from typing import Any
 
+import httpx
 import pytest
 import torch
 
@@ -33,6 +34,7 @@ SETTINGS = LocalSettings(32, 96, deterministic=True)
 @pytest.fixture(scope="module")
 def tiny() -> Iterator[Served]:
     with serving(load(shipped(), SETTINGS)) as server:
+        server.client.timeout = httpx.Timeout(600)  # 32 replies a request, in deterministic mode
         yield server
 
 
