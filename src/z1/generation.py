@@ -12,7 +12,7 @@ from functools import partial
 from typing import Any, NamedTuple, Self, TypedDict, Unpack, cast
 
 from z1 import profiles, synthetic
-from z1.engines import DriverOptions, Engine, Sampling, run_flow
+from z1.engines import Control, DriverOptions, Engine, Sampling, run_flow
 from z1.errors import UserError
 from z1.families import AnswerKind
 from z1.models import SHIPPED
@@ -132,9 +132,10 @@ async def generate_reply(
     prompt: str | Sequence[Message],
     options: GenerationOptions = GenerationOptions(),
     on_text: TextListener | None = None,
+    on_start: Callable[[Control], None] | None = None,
 ) -> Reply:
     """One reply of `engine`, which has been entered, to a prompt or a conversation; `on_text` gets the text as it is
-    generated.
+    generated, and `on_start` what ends the thought on request.
 
     Raises UserError for a prompt that does not fit the context or that the built-in model does not support.
     """
@@ -157,7 +158,10 @@ async def generate_reply(
         flow = Flow(window, session.free_tokens, detects_answer=detector is not None, stop_strings=strings)
         text = _TextAssembler(tokenizer, on_text, options.stop, part) if on_text else None
         driving = DriverOptions(detector, 1 if text else None, options.deadline, text.add if text else None)
-        await run_flow(flow, session, driving)
+        control = Control(flow, session)
+        if on_start is not None:
+            on_start(control)
+        await run_flow(flow, session, driving, control)
     finally:
         await session.close()
     if text is not None:

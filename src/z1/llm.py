@@ -16,11 +16,12 @@ import threading
 import weakref
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping, Sequence
 from concurrent.futures import CancelledError, Future
+from functools import partial
 from pathlib import Path
 from queue import SimpleQueue
 from typing import Any, Self, TypeVar, Unpack, overload
 
-from z1.engines import Engine
+from z1.engines import Control, Engine
 from z1.errors import EngineFault, UserError
 from z1.generation import (
     GenerationOptions,
@@ -46,9 +47,15 @@ class ReplyStream:
     iteration is finished, None before.
     """
 
-    def __init__(self, start: Callable[[TextListener], Future[Reply]]) -> None:
+    def __init__(self, start: Callable[[TextListener, Callable[[Control], None]], Future[Reply]]) -> None:
         self._start = start
+        self._answer_now: Callable[[], object] | None = None
         self.reply: Reply | None = None
+
+    def answer_now(self) -> None:
+        """End the thought that is being generated, from any thread; no effect where none is."""
+        if (request := self._answer_now) is not None:
+            request()
 
     def __iter__(self) -> Iterator[ReplyDelta]:
         queue: SimpleQueue[ReplyDelta | None] = SimpleQueue()
@@ -74,8 +81,15 @@ class ReplyStream:
         def on_text(bucket: Bucket, text: str) -> None:
             put(ReplyDelta(PARTS[bucket], text))
 
-        future = self._start(on_text)
-        future.add_done_callback(lambda _: put(None))
+        def on_start(control: Control) -> None:
+            self._answer_now = partial(asyncio.get_running_loop().call_soon_threadsafe, control.answer_now)
+
+        def on_end(_: object) -> None:
+            self._answer_now = None
+            put(None)
+
+        future = self._start(on_text, on_start)
+        future.add_done_callback(on_end)
         return future
 
 
@@ -177,7 +191,7 @@ class LLM:
         """The reply to one prompt or one conversation, as it is generated."""
         (conversation,) = _conversations(prompt)
         options = GenerationOptions.of(**settings)
-        return ReplyStream(lambda on_text: self.submit(self._reply(conversation, options, on_text)))
+        return ReplyStream(lambda on_text, on_start: self.submit(self._reply(conversation, options, on_text, on_start)))
 
     async def _replies(self, conversations: Sequence[Sequence[Message]], options: GenerationOptions) -> list[Reply]:
         async def numbered(number: int, conversation: Sequence[Message]) -> Reply:
@@ -196,10 +210,14 @@ class LLM:
         return [task.result() for task in tasks]
 
     async def _reply(
-        self, conversation: Sequence[Message], options: GenerationOptions, on_text: TextListener | None = None
+        self,
+        conversation: Sequence[Message],
+        options: GenerationOptions,
+        on_text: TextListener | None = None,
+        on_start: Callable[[Control], None] | None = None,
     ) -> Reply:
         async with self._slots:
-            return await generate_reply(self.engine, conversation, options, on_text)
+            return await generate_reply(self.engine, conversation, options, on_text, on_start)
 
     def submit(self, work: Coroutine[Any, Any, T]) -> Future[T]:
         """Run a coroutine that uses `engine` on the engine's event loop. Raises UserError if the LLM is closed."""

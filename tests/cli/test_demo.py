@@ -27,6 +27,7 @@ def test_replies_curves_and_a_report() -> None:
     for words in ("(Python prints 8.)", "thinking budget: 40", "z1-tiny on 4 problems", "long-tiny on 4 problems"):
         assert words in found.output
     assert "report: runs/demo/report/index.html" in found.output
+    assert found.output.index("report:") < found.output.index("Three things to try next")
     assert Path("runs/demo/report/index.html").is_file()
 
 
@@ -58,7 +59,7 @@ def test_the_demo_needs_no_extra_and_names_the_one_for_its_report(tmp_path: Path
         command, cwd=tmp_path, env=command_line.environment(), capture_output=True, text=True, timeout=200, check=False
     )
     assert done.returncode == 0, done.stderr
-    assert done.stdout.splitlines()[-1] == (
+    assert next(line for line in done.stdout.splitlines() if line.startswith("report:")) == (
         "report: none without matplotlib; install the extra report: pip install '.[report]' in a checkout, "
         "or pip install 'z1-….whl[report]'"
     )

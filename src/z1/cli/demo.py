@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -17,21 +17,30 @@ PROBLEMS, BUDGETS = 180, (0, 16, 32, 64, 128, 256)
 
 TRANSCRIPTS = 12
 
-EASY = "print(3 + 4)\n"
-HARD = "v = [3, 1, 4]\ns = 1\nfor x in v:\n    if x > 2:\n        s = s + x\nprint(s)\n"
+CUT = 40
+"""The thinking budget under which the last program is shown again."""
+
+NEXT = """\
+Three things to try next:
+  your own model     z1 think --model Qwen/Qwen3-0.6B "How many primes are below 60?" --thinking-budget 256
+  inside vLLM        z1 serve Qwen/Qwen3-8B --print-vllm-flags
+  train one          z1 run tiny --dry-run
+To change the programs: z1 demo --ask, or z1 serve --chat for a page in the browser."""
+
+Ask = Annotated[bool, typer.Option("--ask", help="Ask for programs of your own before the models are measured.")]
 
 app = typer.Typer(add_completion=False)
 
 
 @app.command()
-def demo(runs: RunsPath = RUNS) -> None:
-    """Show the model in the package on two programs, and its curve beside that of a model trained to think long."""
+def demo(runs: RunsPath = RUNS, ask: Ask = False) -> None:
+    """Show the model in the package on three programs, and its curve beside that of a model trained to think long."""
     from z1 import pipeline
     from z1.cli.progress import show_progress
     from z1.cli.stages import curve_table
     from z1.models import LONG, SHIPPED, shipped
 
-    _show_replies()
+    _show_replies(ask=ask)
     with show_progress() as progress:
         models = [shipped(name) for name in (SHIPPED, LONG)]
         numbers = [pipeline.evaluate_model(_evaluation(), 0, runs / "demo", progress, model) for model in models]
@@ -40,24 +49,31 @@ def demo(runs: RunsPath = RUNS) -> None:
         table.complete_in = str(folder / "curve.json")
         table.print()
     _write_report(numbers, runs / "demo" / "report")
+    print_line(NEXT)
 
 
-def _show_replies() -> None:
+def _show_replies(*, ask: bool) -> None:
     from rich.console import Console
 
     from z1.cli.tables import budget_cell
     from z1.cli.think import show_reply
     from z1.llm import LLM
+    from z1.models import EXAMPLES
     from z1.synthetic import tracer
 
     console = Console(highlight=False)
     with LLM(max_num_seqs=1) as llm:
-        for program, budget in ((EASY, None), (HARD, None), (HARD, 40)):
+        for program, budget in (*((one, None) for one in EXAMPLES), (EXAMPLES[-1], CUT)):
             console.rule(f"thinking budget: {budget_cell(budget)}", align="left")
             console.print(program, end="", markup=False)
             ran = tracer.trace(program, 100)
             console.print(f"(Python prints {ran.printed if ran else 'nothing'}.)", style="cyan")
             show_reply(llm, program, thinking_budget=budget)
+        if ask:
+            from z1.cli.chat import converse
+
+            print_line("Your own programs: one line, or several between lines of three quotes. /quit goes on.")
+            converse(llm, {})
 
 
 def _write_report(numbers: list[Path], out: Path) -> None:

@@ -22,6 +22,7 @@ from z1.errors import Fault, Z1Error, describe, from_os_error, leading_error
 
 VERBS = (
     "think",
+    "chat",
     "serve",
     "curate",
     "train",

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from z1.generation import GenerationSettings, Reply
-    from z1.llm import LLM
+    from z1.llm import LLM, ReplyStream
 
 STYLES = {"thinking": "dim", "hint": "bold yellow", "answer": "bold green"}
 
@@ -27,6 +27,7 @@ WHY = {
     "budget": "its budget was used up",
     "context": "the context was full",
     "deadline": "the deadline passed",
+    "control": "the answer was asked for",
 }
 
 SAMPLING = ("seed", "top_p", "top_k")
@@ -136,10 +137,14 @@ def read_prompt(prompt: str) -> str:
 
 def show_reply(llm: LLM, prompt: str, **settings: Unpack[GenerationSettings]) -> None:
     """Print a reply as it is generated, then its tokens and why thinking stopped."""
+    print_stream(llm.stream(prompt, **settings))
+
+
+def print_stream(stream: ReplyStream) -> None:
+    """Print a reply as it is generated, then its tokens and why thinking stopped."""
     from rich.console import Console
 
     console = Console(highlight=False, soft_wrap=True)
-    stream = llm.stream(prompt, **settings)
     part = ""
     for delta in stream:
         if delta.part != part and not console.is_terminal:
