@@ -92,6 +92,7 @@ NO_MIRROR = {
     **{f"z1.sandbox.inside.{name}": "tests/sandbox/test_sandbox.py" for name in ("syscalls", "forkserver")},
     "z1.sandbox.inside.control_group": "tests/sandbox/test_control_groups.py",
     "z1.models": "tests/test_llm.py",
+    "z1.benchmarks.inspect_tasks": "tests/integrations/test_inspect.py, in an environment with inspect_ai",
     **{
         f"z1.integrations.inspect_{name}": "tests/integrations/test_inspect.py, in an environment with inspect_ai"
         for name in ("model", "sweep")

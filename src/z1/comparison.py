@@ -11,6 +11,7 @@ interrupted comparison continues where it stopped:
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar
@@ -141,7 +142,7 @@ def write(comparison: Comparison, folder: Path, done: EvaluationFolders) -> Path
     path = folder / comparison.name / "comparison.json"
     runs.write_json(path, numbers(comparison, done))
     for index, settings in enumerate(comparison.evaluate):
-        page = path.parent / "report" / f"{index + 1}-{settings.benchmark}"
+        page = path.parent / "report" / f"{index + 1}-{re.sub(r'[^a-z0-9.-]+', '-', settings.benchmark.lower())}"
         title = f"{comparison.name}: {settings.benchmark}"
         folders = [done[name, index] for name in comparison.models]
         report.write(folders, page, title=title, transcripts=comparison.transcripts)

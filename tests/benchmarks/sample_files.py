@@ -129,10 +129,36 @@ def gpqa(path: Path, count: int = 14) -> Path:
     return path
 
 
+def mmlu_pro_rows(count: int = 14) -> list[Row]:
+    """Rows of MMLU-Pro with three and ten options in turn."""
+    sizes = [10 if n % 2 else 3 for n in range(count)]
+    return [
+        {
+            "question_id": 70 + n,
+            "question": f"Which is {n}?",
+            "options": [f"option {k}" for k in range(size)],
+            "answer": "ABCDEFGHIJ"[n % size],
+            "answer_index": n % size,
+            "cot_content": "",
+            "category": "law" if n < count // 2 else "physics",
+            "src": "ori_mmlu",
+        }
+        for n, size in enumerate(sizes)
+    ]
+
+
+AIME_2024: list[Row] = [{"ID": "2024-I-1", "Problem": "p", "Solution": "s", "Answer": 33}]
+AIME: list[Row] = [{"id": "0", "problem": "p", "answer": "033"}]
+
 SAMPLE_FILES: dict[str, Callable[[Path], Path]] = {
     "math500": lambda folder: jsonl(folder / "test.jsonl", MATH500),
     "gsm8k": lambda folder: parquet(folder / "main" / "test-00000-of-00001.parquet", GSM8K),
     "gpqa-diamond": lambda folder: gpqa(folder / "gpqa_diamond.csv"),
+    "aime2024": lambda folder: parquet(folder / "aime_2024_problems.parquet", AIME_2024),
+    "aime2025": lambda folder: jsonl(folder / "test.jsonl", AIME),
+    "aime2026": lambda folder: jsonl(folder / "aime2026.jsonl", AIME),
+    "mmlu-pro": lambda folder: parquet(folder / "data" / "test-00000-of-00001.parquet", mmlu_pro_rows()),
+    "livecodebench-v6": lambda folder: jsonl(folder / "test.jsonl", [STDIN, FUNCTION]),
     "livecodebench": lambda folder: jsonl(folder / "test.jsonl", [STDIN, FUNCTION]),
     "bigcodebench-hard": lambda folder: parquet(folder / "data" / "v0.1.4-00000-of-00001.parquet", BCB),
     "bigcodebench-hard-complete": lambda folder: parquet(folder / "data" / "v0.1.4-00000-of-00001.parquet", BCB),

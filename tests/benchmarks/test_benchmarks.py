@@ -27,6 +27,8 @@ ON_HUB = [name for name in SAMPLE_FILES if name not in OWN]
 REPLIES: dict[str, tuple[str, str]] = {
     "math500": ("so \\boxed{2}", "so \\boxed{3}"),
     "gsm8k": ("so \\boxed{1001}", "so \\boxed{1}"),
+    **{f"aime{year}": ("so \\boxed{33}", "so \\boxed{34}") for year in (2024, 2025, 2026)},
+    "mmlu-pro": ("\\boxed{RIGHT}", "\\boxed{WRONG}"),
     "gpqa-diamond": ("\\boxed{RIGHT}", "\\boxed{WRONG}"),
     "livecodebench": ("```python\nprint(sum(map(int, input().split())))\n```", "```python\nprint(3)\n```"),
     "bigcodebench-hard": (
@@ -37,12 +39,13 @@ REPLIES: dict[str, tuple[str, str]] = {
     "questions": ("so \\boxed{2, 4}", "so \\boxed{2, 3}"),
     "mbpp": ("```python\ndef double(x): return x + x\n```", "```python\ndef double(x): return x * x\n```"),
 }
+REPLIES["livecodebench-v6"] = REPLIES["livecodebench"]
 REPLIES["bigcodebench-hard-complete"] = REPLIES["bigcodebench-hard"]
 
 
 def options(name: str, folder: Path) -> LoadOptions:
     path = SAMPLE_FILES[name](folder)
-    release = "release_v1" if name == "livecodebench" else ""
+    release = "release_v1" if name.startswith("livecodebench") else ""
     return LoadOptions(str(path if name in OWN else folder), release=release)
 
 
@@ -85,7 +88,9 @@ def test_replies_are_graded_right_wrong_unparsed_or_cut(name: str, tmp_path: Pat
 @pytest.mark.parametrize("name", SAMPLE_FILES)
 def test_a_single_local_file_is_accepted(name: str, tmp_path: Path) -> None:
     path = SAMPLE_FILES[name](tmp_path)
-    assert get_benchmark(name).load(9, 1, LoadOptions(str(path)))[0].origin == name.removesuffix("-complete")
+    assert get_benchmark(name).load(9, 1, LoadOptions(str(path)))[0].origin == name.removesuffix(
+        "-complete"
+    ).removesuffix("-v6")
 
 
 @pytest.mark.parametrize("name", ON_HUB)

@@ -1,6 +1,7 @@
 """The table of benchmarks: loader, prompt, grader, source and licence of each.
 
     builtin.py        programs and word problems of the built-in synthetic task
+    aime.py           AIME 2024 to 2026: competition mathematics with integer answers
     math500.py        MATH-500: competition mathematics
     gsm8k.py          GSM8K: grade-school word problems
     gpqa.py           GPQA Diamond: graduate-level multiple choice
@@ -9,6 +10,9 @@
     humaneval.py      HumanEval: functions from their documentation
     mbpp.py           MBPP: functions from one sentence
     questions.py      a file of your own
+    mmlu_pro.py       MMLU-Pro: questions of 14 subjects with up to ten options
+    lm_eval_tasks.py  lm-eval:TASK, the tasks of an installed lm-evaluation-harness
+    inspect_tasks.py  inspect:TASK, those of an installed inspect_ai
     gold_letters.py   the right letters of multiple-choice sets
     hub.py            files from the Hugging Face hub or a local path
     rows.py           their rows, each checked when it is loaded
@@ -19,12 +23,15 @@ To add a benchmark, write a loader and a grader and add a row to `BENCHMARKS`.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
+from typing import Any
 
+from z1.benchmarks import aime, builtin, gpqa, gsm8k, inspect_tasks, lm_eval_tasks, mbpp, mmlu_pro, questions
 from z1.benchmarks import bigcodebench as b
-from z1.benchmarks import builtin, gpqa, gsm8k, mbpp, questions
 from z1.benchmarks import humaneval as h
 from z1.benchmarks import livecodebench as lcb
 from z1.benchmarks import math500 as m
@@ -61,6 +68,8 @@ class Benchmark:
     system: str = ""
     sandbox: Callable[[], Sandbox] | None = None
     answer_kind: AnswerKind = AnswerKind.TEXT
+    is_conversation: bool = False
+    """Whether a problem's question is a conversation as JSON, which has the place of prompt and system message."""
 
     def require_sandbox(self) -> None:
         """Start the grader's sandbox. Raises UserError if this machine provides no isolation."""
@@ -77,6 +86,8 @@ class Benchmark:
 
     def messages(self, problem: Problem) -> list[dict[str, str]]:
         """The chat messages for `problem`."""
+        if self.is_conversation:
+            return list(json.loads(problem.question))
         user = {"role": "user", "content": self.prompt.replace("{question}", problem.question)}
         return [{"role": "system", "content": self.system}, user] if self.system else [user]
 
@@ -88,8 +99,18 @@ def _grade_builtin(text: str, problem: Problem, cut: bool) -> Grade:
 NUMBER, LETTER, CODE = AnswerKind.NUMBER, AnswerKind.LETTER, AnswerKind.CODE
 
 
-def _maths(name: str, load: Loader, source: HubFiles) -> Benchmark:
-    return Benchmark(name, load, m.grade, "MIT", source, m.PROMPT, m.SYSTEM, pool.for_math, NUMBER)
+def _maths(name: str, load: Loader, source: HubFiles, licence: str = "MIT") -> Benchmark:
+    return Benchmark(name, load, m.grade, licence, source, m.PROMPT, m.SYSTEM, pool.for_math, NUMBER)
+
+
+def _livecodebench(name: str, release: str) -> Benchmark:
+    """LiveCodeBench with `release` where the options name none."""
+
+    def load(count: int, seed: int, options: LoadOptions) -> list[Problem]:
+        return lcb.load(count, seed, replace(options, release=options.release or release))
+
+    files = HubFiles(lcb.ID, lcb.REVISION, lcb.RELEASES[release])
+    return Benchmark(name, load, lcb.grade, "CC", files, lcb.PROMPT, lcb.SYSTEM, pool.for_programs, CODE)
 
 
 def _bigcodebench(name: str, load: Loader) -> Benchmark:
@@ -129,6 +150,7 @@ BENCHMARKS: dict[str, Benchmark] = {
         ),
         _maths("math500", m.load, m.MATH500),
         _maths("gsm8k", gsm8k.load, gsm8k.GSM8K),
+        *(_maths(f"aime{year}", aime.loader(year), files, "MAA") for year, files in aime.YEARS.items()),
         Benchmark(
             "gpqa-diamond",
             gpqa.load,
@@ -139,7 +161,17 @@ BENCHMARKS: dict[str, Benchmark] = {
             m.SYSTEM,
             answer_kind=LETTER,
         ),
-        Benchmark("livecodebench", lcb.load, lcb.grade, "CC", lcb.LCB, lcb.PROMPT, lcb.SYSTEM, pool.for_programs, CODE),
+        Benchmark(
+            "mmlu-pro",
+            mmlu_pro.load,
+            mmlu_pro.grade,
+            "MIT",
+            mmlu_pro.MMLU_PRO,
+            system=m.SYSTEM,
+            answer_kind=LETTER,
+        ),
+        _livecodebench("livecodebench", lcb.RELEASE),
+        _livecodebench("livecodebench-v6", "release_v6"),
         _bigcodebench("bigcodebench-hard", b.load_instruct),
         _bigcodebench("bigcodebench-hard-complete", b.load_complete),
         _functions("humaneval", h.load, "MIT", h.HUMANEVAL),
@@ -158,10 +190,22 @@ BENCHMARKS: dict[str, Benchmark] = {
 }
 
 
+HARNESSES: dict[str, Any] = {"lm-eval": lm_eval_tasks, "inspect": inspect_tasks}
+"""Harnesses whose tasks are benchmarks; each is imported when one of its tasks is loaded."""
+
+
 def get_benchmark(name: str) -> Benchmark:
-    """The benchmark called `name`. Raises UserError for an unknown name."""
+    """The benchmark called `name`, or a task of an installed harness, lm-eval:TASK or inspect:TASK.
+
+    Raises UserError for an unknown name.
+    """
+    harness, _, task = name.partition(":")
+    if task and harness in HARNESSES:
+        module = HARNESSES[harness]
+        load, grade = partial(module.load, task), partial(module.grade, task)
+        return Benchmark(name, load, grade, "the task's own", f"task {task} of {harness}", is_conversation=True)
     if name not in BENCHMARKS:
-        raise UserError("benchmark", name, f"choose one of {', '.join(BENCHMARKS)}")
+        raise UserError("benchmark", name, f"choose one of {', '.join(BENCHMARKS)}, lm-eval:TASK or inspect:TASK")
     return BENCHMARKS[name]
 
 

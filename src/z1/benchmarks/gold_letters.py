@@ -30,6 +30,13 @@ def gold_letter(name: str, number: int, value: object, options: int) -> str:
     return letter
 
 
+def check_choice_targets(name: str, targets: Sequence[str]) -> None:
+    """`check_gold_letters` for a task of a harness whose targets are all letters of options; no effect for others."""
+    letters = [target.strip().strip("()") for target in targets]
+    if letters and all(len(letter) == 1 and letter in LETTERS for letter in letters):
+        check_gold_letters(name, letters)
+
+
 def check_gold_letters(name: str, letters: Sequence[str]) -> None:
     """Raise UserError if one letter is right in nearly every row: a model that always chose it would score as much."""
     if len(letters) < MIN_ROWS_FOR_CHECK:

@@ -1,4 +1,4 @@
-"""Conversations as a benchmark: a problem's question is its conversation as JSON, and its replies are not graded here.
+"""Conversations as a benchmark whose replies are not graded here.
 
 Recorded requests (`replay.py`) have no reference answers; a harness grades replies with its own scorers.
 """
@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 from z1.benchmarks import Benchmark, LoadOptions
 from z1.families import AnswerKind
@@ -15,18 +14,9 @@ from z1.grading import Grade, Verdict
 from z1.records import Problem
 
 
-@dataclass(frozen=True, slots=True)
-class Conversations(Benchmark):
-    """A benchmark of conversations."""
-
-    def messages(self, problem: Problem) -> list[dict[str, str]]:
-        """The turns of the conversation."""
-        return list(json.loads(problem.question))
-
-
-def conversation_benchmark(origin: str, kind: AnswerKind = AnswerKind.TEXT) -> Conversations:
+def conversation_benchmark(origin: str, kind: AnswerKind = AnswerKind.TEXT) -> Benchmark:
     """A benchmark for problems of `conversation_problem`."""
-    return Conversations(origin, _none, _ungraded, "your own", origin, answer_kind=kind)
+    return Benchmark(origin, _none, _ungraded, "your own", origin, answer_kind=kind, is_conversation=True)
 
 
 def conversation_problem(name: str, messages: Sequence[Mapping[str, str]], origin: str) -> Problem:

@@ -15,13 +15,14 @@ No reply ends a run: where the engine, the prompt or the grader fails, the attem
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from hashlib import blake2b
 
 from z1 import profiles
 from z1.benchmarks import Benchmark
-from z1.engines import DriverOptions, Engine, Sampling, Session, run_flow, update_flow
+from z1.engines import DriverOptions, Engine, ExitRule, Sampling, Session, run_flow, update_flow
 from z1.errors import EngineFault, UserError
 from z1.families import without_closing
 from z1.grading import Verdict
@@ -52,6 +53,8 @@ class Sweep:
     separate_runs: bool = False
     unlimited: bool = True
     stop: tuple[str, ...] = ()
+    exit_rules: Callable[[], tuple[ExitRule, ...]] = tuple
+    """Makes the early-exit rules of a reply; they need `separate_runs`."""
 
     @property
     def budgets(self) -> tuple[int | None, ...]:
@@ -103,7 +106,7 @@ async def _separate_thoughts(sweep: Sweep, prompt: list[int], sampling: Sampling
         session = await sweep.engine.open(prompt, sampling)
         try:
             flow = _make_flow(sweep, budget, session.free_tokens, detects_answer=detector is not None)
-            flows[budget] = await run_flow(flow, session, DriverOptions(detector))
+            flows[budget] = await run_flow(flow, session, DriverOptions(detector, exit_rules=sweep.exit_rules()))
         finally:
             await session.close()
     return flows
