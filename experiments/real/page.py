@@ -16,7 +16,7 @@ TEMPLATE = """<!doctype html>
 <html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">
 <title>{{ plan.name }}: thinking budgets on real models</title>
 <style>
-body { font: 16px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 60rem; padding: 0 1rem }
+body { font: 16px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 72rem; padding: 0 1rem }
 :root { color-scheme: light dark }
 .wide { overflow-x: auto }
 table { border-collapse: collapse }

@@ -18,6 +18,41 @@ PROGRAM = Path(__file__).parent / "inspect_check.py"
 BUDGETS = "0,8,24,unlimited"
 
 
+BENCHMARK = """
+import json, sys
+from pathlib import Path
+from z1.benchmarks import LoadOptions, get_benchmark
+path = Path(sys.argv[1]) / "stranger.py"
+path.write_text('''
+from inspect_ai import Task, task
+from inspect_ai.dataset import MemoryDataset, Sample
+from inspect_ai.scorer import match
+from inspect_ai.solver import generate, prompt_template, system_message
+
+@task
+def sums():
+    samples = [Sample(f"{n} + 1?", target=str(n + 1)) for n in range(3)]
+    return Task(dataset=MemoryDataset(samples), scorer=match(numeric=True),
+        solver=[system_message("Be brief."), prompt_template("Q: {prompt}"), generate()])
+''')
+bench = get_benchmark(f"inspect:{path}@sums")
+problems = bench.load(2, 0, LoadOptions())
+verdicts = [bench.grade(text, problems[1], False).verdict for text in ("it is 2", "it is 3")]
+print(json.dumps([bench.messages(problems[1]), verdicts]))
+"""
+
+
+@pytest.mark.real
+@pytest.mark.skipif(not PYTHON, reason="PYTHON_WITH_INSPECT names no interpreter")
+def test_a_task_is_a_benchmark_of_z1(tmp_path: Path) -> None:
+    command = [PYTHON, "-c", BENCHMARK, str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr[-2000:]
+    messages, verdicts = json.loads(done.stdout.splitlines()[-1])
+    assert [(turn["role"], turn["content"]) for turn in messages] == [("system", "Be brief."), ("user", "Q: 1 + 1?")]
+    assert verdicts == ["right", "wrong"]
+
+
 @pytest.mark.real
 @pytest.mark.skipif(not PYTHON, reason="PYTHON_WITH_INSPECT names no interpreter")
 def test_a_sweep_equals_one_evaluation_per_budget_and_is_imported(tmp_path: Path) -> None:
@@ -27,7 +62,7 @@ def test_a_sweep_equals_one_evaluation_per_budget_and_is_imported(tmp_path: Path
     assert done.returncode == 0, done.stderr[-2000:]
     found = json.loads(done.stdout.splitlines()[-1])
     assert found["equal_rows"] == found["rows"] == 32 and found["equal_scores"] == found["budgets"] == 4
-    assert found["thinking_tokens_of_the_sweep"] == found["thinking_tokens_of_one_free_run"] > 0
+    assert 0 < found["thinking_tokens_of_the_sweep"] <= 1.02 * found["thinking_tokens_of_one_free_run"]
     dump = tmp_path / "sweep.json"
     text = subprocess.run([PYTHON, "-m", "inspect_ai", "log", "dump", found["log"]], capture_output=True, check=True)
     dump.write_bytes(text.stdout)

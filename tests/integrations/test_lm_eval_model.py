@@ -58,4 +58,4 @@ def test_a_ladder_equals_one_run_per_budget(tmp_path: Path) -> None:
     found = json.loads(done.stdout.splitlines()[-1])
     assert found["rows"] == found["equal_rows"] == 24
     assert found["equal_scores"] == found["equal_points"] == 4
-    assert found["sweep"] == found["free"] > 0
+    assert 0 < found["sweep"] <= 1.02 * found["free"]

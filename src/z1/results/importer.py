@@ -46,7 +46,7 @@ def import_log(paths: Sequence[Path], folder: Path, settings: ImportSettings = N
     _check_unique(attempts, paths)
     names = {
         "run": folder.name,
-        "model": settings.model or _one(log.model for log in logs) or "model",
+        "model": settings.model or _one(log.model for log in logs) or paths[0].stem.partition(".")[0],
         "benchmark": settings.benchmark or _one(log.benchmark for log in logs) or paths[0].stem,
     }
     key: dict[str, Any] = {
