@@ -61,8 +61,8 @@ def write_pages(plan: Plan, folder: Path, done: Mapping[Cell, Path]) -> Path:
                 pages[bench].append((f"{name}/index.html", model))
     environment = Environment(autoescape=True)
     rows = [row for group in groups.values() for row in group]
-    found = {"plan": plan, "groups": groups, "pages": pages, "rows": rows, "done": len(done), "columns": COLUMNS}
-    text = environment.from_string(TEMPLATE).render(found)
+    content = {"plan": plan, "groups": groups, "pages": pages, "rows": rows, "done": len(done), "columns": COLUMNS}
+    text = environment.from_string(TEMPLATE).render(content)
     runs.write_text(out / "index.html", text)
     runs.write_json(out / "cells.json", rows)
     return out / "index.html"
