@@ -6,8 +6,8 @@
 from __future__ import annotations
 
 LEVELS = (
-    "errors surrogates toml_lines <- risk_control sandbox think runs settings recipes models families <- recipe"
-    " <- grading records profiles dataset_io <- model_files prompts dataset_rows"
+    "errors surrogates toml_lines <- risk_control sandbox think runs settings recipes models families"
+    " <- recipe recipe_schema <- grading records profiles dataset_io <- model_files prompts dataset_rows"
     " <- engines train report synthetic <- generation"
     " <- serve benchmarks llm vllm_plugin <- evaluate curate"
     " <- pipeline <- study comparison results <- cli integrations <- z1 <- __main__"

@@ -30,6 +30,7 @@ VERBS = (
     "report",
     "run",
     "study",
+    "recipe",
     "compare",
     "power",
     "calibrate",
