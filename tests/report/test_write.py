@@ -1,11 +1,14 @@
 """A report is deterministic, and written whole or not at all."""
 
+import asyncio
+import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+from tests.serve.browser import CHROMIUM, tab
 from z1 import report
 from z1.errors import UserError
 from z1.report import page
@@ -60,3 +63,26 @@ def test_wrong_arguments_are_refused(folder: Path, tmp_path: Path) -> None:
 def test_importing_is_light() -> None:
     code = "import sys, z1.report; sys.exit('matplotlib' in sys.modules or 'numpy' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine: apt-get install chromium")
+def test_in_a_browser_each_width_has_its_own_layout(folder: Path, other: Path, tmp_path: Path) -> None:
+    written = report.write([folder, other], tmp_path / "report", title="Twice", transcripts=4)
+    npm = os.environ.get("NPM_CLIENTS")  # make test-real: axe-core is there
+    axe = (Path(npm) / "node_modules/axe-core/axe.min.js").read_text(encoding="utf-8") if npm else None
+
+    async def look() -> None:
+        async with tab(written.as_uri(), tmp_path / "browser") as page:
+            await page.wait("document.querySelectorAll('figure').length === 3")
+            for width in (390, 1400):
+                for dark in (False, True):
+                    await page.look(width, 900, dark=dark)
+                    shown = "[...document.querySelectorAll('figure svg')].filter(one => one.checkVisibility())"
+                    kind = "narrow" if width == 390 else "wide"
+                    assert await page.evaluate(f"{shown}.map(one => one.classList[0])") == [kind] * 3
+                    assert await page.evaluate("document.documentElement.scrollWidth") <= width
+                    if axe:
+                        assert await page.serious_faults(axe) == []
+
+    asyncio.run(look())
