@@ -30,7 +30,7 @@ INSTALL := -m pip install --quiet $(if $(TORCH_INDEX),--extra-index-url $(TORCH_
 PIP := $(BIN)/python $(INSTALL) -c constraints.txt
 OLDEST := .venv-oldest/bin/python
 STARTED := .venv/.installing
-TOOLS := aiohttp datasets httpx hypothesis pytest-timeout pytest-xdist
+TOOLS := aiohttp anthropic datasets httpx hypothesis pytest-timeout pytest-xdist
 
 # CONTRIBUTING.md lists what is in which tier, and why.
 PYTEST := -m pytest -q --durations=15

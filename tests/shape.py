@@ -56,7 +56,9 @@ THIRD_PARTY: dict[str, frozenset[str]] = {
     "z1.serve.tracing": frozenset({"fastapi", "opentelemetry"}),
     "z1.serve.chat_ui": frozenset({"fastapi", "starlette"}),
     "z1.serve.server": frozenset({"uvicorn"}),
-    "z1.serve.api.schema": frozenset({"pydantic"}),
+    **dict.fromkeys(
+        [f"z1.serve.api.{name}" for name in ("body", "messages", "responses", "schema")], frozenset({"pydantic"})
+    ),
     "z1.report.templates": frozenset({"jinja2"}),
     **dict.fromkeys(["z1.report.plots", "z1.report.figure"], frozenset({"matplotlib"})),
     "z1.benchmarks.hub": frozenset({"huggingface_hub"}),
@@ -91,6 +93,8 @@ NO_MIRROR = {
     "z1.engines.protocol": "values and protocols; tests/engines/conformance.py checks every engine",
     **{f"z1.sandbox.inside.{name}": "tests/sandbox/test_sandbox.py" for name in ("syscalls", "forkserver")},
     "z1.sandbox.inside.control_group": "tests/sandbox/test_control_groups.py",
+    "z1.serve.api.body": "tests/serve/api/test_schema.py",
+    **{f"z1.serve.api.{name}_format": f"tests/serve/api/test_{name}.py" for name in ("messages", "responses")},
     "z1.models": "tests/test_llm.py",
     "z1.benchmarks.inspect_tasks": "tests/integrations/test_inspect.py, in an environment with inspect_ai",
     **{

@@ -6,6 +6,7 @@ One renderer serves training and inference: only `prompt_token_ids` turns a prom
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
@@ -50,6 +51,33 @@ def prompt_token_ids(tokenizer: Tokenizer, profile: Profile, messages: Messages)
     segments = prompt_segments(tokenizer, profile, messages)
     with refusals_as_user_errors("tokenizer"):
         return [token for segment in segments for token in tokenizer.encode(segment, add_special_tokens=False)]
+
+
+def tool_prompt_token_ids(
+    tokenizer: Tokenizer, profile: Profile, messages: Sequence[dict[str, Any]], tools: Any
+) -> list[int]:
+    """About the token ids of a conversation with `tools` (OpenAI's), which an upstream renders: those of this
+    tokenizer's chat template, or of the conversation as JSON if the template refuses it.
+    """
+    try:
+        with refusals_as_user_errors("chat template"):
+            turns = [{**turn, **_parsed_calls(turn)} for turn in messages]
+            settings = {"tokenize": False, "add_generation_prompt": True, **dict(profile.template_settings)}
+            template = None if tokenizer.chat_template else chat_template(tokenizer)
+            text = str(tokenizer.apply_chat_template(cast(Any, turns), chat_template=template, tools=tools, **settings))
+    except UserError:
+        text = json.dumps([*messages, *(tools or ())], ensure_ascii=False)
+    with refusals_as_user_errors("tokenizer"):
+        return tokenizer.encode(text, add_special_tokens=False)
+
+
+def _parsed_calls(turn: dict[str, Any]) -> dict[str, Any]:
+    """The tool calls of a turn with their arguments parsed, as chat templates expect them."""
+    if "tool_calls" not in turn:
+        return {}
+    functions = (dict(call["function"]) for call in turn["tool_calls"])
+    parsed = [{**function, "arguments": json.loads(function["arguments"])} for function in functions]
+    return {"tool_calls": [{**call, "function": one} for call, one in zip(turn["tool_calls"], parsed, strict=True)]}
 
 
 def text_token_ids(tokenizer: Tokenizer, text: str) -> list[int]:

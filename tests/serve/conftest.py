@@ -50,6 +50,17 @@ def chunks(lines: Iterable[str]) -> list[dict[str, Any]]:
     return [json.loads(one) for one in data[:-1]]
 
 
+def named_events(reply: httpx.Response) -> list[dict[str, Any]]:
+    """The events of a stream of named events; each name is its event's type."""
+    assert reply.status_code == 200, reply.text
+    found = []
+    for block in reply.text.strip().split("\n\n"):
+        name, data = block.split("\n")
+        found.append(json.loads(data.removeprefix("data: ")))
+        assert name == f"event: {found[-1]['type']}"
+    return found
+
+
 @contextmanager
 def serving(
     engine: Engine,

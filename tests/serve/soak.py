@@ -71,6 +71,13 @@ def good(rng: random.Random) -> bytes:
     budget: dict[str, Any] = rng.choice(
         [{}, {"thinking_budget": rng.randrange(80)}, {"reasoning_effort": "low"}, {"n": 2}, {"return_token_ids": True}]
     )
+    if rng.random() < 0.2:
+        user = [{"role": "user", "content": "why?"}]
+        path, body = rng.choice(
+            [("/v1/responses", {"input": user}), ("/v1/messages", {"messages": user, "max_tokens": 300})]
+        )
+        body = {"model": "scripted", **body, "thinking_budget": rng.randrange(80), "stream": rng.random() < 0.5}
+        return request(path, json.dumps(body).encode())
     if rng.random() < 0.3:
         budget = {**budget, "session": {"id": "s", "thinking_budget": 5000}, "token_ledger": rng.random() < 0.5}
     if rng.random() < 0.3:
@@ -81,6 +88,51 @@ def good(rng: random.Random) -> bytes:
 
 def question(content: Any) -> bytes:
     return chat(messages=[{"role": "user", "content": content}])
+
+
+PIECES: tuple[Any, ...] = (
+    *(None, "", "why?", "\ud800", 7, -1, 1e309, True, [], {}, [[]], [None], "x" * 3000, {"a": "\ud800"}, {"type": "x"}),
+    *({"type": "text", "text": "why?"}, {"type": "tool_use", "id": "t", "name": "f", "input": {"a": float("nan")}}),
+    *(
+        {"type": "tool_result", "tool_use_id": "t", "content": [{"type": "image"}]},
+        {"type": "thinking", "thinking": "x"},
+    ),
+    *({"type": "thinking", "thinking": "\ud800", "signature": "\ud800"}, {"type": "reasoning", "summary": [{}]}),
+    *({"type": "function_call", "call_id": "c", "name": "f", "arguments": "{"}, {"type": "item_reference", "id": "x"}),
+    *({"type": "function_call_output", "call_id": "c", "output": "x"}, {"role": "user", "content": [{}]}),
+    *({"role": "assistant", "content": []}, {"role": "tool", "content": "x"}, {"role": "user", "content": "why?"}),
+)
+"""Values for every field of the new routes."""
+
+AGENT_FIELDS = {
+    "/v1/responses": (
+        *("input", "instructions", "tools", "tool_choice", "text", "include", "metadata", "reasoning"),
+        *("previous_response_id", "max_output_tokens", "parallel_tool_calls", "stop", "stream", "session"),
+    ),
+    "/v1/messages": (
+        *("messages", "system", "tools", "tool_choice", "thinking", "output_config", "stop_sequences"),
+        *("max_tokens", "stream", "metadata", "mcp_servers", "container", "session"),
+    ),
+}
+
+
+def agent(rng: random.Random) -> bytes:
+    """A body of the Responses or Messages API with wrong values in one or two fields, at any depth."""
+    path = rng.choice(list(AGENT_FIELDS))
+    user = {"role": "user", "content": "why?"}
+    body: dict[str, Any] = {"model": "scripted", "max_tokens": 300, "messages": [user]}
+    if path == "/v1/responses":
+        body = {"model": "scripted", "input": "why?"}
+
+    def wrong(depth: int) -> Any:
+        kind = rng.random() if depth else 0
+        if kind > 0.8:
+            return {**rng.choice([{}, user]), rng.choice(["type", "content", "text", "function"]): wrong(depth - 1)}
+        return [wrong(depth - 1) for _ in range(rng.randrange(3))] if kind > 0.5 else rng.choice(PIECES)
+
+    body |= {rng.choice(AGENT_FIELDS[path]): wrong(3) for _ in range(rng.randrange(1, 3))}
+    route = path + "/count_tokens" if path == "/v1/messages" and rng.random() < 0.3 else path
+    return request(route, json.dumps(body).encode())
 
 
 BAD: tuple[Callable[[random.Random], bytes], ...] = (
@@ -114,6 +166,7 @@ BAD: tuple[Callable[[random.Random], bytes], ...] = (
     lambda rng: chat(session={"id": "s", "thinking_budget": rng.choice([-7, 2**70, "5", [], True, 1e99])}),
     lambda rng: chat(session={"id": rng.choice(["s", "new"]), "on_exhausted": rng.choice(["die", 1, "refuse"])}),
     lambda rng: request("/v1/sessions/" + rng.choice(["s", "%00", "a" * 900]), b"{}"),
+    agent,
     lambda rng: rng.randbytes(rng.randrange(1, 300)),
     lambda rng: b"GET / HTTP/1.1\r\n" + b"a: " + b"b" * rng.randrange(100_000) + b"\r\n\r\n",
 )

@@ -172,7 +172,7 @@ def test_text_completions(served: Served) -> None:
     ("body", "status", "message"),
     [
         ({"bogus": 1}, 400, "bogus: unknown field"),
-        ({"tools": [{"type": "function"}]}, 400, "tools: this server does not support it"),
+        ({"tools": [{"type": "function", "function": {"name": "f"}}]}, 400, "this server does not support it"),
         ({"max_tokens": 20, "thinking_budget": 9}, 400, "20 tokens, hint and answer need"),
         ({"max_tokens": 20, "thinking_budget": 9, "stream": True}, 400, "20 tokens, hint and answer need"),
         ({"model": "gpt-9"}, 404, "use scripted"),

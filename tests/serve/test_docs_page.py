@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 
 from tests.serve.conftest import Served
+from z1.serve.api.body import Message
 from z1.serve.api.parameters import IGNORED, NO_OP_VALUES
-from z1.serve.api.schema import ChatRequest, CompletionRequest, Message, Thinking
+from z1.serve.api.schema import ChatRequest, CompletionRequest, Thinking
 from z1.serve.docs_page import docs_page
 
 

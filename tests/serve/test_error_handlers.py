@@ -37,7 +37,12 @@ def error(reply: httpx.Response, status: int = 400) -> dict[str, Any]:
     ("body", "param", "message"),
     [
         ({"bogus": 1}, "bogus", "bogus: unknown field"),
-        ({"tools": [{"type": "function"}]}, "tools", "tools: this server does not support it; leave it out"),
+        (
+            {"tools": [{"type": "function", "function": {"name": "f"}}]},
+            "tools",
+            "this server does not support it; leave it out",
+        ),
+        ({"tools": [{"type": "function"}]}, "tools.0.function", "got nothing; it is required"),
         ({"thinking": {"budget": 5}}, "thinking.budget", "unknown field"),
         ({"stream_options": {"include_obfuscation": True}}, "stream_options.include_obfuscation", "does not support"),
         ({"max_tokens": 5, "max_completion_tokens": 6}, "max_completion_tokens", "got 6 together with max_tokens 5"),
@@ -57,7 +62,11 @@ def error(reply: httpx.Response, status: int = 400) -> dict[str, Any]:
         ({"model": "m" * 301}, "model", "…; it should have at most 300 characters"),
         ({"messages": "why?"}, "messages", "it should be a valid list"),
         ({"messages": ["why?"]}, "messages.0", "got why?; it should be an object"),
-        ({"messages": [{"role": "tool", "content": "x"}, *MESSAGES]}, "messages.0.role", "got tool"),
+        (
+            {"messages": [{"role": "tool", "content": "x"}, *MESSAGES]},
+            "messages.0",
+            "got role tool without tool_call_id",
+        ),
         ({"messages": [{"content": "x"}]}, "messages.0.role", "it is required"),
         ({"messages": [{"role": "user", "content": "  "}]}, "messages", "ask something"),
         ({"messages": [{"role": "user", "content": [{"type": "text"}]}]}, "messages.0.content", "part 0: got no text"),
@@ -184,8 +193,8 @@ def test_a_body_that_is_no_object_is_named(
 
 def test_unknown_routes_and_methods(served: Served) -> None:
     """The chat page's are in test_chat_ui.py."""
-    found = error(served.client.post("/v1/responses", json={}), 404)
-    assert found["message"] == "Invalid URL (POST /v1/responses); /docs lists the routes"
+    found = error(served.client.post("/v1/replies", json={}), 404)
+    assert found["message"] == "Invalid URL (POST /v1/replies); /docs lists the routes"
     assert found["code"] == "unknown_url"
     wrong = served.get("/v1/completions")
     assert error(wrong, 405)["code"] == "method_not_supported" and wrong.headers["allow"] == "POST"

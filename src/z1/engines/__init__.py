@@ -19,6 +19,7 @@ from z1.engines.driver import Allowance, Control, DriverOptions, run_flow, updat
 from z1.engines.early_exit import AgreementExit, ExitRule, Probe, RepetitionExit
 from z1.engines.protocol import (
     Capabilities,
+    Conversation,
     Engine,
     FinishReason,
     ForbiddenSequences,
@@ -26,6 +27,7 @@ from z1.engines.protocol import (
     Sampled,
     Sampling,
     Session,
+    ToolPart,
 )
 
 __all__ = [
@@ -33,6 +35,7 @@ __all__ = [
     "Allowance",
     "Capabilities",
     "Control",
+    "Conversation",
     "DriverOptions",
     "Engine",
     "ExitRule",
@@ -44,6 +47,7 @@ __all__ = [
     "Sampled",
     "Sampling",
     "Session",
+    "ToolPart",
     "run_flow",
     "update_flow",
 ]

@@ -8,12 +8,12 @@ engine can do and at what cost.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from hashlib import blake2b
 from types import TracebackType
-from typing import NamedTuple, Protocol, Self
+from typing import Any, NamedTuple, Protocol, Self
 
 from z1.errors import ContextOverflow, UserError
 from z1.profiles import Tokenizer
@@ -52,6 +52,32 @@ class Logprob(NamedTuple):
 
     logprob: float
     top: tuple[tuple[int, float], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Conversation:
+    """What a chat route is asked for: messages, the thinking budget (None: none), and the reply's maximum tokens.
+
+    `fields` are further fields of the request, such as tools. `needs_cut`: a setting that the host cannot keep itself,
+    such as a deadline, may end the thought.
+    """
+
+    messages: Sequence[Mapping[str, Any]]
+    thinking_budget: int | None = None
+    max_tokens: int | None = None
+    fields: Mapping[str, Any] | None = None
+    needs_cut: bool = False
+
+
+class ToolPart(NamedTuple):
+    """From `position` on, counted in sampled tokens, the tokens are the name of tool call number `call` or, without a
+    name, its arguments. They are text again after a part with call -1.
+    """
+
+    position: int
+    call: int
+    id: str = ""
+    name: str = ""
 
 
 class FinishReason(StrEnum):

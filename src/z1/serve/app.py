@@ -3,6 +3,9 @@
     POST /v1/chat/completions            answer a conversation within its thinking budget
     POST /v1/chat/completions/control    end the thought of a running reply (llama.cpp's route and body)
     POST /v1/completions                 continue a text
+    POST /v1/responses                   answer a conversation of items (OpenAI's Responses API)
+    POST /v1/messages                    answer a conversation of blocks (Anthropic's Messages API)
+    POST /v1/messages/count_tokens       number of tokens of such a conversation
     GET  /v1/sessions/ID                 the ledger of a session
     GET  /v1/usage                       tokens by day, API key and model
     GET  /v1/models                      names of the served model
@@ -17,18 +20,23 @@ from collections.abc import AsyncIterator, Collection, Mapping
 from contextlib import asynccontextmanager
 from typing import Annotated, Any, Literal
 
-from fastapi import FastAPI, Header, Query
+from fastapi import Depends, FastAPI, Header, Query
 from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request as HttpRequest
 from starlette.responses import HTMLResponse, JSONResponse, Response
 
+from z1.serve.api.messages import CountRequest, MessagesRequest
+from z1.serve.api.messages_format import MessagesFormat
+from z1.serve.api.request_parser import ParsedRequest, chat_fields
+from z1.serve.api.responses import ResponsesRequest
+from z1.serve.api.responses_format import ResponsesFormat
 from z1.serve.api.schema import ChatRequest, CompletionRequest, ControlRequest, Request
 from z1.serve.docs_page import docs_page
 from z1.serve.error_handlers import add_error_handlers
 from z1.serve.metrics import as_csv
 from z1.serve.middleware import KEY_NAME, AccessMiddleware, CountingMiddleware
 from z1.serve.runtime.response import SseResponse, WholeResponse
-from z1.serve.runtime.service import NO_KEY, ChatService, ClientIds, UnknownModel
+from z1.serve.runtime.service import NO_KEY, ChatService, ClientIds, MakeFormat, UnknownModel
 
 DEFAULT_KEY = "default"
 """The name of the server's own key, which may read the usage of all keys."""
@@ -39,6 +47,25 @@ MAX_TURNS = 1000
 RequestId = Annotated[str | None, Header(alias="X-Request-Id")]
 ControlToken = Annotated[str | None, Header(alias="X-Control-Token")]
 SessionHeader = Annotated[str | None, Header(alias="X-Z1-Session")]
+
+
+def key_of(http_request: HttpRequest) -> str:
+    """The name of the API key of a request."""
+    name: str = http_request.scope.get(KEY_NAME, NO_KEY)
+    return name
+
+
+def _client_ids(
+    http_request: HttpRequest,
+    x_request_id: RequestId = None,
+    x_control_token: ControlToken = None,
+    x_z1_session: SessionHeader = None,
+) -> ClientIds:
+    return ClientIds(x_request_id, x_control_token, x_z1_session, key_of(http_request))
+
+
+Client = Annotated[ClientIds, Depends(_client_ids)]
+"""What a client chose for its request."""
 
 
 def make_app(
@@ -73,6 +100,7 @@ def make_app(
         app, lambda: service.engine.max_model_len, lambda request: _proxy(request, service, is_rejected=True)
     )
     _add_completion_routes(app, service, log_prompts=log_prompts)
+    _add_agent_routes(app, service, log_prompts=log_prompts)
     _add_status_routes(app, service)
     _add_ledger_routes(app, service)
     keys = {**({} if key is None else {DEFAULT_KEY: key}), **(named_keys or {})}
@@ -80,7 +108,7 @@ def make_app(
     app.add_middleware(AccessMiddleware, keys=keys, max_body_bytes=max_body_bytes, allowed_origins=allowed_origins)
     app.add_middleware(CountingMiddleware, count=service.metrics.count_request, routes=app.routes)
     if allowed_origins:  # preflight requests have no key, so this comes first
-        exposed = ["x-request-id", "retry-after"]
+        exposed = ["x-request-id", "request-id", "retry-after"]
         origins = list(allowed_origins)
         app.add_middleware(
             CORSMiddleware, allow_origins=origins, allow_methods=["*"], allow_headers=["*"], expose_headers=exposed
@@ -90,37 +118,26 @@ def make_app(
 
 def _add_completion_routes(app: FastAPI, service: ChatService, *, log_prompts: bool) -> None:
     async def complete(http_request: HttpRequest, request: Request, client: ClientIds) -> Response:
-        if (proxied := await _proxy(http_request, service, is_rejected=False)) is not None:
+        if (proxied := await _proxy(http_request, service, is_rejected=chat_fields(request) is not None)) is not None:
             return proxied
-        log_fields = {"prompt": request.model_dump(include={"messages", "prompt"})} if log_prompts else {}
-        response, parsed = await service.submit(request, client, log_fields)
-        headers = {"x-request-id": response.wire_format.id}
-        if parsed.stream:
-            return SseResponse(response, service.finish, headers, include_usage=parsed.include_usage)
-        return WholeResponse(response, service.finish, headers)
+        return await _reply(service, request, client, _log_fields(request, log_prompts=log_prompts))
 
     @app.post("/v1/chat/completions", response_model=None)
     async def chat_completions(
         http_request: HttpRequest,
         request: ChatRequest,
-        x_request_id: RequestId = None,
-        x_control_token: ControlToken = None,
-        x_z1_session: SessionHeader = None,
+        client: Client,
     ) -> Response:
         """Answer a conversation."""
-        client = ClientIds(x_request_id, x_control_token, x_z1_session, key_of(http_request))
         return await complete(http_request, request, client)
 
     @app.post("/v1/completions", response_model=None)
     async def completions(
         http_request: HttpRequest,
         request: CompletionRequest,
-        x_request_id: RequestId = None,
-        x_control_token: ControlToken = None,
-        x_z1_session: SessionHeader = None,
+        client: Client,
     ) -> Response:
         """Continue a text."""
-        client = ClientIds(x_request_id, x_control_token, x_z1_session, key_of(http_request))
         return await complete(http_request, request, client)
 
     @app.post("/v1/chat/completions/control")
@@ -128,6 +145,52 @@ def _add_completion_routes(app: FastAPI, service: ChatService, *, log_prompts: b
         """End the thought of a running reply. Idempotent; `success` is true if this call ended it."""
         changed, message = await service.control(request, x_control_token)
         return {"id": request.id, "action": request.action, "success": changed, "message": message}
+
+
+def _add_agent_routes(app: FastAPI, service: ChatService, *, log_prompts: bool) -> None:
+    signer = service.signer
+
+    async def complete(request: ChatRequest, client: ClientIds, make_format: MakeFormat) -> Response:
+        log_fields = _log_fields(request, log_prompts=log_prompts)
+        return await _reply(service, request, client, log_fields, make_format)
+
+    @app.post("/v1/responses", response_model=None)
+    async def responses(body: ResponsesRequest, client: Client) -> Response:
+        """Answer a conversation of items. Nothing is stored."""
+        return await complete(
+            body.chat_request(signer), client, lambda name, _: ResponsesFormat(name, body, signer.sign)
+        )
+
+    @app.post("/v1/messages", response_model=None)
+    async def messages(body: MessagesRequest, client: Client) -> Response:
+        """Answer a conversation of content blocks."""
+
+        def make_format(name: str, parsed: ParsedRequest) -> MessagesFormat:
+            return MessagesFormat(name, body.model, parsed.prompt_tokens, signer.sign)
+
+        return await complete(body.chat_request(signer), client, make_format)
+
+    @app.post("/v1/messages/count_tokens")
+    async def count_tokens(body: CountRequest) -> dict[str, int]:
+        """The number of tokens of a conversation as the model sees it."""
+        return {"input_tokens": await service.count_prompt_tokens(body.chat_request(signer))}
+
+
+async def _reply(
+    service: ChatService,
+    request: Request,
+    client: ClientIds,
+    log_fields: dict[str, Any],
+    make_format: MakeFormat | None = None,
+) -> Response:
+    """The response to a request, whole or streamed."""
+    response, parsed = await service.submit(request, client, log_fields, make_format)
+    headers = {"x-request-id": response.wire_format.id, "request-id": response.wire_format.id}
+    return (SseResponse if parsed.stream else WholeResponse)(response, service.finish, headers)
+
+
+def _log_fields(request: Request, *, log_prompts: bool) -> dict[str, Any]:
+    return {"prompt": request.model_dump(include={"messages", "prompt"})} if log_prompts else {}
 
 
 def _add_status_routes(app: FastAPI, service: ChatService) -> None:
@@ -186,12 +249,6 @@ def _add_ledger_routes(app: FastAPI, service: ChatService) -> None:
         if output == "csv":
             return Response(as_csv(rows), media_type="text/csv; charset=utf-8")
         return JSONResponse({"object": "list", "data": rows})
-
-
-def key_of(http_request: HttpRequest) -> str:
-    """The name of the API key of a request."""
-    name: str = http_request.scope.get(KEY_NAME, NO_KEY)
-    return name
 
 
 async def _proxy(http_request: HttpRequest, service: ChatService, *, is_rejected: bool) -> Response | None:

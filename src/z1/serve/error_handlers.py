@@ -14,14 +14,16 @@ from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 
 from z1.errors import ContextOverflow, EngineFault, UpstreamFault, UserError, Z1Error
+from z1.serve.api.messages import MessagesRequest
 from z1.serve.api.openai_format import error_body
-from z1.serve.api.parameters import ASSISTANT_VALUES, NO_OP_VALUES, STREAM_OPTION_VALUES
+from z1.serve.api.parameters import ASSISTANT_VALUES, STREAM_OPTION_VALUES
+from z1.serve.api.responses import ResponsesRequest
 from z1.serve.api.schema import ChatRequest, CompletionRequest, ControlRequest
 from z1.serve.runtime.ledger_file import UnknownSession
-from z1.serve.runtime.response import fault_response
+from z1.serve.runtime.response import error_response, fault_response
 from z1.serve.runtime.service import ServerBusy, UnknownModel
 from z1.serve.runtime.sessions import SessionExhausted
 
@@ -43,10 +45,14 @@ HTTP_CODES = {404: "unknown_url", 405: "method_not_supported", 413: "request_too
 DEFAULT_DETAILS = frozenset({"Method Not Allowed", "Not Found", "There was an error parsing the body"})
 """Texts of errors that FastAPI raises."""
 
-FIELDS = frozenset({*ChatRequest.model_fields, *CompletionRequest.model_fields, *ControlRequest.model_fields})
+BODIES = (ChatRequest, CompletionRequest, ControlRequest, MessagesRequest, ResponsesRequest)
+
+FIELDS = frozenset(name for body in BODIES for name in body.model_fields)
 """Names with which the path of a field begins."""
 
-UNSUPPORTED = frozenset({*NO_OP_VALUES, *ASSISTANT_VALUES, *STREAM_OPTION_VALUES})
+NO_OPS = frozenset(name for body in BODIES for name in body.no_ops)
+
+UNSUPPORTED = frozenset({*NO_OPS, *ASSISTANT_VALUES, *STREAM_OPTION_VALUES})
 """Names of fields that z1 knows and does not implement."""
 
 UNKNOWN_FIELD = "unknown field; /docs lists the supported ones"
@@ -55,6 +61,16 @@ UNKNOWN_FIELD = "unknown field; /docs lists the supported ones"
 MAX_SHOWN = 60
 """Characters of a rejected value that a message shows."""
 
+FIELD_NAMES: Mapping[str, Mapping[str, str]] = {
+    "/v1/chat": {"prompt": "messages"},
+    "/v1/messages": {"prompt": "messages", "response_format": "output_config", "stop": "stop_sequences"},
+    "/v1/responses": {
+        **{"max_completion_tokens": "max_output_tokens", "messages": "input", "prompt": "input"},
+        "response_format": "text",
+    },
+}
+"""The names that fields of a chat request have in other APIs, by the beginning of the route."""
+
 Proxy = Callable[[Request], Awaitable[Response | None]]
 """The upstream's response to a request that z1 rejects; None if z1 answers with the error."""
 
@@ -62,36 +78,41 @@ Proxy = Callable[[Request], Awaitable[Response | None]]
 def add_error_handlers(app: FastAPI, max_model_len: Callable[[], int], proxy: Proxy) -> None:
     """Answer every exception of the routes of `app` in OpenAI's format. `max_model_len` is the context length."""
 
-    def respond(status: int, body: dict[str, Any], headers: Mapping[str, str] | None = None) -> Response:
-        return JSONResponse(body, status, {"Retry-After": "1"} if status == 429 else headers)
+    def respond(
+        request: Request, status: int, body: dict[str, Any], headers: Mapping[str, str] | None = None
+    ) -> Response:
+        headers = {"Retry-After": "1"} if status == 429 else headers or {}
+        return error_response(request.url.path, status, body, headers)
 
     @app.exception_handler(Z1Error)
     async def on_z1_error(request: Request, error: Z1Error) -> Response:
         if type(error) is UserError and (proxied := await proxy(request)) is not None:
             return proxied
         if isinstance(error, UpstreamFault):
-            return fault_response(error, {})
+            return fault_response(error, {}, request.url.path)
+        if isinstance(error, UserError):
+            error = with_field_names(error, request.url.path)
         status, kind, code = next(row[1:] for row in ERROR_STATUS if isinstance(error, row[0]))
         message = overflow_message(error, max_model_len()) if isinstance(error, ContextOverflow) else str(error)
-        param = field_path(error, request.url.path) if isinstance(error, UserError) else None
-        return respond(status, error_body(message, kind, param, code))
+        param = field_path(error) if isinstance(error, UserError) else None
+        return respond(request, status, error_body(message, kind, param, code))
 
     @app.exception_handler(RequestValidationError)
     async def on_invalid_body(request: Request, error: RequestValidationError) -> Response:
         if isinstance(error.body, dict) and (proxied := await proxy(request)) is not None:
             return proxied
         message, param = describe(error, request.headers.get("content-type"))
-        return respond(400, error_body(message, "invalid_request_error", param))
+        return respond(request, 400, error_body(message, "invalid_request_error", param))
 
     @app.exception_handler(HTTPException)
     async def on_http_error(request: Request, error: HTTPException) -> Response:
         body = http_error_body(request, error)
-        return respond(error.status_code, body, error.headers)
+        return respond(request, error.status_code, body, error.headers)
 
     @app.exception_handler(Exception)
-    async def on_defect(_: Request, __: Exception) -> Response:
+    async def on_defect(request: Request, __: Exception) -> Response:
         message = "the server has a defect; its log has the traceback"
-        return respond(500, error_body(message, "server_error", code="internal_error"))
+        return respond(request, 500, error_body(message, "server_error", code="internal_error"))
 
 
 def http_error_body(request: Request, error: HTTPException) -> dict[str, Any]:
@@ -114,10 +135,16 @@ def overflow_message(error: ContextOverflow, max_model_len: int) -> str:
     return f"{head} However, your messages resulted in {error.got}. {rest}"
 
 
-def field_path(error: UserError, url_path: str) -> str | None:
+def with_field_names(error: UserError, url_path: str) -> UserError:
+    """The error with the field's name in the API of the route; without a place in a list that the API does not have."""
+    names = next((names for route, names in FIELD_NAMES.items() if url_path.startswith(route)), {})
+    name = names.get(error.what.partition(".")[0])
+    return error if name is None else type(error)(name, error.got, error.do)
+
+
+def field_path(error: UserError) -> str | None:
     """The field of the request that the error is about; None if it is about none."""
-    name = "messages" if error.what == "prompt" and url_path.startswith("/v1/chat") else error.what
-    return name if name.partition(".")[0] in FIELDS else None
+    return error.what if error.what.partition(".")[0] in FIELDS else None
 
 
 def describe(error: RequestValidationError, content_type: str | None) -> tuple[str, str | None]:
@@ -156,10 +183,11 @@ _EXPECTED = re.compile("^[A-Z][a-z]+ should")  # Input, String, List
 def _path(location: tuple[Any, ...], body: Any, *, is_missing: bool) -> str:
     """The part of pydantic's location that leads through the body: it also names members of unions."""
     path: list[str] = []
-    for part in location:
+    for number, part in enumerate(location, 1):
         is_inside = isinstance(body, list) and isinstance(part, int) and part < len(body)
-        if not is_inside and not (isinstance(body, dict) and (part in body or is_missing)):
-            break
+        is_last = is_missing and number == len(location)
+        if not is_inside and not (isinstance(body, dict) and (part in body or is_last)):
+            continue
         path.append(str(part))
         body = body[part] if is_inside or part in body else None
     return ".".join(path)

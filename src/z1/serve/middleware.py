@@ -16,11 +16,12 @@ from collections.abc import Callable, Collection, Mapping
 from urllib.parse import urlsplit
 
 from starlette.exceptions import HTTPException
-from starlette.responses import JSONResponse
+from starlette.responses import Response
 from starlette.routing import BaseRoute, Match
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from z1.serve.api.openai_format import error_body
+from z1.serve.runtime.response import error_response
 
 ADMITTED_PER_ITERATION = 32
 """Requests that are admitted in one iteration of the event loop."""
@@ -97,7 +98,7 @@ class AccessMiddleware:
             await self._throttle.wait()
             await self._app(scope, _LimitedBody(receive, self._max_body_bytes), send)
 
-    def _rejection(self, scope: Scope) -> JSONResponse | None:
+    def _rejection(self, scope: Scope) -> Response | None:
         headers = dict(scope["headers"])
         if self._keys:
             if (name := key_name(headers, self._keys)) is not None:
@@ -106,14 +107,15 @@ class AccessMiddleware:
                 return None
             message = "missing or wrong API key; send Authorization: Bearer KEY, or x-api-key: KEY"
             body = error_body(message, "authentication_error", code="invalid_api_key")
-            return JSONResponse(body, 401, {"WWW-Authenticate": "Bearer"})
+            return error_response(scope["path"], 401, body, {"WWW-Authenticate": "Bearer"})
         host, origin = (headers.get(name, b"").decode("latin-1") for name in (b"host", b"origin"))
         if host and not is_local_host(host):
             do = "use localhost or 127.0.0.1, or start the server with --api-key"
-            return JSONResponse(error_body(f"Host: got {host[:100]}; {do}", "permission_error"), 403)
+            return error_response(scope["path"], 403, error_body(f"Host: got {host[:100]}; {do}", "permission_error"))
         if origin and scope["method"] not in SAFE_METHODS and not self._allows(origin, host):
             do = "start the server with --allow-origin ORIGIN, or send the request from a page of this server"
-            return JSONResponse(error_body(f"Origin: got {origin[:100]}; {do}", "permission_error"), 403)
+            body = error_body(f"Origin: got {origin[:100]}; {do}", "permission_error")
+            return error_response(scope["path"], 403, body)
         return None
 
     def _allows(self, origin: str, host: str) -> bool:

@@ -12,6 +12,7 @@ from tests.serve.api.openai_values import chat_parameters, text_parameters
 from tests.serve.api.test_schema import CHAT, rejection
 from tests.serve.conftest import Served
 from tests.serve.scripts import ASK
+from z1.serve.api.body import Message
 from z1.serve.api.parameters import ASSISTANT_VALUES, IGNORED, MESSAGE_LABELS, NO_OP_VALUES
 from z1.serve.api.schema import ChatRequest, CompletionRequest
 
@@ -65,12 +66,12 @@ LABELS = st.recursive(
 @given(st.dictionaries(st.text(max_size=12), LABELS, max_size=6))
 def test_whatever_an_assistant_message_echoes_changes_nothing(fields: dict[str, Any]) -> None:
     """razzant/ouroboros 33, HolmesGPT 1943, litellm 20334, vLLM 10463: a client sends the reply back as it came."""
-    known = {"role", "content", *ASSISTANT_VALUES}
+    known = {*Message.model_fields, "reasoning_content", *ASSISTANT_VALUES}
     echo = {name: value for name, value in fields.items() if name not in known}
     request = ChatRequest.model_validate(
         {**CHAT, "messages": [{**echo, "role": "assistant", "content": "a"}, *CHAT["messages"]]}
     )
-    assert request.messages[0].model_dump() == {"role": "assistant", "content": "a"}
+    assert request.messages[0].model_dump(exclude_none=True) == {"role": "assistant", "content": "a"}
 
 
 @given(st.text(min_size=1, max_size=12), st.sampled_from([None, "", [], {}]))
@@ -112,7 +113,7 @@ def test_labels_of_messages_and_of_their_parts_are_left_out(role: str) -> None:
     labels = {name: {"type": "ephemeral"} for name in MESSAGE_LABELS - {"type"}}
     part = {**labels, "type": "text", "text": "a"}
     request = ChatRequest.model_validate({**CHAT, "messages": [{**labels, "role": role, "content": [part, part]}]})
-    assert request.messages[0].model_dump() == {"role": role, "content": "aa"}
+    assert request.messages[0].model_dump(exclude_none=True) == {"role": role, "content": "aa"}
 
 
 def test_the_thought_of_an_assistant_message_is_left_out_in_parts_too() -> None:
@@ -168,10 +169,18 @@ def test_the_defaults_of_other_servers_are_accepted(served: Served, defaults: di
     assert reply.json()["choices"][0]["message"] == plain.json()["choices"][0]["message"]
 
 
-@pytest.mark.parametrize("name", sorted(NO_OP_VALUES))
+@pytest.mark.parametrize("name", sorted({*NO_OP_VALUES} - {"parallel_tool_calls", "tool_choice"}))
 def test_unsupported_parameters_are_accepted_only_at_their_no_op_value(name: str) -> None:
     for value in (None, *NO_OP_VALUES[name]):
         assert ChatRequest.model_validate({**CHAT, name: value}) == ChatRequest.model_validate(CHAT)
+    for value in ({"asks": "something"}, [1], 7):
+        assert name in rejection(ChatRequest, **{name: value})
+
+
+@pytest.mark.parametrize("name", ["parallel_tool_calls", "tool_choice"])
+def test_settings_of_tools_ask_for_nothing_without_tools(served: Served, name: str) -> None:
+    for value in (None, *NO_OP_VALUES[name]):
+        assert served.post(**ASK, **{name: value}).status_code == 200
     for value in ({"asks": "something"}, [1], 7):
         assert name in rejection(ChatRequest, **{name: value})
 

@@ -10,7 +10,7 @@ from z1 import profiles
 from z1.engines.scripted import Characters
 from z1.profiles import truncate_at_stop
 from z1.serve.api.budget import Budget, make_window
-from z1.serve.api.reply_text import Detokenizer, OutputOptions, ReplyText, TextDelta, finish_reason
+from z1.serve.api.reply_text import Delta, Detokenizer, OutputOptions, ReplyText, ToolDelta, finish_reason
 from z1.serve.runtime.reply_runner import NewTokens, ReplyFinished, Started
 from z1.think import Bucket, End, Ledger, Shift
 
@@ -30,15 +30,16 @@ UNLIMITED = Budget()
 
 def read(
     options: OutputOptions, run: Run, budget: Budget = UNLIMITED, stop_strings: tuple[str, ...] = ()
-) -> tuple[ReplyText, list[TextDelta]]:
+) -> tuple[ReplyText, list[Delta]]:
     reply = ReplyText(options, budget, stop_strings)
     reply.on_started(Started(*make_window(Characters(), options.profile, budget, 1000)))
     deltas = [delta for bucket, text in run for delta in reply.on_tokens(NewTokens(bucket, token_ids(text)))]
     return reply, deltas + reply.on_finished()
 
 
-def joined(deltas: list[TextDelta]) -> dict[str, str]:
-    return {name: "".join(text for one, text in deltas if one == name) for name, _ in deltas}
+def joined(deltas: list[Delta]) -> dict[str, str]:
+    texts = [delta for delta in deltas if not isinstance(delta, ToolDelta)]
+    return {name: "".join(text for one, text in texts if one == name) for name, _ in texts}
 
 
 FORCED: Run = [(Bucket.THOUGHT, "hm "), (Bucket.HINT, HINT), (Bucket.ANSWER, "7}."), (Bucket.STOP, "\x03")]

@@ -41,7 +41,7 @@ def test_every_budget_field_is_in_the_schema(name: str) -> None:
         ({"stop": [""]}, "1 to 500 characters"),
         ({"stop": ["x"] * 17}, "at most 16"),
         ({"messages": []}, "at least 1"),
-        ({"messages": [{"role": "tool", "content": "x"}]}, "system"),
+        ({"messages": [{"role": "tool", "content": "x"}]}, "tool_call_id"),
         ({"messages": [{"role": "user", "content": [{"type": "image_url", "image_url": {}}]}]}, "text"),
         ({"messages": [{"role": "user", "content": "\ud800"}]}, "lone surrogate"),
         ({"hint": "\udfff"}, "lone surrogate"),

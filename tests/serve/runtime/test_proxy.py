@@ -83,8 +83,8 @@ def test_a_budget_beside_an_unsupported_feature_is_rejected() -> None:
     engine = ProxyEngine()
     with serving(engine) as server:
         for fields in ({"thinking_budget": 5}, {"reasoning_effort": "low"}, {"deadline_ms": 5}, {"answer_tokens": 5}):
-            assert "tools: this server does not support it" in server.post(**{**ASK, **TOOLS, **fields}).text
-        assert server.post(**{**ASK, **TOOLS, "model": "other"}).status_code == 400
+            assert "this server does not support it" in server.post(**{**ASK, **TOOLS, **fields}).text
+        assert server.post(**{**ASK, **TOOLS, "model": "other"}).status_code == 404
     with serving(engine, RequestDefaults(thinking_budget=5)) as server:
         assert server.post(**{**ASK, **TOOLS}).status_code == 400
     assert not engine.requests

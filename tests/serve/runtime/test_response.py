@@ -71,7 +71,7 @@ def failing(context: Any) -> int:
 def test_a_failure_in_a_stream_is_an_error_event() -> None:
     async def act(response: PendingResponse) -> bytes:
         await response.wait_started()
-        return b"".join([data async for data in response.stream(include_usage=True)])
+        return b"".join([data async for data in response.stream()])
 
     body = with_response(act, Budget(), engine=ScriptedEngine(failing, token_delay_s=0.001)).decode()
     assert '"message":"gone"' in body
@@ -95,8 +95,7 @@ def test_after_a_disconnect_on_finished_is_called_once(kind: type[WholeResponse]
             sent.append(message)
 
         await response.wait_started()
-        settings = {"include_usage": False} if kind is SseResponse else {}
-        await asyncio.wait_for(kind(response, finished.append, {}, **settings)({"type": "http"}, receive, send), 60)
+        await asyncio.wait_for(kind(response, finished.append, {})({"type": "http", "path": "/"}, receive, send), 60)
 
     with_response(act, Budget(), engine=scripted(token_delay_s=2))
     assert len(finished) == 1
@@ -111,7 +110,7 @@ def test_a_stream_with_nothing_to_say_sends_comments(monkeypatch: pytest.MonkeyP
 
     async def act(response: PendingResponse) -> list[bytes]:
         response.texts = [ReplyText(options, response.replies.requests[0].budget)]
-        return [part async for part in response.stream(include_usage=False)]
+        return [part async for part in response.stream()]
 
     slow = scripted(token_delay_s=0.1 if include_reasoning else 0.01)
     parts = with_response(act, Budget(4 if include_reasoning else 30), engine=slow)

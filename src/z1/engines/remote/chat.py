@@ -9,28 +9,19 @@ keeps budgets itself gets the budget with the request, and nothing is forced.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
 from typing import Any
+from uuid import uuid4
 
 from z1.engines.cancellation import CANCELLED, await_unless_cancelled
-from z1.engines.protocol import FinishReason, ForbiddenSequences, Logprob, Sampled, Sampling
+from z1.engines.protocol import Conversation, FinishReason, ForbiddenSequences, Logprob, Sampled, Sampling, ToolPart
 from z1.engines.remote.completions import Model, next_event, request_settings, stop_token
 from z1.engines.remote.hosts import Host
-from z1.engines.remote.replies import Ending, read_pieces
+from z1.engines.remote.replies import Ending, ToolPiece, read_pieces
 from z1.engines.remote.text_tokens import TextTokens
 from z1.errors import EngineFault, UpstreamFault
 from z1.profiles import Profile, decode
-
-
-@dataclass(frozen=True, slots=True)
-class Conversation:
-    """What is asked: messages, the thinking budget that the host keeps (None: none), and the reply's maximum tokens."""
-
-    messages: Sequence[Mapping[str, Any]]
-    thinking_budget: int | None = None
-    max_tokens: int | None = None
 
 
 class ChatSession:
@@ -52,7 +43,9 @@ class ChatSession:
         """Called when the upstream has accepted the first request: from then on a failure is not a status."""
         self._stream: _Stream | None = None
         self._running: asyncio.Future[None] | None = None
-        self._maximum = 0
+        self._maximum = self._sampled = 0
+        self.tool_parts: list[ToolPart] = []
+        """The tool calls of the reply, among the sampled tokens."""
 
     @property
     def keeps_budget(self) -> bool:
@@ -88,6 +81,7 @@ class ChatSession:
             self._running = None
         taken = self._stream.take(max_tokens, self._sampling.stop_token_ids) if self._stream else ()
         self.context += taken
+        self._sampled += len(taken)
         is_stopped = bool(taken) and taken[-1] in self._sampling.stop_token_ids
         if was_interrupted or is_stopped:
             await self.close()
@@ -100,6 +94,7 @@ class ChatSession:
         if len(token_ids) > self.free_tokens:
             raise EngineFault(f"{len(token_ids)} tokens forced, {self.free_tokens} fit")
         await self.close()
+        self.tool_parts[:] = [part for part in self.tool_parts if part.position < self._sampled]
         self.context += token_ids
 
     async def fork(self) -> ChatSession:
@@ -152,7 +147,9 @@ class ChatSession:
         text = decode(self._model.tokenizer, generated)
         is_thinking = self._profile.think_end not in text
         joiner = _Joiner(self._profile, is_thinking=is_thinking, may_think=not text, echo=self._written(text)[1])
-        return _Stream(stack, events, joiner, self._model.text_tokens(self.context), self._stop_token)
+        tokens = self._model.text_tokens(self.context)
+        calls = _Calls(self.tool_parts, tokens, self._sampled)
+        return _Stream(stack, events, (joiner, tokens, calls), self._stop_token)
 
     def _stop_token(self) -> int:
         return stop_token(self._model.tokenizer, self._sampling)
@@ -175,6 +172,7 @@ class ChatSession:
         asked, host = self._conversation, self._host
         body: dict[str, Any] = {"model": self._model.name, "messages": list(asked.messages), "stream": True}
         body |= request_settings(self._sampling, len(self.context), 0, (), with_token_ids=False)
+        body |= asked.fields or {}
         generated = self.context[self._prompt_length :]
         if asked.max_tokens is not None:
             body["max_tokens"] = max(1, asked.max_tokens - len(generated))
@@ -206,6 +204,12 @@ class _Joiner:
             return reasoning + (self._add_content(content, is_last=is_last) if content else "")
         return self._add_content(reasoning + content, is_last=is_last)
 
+    def end_thought(self) -> str:
+        """The text before something that is no text: what was held back, and the closing tag of a thought."""
+        text, self._is_unknown = self._add_content("", is_last=True), False
+        tag, self._is_thinking = self._end if self._is_thinking else "", False
+        return text + tag
+
     def _add_content(self, content: str, *, is_last: bool) -> str:
         text, self._held = self._held + content, ""
         if self._echo:  # some hosts repeat the message that they continue
@@ -228,6 +232,34 @@ class _Joiner:
         return text
 
 
+class _Calls:
+    """Records in `parts` which tokens are tool calls. `position` is that of the first token of the stream."""
+
+    def __init__(self, parts: list[ToolPart], text: TextTokens, position: int) -> None:
+        self._parts, self._text, self._position = parts, text, position
+        self._numbers: dict[Any, int] = {}
+        self._current = -1
+
+    def tokens(self, piece: ToolPiece, before: int) -> list[int]:
+        """The tokens of a piece of a call, after `before` tokens of the stream."""
+        token_ids: list[int] = []
+        is_new = piece.call not in self._numbers
+        number = self._numbers.setdefault(piece.call, len(self._numbers))
+        if is_new:
+            token_ids += self._text.feed(piece.name) + self._text.flush()
+            self._parts.append(ToolPart(self._position + before, number, piece.id or f"call_{uuid4().hex}", piece.name))
+        if is_new or number != self._current:
+            self._parts.append(ToolPart(self._position + before + len(token_ids), number))
+            self._current = number
+        return token_ids + self._text.feed(piece.arguments)
+
+    def end(self, before: int) -> None:
+        """Text follows."""
+        if self._current >= 0:
+            self._parts.append(ToolPart(self._position + before, -1))
+            self._current = -1
+
+
 class _Stream:
     """An open reply of the host: the tokens that came and were not taken, and whether more can come."""
 
@@ -235,14 +267,15 @@ class _Stream:
         self,
         stack: AsyncExitStack,
         events: AsyncIterator[Any],
-        joiner: _Joiner,
-        text: TextTokens,
+        parts: tuple[_Joiner, TextTokens, _Calls],
         make_stop: Callable[[], int],
     ) -> None:
         self.stack, self.events = stack, events
+        self._taken = 0
         self.token_ids: list[int] = []
         self.has_ended = False
-        self._joiner, self._text, self._make_stop = joiner, text, make_stop
+        self._joiner, self._text, self._calls = parts
+        self._make_stop = make_stop
         self._ending: Ending | None = None
         self._has_text = False
 
@@ -255,16 +288,26 @@ class _Stream:
         for piece in read_pieces(event, None):
             self._ending = piece.ending or self._ending
             is_last = self._ending in (Ending.STOP, Ending.LENGTH)
-            self._has_text = self._has_text or bool(piece.text or piece.reasoning)
-            self.token_ids += self._text.feed(self._joiner.add(piece.reasoning, piece.text, is_last=is_last))
+            self._has_text = self._has_text or bool(piece.text or piece.reasoning or piece.tools)
+            self._add_text(self._joiner.add(piece.reasoning, piece.text, is_last=is_last))
+            for tool in piece.tools:
+                self._add_text(self._joiner.end_thought())
+                self.token_ids += self._text.flush()
+                self.token_ids += self._calls.tokens(tool, self._taken + len(self.token_ids))
             if is_last:
                 return self._end(self._ending)
         return None
+
+    def _add_text(self, text: str) -> None:
+        if text:
+            self._calls.end(self._taken + len(self.token_ids))
+            self.token_ids += self._text.feed(text)
 
     def take(self, count: int, stops: frozenset[int]) -> tuple[int, ...]:
         """Remove and return the first `count` tokens, up to a stop token."""
         stop = next((at for at, token in enumerate(self.token_ids[:count], 1) if token in stops), count)
         taken, self.token_ids = tuple(self.token_ids[:stop]), self.token_ids[stop:]
+        self._taken += len(taken)
         return taken
 
     def stop(self) -> None:
@@ -273,7 +316,8 @@ class _Stream:
 
     def _end(self, ending: Ending | None) -> None:
         self.has_ended = True
-        self.token_ids += self._text.feed(self._joiner.add("", "", is_last=True)) + self._text.flush()
+        self._add_text(self._joiner.add("", "", is_last=True))
+        self.token_ids += self._text.flush()
         if not self._has_text:
             raise EngineFault("the upstream's stream has no reply")
         if ending is not Ending.LENGTH:

@@ -15,11 +15,11 @@ from types import TracebackType
 from typing import Any, Self, cast
 
 from z1 import profiles
-from z1.engines.protocol import Capabilities, Sampling, check_prompt_length
-from z1.engines.remote.chat import ChatSession, Conversation
+from z1.engines.protocol import Capabilities, Conversation, Sampling, check_prompt_length
+from z1.engines.remote.chat import ChatSession
 from z1.engines.remote.completions import CompletionSession, Model
 from z1.engines.remote.connection import Connection, RemoteResponse, Upstream
-from z1.engines.remote.hosts import find_host
+from z1.engines.remote.hosts import Host, find_host
 from z1.engines.remote.redaction import redact
 from z1.engines.remote.replies import read_pieces
 from z1.engines.vllm_params import UNLIMITED, WindowParams
@@ -47,6 +47,8 @@ class RemoteEngine:
         self.capabilities = _capabilities(has_token_ids=bool(upstream.has_token_ids), can_forbid=False)
         self.has_windows = bool(upstream.has_windows)
         """Whether the upstream enforces the budgets of `vllm_xargs` (`vllm_params.WindowParams`)."""
+        self.host = find_host(upstream.url, upstream.host)
+        """How the upstream's chat route takes a budget."""
         self._connection: Connection | None = None
         self._model: Model | None = None
 
@@ -81,6 +83,38 @@ class RemoteEngine:
         if self._model is None:
             raise EngineFault(NOT_ENTERED)
         return CompletionSession(self._model, prompt, sampling)
+
+    def check_settings(self, thinking_budget: int | None, cuts: Sequence[str], *, has_thinking: bool) -> None:
+        """Raise UserError for a budget of a conversation that the host cannot keep, and for the first of `cuts`:
+        settings for which z1 would have to cut the reply, if the host does not continue one.
+        """
+        host, profile = self._chat_host(needs_cut=bool(cuts)), profiles.get_profile(self.profile)
+        cannot = f"leave it out; the upstream (host {host.name}) "
+        if "prompt" in cuts:
+            raise UserError("prompt", "a text completion", "use /v1/chat/completions; the upstream offers chat only")
+        if has_thinking and not profile.think_end:
+            do = "serve with a --profile that has think tags, such as qwen3; the upstream offers chat only"
+            raise UserError("thinking_budget", f"profile {profile.name}", do)
+        if host.can_continue:
+            return
+        if cuts:
+            raise UserError(cuts[0], "a setting that cuts the thought", cannot + "does not continue a reply")
+        if thinking_budget is not None and not host.keeps_budgets:
+            raise UserError("thinking_budget", thinking_budget, cannot + "has no field for it")
+        if thinking_budget and thinking_budget < host.min_budget:
+            raise UserError("thinking_budget", thinking_budget, f"give 0, or at least {host.min_budget}")
+
+    async def open_chat(self, conversation: Conversation, start: tuple[Sequence[int], Sampling]) -> ChatSession:
+        """A session for a conversation. `start` has the prompt as tokens, which are only counted, and the sampling."""
+        check_prompt_length(start[0], self.max_model_len)
+        if self._model is None:
+            raise EngineFault(NOT_ENTERED)
+        host = self._chat_host(needs_cut=conversation.needs_cut)
+        return ChatSession(self._model, profiles.get_profile(self.profile), host, conversation, start)
+
+    def _chat_host(self, *, needs_cut: bool) -> Host:
+        """How the upstream's chat route keeps a budget: by our plug-in, unless z1 has to cut the reply."""
+        return PLUGIN if self.has_windows and not needs_cut else self.host
 
     async def __aenter__(self) -> Self:
         self._connection = Connection(self._upstream)
@@ -124,6 +158,8 @@ class RemoteEngine:
         """Find out the model's name and context length, and whether the upstream has token ids and budgets."""
         card = await self._find_model(connection)
         self.upstream_model = self._upstream.model or str(card["id"])
+        if self._upstream.host is None:
+            self.host = find_host(self._upstream.url, owner=card.get("owned_by"))
         self.max_model_len = self._upstream.max_model_len or _context_length(card) or DEFAULT_MAX_MODEL_LEN
         if self._upstream.has_token_ids is None:
             await self._probe_token_ids(connection)
@@ -176,49 +212,18 @@ class RemoteEngine:
 class ChatEngine(RemoteEngine):
     """An upstream that offers chat completions alone. It is opened with a conversation instead of a prompt."""
 
+    is_chat_only = True
+
     def __init__(self, upstream: Upstream, tokenizer: Tokenizer, names: tuple[str, str]) -> None:
         super().__init__(replace(upstream, has_token_ids=False, has_windows=False), tokenizer, names)
-        self.host = find_host(upstream.url, upstream.host)
-        """How the host takes a budget."""
-
-    def check_settings(self, thinking_budget: int | None, cuts: Sequence[str], *, has_thinking: bool) -> None:
-        """Raise UserError for a budget that the host cannot keep, and for the first of `cuts`: settings for which z1
-        would have to cut the reply, if the host does not continue one.
-        """
-        host, profile = self.host, profiles.get_profile(self.profile)
-        cannot = f"leave it out; the upstream (host {host.name}) "
-        if "prompt" in cuts:
-            raise UserError("prompt", "a text completion", "use /v1/chat/completions; the upstream offers chat only")
-        if has_thinking and not profile.think_end:
-            do = "serve with a --profile that has think tags, such as qwen3; the upstream offers chat only"
-            raise UserError("thinking_budget", f"profile {profile.name}", do)
-        if host.can_continue:
-            return
-        if cuts:
-            raise UserError(cuts[0], "a setting that cuts the thought", cannot + "does not continue a reply")
-        if thinking_budget is not None and not host.keeps_budgets:
-            raise UserError("thinking_budget", thinking_budget, cannot + "has no field for it")
-        if thinking_budget and thinking_budget < host.min_budget:
-            raise UserError("thinking_budget", thinking_budget, f"give 0, or at least {host.min_budget}")
-
-    async def open_chat(
-        self,
-        messages: Sequence[Mapping[str, str]],
-        thinking_budget: int | None,
-        max_tokens: int | None,
-        start: tuple[Sequence[int], Sampling],
-    ) -> ChatSession:
-        """A session for a conversation. `start` has the prompt as tokens, which are only counted, and the sampling."""
-        check_prompt_length(start[0], self.max_model_len)
-        if self._model is None:
-            raise EngineFault(NOT_ENTERED)
-        asked = Conversation(messages, thinking_budget, max_tokens)
-        return ChatSession(self._model, profiles.get_profile(self.profile), self.host, asked, start)
 
     async def open(self, prompt: Sequence[int], sampling: Sampling) -> CompletionSession:
         """Raise EngineFault: a chat host takes no prompt."""
         raise EngineFault("the upstream offers chat completions only, and takes no prompt")
 
+
+PLUGIN = Host("vllm", budget=lambda tokens: {"vllm_xargs": WindowParams(tokens).to_xargs()})
+"""A vLLM server with `z1.vllm_plugin`."""
 
 NOT_ENTERED = "the upstream is not connected: enter the engine first (async with)"
 

@@ -91,12 +91,20 @@ HOSTS = (
 )
 
 
-def find_host(url: str, name: str | None = None) -> Host:
-    """The row called `name`, or else that of the host in `url`; OTHER if there is none. Raises UserError."""
+OWNERS = {"vllm": "vllm", "llamacpp": "llama.cpp", "sglang": "sglang", "z1": "z1"}
+"""Rows by `owned_by` in a server's entry of its model."""
+
+
+def find_host(url: str, name: str | None = None, owner: Any = None) -> Host:
+    """The row called `name`, or that of the host in `url`, or that of `owner`; OTHER if there is none.
+
+    Raises UserError.
+    """
     if name is not None:
         if (found := next((host for host in HOSTS if host.name == name), None)) is None:
             raise UserError("upstream_host", name, f"choose one of {', '.join(host.name for host in HOSTS)}")
         return found
     given = urlsplit(url).hostname or ""
     ends = lambda domain: given == domain or given.endswith("." + domain)  # noqa: E731
-    return next((host for host in HOSTS if any(map(ends, host.domains))), OTHER)
+    owned = next((host for host in HOSTS if host.name == OWNERS.get(str(owner))), OTHER)
+    return next((host for host in HOSTS if any(map(ends, host.domains))), owned)

@@ -6,6 +6,7 @@ reply. What cannot be read is a fault in one line; what came is never dropped fo
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping
 from enum import Enum
 from typing import Any, NamedTuple
@@ -34,13 +35,25 @@ TEXT_LIMIT = 1 << 20
 """The longest text of one event, in characters."""
 
 
+class ToolPiece(NamedTuple):
+    """A part of tool call number `call`: its id and name, which come once, and more of its arguments."""
+
+    call: int
+    id: str
+    name: str
+    arguments: str
+
+
 class Piece(NamedTuple):
-    """A part of a reply: text of the answer or of all, text of a thought sent by itself, token ids, and the ending."""
+    """A part of a reply: text of the answer or of all, text of a thought sent by itself, token ids, the ending, and
+    parts of tool calls.
+    """
 
     text: str = ""
     reasoning: str = ""
     token_ids: tuple[int, ...] = ()
     ending: Ending | None = None
+    tools: tuple[ToolPiece, ...] = ()
 
 
 def read_pieces(event: Mapping[str, Any], vocabulary: int | None) -> Iterator[Piece]:
@@ -55,7 +68,8 @@ def read_pieces(event: Mapping[str, Any], vocabulary: int | None) -> Iterator[Pi
             text = _text(delta.get("content")) or _text(choice.get("text"))
             reasoning = next(filter(None, (_text(delta.get(n)) for n in ("reasoning_content", "reasoning"))), "")
             ids = _token_ids(choice.get("token_ids"), vocabulary)
-            yield Piece(text, reasoning, ids, read_ending(choice.get("finish_reason")))
+            ending = read_ending(choice.get("finish_reason"))
+            yield Piece(text, reasoning, ids, ending, tuple(_tools(delta.get("tool_calls"))))
 
 
 def read_ending(word: Any) -> Ending | None:
@@ -70,6 +84,19 @@ def read_ending(word: Any) -> Ending | None:
     if not word:
         return Ending.UNCLEAR
     return Ending.LENGTH if word in LENGTH_WORDS else Ending.STOP
+
+
+def _tools(calls: Any) -> Iterator[ToolPiece]:
+    """The parts of tool calls in a delta. Raises EngineFault."""
+    for number, call in enumerate(calls if isinstance(calls, list) else ()):
+        function = call.get("function") if isinstance(call, dict) else None
+        index = call.get("index", number) if isinstance(call, dict) else None
+        if type(index) is not int or not isinstance(function, dict):
+            raise EngineFault("the upstream sent a tool call that is none of OpenAI's")
+        arguments = function.get("arguments")
+        if isinstance(arguments, dict):  # some servers do not encode them
+            arguments = json.dumps(arguments, ensure_ascii=False)
+        yield ToolPiece(index, _text(call.get("id")), _text(function.get("name")), _text(arguments))
 
 
 def _text(value: Any) -> str:

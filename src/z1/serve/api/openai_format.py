@@ -18,7 +18,8 @@ from typing import Any, Protocol
 
 from z1.errors import UserError, Z1Error
 from z1.serve.api.logprobs import LogprobFormat, chat_logprobs, completion_logprobs
-from z1.serve.api.reply_text import TextDelta
+from z1.serve.api.reply_text import TextDelta, ToolCall, ToolDelta
+from z1.surrogates import replace_surrogates
 from z1.think import Ledger
 
 DONE = b"data: [DONE]\n\n"
@@ -32,12 +33,16 @@ LINE_BREAKS = {code: f"\\u{code:04x}" for code in (0x85, 0x2028, 0x2029)}
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """A finished reply: its text by field, its finish reason, and more fields of its choice."""
+    """A finished reply: its text by field, its finish reason, more fields of its choice, its tool calls, and the stop
+    string that ended it.
+    """
 
     reasoning: str
     content: str
     finish_reason: str
     fields: Mapping[str, Any]
+    tool_calls: Sequence[ToolCall] = ()
+    stop_string: str | None = None
 
 
 to_json = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
@@ -62,12 +67,18 @@ def error_body(
     """An error in OpenAI's format; `kind` is its `type`."""
     kind = kind or ("invalid_request_error" if isinstance(error, UserError) else getattr(error, "kind", "engine_error"))
     code = code or getattr(error, "code", None)
-    return {"error": {"message": str(error), "type": kind, "param": param, "code": code}}
+    message, param = replace_surrogates(str(error)), param and replace_surrogates(param)
+    return {"error": {"message": message, "type": kind, "param": param, "code": code}}
 
 
 def sse_event(value: Any) -> bytes:
     """One server-sent event."""
     return _event(f"data: {to_json(value)}\n\n")
+
+
+def named_event(name: str, value: Any) -> bytes:
+    """One server-sent event with a name."""
+    return _event(f"event: {name}\ndata: {to_json(value)}\n\n")
 
 
 def _event(text: str) -> bytes:
@@ -76,10 +87,15 @@ def _event(text: str) -> bytes:
 
 
 class WireFormat(Protocol):
-    """The response format of one route. `index` is the number of a choice; `id` and `model` are the response's."""
+    """The response format of one route. `index` is the number of a choice; `id` and `model` are the response's.
+
+    `id_prefix` is what `id` has before the request's id; `keep_alive` is what an idle stream sends.
+    """
 
     id: str
     model: str
+    id_prefix: str
+    keep_alive: bytes
 
     @property
     def format_logprobs(self) -> LogprobFormat:
@@ -94,6 +110,10 @@ class WireFormat(Protocol):
         """A text delta."""
         ...
 
+    def tool_chunk(self, index: int, delta: ToolDelta) -> bytes:
+        """The head of a tool call, or more of its arguments."""
+        ...
+
     def probe_chunk(self, index: int, probe: Mapping[str, Any]) -> bytes:
         """A probed answer, in a chunk without text."""
         ...
@@ -102,12 +122,18 @@ class WireFormat(Protocol):
         """Token ids and log-probabilities, in a chunk without text."""
         ...
 
-    def final_chunk(self, index: int, finish_reason: str, budget: Mapping[str, Any]) -> bytes:
+    def final_chunk(
+        self, index: int, finish_reason: str, budget: Mapping[str, Any], stop_string: str | None = None
+    ) -> bytes:
         """The last chunk of a choice."""
         ...
 
-    def usage_chunk(self, counts: Mapping[str, Any]) -> bytes:
-        """The last chunk of a stream, with the `usage` object."""
+    def last_chunk(self, counts: Mapping[str, Any]) -> bytes:
+        """The end of a stream; `counts` is the `usage` object."""
+        ...
+
+    def error_chunk(self, error: Z1Error) -> bytes:
+        """The end of a stream that failed."""
         ...
 
     def response_body(self, choices: Sequence[Choice], counts: Mapping[str, Any]) -> dict[str, Any]:
@@ -119,12 +145,14 @@ class _ChunkTemplate:
     """What both formats share: the response id, and the constant parts of a chunk."""
 
     id_prefix, response_object, chunk_object = "", "", ""
+    keep_alive = COMMENT
 
     def __init__(self, request_id: str, model: str, *, include_usage: bool = False) -> None:
-        self.id, self.model = f"{self.id_prefix}-{request_id}", model
+        self.id, self.model = self.id_prefix + request_id, model
         self._head = {"id": self.id, "created": int(time.time()), "model": model}
         self._prefix = to_json({**self._head, "object": self.chunk_object})[:-1] + ',"choices":['
         self._suffix = '],"usage":null}\n\n' if include_usage else "]}\n\n"
+        self._include_usage = include_usage
 
     def _chunk(self, choice: str) -> bytes:
         return _event(f"data: {self._prefix}{choice}{self._suffix}")
@@ -133,6 +161,14 @@ class _ChunkTemplate:
         """The last chunk of a stream, with the `usage` object."""
         return _event(f'data: {self._prefix}],"usage":{to_json(counts)}}}\n\n')
 
+    def last_chunk(self, counts: Mapping[str, Any]) -> bytes:
+        """The usage, if the request includes it, and [DONE]."""
+        return (self.usage_chunk(counts) if self._include_usage else b"") + DONE
+
+    def error_chunk(self, error: Z1Error) -> bytes:
+        """An error, and [DONE]."""
+        return sse_event(error_body(error)) + DONE
+
     def _response(self, choices: list[dict[str, Any]], counts: Mapping[str, Any]) -> dict[str, Any]:
         return {**self._head, "object": self.response_object, "choices": choices, "usage": counts}
 
@@ -140,7 +176,7 @@ class _ChunkTemplate:
 class ChatFormat(_ChunkTemplate):
     """The format of /v1/chat/completions."""
 
-    id_prefix, response_object, chunk_object = "chatcmpl", "chat.completion", "chat.completion.chunk"
+    id_prefix, response_object, chunk_object = "chatcmpl-", "chat.completion", "chat.completion.chunk"
     format_logprobs = staticmethod(chat_logprobs)
 
     def first_chunk(self, index: int) -> bytes:
@@ -154,6 +190,13 @@ class ChatFormat(_ChunkTemplate):
             return self._delta(index, f'{{"content":{text}}}')
         return self._delta(index, f'{{"reasoning_content":{text},"reasoning":{text}}}')
 
+    def tool_chunk(self, index: int, delta: ToolDelta) -> bytes:
+        """The head of a tool call, or more of its arguments."""
+        head = {"id": delta.id, "type": "function"} if delta.name else {}
+        function = {"name": delta.name} if delta.name else {}
+        call = {"index": delta.call, **head, "function": {**function, "arguments": delta.arguments}}
+        return self._delta(index, to_json({"tool_calls": [call]}))
+
     def probe_chunk(self, index: int, probe: Mapping[str, Any]) -> bytes:
         """A probed answer."""
         return self._without_text(index, {"probe": probe})
@@ -162,7 +205,9 @@ class ChatFormat(_ChunkTemplate):
         """Token ids and log-probabilities."""
         return self._without_text(index, fields)
 
-    def final_chunk(self, index: int, finish_reason: str, budget: Mapping[str, Any]) -> bytes:
+    def final_chunk(
+        self, index: int, finish_reason: str, budget: Mapping[str, Any], stop_string: str | None = None
+    ) -> bytes:
         """The finish reason and the `budget` object."""
         rest = f'"delta":{{}},"logprobs":null,"finish_reason":"{finish_reason}","budget":{to_json(budget)}'
         return self._chunk(f'{{"index":{index},{rest}}}')
@@ -181,13 +226,19 @@ class ChatFormat(_ChunkTemplate):
         message: dict[str, Any] = {"role": "assistant", "content": choice.content}
         if choice.reasoning:
             message |= {"reasoning_content": choice.reasoning, "reasoning": choice.reasoning}
+        if choice.tool_calls:
+            message |= {"content": choice.content or None, "tool_calls": [_tool_call(one) for one in choice.tool_calls]}
         return {"message": message, "logprobs": None, "finish_reason": choice.finish_reason, **choice.fields}
+
+
+def _tool_call(call: ToolCall) -> dict[str, Any]:
+    return {"id": call.id, "type": "function", "function": {"name": call.name, "arguments": call.arguments}}
 
 
 class CompletionFormat(_ChunkTemplate):
     """The format of /v1/completions."""
 
-    id_prefix, response_object, chunk_object = "cmpl", "text_completion", "text_completion"
+    id_prefix, response_object, chunk_object = "cmpl-", "text_completion", "text_completion"
     format_logprobs = staticmethod(completion_logprobs)
 
     def first_chunk(self, index: int) -> bytes:
@@ -198,6 +249,10 @@ class CompletionFormat(_ChunkTemplate):
         """A text delta."""
         return self._text(index, quote(delta[1]), '"finish_reason":null')
 
+    def tool_chunk(self, index: int, delta: ToolDelta) -> bytes:
+        """Empty: a text completion has no tools."""
+        return b""
+
     def probe_chunk(self, index: int, probe: Mapping[str, Any]) -> bytes:
         """A probed answer."""
         return self._without_text(index, {"probe": probe})
@@ -206,7 +261,9 @@ class CompletionFormat(_ChunkTemplate):
         """Token ids and log-probabilities."""
         return self._without_text(index, fields)
 
-    def final_chunk(self, index: int, finish_reason: str, budget: Mapping[str, Any]) -> bytes:
+    def final_chunk(
+        self, index: int, finish_reason: str, budget: Mapping[str, Any], stop_string: str | None = None
+    ) -> bytes:
         """The finish reason and the `budget` object."""
         return self._text(index, '""', f'"finish_reason":"{finish_reason}","budget":{to_json(budget)}')
 

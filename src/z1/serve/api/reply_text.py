@@ -12,9 +12,9 @@ from __future__ import annotations
 import codecs
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
-from z1.engines import Probe
+from z1.engines import Probe, ToolPart
 from z1.profiles import Profile, answer_part, hint_for, truncate_at_stop
 from z1.serve.api.budget import Budget
 from z1.serve.runtime.reply_runner import NewTokens, ReplyFinished, Started
@@ -23,6 +23,26 @@ from z1.think.answer_detector import overlap
 
 ReplyField = Literal["reasoning", "content"]
 TextDelta = tuple[ReplyField, str]
+
+
+class ToolDelta(NamedTuple):
+    """The head of tool call number `call` (with a name), or more of its arguments."""
+
+    call: int
+    id: str = ""
+    name: str = ""
+    arguments: str = ""
+
+
+class ToolCall(NamedTuple):
+    """A tool call; `arguments` are JSON, unless the reply was cut inside."""
+
+    id: str
+    name: str
+    arguments: str
+
+
+Delta = TextDelta | ToolDelta
 
 
 class Detokenizer:
@@ -37,6 +57,8 @@ class Detokenizer:
         self._decode = codecs.getincrementaldecoder("utf-8")("replace").decode
         self._pending = ""
         self._is_stopped = False
+        self.stop_string: str | None = None
+        """The stop string that ended the text."""
 
     def feed(self, token_ids: Iterable[int]) -> str:
         """Add tokens; return the text that is now final."""
@@ -60,6 +82,8 @@ class Detokenizer:
         text = self._pending + text
         kept = truncate_at_stop(text, self._stop_strings)
         self._is_stopped = kept != text
+        if self._is_stopped:
+            self.stop_string = next(one for one in self._stop_strings if text.startswith(one, len(kept)))
         pending = 0 if self._is_stopped else max(overlap(text, string) for string in self._stop_strings)
         self._pending = text[len(text) - pending :]
         return kept[: len(kept) - pending]
@@ -89,6 +113,9 @@ class ReplyText:
         self._offsets: dict[str, int | None] = {"hint": None, "answer": None}
         self._offsets_utf16 = dict(self._offsets)
         self._started: Started | None = None
+        self._call: ToolPart | None = None
+        self.tool_calls: list[ToolCall] = []
+        """The tool calls so far."""
         self.probes: list[dict[str, Any]] = []
         """Probed answers: the thinking tokens before each, and the number of equal answers in a row."""
 
@@ -96,16 +123,23 @@ class ReplyText:
         """Record the window."""
         self._started = event
 
-    def on_tokens(self, event: NewTokens) -> list[TextDelta]:
+    @property
+    def stop_string(self) -> str | None:
+        """The stop string that ended the answer."""
+        return self._detokenizer.stop_string
+
+    def on_tokens(self, event: NewTokens) -> list[Delta]:
         """The text of new tokens that is final."""
-        deltas: list[TextDelta] = []
+        if event.tool is not self._call or event.tool is not None:
+            return self._on_tool_tokens(event)
+        deltas: list[Delta] = []
         if event.bucket is not self._bucket:
             deltas += self._enter(event.bucket)
         if event.bucket is Bucket.STOP:
             return deltas
         text = self._detokenizer.feed(event.token_ids)
-        deltas += self._hint_deltas(text) if event.bucket is Bucket.HINT else self._deltas(event.bucket, text)
-        return self._select(deltas)
+        new = self._hint_deltas(text) if event.bucket is Bucket.HINT else self._deltas(event.bucket, text)
+        return [*deltas, *self._select(new)]
 
     def on_probe(self, event: Probe) -> None:
         """Add a probed answer."""
@@ -116,9 +150,9 @@ class ReplyText:
         answer = text.rpartition(hint)[2] if hint else text
         self.probes.append({"at": event.thinking_tokens, "answer": answer.strip(), "agreement": event.agreeing})
 
-    def on_finished(self) -> list[TextDelta]:
+    def on_finished(self) -> list[Delta]:
         """The text that was held back."""
-        return self._select(self._deltas(self._bucket, self._detokenizer.flush()))
+        return self._flush()
 
     def budget_object(self, event: ReplyFinished) -> dict[str, Any]:
         """The `budget` object: requested, effective and used budget, and why the thought and the reply ended."""
@@ -141,9 +175,39 @@ class ReplyText:
             "answer_ms": None if event.time_to_answer is None else round(event.time_to_answer * 1000, 1),
         }
 
-    def _enter(self, bucket: Bucket) -> list[TextDelta]:
+    def _on_tool_tokens(self, event: NewTokens) -> list[Delta]:
+        """The deltas of tokens of a tool call, or of the first tokens after one."""
+        part, deltas = event.tool, list[Delta]()
+        if part is not self._call:
+            deltas += self._flush()
+            self._call, self._bucket = part, None
+            self._detokenizer = Detokenizer(self._options.token_bytes)
+            if part is None:
+                return [*deltas, *self.on_tokens(event)]
+            if part.name:
+                self.tool_calls.append(ToolCall(part.id, part.name, ""))
+                deltas.append(ToolDelta(part.call, part.id, part.name))
+        if part is not None and not part.name and event.bucket is not Bucket.STOP:
+            deltas += self._argument_deltas(part, self._detokenizer.feed(event.token_ids))
+        return deltas
+
+    def _argument_deltas(self, part: ToolPart, text: str) -> list[Delta]:
+        if not text:
+            return []
+        call = self.tool_calls[part.call]
+        self.tool_calls[part.call] = call._replace(arguments=call.arguments + text)
+        return [ToolDelta(part.call, arguments=text)]
+
+    def _flush(self) -> list[Delta]:
+        """The text that was held back before another kind of tokens, or the end."""
+        text = self._detokenizer.flush()
+        if self._call is not None:
+            return [] if self._call.name else self._argument_deltas(self._call, text)
+        return self._select(self._deltas(self._bucket, text))
+
+    def _enter(self, bucket: Bucket) -> list[Delta]:
         """Flush the last bucket and begin another."""
-        deltas = self._select(self._deltas(self._bucket, self._detokenizer.flush()))
+        deltas = self._flush()
         self._bucket = bucket
         stop_strings = self._stop_strings if bucket is Bucket.ANSWER else ()
         self._detokenizer = Detokenizer(self._options.token_bytes, stop_strings)
@@ -187,19 +251,21 @@ class ReplyText:
         ]
         return [delta for delta in deltas if delta[1]]
 
-    def _select(self, deltas: Iterable[TextDelta]) -> list[TextDelta]:
+    def _select(self, deltas: Iterable[TextDelta]) -> list[Delta]:
         """Drop reasoning that is not returned, and count the characters of content."""
         selected = [delta for delta in deltas if self._options.include_reasoning or delta[0] == "content"]
         for text in [text for field, text in selected if field == "content"]:
             self._content_length += len(text)
             self._content_utf16 += _utf16_length(text)
-        return selected
+        return list[Delta](selected)
 
 
 def _utf16_length(text: str) -> int:
     return len(text) if text.isascii() else len(text.encode("utf-16-le", "surrogatepass")) // 2
 
 
-def finish_reason(event: ReplyFinished) -> str:
+def finish_reason(event: ReplyFinished, *, has_calls: bool = False) -> str:
     """OpenAI's `finish_reason`."""
-    return "length" if event.end is End.CUT else "stop"
+    if event.end is End.CUT:
+        return "length"
+    return "tool_calls" if has_calls else "stop"

@@ -8,14 +8,15 @@ from __future__ import annotations
 import secrets
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from z1 import profiles
 from z1.engines import Engine, Sampling
 from z1.errors import UserError
 from z1.families import AnswerKind
-from z1.prompts import prompt_token_ids, text_token_ids
+from z1.prompts import prompt_token_ids, text_token_ids, tool_prompt_token_ids
+from z1.serve.api.body import Message
 from z1.serve.api.budget import (
     DEFAULT_EFFORT_MAP,
     NO_POLICY,
@@ -76,9 +77,13 @@ def parse_request(request: Request, engine: Engine, defaults: RequestDefaults) -
     """Parse `request` for `engine`. Raises UserError for settings that the engine or the server does not support."""
     arrival_time = time.monotonic()
     profile = profiles.get_profile(engine.profile)
+    fields = _checked_chat_fields(request, engine)
     budget = parse_budget(request, profile, defaults)
+    if fields is not None and budget.may_cut and not profile.think_end and budget.limit is None:
+        budget = replace(budget, has_thinking=False, may_cut=False)  # the upstream shows no thought: all is answer
     _check_min_tokens(budget, engine, profile)
-    _check_chat_host(request, engine, budget)
+    cuts = _cut_settings(request, budget)
+    _check_chat_host(request, engine, budget, cuts)
     messages = _messages(request, defaults) if isinstance(request, ChatRequest) else ()
     prompts = _prompts(request, engine, profile, messages)
     seed = secrets.randbits(63) if request.seed is None else request.seed
@@ -90,7 +95,7 @@ def parse_request(request: Request, engine: Engine, defaults: RequestDefaults) -
         **_logprob_settings(request, engine),
     }
     stop_ids, policy = _stop_token_ids(request, engine, profile), parse_policy(request, engine, budget)
-    stop = request.stop_strings
+    stop = (request.stop,) if isinstance(request.stop, str) else tuple(request.stop or ())
     generations = tuple(
         GenerationRequest(
             tuple(prompt),
@@ -100,6 +105,8 @@ def parse_request(request: Request, engine: Engine, defaults: RequestDefaults) -
             arrival_time,
             policy,
             messages=tuple(messages),
+            chat_fields=fields,
+            needs_cut=bool(cuts),
         )
         for prompt in prompts
         for n in range(request.n or 1)
@@ -120,6 +127,13 @@ def parse_request(request: Request, engine: Engine, defaults: RequestDefaults) -
         logprobs=_logprobs(request, engine) is not None,
         token_ledger=bool(request.token_ledger),
     )
+
+
+def count_prompt_tokens(request: ChatRequest, engine: Engine, defaults: RequestDefaults) -> int:
+    """The number of tokens of a conversation, as `parse_request` would send it to the engine."""
+    _checked_chat_fields(request, engine)
+    messages = _messages(request, defaults)
+    return sum(map(len, _prompts(request, engine, profiles.get_profile(engine.profile), messages)))
 
 
 def parse_budget(request: Request, profile: profiles.Profile, defaults: RequestDefaults) -> Budget:
@@ -223,18 +237,53 @@ def _stop_token_ids(request: Request, engine: Engine, profile: profiles.Profile)
     return own | frozenset(_check_vocabulary("stop_token_ids", request.stop_token_ids or [], engine.tokenizer))
 
 
-def _check_chat_host(request: Request, engine: Engine, budget: Budget) -> None:
-    """Check that a host that offers chat completions alone can keep the settings (`engines/remote/hosts.py`)."""
-    if (check := getattr(engine, "check_settings", None)) is not None:
-        names = ("deadline_ms", "answer_tokens", "policy", "reasoning_control", "session")
-        cuts = [name for name in names if getattr(request, name)] + (["hint"] if budget.hint is not None else [])
-        cuts += [] if isinstance(request, ChatRequest) else ["prompt"]
-        check(budget.limit, cuts, has_thinking=budget.has_thinking)
+def chat_fields(request: Request) -> dict[str, Any] | None:
+    """The fields of a request that only an upstream's chat route can honour, such as tools; None if it needs none."""
+    if not isinstance(request, ChatRequest):
+        return None
+    names = {"tools", "response_format"} | ({"tool_choice", "parallel_tool_calls"} if request.tools else set())
+    fields = request.model_dump(include=names, exclude_none=True)
+    has_calls = any(message.tool_calls or message.role == "tool" for message in request.messages)
+    return fields if fields or has_calls else None
 
 
-def _messages(request: ChatRequest, defaults: RequestDefaults) -> list[dict[str, str]]:
+def _checked_chat_fields(request: Request, engine: Engine) -> dict[str, Any] | None:
+    """`chat_fields` of a request. Raises UserError if the engine has no such route."""
+    if not isinstance(request, ChatRequest):
+        return None
+    if request.tool_choice not in (None, "none", "auto") and not request.tools:
+        raise UserError("tool_choice", "a choice without tools", "give tools, or leave it out")
+    fields = chat_fields(request)
+    if fields is not None and not hasattr(engine, "open_chat"):
+        name = next(iter(fields), "messages")
+        do = "this server does not support it; leave it out, or use a server with --engine remote"
+        got = "a setting of an upstream's chat route" if fields else "tool calls"
+        raise UserError(name, got, do)
+    return fields
+
+
+def _cut_settings(request: Request, budget: Budget) -> list[str]:
+    """The settings for which z1 has to end a reply itself."""
+    names = ("deadline_ms", "answer_tokens", "policy", "reasoning_control", "session")
+    return [name for name in names if getattr(request, name)] + (["hint"] if budget.hint is not None else [])
+
+
+def _check_chat_host(request: Request, engine: Engine, budget: Budget, cuts: list[str]) -> None:
+    """Check that an upstream's chat route can keep the settings (`engines/remote/hosts.py`)."""
+    is_chat_only = getattr(engine, "is_chat_only", False)
+    if is_chat_only or chat_fields(request) is not None:
+        cuts = cuts if isinstance(request, ChatRequest) else [*cuts, "prompt"]
+        engine.check_settings(budget.limit, cuts, has_thinking=budget.has_thinking)  # type: ignore[attr-defined]
+
+
+def _messages(request: ChatRequest, defaults: RequestDefaults) -> list[dict[str, Any]]:
     """The conversation, its last message in the form that the model was trained on."""
-    messages = [{"role": _role(message.role), "content": message.content} for message in request.messages]
+    if not request.messages:
+        raise UserError("messages", "no message", "ask something")
+    last_user = max((at for at, message in enumerate(request.messages) if message.role == "user"), default=-1)
+    messages = [_message(message, in_loop=at > last_user) for at, message in enumerate(request.messages)]
+    if messages[-1]["role"] == "tool":
+        return messages
     if messages[-1]["role"] == "assistant":
         name = f"messages.{len(messages) - 1}.role"
         raise UserError(name, "assistant in the last message", "end with a user message; no message is continued")
@@ -244,11 +293,25 @@ def _messages(request: ChatRequest, defaults: RequestDefaults) -> list[dict[str,
     return messages
 
 
+def _message(message: Message, *, in_loop: bool) -> dict[str, Any]:
+    """A message for the chat template; `in_loop`: the tools that it called are running, so its thought is kept."""
+    fields: dict[str, Any] = {"role": _role(message.role), "content": message.content}
+    if message.tool_call_id is not None:
+        fields["tool_call_id"] = message.tool_call_id
+    if message.tool_calls:
+        fields["tool_calls"] = [call.model_dump() for call in message.tool_calls]
+        if message.reasoning and in_loop:  # servers read one name or the other
+            fields |= {"reasoning": message.reasoning, "reasoning_content": message.reasoning}
+    return fields
+
+
 def _prompts(
-    request: Request, engine: Engine, profile: profiles.Profile, messages: Sequence[dict[str, str]]
+    request: Request, engine: Engine, profile: profiles.Profile, messages: Sequence[dict[str, Any]]
 ) -> Sequence[Sequence[int]]:
-    """The token ids of each prompt."""
+    """The token ids of each prompt; those of an upstream's conversation with tools are only counted."""
     if isinstance(request, ChatRequest):
+        if (fields := chat_fields(request)) is not None:
+            return [tool_prompt_token_ids(engine.tokenizer, profile, messages, fields.get("tools"))]
         return [prompt_token_ids(engine.tokenizer, profile, messages)]
     prompt: Any = getattr(request, "prompt", "")
     prompts = prompt if isinstance(prompt, list) and not (prompt and isinstance(prompt[0], int)) else [prompt]

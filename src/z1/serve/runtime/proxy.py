@@ -151,7 +151,7 @@ class ProxyResponse(Response):
         head = await self._received.get()
         if not isinstance(head, _Head):
             error = head if isinstance(head, EngineFault) else EngineFault("the upstream did not respond")
-            await fault_response(error, {})(scope, receive, send)
+            await fault_response(error, {}, scope["path"])(scope, receive, send)
             return
         is_stream = head.media_type.startswith("text/event-stream")
         headers = {"content-type": head.media_type, **head.headers}

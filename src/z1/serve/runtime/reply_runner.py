@@ -13,10 +13,23 @@ from collections.abc import Callable, Coroutine, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 from z1 import profiles
-from z1.engines import Allowance, Control, DriverOptions, Engine, Logprob, Probe, Sampling, Session, run_flow
+from z1.engines import (
+    Allowance,
+    Control,
+    Conversation,
+    DriverOptions,
+    Engine,
+    Logprob,
+    Probe,
+    Sampling,
+    Session,
+    ToolPart,
+    run_flow,
+)
 from z1.errors import EngineFault, Z1Error
 from z1.serve.api.budget import NO_POLICY, Budget, Policy, exit_rules, make_window
 from z1.think import AnswerDetector, Bucket, End, Flow, Ledger, Shift, Window
@@ -32,7 +45,9 @@ POLL_SECONDS_PER_REQUEST = 0.0001
 class GenerationRequest:
     """One reply to generate. `stop_strings` end the answer; `arrival_time` is that of the HTTP request (monotonic);
     `prefix_token_ids` is a thought that the reply continues. `messages` are the conversation, for hosts that take no
-    prompt. `allowance` limits the thought together with those of other replies.
+    prompt. `allowance` limits the thought together with those of other replies. With `chat_fields` (tools, a response
+    format) the upstream's chat route generates the reply; `needs_cut`: a setting that such a host cannot keep itself
+    may end the thought.
     """
 
     prompt_token_ids: tuple[int, ...]
@@ -42,7 +57,9 @@ class GenerationRequest:
     arrival_time: float = field(default_factory=time.monotonic)
     policy: Policy = NO_POLICY
     prefix_token_ids: tuple[int, ...] = ()
-    messages: tuple[Mapping[str, str], ...] = ()
+    messages: tuple[Mapping[str, Any], ...] = ()
+    chat_fields: Mapping[str, Any] | None = None
+    needs_cut: bool = False
     allowance: Allowance | None = None
 
 
@@ -56,11 +73,15 @@ class Started:
 
 
 class NewTokens(NamedTuple):
-    """New tokens of one bucket, with log-probabilities if they were requested and the tokens sampled."""
+    """New tokens of one bucket, with log-probabilities if they were requested and the tokens sampled.
+
+    `tool` is the part of a tool call that they are.
+    """
 
     bucket: Bucket
     token_ids: tuple[int, ...]
     logprobs: tuple[Logprob, ...] = ()
+    tool: ToolPart | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -241,7 +262,7 @@ class _RunningReply:
         self._flow: Flow | None = None
         self._is_answer_requested = False
         self._time_to_answer: float | None = None
-        self._num_logprobs = 0
+        self._num_logprobs = self._num_sampled = 0
         self._next_poll = 0.0
         self.due = 0.0
 
@@ -283,11 +304,12 @@ class _RunningReply:
         """A session of the engine; a host that offers chat completions alone gets the conversation."""
         request = self._request
         open_chat = getattr(engine, "open_chat", None)
-        if open_chat is None:
+        if open_chat is None or not (request.chat_fields is not None or getattr(engine, "is_chat_only", False)):
             return await engine.open(request.prompt_token_ids + request.prefix_token_ids, request.sampling)
-        budget = request.budget
         start = (request.prompt_token_ids, request.sampling)
-        session: Session = await open_chat(request.messages, budget.limit, budget.max_tokens, start)
+        limits = (request.budget.limit, request.budget.max_tokens)
+        asked = Conversation(request.messages, *limits, request.chat_fields, request.needs_cut)
+        session: Session = await open_chat(asked, start)
         if request.prefix_token_ids:
             await session.append(request.prefix_token_ids)
         return session
@@ -315,7 +337,7 @@ class _RunningReply:
         deadline = request.budget.deadline
         if deadline is not None:
             deadline = max(0.0, deadline - self._elapsed())
-        self._logprobs = session.logprobs
+        self._logprobs, self._tool_parts = session.logprobs, getattr(session, "tool_parts", ())
         exits = exit_rules(request.policy, engine, self._emit)
         options = DriverOptions(detector, None, deadline, self._on_tokens, exits, request.allowance)
         await run_flow(flow, session, options, self._control)
@@ -348,11 +370,24 @@ class _RunningReply:
         self.due = self._next_poll
         if bucket is Bucket.ANSWER and self._time_to_answer is None:
             self._time_to_answer = self._elapsed()
+        position = self._num_sampled
+        self._num_sampled += 0 if bucket is Bucket.HINT else len(token_ids)
+        if self._tool_parts:
+            return self._emit_parts(bucket, token_ids, position)
         first = self._num_logprobs
         if bucket is not Bucket.HINT or self._request.sampling.forced_logprobs:
             self._num_logprobs += len(token_ids)
         logprobs = () if bucket is Bucket.HINT else tuple(self._logprobs[first : self._num_logprobs])
-        self._emit(NewTokens(bucket, token_ids, logprobs))
+        return self._emit(NewTokens(bucket, token_ids, logprobs))
+
+    def _emit_parts(self, bucket: Bucket, token_ids: tuple[int, ...], first: int) -> None:
+        """Emit tokens, sampled from position `first` on, by the part of a tool call that they are."""
+        last = first + len(token_ids)
+        starts = [part.position for part in self._tool_parts if first < part.position < last]
+        for start, end in pairwise([first, *starts, last]):
+            part = next((one for one in reversed(self._tool_parts) if one.position <= start), None)
+            part = part if part is not None and part.call >= 0 else None
+            self._emit(NewTokens(bucket, token_ids[start - first : end - first], (), part))
 
     def _elapsed(self) -> float:
         return time.monotonic() - self._request.arrival_time

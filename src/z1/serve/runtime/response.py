@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from functools import partial
 from itertools import groupby
 from operator import itemgetter
 from typing import Any
@@ -20,8 +21,9 @@ from starlette.types import Receive, Scope, Send
 from z1.engines import Probe
 from z1.errors import UpstreamFault, Z1Error
 from z1.serve.api.logprobs import TokenRecord
-from z1.serve.api.openai_format import COMMENT, DONE, Choice, WireFormat, error_body, sse_event, usage
-from z1.serve.api.reply_text import OutputOptions, ReplyField, ReplyText, TextDelta, finish_reason
+from z1.serve.api.messages_format import messages_error
+from z1.serve.api.openai_format import Choice, WireFormat, error_body, usage
+from z1.serve.api.reply_text import Delta, OutputOptions, ReplyField, ReplyText, ToolDelta, finish_reason
 from z1.serve.runtime.reply_runner import (
     Event,
     Failed,
@@ -31,6 +33,10 @@ from z1.serve.runtime.reply_runner import (
     ReplyGroup,
     Started,
 )
+
+MakeChunk = Callable[[], bytes]
+
+NO_HEADERS: Mapping[str, str] = {}
 
 OnFinished = Callable[["PendingResponse"], None]
 
@@ -88,7 +94,7 @@ class PendingResponse:
                 waiting.discard(index)
                 self._first_events.append((index, event))
 
-    async def stream(self, *, include_usage: bool) -> AsyncIterator[bytes]:
+    async def stream(self) -> AsyncIterator[bytes]:
         """The response as server-sent events; events that arrive together are sent together."""
         yield b"".join(self.wire_format.first_chunk(index) for index in range(len(self.texts)))
         alarm = _Alarm(COMMENT_INTERVAL, self.replies.wake)
@@ -96,10 +102,10 @@ class PendingResponse:
             async for events in self._events():
                 chunks = self._chunks(events)
                 if self._is_complete:
-                    chunks += self._last_chunks(include_usage=include_usage)
+                    chunks.append(self._last_chunk())
                 if chunks or alarm.is_due:
                     alarm.reset()
-                    yield b"".join(chunks) or COMMENT
+                    yield b"".join(chunks) or self.wire_format.keep_alive
         finally:
             alarm.cancel()
 
@@ -108,8 +114,9 @@ class PendingResponse:
         texts: list[dict[str, list[str]]] = [{"reasoning": [], "content": []} for _ in self.texts]
         async for events in self._events():
             for index, event in events:
-                for field, text in self._deltas(index, event):
-                    texts[index][field].append(text)
+                for delta in self._deltas(index, event):
+                    if not isinstance(delta, ToolDelta):
+                        texts[index][delta[0]].append(delta[1])
         if self.error is not None:
             raise self.error
         choices = [self._choice(index, text) for index, text in enumerate(texts)]
@@ -136,39 +143,48 @@ class PendingResponse:
     def _is_complete(self) -> bool:
         return self.error is not None or len(self.finished) == len(self.texts)
 
-    def _last_chunks(self, *, include_usage: bool) -> list[bytes]:
+    def _last_chunk(self) -> bytes:
         if self.error is not None:
-            return [sse_event(error_body(self.error)), DONE]
-        return [self.wire_format.usage_chunk(self._usage()), DONE] if include_usage else [DONE]
+            return self.wire_format.error_chunk(self.error)
+        return self.wire_format.last_chunk(self._usage())
 
     def _chunks(self, events: list[IndexedEvent]) -> list[bytes]:
         """The chunks for these events; consecutive deltas of one field are merged."""
         parts: list[tuple[tuple[int, ReplyField] | None, Any]] = []
         for index, event in events:
-            parts += [((index, field), text) for field, text in self._deltas(index, event)]
+            for delta in self._deltas(index, event):
+                if isinstance(delta, ToolDelta):
+                    parts.append((None, partial(self.wire_format.tool_chunk, index, delta)))
+                else:
+                    parts.append(((index, delta[0]), delta[1]))
             parts += [(None, chunk) for chunk in self._chunks_without_text(index, event)]
         chunks: list[bytes] = []
         for key, group in groupby(parts, itemgetter(0)):
             values = [value for _, value in group]
-            chunks += [self.wire_format.text_chunk(key[0], (key[1], "".join(values)))] if key else values
-        return chunks + [chunk for index in range(len(self.token_records)) for chunk in self._token_chunks(index)]
+            chunks += (
+                [self.wire_format.text_chunk(key[0], (key[1], "".join(values)))] if key else [one() for one in values]
+            )
+        return chunks + [make() for index in range(len(self.token_records)) for make in self._token_chunks(index)]
 
-    def _chunks_without_text(self, index: int, event: Event) -> list[bytes]:
+    def _chunks_without_text(self, index: int, event: Event) -> list[MakeChunk]:
+        """What makes the other chunks of an event, in its turn: a format may depend on what it sent before."""
         if isinstance(event, Probe) and self.replies.requests[index].policy.anytime:
-            return [self.wire_format.probe_chunk(index, self.texts[index].probes[-1])]
+            return [partial(self.wire_format.probe_chunk, index, self.texts[index].probes[-1])]
         if isinstance(event, ReplyFinished):
-            budget = self._budget_object(index, event)
-            return [*self._token_chunks(index), self.wire_format.final_chunk(index, finish_reason(event), budget)]
+            text = self.texts[index]
+            reason, budget = self._finish_reason(index), self._budget_object(index, event)
+            last = partial(self.wire_format.final_chunk, index, reason, budget, text.stop_string)
+            return [*self._token_chunks(index), last]
         return []
 
-    def _token_chunks(self, index: int) -> list[bytes]:
+    def _token_chunks(self, index: int) -> list[MakeChunk]:
         fields = self._token_fields(index)
-        return [self.wire_format.token_chunk(index, fields)] if fields else []
+        return [partial(self.wire_format.token_chunk, index, fields)] if fields else []
 
     def _token_fields(self, index: int) -> dict[str, Any]:
         return self.token_records[index].pop_fields() if self.token_records else {}
 
-    def _deltas(self, index: int, event: Event) -> list[TextDelta]:
+    def _deltas(self, index: int, event: Event) -> list[Delta]:
         """Process an event; return its text."""
         text = self.texts[index]
         if isinstance(event, NewTokens):
@@ -197,10 +213,14 @@ class PendingResponse:
         self.replies.cancel()
 
     def _choice(self, index: int, text: dict[str, list[str]]) -> Choice:
-        event = self.finished[index]
+        event, reply = self.finished[index], self.texts[index]
         reasoning, content = "".join(text["reasoning"]), "".join(text["content"])
         fields = {"budget": self._budget_object(index, event), **self._token_fields(index)}
-        return Choice(reasoning, content, finish_reason(event), fields)
+        end = (self._finish_reason(index), fields)
+        return Choice(reasoning, content, *end, reply.tool_calls, reply.stop_string)
+
+    def _finish_reason(self, index: int) -> str:
+        return finish_reason(self.finished[index], has_calls=bool(self.texts[index].tool_calls))
 
     def _budget_object(self, index: int, event: ReplyFinished) -> dict[str, Any]:
         return {**self.texts[index].budget_object(event), **self.budget_fields(index)}
@@ -213,12 +233,21 @@ def _no_fields(_: int) -> Mapping[str, Any]:
     return {}
 
 
-def fault_response(error: Z1Error, headers: Mapping[str, str]) -> JSONResponse:
+def error_response(path: str, status: int, body: dict[str, Any], headers: Mapping[str, str] = NO_HEADERS) -> Response:
+    """An error in the format of the API that `path` belongs to; `body` is in OpenAI's."""
+    if path.startswith("/v1/messages"):
+        body = messages_error(body, status)
+        headers = {**headers, "request-id": body["request_id"]}
+    return JSONResponse(body, status, headers)
+
+
+def fault_response(error: Z1Error, headers: Mapping[str, str], path: str = "") -> Response:
     """The response to a failed request; that of an upstream has its status, code and `Retry-After`."""
     status, retry_after = 503, None
     if isinstance(error, UpstreamFault):
         status, retry_after = error.status, error.retry_after
-    return JSONResponse(error_body(error), status, {**headers, **({"retry-after": retry_after} if retry_after else {})})
+    headers = {**headers, **({"retry-after": retry_after} if retry_after else {})}
+    return error_response(path, status, error_body(error), headers)
 
 
 class _Alarm:
@@ -261,9 +290,9 @@ class WholeResponse(Response):
         """Wait for the replies, or for the client to disconnect."""
         watcher = _cancel_on_disconnect(receive, self._response)
         try:
-            response = JSONResponse(await self._response.json_body(), 200, self._extra_headers)
+            response: Response = JSONResponse(await self._response.json_body(), 200, self._extra_headers)
         except Z1Error as error:
-            response = fault_response(error, self._extra_headers)
+            response = fault_response(error, self._extra_headers, scope["path"])
         finally:
             watcher.cancel()
             self._on_finished(self._response)
@@ -273,10 +302,8 @@ class WholeResponse(Response):
 class SseResponse(Response):
     """Sends the response as server-sent events. `on_finished` is called once, in every case."""
 
-    def __init__(
-        self, response: PendingResponse, on_finished: OnFinished, headers: dict[str, str], *, include_usage: bool
-    ) -> None:
-        self._response, self._on_finished, self._include_usage = response, on_finished, include_usage
+    def __init__(self, response: PendingResponse, on_finished: OnFinished, headers: dict[str, str]) -> None:
+        self._response, self._on_finished = response, on_finished
         self.background = None
         self.raw_headers = [(name.encode(), value.encode()) for name, value in {**STREAM_HEADERS, **headers}.items()]
 
@@ -285,7 +312,7 @@ class SseResponse(Response):
         watcher = _cancel_on_disconnect(receive, self._response)
         try:
             await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
-            async for data in self._response.stream(include_usage=self._include_usage):
+            async for data in self._response.stream():
                 await send({"type": "http.response.body", "body": data, "more_body": True})
             await send({"type": "http.response.body", "body": b""})
         finally:

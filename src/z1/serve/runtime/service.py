@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import hmac
+import os
 import re
 import uuid
 from collections.abc import Callable, Sequence
@@ -18,11 +19,12 @@ from typing import Any
 from z1 import profiles
 from z1.engines import Engine
 from z1.errors import EngineFault, UserError, Z1Error
-from z1.serve.api.openai_format import ChatFormat, CompletionFormat
+from z1.serve.api.openai_format import ChatFormat, CompletionFormat, WireFormat
 from z1.serve.api.reply_text import OutputOptions
-from z1.serve.api.request_parser import ParsedRequest, RequestDefaults, parse_request
+from z1.serve.api.request_parser import ParsedRequest, RequestDefaults, count_prompt_tokens, parse_request
 from z1.serve.api.schema import ChatRequest, ControlRequest, Request, SessionBudget
 from z1.serve.api.session import parse_session
+from z1.serve.api.signature import Signer
 from z1.serve.metrics import Metrics, log_line
 from z1.serve.runtime.ledger_file import LedgerFile
 from z1.serve.runtime.proxy import ProxyResponse, as_proxyable, has_thinking_fields, translate_budget
@@ -65,6 +67,10 @@ class ClientIds:
     key: str = NO_KEY
 
 
+MakeFormat = Callable[[str, ParsedRequest], WireFormat]
+"""The wire format of a response, from the request's id and the parsed request."""
+
+
 class ServerBusy(Z1Error):
     """The server is at its limit of concurrent requests."""
 
@@ -94,6 +100,7 @@ class ChatService:
         self.sessions = Sessions(self.ledger)
         self.metrics.usage.sums.update(self.ledger.read_usage())
         self.served_model_names = defaults.served_model_names or (engine.name,)
+        self.signer = Signer.from_environment(os.environ)
         self._parser = ThreadPoolExecutor(1, "z1-parser")  # one thread: a tokenizer is not thread-safe
         self._running: dict[str, _RunningRequest] = {}
         self._running_replies = 0
@@ -130,14 +137,13 @@ class ChatService:
         return self._upstream is not None
 
     async def submit(
-        self, request: Request, client: ClientIds, log_fields: dict[str, Any]
+        self, request: Request, client: ClientIds, log_fields: dict[str, Any], make_format: MakeFormat | None = None
     ) -> tuple[PendingResponse, ParsedRequest]:
-        """Start the replies to `request`.
+        """Start the replies to `request`; the response has OpenAI's format of chat or text completions by default.
 
         Raises UnknownModel, ServerBusy, SessionExhausted, UserError, LedgerFault or EngineFault.
         """
-        if request.model not in self.served_model_names:
-            raise UnknownModel("model", f"{request.model}, which does not exist", f"use {self.served_model_names[0]}")
+        self._check_model(request.model)
         self._check_capacity(request.n or 1)
         settings = None
         if request.session is not None or client.session is not None:
@@ -152,11 +158,11 @@ class ChatService:
         self._check_capacity(count)
         if not self.runner.is_alive:
             raise EngineFault("the engine has stopped; restart the server")
-        wire_format = (ChatFormat if isinstance(request, ChatRequest) else CompletionFormat)(
-            self._request_id(client, allows_control=parsed.reasoning_control),
-            request.model,
-            include_usage=parsed.include_usage,
-        )
+        request_id = self._request_id(client, allows_control=parsed.reasoning_control)
+        if make_format is None:
+            openai_format = ChatFormat if isinstance(request, ChatRequest) else CompletionFormat
+            make_format = lambda name, _: openai_format(name, request.model, include_usage=parsed.include_usage)  # noqa: E731
+        wire_format = make_format(request_id, parsed)
         turns: list[Turn] = []
         if account is not None:
             turns = [Turn(account, self.ledger, (wire_format.id, n, request.model)) for n in range(count)]
@@ -238,6 +244,12 @@ class ChatService:
         changed = running.response.replies.answer_now()
         return changed, None if changed else "the thought has already ended, or an answer was already requested"
 
+    async def count_prompt_tokens(self, request: ChatRequest) -> int:
+        """Number of tokens of a conversation. Raises UnknownModel or UserError."""
+        self._check_model(request.model)
+        count = partial(count_prompt_tokens, request, self.engine, self.defaults)
+        return await asyncio.get_running_loop().run_in_executor(self._parser, count)
+
     def _options(self, parsed: ParsedRequest) -> OutputOptions:
         return OutputOptions(
             profiles.get_profile(self.engine.profile),
@@ -289,6 +301,10 @@ class ChatService:
             sampled_tokens=result.sampled_tokens,
         )
 
+    def _check_model(self, name: str) -> None:
+        if name not in self.served_model_names:
+            raise UnknownModel("model", f"{name}, which does not exist", f"use {self.served_model_names[0]}")
+
     def _check_capacity(self, count: int) -> None:
         limit = self.limits.max_concurrent_requests
         if count > limit:
@@ -303,7 +319,9 @@ class ChatService:
         others may choose or guess, only with a token.
         """
         chosen = client.request_id
-        in_use = any(f"{one.id_prefix}-{chosen}" in self._running for one in (ChatFormat, CompletionFormat))
+        in_use = chosen is not None and any(
+            name == f"{one.response.wire_format.id_prefix}{chosen}" for name, one in self._running.items()
+        )
         is_valid = chosen and CLIENT_REQUEST_ID.fullmatch(chosen) and not in_use
         is_safe = client.control_token is not None or not allows_control
         return chosen if chosen and is_valid and is_safe else uuid.uuid4().hex
@@ -327,6 +345,6 @@ def _is_meant(response_id: str, token: str | None, name: str, running: _RunningR
     client = running.client
     if client.control_token is None:
         return token is None and response_id == name
-    chosen = f"{name.partition('-')[0]}-{client.request_id}"
+    chosen = f"{running.response.wire_format.id_prefix}{client.request_id}"
     is_token = token is not None and hmac.compare_digest(token.encode(), client.control_token.encode())
     return is_token and response_id in (name, chosen)
