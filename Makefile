@@ -73,18 +73,19 @@ test-all: check
 	$(BIN)/python $(PYTEST) $(PARALLEL) $(ALL)
 
 # A client in an environment of its own is the newest release that pip or npm finds.
-CLIENTS := litellm lm_eval inspect openai langchain pydantic_ai openai_agents
+CLIENTS := anthropic litellm lm_eval inspect openai langchain pydantic_ai openai_agents
+CLIENT_anthropic := anthropic
 CLIENT_litellm := litellm[proxy]
 CLIENT_lm_eval := lm-eval[api]
 CLIENT_openai := openai
-CLIENT_langchain := langchain-openai
+CLIENT_langchain := langchain-openai langchain-anthropic
 CLIENT_pydantic_ai := pydantic-ai-slim[openai]
 CLIENT_openai_agents := openai-agents
 NPM_CLIENTS := .venv-client-npm
 
 .venv-client-%/.tools:
 	$(PYTHON) -m venv --clear $(@D)
-	$(@D)/bin/python $(INSTALL) "$(CLIENT_$*)"
+	$(@D)/bin/python $(INSTALL) $(foreach package,$(CLIENT_$*),"$(package)")
 	@touch $@
 
 # Inspect loads z1 in its own process.

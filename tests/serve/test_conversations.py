@@ -64,11 +64,11 @@ def next_token(context: Sequence[int]) -> int:
 
 
 class Recorder:
-    """An application that keeps the bodies of the requests to `app`."""
+    """An application that keeps the path and the body of the requests to `app` on `paths`."""
 
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
-        self.bodies: list[Any] = []
+    def __init__(self, app: ASGIApp, paths: Sequence[str] = ("/v1/chat/completions",)) -> None:
+        self._app, self._paths = app, paths
+        self.requests: list[tuple[str, Any]] = []
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         parts: list[bytes] = []
@@ -79,8 +79,8 @@ class Recorder:
             return message
 
         await self._app(scope, recorded, send)
-        if scope["type"] == "http" and scope["path"] == "/v1/chat/completions":
-            self.bodies.append(json.loads(b"".join(parts)))
+        if scope["type"] == "http" and scope["path"] in self._paths:
+            self.requests.append((scope["path"], json.loads(b"".join(parts))))
 
 
 class Conversing(NamedTuple):
@@ -181,7 +181,7 @@ def test_a_conversation_of_three_turns(
     conversing: Conversing, recording: list[dict[str, Any]], row: tuple[Client, str, str]
 ) -> None:
     conversing.prompts.clear()
-    conversing.recorder.bodies.clear()
+    conversing.recorder.requests.clear()
     found = converse(conversing.served.url + "/v1", "scripted", row, QUESTIONS)
     assert found["answers"] == ANSWERS
     assert conversing.prompts == TRANSCRIPT
@@ -190,7 +190,7 @@ def test_a_conversation_of_three_turns(
         {
             "row": [client.program, variant, mode],
             "version": found["version"],
-            "requests": list(conversing.recorder.bodies),
+            "requests": [body for _, body in conversing.recorder.requests],
         }
     )
 
