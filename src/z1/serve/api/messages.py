@@ -37,20 +37,20 @@ LABELS = frozenset({"cache_control", "citations", "caller", "toolset_name"})
 """Fields of blocks and tools that change nothing here."""
 
 
-class Block(Strict):
+class ContentBlock(Strict):
     """A block of a message."""
 
     ignored = LABELS
 
 
-class TextBlock(Block):
+class TextBlock(ContentBlock):
     """A text."""
 
     type: Literal["text"]
     text: CleanStr
 
 
-class ThinkingBlock(Block):
+class ThinkingBlock(ContentBlock):
     """A thought of an earlier reply, with its signature."""
 
     type: Literal["thinking"]
@@ -58,14 +58,14 @@ class ThinkingBlock(Block):
     signature: str | None = None
 
 
-class RedactedThinking(Block):
+class RedactedThinking(ContentBlock):
     """A thought that another server hid; it is left out."""
 
     type: Literal["redacted_thinking"]
     data: str | None = None
 
 
-class ToolUse(Block):
+class ToolUse(ContentBlock):
     """A tool call of an earlier reply."""
 
     type: Literal["tool_use"]
@@ -74,7 +74,7 @@ class ToolUse(Block):
     input: JsonObject
 
 
-class ToolResult(Block):
+class ToolResult(ContentBlock):
     """What a tool call returned."""
 
     type: Literal["tool_result"]
