@@ -45,7 +45,7 @@ for place, budget in enumerate(parse_budgets(budgets)):
 curve = json.loads((written / "curve.json").read_text())
 same = sum(point["accuracy"][1] == found["exact_match,boxed@" + budget_name(point["thinking_budget"])]
     for point in curve["points"])
-print(json.dumps({"rows": rows, "equal_rows": equal, "equal_scores": scores, "equal_points": same,
+print(json.dumps({"rows": rows, "equal_rows": equal, "equal_scores": int(scores), "equal_points": int(same),
     "sweep": model.paid.thinking, "free": alone.paid.thinking}))
 """
 
