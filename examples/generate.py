@@ -2,7 +2,7 @@
 
 import z1
 
-PROGRAMS = ["print(3 + 4)", "a = 2\na = a + 5\nprint(a)", "s = 0\nfor i in range(5):\n    s = s + i\nprint(s)"]
+PROGRAMS = ["print(3 + 4)", "a = 2\na = a + 5\nprint(a)", "s = 0\nfor i in range(4):\n    s = s + i\nprint(s)"]
 
 with z1.LLM() as llm:  # z1-tiny; any model folder or hub id works the same way
     for reply in llm.generate(PROGRAMS, thinking_budget=32):

@@ -22,7 +22,7 @@ from z1 import runs
 from z1 import study as studies
 from z1.evaluate import PROBLEMS, read_attempts
 from z1.records import Problem
-from z1.report.study_page import percent, ratio, table
+from z1.report.study_page import percent, table
 from z1.study import EvaluationFolders, Study
 
 HERE = Path(__file__).parent
@@ -89,16 +89,7 @@ def _data_ratios(study: Study, folder: Path, done: EvaluationFolders, programs: 
 
 def sections(numbers: Mapping[str, Any]) -> list[str]:
     """The Markdown sections of the study's page about these analyses."""
-    return [_data_ratio_section(numbers), _self_check_section(numbers), _forced_close_section(numbers)]
-
-
-def _data_ratio_section(numbers: Mapping[str, Any]) -> str:
-    compared = [one["against"] for one in numbers["comparisons"] if one["arm"] == numbers["reference"]]
-    rows = [[arm, ratio(numbers["data_ratio"][arm])] for arm in compared if arm in numbers["data_ratio"]]
-    return (
-        "## Ratio in the training data\n\nThinking tokens of z1 over those of another arm in the teacher's own texts, "
-        "before any training.\n\n" + table(["against", "by design"], rows)
-    )
+    return [_self_check_section(numbers), _forced_close_section(numbers)]
 
 
 def _self_check_section(numbers: Mapping[str, Any]) -> str:

@@ -29,7 +29,7 @@ def data_ratio(ours: Member, theirs: Member, study: Study, programs: int = PROGR
 
     def lengths(recipe: Recipe) -> dict[str, float]:
         curate = recipes.required_table(recipe.curate, "curate")
-        levels = ((one, level(curate, one.problem.steps or 0, one.operations)) for one in problems)
+        levels = ((one, level(curate, one.problem.steps or 0, one.operations, one.problem.kind)) for one in problems)
         texts = {one.problem.id: one.thoughts[name] for one, name in levels}
         return {p: float(len(tokenizer.encode(text, add_special_tokens=False))) for p, text in texts.items()}
 

@@ -170,14 +170,13 @@ async def generate_reply(
 
 
 def builtin_question(prompt: str) -> str:
-    """`prompt` in the form that the shipped model was trained on. Raises UserError for anything but a small program."""
+    """`prompt` in the form that the shipped model was trained on: a normalised program that its generator can draw.
+
+    Raises UserError for anything else. Another profile (`--profile plain`) sends the prompt as it is.
+    """
     if not prompt.strip():
         return prompt  # refused with a better message when the prompt is rendered
-    question = synthetic.recognise(prompt)
-    if question is None:
-        do = 'ask what a small program prints, or name another model: z1 think --model Qwen/Qwen2.5-7B-Instruct "..."'
-        raise UserError(f"{SHIPPED} supports small Python programs only", repr(prompt[:40]), do)
-    return question
+    return synthetic.to_question(prompt, SHIPPED)
 
 
 class _TextAssembler:

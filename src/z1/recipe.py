@@ -47,6 +47,8 @@ class CurateSettings(Settings):
     """Minimum and maximum steps of a program, inclusive."""
     word_problems: int = Field(default=0, ge=0)
     """Number of distinct word problems in addition, spread in the same way."""
+    small_programs: int = Field(default=0, ge=0)
+    """Number of programs of at most two operations in addition, spread evenly over their forms, with repetition."""
     kinds: tuple[Kind, ...] = ()
     """Kinds of practice programs instead of the usual ones; one kind is sampled per program."""
     level: Level | Literal["by_difficulty", "mixed"] = "by_difficulty"
@@ -55,6 +57,8 @@ class CurateSettings(Settings):
     """Programs of at most this many steps get the `direct` trajectory; in a mix longer ones never get it."""
     direct_operations: int = Field(default=1, ge=0)
     """by_difficulty: maximum computed values for the `direct` trajectory."""
+    direct_kinds: tuple[Kind, ...] = ()
+    """by_difficulty: the kinds that may get the `direct` trajectory; all if not given."""
     compact_up_to: int = Field(default=0, ge=0)
     """by_difficulty: programs of at most this many steps get the level `brief`; longer ones get `full`."""
     brief: Literal["compact", "named", "terse"] = "compact"

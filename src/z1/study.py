@@ -222,8 +222,8 @@ def numbers(study: Study, folder: Path, done: EvaluationFolders) -> dict[str, An
     """The numbers of the study, ready for JSON; `done` are the folders of finished evaluations."""
     every = {member.arm: member for member in reversed(members(study, folder))}
     paths = {arm: folders for (arm, index), folders in done.items() if index == 0}
-    problems = (one for folders in paths.values() for one in runs.read_lines(folders[0] / PROBLEMS, Problem.from_json))
-    steps = {one.id: one.steps for one in problems}
+    problems = [one for folders in paths.values() for one in runs.read_lines(folders[0] / PROBLEMS, Problem.from_json)]
+    steps, kinds = {one.id: one.steps for one in problems}, {one.id: one.kind for one in problems}
     scored = {arm: arm_scores(folders) for arm, folders in paths.items()}
     result: dict[str, Any] = {
         "reference": study.reference,
@@ -235,17 +235,18 @@ def numbers(study: Study, folder: Path, done: EvaluationFolders) -> dict[str, An
         ],
         "core_minutes": {arm: _total_minutes(every[arm].run) for arm in scored},
         "seeds": {arm: [_unlimited_point(path)["accuracy"] for path in folders] for arm, folders in paths.items()},
-        "by_difficulty": {arm: scores.by_steps(one, steps) for arm, one in scored.items()},
+        "by_difficulty": {arm: scores.by_group(one, steps, "steps") for arm, one in scored.items()},
         "by_budget_and_difficulty": {
             arm: [
                 {"thinking_budget": budget, **row}
                 for budget in scored[arm].right
                 if budget is not None
-                for row in scores.by_steps(scored[arm], steps, budget)
+                for row in scores.by_group(scored[arm], steps, "steps", budget)
             ]
             for arm in study.page.arms or scored
             if arm in scored
         },
+        "by_kind": {arm: scores.by_group(one, kinds, "kind") for arm, one in scored.items() if any(kinds.values())},
         "curves": {arm: scores.points(one) for arm, one in scored.items()},
         "evaluations": [_evaluation(study, key, folders) for key, folders in done.items()],
     }

@@ -41,7 +41,7 @@ def one_line(done: object, status: int = 2) -> str:
         (("think", ""), "got nothing"),
         (("think", "print(3)", "--model", "./nowhere"), "no folder or file nowhere"),
         (("think", "print(3)", "--profile", "zz"), "profile: got zz"),
-        (("think", "why is the sky blue?"), "z1 think --model"),
+        (("think", "why is the sky blue?"), "ask what a small program prints"),
     ],
 )
 def test_bad_input_is_one_line_with_what_got_and_do_this(

@@ -46,6 +46,11 @@ def test_programs_with_many_operations_are_not_answered_directly() -> None:
     assert [level(thresholds(2, 4), 1, operations) for operations in (0, 1, 2)] == ["direct", "direct", "compact"]
 
 
+def test_only_the_direct_kinds_are_answered_directly() -> None:
+    chosen = CurateSettings(problems=1, direct_up_to=1, direct_kinds=("words",), compact_up_to=12, brief="terse")
+    assert [level(chosen, 1, 1, kind) for kind in ("words", "expression")] == ["direct", "terse"]
+
+
 @pytest.mark.parametrize("name", LEVELS)
 def test_a_named_level_is_that_of_all_problems(name: str) -> None:
     chosen = CurateSettings.model_validate({"problems": 1, "level": name, "direct_up_to": 2, "compact_up_to": 4})

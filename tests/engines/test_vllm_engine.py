@@ -16,7 +16,7 @@ import pytest
 
 from tests.engines import conformance
 from tests.vllm_server import QUIET
-from z1 import profiles, synthetic
+from z1 import profiles
 from z1.engines import FinishReason, Sampling
 from z1.engines import vllm_engine as engines
 from z1.engines.local import engine as here
@@ -25,6 +25,7 @@ from z1.engines.vllm_engine import VllmEngine, VllmSession, VllmSettings
 from z1.errors import EngineFault, UserError
 from z1.generation import GenerationOptions, generate_reply
 from z1.models import shipped
+from z1.synthetic.trajectories import format_question
 
 needs_vllm = pytest.mark.skipif(find_spec("vllm") is None, reason="needs vLLM in the environment that runs the tests")
 
@@ -150,7 +151,7 @@ def test_a_missing_vllm_is_a_user_error() -> None:
 def test_conformance_and_replies_of_the_local_engine() -> None:
     os.environ.update(QUIET)
     arguments = (("dtype", "float32"), ("enforce_eager", True), ("max_num_seqs", 16))
-    question = synthetic.recognise("s = 0\nfor i in range(9):\n    s = s + i * 2\nprint(s)") or ""
+    question = format_question("s = 0\nfor i in range(9):\n    s = s + i * 2\nprint(s)")
     asked = [
         GenerationOptions(thinking_budget=window, max_answer_tokens=24, stop=stop)
         for window in (0, 9, 200)

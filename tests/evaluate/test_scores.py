@@ -85,7 +85,7 @@ def test_difficulty_is_counted_by_steps_with_honest_ends() -> None:
     one = scoring.model_scores(
         [[attempt("a", None, True, 10), attempt("b", None, True, 20), attempt("c", None, False, 40)]]
     )
-    easy, hard = scoring.by_steps(one, {"a": 2, "b": 2, "c": 11})
+    easy, hard = scoring.by_group(one, {"a": 2, "b": 2, "c": 11}, "steps")
     assert (easy["steps"], easy["n"], easy["thinking_tokens"][1]) == (2, 2, 15.0)
     assert easy["accuracy"][0] < 0.5 < easy["accuracy"][1] == 1.0
     assert (hard["steps"], hard["n"], hard["accuracy"][1]) == (11, 1, 0.0)

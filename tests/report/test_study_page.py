@@ -50,6 +50,11 @@ NUMBERS: dict[str, Any] = {
         "z1": [level(1, 0.97, 2.5), level(2, 0.913, 31.5)],
         "long": [level(1, 0.98, 41), level(2, 0.99, 82)],
     },
+    "by_kind": {
+        "z1": [{**level(0, 0.934, 33.25), "kind": "branch"}, {**level(1, 0.988, 12.5), "kind": "words"}],
+        "long": [{**level(0, 0.99, 77.5), "kind": "branch"}, {**level(1, 0.99, 55), "kind": "words"}],
+    },
+    "data_ratio": {"long": [0.286, 0.289, 0.293]},
     "curves": {
         "z1": [{**point(16, 0.412, 12.5), "truncated_accuracy": [0.11, 0.123, 0.14]}, point(None, 0.961, 40.5)],
         "long": [point(16, 0.105, 16), point(None, 0.965, 150)],
@@ -80,6 +85,8 @@ NUMBERS: dict[str, Any] = {
 
 PAGE = StudyPage(
     arms=("z1", "long"),
+    against="long",
+    sampling="Every kind is drawn with equal chance.",
     benchmarks={"programs": "fresh programs", "word-problems": "stories"},
     out_of_distribution="A note.",
     caveats="- **Mind** the gap.",
@@ -95,6 +102,10 @@ def changed(**changes: Any) -> dict[str, Any]:
     [
         *("96.1 [95.1, 97.1]", "0.281 [0.271, 0.292]", "0.255 [0.250, 0.260]", "-0.4 [-0.9, 0.1]", "95.7, 96.5"),
         *("91.3", "31.5", "41.2", "12.3 [11.0, 14.0]", "33.3", "1187", "32.5", "31.2", "random, seed 1: programs"),
+        *("| branch | 70 | 93.4", "| words | 71 | 98.8", "Every kind is drawn with equal chance."),
+        "- z1 against *long*: -0.4 [-0.9, 0.1] points of accuracy, 0.281 [0.271, 0.292] of its thinking tokens at "
+        "matched accuracy (by the design of the data: 0.289 [0.286, 0.293]).",
+        "0.255 [0.250, 0.260] | 0.289 [0.286, 0.293] |",
         *("on 143 fresh programs", "| stories | z1 |", "A note.", "- **Mind** the gap.\n- **Intervals**"),
     ],
 )
@@ -127,6 +138,7 @@ def test_what_was_not_run_has_no_numbers() -> None:
         criteria=[],
         core_minutes={"z1": 31.25},
         by_difficulty={"z1": NUMBERS["by_difficulty"]["z1"]},
+        by_kind={"z1": NUMBERS["by_kind"]["z1"]},
         curves={"z1": NUMBERS["curves"]["z1"]},
     )
     assert "long" not in study_page.page("few", alone, PAGE).replace("no longer", "")

@@ -13,7 +13,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from z1.synthetic.programs import DRILLS, KINDS, LARGEST, generate
-from z1.synthetic.prompt_match import ALLOWED
 from z1.synthetic.tracer import Step, trace
 
 PROPERTY = settings(max_examples=60, deadline=None, derandomize=True)
@@ -46,7 +45,6 @@ def test_a_program_is_valid_python_with_one_print_at_the_end(seed: int, index: i
     assert len(prints) == 1
     assert prints[0].lineno == source.count("\n")
     assert prints[0].col_offset == 0
-    assert all(isinstance(node, ALLOWED) for node in ast.walk(tree))
 
 
 @given(seed=SEEDS, index=INDICES)

@@ -24,10 +24,11 @@ import pytest
 
 from tests.vllm_plugin.test_logits_processor import PROGRAMS
 from tests.vllm_server import running_vllm
-from z1 import profiles, synthetic
+from z1 import profiles
 from z1.engines.vllm_params import serve_flags
 from z1.model_files import load_tokenizer
 from z1.models import shipped
+from z1.synthetic.trajectories import format_question
 
 RESULTS = Path(__file__).parents[2] / "bench" / "results" / "vllm_matrix.json"
 
@@ -40,7 +41,7 @@ TOOL_FLAGS = ("--enable-auto-tool-choice", "--tool-call-parser", "hermes")
 
 def post(url: str, **fields: Any) -> dict[str, Any]:
     """The reply to a chat request."""
-    question = synthetic.recognise(PROGRAMS[2]) or ""
+    question = format_question(PROGRAMS[2])
     body = {"model": "z1-tiny", "messages": [{"role": "user", "content": question}], "temperature": 0, **fields}
     data = json.dumps({"max_tokens": 200, "return_token_ids": True, **body}).encode()
     request = urllib.request.Request(f"{url}/v1/chat/completions", data, {"content-type": "application/json"})

@@ -16,11 +16,12 @@ import openai
 import pytest
 
 import z1
-from z1 import profiles, synthetic
+from z1 import profiles
 from z1.engines import DriverOptions, Sampling, run_flow
 from z1.engines.local.engine import LocalEngine, LocalSettings, load
 from z1.models import shipped
 from z1.prompts import prompt_token_ids
+from z1.synthetic.trajectories import format_question
 from z1.think import End, Flow, Shift, Window
 
 pytestmark = [pytest.mark.real, pytest.mark.timeout(1500)]  # the first test waits for the server
@@ -56,7 +57,7 @@ def local() -> LocalEngine:
 
 @pytest.fixture(scope="module")
 def prompts(local: LocalEngine) -> list[list[int]]:
-    return [prompt_token_ids(local.tokenizer, TINY, synthetic.recognise(text) or "") for text in PROGRAMS]
+    return [prompt_token_ids(local.tokenizer, TINY, format_question(text)) for text in PROGRAMS]
 
 
 @pytest.fixture

@@ -15,14 +15,15 @@ import pytest
 
 from tests.vllm_plugin.test_logits_processor import PROGRAMS
 from tests.vllm_server import running_vllm
-from z1 import profiles, synthetic
+from z1 import profiles
 from z1.engines.vllm_params import serve_flags
+from z1.synthetic.trajectories import format_question
 
 pytestmark = [pytest.mark.real, pytest.mark.timeout(1500)]  # each server starts for a minute or more
 
 HINT = profiles.HINT.strip()
 ON = "[default]\nthinking_budget = 12\nmax_thinking_budget = 16\nreasoning_effort_map = {low = 5}\n"
-QUESTION = synthetic.recognise(PROGRAMS[2]) or ""
+QUESTION = format_question(PROGRAMS[2])
 SETTINGS: dict[str, Any] = {"model": "z1-tiny", "messages": [{"role": "user", "content": QUESTION}], "temperature": 0}
 
 

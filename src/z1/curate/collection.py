@@ -30,10 +30,12 @@ def collect(settings: CurateSettings, seed: int, folder: Path, progress: Callabl
     path = folder / LOG
     fewest, most = settings.steps
     requests = [synthetic.DatasetRequest(settings.problems, "train", fewest, most, seed, kinds=settings.kinds)]
-    if settings.word_problems:
-        requests.append(
-            synthetic.DatasetRequest(settings.word_problems, "train", fewest, most, seed, synthetic.WORD_PROBLEMS)
-        )
+    more = {synthetic.WORD_PROBLEMS: settings.word_problems, synthetic.SMALL_PROGRAMS: settings.small_programs}
+    requests += [
+        synthetic.DatasetRequest(problems, "train", fewest, most, seed, task)
+        for task, problems in more.items()
+        if problems
+    ]
     with Log(path) as log:
         existing = read_log(path, TrajectorySet.from_json)
         count = len(existing)

@@ -30,11 +30,12 @@ LEVEL_PROMPTS = {
 """The line appended to a question of a base model, by level."""
 
 
-def level(settings: CurateSettings, steps: int, operations: int) -> str:
-    """The trajectory level for a program of `steps` with `operations` values to compute."""
+def level(settings: CurateSettings, steps: int, operations: int, kind: str = "") -> str:
+    """The trajectory level for a program of `kind` with `steps`, and `operations` values to compute."""
     if settings.level not in ("by_difficulty", "mixed"):
         return settings.level
-    if steps <= settings.direct_up_to and operations <= settings.direct_operations:
+    is_simple = steps <= settings.direct_up_to and operations <= settings.direct_operations
+    if is_simple and kind in (settings.direct_kinds or (kind,)):
         return "direct"
     return settings.brief if steps <= settings.compact_up_to else "full"
 
@@ -51,7 +52,8 @@ def select(settings: CurateSettings, folder: Path) -> dict[str, int]:
 
 
 def _single_row(settings: CurateSettings, item: TrajectorySet) -> list[TrainingRow]:
-    return [_row(item, level(settings, item.problem.steps or 0, item.operations))]
+    problem = item.problem
+    return [_row(item, level(settings, problem.steps or 0, item.operations, problem.kind))]
 
 
 def _mixed_rows(settings: CurateSettings, item: TrajectorySet) -> list[TrainingRow]:

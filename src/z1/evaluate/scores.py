@@ -107,20 +107,24 @@ def _mean(tokens: Collection[float]) -> Interval:
     return mean(list(tokens))
 
 
-def by_steps(one: ModelScores, steps: Mapping[str, int | None], budget: int | None = None) -> list[dict[str, Any]]:
-    """Accuracy and thinking tokens at a thinking budget by the `steps` of each problem, fewest first."""
-    groups: dict[int, list[str]] = {}
+def by_group(
+    one: ModelScores, groups: Mapping[str, int | str | None], name: str, budget: int | None = None
+) -> list[dict[str, Any]]:
+    """Accuracy and thinking tokens at a thinking budget by the group of each problem, in order; `name` is the key of
+    the group in each row.
+    """
+    members: dict[Any, list[str]] = {}
     right, thought = one.right[budget], one.thinking_tokens[budget]
     for problem in right:
-        groups.setdefault(steps.get(problem) or 0, []).append(problem)
+        members.setdefault(groups.get(problem) or 0, []).append(problem)
     return [
         {
-            "steps": number,
-            "n": len(group),
-            "accuracy": share(sum(right[p] for p in group), len(group)),
-            "thinking_tokens": mean([thought[p] for p in group]),
+            name: group,
+            "n": len(problems),
+            "accuracy": share(sum(right[p] for p in problems), len(problems)),
+            "thinking_tokens": mean([thought[p] for p in problems]),
         }
-        for number, group in sorted(groups.items())
+        for group, problems in sorted(members.items())
     ]
 
 

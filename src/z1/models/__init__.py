@@ -10,7 +10,7 @@ SHIPPED, LONG = "z1-tiny", "long-tiny"
 
 EXAMPLES = (
     "print(3 + 4)\n",
-    "a = 5\nb = a - 2\nprint(a + b)\n",
+    "a = 5\nb = a - 2\nc = b + 4\nprint(c)\n",
     "v = [3, 1, 4]\ns = 1\nfor x in v:\n    if x > 2:\n        s = s + x\nprint(s)\n",
 )
 """Programs to show z1-tiny with, easiest first."""

@@ -26,12 +26,19 @@ class StudyPage(Settings):
 
     arms: tuple[str, ...] = ()
     """The arms in the headline and in the wide tables; all if not given."""
+    against: str = ""
+    """The arm that the page compares the reference with first."""
+    sampling: str = ""
+    """How the problems of the first evaluation were drawn."""
     benchmarks: dict[str, str] = Field(default_factory=dict)
     """What the problems of each benchmark are, in words."""
     out_of_distribution: str = ""
     """A note on the evaluations after the first."""
     caveats: str = ""
     """Markdown list of what a reader has to know about the numbers."""
+
+
+MATCHED = "thinking_ratio_at_matched_accuracy"
 
 
 def page(study: str, numbers: Numbers, settings: StudyPage, sections: Sequence[str] = ()) -> str:
@@ -43,7 +50,9 @@ def page(study: str, numbers: Numbers, settings: StudyPage, sections: Sequence[s
         f"of the runs are in [runs](runs). This page was written by `{numbers['command']}`.",
         _headline(numbers, settings),
         *_by_steps(numbers, "difficulty", "thinking tokens and accuracy by difficulty"),
-        _difficulty(numbers, settings),
+        _shares(numbers, settings, "by_difficulty", "steps"),
+        _shares(numbers, settings, "by_kind", "kind"),
+        settings.sampling.strip("\n"),
         "## Acceptance criteria\n\n" + _criteria(numbers),
         picture("curve", "accuracy against tokens"),
         "## Arms\n\n" + _arms(numbers),
@@ -56,7 +65,7 @@ def page(study: str, numbers: Numbers, settings: StudyPage, sections: Sequence[s
         "## Not run\n\n"
         + ("\n".join(f"- {one}" for one in numbers["not_run"]) or "Everything that the study names was run."),
     ]
-    return "\n\n".join(parts) + "\n"
+    return "\n\n".join(filter(None, parts)) + "\n"
 
 
 def _by_steps(numbers: Numbers, name: str, alternative: str) -> list[str]:
@@ -85,22 +94,43 @@ def _headline(numbers: Numbers, settings: StudyPage) -> str:
         )
     n = sum(row["n"] for row in next(iter(numbers["by_difficulty"].values())))
     problems = next((_problems(one["benchmark"], settings) for one in numbers["evaluations"]), "problems")
-    return f"Accuracy with unlimited thinking on {n:,} {problems}: " + "; ".join(clauses) + "."
+    each = f"Accuracy with unlimited thinking on {n:,} {problems}: " + "; ".join(clauses) + "."
+    return "\n\n".join(filter(None, (_first_comparison(numbers, settings), each)))
+
+
+def _first_comparison(numbers: Numbers, settings: StudyPage) -> str:
+    """The reference beside the arm that the page leads with, then beside the other arms of the headline."""
+    pairs = {one["against"]: one for one in numbers["comparisons"] if one["arm"] == numbers["reference"]}
+    order = dict.fromkeys((settings.against, *settings.arms)) if settings.against else {}
+    lines = []
+    for arm in (one for one in order if one in pairs):
+        difference, matched = percent(pairs[arm]["accuracy_difference"]), pairs[arm][MATCHED]
+        thought = f"{ratio(matched)} of its thinking tokens at matched accuracy{_by_design(numbers, arm)}"
+        lines.append(f"- {numbers['reference']} against *{arm}*: {difference} points of accuracy, {thought}.")
+    return "\n".join(lines)
+
+
+def _by_design(numbers: Numbers, arm: str) -> str:
+    found = numbers.get("data_ratio", {}).get(arm)
+    return f" (by the design of the data: {ratio(found)})" if found else ""
 
 
 def _problems(benchmark: str, settings: StudyPage) -> str:
     return settings.benchmarks.get(benchmark, f"problems of {benchmark}")
 
 
-def _difficulty(numbers: Numbers, settings: StudyPage) -> str:
+def _shares(numbers: Numbers, settings: StudyPage, key: str, group: str) -> str:
+    """Accuracy and thinking tokens of each arm by steps or by kind of the problems."""
+    if not numbers.get(key):
+        return ""
     arms = shown_arms(numbers, settings)
-    rows = zip(*(numbers["by_difficulty"][arm] for arm in arms), strict=True)
+    rows = zip(*(numbers[key][arm] for arm in arms), strict=True)
     heads = [part for arm in arms for part in (f"{arm}: accuracy %", "thinking tokens")]
     return table(
-        ["steps", "n", *heads],
+        [group, "n", *heads],
         (
             [
-                row[0]["steps"],
+                row[0][group],
                 row[0]["n"],
                 *(part for c in row for part in (percent(c["accuracy"]), tokens(c["thinking_tokens"]))),
             ]
@@ -147,12 +177,17 @@ def _comparisons(numbers: Numbers) -> str:
         "thinking_ratio_at_matched_accuracy": "at matched accuracy",
         "thinking_ratio_within_1_point": "within 1 point of it",
     }
+    design = numbers.get("data_ratio", {})
     rows = [
         [one["arm"], one["against"], percent(one["accuracy_difference"]), *(ratio(one[key]) for key in ratios)]
+        + [ratio(design[one["against"]]) if one["against"] in design else ""] * bool(design)
         for one in numbers["comparisons"]
     ]
     note = "Differences are in points; ratios are tokens of the arm over tokens of the other arm.\n\n"
-    return note + table(["arm", "against", "accuracy difference", *ratios.values()], rows) if rows else "Not run."
+    if design:
+        note = note.replace("\n\n", " *By design*: the ratio of the teacher's own texts, before any training.\n\n")
+    heads = ["arm", "against", "accuracy difference", *ratios.values(), *["by design"] * bool(design)]
+    return note + table(heads, rows) if rows else "Not run."
 
 
 def _budgets(numbers: Numbers, settings: StudyPage) -> str:

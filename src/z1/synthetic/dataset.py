@@ -2,20 +2,24 @@
 
 Candidates are generated in order, run, written up at every level and verified; those of the other split, of another
 length or with a hash seen before are skipped. Each number of steps gets an equal share. A number of steps with few
-distinct programs stays below its share, and nothing is repeated to fill it.
+distinct programs stays below its share, and nothing is repeated to fill it. Small programs are the exception: they are
+drawn evenly over their forms, and those of a form with few programs are repeated.
 """
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from z1.records import Problem, TrajectorySet
-from z1.synthetic import program_hash, programs, tracer, trajectories, word_problems
+from z1.synthetic import program_hash, programs, small_programs, tracer, trajectories, word_problems
 
 PROGRAMS, WORD_PROBLEMS = "programs", "word-problems"
 """The two synthetic tasks, and the names of the benchmarks that test them."""
+
+SMALL_PROGRAMS = "small-programs"
+"""Programs of at most two operations, which are practised more often than the other programs contain them."""
 
 TEST_SHARE = 0.1
 """Share of all problems, by hash, in the test split. Constant, so that a test problem is never trained on."""
@@ -29,8 +33,8 @@ MIN_DRAWS = 5_000
 
 @dataclass(frozen=True, slots=True)
 class DatasetRequest:
-    """`problems` distinct problems of `task` and `split` ("train" or "test") with `min_steps` to `max_steps` steps,
-    generated from `seed`. `kinds` restricts programs to these kinds of the practice set.
+    """`problems` problems of `task` and `split` ("train" or "test") with `min_steps` to `max_steps` steps, generated
+    from `seed`; distinct ones, except small programs. `kinds` restricts programs to these kinds of the practice set.
     """
 
     problems: int
@@ -60,6 +64,9 @@ class _Collected:
         self.ids.add(problem.id)
         self._counts[problem.steps] += 1
 
+    def __len__(self) -> int:
+        return self._counts.total()
+
     def is_full(self, min_steps: int, max_steps: int | None = None) -> bool:
         """Whether no problem of `min_steps` to `max_steps` steps (by default of `min_steps`) is needed any more."""
         first = max(min_steps, self._request.min_steps)
@@ -74,7 +81,11 @@ class _Collected:
 
     def needs(self, identifier: str) -> bool:
         """Whether a hash is of the requested split and not collected yet."""
-        return identifier not in self.ids and program_hash.split_of(identifier, TEST_SHARE) == self._request.split
+        return identifier not in self.ids and self.is_of_split(identifier)
+
+    def is_of_split(self, identifier: str) -> bool:
+        """Whether a hash is of the requested split."""
+        return program_hash.split_of(identifier, TEST_SHARE) == self._request.split
 
 
 def collect(request: DatasetRequest, existing: Iterable[TrajectorySet] = ()) -> Iterator[TrajectorySet]:
@@ -85,9 +96,9 @@ def collect(request: DatasetRequest, existing: Iterable[TrajectorySet] = ()) -> 
     for item in existing:
         collected.add(item.problem)
         first = item.index + 1
-    make = _word_problem if request.task == WORD_PROBLEMS else _program
+    make = {PROGRAMS: _program, WORD_PROBLEMS: _word_problem, SMALL_PROGRAMS: _small_program}[request.task]
     for index in range(first, max_draws):
-        if len(collected.ids) >= request.problems:
+        if len(collected) >= request.problems:
             return
         found = make(request, index, collected)
         if found is not None:
@@ -104,13 +115,26 @@ def _program(request: DatasetRequest, index: int, collected: _Collected) -> Traj
     run = tracer.trace(source, request.max_steps) if collected.needs(identifier) else None
     if run is None or collected.is_full(len(run.steps)):
         return None
+    return _write(source, run, Problem(identifier, "", run.printed, request.task, kind, len(run.steps)), index)
+
+
+def _small_program(request: DatasetRequest, index: int, collected: _Collected) -> TrajectorySet | None:
+    kind, source = small_programs.generate(request.seed, index)
+    identifier = program_hash.hash_program(source)
+    run = tracer.trace(source, request.max_steps) if collected.is_of_split(identifier) else None
+    if run is None or len(run.steps) < request.min_steps:
+        return None
+    return _write(source, run, Problem(identifier, "", run.printed, request.task, kind, len(run.steps)), index)
+
+
+def _write(source: str, run: tracer.Trace, problem: Problem, index: int) -> TrajectorySet | None:
+    """`problem` with its question and the thoughts at every level; None if a thought leaves the range of values."""
     try:
         thoughts = {level: trajectories.write_thought(run, level) for level in trajectories.LEVELS}
     except trajectories.OutOfRange:
         return None
-    question, answer = trajectories.format_question(source), trajectories.format_answer(run.printed)
-    problem = Problem(identifier, question, run.printed, request.task, kind, len(run.steps))
-    return TrajectorySet(problem, thoughts, answer, trajectories.count_operations(run), index)
+    answer, asked = trajectories.format_answer(run.printed), trajectories.format_question(source)
+    return TrajectorySet(replace(problem, question=asked), thoughts, answer, trajectories.count_operations(run), index)
 
 
 def _word_problem(request: DatasetRequest, index: int, collected: _Collected) -> TrajectorySet | None:

@@ -10,11 +10,11 @@ import pytest
 
 from tests.engines import conformance
 from tests.serve import conftest as server
-from z1 import synthetic
 from z1.engines import FinishReason, Sampling
 from z1.engines import remote as engines
 from z1.model_files import load_tokenizer
 from z1.models import shipped
+from z1.synthetic.trajectories import format_question
 
 pytestmark = [pytest.mark.real, pytest.mark.timeout(1500)]
 
@@ -120,7 +120,7 @@ YES: Any = {"type": "json_schema", "json_schema": {"name": "yes", "schema": {"en
 
 @pytest.mark.parametrize("stream", [False, True])
 def test_tools_and_schemas_of_vllm_through_z1_with_a_budget(vllm_server: str, stream: bool) -> None:
-    question = synthetic.recognise("s = 0\nfor i in range(9):\n    s = s + i * 2\nprint(s)") or ""
+    question = format_question("s = 0\nfor i in range(9):\n    s = s + i * 2\nprint(s)")
 
     def said(url: str, **body: Any) -> tuple[str, str, str, str]:
         """Content, the calls' names and arguments, and how it ended, as the official client puts them together."""
