@@ -24,7 +24,11 @@ PACKAGE = {
 COMMAND_LINE = {"z1", "z1.cli", "z1.cli.main", "z1.cli.options", "z1.cli.threads", "z1.errors"}
 """All modules of z1 that the help of a verb may load, besides the verb's own."""
 
-HELPED_BY = {"serve": {"z1.cli.engine_factory"}}
+HELPED_BY = {
+    "chat": {"z1.cli.think"},
+    "serve": {"z1.cli.engine_factory", "z1.cli.serve_options"},
+    "import": {"z1.cli.import_log"},
+}
 """Further modules of z1 that the help of a verb may load."""
 
 TYPER = {"annotated_doc", "markdown_it", "mdurl", "pygments", "rich", "shellingham", "typer", "typing_extensions"}

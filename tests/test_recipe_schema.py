@@ -19,7 +19,12 @@ from z1.settings import PACKAGED
 from z1.toml_lines import find_line
 
 ROOT = Path(__file__).parent.parent
-EVERY = sorted([*PACKAGED.glob("*.toml"), *(ROOT / "experiments").glob("*/*.toml")])
+OWN_SETTINGS = ROOT / "experiments" / "real"
+"""Its TOML files are read by its own command."""
+
+EVERY = sorted(
+    path for path in [*PACKAGED.glob("*.toml"), *(ROOT / "experiments").glob("*/*.toml")] if path.parent != OWN_SETTINGS
+)
 PAPER = PACKAGED / "z1-7b.toml"
 PLAN = """name = "p"
 [[source]]

@@ -224,9 +224,8 @@ def test_an_arm_is_a_recipe_with_changes_and_has_a_run_of_its_own(tmp_path: Path
     (tmp_path / "few.toml").write_text(FEW.replace('z1 = { recipe = "tiny", seeds = [1, 2] }', more), encoding="utf-8")
     study = studies.load(tmp_path / "few.toml")
     names = {member.run.name: member.recipe.train for member in studies.members(study, tmp_path)}
-    assert {name: train.muon_lr for name, train in names.items() if train} == {
-        "z1-tiny": 0.007, "z1-tiny-seed2": 0.007, "slow": 0.001,
-    }  # fmt: skip
+    rates = {name: train.muon_lr for name, train in names.items() if train}
+    assert rates["slow"] == 0.001 and rates["z1-tiny"] == rates["z1-tiny-seed2"] > 0.001
 
 
 def test_two_arms_with_one_run_are_refused(tmp_path: Path) -> None:

@@ -192,7 +192,7 @@ def test_an_unexpected_error_alone_keeps_its_traceback(monkeypatch: pytest.Monke
 
 def test_help_names_every_verb() -> None:
     text = command_line.z1_alone("-h").stdout
-    assert len(main.VERBS) == 17 and all(f"│ {verb} " in text for verb in main.VERBS)
+    assert len(main.VERBS) == 18 and all(f"│ {verb} " in text for verb in main.VERBS)
 
 
 def test_a_reply_to_stdin_as_json() -> None:

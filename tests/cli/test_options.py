@@ -32,7 +32,7 @@ MODES: dict[ModuleType, dict[str, tuple[list[str], frozenset[str]]]] = {
         "RECIPE --download-only": ([RECIPE, "--download-only"], evaluate.USED["RECIPE --download-only"]),
         "COMPARISON --download-only": ([COMPARISON, "--download-only"], evaluate.USED["COMPARISON --download-only"]),
     },
-    train: {"without --preflight": ([RECIPE], frozenset({"recipe", "runs", "preflight"}))},
+    train: {"without --preflight": ([RECIPE], frozenset({"recipe", "runs", "preflight", "overrides"}))},
     serve: {
         "--print-vllm-flags": (["--print-vllm-flags"], serve.USED["--print-vllm-flags"]),
         **{f"--engine {name}": (["--engine", name], serve.USED[f"--engine {name}"]) for name in ENGINES},
@@ -54,7 +54,7 @@ def commands(module: ModuleType) -> list[object]:
     return list(typer.main.get_command(module.app).params)
 
 
-CHOICES = {"--api": "chat"}
+CHOICES = {"--api": "chat", "--set": "seed=1"}
 """A valid value of each parameter for which 1 is none."""
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import re
 import socket
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -80,8 +81,22 @@ def test_no_memory_beyond_the_limit(sandbox: Sandbox, target: tuple[str, str], n
 
 
 def escaped(outcome: Outcome) -> bool:
-    """Whether a line begins with ESCAPED; the word may also stand in what a program prints of its own source."""
-    return any(line.startswith(b"ESCAPED") for line in outcome.stdout.splitlines())
+    """Whether a line begins with ESCAPED; the word may also be in what a program prints of its own source.
+
+    A list of the sandbox's own root is no escape: it has the folders above the interpreter, such as /home or /work.
+    """
+    lines = [line for line in outcome.stdout.splitlines() if line.startswith(b"ESCAPED")]
+    return any(line != b"ESCAPED" and not is_own_root(line) for line in lines) or b"ESCAPED" in lines
+
+
+def is_own_root(line: bytes) -> bool:
+    """Whether what a program found is a list of folders that every sandbox has."""
+    found = line.decode().removeprefix("ESCAPED ")
+    if not re.fullmatch(r"\['[\w.-]+'(, '[\w.-]+')*\]", found):
+        return False
+    ours = {"proc", "dev", "etc", "bin", "sbin", "lib", "lib32", "lib64", "libx32", "usr", "tmp"}
+    interpreter = {Path(prefix).resolve().parts[1] for prefix in (sys.prefix, sys.base_prefix)}
+    return set(re.findall(r"[\w.-]+", found)) <= ours | interpreter
 
 
 @contextmanager

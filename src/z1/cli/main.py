@@ -63,7 +63,9 @@ class VerbGroup(TyperGroup):
         """The command of a verb; None for a name that is no verb."""
         if cmd_name not in VERBS:
             return None
-        return typer.main.get_command(import_module(f"z1.cli.{MODULES.get(cmd_name, cmd_name)}").app)
+        command = typer.main.get_command(import_module(f"z1.cli.{MODULES.get(cmd_name, cmd_name)}").app)
+        command.name = cmd_name  # a group has none of its own
+        return command
 
 
 app = typer.Typer(
