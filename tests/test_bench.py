@@ -42,6 +42,7 @@ def test_on_cuda_the_peak_is_that_of_torchs_counters(monkeypatch: pytest.MonkeyP
     assert (used.held, used.peak) == (30, 150)
 
 
+@pytest.mark.slow
 def test_the_memory_of_decoding_7b_is_said_without_its_weights() -> None:
     said = decoding.memory(SHAPES["qwen2.5-coder-7b"], "meta", 64, 512)
     weights, kv_cache = 2 * 7.62e9, 65 * 528 * 28 * 2 * 4 * 128 * 2

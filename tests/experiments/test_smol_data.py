@@ -19,7 +19,7 @@ from experiments.smol.data import ARMS, LEVELS, Exercise
 SHARED = Path(__file__).parents[3] / "shared" / "data"
 
 
-def exercises(task: str, split: str = "train", count: int = 150) -> list[Exercise]:
+def exercises(task: str, split: str = "train", count: int = 80) -> list[Exercise]:
     return list(data.collect(data.TASKS[task], split, count, 3))
 
 
@@ -49,7 +49,7 @@ def test_every_calculation_of_a_thought_is_right(task: str) -> None:
                 r"(?<![-+*/%] )(\b\d+ (?:==|!=|<=|>=|<|>) \d+)(?:, which)? is (true|false)", thought
             ):
                 assert str(eval(left)).lower() == truth, thought
-    assert count > 300
+    assert count > 150
 
 
 @pytest.mark.parametrize("task", data.TASKS)
@@ -67,7 +67,7 @@ def test_full_thoughts_end_with_the_answer_and_levels_have_the_same_answer(task:
 def test_no_problem_is_in_both_splits_and_none_twice(task: str) -> None:
     train, test = ([exercise.id for exercise in exercises(task, split)] for split in ("train", "test"))
     assert not set(train) & set(test)
-    assert len(set(train)) == len(train) == 150
+    assert len(set(train)) == len(train) == 80
     assert [exercise.id for exercise in exercises(task)] == train
 
 
@@ -94,7 +94,7 @@ def test_an_answer_that_was_exchanged_has_no_thought() -> None:
     made = {"code": exercises("code")}
     plain, exchanged = (list(data.rows(ARMS[name], made)) for name in ("direct-code", "format-code"))
     assert Counter(row["response"] for row in plain) == Counter(row["response"] for row in exchanged)
-    assert sum(a["response"] == b["response"] for a, b in zip(plain[:150], exchanged[:150], strict=True)) < 30
+    assert sum(a["response"] == b["response"] for a, b in zip(plain[:80], exchanged[:80], strict=True)) < 20
     assert not any(row["thought"] for row in exchanged)
 
 

@@ -101,12 +101,15 @@ def is_own_root(line: bytes) -> bool:
 
 @contextmanager
 def peak_memory() -> Iterator[list[int]]:
-    """The most memory that the descendants of this process held together, without shared files; sampled."""
+    """The most memory that the descendants of this process held together, without shared files and without what the
+    sandbox's own processes hold before a program runs; sampled.
+    """
     peak, ended = [0], threading.Event()
+    own = sum(map(_anonymous_bytes, _descendants()))
 
     def sample() -> None:
         while not ended.wait(0.002):
-            peak[0] = max(peak[0], sum(_anonymous_bytes(pid) for pid in _descendants()))
+            peak[0] = max(peak[0], sum(map(_anonymous_bytes, _descendants())) - own)
 
     sampler = threading.Thread(target=sample)
     sampler.start()
