@@ -20,7 +20,7 @@ from bench.thinking.models import SHAPES, Shape, make_model
 from bench.thinking.ours import Ours
 from bench.thinking.roofline import Machine
 from bench.thinking.workloads import Request, Sizes, mixed, uniform
-from z1.engines.local import products
+from z1.engines.local import kv_store, products
 from z1.engines.local.decoder import Decoder, PrefillChunk
 
 NAMES = {"cuda": "qwen2.5-coder-7b", "cpu": "bench-2m"}
@@ -36,14 +36,16 @@ DTYPE = torch.bfloat16
 def memory(shape: Shape, device: str, slots: int, length: int) -> dict[str, int]:
     """Bytes at the peak of loading, and of a prefill and a decode step with all slots full.
 
-    On `meta` nothing is allocated: the result is the memory said beforehand. Weights are packed on a CPU only, and so
-    not in this stand-in for an accelerator.
+    On `meta` nothing is allocated: the result is the memory said beforehand. Weights are packed and caches are mappings
+    on a CPU only, and so not in this stand-in for an accelerator.
     """
-    with mock.patch.object(products, "MIN_PACKED", sys.maxsize), Peak(device) as load:
-        decoder = Decoder(make_model(shape, device, length, DTYPE), slots, length, deterministic=False)
-    with Peak(device) as step:
-        decoder.last_logits([PrefillChunk(slot, 0, range(8)) for slot in range(slots)])
-        decoder.last_logits([PrefillChunk(slot, length - 1, [0]) for slot in range(slots)])
+    mapped = mock.patch.object(kv_store, "_zeros", lambda like, *shape: like.new_zeros(shape))
+    with mapped, mock.patch.object(products, "MIN_PACKED", sys.maxsize):
+        with Peak(device) as load:
+            decoder = Decoder(make_model(shape, device, length, DTYPE), slots, length, deterministic=False)
+        with Peak(device) as step:
+            decoder.last_logits([PrefillChunk(slot, 0, range(8)) for slot in range(slots)])
+            decoder.last_logits([PrefillChunk(slot, length - 1, [0]) for slot in range(slots)])
     return {"load": load.peak, "serve": load.held + step.peak}
 
 

