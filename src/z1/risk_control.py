@@ -54,7 +54,9 @@ def learn_then_test(losses: Sequence[Sequence[float]], max_risk: float, confiden
     `losses` [thresholds][problems]. Thresholds are tested in order, and the first that is not shown ends the tests.
     Raises UserError for a bound that no outcome of so few problems could show.
     """
-    _check(losses, max_risk, confidence)
+    _check_share("maximum risk", max_risk)
+    _check_share("confidence level", confidence)
+    _check_problems(losses)
     needed, count = required_problems(max_risk, confidence), len(losses[0])
     if count < needed:
         do = f"give {needed} or more for a risk of {max_risk:g} at confidence {confidence:g}"
@@ -72,7 +74,8 @@ def conformal(losses: Sequence[Sequence[float]], max_risk: float) -> int | None:
 
     `losses` [thresholds][problems]; a problem's loss is made to grow with the threshold, as the method requires.
     """
-    _check(losses, max_risk, 0.5)
+    _check_share("maximum risk", max_risk)
+    _check_problems(losses)
     count = len(losses[0])
     growing = zip(*(accumulate(of_problem, max) for of_problem in zip(*losses, strict=True)), strict=True)
     chosen = None
@@ -83,10 +86,12 @@ def conformal(losses: Sequence[Sequence[float]], max_risk: float) -> int | None:
     return chosen
 
 
-def _check(losses: Sequence[Sequence[float]], max_risk: float, confidence: float) -> None:
-    for name, value in (("maximum risk", max_risk), ("confidence level", confidence)):
-        if not 0 < value < 1:
-            raise UserError(name, value, "give a share between 0 and 1, such as 0.05")
+def _check_share(name: str, value: float) -> None:
+    if not 0 < value < 1:
+        raise UserError(name, value, "give a share between 0 and 1, such as 0.05")
+
+
+def _check_problems(losses: Sequence[Sequence[float]]) -> None:
     if not losses or not losses[0]:
         raise UserError("problems to calibrate on", 0, "evaluate some first")
 
@@ -99,7 +104,8 @@ class RiskMonitor:
     """
 
     def __init__(self, max_risk: float, confidence: float = 0.95) -> None:
-        _check([[0.0]], max_risk, confidence)
+        _check_share("maximum risk", max_risk)
+        _check_share("confidence level", confidence)
         self._bettor = _Bettor(max_risk)
         self._needed = 1 / (1 - confidence)
         self.alarm = False
