@@ -10,6 +10,7 @@ from transformers import PreTrainedTokenizerFast
 from tests.profile_cases import EVERY, TINY, built, ids, reply_ids, rows
 from z1 import profiles
 from z1.errors import UserError
+from z1.families import WRAP_UP
 from z1.profiles import HINT, PROFILES, Profile
 from z1.train.scratch.tokenizer import build
 
@@ -98,6 +99,20 @@ def test_an_open_block_is_closed_and_a_half_sentence_ended(tokenizer: PreTrained
     assert close(tokenizer, "z1", "so 17 plus") == ""  # the paper's hint follows a thought that was cut anywhere
     assert close(tokenizer, "z1", "```\nx") == "\n```"
     assert close(tokenizer, "z1-tiny", "```\nx") is None
+
+
+def test_a_landing_knows_the_text_and_the_family(tokenizer: PreTrainedTokenizerFast) -> None:
+    assert profiles.make_landing(tokenizer, PROFILES["qwen3"]) is None
+    landing = profiles.make_landing(tokenizer, PROFILES["qwen3"], 8, 4)
+    assert landing is not None
+    assert (landing.soft_tokens, landing.grace_tokens, landing.wrap_up) == (8, 4, ())
+    code = "```\n" + "x = 1\n" * 40
+    assert [landing.is_border(ids(tokenizer, text)) for text in ("It is 4", "So it is so.", code, code + "```\n")] == [
+        *(False, True, False, True)
+    ]
+    plain = profiles.make_landing(tokenizer, PROFILES["plain"], 8)
+    assert plain is not None
+    assert (plain.max_bias, tokenizer.decode(list(plain.wrap_up))) == (0, WRAP_UP)
 
 
 @pytest.mark.parametrize("profile", PROFILES.values(), ids=PROFILES.keys())

@@ -17,7 +17,7 @@ from z1.errors import UserError
 from z1.families import AnswerKind
 from z1.models import SHIPPED
 from z1.prompts import prompt_token_ids
-from z1.think import Bucket, Flow, Ledger
+from z1.think import THINKING, Bucket, Flow, Ledger
 from z1.think.answer_detector import overlap
 
 ANSWER = 512
@@ -114,8 +114,8 @@ class Reply:
 
     def as_json(self) -> dict[str, Any]:
         """Plain values, ready for `json.dumps`."""
-        buckets = ("thought", "close", "hint", "answer", "stop", "probe")
-        ledger = {bucket: getattr(self.ledger, bucket) for bucket in buckets}
+        buckets = (*Bucket, "probe")
+        ledger = {str(bucket): getattr(self.ledger, bucket) for bucket in buckets}
         texts = {"model": self.model, "thinking": self.thinking, "hint": self.hint, "answer": self.answer}
         return {**texts, "ledger": ledger, "shift": self.shift, "end": self.end, "seconds": round(self.seconds, 3)}
 
@@ -239,10 +239,12 @@ class _TextAssembler:
 
 
 def _reply(flow: Flow, engine: Engine, options: GenerationOptions, seconds: float) -> Reply:
-    texts = dict.fromkeys(Bucket, "")
+    texts, thinking = dict.fromkeys(Bucket, ""), ""
     for span in flow.spans():
-        texts[span.bucket] += profiles.decode(engine.tokenizer, flow.token_ids[span.start : span.end])
-    thinking, hint = texts[Bucket.THOUGHT] + texts[Bucket.CLOSE], texts[Bucket.HINT]
+        text = profiles.decode(engine.tokenizer, flow.token_ids[span.start : span.end])
+        texts[span.bucket] += text
+        thinking += text if span.bucket in THINKING else ""
+    hint = texts[Bucket.HINT]
     shift, end = flow.shift_reason.value if flow.shift_reason else "", flow.end.value if flow.end else ""
     profile, kind = profiles.get_profile(engine.profile), AnswerKind(options.answer_kind)
     prefix = profiles.answer_part(profile, hint, kind=kind)

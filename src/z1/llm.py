@@ -33,9 +33,9 @@ from z1.generation import (
     generate_reply,
 )
 from z1.models import shipped
-from z1.think import Bucket
+from z1.think import THINKING, Bucket
 
-PARTS = {Bucket.THOUGHT: "thinking", Bucket.CLOSE: "thinking", Bucket.HINT: "hint", Bucket.ANSWER: "answer"}
+PARTS = {**dict.fromkeys(THINKING, "thinking"), Bucket.HINT: "hint", Bucket.ANSWER: "answer"}
 
 T = TypeVar("T")
 

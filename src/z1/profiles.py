@@ -11,10 +11,26 @@ from functools import cache, lru_cache
 from typing import Any, Protocol
 
 from z1.errors import UserError
-from z1.families import HINT, LONGEST_CLOSINGS, PROFILES, AnswerKind, Hint, Profile, closing_texts
-from z1.think import AnswerDetector, Closing, StopStrings, Window
+from z1.families import (
+    HINT,
+    LONGEST_CLOSINGS,
+    MAX_BIAS,
+    NUDGE,
+    PROFILES,
+    WRAP_UP,
+    AnswerKind,
+    Hint,
+    Profile,
+    closing_texts,
+    is_border,
+    is_line_or_sentence_end,
+)
+from z1.think import AnswerDetector, Closing, Repetition, SoftLanding, StopStrings, Window
 
 __all__ = ["HINT", "PROFILES", "AnswerKind", "Profile"]  # the rows, for the users of this module
+
+BORDER_TOKENS = 16
+"""Tokens at the end of a thought that show whether it may end in a border."""
 
 TURN_ENDS = "turn_end_token_ids"
 """The attribute of a tokenizer that holds the turn ends of its model's generation_config.json."""
@@ -108,6 +124,30 @@ def make_window(
         tuple(tokenizer.encode(profile.think_end, add_special_tokens=False)) if profile.think_end else (),
         closing=make_closing(tokenizer, profile),
     )
+
+
+def make_repetition(tokenizer: Tokenizer, max_nudges: int = 0, nudge: str | None = None) -> Repetition:
+    """What happens to a reply that repeats itself; `nudge` is the text that is forced up to `max_nudges` times."""
+    text = NUDGE if nudge is None else nudge
+    return Repetition(tuple(tokenizer.encode(text, add_special_tokens=False)) if max_nudges else (), max_nudges)
+
+
+def make_landing(
+    tokenizer: Tokenizer, profile: Profile, soft_tokens: int = 0, grace_tokens: int = 0
+) -> SoftLanding | None:
+    """The soft landing of a thought in this family; None if both are 0."""
+    if not soft_tokens and not grace_tokens:
+        return None
+    bytes_of = token_bytes(tokenizer)
+
+    def decode_bytes(token_ids: Sequence[int]) -> str:
+        return b"".join(map(bytes_of, token_ids)).decode("utf-8", "replace")
+
+    def may_cut(token_ids: Sequence[int]) -> bool:  # the end is read first: most tokens are within a sentence
+        return is_line_or_sentence_end(decode_bytes(token_ids[-BORDER_TOKENS:])) and is_border(decode_bytes(token_ids))
+
+    wrap_up = () if profile.think_end else tuple(tokenizer.encode(WRAP_UP, add_special_tokens=False))
+    return SoftLanding(soft_tokens, grace_tokens, MAX_BIAS if profile.think_end else 0.0, wrap_up, may_cut)
 
 
 def make_detector(tokenizer: Tokenizer, profile: Profile, start: int = 0) -> AnswerDetector | None:

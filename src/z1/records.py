@@ -15,6 +15,7 @@ from typing import Any, NamedTuple, Self, Union, cast, get_args, get_origin, get
 
 from z1.errors import UserError
 from z1.think import Ledger
+from z1.think.ledger import OPTIONAL
 
 
 class Interval(NamedTuple):
@@ -162,7 +163,7 @@ class Attempt(Record):
         _check_fields(cls, value)
         size = len(value["token_ids"])
         is_valid = len(value["spans"]) == len(value["texts"]) and all(_is_span(span, size) for span in value["spans"])
-        if not is_valid or value["ledger"].keys() != _LEDGER_KEYS:
+        if not is_valid or value["ledger"].keys() | OPTIONAL != _LEDGER_KEYS:
             raise _wrong_field(cls, "spans, texts and ledger that do not fit together")
         return cls(**value)
 

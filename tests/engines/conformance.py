@@ -15,7 +15,7 @@ import pytest
 
 from z1.engines import DriverOptions, Engine, FinishReason, Sampling, run_flow
 from z1.errors import EngineFault
-from z1.think import Flow, Window
+from z1.think import EndBias, Flow, Window
 
 PLAIN = Sampling()
 
@@ -164,6 +164,26 @@ async def forbidden_sequences_are_not_sampled(engine: Engine, prompt: Sequence[i
         await one.close()
 
 
+async def a_bias_acts_from_its_token_on(engine: Engine, prompt: Sequence[int]) -> None:
+    """A bias of nothing changes nothing; one that rises decides where it is large, until its sequence is complete."""
+    if not engine.capabilities.can_bias:
+        return
+    plain = await engine.open(prompt, PLAIN)
+    ids = (await plain.sample(8)).token_ids
+    end = (next(token for token in prompt if token not in ids[:6]), ids[0])
+    for maximum, kept in ((1e-6, 8), (1e6, 3)):
+        session = await engine.open(prompt, PLAIN)
+        sampled = [*(await session.sample(3)).token_ids]
+        sampled += (await session.sample(5, (), EndBias(end, maximum, 6, 0))).token_ids
+        assert tuple(sampled[:kept]) == ids[:kept]
+        assert kept == 8 or tuple(sampled[3:5]) == end
+        again = await engine.open([*prompt, *sampled[:5]], PLAIN)
+        assert (await again.sample(3)).token_ids == tuple(sampled[5:])
+        for one in (session, again):
+            await one.close()
+    await plain.close()
+
+
 async def logprobs_match_tokens(engine: Engine, prompt: Sequence[int]) -> None:
     """Each token has a log-probability, consistent with the most likely ones, if they are requested."""
     if not engine.capabilities.has_logprobs:
@@ -237,6 +257,7 @@ CHECKS: tuple[Check, ...] = (
     pending_tokens_are_a_prefix,
     stop_tokens_end_a_sample,
     forbidden_sequences_are_not_sampled,
+    a_bias_acts_from_its_token_on,
     logprobs_match_tokens,
     forced_tokens_have_logprobs,
     limits_are_enforced,

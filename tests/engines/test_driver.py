@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from z1 import profiles
-from z1.engines import Control, DriverOptions, FinishReason, ForbiddenSequences, Sampled, Sampling, run_flow
+from z1.engines import Control, DriverOptions, FinishReason, Sampled, Sampling, run_flow
 from z1.engines.scripted import Characters, Script, ScriptedEngine
 from z1.errors import EngineFault
 from z1.think import AnswerDetector, Bucket, End, Flow, Shift, Window
@@ -154,7 +154,7 @@ def test_an_engine_that_returns_no_tokens_is_a_fault() -> None:
         room = 50
         coming = ()
 
-        async def sample(self, max_tokens: int, forbidden: ForbiddenSequences = ()) -> Sampled:
+        async def sample(self, *_: object) -> Sampled:
             return Sampled((), FinishReason.LIMIT)
 
     async def run() -> None:

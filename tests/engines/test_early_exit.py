@@ -13,7 +13,6 @@ from z1.engines import (
     AgreementExit,
     DriverOptions,
     ExitRule,
-    ForbiddenSequences,
     Probe,
     RepetitionExit,
     Sampled,
@@ -117,7 +116,7 @@ def test_a_fork_that_fails_later_is_counted_and_closed() -> None:
     closed: list[bool] = []
 
     class Half(ScriptedSession):
-        async def sample(self, max_tokens: int, forbidden: ForbiddenSequences = ()) -> Sampled:
+        async def sample(self, *_: object) -> Sampled:
             raise EngineFault("gone")
 
         async def close(self) -> None:

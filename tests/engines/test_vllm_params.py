@@ -45,7 +45,12 @@ def test_our_keys_are_parsed_and_others_ignored() -> None:
 
 @pytest.mark.parametrize(
     "asked",
-    [WindowParams(), WindowParams(3, 4, 5, (6,), ("a",), ("b", "c"), AnswerKind.CODE), WindowParams(0, hint="So:")],
+    [
+        WindowParams(),
+        WindowParams(3, 4, 5, (6,), ("a",), ("b", "c"), AnswerKind.CODE),
+        WindowParams(0, hint="So:"),
+        WindowParams(9, optional=True, repetition=True, max_nudges=2, nudge="Hm.", soft_tokens=8, grace_tokens=4),
+    ],
 )
 def test_to_xargs_and_parse_xargs_are_inverse(asked: WindowParams) -> None:
     assert parse_xargs(asked.to_xargs()) == asked
@@ -67,6 +72,12 @@ def test_to_xargs_and_parse_xargs_are_inverse(asked: WindowParams) -> None:
         ("z1_stop", [""]),
         ("z1_markers", [3]),
         ("z1_windows", 9),
+        ("z1_repetition", 2),
+        ("z1_max_nudges", -1),
+        ("z1_max_nudges", 1),  # without z1_repetition
+        ("z1_nudge", ""),
+        ("z1_soft_tokens", "8"),
+        ("z1_grace_tokens", -1),
     ],
 )
 def test_invalid_values_are_rejected_by_name(name: str, value: Any) -> None:

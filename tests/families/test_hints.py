@@ -7,7 +7,7 @@ from random import Random
 import pytest
 
 from z1.errors import UserError
-from z1.families import AnswerKind, closing_texts, without_closing
+from z1.families import AnswerKind, closing_texts, is_border, without_closing
 from z1.families.hints import open_fence
 
 OPEN = [
@@ -111,3 +111,27 @@ def test_an_unknown_kind_is_rejected_with_the_known_ones() -> None:
     assert AnswerKind.parse("code") is AnswerKind.CODE
     with pytest.raises(UserError, match="answer_kind: got poem; choose one of text, number, letter, code"):
         AnswerKind.parse("poem")
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("So it is four.", True),
+        ("So it is four. ", True),
+        ("**Done!**", True),
+        ("a line\n", True),
+        ("a line\n\n", True),
+        ("half a line\nand then", False),
+        ("所以答案是四。", True),
+        ("The answer is:", False),
+        ("so x = 3.", False),  # 3.5, or item 3 of a list
+        ("wait...", False),
+        ("", False),
+        ("So:\n```python\nx = 1\n", False),
+        ("So:\n```python\nx = 1\n```", True),
+        ("So:\n```python\nx = 1\n```\n", True),
+        ("So:\n```", False),
+    ],
+)
+def test_a_thought_may_be_cut_at_a_border(text: str, expected: bool) -> None:
+    assert is_border(text) is expected

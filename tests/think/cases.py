@@ -12,10 +12,25 @@ from dataclasses import dataclass, replace
 from hashlib import blake2b
 from itertools import cycle
 from random import Random
+from typing import NamedTuple
 
 from hypothesis import strategies as st
 
-from z1.think import AnswerDetector, Closing, End, Finished, Flow, Force, Ledger, Sample, Shift, StopStrings, Window
+from z1.think import (
+    AnswerDetector,
+    Closing,
+    End,
+    Finished,
+    Flow,
+    Force,
+    Ledger,
+    Repetition,
+    Sample,
+    Shift,
+    SoftLanding,
+    StopStrings,
+    Window,
+)
 
 PIECES = (b"a", b"b", b"ab", b"", b"c", b"ba", b"a\xc3", b"\xa9")
 WHOLE = 10**9
@@ -48,12 +63,17 @@ class Case:
         return left if self.window.thinking_budget is None else min(left, self.window.thinking_budget)
 
 
-def cases(fence: bool | None = None, markers: bool | None = None) -> st.SearchStrategy[Case]:
-    """Cases by seed: many times faster than drawing each field, so each invariant is tested with more of them."""
-    return st.integers(0, 2**48).map(lambda seed: case_of(Random(seed), fence, markers))
+def cases(
+    fence: bool | None = None, markers: bool | None = None, steered: bool | None = None
+) -> st.SearchStrategy[Case]:
+    """Cases by seed: many times faster than drawing each field, so each invariant is tested with more of them.
+
+    `steered`: whether a repetition, a soft landing or both may act on the thought; None: in half of the cases.
+    """
+    return st.integers(0, 2**48).map(lambda seed: case_of(Random(seed), fence, markers, steered))
 
 
-def case_of(random: Random, fence: bool | None, markers: bool | None) -> Case:
+def case_of(random: Random, fence: bool | None, markers: bool | None, steered: bool | None = None) -> Case:
     letters = random.randint(2, len(PIECES))
 
     def ids(least: int, most: int) -> tuple[int, ...]:
@@ -76,6 +96,8 @@ def case_of(random: Random, fence: bool | None, markers: bool | None) -> Case:
         if letters > 2 and random.random() < 0.3
         else 0,  # there is another token to take
     )
+    if some(steered):
+        window = replace(window, repetition=repetition_of(random, ids), landing=landing_of(random, ids))
 
     def texts() -> tuple[bytes, ...]:
         return tuple(b"".join(PIECES[token] for token in ids(1, 4)) or b"a" for _ in range(random.randint(1, 2)))
@@ -102,6 +124,31 @@ def closing_of(random: Random, letters: int) -> Closing:
     return Closing(most, close)
 
 
+def repetition_of(random: Random, ids: Callable[[int, int], tuple[int, ...]]) -> Repetition | None:
+    """A repetition that a hash of the tokens finds."""
+    if random.random() < 0.3:
+        return None
+    key, share, nudges = random.getrandbits(16), random.choice((30, 120)), random.randint(0, 2)
+
+    def is_loop(token_ids: Sequence[int]) -> bool:
+        return blake2b(bytes(token_ids), key=key.to_bytes(2)).digest()[0] < share
+
+    return Repetition(ids(1, 3) if nudges else (), nudges, random.randint(1, 5), is_loop)
+
+
+def landing_of(random: Random, ids: Callable[[int, int], tuple[int, ...]]) -> SoftLanding | None:
+    """A soft landing whose borders are a hash of the tokens."""
+    if random.random() < 0.3:
+        return None
+    key, share = random.getrandbits(16), random.choice((0, 60, 250))
+
+    def is_border(token_ids: Sequence[int]) -> bool:
+        return blake2b(bytes(token_ids), key=key.to_bytes(2)).digest()[0] < share
+
+    soft, grace = random.randint(0, 9), random.randint(0, 6)
+    return SoftLanding(soft, grace, random.choice((0.0, 1.0)), ids(0, 2), is_border)
+
+
 def may_end(case: Case) -> Case:
     """The same without a minimum, for servers that do not support one."""
     return replace(case, window=replace(case.window, min_thinking_tokens=0))
@@ -110,11 +157,23 @@ def may_end(case: Case) -> Case:
 SIZES = st.integers(0, 2**16).map(lambda seed: Random(seed).choices(range(1, 6), k=4))
 
 
+def takes_bias(context: Sequence[int], value: float) -> bool:
+    """Whether a model with this bias ends its thought: always with the bias 1, half as often with half of it."""
+    return reluctance(context) < value
+
+
+def reluctance(context: Sequence[int]) -> float:
+    """The bias above which the model ends its thought after `context`: from 0 to 1, and never one that a case has."""
+    return (blake2b(bytes(context), key=b"bias").digest()[0] + 1e-3) / 256
+
+
 def sample(model: Model, context: Sequence[int], step: Sample, stops: frozenset[int], letters: int) -> list[int]:
     """Tokens of the model: at most `step.max_tokens`, none after a stop token, and no forbidden sequence."""
     ids: list[int] = []
     while len(ids) < step.max_tokens and not (ids and ids[-1] in stops):
         token = model([*context, *ids])
+        if step.bias is not None and (term := step.bias.term([*context, *ids], len(ids))) is not None:
+            token = term[0] if takes_bias([*context, *ids], term[1]) else token
         while any(ends([*context, *ids, token], never) for never in step.forbidden):
             token = (token + 1) % letters
         ids.append(token)
@@ -203,22 +262,47 @@ def begun(text: Sequence[int], hint: Sequence[int]) -> int:
     return max(n for n in range(min(len(hint), len(text)) + 1) if list(text[len(text) - n :]) == list(hint[:n]))
 
 
-def two_pass(case: Case) -> tuple[list[int], Ledger]:
-    """The plain reference. It shares no code with the flow, and has the whole text and reply available."""
-    window = case.window
-    most = case.most_thought if case.shift_at is None else min(case.most_thought, case.shift_at)
-    ids: list[int] = []
-    close, border, forced = 0, None, 0
-    while border is None and len(ids) < most:
+class Thought(NamedTuple):
+    """The first pass: its tokens, where the answer begins if the model began it, and what was written in between."""
+
+    ids: list[int]
+    border: int | None
+    close: int
+    ended: bool
+    nudges: list[tuple[int, int, bool]]
+    biased: set[int]
+
+
+def first_pass(case: Case) -> Thought:
+    """Sample the thought until it ends, is shifted, or is as long as it may be."""
+    window, close, border = case.window, 0, None
+    ids, nudges, biased = list[int](), list[tuple[int, int, bool]](), set[int]()
+    while border is None and len(ids) < case.most_thought and len(ids) != case.shift_at:
+        inside = forced_inside(case, ids, nudges)
+        if inside is None:
+            break
+        text, is_loop = inside
+        if text:
+            nudges.append((len(ids), len(ids) + len(text), is_loop))
+            ids += text
+            border = answer_begins(case, ids)
+            continue
+        if bias_of(case, ids) is not None:
+            biased.add(len(ids))
         ids.append(goes_on(case, ids))
         if ids[-1] in window.stop_token_ids:
-            border = answer_begins(case, ids)
-            break
+            return Thought(ids, answer_begins(case, ids), 0, True, nudges, biased)
         if window.think_end and tuple(ids[-len(window.think_end) :]) == window.think_end:
             close, border = len(window.think_end), len(ids)
         elif not window.think_end:
             border = answer_begins(case, ids)
-    ended = bool(ids) and ids[-1] in window.stop_token_ids
+    return Thought(ids, border, close, False, nudges, biased)
+
+
+def two_pass(case: Case) -> tuple[list[int], Ledger]:
+    """The plain reference. It shares no code with the flow, and has the whole text and reply available."""
+    window, forced = case.window, 0
+    ids, border, close, ended, nudges, biased = first_pass(case)
     phase_one = None
     if not ended and border is None:
         phase_one = len(ids)
@@ -228,20 +312,61 @@ def two_pass(case: Case) -> tuple[list[int], Ledger]:
         ids += rest
         forced, border = len(rest), len(ids)
     if not ended and border is not None:
-        while len(ids) - border < window.max_answer_tokens and not ended:
+        while len(ids) - border < window.max_answer_tokens and not ended and not loops(case, ids, border):
             ids.append(goes_on(case, ids) if window.thinking_budget == 0 else case.model(ids))
             ended = ids[-1] in window.stop_token_ids
     end = len(ids) - ended
     if border is not None and (cut := string_ends(case, ids[border:end])) is not None:
         ids, end, ended = ids[: border + cut], border + cut, False
     answer = None if border is None else end - border
-    thought = (end if border is None else border) - close - forced
-    return ids, Ledger(thought, close, forced, answer, int(ended), 0, len(ids) if phase_one is None else phase_one)
+    last = (end if border is None else border) - close - forced
+    nudged = sum(min(stop, last) - min(start, last) for start, stop, _ in nudges)
+    helped = sum(at < last for at in biased)
+    phase = len(ids) if phase_one is None else phase_one
+    return ids, Ledger(last - helped - nudged, close, forced, answer, int(ended), 0, phase, helped, nudged)
+
+
+def forced_inside(
+    case: Case, ids: Sequence[int], nudges: Sequence[tuple[int, int, bool]]
+) -> tuple[tuple[int, ...], bool] | None:
+    """What is forced after a thought of `ids` and whether a loop is the reason; None if the thought is shifted."""
+    window, limit, size = case.window, case.most_thought, len(ids)
+    again, landing = window.repetition, window.landing
+    if size < max(1, window.min_thinking_tokens):
+        return (), False
+    if again is not None and loops(case, ids, nudges[-1][1] if nudges else 0):
+        is_left = sum(is_loop for _, _, is_loop in nudges) < again.max_nudges
+        return (again.nudge, True) if is_left and size + len(again.nudge) < limit else None
+    if landing is None or not landing.is_border(ids):
+        return (), False
+    if size >= limit - landing.grace_tokens:
+        return None
+    is_due = size >= limit - landing.soft_tokens and not window.think_end and all(is_loop for _, _, is_loop in nudges)
+    return landing.wrap_up if is_due and size + len(landing.wrap_up) < limit else (), False
+
+
+def loops(case: Case, ids: Sequence[int], start: int) -> bool:
+    again = case.window.repetition
+    return again is not None and start < len(ids) and len(ids) % again.interval == 0 and again.is_loop(ids[start:])
+
+
+def bias_of(case: Case, ids: Sequence[int]) -> float | None:
+    """The bias on the end of the thought after `ids`; None for none."""
+    window, landing, size = case.window, case.window.landing, len(ids)
+    if landing is None or not window.think_end or not landing.max_bias or not landing.soft_tokens:
+        return None
+    first, length = case.most_thought - landing.soft_tokens, len(window.think_end)
+    if size < first or (window.min_thinking_tokens and size < window.min_thinking_tokens + length - 1):
+        return None
+    return landing.max_bias * (size - first + 1) / landing.soft_tokens
 
 
 def goes_on(case: Case, ids: Sequence[int]) -> int:
     """The model's next token; the one after it, and so on, if that would end the thought before its minimum."""
     token, close = case.model(ids), case.window.think_end
+    value = bias_of(case, ids) if case.window.thinking_budget != 0 else None
+    if value is not None and takes_bias(ids, value):
+        token = close[begun(ids, close[:-1])]
     bound = case.window.min_thinking_tokens > 0 and len(ids) < case.window.min_thinking_tokens + max(1, len(close)) - 1
     while bound and (token in case.window.stop_token_ids or (close and ends([*ids, token], close))):
         token = (token + 1) % case.letters

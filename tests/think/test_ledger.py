@@ -125,10 +125,11 @@ def test_probes_are_counted_and_not_part_of_the_reply(flows: Iterator[Flow], cou
         assert (flow.spans(), flow.next_step()) == (spans, step)
 
 
-@given(st.builds(Ledger, COUNT, COUNT, COUNT, st.none() | COUNT, COUNT, COUNT, COUNT))
+@given(st.builds(Ledger, COUNT, COUNT, COUNT, st.none() | COUNT, *[COUNT] * 5))
 @LAW
 def test_the_sums_are_those_of_their_buckets(used: Ledger) -> None:
-    assert used.reasoning_tokens == used.thought + used.close + used.hint
+    assert used.thinking_tokens == used.thought + used.biased + used.nudge + used.close
+    assert used.reasoning_tokens == used.thinking_tokens + used.hint
     assert used.completion_tokens == used.reasoning_tokens + used.stop + (0 if used.answer is None else used.answer)
     assert used.paid_tokens == used.completion_tokens + used.probe
 
@@ -140,7 +141,8 @@ def test_a_fresh_ledger_is_empty_and_has_no_answer() -> None:
 
 
 @pytest.mark.parametrize(
-    ("enum", "names"), [(Bucket, "thought close hint answer stop"), (End, "stop string cut aborted")]
+    ("enum", "names"),
+    [(Bucket, "thought biased nudge close hint answer stop"), (End, "stop string cut repetition aborted")],
 )
 def test_the_names_in_records_do_not_change(enum: type[Bucket | End], names: str) -> None:
     assert " ".join(enum) == names

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 from random import Random
 
@@ -12,6 +13,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.think.cases import play
+from z1.errors import UserError
+from z1.think import End, Repetition, Shift, Window
 from z1.think.repetition import CHECK_INTERVAL, MAX_PERIOD, MORE_TOKENS, REPEATS, has_loop
 
 KODCODE = Path(__file__).parents[3] / "shared" / "data" / "kodcode_demo.jsonl.gz"
@@ -93,3 +97,24 @@ def test_no_thought_that_ended_by_itself_is_a_loop() -> None:
         ids = [numbers.setdefault(word, len(numbers)) for word in re.findall(r"\d|\s?[^\W\d]+|\s+|\W", thought)]
         for end in range(CHECK_INTERVAL, len(ids), CHECK_INTERVAL):
             assert not has_loop(ids[max(0, end - 2048) : end]), thought[:80]
+
+
+def test_a_nudge_is_forced_where_it_fits_and_only_what_follows_it_is_the_next_loop() -> None:
+    nudged = Window(200, 4, (50,), frozenset(), repetition=Repetition((60, 61), 1))
+    flow = play(nudged, *[7] * 64, *range(100, 120), room=900)
+    assert flow.ledger().nudge == 2
+    assert (flow.token_ids[64:66], flow.shift_reason) == ([60, 61], Shift.REPETITION)  # the model of `play` then loops
+    assert play(replace(nudged, thinking_budget=66), *[7] * 64).ledger().nudge == 0
+    late = play(replace(nudged, min_thinking_tokens=100), *[7] * 300, room=900)
+    assert (late.token_ids[128:130], late.ledger().nudge) == ([60, 61], 2)
+
+
+def test_an_answer_that_repeats_itself_ends_the_reply() -> None:
+    flow = play(Window(0, 900, (50,), frozenset(), repetition=Repetition()), *[7] * 900, room=1000)
+    assert (flow.end, flow.ledger().answer) == (End.REPETITION, 63)
+
+
+@pytest.mark.parametrize(("nudge", "count", "named"), [((), 1, "nudge"), ((1,), -1, "max_nudges")])
+def test_nudges_without_text_are_refused(nudge: tuple[int, ...], count: int, named: str) -> None:
+    with pytest.raises(UserError, match=named):
+        Repetition(nudge, count)

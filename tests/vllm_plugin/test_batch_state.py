@@ -20,10 +20,10 @@ import numpy as np
 import pytest
 import torch
 
-from tests.think.cases import Case, case_of, drive, may_end
+from tests.think.cases import Case, case_of, drive, may_end, reluctance
 from tests.vllm_plugin.test_token_constraint import END, guide, kept
 from z1.errors import UserError
-from z1.think import Flow, Window
+from z1.think import FORCED, Flow, Window
 from z1.vllm_plugin.batch_state import V1BatchRows, V2BatchSlots, drop_impossible
 from z1.vllm_plugin.token_constraint import TokenConstraint
 
@@ -76,13 +76,20 @@ class Reply:
         return ids
 
     def logits(self, ids: list[int]) -> torch.Tensor:
-        return torch.nn.functional.one_hot(torch.tensor(self.case.model(ids)), SIZE).float()
+        """The model's token has the largest logit, until a bias on another exceeds it."""
+        own = torch.nn.functional.one_hot(torch.tensor(self.case.model(ids)), SIZE)
+        return own * reluctance(ids)
 
 
 def replies(count: int, seed: int) -> list[Reply]:
-    """Hints without stop tokens: a server would end there, a driver does not."""
-    fine = (case for case in asked(4 * count, seed) if not set(case.window.hint) & case.window.stop_token_ids)
+    """Nothing forced has a stop token: a server would end there, a driver does not."""
+    fine = (case for case in asked(4 * count, seed) if not forced_tokens(case) & case.window.stop_token_ids)
     return [Reply(case, budgeted=number % 3 != 0) for number, case in zip(range(count), fine, strict=False)]
+
+
+def forced_tokens(case: Case) -> set[int]:
+    flow = drive(case)
+    return {token for span in flow.spans() if span.bucket in FORCED for token in flow.token_ids[span.start : span.end]}
 
 
 def finished(reply: Reply) -> list[int]:

@@ -139,3 +139,12 @@ def test_no_body_raises_and_each_change_is_a_valid_window(fields: dict[str, Any]
         window = parse_xargs(changed["vllm_xargs"])
         assert (window is None) == (not enabled)
         assert window is None or 0 <= window.thinking_budget <= 500
+
+
+def test_loops_are_ended_without_a_budget_and_soft_landings_with_one() -> None:
+    loops = ModelDefaults(repetition=True, max_nudges=2, grace_tokens=9)
+    wanted = WindowParams(-1, optional=True, repetition=True, max_nudges=2, grace_tokens=9)
+    assert decided(ASK, loops) == (wanted, Decision.DEFAULT)
+    assert decided(ASK, ModelDefaults(grace_tokens=9, max_nudges=2)) == (None, Decision.NOTHING)
+    soft = ModelDefaults(thinking_budget=300, soft_tokens=64)
+    assert decided(ASK, soft) == (WindowParams(300, optional=True, soft_tokens=64), Decision.DEFAULT)

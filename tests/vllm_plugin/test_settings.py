@@ -84,5 +84,6 @@ def test_without_a_file_the_environment_sets_the_defaults() -> None:
     assert open_settings({}, lambda: None).current() == PluginSettings()
     found = open_settings({"Z1_VLLM_THINKING_BUDGET": "300", "Z1_VLLM_CANARY": "0.5"}, lambda: None).current().default
     assert (found.thinking_budget, found.canary, found.max_thinking_budget) == (300, 0.5, None)
+    assert open_settings({"Z1_VLLM_REPETITION": "1"}, lambda: None).current().default.repetition
     with pytest.raises(UserError, match=r"Z1_VLLM_THINKING_BUDGET.*thinking_budget"):
         open_settings({"Z1_VLLM_THINKING_BUDGET": "many"}, lambda: None)

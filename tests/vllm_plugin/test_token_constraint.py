@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from random import Random
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.think.cases import PIECES, Case, cases, drive, may_end
-from z1.think import End, Flow, StopStrings, Window
+from tests.think.cases import PIECES, Case, cases, drive, may_end, takes_bias
+from z1.think import End, Flow, Repetition, SoftLanding, StopStrings, Window
 from z1.vllm_plugin.token_constraint import NO_CHECK, TokenConstraint
 
 LAW = settings(max_examples=600, deadline=None, derandomize=True)
@@ -36,7 +38,10 @@ def served(case: Case, forgets: Sequence[bool] = (False,)) -> list[int]:
         if forgets[len(ids) % len(forgets)]:
             told = guide(case)
         forced = told.next_token(ids) if len(ids) >= told.next_check else None
-        ids.append(case.model(ids) if forced is None else forced)
+        free = case.model(ids)
+        if forced is None and told.bias is not None and takes_bias(ids, told.bias[1]):
+            free = told.bias[0]
+        ids.append(free if forced is None else forced)
         if ids[-1] == END or (forced is None and ids[-1] in case.window.stop_token_ids):
             break
     return ids[:-1] if ids[-1] == END else ids
@@ -101,3 +106,42 @@ def test_the_end_token_is_forced_once_and_only_if_there_is_one() -> None:
     assert (told.next_token(ids), told.next_token([*ids, END])) == (END, None)
     assert TokenConstraint(Flow(window, 50)).next_token(ids) is None
     assert TokenConstraint(Flow(window, 50), end_token=END).next_token([*ids, 8]) is None
+
+
+@pytest.mark.parametrize("period", [1, 7, 100, 512])
+@pytest.mark.parametrize("budget", [4000, 0])
+def test_a_loop_is_ended_in_a_thought_by_the_hint_and_in_an_answer_by_the_end_token(period: int, budget: int) -> None:
+    rng = Random(period)
+    block = [rng.randrange(1000, 50_000) for _ in range(period)]
+    window = Window(budget, 4000, (1, 2), frozenset(), repetition=Repetition())
+    told, ids = TokenConstraint(Flow(window, 9000), end_token=END), [] if budget else [1, 2]
+    ids += rng.sample(range(1000, 50_000), 200)
+    start, forced = len(ids), None
+    while forced is None:
+        ids.append(block[(len(ids) - start) % period])
+        forced = told.next_token(ids) if len(ids) >= told.next_check else None
+    assert forced == (1 if budget else END)
+    assert told.outcome == "repetition"
+    assert len(ids) - start <= 3 * period + 64
+
+
+def test_a_nudge_is_forced_twice_and_then_the_hint() -> None:
+    window = Window(4000, 8, (1, 2), frozenset(), repetition=Repetition((5, 6), 2))
+    told, ids, outcomes = TokenConstraint(Flow(window, 9000)), list[int](), list[str]()
+    while len(outcomes) < 3:
+        forced = told.next_token(ids) if len(ids) >= told.next_check else None
+        outcomes += [told.outcome] if forced is not None and told.outcome is not None else []
+        ids.append(9 if forced is None else forced)
+    assert outcomes == ["nudge", "nudge", "repetition"]
+    assert [at for at, token in enumerate(ids) if token == 5] == [64, 128]
+
+
+def test_the_end_of_a_thought_has_a_bias_that_rises_to_its_maximum() -> None:
+    window = Window(9, 8, (1,), frozenset(), (7, 8), landing=SoftLanding(4, max_bias=2.0))
+    told, ids = TokenConstraint(Flow(window, 100)), list[int]()
+    biases = []
+    for token in (3, 3, 3, 3, 3, 3, 7, 3):
+        assert told.next_token(ids) is None
+        biases.append(told.bias)
+        ids.append(token)
+    assert biases == [None] * 5 + [(7, 0.5), (7, 1.0), (8, 1.5)]

@@ -158,7 +158,7 @@ def print_stream(stream: ReplyStream) -> None:
 def _print_counts(console: Console, reply: Reply) -> None:
     ledger = reply.ledger
     answer = "no separate answer" if ledger.answer is None else f"{ledger.answer} answer"
-    counts = f"{ledger.thought + ledger.close} thinking + {ledger.hint} hint + {answer} tokens"
+    counts = f"{ledger.thinking_tokens} thinking + {ledger.hint} hint + {answer} tokens"
     cut = "; the answer was cut off" if reply.end == "cut" else ""
     why = WHY.get(reply.shift, reply.shift)
     console.print(f"\n\n{counts}; thinking stopped: {why}{cut}; {reply.seconds:.1f} s", style="cyan", markup=False)

@@ -109,8 +109,10 @@ async def run_flow(
             if isinstance(step, Finished):
                 return flow
             if isinstance(step, Force):
+                if flow.shift_reason is None and not await _allows_nudge(flow, options.allowance, control, step):
+                    continue
                 await session.append(step.token_ids)
-                flow.add_tokens(step.token_ids)
+                update_flow(flow, step.token_ids, options.detector)
                 progress.report()
                 continue
             rules = () if flow.is_answering else options.exit_rules
@@ -121,7 +123,7 @@ async def run_flow(
                 if max_tokens == 0:
                     control.answer_now(Shift.SESSION)
                     continue
-            sampled = await session.sample(max_tokens, step.forbidden)
+            sampled = await session.sample(max_tokens, step.forbidden, step.bias)
             progress.end_sample(sampled.token_ids)
             if not sampled.token_ids and not control.is_shift_requested:
                 raise EngineFault("the engine ended a sample without a token")
@@ -140,8 +142,21 @@ async def _allowed_tokens(flow: Flow, allowance: Allowance, control: Control, ma
     return 0 if control.is_shift_requested else allowance.taken - len(flow.token_ids)
 
 
+async def _allows_nudge(flow: Flow, allowance: Allowance | None, control: Control, step: Force) -> bool:
+    """Whether the tokens of a nudge are within the allowance; if not, the thought ends."""
+    if allowance is None:
+        return True
+    while allowance.taken < len(flow.token_ids) + len(step.token_ids):
+        before = allowance.taken
+        await control.take(allowance, len(flow.token_ids) + len(step.token_ids) - before)
+        if allowance.taken == before:
+            control.answer_now(Shift.SESSION)
+            return False
+    return not control.is_shift_requested
+
+
 def update_flow(flow: Flow, token_ids: tuple[int, ...], detector: AnswerDetector | None) -> None:
-    """Add sampled tokens to `flow`, with what `detector` finds in them."""
+    """Add sampled or forced tokens to `flow`, with what `detector` finds in them."""
     flow.add_tokens(token_ids)
     if detector is None:
         return

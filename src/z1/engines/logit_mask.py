@@ -1,4 +1,4 @@
-"""Logit masks that force or forbid tokens of a model that another server samples.
+"""Logit masks that force, forbid or favour tokens of a model that another server samples.
 
 Forcing sets all other logits of the row to -inf and keeps the token's own, so that a later temperature, top-p or
 penalty cannot undo it. A token whose logit is already -inf (a grammar forbids it) is not forced, and the row stays
@@ -30,6 +30,14 @@ def forbid(logits: Tensor, rows: Sequence[int], token_ids: Sequence[int]) -> Ten
     """`logits` [rows, V], changed in place: row `rows[i]` does not allow `token_ids[i]`."""
     if rows:
         logits[torch.tensor(rows, device=logits.device), torch.tensor(token_ids, device=logits.device)] = float("-inf")
+    return logits
+
+
+def add_bias(logits: Tensor, rows: Sequence[int], token_ids: Sequence[int], values: Sequence[float]) -> Tensor:
+    """`logits` [rows, V], changed in place: `values[i]` is added to that of `token_ids[i]` in row `rows[i]`."""
+    if rows:
+        at = (torch.tensor(rows, device=logits.device), torch.tensor(token_ids, device=logits.device))
+        logits[at] += torch.tensor(values, device=logits.device, dtype=logits.dtype)
     return logits
 
 

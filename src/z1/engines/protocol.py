@@ -17,6 +17,7 @@ from typing import Any, NamedTuple, Protocol, Self
 
 from z1.errors import ContextOverflow, UserError
 from z1.profiles import Tokenizer
+from z1.think import EndBias
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +48,7 @@ class Sampling:
 class Logprob(NamedTuple):
     """Natural log-probability of a token, and the most likely tokens at its position with theirs.
 
-    They are the model's own: before temperature, top-k and top-p, and before tokens are forbidden.
+    They are the model's own: before temperature, top-k and top-p, and before tokens are forbidden or have a bias.
     """
 
     logprob: float
@@ -113,6 +114,8 @@ class Capabilities:
     """Token ids are the model's own. Otherwise the engine exchanges text, which our tokenizer encodes."""
     max_forbidden_length: int = 0
     """Tokens of the longest sequence that `Session.sample` can forbid; 0: none."""
+    can_bias: bool = False
+    """Sessions can add a bias to logits."""
     has_logprobs: bool = False
     """Sessions have log-probabilities of sampled tokens."""
     has_forced_logprobs: bool = False
@@ -147,9 +150,10 @@ class Session(Protocol):
         """
         ...
 
-    async def sample(self, max_tokens: int, forbidden: ForbiddenSequences = ()) -> Sampled:
+    async def sample(self, max_tokens: int, forbidden: ForbiddenSequences = (), bias: EndBias | None = None) -> Sampled:
         """Sample 1 to `max_tokens` tokens, unless interrupted, completing none of `forbidden`. Raises EngineFault.
 
+        `bias` is None unless `Capabilities.can_bias`.
         `forbidden` has sequences of up to `Capabilities.max_forbidden_length` tokens; if there are any, they include
         all stop tokens.
         """

@@ -23,9 +23,13 @@ from z1.engines.protocol import (
     check_prompt_length,
 )
 from z1.errors import EngineFault
+from z1.think import EndBias
 
 NextToken = Callable[[Sequence[int]], int]
 """The next token, from the whole context."""
+
+CERTAINTY = 10.0
+"""A bias of this much or more decides the next token."""
 
 
 class Characters:
@@ -86,7 +90,7 @@ class ScriptedSession:
         """Tokens that still fit."""
         return self._engine.max_model_len - len(self.context)
 
-    async def sample(self, max_tokens: int, forbidden: ForbiddenSequences = ()) -> Sampled:
+    async def sample(self, max_tokens: int, forbidden: ForbiddenSequences = (), bias: EndBias | None = None) -> Sampled:
         """Sample 1 to `max_tokens` tokens, yielding to other tasks after each; `forbidden` is ignored."""
         if not 1 <= max_tokens <= self.free_tokens:
             raise EngineFault(f"{max_tokens} tokens requested, {self.free_tokens} fit")
@@ -97,7 +101,9 @@ class ScriptedSession:
                 await asyncio.sleep(self._engine.token_delay_s)
                 if self._interrupted:
                     return Sampled(tuple(token_ids), FinishReason.INTERRUPTED)
-                token_ids.append(self._engine.next_token(self.context))
+                term = None if bias is None else bias.term(self.context, len(token_ids))
+                is_taken = term is not None and term[1] >= CERTAINTY
+                token_ids.append(term[0] if term and is_taken else self._engine.next_token(self.context))
                 self.context.append(token_ids[-1])
                 if (count := self._sampling.logprobs) is not None:  # a script is certain
                     self.logprobs.append(Logprob(0.0, ((token_ids[-1], 0.0),)[:count]))
@@ -134,7 +140,12 @@ class ScriptedEngine:
 
     name = "scripted"
     capabilities = Capabilities(
-        reuses_kv_cache=True, can_fork=True, is_deterministic=True, has_logprobs=True, has_forced_logprobs=True
+        reuses_kv_cache=True,
+        can_fork=True,
+        is_deterministic=True,
+        can_bias=True,
+        has_logprobs=True,
+        has_forced_logprobs=True,
     )
 
     def __init__(

@@ -34,6 +34,7 @@ from z1.engines.protocol import (
 from z1.errors import EngineFault, UserError
 from z1.model_files import find_model, load_tokenizer, name_and_profile
 from z1.profiles import Tokenizer
+from z1.think import EndBias
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +66,7 @@ class VllmSession:
         """The tokens so far of the running sample."""
         return self._pending if self._interrupted is not None else ()
 
-    async def sample(self, max_tokens: int, forbidden: ForbiddenSequences = ()) -> Sampled:
+    async def sample(self, max_tokens: int, forbidden: ForbiddenSequences = (), bias: EndBias | None = None) -> Sampled:
         """Sample 1 to `max_tokens` tokens, none of `forbidden` (single tokens) among them."""
         if not 1 <= max_tokens <= self.free_tokens:
             raise EngineFault(f"{max_tokens} tokens requested, {self.free_tokens} fit")

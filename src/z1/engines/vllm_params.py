@@ -37,6 +37,8 @@ class WindowParams:
     not a thought. `markers`: texts besides the profile's with which an answer begins, such as the start of a tool call.
     `answer_kind`: chooses the profile's hint; "text" by default.
     `optional`: a window that cannot be kept is dropped, instead of rejecting the request.
+    `repetition`: a thought that repeats itself shifts to its answer, and an answer that does ends; `max_nudges` times
+    the text `nudge` is forced instead, and the thought goes on. `soft_tokens`, `grace_tokens`: `think/soft_landing.py`.
     """
 
     thinking_budget: int = UNLIMITED
@@ -47,6 +49,20 @@ class WindowParams:
     markers: tuple[str, ...] = ()
     answer_kind: AnswerKind | None = None
     optional: bool = False
+    repetition: bool = False
+    max_nudges: int = 0
+    nudge: str | None = None
+    soft_tokens: int = 0
+    grace_tokens: int = 0
+
+    def __post_init__(self) -> None:
+        if (self.max_nudges or self.nudge is not None) and not self.repetition:
+            raise UserError("z1_max_nudges, z1_nudge", "no z1_repetition", "set z1_repetition to 1, or leave them out")
+
+    @property
+    def may_end_answer(self) -> bool:
+        """Whether an answer may be ended, for which a token is needed."""
+        return bool(self.max_answer_tokens or self.stop or self.repetition)
 
     def to_xargs(self) -> dict[str, Any]:
         """The entries for `vllm_xargs`; `parse_xargs` is the inverse."""
@@ -55,7 +71,10 @@ class WindowParams:
             name: list(value) if isinstance(value, tuple) else str(value) if isinstance(value, AnswerKind) else value
             for name, value in values.items()
         }
-        plain["z1_optional"] = 1 if self.optional else None
+        for field in fields(self):
+            if field.name != "thinking_budget" and getattr(self, field.name) == field.default:
+                del plain[f"z1_{field.name}"]
+        plain |= {name: int(value) for name, value in plain.items() if isinstance(value, bool)}
         return {name: value for name, value in plain.items() if value is not None and value != []}
 
     def to_window(
@@ -109,6 +128,12 @@ def _texts(name: str, value: Any) -> tuple[str, ...]:
     raise UserError(name, repr(value), "give a list of non-empty texts")
 
 
+def _text(name: str, value: Any) -> str:
+    if isinstance(value, str) and value:
+        return value
+    raise UserError(name, repr(value), "give a text")
+
+
 def _answer_kind(name: str, value: Any) -> AnswerKind:
     return AnswerKind.parse(str(value), name)
 
@@ -122,6 +147,11 @@ PARSERS: dict[str, Callable[[str, Any], Any]] = {
     "z1_markers": _texts,
     "z1_answer_kind": _answer_kind,
     "z1_optional": _flag,
+    "z1_repetition": _flag,
+    "z1_max_nudges": _integer(0),
+    "z1_nudge": _text,
+    "z1_soft_tokens": _integer(0),
+    "z1_grace_tokens": _integer(0),
 }
 """The keys and the parsers of their values."""
 
@@ -161,8 +191,9 @@ def _check(request: WindowParams, params: Any, profile: Profile) -> None:
     if params.structured_outputs is not None and not profile.think_end:
         fix = "a schema applies from the first token on: remove one of them, or serve a profile with think tags"
         raise UserError("z1_thinking_budget", "structured outputs as well", fix)
-    if (request.max_answer_tokens or request.stop) and params.ignore_eos and not params.stop_token_ids:
-        raise UserError("z1_max_answer_tokens, z1_stop", "ignore_eos", "set stop_token_ids, so that the answer can end")
+    if request.may_end_answer and params.ignore_eos and not params.stop_token_ids:
+        names = "z1_max_answer_tokens, z1_stop, z1_repetition"
+        raise UserError(names, "ignore_eos", "set stop_token_ids, so that the answer can end")
     if params.max_tokens is not None:
         request.to_window((0,) * _max_hint_tokens(request, profile), (), params.max_tokens)
 

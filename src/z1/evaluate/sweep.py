@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from functools import partial
 from hashlib import blake2b
 
@@ -164,7 +164,7 @@ def _ungraded(
         flow.token_ids,
         [[span.bucket.value, span.start, span.end] for span in spans],
         [profiles.decode(sweep.engine.tokenizer, flow.token_ids[span.start : span.end]) for span in spans],
-        asdict(flow.ledger()),
+        flow.ledger().as_json(),
         (flow.end or End.ABORTED).value,
         (flow.shift_reason or Shift.NATURAL).value,
         Verdict.UNGRADED.value,
@@ -174,7 +174,7 @@ def _ungraded(
 
 
 def _missing(sweep: Sweep, problem: Problem, sample: int, budget: int | None, prompt: list[int], fault: str) -> Attempt:
-    ledger, end = asdict(Ledger()), End.ABORTED.value
+    ledger, end = Ledger().as_json(), End.ABORTED.value
     verdict, tokenizer = Verdict.MISSING.value, sweep.tokenizer_hash
     return Attempt(problem.id, budget, sample, prompt, [], [], [], ledger, end, "", verdict, fault, tokenizer)
 

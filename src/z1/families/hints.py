@@ -34,6 +34,16 @@ class AnswerKind(StrEnum):
         return cls(value)
 
 
+NUDGE = "\n\nWait, I am repeating myself. Let me try another way.\n\n"
+"""Forced in a thought that repeats itself, after which it goes on."""
+
+WRAP_UP = "\n\nI have little space left, so let me come to the answer.\n\n"
+"""Forced near the limit of a thought in a family without think tags, after which it goes on."""
+
+MAX_BIAS = 12.0
+"""The bias on the think end tag at the limit of a soft landing: its logit is rarely further below the largest."""
+
+
 class Hint(NamedTuple):
     """The hint after a thought, the hint where there is no thought, and the prefix of the answer."""
 
@@ -67,6 +77,8 @@ MAX_CLOSING = 1 + max(map(len, LONGEST_CLOSINGS))
 
 _OPENING = re.compile(r"((?:[ \t>]|[-*+][ \t]|\d{1,9}[.)][ \t])*)(`{3,}(?!.*`)|~{3,})")
 _SENTENCE_END = re.compile(r"[.!?:;…。！？：；।؟][)\]}>\"'”’»*_`$]*$")
+_BORDER = re.compile(r"(?<![\d.])[.!?\u2026\u3002\uff01\uff1f\u061f\u0964][)\]}>\"'\u201d\u2019\u00bb*_`$]*$")
+_FENCE_LINE = re.compile(r"[ \t>]*(?:`{3,}|~{3,})")
 
 
 def open_fence(text: str) -> tuple[str, str] | None:
@@ -86,6 +98,23 @@ def open_fence(text: str) -> tuple[str, str] | None:
         if mark.startswith(fence[1]) and not mark.strip(fence[1][0]):
             fence = None
     return fence
+
+
+def is_border(thought: str) -> bool:
+    """Whether a thought may be cut after this text: at the end of a line, a sentence or a block of code.
+
+    Nothing inside a block of code is a border.
+    """
+    return is_line_or_sentence_end(thought) and open_fence(thought) is None
+
+
+def is_line_or_sentence_end(text: str) -> bool:
+    """Whether a text ends with a line, a sentence or a fence, which its last characters show.
+
+    A number before a full stop may go on as a decimal, or begin an item of a list.
+    """
+    line = text[text.rfind("\n", 0, len(text) - 1) + 1 :].rstrip(" \t")
+    return line.endswith("\n") or _BORDER.search(line) is not None or _FENCE_LINE.fullmatch(line) is not None
 
 
 def closing_texts(thought: str, sentence_end: str) -> list[str]:

@@ -83,7 +83,7 @@ border-bottom:1px solid var(--grid);font-size:14px}
 .text{white-space:pre-wrap;overflow-wrap:anywhere;max-height:36em;overflow-y:auto;
 font:13px/1.6 ui-monospace,SFMono-Regular,Menlo,Consolas,"DejaVu Sans Mono",monospace}
 mark{color:inherit;background:var(--end);padding:1px 0;-webkit-box-decoration-break:clone;box-decoration-break:clone}
-mark.thought{background:var(--thought)}mark.hint,mark.close{background:var(--hint)}mark.answer{background:var(--answer)}
+mark.thought,mark.biased{background:var(--thought)}mark.hint,mark.nudge,mark.close{background:var(--hint)}mark.answer{background:var(--answer)}
 .tag{font:600 10.5px/1 system-ui,sans-serif;border:1px solid currentColor;border-radius:3px;padding:0 4px;
 margin:0 5px 0 2px;vertical-align:1px;user-select:none;white-space:nowrap}
 .meta{padding:7px 14px;border-top:1px solid var(--grid);color:var(--soft)}

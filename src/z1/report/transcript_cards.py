@@ -24,6 +24,7 @@ ENDS: dict[str, str] = {
     End.STOP: "",
     End.STRING: "",
     End.CUT: "the answer was cut off",
+    End.REPETITION: "the answer repeated itself",
     End.ABORTED: "the reply was aborted",
 }
 VERDICTS = {
@@ -34,6 +35,8 @@ VERDICTS = {
 }
 KEY = {
     Bucket.THOUGHT: "thought by the model",
+    Bucket.BIASED: "thought with a bias on its end",
+    Bucket.NUDGE: "forced inside the thought",
     Bucket.CLOSE: "the model\u2019s own think tag",
     Bucket.HINT: "forced by z1",
     Bucket.ANSWER: "answered by the model",
@@ -64,8 +67,8 @@ def card(shown: ShownTranscript) -> str:
 def _counts(ledger: Ledger) -> str:
     answer = "answer not separated" if ledger.answer is None else f"{ledger.answer:,} answer"
     counts = [f"{ledger.thought:,} thinking", answer, f"{ledger.stop:,} stop"]
-    if ledger.hint or ledger.close:
-        counts[1:1] = [f"{count:,} {name}" for name, count in (("close", ledger.close), ("hint", ledger.hint)) if count]
+    more = {"biased": ledger.biased, "nudge": ledger.nudge, "close": ledger.close, "hint": ledger.hint}
+    counts[1:1] = [f"{count:,} {name}" for name, count in more.items() if count]
     if ledger.probe:
         counts.append(f"{ledger.probe:,} probe")
     return " + ".join(counts) + f" = {ledger.paid_tokens:,} paid; the paper counts {ledger.phase_one:,} as thinking."

@@ -18,7 +18,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, gene
 from z1.errors import UserError, Z1Error
 from z1.serve.runtime.reply_runner import ReplyFinished
 from z1.serve.runtime.shadow import ShadowResult
-from z1.think import Ledger, Shift
+from z1.think import Bucket, Ledger, Shift
 
 SECONDS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 25, 60, 120, 300)
 
@@ -76,7 +76,7 @@ class Metrics:
     def count_reply(self, event: ReplyFinished, *, has_thinking: bool) -> None:
         """Count a finished reply."""
         ledger = event.ledger
-        for bucket in ("thought", "close", "hint", "answer", "stop", "probe"):
+        for bucket in (*Bucket, "probe"):
             self._tokens.labels(bucket).inc(getattr(ledger, bucket) or 0)
         self._replies.labels(event.end.value).inc()
         self._reply.observe(event.seconds)
@@ -134,7 +134,7 @@ class Usage:
     def add(self, key: str, model: str, prompt_tokens: int, ledger: Ledger) -> UsageKey:
         """Add a reply; returns which sums have changed."""
         at = UsageKey(time.strftime("%Y-%m-%d", time.gmtime()), key, model)
-        thinking = ledger.thought + ledger.close
+        thinking = ledger.thinking_tokens
         answer = ledger.completion_tokens - thinking - ledger.hint
         counts = (1, prompt_tokens, thinking, ledger.hint, answer, ledger.probe)
         self.sums[at] = UsageCounts(*map(sum, zip(self.sums.get(at, UsageCounts()), counts, strict=True)))

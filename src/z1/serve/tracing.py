@@ -79,7 +79,7 @@ class Tracing:
             attributes = {
                 "z1.choice": index,
                 "z1.thinking_budget": -1 if budget is None else budget,
-                "z1.thinking_tokens": event.ledger.thought + event.ledger.close,
+                "z1.thinking_tokens": event.ledger.thinking_tokens,
                 "z1.hint_tokens": event.ledger.hint,
                 "z1.reason": event.shift.value if event.shift else "",
             }

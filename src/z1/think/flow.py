@@ -12,11 +12,15 @@ have started in the last n tokens. Any driver, in any chunks, gets the same ledg
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import sys
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from z1.errors import Fault
 from z1.think.ledger import Bucket, End, Ledger, Shift, Span
+from z1.think.repetition import Repetition
+from z1.think.soft_landing import EndBias, SoftLanding
 from z1.think.stop_strings import StopStrings
 from z1.think.window import Window
 
@@ -28,11 +32,13 @@ STOP_STRING_CHUNK = 8
 class Sample:
     """Sample 1 to `max_tokens` tokens, up to a stop token.
 
-    None of the sequences in `forbidden` may be completed, whatever precedes them; a stop token may be one.
+    None of the sequences in `forbidden` may be completed, whatever precedes them; a stop token may be one. `bias` makes
+    the end of the thought likelier.
     """
 
     max_tokens: int
     forbidden: tuple[tuple[int, ...], ...] = ()
+    bias: EndBias | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +83,10 @@ class Flow:
         self._thought_end: int | None = None
         self._answer_start: int | None = None
         self._hint: tuple[int, ...] = ()
+        self._nudge: tuple[int, ...] = ()
+        self._nudges: list[tuple[int, int]] = []
+        self._num_loops = 0
+        self._checked = -1
         self._forced = 0
         self._probes = 0
         self._undecided = 0
@@ -87,20 +97,34 @@ class Flow:
         )
         has_minimum = window.min_thinking_tokens and self._end_sequences
         self._minimum = window.min_thinking_tokens + max(0, len(window.think_end) - 1) if has_minimum else 0
+        self._landing = window.landing or SoftLanding()
+        self._grace_start = max(self._budget - self._landing.grace_tokens, window.min_thinking_tokens)
+        soft_start = max(self._budget - self._landing.soft_tokens, self._minimum)
+        has_bias = window.think_end and self._landing.max_bias and self._landing.soft_tokens
+        has_wrap_up = self._landing.wrap_up and not window.think_end
+        self._bias_start = soft_start if has_bias else sys.maxsize
+        self._border_start = min(soft_start, self._grace_start) if has_wrap_up else self._grace_start
 
     def next_step(self) -> Sample | Force | Finished:
         """The next step. Calling it again without a report returns the same step."""
-        if self.end is None and self._thought_end is None and len(self.token_ids) >= self._budget:
-            self._shift(Shift.BUDGET if self._budget == self.window.thinking_budget else Shift.CONTEXT)
+        if self.end is None and self._checked != len(self.token_ids):
+            self._checked = len(self.token_ids)
+            self._check()
         if self.end is not None:
             return Finished(self.end)
         if self._thought_end is not None and self._answer_start is None:
             return Force(self._hint)
+        if self._thought_end is None and self._nudge:
+            return Force(self._nudge)
         left = self._max_sample()
         if self._stop_strings is not None and self.is_answering:
             left = min(left, STOP_STRING_CHUNK)
         if self._is_below_minimum:
             return Sample(min(left, self._minimum - len(self.token_ids)), self._end_sequences)
+        if self._answer_start is None and len(self.token_ids) >= self._bias_start:
+            length = self._landing.soft_tokens
+            offset = len(self.token_ids) - (self._budget - length)
+            return Sample(left, bias=EndBias(self.window.think_end, self._landing.max_bias, length, offset))
         return Sample(left)
 
     def add_tokens(self, token_ids: Sequence[int]) -> None:
@@ -110,6 +134,10 @@ class Flow:
             if tuple(token_ids) != step.token_ids:
                 raise Fault(f"expected the forced tokens {step.token_ids}, got {tuple(token_ids)}")
             self.token_ids += token_ids
+            if self._thought_end is None:
+                self._nudges.append((len(self.token_ids) - len(token_ids), len(self.token_ids)))
+                self._nudge = ()
+                return
             self._forced = len(token_ids)
             is_stopped = self._stop_strings is not None and self._stop_strings.feed_forced(token_ids)
             self._start_answer(len(self.token_ids))
@@ -184,7 +212,7 @@ class Flow:
         middle = Bucket.HINT if self._forced else Bucket.CLOSE
         first, second = min(thought_end, stop), min(answer_start, stop)
         spans = (
-            (Bucket.THOUGHT, 0, first),
+            *self._thought_spans(first),
             (middle, first, second),
             (Bucket.ANSWER, second, stop),
             (Bucket.STOP, stop, size),
@@ -193,11 +221,57 @@ class Flow:
 
     def ledger(self) -> Ledger:
         """The tokens used so far, by bucket."""
-        used = {span.bucket.value: span.end - span.start for span in self.spans()}
+        used = Counter[str]()
+        for bucket, start, end in self.spans():
+            used[bucket.value] += end - start
         answer = used.pop(Bucket.ANSWER, 0) if self._answer_start is not None else None
         thought_end = None if self.shift_reason is Shift.NATURAL else self._thought_end
         phase_one = len(self.token_ids) if thought_end is None else thought_end
         return Ledger(**used, answer=answer, probe=self._probes, phase_one=phase_one)
+
+    def _thought_spans(self, end: int) -> Iterator[tuple[Bucket, int, int]]:
+        """The thought up to `end`: sampled without and with a bias, and between them what was forced."""
+        start = 0
+        for nudge in (*self._nudges, (end, end)):
+            first, last = (min(at, end) for at in nudge)
+            border = min(max(self._bias_start, start), first)
+            yield from ((Bucket.THOUGHT, start, border), (Bucket.BIASED, border, first), (Bucket.NUDGE, first, last))
+            start = last
+
+    def _check(self) -> None:
+        """What the tokens so far bring about: a shift, a nudge, or the end of an answer that repeats itself."""
+        size, landing = len(self.token_ids), self._landing
+        if self._thought_end is not None:
+            if self._answer_start is not None and self._has_loop(self._answer_start):
+                self.end = End.REPETITION
+        elif size >= self._budget:
+            self._shift(self._limit)
+        elif size < max(1, self.window.min_thinking_tokens):
+            return
+        elif self._has_loop(self._nudges[-1][1] if self._nudges else 0):
+            self._end_loop()
+        elif size >= self._border_start and landing.is_border(self.token_ids):
+            if size >= self._grace_start:
+                self._shift(self._limit)
+            elif size + len(landing.wrap_up) < self._budget:
+                self._nudge, self._border_start = landing.wrap_up, self._grace_start
+
+    @property
+    def _limit(self) -> Shift:
+        return Shift.BUDGET if self._budget == self.window.thinking_budget else Shift.CONTEXT
+
+    def _has_loop(self, start: int) -> bool:
+        return self.window.repetition is not None and self.window.repetition.is_found(self.token_ids, start)
+
+    def _end_loop(self) -> None:
+        """Nudge the thought if a nudge is left and fits, else shift it."""
+        repetition = self.window.repetition or Repetition()
+        self._num_loops += 1
+        fits = len(self.token_ids) + len(repetition.nudge) < self._budget
+        if fits and self._num_loops <= repetition.max_nudges:
+            self._nudge = repetition.nudge
+        else:
+            self._shift(Shift.REPETITION)
 
     def _push(self, token: int) -> None:
         if self.end is End.STRING:
@@ -231,6 +305,17 @@ class Flow:
         return bool(tag) and self.token_ids[-len(tag) :] == tag
 
     def _max_sample(self) -> int:
+        """Tokens up to the next one at which something may happen."""
+        size, repetition = len(self.token_ids), self.window.repetition
+        left = self._space()
+        if repetition is not None:
+            left = min(left, repetition.interval - size % repetition.interval)
+        if self._answer_start is None:
+            left = min(left, max(1, self._border_start - size))
+            left = min(left, self._bias_start - size if size < self._bias_start else left)
+        return left
+
+    def _space(self) -> int:
         if self._answer_start is not None:
             return self.window.max_answer_tokens - (len(self.token_ids) - self._answer_start)
         left = self._budget - len(self.token_ids)

@@ -5,7 +5,7 @@ Every token of a reply is in exactly one bucket; the buckets add up to the token
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from enum import StrEnum
 from typing import NamedTuple
 
@@ -15,6 +15,10 @@ class Bucket(StrEnum):
 
     THOUGHT = "thought"
     """Sampled before the answer."""
+    BIASED = "biased"
+    """Sampled before the answer, with a bias on the end of the thought."""
+    NUDGE = "nudge"
+    """Forced inside the thought, after which the model goes on with it."""
     CLOSE = "close"
     """The think end tag that the model wrote itself."""
     HINT = "hint"
@@ -23,6 +27,16 @@ class Bucket(StrEnum):
     """Sampled from the answer's first token on."""
     STOP = "stop"
     """The token that ended the reply."""
+
+
+THINKING = (Bucket.THOUGHT, Bucket.BIASED, Bucket.NUDGE, Bucket.CLOSE)
+"""The buckets of the thought, in which the thinking budget is counted, and of the model's own end tag."""
+
+OPTIONAL = frozenset({Bucket.BIASED.value, Bucket.NUDGE.value})
+"""The buckets that no reply has unless it was asked for."""
+
+FORCED = (Bucket.NUDGE, Bucket.HINT)
+"""The buckets of tokens that the model did not sample."""
 
 
 class Shift(StrEnum):
@@ -55,6 +69,8 @@ class End(StrEnum):
     """With a stop string in the answer."""
     CUT = "cut"
     """The answer budget was used up."""
+    REPETITION = "repetition"
+    """The answer repeated itself."""
     ABORTED = "aborted"
     """The caller cancelled it before it ended."""
 
@@ -84,16 +100,27 @@ class Ledger:
     stop: int = 0
     probe: int = 0
     phase_one: int = 0
+    biased: int = 0
+    nudge: int = 0
+
+    def as_json(self) -> dict[str, int | None]:
+        """The counts by name; those of `OPTIONAL` only where there are any."""
+        return {name: count for name, count in asdict(self).items() if count or name not in OPTIONAL}
+
+    @property
+    def thinking_tokens(self) -> int:
+        """Tokens of the buckets in `THINKING`."""
+        return self.thought + self.biased + self.nudge + self.close
 
     @property
     def completion_tokens(self) -> int:
         """Tokens of the reply: all buckets but probe."""
-        return self.thought + self.close + self.hint + (self.answer or 0) + self.stop
+        return self.reasoning_tokens + (self.answer or 0) + self.stop
 
     @property
     def reasoning_tokens(self) -> int:
-        """Reasoning tokens in the sense of OpenAI's API: thought, close and hint."""
-        return self.thought + self.close + self.hint
+        """Reasoning tokens in the sense of OpenAI's API: thinking tokens and hint."""
+        return self.thinking_tokens + self.hint
 
     @property
     def paid_tokens(self) -> int:

@@ -1,15 +1,19 @@
-"""Detection of a thought that repeats itself.
+"""Detection of a reply that repeats itself, and what happens to it.
 
 A loop is a block of 1 to 512 tokens that fills the end of a thought: three times and 32 tokens more, so that neither a
 row of zeros nor a table with three equal lines is one. In 690 thoughts of DeepSeek-R1 that ended by themselves the
 longest repetition is 14 tokens more than three times its block (LOG.md). vLLM's `repetition_detection` ends the whole
-reply in this case; here the thought can shift to its answer instead.
+reply in this case; here the thought shifts to its answer instead, or goes on after a *nudge*. A loop in the answer ends
+the reply.
 """
 
 from __future__ import annotations
 
 from array import array
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from z1.errors import UserError
 
 MAX_PERIOD = 512
 """Tokens of the longest block."""
@@ -19,6 +23,9 @@ REPEATS, MORE_TOKENS = 3, 32
 
 CHECK_INTERVAL = 32
 """Tokens between two checks; a loop ends after three periods and 64 tokens at the latest."""
+
+MAX_LOOP = REPEATS * MAX_PERIOD + MORE_TOKENS
+"""Tokens at the end of a text that decide whether it is a loop."""
 
 _NEEDLE = 8
 _WIDTH = array("q").itemsize
@@ -44,3 +51,29 @@ def _has_period(token_ids: Sequence[int], period: int) -> bool:
     length = REPEATS * period + MORE_TOKENS
     end = token_ids[-length:]
     return len(end) == length and end[period:] == end[:-period]
+
+
+@dataclass(frozen=True, slots=True)
+class Repetition:
+    """What happens to a reply that repeats itself: its thought shifts to the answer, its answer ends the reply.
+
+    In place of the first `max_nudges` shifts the tokens of `nudge` are forced, and the thought goes on: they count as
+    thinking tokens, and only what follows them can be the next loop. Where they do not fit into the budget, the thought
+    shifts. A check, `is_loop`, is due every `interval` tokens of the reply, and looks at `MAX_LOOP` of them at most.
+    """
+
+    nudge: tuple[int, ...] = ()
+    max_nudges: int = 0
+    interval: int = CHECK_INTERVAL
+    is_loop: Callable[[Sequence[int]], bool] = has_loop
+
+    def __post_init__(self) -> None:
+        if self.max_nudges < 0:
+            raise UserError("max_nudges", self.max_nudges, "give 0 (shift to the answer) or more")
+        if self.max_nudges and not self.nudge:
+            raise UserError("nudge", "no text", "give one, or max_nudges 0")
+
+    def is_found(self, token_ids: Sequence[int], start: int) -> bool:
+        """Whether a check is due after `token_ids`, and what follows `start` ends in a loop."""
+        size = len(token_ids)
+        return start < size and size % self.interval == 0 and self.is_loop(token_ids[max(start, size - MAX_LOOP) :])

@@ -9,6 +9,8 @@ Delimited budget forcing, no thinking and a hard cut are values of `Window`, not
     Window(1024, 0, (), stops)                                  a hard cut: no hint and no answer
     Window(1024, 512, hint, stops, min_thinking_tokens=64)      no natural end of the thought before 64 tokens
     Window(1024, 512, hint, stops, closing=closing)             what the thought left open is closed before the hint
+    Window(1024, 512, hint, stops, repetition=Repetition())     a thought that repeats itself shifts, an answer ends
+    Window(1024, 512, hint, stops, landing=landing)             the hint waits for the end of a sentence
 """
 
 from __future__ import annotations
@@ -17,6 +19,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from z1.errors import UserError
+from z1.think.repetition import Repetition
+from z1.think.soft_landing import SoftLanding
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +44,8 @@ class Window:
     maximum from the answer's first token on, its end-of-sequence token included. `hint` is forced at the shift, after
     the tokens of `closing`; `stop_token_ids` end the reply; `think_end` is the token sequence with which the model ends
     its thought, () for a model without think tags. Before `min_thinking_tokens` the model may neither stop nor write
-    `think_end`, and no answer is detected; with a thinking budget of 0 the minimum counts the answer.
+    `think_end`, and no answer is detected; with a thinking budget of 0 the minimum counts the answer. `repetition` and
+    `landing` (None: neither) are described where they are defined.
     """
 
     thinking_budget: int | None
@@ -50,6 +55,8 @@ class Window:
     think_end: tuple[int, ...] = ()
     min_thinking_tokens: int = 0
     closing: Closing | None = None
+    repetition: Repetition | None = None
+    landing: SoftLanding | None = None
 
     def __post_init__(self) -> None:
         if self.thinking_budget is not None and self.thinking_budget < 0:

@@ -22,7 +22,7 @@ from typing import Any, TypeVar
 
 from torch import Tensor
 
-from z1.engines.logit_mask import force
+from z1.engines.logit_mask import add_bias, force
 from z1.errors import UserError
 from z1.vllm_plugin.token_constraint import TokenConstraint
 
@@ -57,11 +57,32 @@ class Guard:
             return instead()
 
     def next_token(self, constraint: TokenConstraint, token_ids: Sequence[int]) -> int | None:
-        """The next token of a constraint; the end of a thought is counted."""
+        """The next token of a constraint; what it begins is counted."""
         token = constraint.next_token(token_ids)
-        if token is not None and constraint.starts_hint:
-            self.add_count("windows", "forced")
+        if token is not None and constraint.outcome is not None:
+            self.add_count("windows", constraint.outcome)
         return token
+
+
+class _Edits:
+    """What is done to the rows of one batch."""
+
+    def __init__(self) -> None:
+        self.forced: dict[int, int] = {}
+        self.biased: dict[int, tuple[int, float]] = {}
+
+    def add(self, row: int, constraint: TokenConstraint, token: int | None) -> None:
+        """What `constraint` says after it returned `token`."""
+        if token is not None:
+            self.forced[row] = token
+        elif constraint.bias is not None:
+            self.biased[row] = constraint.bias
+
+    def apply(self, logits: Tensor) -> Tensor:
+        """`logits` [rows, V], changed in place."""
+        tokens, values = zip(*self.biased.values(), strict=True) if self.biased else ((), ())
+        add_bias(logits, list(self.biased), tokens, values)
+        return force(logits, list(self.forced), list(self.forced.values()))
 
 
 class V1BatchRows:
@@ -99,16 +120,13 @@ class V1BatchRows:
                 self._rows[source] = replaced
 
     def apply(self, logits: Tensor) -> Tensor:
-        """Force the tokens that are due. logits: [rows, V]."""
-        forced: dict[int, int] = {}
+        """Force the tokens that are due, and add the biases. logits: [rows, V]."""
+        edits = _Edits()
         for row, (constraint, token_ids) in list(self._rows.items()):
             if len(token_ids) >= constraint.next_check:
                 act = partial(self._guard.next_token, constraint, token_ids)
-                if (token := self._guard.attempt("apply", act, partial(self._drop, row))) is not None:
-                    forced[row] = token
-        return self._guard.attempt(
-            "apply", partial(force, logits, list(forced), list(forced.values())), partial(self._give_up, logits)
-        )
+                edits.add(row, constraint, self._guard.attempt("apply", act, partial(self._drop, row)))
+        return self._guard.attempt("apply", partial(edits.apply, logits), partial(self._give_up, logits))
 
     def _drop(self, row: int) -> None:
         del self._rows[row]
@@ -146,30 +164,25 @@ class V2BatchSlots:
             return logits
         slots, drafts = batch.expanded_idx_mapping.tolist(), batch.input_ids.tolist()
         draft_positions = batch.expanded_local_pos.tolist()
-        forced: dict[int, int] = {}
+        edits = _Edits()
         for slot in due:
             rows = sorted((row for row, owner in enumerate(slots) if owner == slot), key=draft_positions.__getitem__)
             drafted = [(row, draft_positions[row], drafts[row]) for row in rows]
-            forced |= self._guard.attempt("apply", partial(self._forced, slot, drafted), partial(self._drop, slot))
-        return force(logits, list(forced), list(forced.values()))
+            self._guard.attempt("apply", partial(self._add, edits, slot, drafted), partial(self._drop, slot))
+        return edits.apply(logits)
 
-    def _forced(self, slot: int, rows: Sequence[tuple[int, int, int]]) -> dict[int, int]:
-        """The forced tokens of one slot by row. `rows` are (row, position among the drafts, drafted token)."""
-        forced: dict[int, int] = {}
+    def _add(self, edits: _Edits, slot: int, rows: Sequence[tuple[int, int, int]]) -> None:
+        """Add what is due in the rows of one slot: (row, position among the drafts, drafted token)."""
         token_ids = self._accepted_token_ids(slot)
         for row, position, draft in rows:
             if position:  # a draft token may be rejected, so a copy of the constraint reads it
-                token_ids = [*token_ids, draft]
-                token = deepcopy(self._slots[slot]).next_token(token_ids)
+                token_ids, constraint = [*token_ids, draft], deepcopy(self._slots[slot])
+                edits.add(row, constraint, constraint.next_token(token_ids))
             else:
-                token = self._guard.next_token(self._slots[slot], token_ids)
-            if token is not None:
-                forced[row] = token
-        return forced
+                edits.add(row, self._slots[slot], self._guard.next_token(self._slots[slot], token_ids))
 
-    def _drop(self, slot: int) -> dict[int, int]:
+    def _drop(self, slot: int) -> None:
         del self._slots[slot]
-        return {}
 
     def _give_up(self, logits: Tensor) -> Tensor:
         self._slots.clear()

@@ -20,7 +20,11 @@ from prometheus_client import Counter
 from prometheus_client.mmap_dict import MmapedDict
 
 REQUESTS = Counter("z1_plugin_requests", "Requests to vLLM by model and by what z1 did.", ["model", "decision"])
-WINDOWS = Counter("z1_plugin_windows", "Windows: forced (z1 ended the thought), impossible (dropped).", ["outcome"])
+WINDOWS = Counter(
+    "z1_plugin_windows",
+    "Windows: forced (z1 ended the thought), repetition (z1 ended a loop), nudge, impossible (dropped).",
+    ["outcome"],
+)
 ERRORS = Counter("z1_plugin_errors", "Exceptions of z1, after which vLLM served the request without it.", ["where"])
 
 COUNTERS: Mapping[str, Counter] = {"windows": WINDOWS, "errors": ERRORS}

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable
+from dataclasses import replace
 from functools import cache
 from typing import Any
 
@@ -91,11 +92,17 @@ def constraint_factory(config: Any, profile: Profile) -> MakeConstraint:
         markers = [text.encode() for text in (*profile.markers, *request.markers)]
         stop_strings = profiles.make_stop_strings(tokenizer, request.stop)
         window = request.to_window(hint, think_end, free_tokens, profiles.make_closing(tokenizer, profile))
+        nudge = (request.max_nudges, request.nudge)
+        window = replace(
+            window,
+            repetition=profiles.make_repetition(tokenizer, *nudge) if request.repetition else None,
+            landing=profiles.make_landing(tokenizer, profile, request.soft_tokens, request.grace_tokens),
+        )
         flow = Flow(window, free_tokens, detects_answer=bool(markers), stop_strings=stop_strings)
         return TokenConstraint(
             flow,
             AnswerDetector(markers, token_bytes) if markers else None,
-            end_token=_end_token(params) if request.max_answer_tokens or request.stop else None,
+            end_token=_end_token(params) if request.may_end_answer else None,
             check_every_token=bool(stop_strings),
         )
 

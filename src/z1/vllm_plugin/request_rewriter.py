@@ -80,7 +80,14 @@ def rewrite(
         return None, Decision.OUTSIDE_CANARY
     markers = model.tool_markers if body.get("tools") else ()
     window = WindowParams(
-        UNLIMITED if budget is None else budget, answer_reserve=model.answer_reserve, markers=markers, optional=True
+        UNLIMITED if budget is None else budget,
+        answer_reserve=model.answer_reserve,
+        markers=markers,
+        optional=True,
+        repetition=model.repetition,
+        max_nudges=model.max_nudges if model.repetition else 0,
+        soft_tokens=model.soft_tokens,
+        grace_tokens=model.grace_tokens,
     )
     changed = {name: value for name, value in body.items() if name != "thinking_token_budget"}
     if "budget_tokens" in _nested(body, "thinking"):
@@ -96,7 +103,7 @@ def _reason_to_leave(
     asked, budget = budgets
     if not isinstance(body.get("vllm_xargs") or {}, dict) or not _may_think(body):
         return Decision.NO_THINKING
-    if budget is None or (asked is None and route not in CHAT_ROUTES):
+    if (budget is None and not model.repetition) or (asked is None and route not in CHAT_ROUTES):
         return Decision.NOTHING
     if body.get("tools") and not model.tool_markers:
         return Decision.TOOLS

@@ -6,13 +6,15 @@ They are in the TOML file that Z1_VLLM_CONFIG names, which is read again when it
     [default]                       # models without a table of their own
     thinking_budget = 1024
     max_thinking_budget = 8192
+    repetition = true
     canary = 0.1
     reasoning_effort_map = {low = 512, medium = 1024, high = 4096}
     [models."Qwen/Qwen3-8B"]
     thinking_budget = 2048
     tool_markers = ["<tool_call>"]
 
-Without the file, Z1_VLLM_THINKING_BUDGET, Z1_VLLM_MAX_THINKING_BUDGET and Z1_VLLM_CANARY set those of all models.
+Without the file, Z1_VLLM_THINKING_BUDGET, Z1_VLLM_MAX_THINKING_BUDGET, Z1_VLLM_CANARY and Z1_VLLM_REPETITION set those
+of all models.
 """
 
 from __future__ import annotations
@@ -36,6 +38,7 @@ VARIABLES = {
     "thinking_budget": "Z1_VLLM_THINKING_BUDGET",
     "max_thinking_budget": "Z1_VLLM_MAX_THINKING_BUDGET",
     "canary": "Z1_VLLM_CANARY",
+    "repetition": "Z1_VLLM_REPETITION",
 }
 
 Tokens = Annotated[int, Field(ge=-1)]
@@ -47,7 +50,8 @@ class ModelDefaults(BaseModel):
     `thinking_budget` (None: none) is for requests that ask for no budget, and `reasoning_effort_map` for those with an
     effort. No request thinks for more than `max_thinking_budget`. The share `canary` of the requests without z1's own
     keys gets this; the others are not changed. Requests with tools get a window only with `tool_markers`, the texts
-    with which a tool call begins, so that none is interrupted.
+    with which a tool call begins, so that none is interrupted. `repetition`, `max_nudges`, `soft_tokens` and
+    `grace_tokens` are those of `WindowParams`; with `repetition` requests without a budget get a window too.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -58,6 +62,10 @@ class ModelDefaults(BaseModel):
     answer_reserve: Annotated[int, Field(ge=1)] | None = None
     reasoning_effort_map: dict[str, Tokens] = {}
     tool_markers: tuple[str, ...] = ()
+    repetition: bool = False
+    max_nudges: Annotated[int, Field(ge=0)] = 0
+    soft_tokens: Annotated[int, Field(ge=0)] = 0
+    grace_tokens: Annotated[int, Field(ge=0)] = 0
 
 
 class PluginSettings(BaseModel):

@@ -1,4 +1,4 @@
-"""The next forced token of one reply, for a server that samples by itself.
+"""The next forced token of one reply, and the bias on it, for a server that samples by itself.
 
 Such a server has one hook: before each sampling step it asks which tokens are allowed. A `TokenConstraint` answers for
 one reply. It gets the tokens so far and nothing else, and drives the same `Flow` as `engines/driver.py`, so the
@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from itertools import takewhile
 
 from z1.engines.driver import update_flow
-from z1.think import AnswerDetector, End, Finished, Flow, Force
+from z1.think import AnswerDetector, End, Finished, Flow, Force, Shift
 
 NO_CHECK = sys.maxsize
 """`next_check` of a constraint that will not force anything any more."""
@@ -40,8 +40,12 @@ class TokenConstraint:
         self._flow, self._detector = flow, detector
         self._end_token, self._check_every_token = end_token, check_every_token
         self.next_check = 0
-        self.starts_hint = False
-        """Whether the token that was returned last is the first of the hint: the thought ends here."""
+        self.outcome: str | None = None
+        """What begins with the token that was returned last: the hint (*forced*; *repetition* after a loop), a *nudge*
+        inside the thought, or the end of an answer that repeats itself (*repetition*).
+        """
+        self.bias: tuple[int, float] | None = None
+        """The token to which the next one has a bias, and the bias on its logit; None for none."""
 
     def next_token(self, token_ids: Sequence[int]) -> int | None:
         """The token that must follow `token_ids`, the whole reply so far; None if the model is free.
@@ -51,26 +55,36 @@ class TokenConstraint:
         token cannot be taken back: if only the end of an answer's marker shows that the answer had begun and met a stop
         string, the rest of the marker stays.
         """
-        self.starts_hint = False
+        self.outcome = self.bias = None
         while self.next_check <= len(token_ids):
             step = self._flow.next_step()
             seen = len(self._flow.token_ids)
             if isinstance(step, Finished):
                 self.next_check = NO_CHECK
-                must_end = step.end is End.STRING or (step.end is End.CUT and seen == len(token_ids))
+                must_end = step.end is End.STRING or seen == len(token_ids)
+                self.outcome = "repetition" if step.end is End.REPETITION and must_end else None
                 return self._end_token if must_end else None
             if isinstance(step, Force):
                 forced = tuple(token_ids[seen : seen + len(step.token_ids)])
                 if forced != step.token_ids[: len(forced)]:
                     self.next_check = NO_CHECK
                 elif forced == step.token_ids:
-                    self._flow.add_tokens(forced)
+                    update_flow(self._flow, forced, self._detector)
                 else:
-                    self.starts_hint = not forced
+                    self.outcome = None if forced else self._reason
                     return step.token_ids[len(forced)]
-            elif not self._add_sampled(token_ids, seen, 1 if self._check_every_token else step.max_tokens):
-                return None
+            else:
+                is_single = self._check_every_token or step.bias is not None
+                if not self._add_sampled(token_ids, seen, 1 if is_single else step.max_tokens):
+                    self.bias = None if step.bias is None else step.bias.term(self._flow.token_ids, 0)
+                    return None
         return None
+
+    @property
+    def _reason(self) -> str:
+        """Why tokens are forced now."""
+        shift = self._flow.shift_reason
+        return "nudge" if shift is None else "repetition" if shift is Shift.REPETITION else "forced"
 
     def _add_sampled(self, token_ids: Sequence[int], seen: int, count: int) -> bool:
         """Pass the `count` tokens after `seen` to the flow; False, and wait for the rest, where some are missing."""

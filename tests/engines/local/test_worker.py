@@ -92,7 +92,7 @@ def gone(pid: int) -> bool:
 class Told(ScriptedSession):
     """Samples the last tokens of the forbidden sequences."""
 
-    async def sample(self, max_tokens: int, forbidden: ForbiddenSequences = ()) -> Sampled:
+    async def sample(self, max_tokens: int, forbidden: ForbiddenSequences = (), *_: object) -> Sampled:
         return Sampled(tuple(end[-1] for end in forbidden), FinishReason.LIMIT)
 
 

@@ -193,6 +193,7 @@ def test_finish_reasons() -> None:
         "stop",
         "stop",
         "length",
+        "length",
         "stop",
     ]
 

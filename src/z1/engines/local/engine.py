@@ -25,7 +25,7 @@ from z1.engines.local.memory import context_length, describe, fit_contexts, free
 from z1.engines.local.sampler import sample_tokens, token_logprobs
 from z1.engines.local.transformers_decoder import FULL, TransformersDecoder, layer_kinds, reject_other_layers
 from z1.engines.local.weights import read_weights
-from z1.engines.logit_mask import completing_tokens, forbid
+from z1.engines.logit_mask import add_bias, completing_tokens, forbid
 from z1.engines.protocol import (
     ANY_LENGTH,
     Capabilities,
@@ -40,6 +40,7 @@ from z1.errors import EngineFault, UserError
 from z1.model_files import find_model, load_model
 from z1.model_files.cache import say
 from z1.profiles import Tokenizer
+from z1.think import EndBias
 
 DTYPES = ("auto", "float32", "bfloat16")
 
@@ -77,6 +78,7 @@ class _SampleRequest:
     done: asyncio.Future[Sampled]
     token_ids: list[int]
     forbidden: ForbiddenSequences
+    bias: EndBias | None = None
 
     @property
     def is_prefilling(self) -> bool:
@@ -104,12 +106,12 @@ class LocalSession:
         """The tokens so far of the running sample."""
         return () if self._request is None else self._request.token_ids
 
-    async def sample(self, max_tokens: int, forbidden: ForbiddenSequences = ()) -> Sampled:
-        """Sample 1 to `max_tokens` tokens, completing none of `forbidden`."""
+    async def sample(self, max_tokens: int, forbidden: ForbiddenSequences = (), bias: EndBias | None = None) -> Sampled:
+        """Sample 1 to `max_tokens` tokens, completing none of `forbidden`, with `bias`."""
         if not 1 <= max_tokens <= self.free_tokens:
             raise EngineFault(f"{max_tokens} tokens requested, {self.free_tokens} fit")
         done = asyncio.get_running_loop().create_future()
-        self._request = _SampleRequest(self, self.sequence, max_tokens, done, [], forbidden)
+        self._request = _SampleRequest(self, self.sequence, max_tokens, done, [], forbidden, bias)
         self._engine.add_request(self._request)
         try:
             return await self._request.done
@@ -155,6 +157,7 @@ class LocalEngine:
             can_fork=True,
             is_deterministic=settings.deterministic,
             max_forbidden_length=ANY_LENGTH,
+            can_bias=True,
             has_logprobs=True,
             has_forced_logprobs=True,
         )
@@ -252,7 +255,7 @@ class LocalEngine:
         samplings = [request.session.sampling for request in requests]
         rows = [row for row, sampling in enumerate(samplings) if sampling.logprobs is not None]
         logprobs = logits[rows].float().log_softmax(-1) if rows else logits
-        _forbid(logits, requests)
+        _steer(logits, requests)
         positions = [len(request.sequence.token_ids) for request in requests]
         sampled = sample_tokens(logits[: len(requests)], samplings, positions)
         forced = (request.session.forced for request in requests)
@@ -285,8 +288,8 @@ class LocalEngine:
 
 
 @torch.inference_mode()
-def _forbid(logits: Tensor, requests: Sequence[_SampleRequest]) -> None:
-    """Mask the forbidden tokens of `requests` in logits [requests or more, V]."""
+def _steer(logits: Tensor, requests: Sequence[_SampleRequest]) -> None:
+    """Mask the forbidden tokens of `requests` in logits [requests or more, V], and add their biases."""
     masked = [
         (row, token)
         for row, request in enumerate(requests)
@@ -294,6 +297,14 @@ def _forbid(logits: Tensor, requests: Sequence[_SampleRequest]) -> None:
         for token in completing_tokens(request.sequence.token_ids, request.forbidden)
     ]
     forbid(logits, [row for row, _ in masked], [token for _, token in masked])
+    biased = [
+        (row, *term)
+        for row, request in enumerate(requests)
+        if request.bias is not None
+        and (term := request.bias.term(request.sequence.token_ids, len(request.token_ids))) is not None
+    ]
+    if biased:
+        add_bias(logits, *zip(*biased, strict=True))
 
 
 def make_decoder(model: Any, settings: LocalSettings, max_model_len: int) -> Decoder | TransformersDecoder:

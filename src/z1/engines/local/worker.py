@@ -37,6 +37,7 @@ from z1.engines.protocol import (
     check_prompt_length,
 )
 from z1.errors import EngineFault, Z1Error
+from z1.think import EndBias
 
 POLL_INTERVAL = 0.005
 """Seconds between two polls of new tokens in the worker; a step of the model may take longer."""
@@ -84,11 +85,11 @@ class SubprocessSession:
         """The tokens so far of the running sample."""
         return () if self._done is None else self._pending
 
-    async def sample(self, max_tokens: int, forbidden: ForbiddenSequences = ()) -> Sampled:
+    async def sample(self, max_tokens: int, forbidden: ForbiddenSequences = (), bias: EndBias | None = None) -> Sampled:
         """Sample 1 to `max_tokens` tokens, completing none of `forbidden`."""
         if self._fault is not None:
             raise self._fault
-        self._engine.send("sample", self._number, (max_tokens, forbidden))
+        self._engine.send("sample", self._number, (max_tokens, forbidden, bias))
         self._done = asyncio.get_running_loop().create_future()
         try:
             return await self._done
@@ -311,7 +312,7 @@ class _Worker:
         """Append forced tokens."""
         await self._sessions[number].append(token_ids)
 
-    async def sample(self, number: int, argument: tuple[int, ForbiddenSequences]) -> None:
+    async def sample(self, number: int, argument: tuple[int, ForbiddenSequences, EndBias | None]) -> None:
         """Start a sample; samples are polled while there are any."""
         if not self._samples:
             self._loop.call_later(POLL_INTERVAL, self._poll)
@@ -332,7 +333,7 @@ class _Worker:
         if (session := self._sessions.pop(number, None)) is not None:
             await session.close()
 
-    async def _sample(self, number: int, argument: tuple[int, ForbiddenSequences]) -> None:
+    async def _sample(self, number: int, argument: tuple[int, ForbiddenSequences, EndBias | None]) -> None:
         end: FinishReason | str
         try:
             sampled = await self._sessions[number].sample(*argument)

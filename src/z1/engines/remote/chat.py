@@ -22,6 +22,7 @@ from z1.engines.remote.replies import Ending, ToolPiece, read_pieces
 from z1.engines.remote.text_tokens import TextTokens
 from z1.errors import EngineFault, UpstreamFault
 from z1.profiles import Profile, decode
+from z1.think import EndBias
 
 
 class ChatSession:
@@ -67,7 +68,7 @@ class ChatSession:
         """The tokens so far of the running sample."""
         return self._stream.token_ids[: self._maximum] if self._running and self._stream else ()
 
-    async def sample(self, max_tokens: int, forbidden: ForbiddenSequences = ()) -> Sampled:
+    async def sample(self, max_tokens: int, forbidden: ForbiddenSequences = (), bias: EndBias | None = None) -> Sampled:
         """Sample 1 to `max_tokens` tokens; `forbidden` is always empty, as `capabilities` says."""
         if not 1 <= max_tokens <= self.free_tokens:
             raise EngineFault(f"{max_tokens} tokens requested, {self.free_tokens} fit")

@@ -20,6 +20,7 @@ from z1.engines.remote.replies import Ending, read_pieces
 from z1.engines.remote.text_tokens import TextTokens
 from z1.errors import EngineFault, UpstreamFault
 from z1.profiles import Tokenizer, decode
+from z1.think import EndBias
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +75,7 @@ class CompletionSession:
         """The tokens so far of the running sample."""
         return self._pending if self._interrupted else ()
 
-    async def sample(self, max_tokens: int, forbidden: ForbiddenSequences = ()) -> Sampled:
+    async def sample(self, max_tokens: int, forbidden: ForbiddenSequences = (), bias: EndBias | None = None) -> Sampled:
         """Sample 1 to `max_tokens` tokens, none of `forbidden` (single tokens) among them."""
         if not 1 <= max_tokens <= self.free_tokens:
             raise EngineFault(f"{max_tokens} tokens requested, {self.free_tokens} fit")

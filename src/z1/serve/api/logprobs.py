@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 from z1.engines import Logprob
 from z1.serve.api.reply_text import OutputOptions
 from z1.serve.runtime.reply_runner import NewTokens
-from z1.think import Bucket
+from z1.think import FORCED, Bucket
 
 MIN_LOGPROB = -9999.0
 """OpenAI's value for the log-probability of an impossible token, since JSON has no infinity."""
@@ -89,7 +89,7 @@ def token_ledger(
     `logprobs` are those of the tokens of `runs` in order, of all or of sampled ones alone. What is missing is null.
     """
     token_ids = [token for _, tokens in runs for token in tokens]
-    is_forced = [bucket is Bucket.HINT for bucket, tokens in runs for _ in tokens]
+    is_forced = [bucket in FORCED for bucket, tokens in runs for _ in tokens]
     found = iter(logprobs)
     values = [next(found, None) if has_forced or not forced else None for forced in is_forced]
     spans: list[list[Any]] = []

@@ -18,7 +18,7 @@ from z1.engines import Probe, ToolPart
 from z1.profiles import Profile, answer_part, hint_for, truncate_at_stop
 from z1.serve.api.budget import Budget
 from z1.serve.runtime.reply_runner import NewTokens, ReplyFinished, Started
-from z1.think import Bucket, End
+from z1.think import THINKING, Bucket, End
 from z1.think.answer_detector import overlap
 
 ReplyField = Literal["reasoning", "content"]
@@ -163,7 +163,7 @@ class ReplyText:
             "asked": self._budget.thinking_budget,
             "limit": limit if is_exact else self._budget.limit,
             "precision": "exact" if is_exact else "approximate",
-            "used": ledger.thought + ledger.close,
+            "used": ledger.thinking_tokens,
             "reason": event.shift.value if event.shift and has_thinking else None,
             "end": event.end.value,
             "hint_tokens": ledger.hint,
@@ -231,7 +231,7 @@ class ReplyText:
         separate = self._options.separate_reasoning
         if not text or (bucket is Bucket.CLOSE and separate):
             return []
-        is_reasoning = separate and bucket in (Bucket.THOUGHT, Bucket.CLOSE, Bucket.HINT)
+        is_reasoning = separate and bucket in (*THINKING, Bucket.HINT)
         return [("reasoning" if is_reasoning else "content", text)]
 
     def _hint_deltas(self, text: str) -> list[TextDelta]:
@@ -266,6 +266,6 @@ def _utf16_length(text: str) -> int:
 
 def finish_reason(event: ReplyFinished, *, has_calls: bool = False) -> str:
     """OpenAI's `finish_reason`."""
-    if event.end is End.CUT:
+    if event.end in (End.CUT, End.REPETITION):
         return "length"
     return "tool_calls" if has_calls else "stop"

@@ -32,7 +32,7 @@ from z1.engines import (
 )
 from z1.errors import EngineFault, Z1Error
 from z1.serve.api.budget import NO_POLICY, Budget, Policy, exit_rules, make_window
-from z1.think import AnswerDetector, Bucket, End, Flow, Ledger, Shift, Window
+from z1.think import FORCED, AnswerDetector, Bucket, End, Flow, Ledger, Shift, Window
 
 POLL_INTERVAL = 0.005
 """Minimum seconds between two polls."""
@@ -371,13 +371,13 @@ class _RunningReply:
         if bucket is Bucket.ANSWER and self._time_to_answer is None:
             self._time_to_answer = self._elapsed()
         position = self._num_sampled
-        self._num_sampled += 0 if bucket is Bucket.HINT else len(token_ids)
+        self._num_sampled += 0 if bucket in FORCED else len(token_ids)
         if self._tool_parts:
             return self._emit_parts(bucket, token_ids, position)
         first = self._num_logprobs
-        if bucket is not Bucket.HINT or self._request.sampling.forced_logprobs:
+        if bucket not in FORCED or self._request.sampling.forced_logprobs:
             self._num_logprobs += len(token_ids)
-        logprobs = () if bucket is Bucket.HINT else tuple(self._logprobs[first : self._num_logprobs])
+        logprobs = () if bucket in FORCED else tuple(self._logprobs[first : self._num_logprobs])
         return self._emit(NewTokens(bucket, token_ids, logprobs))
 
     def _emit_parts(self, bucket: Bucket, token_ids: tuple[int, ...], first: int) -> None:

@@ -217,7 +217,7 @@ class ChatService:
                 id=response_id,
                 choice=index,
                 prompt_tokens=response.prompt_tokens,
-                thinking_tokens=ledger.thought + ledger.close,
+                thinking_tokens=ledger.thinking_tokens,
                 hint_tokens=ledger.hint,
                 answer_tokens=ledger.answer,
                 reason=event.shift.value if event.shift and has_thinking else None,

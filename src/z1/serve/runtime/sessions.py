@@ -22,7 +22,7 @@ from z1.errors import Z1Error
 from z1.serve.api.session import SessionRow, SessionSettings, TurnRow, check_settings, session_object
 from z1.serve.runtime.ledger_file import LedgerFile
 from z1.serve.runtime.reply_runner import Event, Failed, NewTokens, ReplyFinished
-from z1.think import Bucket, Ledger
+from z1.think import THINKING, Bucket, Ledger
 
 PART = 256
 """Most thinking tokens that a reply takes from an account in one go."""
@@ -138,7 +138,7 @@ class Turn:
         """The row in the ledger."""
         counts = self._counts
         return self._row._replace(
-            thinking_tokens=counts[Bucket.THOUGHT] + counts[Bucket.CLOSE],
+            thinking_tokens=sum(counts[bucket] for bucket in THINKING),
             hint_tokens=counts[Bucket.HINT],
             answer_tokens=counts[Bucket.ANSWER] + counts[Bucket.STOP],
         )
@@ -151,7 +151,7 @@ class Turn:
 
     def _count(self, bucket: Bucket, count: int) -> None:
         self._counts[bucket] += count
-        if bucket in (Bucket.THOUGHT, Bucket.CLOSE):
+        if bucket in THINKING:
             self.account.spend(self, count)
         else:
             self.account.release(self)

@@ -17,7 +17,7 @@ from z1.errors import UserError
 from z1.grading.equivalence import answer_parts, canonical_answer
 from z1.serve.api.budget import NO_POLICY
 from z1.serve.runtime.reply_runner import Failed, GenerationRequest, NewTokens, ReplyFinished, ReplyRunner
-from z1.think import Bucket, End
+from z1.think import THINKING, End
 
 MAX_QUEUED = 64
 """Replies in the queue; if there are more, the oldest are dropped."""
@@ -136,4 +136,4 @@ class Shadow:
 
 
 def _thought(reply: _FinishedReply) -> list[int]:
-    return [token for event in reply.new_tokens if event.bucket is Bucket.THOUGHT for token in event.token_ids]
+    return [token for event in reply.new_tokens if event.bucket in THINKING for token in event.token_ids]
