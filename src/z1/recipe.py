@@ -177,6 +177,8 @@ class FinetuneSettings(Settings):
     lora_rank: int = Field(default=0, ge=0)
     """0 trains all weights."""
     lora_alpha: int = Field(default=16, gt=0)
+    lora_precision: Literal["bf16", "float32"] | None = None
+    """In which the adapter is stored; the default is `precision`."""
     offload: bool = False
     """Weights and optimizer state in the host's memory, for a GPU that is too small."""
     checkpoint_seconds: int = Field(default=600, gt=0)

@@ -65,6 +65,14 @@ def test_it_is_merged_once_and_has_the_tokenizer_of_its_base(
     assert "merging" not in capsys.readouterr().err
 
 
+def test_its_own_tokenizer_replaces_that_of_its_base(adapter: Path) -> None:
+    own = make_tokenizer()
+    own.chat_template = "{{ messages }}"
+    own.save_pretrained(adapter)
+    assert load_tokenizer(str(adapter)).chat_template == own.chat_template
+    assert load(adapter).tokenizer.chat_template == own.chat_template
+
+
 def test_a_base_beside_the_adapter_is_found_from_any_folder(base: Path, adapter: Path) -> None:
     change(adapter, base_model_name_or_path="../base")
     assert find_model(str(adapter)).is_dir()

@@ -3,6 +3,7 @@
     find.py             what a user names -> a local folder in transformers' format
     hub.py              a hub id -> a local folder
     adapter.py          a LoRA adapter and its base -> a folder in the cache
+    plain_folder.py     a model of any kind -> a folder of safetensors that its owner keeps
     tokenizer.py        the tokenizer, as its file defines it
     turn_ends.py        the tokens that end a turn
     cache.py            the cache of converted models
@@ -29,8 +30,9 @@ from safetensors import SafetensorError
 from z1 import profiles
 from z1.errors import UserError
 from z1.families import Family, detect_family
+from z1.model_files.adapter import has_tokenizer, is_adapter
 from z1.model_files.cache import say, source_name
-from z1.model_files.find import find_model, is_local
+from z1.model_files.find import PACKAGE, find_model, is_local
 from z1.model_files.gguf_header import is_gguf
 from z1.model_files.tokenizer import read_tokenizer
 from z1.profiles import Tokenizer
@@ -81,7 +83,12 @@ def _transformers_model(model: str, dtype: Any) -> Any:
 
 def load_tokenizer(model: str) -> Any:
     """The tokenizer of a folder, a GGUF file or a hub id. Raises UserError."""
-    return read_tokenizer(str(find_model(model, weights=False)))
+    return read_tokenizer(str(_tokenizer_folder(model)))
+
+
+def _tokenizer_folder(model: str) -> Path:
+    path = Path(model).expanduser()
+    return path if is_adapter(path) and has_tokenizer(path) else find_model(model, weights=False)
 
 
 def name_and_profile(model: str, profile: str | None) -> tuple[str, str]:
@@ -93,7 +100,7 @@ def name_and_profile(model: str, profile: str | None) -> tuple[str, str]:
     folder = str(find_model(model, weights=False))
     try:
         kind = AutoConfig.from_pretrained(folder).model_type
-        return _name_and_profile(model, None, kind, read_tokenizer(folder).chat_template)
+        return _name_and_profile(model, None, kind, load_tokenizer(model).chat_template)
     except (OSError, ValueError, KeyError) as error:
         raise _unreadable(model, error) from None
 
@@ -133,11 +140,13 @@ def _z1_json(folder: Path) -> dict[str, Any]:
 
 
 __all__ = [
+    "PACKAGE",
     "LoadedModel",
     "display_name",
     "find_family",
     "find_model",
     "is_gguf",
+    "is_local",
     "load_model",
     "load_tokenizer",
     "name_and_profile",

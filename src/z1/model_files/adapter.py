@@ -22,6 +22,11 @@ def is_adapter(folder: Path) -> bool:
     return (folder / CONFIG).is_file() and not (folder / "config.json").is_file()
 
 
+def has_tokenizer(folder: Path) -> bool:
+    """Whether an adapter has a tokenizer of its own; it replaces that of the base."""
+    return any((folder / name).is_file() for name in ("tokenizer.json", "tokenizer.model"))
+
+
 def merge_adapter(folder: Path, find_base: Callable[[str], Path]) -> Path:
     """The folder of the merged model; `find_base` finds the base by its name. Raises UserError."""
     if not (folder / WEIGHTS).is_file():
@@ -70,6 +75,5 @@ def _merge(folder: Path, base: Path, target: Path) -> None:
         first = str(error).strip().partition("\n")[0]
         raise UserError(f"adapter {folder}", f"additions that do not fit {base} ({first})", "check the base") from None
     merged.save_pretrained(target)
-    has_own = any((folder / name).is_file() for name in ("tokenizer.json", "tokenizer.model"))
-    read_tokenizer(str(folder if has_own else base)).save_pretrained(target)
+    read_tokenizer(str(folder if has_tokenizer(folder) else base)).save_pretrained(target)
     say(f"merged in {perf_counter() - started:.0f} s")

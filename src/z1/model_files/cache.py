@@ -21,6 +21,9 @@ from z1.runs import file_lock, write_json
 VERSION = 1
 """Counts changes of the conversion: folders of other versions are not used."""
 
+SOURCE = "z1_source.json"
+"""In a folder of this cache: the name of the model and the files that it was made of."""
+
 
 def cache_folder() -> Path:
     """The folder of all converted models."""
@@ -45,7 +48,7 @@ def converted(name: str, variant: str, sources: Sequence[Path], make: Callable[[
                 partial = folder.with_name(f".{folder.name}.partial")
                 partial.mkdir(exist_ok=True)
                 make(partial)
-                write_json(partial / "z1_source.json", {"name": name, "sources": [str(path) for path in sources]})
+                write_json(partial / SOURCE, {"name": name, "sources": [str(path) for path in sources]})
                 for path in partial.iterdir():  # safetensors creates files that only their owner can read
                     path.chmod(partial.stat().st_mode & 0o666)
                 partial.rename(folder)
@@ -57,7 +60,7 @@ def converted(name: str, variant: str, sources: Sequence[Path], make: Callable[[
 
 def source_name(folder: Path) -> str | None:
     """The name of the model that a folder of this cache was made of; None for other folders."""
-    path = folder / "z1_source.json"
+    path = folder / SOURCE
     return str(json.loads(path.read_text("utf-8"))["name"]) if path.is_file() else None
 
 

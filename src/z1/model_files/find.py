@@ -71,7 +71,7 @@ def _package_folder(name: str) -> Path:
 
 
 def _find_adapter(path: Path, weights: bool) -> Path:
-    """The merged model; without `weights`, the adapter if it has a tokenizer and a configuration, else its base."""
+    """The merged model; without `weights`, its base."""
     if weights:
         return merge_adapter(path, find_model)
     return base_folder(path, lambda base: find_model(base, weights=False))

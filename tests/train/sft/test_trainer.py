@@ -11,12 +11,14 @@ from typing import Any
 
 import pytest
 import torch
+from peft import AutoPeftModelForCausalLM
 from safetensors.torch import load_file
 from torch import Tensor
 from transformers import get_cosine_schedule_with_warmup, get_linear_schedule_with_warmup
 
 from tests.train import small_sft
 from z1.errors import Fault, UserError
+from z1.model_files import find_model, load_tokenizer
 from z1.recipe import FinetuneSettings
 from z1.runs import read_json
 from z1.train.progress import Progress
@@ -94,6 +96,23 @@ def test_lora_trains_the_linear_layers_and_is_merged(base: str, tmp_path: Path) 
     assert losses(reports)[-1] < losses(reports)[0] - 0.05
     (kept,) = tmp_path.glob("checkpoint-*/part-*")
     assert all("lora" in name for name in load_file(kept))
+
+
+@pytest.mark.parametrize("stored", [None, "bf16"])
+def test_the_adapter_beside_the_model_is_peft_s_and_gives_the_same_weights(
+    base: str, tmp_path: Path, stored: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("Z1_CACHE", str(tmp_path / "cache"))
+    run(base, tmp_path, lora_rank=4, learning_rate=0.02, epochs=1.0, lora_precision=stored)
+    adapter = tmp_path / "adapter"
+    additions = load_file(adapter / "adapter_model.safetensors")
+    assert {tensor.dtype for tensor in additions.values()} == {torch.bfloat16 if stored else torch.float32}
+    assert read_json(adapter / "adapter_config.json")["base_model_name_or_path"] == base
+    assert read_json(adapter / "z1.json") == read_json(tmp_path / "model" / "z1.json")
+    theirs = AutoPeftModelForCausalLM.from_pretrained(adapter, dtype=torch.float32).merge_and_unload().state_dict()
+    for found in (weights(tmp_path), load_file(find_model(str(adapter)) / "model.safetensors")):
+        assert all(torch.allclose(found[name], theirs[name], rtol=0, atol=1e-6) for name in found)
+    assert load_tokenizer(str(adapter)).chat_template == load_tokenizer(str(tmp_path / "model")).chat_template
 
 
 def test_a_gradient_that_is_not_finite_is_a_fault_and_changes_no_weight(base: str, tmp_path: Path) -> None:
