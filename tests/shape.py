@@ -24,7 +24,7 @@ HEAVY = frozenset({"torch", "transformers", "tokenizers", "safetensors", "numpy"
 THIRD_PARTY: dict[str, frozenset[str]] = {
     "z1.runs": frozenset({"filelock"}),
     **dict.fromkeys(
-        ["z1.settings", "z1.recipe", "z1.comparison", "z1.study", "z1.report.study_page", "z1.curate.plan"],
+        ["z1.settings", "z1.recipe", "z1.comparison", "z1.study.settings", "z1.report.study_page", "z1.curate.plan"],
         frozenset({"pydantic"}),
     ),
     "z1.cli.doctor": HEAVY | {"typer", "rich"},
@@ -105,6 +105,7 @@ NO_MIRROR = {
         f"z1.results.{name}": "tests/results/test_importer.py: every format from a file to attempts"
         for name in ("log_reply", "formats", "inspect_log")
     },
+    **{f"z1.study.{name}": "tests/study/test_members.py" for name in ("numbers", "settings")},
     "z1.report": "tests/report/test_write.py",
     "z1.vllm_plugin": "tests/vllm_plugin/test_logits_processor.py",
     "z1.cli.serve_options": "declarations for typer; tests/cli/test_serve.py",

@@ -1,10 +1,11 @@
 """The datasets of the study: training rows of every arm, and held-out problems.
 
-    python -m experiments.smol.data --gsm8k gsm8k_train.jsonl.gz
+    python -m experiments.smol.data --gsm8k gsm8k_train.jsonl.gz --svamp svamp.jsonl.gz --gsm8k-test gsm8k_test.jsonl.gz
 
 writes `experiments/smol/data/ARM.jsonl` and `heldout-*.jsonl`, which are not committed and have the same bytes on every
-machine. A row has the columns question, thought, response, level and steps. Without `--gsm8k` the arms that use it are
-left out.
+machine (`unrelated.jsonl` on every machine with the same Python). A row has the columns question, thought, response,
+level and steps. Without `--gsm8k` the arms that use it are left out; without the others, the problems of SVAMP and of
+GSM8K's test set.
 
 Every arm has the same problems; arms differ in the level of each problem's thought. `LEVELS` chooses it.
 """
@@ -19,8 +20,12 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from hashlib import sha256
+from itertools import islice
 from pathlib import Path
+from pydoc_data.topics import topics
 from random import Random
+from typing import Any
 
 from experiments.smol import code_thoughts, programs, tracing, word_problems
 from z1.runs import atomic_file
@@ -41,6 +46,11 @@ CHOICE_PROBLEMS, RESULT_PROBLEMS = 500, 1_500
 
 FORM_ROWS = 300
 """Rows that teach the form of the answer without a calculation; every arm has them."""
+
+TITLE_WORDS, MOST_WORDS = 8, 90
+"""Words of a paragraph of unrelated text that are in the question, and with those of the reply."""
+
+NO_THOUGHT = {"thought": "", "level": "direct", "steps": 0}
 
 BRIEF_UP_TO = 4
 """z1: calculations up to which a thought is brief; beyond, it is full. Without a calculation there is none."""
@@ -125,23 +135,16 @@ def gsm8k_exercises(path: Path) -> Iterator[Exercise]:
     """The problems of GSM8K's train file, with the human rationale as the full thought, and its calculations as the
     brief one. Rationales without a calculation are left out.
     """
-    with gzip.open(path, "rt", encoding="utf-8") as file:
-        for number, line in enumerate(file):
-            row = json.loads(line)
-            rationale, _, answer = row["answer"].partition("####")
-            calculations = re.findall(r"<<([^<>=]+)=([^<>=]+)>>", rationale)
-            if calculations:
-                full = re.sub(r"<<[^<>]*>>", "", rationale).strip()
-                brief = " ".join(f"{left} = {right}." for left, right in calculations)
-                thoughts = {
-                    "direct": "",
-                    "brief": brief,
-                    "full": full,
-                    "long": f"{full}\n{word_problems.CHECK}\n{full}",
-                }
-                count = len(calculations)
-                name, text = f"gsm8k-train/{number}", answer.strip().replace(",", "")
-                yield Exercise(name, "gsm8k", count, count, row["question"], text, thoughts)
+    for number, row in enumerate(_read(path)):
+        rationale, _, answer = row["answer"].partition("####")
+        calculations = re.findall(r"<<([^<>=]+)=([^<>=]+)>>", rationale)
+        if calculations:
+            full = re.sub(r"<<[^<>]*>>", "", rationale).strip()
+            brief = " ".join(f"{left} = {right}." for left, right in calculations)
+            long = f"{full}\n{word_problems.CHECK}\n{full}"
+            thoughts = {"direct": "", "brief": brief, "full": full, "long": long}
+            name, text, count = f"gsm8k-train/{number}", answer.strip().replace(",", ""), len(calculations)
+            yield Exercise(name, "gsm8k", count, count, row["question"], text, thoughts)
 
 
 def form_exercises() -> Iterator[Exercise]:
@@ -224,6 +227,45 @@ def rows(arm: Arm, exercises: dict[str, list[Exercise]]) -> Iterator[dict[str, o
         yield exercise.row("direct")
 
 
+def unrelated_rows() -> Iterator[dict[str, object]]:
+    """Training rows of another kind, paragraphs of Python's documentation, and as large a share of those that teach the
+    form as in the arms.
+    """
+    number = 0
+    for topic, text in sorted(topics.items()):
+        for paragraph in text.split("\n\n"):
+            words = paragraph.split()
+            if len(words) > 2 * TITLE_WORDS and words[0].isalpha():
+                title, rest = " ".join(words[:TITLE_WORDS]), " ".join(words[TITLE_WORDS:MOST_WORDS])
+                question = f"Continue this text about {topic}: {title}"
+                yield {"id": f"text/{number}", "question": question, "response": rest, **NO_THOUGHT}
+                number += 1
+    for exercise in islice(form_exercises(), number * FORM_ROWS // TRAIN_PROBLEMS):
+        yield exercise.row("direct")
+
+
+def svamp_problems(path: Path) -> Iterator[dict[str, object]]:
+    """The problems of SVAMP; `kind` is the same for those whose bodies differ in numbers only."""
+    for row in _read(path):
+        body, answer = row["Body"].strip(), row["Answer"]
+        text = body if body[-1] in ".!?" else f"{body}."
+        name = sha256(re.sub(r"\d+(\.\d+)?", "0", body.lower()).encode()).hexdigest()[:8]
+        question = f"{text} {row['Question'].strip()}"
+        yield {"id": f"svamp/{row['ID']}", "kind": name, "question": question, "answer": f"{answer:g}"}
+
+
+def gsm8k_problems(path: Path) -> Iterator[dict[str, object]]:
+    """The problems of GSM8K's test set."""
+    for number, row in enumerate(_read(path)):
+        answer = row["answer"].partition("####")[2].strip().replace(",", "")
+        yield {"id": f"gsm8k-test/{number}", "kind": "", "question": row["question"], "answer": answer}
+
+
+def _read(path: Path) -> Iterator[dict[str, Any]]:
+    with gzip.open(path, "rt", encoding="utf-8") as file:
+        yield from map(json.loads, file)
+
+
 def write_jsonl(path: Path, lines: Iterator[dict[str, object]]) -> int:
     """Write rows; returns how many."""
     count = 0
@@ -234,8 +276,12 @@ def write_jsonl(path: Path, lines: Iterator[dict[str, object]]) -> int:
     return count
 
 
-def write_all(folder: Path, gsm8k: Path | None) -> Iterator[str]:
+def write_all(folder: Path, gsm8k: Path | None, svamp: Path | None, gsm8k_test: Path | None) -> Iterator[str]:
     """Write every dataset; yields a line of what was written."""
+    for name, path, read in (("svamp", svamp, svamp_problems), ("gsm8k-test", gsm8k_test, gsm8k_problems)):
+        if path:
+            yield f"{name}: {write_jsonl(folder / f'{name}.jsonl', read(path)):,} problems"
+    yield f"unrelated: {write_jsonl(folder / 'unrelated.jsonl', unrelated_rows()):,} rows"
     exercises = {task: list(collect(make, "train", TRAIN_PROBLEMS, SEED)) for task, make in TASKS.items()}
     if gsm8k:
         exercises["gsm8k"] = list(gsm8k_exercises(gsm8k))
@@ -255,7 +301,10 @@ def main() -> None:
     """Write the datasets."""
     parser = argparse.ArgumentParser(description="Write the datasets of the study.")
     parser.add_argument("--gsm8k", type=Path, help="GSM8K's train.jsonl.gz")
-    for line in write_all(FOLDER, parser.parse_args().gsm8k):
+    parser.add_argument("--svamp", type=Path, help="SVAMP.jsonl.gz")
+    parser.add_argument("--gsm8k-test", type=Path, help="GSM8K's test.jsonl.gz")
+    given = parser.parse_args()
+    for line in write_all(FOLDER, given.gsm8k, given.svamp, given.gsm8k_test):
         print(line)
 
 

@@ -126,10 +126,10 @@ def main() -> None:
     parser.add_argument("--output-dir", type=Path, default=HERE, help="Folder of results.json.")
     given = parser.parse_args()
     study = studies.load(HERE / "study.toml")
-    done, _ = studies.finished(study, given.runs)
+    done, _ = studies.finished(study, given.runs)  # not those that are only recorded: they have no thoughts
     numbers = runs.read_json(given.output_dir / "results.json")[study.name]
     numbers |= analyses(study, given.runs, done)
-    print(studies.write(study, given.runs, numbers, given.output_dir, sections(numbers)))
+    print(studies.write(study, given.runs, numbers, given.output_dir, done, sections(numbers)))
 
 
 if __name__ == "__main__":

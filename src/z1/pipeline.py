@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -117,6 +117,17 @@ def training_key(recipe: Recipe) -> dict[str, Any]:
 def evaluation_key(settings: EvaluateSettings, seed: int) -> dict[str, Any]:
     """The settings that the stage `evaluate` is keyed by, besides the model."""
     return {"seed": seed, **settings.model_dump(mode="json", exclude_none=True)}
+
+
+def finished_stage(run: Path, name: str, settings: Mapping[str, Any]) -> Path | None:
+    """The folder of a finished stage of `run` with these settings; whether its inputs are still the same is seen when
+    the stage runs.
+    """
+    for path in sorted(run.glob(f"{name}-*/stage.json"), reverse=True):
+        found = runs.read_json(path, "settings")["settings"]
+        if {key: found[key] for key in found if key != "rows"} == settings:
+            return path.parent
+    return None
 
 
 def curate(recipe: Recipe, run: Path, progress: ProgressReporter) -> Path:

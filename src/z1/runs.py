@@ -9,6 +9,7 @@ atomically. JSON escapes what UTF-8 cannot hold (`surrogates.py`), so every reco
 
 from __future__ import annotations
 
+import gzip
 import json
 import os
 import platform
@@ -234,8 +235,9 @@ def write_bytes(path: Path, data: bytes) -> None:
 
 
 def write_lines(path: Path, records: Iterable[Mapping[str, Any]]) -> None:
-    """Write one JSON object per line, atomically; for a file that grows use `Log`."""
-    write_bytes(path, b"".join(encode_json(json.dumps(record, ensure_ascii=False)) + b"\n" for record in records))
+    """Write one JSON object per line, atomically, packed if the name ends in .gz; for a file that grows use `Log`."""
+    data = b"".join(encode_json(json.dumps(record, ensure_ascii=False)) + b"\n" for record in records)
+    write_bytes(path, gzip.compress(data, mtime=0) if path.suffix == ".gz" else data)
 
 
 def read_json(path: Path, *keys: str) -> Any:
@@ -282,10 +284,13 @@ def iterate_log(path: Path, parse: Callable[[Mapping[str, Any]], T]) -> Iterator
 
 
 def _numbered_lines(path: Path) -> Iterator[tuple[int, bytes]]:
-    """The lines that are not blank, without a byte order mark; none if there is no file."""
-    if not path.exists():
+    """The lines that are not blank, without a byte order mark, of the file or of the one that gzip made of it; none if
+    there is neither.
+    """
+    packed = path.with_name(f"{path.name}.gz")
+    if not path.exists() and not packed.exists():
         return
-    with path.open("rb") as file:
+    with path.open("rb") if path.exists() else gzip.open(packed) as file:
         for number, line in enumerate(file, 1):
             if line.strip():
                 yield number, line.removeprefix(BOM_UTF8) if number == 1 else line

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -81,7 +81,7 @@ def plan(recipe: Recipe, runs: Path) -> list[PlannedStage]:
     size = _parameters(chain[0].model)
     found = [stage for one in chain for stage in _training_stages(one, runs / one.name, size)]
     key = pipeline.evaluation_key(recipe.evaluate, recipe.seed)
-    evaluated = _is_done(runs / recipe.name, "evaluate", key)
+    evaluated = pipeline.finished_stage(runs / recipe.name, "evaluate", key) is not None
     minutes = None if size is None else round(recipe.evaluate.problems * EVALUATION_MINUTES * size / PARAMETERS, 1)
     found.append(PlannedStage(recipe.name, "evaluate", evaluated and all(stage.is_done for stage in found), minutes))
     return [*found, PlannedStage(recipe.name, "report", False, 0.2)]
@@ -107,22 +107,14 @@ def _training_stages(recipe: Recipe, folder: Path, size: int | None) -> list[Pla
     found = []
     if recipe.curate:
         minutes = (recipe.curate.problems + recipe.curate.word_problems) * CURATION_MINUTES
-        is_done = _is_done(folder, "curate", pipeline.curation_key(recipe))
+        is_done = pipeline.finished_stage(folder, "curate", pipeline.curation_key(recipe)) is not None
         found.append(PlannedStage(recipe.name, "curate", is_done, round(minutes, 1)))
     if recipe.train or recipe.finetune:
         tokens = recipe.train.train_tokens if recipe.train else None
         known = None if tokens is None or size is None else round(tokens * TRAINING_MINUTES * size / PARAMETERS, 1)
-        is_done = _is_done(folder, "train", pipeline.training_key(recipe))
+        is_done = pipeline.finished_stage(folder, "train", pipeline.training_key(recipe)) is not None
         found.append(PlannedStage(recipe.name, "train", is_done, known))
     return found
-
-
-def _is_done(folder: Path, stage: str, settings: dict[str, Any]) -> bool:
-    """Whether a finished stage has these settings; whether its inputs are still the same is seen when it runs."""
-    from z1 import runs
-
-    finished = (runs.read_json(path, "settings")["settings"] for path in folder.glob(f"{stage}-*/stage.json"))
-    return any({key: one[key] for key in one if key != "rows"} == settings for one in finished)
 
 
 def _parameters(model: ModelSettings | None) -> int | None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from z1.cli.options import RUNS, AsJson, Overrides, RunsPath, print_json, print_line
+from z1.errors import UserError
 
 if TYPE_CHECKING:
     from z1.study import Study
@@ -22,6 +23,10 @@ StudyPath = Annotated[
     typer.Argument(help="Study file, such as experiments/tiny/study.toml.", metavar="STUDY", show_default=False),
 ]
 ReportOnly = Annotated[bool, typer.Option("--report-only", help="Train and evaluate nothing; report what is finished.")]
+Only = Annotated[
+    list[str] | None,
+    typer.Option(help="Work on this run only, such as z1-tiny-seed2; may be repeated.", metavar="RUN"),
+]
 OutputDir = Annotated[
     Path | None,
     typer.Option(
@@ -38,6 +43,7 @@ def study(
     overrides: Overrides = None,
     runs: RunsPath = RUNS,
     report_only: ReportOnly = False,
+    only: Only = None,
     output_dir: OutputDir = None,
     as_json: AsJson = False,
 ) -> None:
@@ -48,27 +54,37 @@ def study(
 
     require("matplotlib", "report")
     chosen = studies.load(path, overrides or ())
+    out = output_dir or runs / chosen.name
+    records = out / studies.RECORDS
     print_status = partial(typer.echo, err=as_json)
-    print_status(studies.plan(chosen, runs))
+    print_status(studies.plan(chosen, runs, records))
     if not report_only:
         with show_progress() as progress:
-            for _ in studies.carry_out(chosen, runs, progress):
-                print_status(studies.plan(chosen, runs))
-    _report(path, chosen, runs, output_dir or runs / chosen.name, as_json=as_json)
+            for done in studies.carry_out(chosen, runs, progress, records, only or ()):
+                studies.record(chosen, runs, records, done)
+                print_status(studies.plan(chosen, runs, records))
+    _report(path, chosen, runs, out, as_json=as_json)
 
 
 def _report(path: Path, chosen: Study, runs: Path, output_dir: Path, *, as_json: bool) -> None:
     """Write numbers and report of what is finished, and print them or where they are."""
     from z1 import report
     from z1 import study as studies
+    from z1.evaluate import ATTEMPTS
 
-    found, left = studies.finished(chosen, runs)
-    numbers = {"command": f"z1 study {path}", **studies.numbers(chosen, runs, found), "not_run": left}
-    heads = [paths[0] for (_, number), paths in found.items() if number == 0][:DRAWN]
-    page = report.write(heads, runs / chosen.name / "report", title=chosen.name, transcripts=TRANSCRIPTS)
-    written = studies.write(chosen, runs, numbers, output_dir)
+    records = output_dir / studies.RECORDS
+    found, left = studies.finished(chosen, runs, records)
+    if not found:
+        raise UserError("finished evaluations", "none", "run the study without --report-only first")
+    numbers = {"command": f"z1 study {path}", **studies.numbers(chosen, runs, found, records), "not_run": left}
+    heads = [paths[0] for (_, number), paths in found.items() if number == 0 and (paths[0] / ATTEMPTS).is_file()]
+    page = runs / chosen.name / "report"
+    if heads:  # a record has no replies to show
+        page = report.write(heads[:DRAWN], page, title=chosen.name, transcripts=TRANSCRIPTS)
+    written = studies.write(chosen, runs, numbers, output_dir, found)
     if as_json:
         print_json(numbers)
         return
     print_line(f"numbers: {written}")
-    print_line(f"report: {page}")
+    if heads:
+        print_line(f"report: {page}")

@@ -24,7 +24,7 @@ from z1.evaluate.curve import curve
 from z1.evaluate.matched import ratio, ratio_with_interval
 from z1.evaluate.paired import Difference, difference, pass_at_k, problems_needed
 from z1.evaluate.run_comparison import compare
-from z1.evaluate.runner import ATTEMPTS, PROBLEMS, evaluate, read_attempts
+from z1.evaluate.runner import ATTEMPTS, PROBLEMS, evaluate, hash_answer, read_attempts, record_evaluation
 from z1.evaluate.sweep import Sweep
 
 __all__ = [
@@ -38,9 +38,11 @@ __all__ = [
     "difference",
     "estimate_cost",
     "evaluate",
+    "hash_answer",
     "pass_at_k",
     "problems_needed",
     "ratio",
     "ratio_with_interval",
     "read_attempts",
+    "record_evaluation",
 ]

@@ -9,17 +9,23 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from hashlib import sha256
 from pathlib import Path
 
 from z1.errors import UserError
 from z1.evaluate.sweep import Sweep, grade_attempt, sweep_problem
 from z1.grading import Verdict
 from z1.records import Attempt, Problem
-from z1.runs import Log, hash_file, read_log, write_lines
+from z1.runs import Log, hash_file, read_lines, read_log, write_bytes, write_lines
+from z1.think import Bucket
 
 ATTEMPTS = "attempts.jsonl"
 PROBLEMS = "problems.jsonl"
 CURVE = "curve.json"
+
+RECORDED_TEXT = 80
+"""Characters of the end of an answer that `record_evaluation` keeps."""
 
 
 async def evaluate(
@@ -66,6 +72,31 @@ async def _complete(
 def read_attempts(folder: Path) -> dict[tuple[str, int | None, int], Attempt]:
     """The attempts in `folder` by (problem, budget, sample); the last one if it was tried again."""
     return {(a.problem, a.thinking_budget, a.sample): a for a in read_log(folder / ATTEMPTS, Attempt.from_json)}
+
+
+def record_evaluation(folder: Path, target: Path) -> None:
+    """Write a finished evaluation into `target` in a small form, packed, with the same names: without prompts, thoughts
+    and tokens, and with the ends of the answers only. Of the problems the answer's hash is kept, and no text, so that
+    no test set is published by its results.
+    """
+    attempts = (_without_texts(one).as_json() for one in read_attempts(folder).values())
+    write_lines(target / f"{ATTEMPTS}.gz", attempts)
+    problems = read_lines(folder / PROBLEMS, Problem.from_json)
+    kept = (replace(one, question="", answer=hash_answer(one.answer)).as_json() for one in problems)
+    write_lines(target / f"{PROBLEMS}.gz", kept)
+    for name in (CURVE, "stage.json"):
+        write_bytes(target / name, (folder / name).read_bytes())
+
+
+def hash_answer(answer: str) -> str:
+    """16 hexadecimal digits of an answer."""
+    return sha256(f"z1 answer\n{answer}".encode()).hexdigest()[:16]
+
+
+def _without_texts(attempt: Attempt) -> Attempt:
+    text = (attempt.text(Bucket.HINT, Bucket.ANSWER) or attempt.text(Bucket.THOUGHT))[-RECORDED_TEXT:]
+    kept = {"spans": [[Bucket.ANSWER.value, 0, 0]], "texts": [text]} if text else {"spans": [], "texts": []}
+    return replace(attempt, prompt_token_ids=[], token_ids=[], **kept)
 
 
 def output_hashes(folder: Path) -> dict[str, str]:

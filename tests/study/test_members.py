@@ -8,10 +8,11 @@ import pytest
 
 from experiments.tiny import analyse
 from tests import command_line
-from z1 import pipeline, report, runs
+from z1 import evaluate, pipeline, report, runs
 from z1 import recipe as recipes
 from z1 import study as studies
 from z1.errors import UserError
+from z1.records import Problem
 from z1.settings import PACKAGED
 
 STUDY = """
@@ -51,7 +52,7 @@ at_least = 0.5
 """
 
 
-EXPERIMENTS = Path(__file__).parent.parent / "experiments"
+EXPERIMENTS = Path(__file__).parents[2] / "experiments"
 STUDIES = sorted(EXPERIMENTS.glob("*/study.toml"))
 RECIPES = {*PACKAGED.glob("*.toml"), *EXPERIMENTS.glob("*/*.toml")} - set(STUDIES)
 
@@ -157,7 +158,7 @@ def test_a_study_is_written_beside_others_with_page_pictures_and_manifests(train
     study, every, done = trained
     runs.write_json(tmp_path / "results.json", {"other": 1})
     numbers = {"command": "z1 study", **studies.numbers(study, every, done), "not_run": ["x, seed 1: programs"]}
-    path = studies.write(study, every, numbers, tmp_path)
+    path = studies.write(study, every, numbers, tmp_path, done)
     found = runs.read_json(path)
     assert found["other"] == 1
     assert found["few"]["accuracy"]["z1"] == list(numbers["accuracy"]["z1"])
@@ -166,7 +167,58 @@ def test_a_study_is_written_beside_others_with_page_pictures_and_manifests(train
     assert pictures == {f"{name}{layout}.png" for name in report.PICTURES for layout in ("", "-narrow")}
     kept = {path.relative_to(tmp_path / "runs").parts[0] for path in (tmp_path / "runs").rglob("z1.json")}
     assert kept == {"z1-arm", "z1-arm-seed4", "full-arm"}
-    assert {path.name for path in (tmp_path / "runs").rglob("*.*")} == {"z1.json", "stage.json"}
+    names = {path.name for path in (tmp_path / "runs").rglob("*.*")}
+    assert names == {"z1.json", "stage.json", "curve.json", "attempts.jsonl.gz", "problems.jsonl.gz"}
+
+
+def test_a_record_gives_the_numbers_of_its_runs_without_their_texts(trained: Trained, tmp_path: Path) -> None:
+    study, every, done = trained
+    records, empty = tmp_path / "runs", tmp_path / "elsewhere"
+    studies.record(study, every, records, done)
+    assert studies.plan(study, empty, records) == "3 models, 3 trained"
+    found, left = studies.finished(study, empty, records)
+    assert left == [] and all(path.is_relative_to(records) for paths in found.values() for path in paths)
+    assert studies.numbers(study, empty, found, records) == studies.numbers(study, every, done)
+    assert list(studies.carry_out(study, empty, pipeline.NoProgress(), records))[-1] == found
+    assert not empty.exists()
+    texts = [text for path in found["z1", 0] for one in evaluate.read_attempts(path).values() for text in one.texts]
+    assert texts and max(map(len, texts)) <= evaluate.runner.RECORDED_TEXT
+    problems = runs.read_lines(found["z1", 0][0] / evaluate.PROBLEMS, Problem.from_json)
+    asked = runs.read_lines(done["z1", 0][0] / evaluate.PROBLEMS, Problem.from_json)
+    assert not any(one.question for one in problems)
+    assert [one.answer for one in problems] == [evaluate.hash_answer(one.answer) for one in asked]
+
+
+def test_a_record_of_another_training_or_evaluation_does_not_count(trained: Trained, tmp_path: Path) -> None:
+    study, every, done = trained
+    studies.record(study, every, tmp_path, done)
+    arm = study.arms["full"].model_copy(update={"changes": ("train.adamw_lr=0.5",)})
+    other = study.model_copy(update={"arms": {**study.arms, "full": arm}})
+    other._folder = study._folder
+    found, left = studies.finished(other, tmp_path / "none", tmp_path)
+    assert ("z1", 0) in found and left == ["full, seed 3: programs", "full, seed 3: word-problems"]
+    other = study.model_copy(update={"problem_seed": 10})
+    other._folder = study._folder
+    assert studies.finished(other, tmp_path / "none", tmp_path)[0] == {}
+
+
+def test_a_model_that_is_not_trained_is_measured_where_it_is_named(trained: Trained, tmp_path: Path) -> None:
+    study, every, _ = trained
+    model = next(every.glob("z1-arm/train-*/model"))
+    path = tmp_path / "few.toml"
+    arm = f'[arms]\nplain = {{{{ recipe = "{{full}}", changes = ["name=plain"], model = "{model}" }}}}\n'
+    paths = {name: study._folder / f"{name}.toml" for name in ("z1", "full")}
+    text = STUDY.replace("[arms]\n", arm).replace('arms = ["z1"]', 'arms = ["z1", "plain"]\nall_seeds = true')
+    path.write_text(text.format(**paths), encoding="utf-8")
+    other = studies.load(path)
+    assert studies.finished(other, every)[1] == [
+        "z1, seed 4: programs (z1-tiny-bare)",
+        "plain, seed 1: programs (z1-tiny-bare)",
+    ]
+    *_, done = studies.carry_out(other, every, pipeline.NoProgress())
+    assert len(done["z1", 2]) == 2 and ("plain", 0) not in done
+    assert not list(every.glob("plain/train-*"))
+    assert studies.finished(other, every) == (done, [])
 
 
 def test_the_numbers_name_the_runs_that_made_them(trained: Trained) -> None:
@@ -204,7 +256,7 @@ def test_the_analyses_of_the_tiny_family_read_the_same_runs(trained: Trained, tm
     ]
     assert all(one["shifted"] >= 0 for one in found["forced_close"])
     numbers = {"command": "z1 study", **studies.numbers(study, folder, done), **found, "not_run": []}
-    studies.write(study, folder, numbers, tmp_path, analyse.sections(numbers))
+    studies.write(study, folder, numbers, tmp_path, done, analyse.sections(numbers))
     page = (tmp_path / "results.md").read_text(encoding="utf-8")
     assert "| by design |" in page
     for heading in ("Self-check", "Forced-close failures"):
