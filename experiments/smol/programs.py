@@ -1,4 +1,4 @@
-"""Generator of the programs of the study: what a beginner writes, with values up to 99.
+"""Generator of the programs of the study: what a beginner writes, with values up to 30.
 
 Assignments, conditions, `for` and `while` loops, lists, strings and functions of one parameter, in common names. A
 candidate may leave the range of values or run too long; `tracing.trace` then returns None.
@@ -23,7 +23,7 @@ def generate(seed: int, index: int) -> tuple[str, str]:
     return kind, "\n".join(KINDS[kind](rng)) + "\n"
 
 
-def _number(rng: Random, largest: int = 30) -> int:
+def _number(rng: Random, largest: int = 20) -> int:
     return rng.randint(0, 9) if rng.random() < 0.5 else rng.randint(2, largest)
 
 
