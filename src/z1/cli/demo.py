@@ -1,4 +1,4 @@
-"""`z1 demo`: replies of the model in the package, and its curve beside that of a model trained to think long."""
+"""`z1 demo`: replies of a model in the package; of z1-tiny also the curve beside that of a model that thinks long."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from z1.cli.options import RUNS, RunsPath, print_line
+from z1.errors import UserError
 
 if TYPE_CHECKING:
     from z1.recipe import EvaluateSettings
@@ -29,18 +30,33 @@ To change the programs: z1 demo --ask, or z1 serve --chat for a page in the brow
 
 Ask = Annotated[bool, typer.Option("--ask", help="Ask for programs of your own before the models are measured.")]
 
+Model = Annotated[
+    str, typer.Option(help="tiny, or smol: SmolLM2-135M with an adapter, on questions in English.", metavar="NAME")
+]
+
 app = typer.Typer(add_completion=False)
 
 
 @app.command()
-def demo(runs: RunsPath = RUNS, ask: Ask = False) -> None:
+def demo(runs: RunsPath = RUNS, ask: Ask = False, model: Model = "tiny") -> None:
     """Show the model in the package on three programs, and its curve beside that of a model trained to think long."""
+    from z1.models import NAMED
+
+    if model not in NAMED:
+        raise UserError("--model", model, f"give {' or '.join(NAMED)}")
+    _show_replies(model, ask=ask)
+    if model == "tiny":
+        _show_curves(runs)
+        print_line(NEXT)
+
+
+def _show_curves(runs: Path) -> None:
+    """Measure z1-tiny and long-tiny, and print and draw their curves."""
     from z1 import pipeline
     from z1.cli.progress import show_progress
     from z1.cli.stages import curve_table
     from z1.models import LONG, SHIPPED, shipped
 
-    _show_replies(ask=ask)
     with show_progress() as progress:
         models = [shipped(name) for name in (SHIPPED, LONG)]
         numbers = [pipeline.evaluate_model(_evaluation(), 0, runs / "demo", progress, model) for model in models]
@@ -49,26 +65,27 @@ def demo(runs: RunsPath = RUNS, ask: Ask = False) -> None:
         table.complete_in = str(folder / "curve.json")
         table.print()
     _write_report(numbers, runs / "demo" / "report")
-    print_line(NEXT)
 
 
-def _show_replies(*, ask: bool) -> None:
+def _show_replies(model: str, *, ask: bool) -> None:
     from rich.console import Console
 
     from z1.cli.tables import budget_cell
     from z1.cli.think import show_reply
     from z1.llm import LLM
-    from z1.models import EXAMPLES
+    from z1.models import EXAMPLES, SMOL_EXAMPLES
     from z1.synthetic import tracer
 
     console = Console(highlight=False)
-    with LLM(max_num_seqs=1) as llm:
-        for program, budget in (*((one, None) for one in EXAMPLES), (EXAMPLES[-1], CUT)):
+    questions = EXAMPLES if model == "tiny" else SMOL_EXAMPLES
+    with LLM(model, max_num_seqs=1) as llm:
+        for question, budget in (*((one, None) for one in questions), (questions[-1], CUT)):
             console.rule(f"thinking budget: {budget_cell(budget)}", align="left")
-            console.print(program, end="", markup=False)
-            ran = tracer.trace(program, 100)
-            console.print(f"(Python prints {ran.printed if ran else 'nothing'}.)", style="cyan")
-            show_reply(llm, program, thinking_budget=budget)
+            console.print(question.rstrip("\n"), markup=False)
+            if model == "tiny":
+                ran = tracer.trace(question, 100)
+                console.print(f"(Python prints {ran.printed if ran else 'nothing'}.)", style="cyan")
+            show_reply(llm, question, thinking_budget=budget)
         if ask:
             from z1.cli.chat import converse
 

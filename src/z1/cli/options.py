@@ -34,7 +34,7 @@ ModelName = Annotated[
     str | None,
     typer.Option(
         "--model",
-        help="Model folder, GGUF file, hub id or package:NAME; z1-tiny by default.",
+        help="Model folder, GGUF file, hub id, package:NAME, or smol; z1-tiny by default.",
         metavar="MODEL",
         show_default=False,
     ),

@@ -52,6 +52,7 @@ def base_folder(folder: Path, find_base: Callable[[str], Path]) -> Path:
         return find_base(str(folder / name) if (folder / name).exists() else str(name))
     except UserError as error:
         do = f"get it, or correct base_model_name_or_path in {CONFIG}"
+        do = error.do if str(name).startswith("package:") else do
         raise UserError(f"base {name} of adapter {folder}", f"{error.got}", do) from None
 
 

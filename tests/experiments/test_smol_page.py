@@ -1,0 +1,126 @@
+"""The page of the SmolLM2 study: how answers are read, how arms are compared, and what was not run says so."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from experiments.smol import answers, claims, forgetting, page
+from z1 import pipeline, runs
+from z1 import study as studies
+from z1.evaluate import hash_answer
+from z1.records import Attempt, Problem
+from z1.think import Ledger
+
+STUDY = studies.load(page.HERE / "study.toml")
+
+
+def attempt(problem: str, text: str, verdict: str = "wrong", thought: int = 8, budget: int | None = None) -> Attempt:
+    ledger = asdict(Ledger(thought=thought, answer=4))
+    spans = [["answer", 0, 0]]
+    return Attempt(problem, budget, 0, [], [], spans, [text], ledger, "stop", "natural", verdict, "", "")
+
+
+@pytest.mark.parametrize(
+    ("text", "verdict", "strictly", "leniently"),
+    [
+        ("The final answer is \\boxed{1200}.", "right", True, True),
+        ("So it is \\boxed{1200}", "right", False, True),
+        ("That makes 1,200 boxes.", "unparsed", False, True),
+        ("From 1200 to 7.", "unparsed", False, False),
+        ("The final answer is \\boxed{7}. Not 1200", "wrong", False, False),
+        ("The final answer is \\boxed{1200.0}.", "wrong", False, True),
+        ("no number", "unparsed", False, False),
+    ],
+)
+def test_answers_are_read_in_two_ways(text: str, verdict: str, strictly: bool, leniently: bool) -> None:
+    one = attempt("p", text, verdict)
+    assert answers.is_right_strictly(one) == strictly
+    assert answers.is_right_leniently(one, hash_answer("1200")) == leniently
+
+
+def scores(shares: list[float], thought: list[float], problems: int = 400) -> claims.Scores:
+    """One seed: at each budget the first `share` of the problems is right."""
+    right = np.array([[[float(n < share * problems) for n in range(problems)] for share in shares]])
+    return claims.Scores([f"{n:03}" for n in range(problems)], np.array([[[one] * problems for one in thought]]), right)
+
+
+def test_a_comparison_has_the_difference_inside_its_interval_and_clusters_widen_it() -> None:
+    ours, theirs = scores([0.2, 0.6], [10, 40]), scores([0.2, 0.5], [10, 80])
+    found = claims.compare(claims.accuracy_difference, ours, theirs)
+    low, value, high = found.interval
+    assert value == pytest.approx(0.1) and 0 < low < value < high
+    assert found.smallest == pytest.approx(2.8 * np.sqrt(0.1 * 0.9 / 400), rel=0.1)
+    clusters = {problem: index // 20 for index, problem in enumerate(ours.problems)}
+    assert claims.compare(claims.accuracy_difference, ours, theirs, clusters).smallest > 2 * found.smallest
+    assert claims.compare(claims.thinking_ratio, ours, theirs).interval == pytest.approx((0.5, 0.5, 0.5))
+    equal = claims.compare(claims.at_equal_thought, ours, theirs).interval[1]
+    assert equal == pytest.approx(0.6 - (0.2 + 0.3 * 30 / 70))
+
+
+def test_seeds_that_differ_widen_the_interval() -> None:
+    one, other = scores([0.5], [10]), scores([0.7], [10])
+    both = claims.Scores(one.problems, np.concatenate([one.thought] * 2), np.concatenate([one.right, other.right]))
+    same = claims.Scores(one.problems, np.concatenate([one.thought] * 2), np.concatenate([one.right] * 2))
+    base = scores([0.5], [10])
+    widths = [np.ptp(claims.compare(claims.accuracy_difference, ours, base).interval) for ours in (both, same)]
+    assert widths[0] > widths[1]
+
+
+def test_a_page_without_runs_says_so_in_every_cell(tmp_path: Path) -> None:
+    numbers, done = page.make_numbers(STUDY, tmp_path / "runs", tmp_path / "records")
+    assert done == {}
+    text = page.page(STUDY, numbers)
+    assert text.count("not run") == 3 + len(page.CARRY) * (len(page.CLAIMANTS) + len(page.CONTROLS))
+    assert len(numbers["not_run"]) == sum(one.startswith("- ") for one in text.partition("## Not run")[2].splitlines())
+
+
+def record(folder: Path, arm: str, index: int, right: int) -> None:
+    """An evaluation of an arm with 40 problems, the first `right` of them right, as `record_evaluation` leaves it."""
+    member = next(one for one in studies.members(STUDY, folder) if one.arm == arm)
+    key = {"seed": STUDY.problem_seed} | STUDY.evaluate[index].settings().model_dump(mode="json", exclude_none=True)
+    if member.model:
+        key["model"] = member.model
+    else:
+        stage = member.run / "train-1"
+        runs.write_json(stage / "stage.json", {"settings": pipeline.training_key(member.recipe)})
+        runs.write_json(stage / "model" / "z1.json", {"core_minutes": 3.0})
+    target = member.run / f"evaluate-{index}"
+    problems = [Problem(f"p{n}", "", hash_answer("7"), "questions", f"k{n // 2}", 1 + n % 8) for n in range(40)]
+    runs.write_lines(target / "problems.jsonl.gz", (one.as_json() for one in problems))
+    attempts = [
+        attempt(f"p{n}", f"The final answer is \\boxed{{{7 if n < right else 8}}}.", "right" if n < right else "wrong")
+        for n in range(40)
+    ]
+    runs.write_lines(target / "attempts.jsonl.gz", (one.as_json() for one in attempts))
+    runs.write_json(target / "curve.json", {"points": [{"accuracy": [0, right / 40, 1], "n": 40}]})
+    runs.write_json(target / "stage.json", {"settings": key})
+
+
+def test_the_page_is_written_from_records_alone(tmp_path: Path) -> None:
+    for arm, right in (("z1", 30), ("full", 32), ("format", 4)):
+        for index in (0, 1):
+            record(tmp_path, arm, index, right)
+    record(tmp_path, "base", 3, 12)
+    runs.write_json(
+        tmp_path / "smol-z1-code" / "forgetting.json", {"loss": 3.5, "instructions": [0.1, 0.2, 0.3], "checks": 107}
+    )
+    numbers, _ = page.make_numbers(STUDY, tmp_path / "none", tmp_path)
+    assert numbers["carry_over"]["svamp"]["best_control"] == "base"
+    low, value, high = numbers["carry_over"]["svamp"]["against_best_control"]["z1"]["difference"]
+    assert low < value < high and value == pytest.approx(18 / 40)
+    assert [one["holds"] for one in numbers["primary"]] == [False, False]
+    text = page.page(STUDY, numbers)
+    assert text.index("difficulty.png") < text.index("## What is built in") < text.index("## Primary claims")
+    assert "| smol-z1-code | 3.500 | 20.0 [10.0, 30.0] | 107 |" in text
+    assert "| SVAMP (the endpoint) | shuffled | not run |" in text
+    assert "all recorded models, in all: 9 core-minutes" in text
+
+
+def test_instructions_are_many_and_no_reply_is_in_its_question() -> None:
+    checks = forgetting.instructions()
+    assert len(checks) >= 100
+    assert sum(expected in question for question, expected in checks) <= 15  # a sentence with a word
