@@ -197,6 +197,10 @@ def test_a_record_of_another_training_or_evaluation_does_not_count(trained: Trai
     other._folder = study._folder
     found, left = studies.finished(other, tmp_path / "none", tmp_path)
     assert ("z1", 0) in found and left == ["full, seed 3: programs", "full, seed 3: word-problems"]
+    next(tmp_path.glob("z1-arm-seed4/evaluate-*/attempts.jsonl.gz")).unlink()
+    assert studies.finished(study, tmp_path / "none", tmp_path)[1] == ["z1, seed 4: programs"]
+    studies.record(study, every, tmp_path, done)
+    assert studies.finished(study, tmp_path / "none", tmp_path)[1] == []
     other = study.model_copy(update={"problem_seed": 10})
     other._folder = study._folder
     assert studies.finished(other, tmp_path / "none", tmp_path)[0] == {}

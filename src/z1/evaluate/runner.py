@@ -79,13 +79,18 @@ def record_evaluation(folder: Path, target: Path) -> None:
     and tokens, and with the ends of the answers only. Of the problems the answer's hash is kept, and no text, so that
     no test set is published by its results.
     """
-    attempts = (_without_texts(one).as_json() for one in read_attempts(folder).values())
-    write_lines(target / f"{ATTEMPTS}.gz", attempts)
     problems = read_lines(folder / PROBLEMS, Problem.from_json)
     kept = (replace(one, question="", answer=hash_answer(one.answer)).as_json() for one in problems)
     write_lines(target / f"{PROBLEMS}.gz", kept)
     for name in (CURVE, "stage.json"):
         write_bytes(target / name, (folder / name).read_bytes())
+    attempts = (_without_texts(one).as_json() for one in read_attempts(folder).values())
+    write_lines(target / f"{ATTEMPTS}.gz", attempts)
+
+
+def has_attempts(folder: Path) -> bool:
+    """Whether there are attempts in a folder of an evaluation or of a record, and not only its manifest."""
+    return any((folder / name).is_file() for name in (ATTEMPTS, f"{ATTEMPTS}.gz"))
 
 
 def hash_answer(answer: str) -> str:

@@ -14,7 +14,7 @@ from typing import Any
 
 from z1 import pipeline, runs
 from z1.errors import UserError
-from z1.evaluate import ATTEMPTS, record_evaluation
+from z1.evaluate import ATTEMPTS, has_attempts, record_evaluation
 from z1.recipe import EvaluateSettings, Recipe
 from z1.study.settings import Study
 
@@ -158,7 +158,8 @@ def _found(study: Study, member: Member, settings: EvaluateSettings) -> Path | N
     if member.model and not pipeline.model_inputs(Path(member.model)):  # a name and no folder, see `evaluate_model`
         key["model"] = member.model
     for place in member.places:
-        if member.is_trained(place) and (found := pipeline.finished_stage(place, "evaluate", key)):
+        found = pipeline.finished_stage(place, "evaluate", key) if member.is_trained(place) else None
+        if found is not None and has_attempts(found):
             return found
     return None
 
@@ -171,7 +172,7 @@ def record(study: Study, folder: Path, records: Path, done: EvaluationFolders) -
                 _copy(path, records / path.relative_to(folder))
     for path in (path for folders in done.values() for path in folders if path.is_relative_to(folder)):
         target = records / path.relative_to(folder)
-        if not (target / "stage.json").is_file():  # written last
+        if not has_attempts(target):
             record_evaluation(path, target)
 
 
