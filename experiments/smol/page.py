@@ -14,7 +14,7 @@ from experiments.smol import answers, claims
 from experiments.smol.claims import Scores
 from z1 import runs
 from z1 import study as studies
-from z1.evaluate import PROBLEMS, paired, read_attempts
+from z1.evaluate import PROBLEMS, hash_answer, paired, read_attempts
 from z1.grading import Verdict
 from z1.records import Attempt, Problem
 from z1.report import study_pictures
@@ -66,7 +66,7 @@ def _carry_over(arms: Mapping[str, list[Path]]) -> dict[str, Any]:
     clusters = {name: one.kind or name for name, one in problems.items()}
     gold = {name: one.answer for name, one in problems.items()}
     if any(one.question for one in problems.values()):  # a run, whose answers are not hashed
-        gold = {name: answers.hash_answer(one) for name, one in gold.items()}
+        gold = {name: hash_answer(one) for name, one in gold.items()}
     seeds = {arm: [_unlimited(path) for path in folders] for arm, folders in arms.items()}
     lenient = {
         arm: claims.scores(one, lambda attempt: answers.is_right_leniently(attempt, gold[attempt.problem]))
@@ -86,7 +86,7 @@ def _carry_over(arms: Mapping[str, list[Path]]) -> dict[str, Any]:
     controls = [arm for arm in CONTROLS if arm in lenient]
     if not controls:
         return {"arms": rows}
-    best = max(controls, key=lambda arm: rows[arm]["lenient"][1])
+    best = max(controls, key=lambda arm: float(lenient[arm].right[:, -1].mean()))
     against = {
         arm: claims.compare(claims.accuracy_difference, lenient[arm], lenient[best], clusters)
         for arm in lenient

@@ -100,8 +100,9 @@ def hash_answer(answer: str) -> str:
 
 def _without_texts(attempt: Attempt) -> Attempt:
     text = (attempt.text(Bucket.HINT, Bucket.ANSWER) or attempt.text(Bucket.THOUGHT))[-RECORDED_TEXT:]
-    kept = {"spans": [[Bucket.ANSWER.value, 0, 0]], "texts": [text]} if text else {"spans": [], "texts": []}
-    return replace(attempt, prompt_token_ids=[], token_ids=[], **kept)
+    texts = [text] if text else []
+    spans = [[Bucket.ANSWER.value, 0, 0] for _ in texts]
+    return replace(attempt, prompt_token_ids=[], token_ids=[], spans=spans, texts=texts)
 
 
 def output_hashes(folder: Path) -> dict[str, str]:

@@ -44,7 +44,8 @@ class Member:
 
     def is_trained(self, place: Path) -> bool:
         """Whether the run or record in `place` has a model of this recipe; always if nothing is trained."""
-        return bool(self.model) or pipeline.finished_stage(place, "train", pipeline.training_key(self.recipe))
+        key = pipeline.training_key(self.recipe)
+        return bool(self.model) or pipeline.finished_stage(place, "train", key) is not None
 
     def manifest(self) -> dict[str, Any] | None:
         """The z1.json of the trained model; None before that."""
