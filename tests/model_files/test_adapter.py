@@ -95,7 +95,7 @@ def test_a_short_name_is_a_model_of_the_package(adapter: Path, monkeypatch: pyte
 
 
 def test_greedy_tokens_of_the_local_engine_are_those_of_peft(base: Path, adapter: Path) -> None:
-    model = PeftModel.from_pretrained(AutoModelForCausalLM.from_pretrained(base), str(adapter)).eval()
+    model: Any = PeftModel.from_pretrained(AutoModelForCausalLM.from_pretrained(base), str(adapter)).eval()
     prompts = torch.randint(20, VOCABULARY, (8, 12), generator=torch.Generator().manual_seed(1))
     wanted = model.generate(prompts, max_new_tokens=40, do_sample=False, eos_token_id=None)[:, 12:].tolist()
 
