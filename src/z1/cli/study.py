@@ -76,6 +76,9 @@ def _report(path: Path, chosen: Study, runs: Path, output_dir: Path, *, as_json:
     found, left = studies.finished(chosen, runs, records)
     if not found:
         raise UserError("finished evaluations", "none", "run the study without --report-only first")
+    if not any(index == 0 for _, index in found):
+        print_line(f"records: {records}; the page needs the first evaluation of an arm")
+        return
     numbers = {"command": f"z1 study {path}", **studies.numbers(chosen, runs, found, records), "not_run": left}
     heads = [paths[0] for (_, number), paths in found.items() if number == 0 and (paths[0] / ATTEMPTS).is_file()]
     page = runs / chosen.name / "report"

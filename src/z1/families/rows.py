@@ -104,6 +104,7 @@ PROFILES: dict[str, Profile] = {
             "z1-smol",
             no_thinking_hint="",
             answer_prefix="The final answer is \\boxed{",
+            markers=("\n\nThe final answer is",),
         ),
         # arXiv 2504.00810, section 2.2 and figure 2: one hint for every kind of answer, after a thought cut anywhere
         Profile("z1", sentence_end=""),
