@@ -209,6 +209,14 @@ def test_a_missing_interpreter_is_named() -> None:
         Sandbox("/nowhere/python").start()
 
 
+def test_what_warms_up_is_in_every_process_and_its_failure_is_none_of_a_job() -> None:
+    warm_up = "import decimal\ndecimal.warm = 7\nraise ValueError"
+    with Sandbox(warm_up=warm_up) as sandbox:
+        for _ in range(2):
+            read = "import decimal\nprint(decimal.warm)\ndecimal.warm = 8"
+            assert sandbox.run(Job("program", read)).stdout == b"7\n"
+
+
 def test_a_dead_fork_server_raises_a_fault_and_is_restarted() -> None:
     made = Sandbox()
     with made:

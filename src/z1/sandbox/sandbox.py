@@ -134,14 +134,16 @@ class Sandbox:
         *,
         readable: Sequence[str | Path] = (),
         preload: Sequence[str] = (),
+        warm_up: str = "",
         strict: bool = True,
     ) -> None:
         """`python` is the interpreter of the programs (None for z1's own), `readable` are further files and folders
-        that they may read, `preload` further modules to load once.
+        that they may read, `preload` further modules to load once, and `warm_up` source to run once after that: what
+        it leaves in memory is there in every process. A failure of either is not reported; the job itself will fail.
         """
         self.python = str(python or sys.executable)
         self._readable = [str(Path(path).absolute()) for path in readable]
-        self._preload, self._strict = list(preload), strict
+        self._preload, self._warm_up, self._strict = list(preload), warm_up, strict
         self._lock = threading.RLock()
         self._server: subprocess.Popen[bytes] | None = None
         self._sockets: list[socket.socket] = []
@@ -188,7 +190,13 @@ class Sandbox:
             raise UserError("the sandbox", f"a first program failed: {failure}", _ADVICE)
 
     def _launch(self, sockets: list[socket.socket], readable: list[str]) -> subprocess.Popen[bytes]:
-        settings = {"isolated": self._strict, "readable": readable, "preload": self._preload, "ready": READY_PROCESSES}
+        settings = {
+            "isolated": self._strict,
+            "readable": readable,
+            "preload": self._preload,
+            "warm_up": self._warm_up,
+            "ready": READY_PROCESSES,
+        }
         numbers = [one.fileno() for one in sockets]
         source = str(Path(__file__).parent.parent.parent)
         command = [self.python, "-I", "-c", BOOT, source, json.dumps(numbers), json.dumps(settings)]

