@@ -24,13 +24,16 @@ from z1.cli.serve_options import (
     ApiKey,
     ApiKeyFile,
     Chat,
+    EndLoops,
     EngineName,
+    GraceTokens,
     Host,
     LedgerPath,
     LogPrompts,
     MaxBodyBytes,
     MaxConcurrentRequests,
     MaxModelLen,
+    MaxNudges,
     MaxNumSeqs,
     MaxThinkingBudget,
     ModelArgument,
@@ -43,6 +46,7 @@ from z1.cli.serve_options import (
     SessionTtl,
     ShadowBudget,
     ShutdownTimeout,
+    SoftTokens,
     StreamIntervalMs,
     Temperature,
     ThinkingBudget,
@@ -63,6 +67,7 @@ NETWORKING = frozenset(
         *("thinking_budget", "reasoning_effort_map", "temperature", "served_model_name", "model", "engine"),
         *("max_model_len", "max_thinking_budget", "otlp_traces_endpoint"),
         *("api_key_file", "ledger", "session_ttl"),
+        *("end_loops", "max_nudges", "soft_tokens", "grace_tokens"),
     }
 )
 """Parameters that the server uses with every engine."""
@@ -120,6 +125,10 @@ def serve(
     thinking_budget: ThinkingBudget = None,
     max_thinking_budget: MaxThinkingBudget = None,
     reasoning_effort_map: ReasoningEffortMap = None,
+    end_loops: EndLoops = False,
+    max_nudges: MaxNudges = 0,
+    soft_tokens: SoftTokens = 0,
+    grace_tokens: GraceTokens = 0,
     shadow_budget: ShadowBudget = None,
     temperature: Temperature = 1.0,
     max_concurrent_requests: MaxConcurrentRequests = 256,
@@ -155,6 +164,10 @@ def serve(
     from z1.serve.runtime.service import ServerLimits
 
     settings: dict[str, Any] = {"thinking_budget": thinking_budget, "temperature": temperature}
+    if max_nudges and not end_loops:
+        raise UserError("--max-nudges", max_nudges, "add --end-loops")
+    settings |= {"repetition": end_loops, "max_nudges": max_nudges, "soft_tokens": soft_tokens}
+    settings |= {"grace_tokens": grace_tokens}
     settings |= {"max_thinking_budget": max_thinking_budget, **read_model_names(served_model_name or [])}
     if reasoning_effort_map is not None:
         settings["reasoning_effort_map"] = read_effort_map(reasoning_effort_map)

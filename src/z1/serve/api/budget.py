@@ -17,7 +17,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from z1 import profiles
-from z1.engines import AgreementExit, Engine, ExitRule, Probe, RepetitionExit
+from z1.engines import AgreementExit, Engine, ExitRule, Probe
 from z1.errors import ContextOverflow, UserError
 from z1.families import AnswerKind
 from z1.grading.equivalence import canonical_answer
@@ -96,7 +96,7 @@ class Budget:
     end the thought (or, without thinking, the reply) before `min_thinking_tokens`. `max_thinking_budget` is the
     server's ceiling. With `may_cut` a reply whose `max_tokens` are too few for hint and answer is cut hard;
     `max_tokens_field` is the name under which the request sets them.
-    `answer_kind` chooses the profile's hint.
+    `answer_kind` chooses the profile's hint. `soft_tokens`, `grace_tokens`: `think/soft_landing.py`.
     """
 
     thinking_budget: int | None = None
@@ -110,6 +110,8 @@ class Budget:
     may_cut: bool = False
     max_tokens_field: str = field(default="max_tokens", compare=False)
     answer_kind: AnswerKind = AnswerKind.TEXT
+    soft_tokens: int = 0
+    grace_tokens: int = 0
 
     @property
     def limit(self) -> int | None:
@@ -123,7 +125,8 @@ class Policy:
     """A probe every `every` thinking tokens, with at most `answer_tokens` tokens; the thought ends after `stable` equal
     answers in a row (None: never).
 
-    `anytime` streams the probes to the client.
+    `anytime` streams the probes to the client. With `repetition` loops end; the first `max_nudges` of a thought are
+    followed by the text `nudge` (None: the default one) instead.
     """
 
     every: int = 64
@@ -131,6 +134,8 @@ class Policy:
     answer_tokens: int = 64
     normalizer: Literal["equivalent", "exact"] = "equivalent"
     repetition: bool = False
+    max_nudges: int = 0
+    nudge: str | None = None
     anytime: bool = False
 
     @property
@@ -145,7 +150,7 @@ NO_POLICY = Policy()
 
 def exit_rules(policy: Policy, engine: Engine, on_probe: Callable[[Probe], None]) -> tuple[ExitRule, ...]:
     """The exit rules of one reply; `on_probe` is called with every probe."""
-    rules: list[ExitRule] = [RepetitionExit()] if policy.repetition else []
+    rules: list[ExitRule] = []
     if policy.has_probes:
         normalize = canonical_answer if policy.normalizer == "equivalent" else str.strip
 
@@ -234,6 +239,8 @@ def make_window(
     if answer_tokens == 0:
         window = replace(window, hint=(), closing=None)
     window = replace(window, max_answer_tokens=answer_tokens, min_thinking_tokens=budget.min_thinking_tokens)
+    landing = profiles.make_landing(tokenizer, profile, budget.soft_tokens, budget.grace_tokens)
+    window = replace(window, landing=landing)
     if window.reserved_tokens <= max_tokens:
         return window, max_tokens
     return _short_window(window, budget, free_tokens), max_tokens
@@ -251,6 +258,14 @@ def _short_window(window: Window, budget: Budget, free_tokens: int) -> Window:
         do = f"give at least {need}, or a smaller answer_tokens (0: a hard cut without hint and answer)"
         raise UserError(budget.max_tokens_field, f"{max_tokens} tokens, hint and answer need {need}", do)
     return replace(window, hint=(), closing=None, max_answer_tokens=0)
+
+
+def unforced_window(window: Window) -> Window:
+    """The window of a reply into which nothing can be forced. Raises UserError if something must be."""
+    if window.landing is not None or (window.repetition is not None and window.repetition.max_nudges):
+        got = "an upstream that ends the thought itself"
+        raise UserError("soft_tokens, grace_tokens, max_nudges", got, "leave them out")
+    return replace(window, thinking_budget=None, hint=())
 
 
 def hint_text(profile: profiles.Profile, budget: Budget) -> str | None:

@@ -41,7 +41,7 @@ class RequestDefaults:
     `thinking_budget` is in tokens, -1 for unlimited, None for the profile's default; `model_budgets` has those of names
     that differ. No thought is longer than `max_thinking_budget` (None: no ceiling). `reasoning_effort_map` gives the
     tokens of each effort. `format_question` rewrites the last message of a conversation into the form that the model
-    was trained on.
+    was trained on. `repetition` ends loops, after `max_nudges` nudges.
     """
 
     thinking_budget: int | None = None
@@ -51,6 +51,10 @@ class RequestDefaults:
     reasoning_effort_map: Mapping[str, int] = field(default_factory=lambda: DEFAULT_EFFORT_MAP)
     served_model_names: tuple[str, ...] = ()
     format_question: Callable[[str], str] = str
+    repetition: bool = False
+    max_nudges: int = 0
+    soft_tokens: int = 0
+    grace_tokens: int = 0
 
     def budget_of(self, model: str) -> int | None:
         """The default thinking budget of a served name."""
@@ -82,6 +86,7 @@ def parse_request(request: Request, engine: Engine, defaults: RequestDefaults) -
     if fields is not None and budget.may_cut and not profile.think_end and budget.limit is None:
         budget = replace(budget, has_thinking=False, may_cut=False)  # the upstream shows no thought: all is answer
     _check_min_tokens(budget, engine, profile)
+    _check_landing(budget, engine, profile)
     cuts = _cut_settings(request, budget)
     _check_chat_host(request, engine, budget, cuts)
     messages = _messages(request, defaults) if isinstance(request, ChatRequest) else ()
@@ -95,6 +100,7 @@ def parse_request(request: Request, engine: Engine, defaults: RequestDefaults) -
         **_logprob_settings(request, engine),
     }
     stop_ids, policy = _stop_token_ids(request, engine, profile), parse_policy(request, engine, budget)
+    policy = _with_loops(policy, request, defaults)
     stop = (request.stop,) if isinstance(request.stop, str) else tuple(request.stop or ())
     generations = tuple(
         GenerationRequest(
@@ -175,6 +181,8 @@ def parse_budget(request: Request, profile: profiles.Profile, defaults: RequestD
         may_cut=has_thinking and not is_set,
         max_tokens_field="max_tokens" if request.max_tokens is not None else "max_completion_tokens",
         answer_kind=request.answer_kind or AnswerKind.TEXT,
+        soft_tokens=defaults.soft_tokens if request.soft_tokens is None else request.soft_tokens,
+        grace_tokens=defaults.grace_tokens if request.grace_tokens is None else request.grace_tokens,
     )
 
 
@@ -193,6 +201,26 @@ def parse_policy(request: Request, engine: Engine, budget: Budget) -> Policy:
     if policy.has_probes and not engine.capabilities.can_fork:
         raise UserError("policy", f"{engine.name}, which cannot fork a session", "leave stable and anytime out")
     return policy
+
+
+def _with_loops(policy: Policy, request: Request, defaults: RequestDefaults) -> Policy:
+    """`policy` with what happens to loops: what the request says, and otherwise the server."""
+    given = request.policy
+    repetition = defaults.repetition or policy.repetition
+    nudges = None if given is None else given.max_nudges
+    if given is not None and not repetition and (given.max_nudges or given.nudge):
+        raise UserError("policy.max_nudges, policy.nudge", "no repetition", "set repetition to true, or leave them out")
+    nudge = None if given is None else given.nudge
+    return replace(
+        policy, repetition=repetition, max_nudges=defaults.max_nudges if nudges is None else nudges, nudge=nudge
+    )
+
+
+def _check_landing(budget: Budget, engine: Engine, profile: profiles.Profile) -> None:
+    """Check that the engine can make the end of a thought likelier, where a think end tag needs it."""
+    if budget.soft_tokens and budget.has_thinking and profile.think_end and not engine.capabilities.can_bias:
+        do = f"leave it out; {engine.name} cannot add a bias to its think end tag. grace_tokens works"
+        raise UserError("soft_tokens", budget.soft_tokens, do)
 
 
 def _check_min_tokens(budget: Budget, engine: Engine, profile: profiles.Profile) -> None:
@@ -264,7 +292,7 @@ def _checked_chat_fields(request: Request, engine: Engine) -> dict[str, Any] | N
 
 def _cut_settings(request: Request, budget: Budget) -> list[str]:
     """The settings for which z1 has to end a reply itself."""
-    names = ("deadline_ms", "answer_tokens", "policy", "reasoning_control", "session")
+    names = ("deadline_ms", "answer_tokens", "policy", "reasoning_control", "session", "soft_tokens", "grace_tokens")
     return [name for name in names if getattr(request, name)] + (["hint"] if budget.hint is not None else [])
 
 

@@ -96,7 +96,11 @@ class ExitPolicy(Strict):
     stable: int | None = Field(None, ge=1, le=1000, description="Equal answers in a row that end the thought.")
     answer_tokens: int = Field(64, ge=1, le=4096, description="Maximum tokens of a probe's answer.")
     normalizer: Literal["equivalent", "exact"] = Field("equivalent", description="How answers are compared.")
-    repetition: bool = Field(False, description="End a thought that repeats itself.")
+    repetition: bool = Field(False, description="End a thought, or the answer, that repeats itself.")
+    max_nudges: int | None = Field(
+        None, ge=0, le=100, description="Loops in the thought after which a nudge is forced, and the thought goes on."
+    )
+    nudge: CleanStr | None = Field(None, min_length=1, max_length=2000, description="Text of a nudge.")
     anytime: bool = Field(False, description="Stream the answer of each probe.")
 
 
@@ -155,6 +159,12 @@ class ReplySettings(Strict):
         None, ge=0, description="Minimum tokens before the model can end its thought."
     )
     min_tokens: int | None = Field(None, ge=0, description="Minimum tokens of a reply without thinking.")
+    soft_tokens: int | None = Field(
+        None, ge=0, description="Thinking tokens before the budget in which the end of the thought becomes likelier."
+    )
+    grace_tokens: int | None = Field(
+        None, ge=0, description="Thinking tokens before the budget in which the hint waits for the end of a sentence."
+    )
     deadline_ms: float | None = Field(
         None, ge=0, le=1e9, allow_inf_nan=False, description="Milliseconds after which thinking is ended."
     )

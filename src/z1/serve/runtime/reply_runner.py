@@ -31,7 +31,7 @@ from z1.engines import (
     run_flow,
 )
 from z1.errors import EngineFault, Z1Error
-from z1.serve.api.budget import NO_POLICY, Budget, Policy, exit_rules, make_window
+from z1.serve.api.budget import NO_POLICY, Budget, Policy, exit_rules, make_window, unforced_window
 from z1.think import FORCED, AnswerDetector, Bucket, End, Flow, Ledger, Shift, Window
 
 POLL_INTERVAL = 0.005
@@ -350,10 +350,13 @@ class _RunningReply:
         request, profile = self._request, profiles.get_profile(engine.profile)
         prefix = request.prefix_token_ids
         window, max_tokens = make_window(engine.tokenizer, profile, request.budget, session.free_tokens + len(prefix))
-        window = replace(window, stop_token_ids=request.sampling.stop_token_ids)
+        policy, repetition = request.policy, None
+        if policy.repetition:
+            repetition = profiles.make_repetition(engine.tokenizer, policy.max_nudges, policy.nudge)
+        window = replace(window, stop_token_ids=request.sampling.stop_token_ids, repetition=repetition)
         is_exact = not getattr(session, "keeps_budget", False) or request.budget.limit is None
         if not getattr(session, "can_force", True):  # the host ends its thought, and takes no hint
-            window = replace(window, thinking_budget=None, hint=())
+            window = unforced_window(window)
         detector = None
         if request.budget.has_thinking:
             detector = profiles.make_detector(engine.tokenizer, profile, window.min_thinking_tokens)
