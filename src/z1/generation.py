@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, NamedTuple, Self, TypedDict, Unpack, cast
 
@@ -17,7 +17,7 @@ from z1.errors import UserError
 from z1.families import AnswerKind
 from z1.models import SHIPPED
 from z1.prompts import prompt_token_ids
-from z1.think import THINKING, Bucket, Flow, Ledger
+from z1.think import THINKING, Bucket, Flow, Ledger, Window
 from z1.think.answer_detector import overlap
 
 ANSWER = 512
@@ -45,6 +45,10 @@ class GenerationSettings(TypedDict, total=False):
     top_k: int
     stop: str | Sequence[str]
     answer_kind: str
+    repetition: bool
+    max_nudges: int
+    soft_tokens: int
+    grace_tokens: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +59,9 @@ class GenerationOptions:
     counts from the first token of the answer. After `deadline` seconds the thought is shifted to its answer.
     `temperature` 0 is greedy. `stop` strings end the answer and are not part of it; they have no effect in the thought.
     `answer_kind` is "text", "number", "letter" or "code": a thought that is ended early is followed by a hint for that
-    kind, which is a box for a number or a letter, and a block for code.
+    kind, which is a box for a number or a letter, and a block for code. `repetition` ends loops in thought and answer;
+    a nudge follows the first `max_nudges` of a thought instead. Within `soft_tokens` of the budget the end of the
+    thought becomes likelier; within `grace_tokens` the hint waits for the end of a sentence.
     """
 
     thinking_budget: int | None = None
@@ -67,6 +73,10 @@ class GenerationOptions:
     top_k: int = 0
     stop: tuple[str, ...] = ()
     answer_kind: str = AnswerKind.TEXT
+    repetition: bool = False
+    max_nudges: int = 0
+    soft_tokens: int = 0
+    grace_tokens: int = 0
 
     def __post_init__(self) -> None:
         if self.thinking_budget is not None and self.thinking_budget < UNLIMITED:
@@ -82,6 +92,8 @@ class GenerationOptions:
         if self.top_k < 0:
             raise UserError("top_k", self.top_k, "give the number of tokens to keep, or 0 for all")
         AnswerKind.parse(self.answer_kind)
+        if self.max_nudges and not self.repetition:
+            raise UserError("max_nudges", self.max_nudges, "set repetition, or leave it out")
 
     @classmethod
     def of(cls, **settings: Unpack[GenerationSettings]) -> Self:
@@ -151,7 +163,7 @@ async def generate_reply(
         budget = None if options.thinking_budget == UNLIMITED else options.thinking_budget
         answer = options.max_answer_tokens or max(1, min(ANSWER, session.free_tokens // 4))
         kind = AnswerKind(options.answer_kind)
-        window = profiles.make_window(tokenizer, profile, budget, answer, kind)
+        window = steered(profiles.make_window(tokenizer, profile, budget, answer, kind), engine, options)
         detector = profiles.make_detector(tokenizer, profile)
         part = partial(profiles.answer_part, profile, kind=kind)
         strings = profiles.make_stop_strings(tokenizer, options.stop, part)
@@ -167,6 +179,17 @@ async def generate_reply(
     if text is not None:
         text.finish()
     return _reply(flow, engine, options, time.monotonic() - started)
+
+
+def steered(window: Window, engine: Engine, options: GenerationOptions) -> Window:
+    """`window` with what `options` say of loops and of a soft landing. Raises UserError if the engine cannot do it."""
+    tokenizer, profile = engine.tokenizer, profiles.get_profile(engine.profile)
+    if options.soft_tokens and profile.think_end and not engine.capabilities.can_bias:
+        do = f"leave it out: {engine.name} cannot add a bias to its think end tag"
+        raise UserError("soft_tokens", options.soft_tokens, do)
+    repetition = profiles.make_repetition(tokenizer, options.max_nudges) if options.repetition else None
+    landing = profiles.make_landing(tokenizer, profile, options.soft_tokens, options.grace_tokens)
+    return replace(window, repetition=repetition, landing=landing)
 
 
 def builtin_question(prompt: str) -> str:

@@ -97,7 +97,7 @@ def test_what_was_typed_reaches_the_server(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setattr(serve, "run_server", lambda *given: found.extend(given))
     limits = ["--max-concurrent-requests", "3", "--max-body-bytes", "9", "--stream-interval-ms", "40"]
     budgets = ["--shadow-budget", "7", "--shadow-budget", "8", "--thinking-budget", "-1", "--temperature", "0.5"]
-    budgets += ["--max-thinking-budget", "9"]
+    budgets += ["--max-thinking-budget", "9", "--end-loops", "--max-nudges", "2", "--soft-tokens", "8"]
     ledger = ["--ledger", "usage.sqlite", "--session-ttl", "60", "--api-key-file", "keys.json"]
     network = ["--host", "::1", "--port", "1", "--shutdown-timeout", "2", "--api-key", "k", "--log-prompts"]
     model = ["m", "--max-num-seqs", "4", "--max-model-len", "99", "--profile", "qwen3", "--served-model-name", "n"]
@@ -114,10 +114,19 @@ def test_what_was_typed_reaches_the_server(monkeypatch: pytest.MonkeyPatch) -> N
             "thinking_budget": -1,
             "temperature": 0.5,
             "max_thinking_budget": 9,
+            "repetition": True,
+            "max_nudges": 2,
+            "soft_tokens": 8,
+            "grace_tokens": 0,
             "served_model_names": ("n", "deep:8b"),
             "model_budgets": {"deep:8b": 64},
         },
     ]
+
+
+def test_nudges_need_an_end_of_loops() -> None:
+    done = CliRunner().invoke(serve.app, ["m", "--max-nudges", "2"])
+    assert "add --end-loops" in str(done.exception)
 
 
 def test_the_effort_map_is_checked(tmp_path: Path) -> None:

@@ -156,24 +156,15 @@ def serve(
         return print_vllm_command(served)
     if f"--engine {engine}" in USED:
         refuse_unused(context, f"--engine {engine}", USED[f"--engine {engine}"])
-    origins = tuple(allow_origin or ())
     options = ServeOptions(
-        host, port, shutdown_timeout, api_key, log_prompts, chat, origins, otlp_traces_endpoint, api_key_file,
-        ledger, session_ttl,
+        host, port, shutdown_timeout, api_key, log_prompts, chat, tuple(allow_origin or ()), otlp_traces_endpoint,
+        api_key_file, ledger, session_ttl,
     )  # fmt: skip
     from z1.serve.runtime.service import ServerLimits
 
-    settings: dict[str, Any] = {"thinking_budget": thinking_budget, "temperature": temperature}
-    if max_nudges and not end_loops:
-        raise UserError("--max-nudges", max_nudges, "add --end-loops")
-    settings |= {"repetition": end_loops, "max_nudges": max_nudges, "soft_tokens": soft_tokens}
-    settings |= {"grace_tokens": grace_tokens}
-    settings |= {"max_thinking_budget": max_thinking_budget, **read_model_names(served_model_name or [])}
-    if reasoning_effort_map is not None:
-        settings["reasoning_effort_map"] = read_effort_map(reasoning_effort_map)
-    budgets = tuple(shadow_budget or ())
-    limits = ServerLimits(max_concurrent_requests, max_body_bytes, stream_interval_ms / 1000, budgets)
-    run_server(served, options, limits, settings)
+    settings = read_defaults(context.params)
+    intervals = (stream_interval_ms / 1000, tuple(shadow_budget or ()))
+    run_server(served, options, ServerLimits(max_concurrent_requests, max_body_bytes, *intervals), settings)
 
 
 def run_server(served: ServeModel, options: ServeOptions, limits: ServerLimits, defaults: Mapping[str, Any]) -> None:
@@ -204,6 +195,17 @@ def run_server(served: ServeModel, options: ServeOptions, limits: ServerLimits, 
     page = ", chat at {}/" if options.chat else ""
     address = Address(options.host, options.port, options.shutdown_timeout)
     run(app, address, lambda url: typer.echo(f"{name} at {url}/v1{page.format(url)}", err=True))
+
+
+def read_defaults(given: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields of `RequestDefaults` among the parameters of `z1 serve`. Raises UserError."""
+    if given["max_nudges"] and not given["end_loops"]:
+        raise UserError("--max-nudges", given["max_nudges"], "add --end-loops")
+    same = ("thinking_budget", "max_thinking_budget", "temperature", "max_nudges", "soft_tokens", "grace_tokens")
+    settings = {name: given[name] for name in same} | {"repetition": given["end_loops"]}
+    if given["reasoning_effort_map"] is not None:
+        settings["reasoning_effort_map"] = read_effort_map(given["reasoning_effort_map"])
+    return settings | read_model_names(given["served_model_name"] or [])
 
 
 def read_model_names(names: Sequence[str]) -> dict[str, Any]:
