@@ -23,7 +23,7 @@ import torch
 from tests.think.cases import Case, case_of, drive, may_end, reluctance
 from tests.vllm_plugin.test_token_constraint import END, guide, kept
 from z1.errors import UserError
-from z1.think import FORCED, Flow, Window
+from z1.think import FORCED, Flow, Shift, Window
 from z1.vllm_plugin.batch_state import V1BatchRows, V2BatchSlots, drop_impossible
 from z1.vllm_plugin.token_constraint import TokenConstraint
 
@@ -169,11 +169,22 @@ def test_greedy_batches_do_not_skip_the_processor() -> None:
     assert not V1BatchRows(new, uncounted).is_argmax_invariant()
 
 
-class V2Runner:
-    """A stand-in for the V2 runner, with up to two drafts a step; a draft unlike the model's token is rejected."""
+ROW_FIELDS = ("expanded_idx_mapping", "expanded_local_pos", "input_ids")
 
-    def __init__(self, random: Random, drafts: int) -> None:
-        self.random, self.drafts = random, drafts
+
+class V2Runner:
+    """A stand-in for the V2 runner that replays its buffers, with up to `drafts` drafted tokens a request and step.
+
+    The share `right` of the drafts is what the reply will be, the rest is random. As in vLLM 0.32: a draft unlike the
+    sampled token is rejected with all that follow it; drafts of a step that begins in the prompt are placeholders (-1);
+    host lengths are upper bounds; a large batch is verified in chunks of requests.
+    """
+
+    def __init__(self, random: Random, drafts: int, right: float = 0.5) -> None:
+        self.random, self.drafts, self.right = random, drafts, right
+        self.fresh: set[int] = set()
+        self.preempts = True
+        self.accepted = self.rejected = self.met_inside = 0
         self.ids = torch.full((4, WIDE), 77, dtype=torch.int32)
         self.length = torch.zeros(4, dtype=torch.int32)
         self.states = SimpleNamespace(
@@ -195,13 +206,14 @@ class V2Runner:
                 self.step()
             for slot in [slot for slot, reply in self.slots.items() if reply.done]:
                 ended.append(self.slots.pop(slot))
-            for slot in [slot for slot in self.slots if self.random.random() < 0.05]:
+            for slot in [slot for slot in self.slots if self.preempts and self.random.random() < 0.05]:
                 waiting.append(self.slots.pop(slot))
         return ended
 
     def join(self, reply: Reply) -> None:
         slot = self.random.choice([slot for slot in range(4) if slot not in self.slots])
         self.slots[slot] = reply
+        self.fresh.add(slot)
         self.states.prompt_len.np[slot] = PROMPT
         self.store(slot)
         takes_part = self.processor.add_request(slot, reply.params)
@@ -214,31 +226,85 @@ class V2Runner:
 
     def step(self) -> None:
         order = self.random.sample(sorted(self.slots), len(self.slots))
-        drafted = {slot: self.random.choices(range(8), k=self.random.randint(0, self.drafts)) for slot in order}
+        drafted = {slot: self.draft(slot) for slot in order}
+        self.fresh.clear()
         rows = [(slot, place) for slot in order for place in range(1 + len(drafted[slot]))]
         before = {slot: self.slots[slot].ids for slot in order}
-        logits = torch.stack([self.slots[s].logits(before[s] + drafted[s][:place]) for s, place in rows])
+        read = [(s, [max(0, token) for token in before[s] + drafted[s][:place]]) for s, place in rows]
+        logits = torch.stack([self.slots[slot].logits(ids) for slot, ids in read])
         batch = SimpleNamespace(
             idx_mapping_np=np.array(order),
             expanded_idx_mapping=torch.tensor([slot for slot, _ in rows]),
             expanded_local_pos=torch.tensor([place for _, place in rows]),
             input_ids=torch.tensor([([0, *before[s]][-1:] + drafted[s])[place] for s, place in rows]),
-            seq_lens_upper_bound_np=np.array([PROMPT + len(before[s]) + len(drafted[s]) for s in order]),
+            seq_lens_upper_bound_np=np.array(
+                [PROMPT + len(before[s]) + len(drafted[s]) + self.random.randint(0, 2) for s in order]
+            ),
         )
-        chosen = self.processor.apply(logits, batch).argmax(-1).tolist()
-        for (slot, place), token in zip(rows, chosen, strict=True):
+        chosen = self.verified(logits, batch).argmax(-1).tolist()
+        free = logits.argmax(-1).tolist()
+        for (slot, place), token, own in zip(rows, chosen, free, strict=True):
             reply = self.slots[slot]
             if not reply.done and reply.ids == before[slot] + drafted[slot][:place]:
                 reply.ids = [*reply.ids, token]
+                self.accepted += place > 0
+                self.met_inside += place > 0 and token != own
+            else:
+                self.rejected += 1
         for slot in order:
             self.store(slot)
 
+    def draft(self, slot: int) -> list[int]:
+        reply, count = self.slots[slot], self.random.randint(0, self.drafts)
+        if slot in self.fresh:
+            return [-1] * count
+        wanted = reply.wanted()[len(reply.ids) :][:count] if self.random.random() < self.right else []
+        return wanted + self.random.choices(range(8), k=count - len(wanted))
 
-@pytest.mark.parametrize("drafts", [0, 2])
-def test_v2_slots_each_have_their_own_budget(drafts: int) -> None:
-    all_of_them = replies(120, 7)
-    ended = V2Runner(Random(drafts), drafts).run(list(all_of_them))
+    def verified(self, logits: torch.Tensor, batch: SimpleNamespace) -> torch.Tensor:
+        """The processed logits, of the batch or of two chunks of its requests."""
+        if self.random.random() < 0.7:
+            return self.processor.apply(logits.clone(), batch)
+        at = self.random.randint(1, len(batch.idx_mapping_np))
+        first = sum(int(slot) in batch.idx_mapping_np[:at] for slot in batch.expanded_idx_mapping)
+        parts = []
+        for requests, rows in ((slice(0, at), slice(0, first)), (slice(at, None), slice(first, None))):
+            chunk = SimpleNamespace(
+                idx_mapping_np=batch.idx_mapping_np[requests],
+                seq_lens_upper_bound_np=batch.seq_lens_upper_bound_np[requests],
+                **{name: getattr(batch, name)[rows] for name in ROW_FIELDS},
+            )
+            parts.append(self.processor.apply(logits[rows].clone(), chunk))
+        return torch.cat(parts)
+
+
+@pytest.mark.parametrize(
+    ("drafts", "right"), [(0, 0.0), (1, 0.5), (2, 0.5), (3, 1.0), (5, 0.9), (8, 0.0), (8, 0.8), (8, 1.0)]
+)
+def test_v2_slots_each_have_their_own_budget(drafts: int, right: float) -> None:
+    """vllm 39573, 54906: budgets that are met inside a draft were ignored, or kept late."""
+    all_of_them = replies(150, 7 + drafts)
+    server = V2Runner(Random(drafts), drafts, right)
+    ended = server.run(list(all_of_them))
     assert sorted(map(finished, ended)) == sorted(reply.wanted() for reply in all_of_them)
+    if drafts and right:
+        assert server.accepted > 100 and server.met_inside > 20
+    assert server.rejected > 50 or not drafts
+
+
+@pytest.mark.parametrize("right", [0.0, 1.0])
+def test_what_begins_inside_a_draft_is_counted_once(right: float) -> None:
+    """In the next step: a reply that ends in the same step is not counted."""
+    counts, add = counting()
+    all_of_them = [one for one in replies(240, 11) if one.budgeted and not one.case.strings]
+    server = V2Runner(Random(3), 8, right)
+    server.processor = V2BatchSlots(new, add, server.states)
+    server.preempts = False
+    server.run(list(all_of_them))
+    flows = [drive(one.case) for one in all_of_them]
+    hints = sum(flow.shift_reason in (Shift.BUDGET, Shift.CONTEXT) and flow.ledger().hint > 0 for flow in flows)
+    assert hints > 5
+    assert counts["windows", "forced"] == hints if right == 0 else hints // 2 < counts["windows", "forced"] <= hints
 
 
 def counting() -> tuple[Counter[tuple[str, str]], Callable[[str, str], None]]:

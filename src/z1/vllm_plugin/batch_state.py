@@ -59,8 +59,8 @@ class Guard:
     def next_token(self, constraint: TokenConstraint, token_ids: Sequence[int]) -> int | None:
         """The next token of a constraint; what it begins is counted."""
         token = constraint.next_token(token_ids)
-        if token is not None and constraint.outcome is not None:
-            self.add_count("windows", constraint.outcome)
+        for outcome in constraint.outcomes:
+            self.add_count("windows", outcome)
         return token
 
 

@@ -40,12 +40,13 @@ class TokenConstraint:
         self._flow, self._detector = flow, detector
         self._end_token, self._check_every_token = end_token, check_every_token
         self.next_check = 0
-        self.outcome: str | None = None
-        """What begins with the token that was returned last: the hint (*forced*; *repetition* after a loop), a *nudge*
-        inside the thought, or the end of an answer that repeats itself (*repetition*).
+        self.outcomes: list[str] = []
+        """What began since the last call: the hint (*forced*; *repetition* after a loop), a *nudge* inside the thought,
+        or the end of an answer that repeats itself (*repetition*).
         """
         self.bias: tuple[int, float] | None = None
         """The token to which the next one has a bias, and the bias on its logit; None for none."""
+        self._begun = -1
 
     def next_token(self, token_ids: Sequence[int]) -> int | None:
         """The token that must follow `token_ids`, the whole reply so far; None if the model is free.
@@ -55,30 +56,39 @@ class TokenConstraint:
         token cannot be taken back: if only the end of an answer's marker shows that the answer had begun and met a stop
         string, the rest of the marker stays.
         """
-        self.outcome = self.bias = None
+        is_resumed = self.next_check == 0 and len(token_ids) > 0
+        self.outcomes, self.bias = [], None
         while self.next_check <= len(token_ids):
             step = self._flow.next_step()
             seen = len(self._flow.token_ids)
             if isinstance(step, Finished):
                 self.next_check = NO_CHECK
-                must_end = step.end is End.STRING or seen == len(token_ids)
-                self.outcome = "repetition" if step.end is End.REPETITION and must_end else None
-                return self._end_token if must_end else None
+                return self._end(step.end, is_last=seen == len(token_ids))
             if isinstance(step, Force):
                 forced = tuple(token_ids[seen : seen + len(step.token_ids)])
                 if forced != step.token_ids[: len(forced)]:
                     self.next_check = NO_CHECK
-                elif forced == step.token_ids:
-                    update_flow(self._flow, forced, self._detector)
-                else:
-                    self.outcome = None if forced else self._reason
+                    return None
+                if self._begun != seen:
+                    self._begun = seen
+                    self.outcomes += [] if is_resumed and forced else [self._reason]
+                if forced != step.token_ids:
                     return step.token_ids[len(forced)]
+                update_flow(self._flow, forced, self._detector)
             else:
                 is_single = self._check_every_token or step.bias is not None
                 if not self._add_sampled(token_ids, seen, 1 if is_single else step.max_tokens):
-                    self.bias = None if step.bias is None else step.bias.term(self._flow.token_ids, 0)
+                    if step.bias is not None:
+                        self.next_check, self.bias = seen, step.bias.term(self._flow.token_ids, 0)
                     return None
         return None
+
+    def _end(self, end: End, *, is_last: bool) -> int | None:
+        """The end token of a finished reply; None if it has tokens after its end, which cannot be taken back."""
+        if not is_last and end is not End.STRING:
+            return None
+        self.outcomes += ["repetition"] if end is End.REPETITION else []
+        return self._end_token
 
     @property
     def _reason(self) -> str:
