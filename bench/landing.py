@@ -22,10 +22,11 @@ from typing import Any
 from z1 import LLM, profiles
 from z1.benchmarks import get_benchmark
 from z1.benchmarks.hub import LoadOptions
+from z1.errors import UserError
 from z1.evaluate.intervals import share
 from z1.evaluate.paired import difference
 from z1.families.hints import open_fence
-from z1.generation import Reply
+from z1.generation import Reply, builtin_question
 from z1.grading import Verdict
 from z1.model_files import load_tokenizer
 from z1.records import Problem
@@ -73,6 +74,8 @@ def pairs(options: argparse.Namespace) -> Iterable[dict[str, Any]]:
     arms["grace and soft"] = {"grace_tokens": options.grace, "soft_tokens": options.soft}
     with LLM(options.model, max_num_seqs=32, max_model_len=options.context, deterministic=True) as llm:
         kind = str(benchmark.answer_kind)
+        if benchmark.name == "programs":  # z1-tiny refuses programs that it was not trained on
+            problems = [one for one in problems if _is_accepted(one.question)]
         asked = [benchmark.messages(one) for one in problems]
 
         def run(budget: int | None, **settings: int) -> list[Reply]:
@@ -99,6 +102,13 @@ def pairs(options: argparse.Namespace) -> Iterable[dict[str, Any]]:
                     "only": [found.only_ours, found.only_theirs],
                     "inside": [_inside(replies, whole) for replies in (soft, hard)],
                 }
+
+
+def _is_accepted(question: str) -> bool:
+    try:
+        return bool(builtin_question(question))
+    except UserError:
+        return False
 
 
 def _mean(values: Iterable[float]) -> float:
