@@ -130,8 +130,8 @@ def repetition_of(random: Random, ids: Callable[[int, int], tuple[int, ...]]) ->
         return None
     key, share, nudges = random.getrandbits(16), random.choice((30, 120)), random.randint(0, 2)
 
-    def is_loop(token_ids: Sequence[int]) -> bool:
-        return blake2b(bytes(token_ids), key=key.to_bytes(2)).digest()[0] < share
+    def is_loop(token_ids: Sequence[int], start: int) -> bool:
+        return blake2b(bytes(token_ids[start:]), key=key.to_bytes(2)).digest()[0] < share
 
     return Repetition(ids(1, 3) if nudges else (), nudges, random.randint(1, 5), is_loop)
 
@@ -347,7 +347,7 @@ def forced_inside(
 
 def loops(case: Case, ids: Sequence[int], start: int) -> bool:
     again = case.window.repetition
-    return again is not None and start < len(ids) and len(ids) % again.interval == 0 and again.is_loop(ids[start:])
+    return again is not None and start < len(ids) and len(ids) % again.interval == 0 and again.is_loop(ids, start)
 
 
 def bias_of(case: Case, ids: Sequence[int]) -> float | None:

@@ -48,6 +48,7 @@ def test_the_same_as_comparing_every_token_with_every_earlier_one(
 ) -> None:
     ids = before + (block * 90)[:more]
     assert has_loop(ids) == is_loop(ids)
+    assert has_loop(ids, len(before)) == is_loop(ids[len(before) :])
 
 
 def test_1000_planted_loops_are_found_within_three_periods_and_64_tokens() -> None:

@@ -24,33 +24,31 @@ REPEATS, MORE_TOKENS = 3, 32
 CHECK_INTERVAL = 32
 """Tokens between two checks; a loop ends after three periods and 64 tokens at the latest."""
 
-MAX_LOOP = REPEATS * MAX_PERIOD + MORE_TOKENS
-"""Tokens at the end of a text that decide whether it is a loop."""
-
 _NEEDLE = 8
 _WIDTH = array("q").itemsize
 
 
-def has_loop(token_ids: Sequence[int]) -> bool:
-    """Whether `token_ids` end in a loop.
+def has_loop(token_ids: Sequence[int], start: int = 0) -> bool:
+    """Whether what follows the first `start` of `token_ids` ends in a loop.
 
     The distance to an earlier occurrence of the last 8 tokens is a possible period. The search is one of bytes, so that
     a check takes 10 microseconds.
     """
-    tail = array("q", token_ids[-(MAX_PERIOD + _NEEDLE) :]).tobytes()
+    size = len(token_ids)
+    tail = array("q", token_ids[max(start, size - MAX_PERIOD - _NEEDLE) :]).tobytes()
     last = len(tail) - _NEEDLE * _WIDTH
     at = last
     while last > 0 and (at := tail.rfind(tail[last:], 0, at + _NEEDLE * _WIDTH - 1)) >= 0:
-        if at % _WIDTH == 0 and _has_period(token_ids, (last - at) // _WIDTH):
+        if at % _WIDTH == 0 and _has_period(token_ids, size - start, (last - at) // _WIDTH):
             return True
     return False
 
 
-def _has_period(token_ids: Sequence[int], period: int) -> bool:
-    """Whether the end of `token_ids` is a loop of `period` tokens."""
+def _has_period(token_ids: Sequence[int], available: int, period: int) -> bool:
+    """Whether the end of `token_ids`, within the last `available`, is a loop of `period` tokens."""
     length = REPEATS * period + MORE_TOKENS
     end = token_ids[-length:]
-    return len(end) == length and end[period:] == end[:-period]
+    return length <= available and end[period:] == end[:-period]
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,13 +57,13 @@ class Repetition:
 
     In place of the first `max_nudges` shifts the tokens of `nudge` are forced, and the thought goes on: they count as
     thinking tokens, and only what follows them can be the next loop. Where they do not fit into the budget, the thought
-    shifts. A check, `is_loop`, is due every `interval` tokens of the reply, and looks at `MAX_LOOP` of them at most.
+    shifts. A check, `is_loop`, is due every `interval` tokens of the reply.
     """
 
     nudge: tuple[int, ...] = ()
     max_nudges: int = 0
     interval: int = CHECK_INTERVAL
-    is_loop: Callable[[Sequence[int]], bool] = has_loop
+    is_loop: Callable[[Sequence[int], int], bool] = has_loop
 
     def __post_init__(self) -> None:
         if self.max_nudges < 0:
@@ -76,4 +74,4 @@ class Repetition:
     def is_found(self, token_ids: Sequence[int], start: int) -> bool:
         """Whether a check is due after `token_ids`, and what follows `start` ends in a loop."""
         size = len(token_ids)
-        return start < size and size % self.interval == 0 and self.is_loop(token_ids[max(start, size - MAX_LOOP) :])
+        return start < size and size % self.interval == 0 and self.is_loop(token_ids, start)
