@@ -26,6 +26,7 @@ from z1.families import (
     is_line_or_sentence_end,
 )
 from z1.think import AnswerDetector, Closing, Repetition, SoftLanding, StopStrings, Window
+from z1.think.repetition import NEAR_INTERVAL, has_loop, has_near_loop
 
 __all__ = ["HINT", "PROFILES", "AnswerKind", "Profile"]  # the rows, for the users of this module
 
@@ -126,10 +127,27 @@ def make_window(
     )
 
 
-def make_repetition(tokenizer: Tokenizer, max_nudges: int = 0, nudge: str | None = None) -> Repetition:
-    """What happens to a reply that repeats itself; `nudge` is the text that is forced up to `max_nudges` times."""
+def make_repetition(
+    tokenizer: Tokenizer, max_nudges: int = 0, nudge: str | None = None, *, near: bool = False
+) -> Repetition:
+    """What happens to a reply that repeats itself; `nudge` is the text that is forced up to `max_nudges` times. With
+    `near` loops in which only numbers change are loops as well.
+    """
     text = NUDGE if nudge is None else nudge
-    return Repetition(tuple(tokenizer.encode(text, add_special_tokens=False)) if max_nudges else (), max_nudges)
+    token_ids = tuple(tokenizer.encode(text, add_special_tokens=False)) if max_nudges else ()
+    if not near:
+        return Repetition(token_ids, max_nudges)
+    bytes_of = token_bytes(tokenizer)
+
+    @cache
+    def is_number(token: int) -> bool:
+        return bytes_of(token).strip().isdigit()
+
+    def is_loop(reply: Sequence[int], start: int) -> bool:
+        is_due = len(reply) % NEAR_INTERVAL == 0
+        return has_loop(reply, start) or (is_due and has_near_loop(reply, start, is_number))
+
+    return Repetition(token_ids, max_nudges, is_loop=is_loop)
 
 
 def make_landing(

@@ -50,6 +50,7 @@ def test_our_keys_are_parsed_and_others_ignored() -> None:
         WindowParams(3, 4, 5, (6,), ("a",), ("b", "c"), AnswerKind.CODE),
         WindowParams(0, hint="So:"),
         WindowParams(9, optional=True, repetition=True, max_nudges=2, nudge="Hm.", soft_tokens=8, grace_tokens=4),
+        WindowParams(repetition=True, near_repetition=True),
     ],
 )
 def test_to_xargs_and_parse_xargs_are_inverse(asked: WindowParams) -> None:

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from tests.think.cases import play
 from z1.errors import UserError
 from z1.think import End, Repetition, Shift, Window
-from z1.think.repetition import CHECK_INTERVAL, MAX_PERIOD, MORE_TOKENS, REPEATS, has_loop
+from z1.think.repetition import CHECK_INTERVAL, MAX_PERIOD, MORE_TOKENS, REPEATS, has_loop, has_near_loop
 
 KODCODE = Path(__file__).parents[3] / "shared" / "data" / "kodcode_demo.jsonl.gz"
 
@@ -93,11 +93,13 @@ def test_no_thought_that_ended_by_itself_is_a_loop() -> None:
     with gzip.open(KODCODE, "rt", encoding="utf-8") as file:
         traces = [trace for line in file for trace in json.loads(line)["traces"]]
     assert len(traces) == 690
+    digits = {numbers.setdefault(digit, len(numbers)) for digit in "0123456789"}
     for trace in traces:
         thought = trace.partition("</think>")[0]
         ids = [numbers.setdefault(word, len(numbers)) for word in re.findall(r"\d|\s?[^\W\d]+|\s+|\W", thought)]
         for end in range(CHECK_INTERVAL, len(ids), CHECK_INTERVAL):
             assert not has_loop(ids[max(0, end - 2048) : end]), thought[:80]
+            assert not has_near_loop(ids[max(0, end - 4800) : end], 0, digits.__contains__), thought[:80]
 
 
 def test_a_nudge_is_forced_where_it_fits_and_only_what_follows_it_is_the_next_loop() -> None:
@@ -119,3 +121,31 @@ def test_an_answer_that_repeats_itself_ends_the_reply() -> None:
 def test_nudges_without_text_are_refused(nudge: tuple[int, ...], count: int, named: str) -> None:
     with pytest.raises(UserError, match=named):
         Repetition(nudge, count)
+
+
+def counted(block: list[int], number: int) -> list[int]:
+    """A block with a number in its middle, a token a digit; digits are tokens below 10."""
+    half = len(block) // 2
+    return [*block[:half], *map(int, str(number)), *block[half:]]
+
+
+@pytest.mark.parametrize("period", [3, 20, 100, 400])
+def test_a_loop_whose_counter_changes_is_found_as_a_near_loop_only(period: int) -> None:
+    rng = Random(period)
+    block = [rng.randrange(10, 50_000) for _ in range(period)]
+    ids = [rng.randrange(10, 50_000) for _ in range(300)]
+    blocks = [counted(block, number) for number in range(7, 400)]
+    text = ids + [token for one in blocks for token in one]
+    found = [
+        end for end in range(32, min(len(text), 3000), 32) if has_near_loop(text[:end], 0, lambda token: token < 10)
+    ]
+    assert found and not any(has_loop(text[:end]) for end in range(32, min(len(text), 3000), 32))
+    collapsed = period + 1
+    assert found[0] - len(ids) <= (3 * collapsed + 192) * len(blocks[99]) / collapsed + 64
+    assert not has_near_loop(text[: found[0]], found[0] - 3 * collapsed, lambda token: token < 10)
+
+
+def test_a_short_list_of_numbered_lines_is_no_near_loop() -> None:
+    block = list(range(20, 28))
+    assert not has_near_loop([token for n in range(20) for token in counted(block, n)], 0, lambda token: token < 10)
+    assert not has_near_loop([], 0, lambda token: token < 10)

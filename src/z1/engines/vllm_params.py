@@ -38,7 +38,8 @@ class WindowParams:
     `answer_kind`: chooses the profile's hint; "text" by default.
     `optional`: a window that cannot be kept is dropped, instead of rejecting the request.
     `repetition`: a thought that repeats itself shifts to its answer, and an answer that does ends; `max_nudges` times
-    the text `nudge` is forced instead, and the thought goes on. `soft_tokens`, `grace_tokens`: `think/soft_landing.py`.
+    the text `nudge` is forced instead, and the thought goes on. With `near_repetition` a loop's numbers may change.
+    `soft_tokens`, `grace_tokens`: `think/soft_landing.py`.
     """
 
     thinking_budget: int = UNLIMITED
@@ -54,10 +55,12 @@ class WindowParams:
     nudge: str | None = None
     soft_tokens: int = 0
     grace_tokens: int = 0
+    near_repetition: bool = False
 
     def __post_init__(self) -> None:
-        if (self.max_nudges or self.nudge is not None) and not self.repetition:
-            raise UserError("z1_max_nudges, z1_nudge", "no z1_repetition", "set z1_repetition to 1, or leave them out")
+        if (self.max_nudges or self.nudge is not None or self.near_repetition) and not self.repetition:
+            names = "z1_max_nudges, z1_nudge, z1_near_repetition"
+            raise UserError(names, "no z1_repetition", "set z1_repetition to 1, or leave them out")
 
     @property
     def may_end_answer(self) -> bool:
@@ -148,6 +151,7 @@ PARSERS: dict[str, Callable[[str, Any], Any]] = {
     "z1_answer_kind": _answer_kind,
     "z1_optional": _flag,
     "z1_repetition": _flag,
+    "z1_near_repetition": _flag,
     "z1_max_nudges": _integer(0),
     "z1_nudge": _text,
     "z1_soft_tokens": _integer(0),

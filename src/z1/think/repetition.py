@@ -10,7 +10,7 @@ the reply.
 from __future__ import annotations
 
 from array import array
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from z1.errors import UserError
@@ -24,6 +24,9 @@ REPEATS, MORE_TOKENS = 3, 32
 CHECK_INTERVAL = 32
 """Tokens between two checks; a loop ends after three periods and 64 tokens at the latest."""
 
+NEAR_MORE_TOKENS, NEAR_INTERVAL = 192, 128
+"""The tokens that follow three blocks of a near-loop, numbers as one token each, and the tokens between two checks."""
+
 _NEEDLE = 8
 _WIDTH = array("q").itemsize
 
@@ -35,18 +38,42 @@ def has_loop(token_ids: Sequence[int], start: int = 0) -> bool:
     a check takes 10 microseconds.
     """
     size = len(token_ids)
-    tail = array("q", token_ids[max(start, size - MAX_PERIOD - _NEEDLE) :]).tobytes()
-    last = len(tail) - _NEEDLE * _WIDTH
+    periods = _periods(token_ids[max(start, size - MAX_PERIOD - _NEEDLE) :])
+    return any(_has_period(token_ids, size - start, period, MORE_TOKENS) for period in periods)
+
+
+def has_near_loop(token_ids: Sequence[int], start: int, is_number: Callable[[int], bool]) -> bool:
+    """Whether what follows the first `start` of `token_ids` ends in a loop in which only numbers change.
+
+    Adjacent tokens for which `is_number` holds count as one token, the same for all numbers. A list of numbered lines
+    looks like the beginning of such a loop, so `NEAR_MORE_TOKENS` follow the three blocks.
+    """
+    tail = _without_numbers(token_ids[max(start, len(token_ids) - 2 * MAX_PERIOD) :], is_number)
+    if next(iter(_periods(tail[-MAX_PERIOD - _NEEDLE :])), None) is None:
+        return False
+    text = _without_numbers(token_ids[max(start, len(token_ids) - 3 * REPEATS * MAX_PERIOD) :], is_number)
+    periods = _periods(text[-MAX_PERIOD - _NEEDLE :])
+    return any(_has_period(text, len(text), period, NEAR_MORE_TOKENS) for period in periods)
+
+
+def _without_numbers(token_ids: Sequence[int], is_number: Callable[[int], bool]) -> list[int]:
+    kept = [-1 if is_number(token) else token for token in token_ids]
+    return [token for at, token in enumerate(kept) if token != -1 or not at or kept[at - 1] != -1]
+
+
+def _periods(tail: Sequence[int]) -> Iterator[int]:
+    """The distances to earlier occurrences of the last 8 tokens of `tail`."""
+    data = array("q", tail).tobytes()
+    last = len(data) - _NEEDLE * _WIDTH
     at = last
-    while last > 0 and (at := tail.rfind(tail[last:], 0, at + _NEEDLE * _WIDTH - 1)) >= 0:
-        if at % _WIDTH == 0 and _has_period(token_ids, size - start, (last - at) // _WIDTH):
-            return True
-    return False
+    while last > 0 and (at := data.rfind(data[last:], 0, at + _NEEDLE * _WIDTH - 1)) >= 0:
+        if at % _WIDTH == 0:
+            yield (last - at) // _WIDTH
 
 
-def _has_period(token_ids: Sequence[int], available: int, period: int) -> bool:
-    """Whether the end of `token_ids`, within the last `available`, is a loop of `period` tokens."""
-    length = REPEATS * period + MORE_TOKENS
+def _has_period(token_ids: Sequence[int], available: int, period: int, more: int) -> bool:
+    """Whether the end of `token_ids`, within the last `available`, is three blocks of `period` tokens and `more`."""
+    length = REPEATS * period + more
     end = token_ids[-length:]
     return length <= available and end[period:] == end[:-period]
 

@@ -92,10 +92,10 @@ def constraint_factory(config: Any, profile: Profile) -> MakeConstraint:
         markers = [text.encode() for text in (*profile.markers, *request.markers)]
         stop_strings = profiles.make_stop_strings(tokenizer, request.stop)
         window = request.to_window(hint, think_end, free_tokens, profiles.make_closing(tokenizer, profile))
-        nudge = (request.max_nudges, request.nudge)
+        nudge, near = (request.max_nudges, request.nudge), request.near_repetition
         window = replace(
             window,
-            repetition=profiles.make_repetition(tokenizer, *nudge) if request.repetition else None,
+            repetition=profiles.make_repetition(tokenizer, *nudge, near=near) if request.repetition else None,
             landing=profiles.make_landing(tokenizer, profile, request.soft_tokens, request.grace_tokens),
         )
         flow = Flow(window, free_tokens, detects_answer=bool(markers), stop_strings=stop_strings)

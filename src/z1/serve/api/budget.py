@@ -126,7 +126,7 @@ class Policy:
     answers in a row (None: never).
 
     `anytime` streams the probes to the client. With `repetition` loops end; the first `max_nudges` of a thought are
-    followed by the text `nudge` (None: the default one) instead.
+    followed by the text `nudge` (None: the default one) instead. With `near_repetition` a loop's numbers may change.
     """
 
     every: int = 64
@@ -136,6 +136,7 @@ class Policy:
     repetition: bool = False
     max_nudges: int = 0
     nudge: str | None = None
+    near_repetition: bool = False
     anytime: bool = False
 
     @property

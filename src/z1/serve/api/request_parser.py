@@ -208,12 +208,13 @@ def _with_loops(policy: Policy, request: Request, defaults: RequestDefaults) -> 
     given = request.policy
     repetition = defaults.repetition or policy.repetition
     nudges = None if given is None else given.max_nudges
-    if given is not None and not repetition and (given.max_nudges or given.nudge):
-        raise UserError("policy.max_nudges, policy.nudge", "no repetition", "set repetition to true, or leave them out")
+    if given is not None and not repetition and (given.max_nudges or given.nudge or given.near_repetition):
+        names = "policy.max_nudges, policy.nudge, policy.near_repetition"
+        raise UserError(names, "no repetition", "set repetition to true, or leave them out")
     nudge = None if given is None else given.nudge
-    return replace(
-        policy, repetition=repetition, max_nudges=defaults.max_nudges if nudges is None else nudges, nudge=nudge
-    )
+    loops: dict[str, Any] = {"repetition": repetition, "nudge": nudge}
+    loops["near_repetition"] = given is not None and given.near_repetition
+    return replace(policy, max_nudges=defaults.max_nudges if nudges is None else nudges, **loops)
 
 
 def _check_landing(budget: Budget, engine: Engine, profile: profiles.Profile) -> None:

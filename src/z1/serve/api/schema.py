@@ -97,6 +97,7 @@ class ExitPolicy(Strict):
     answer_tokens: int = Field(64, ge=1, le=4096, description="Maximum tokens of a probe's answer.")
     normalizer: Literal["equivalent", "exact"] = Field("equivalent", description="How answers are compared.")
     repetition: bool = Field(False, description="End a thought, or the answer, that repeats itself.")
+    near_repetition: bool = Field(False, description="With repetition: also loops in which only numbers change.")
     max_nudges: int | None = Field(
         None, ge=0, le=100, description="Loops in the thought after which a nudge is forced, and the thought goes on."
     )

@@ -352,7 +352,8 @@ class _RunningReply:
         window, max_tokens = make_window(engine.tokenizer, profile, request.budget, session.free_tokens + len(prefix))
         policy, repetition = request.policy, None
         if policy.repetition:
-            repetition = profiles.make_repetition(engine.tokenizer, policy.max_nudges, policy.nudge)
+            nudge, near = (policy.max_nudges, policy.nudge), policy.near_repetition
+            repetition = profiles.make_repetition(engine.tokenizer, *nudge, near=near)
         window = replace(window, stop_token_ids=request.sampling.stop_token_ids, repetition=repetition)
         is_exact = not getattr(session, "keeps_budget", False) or request.budget.limit is None
         if not getattr(session, "can_force", True):  # the host ends its thought, and takes no hint
