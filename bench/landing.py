@@ -4,9 +4,9 @@
     python bench/landing.py pairs MODEL BENCHMARK --problems 200 --budgets 64 128 256 --data FILE
 
 `cuts` reads rows with `traces`, lists of replies with `</think>`, and cuts each thought at three budgets, at once and
-within the grace tokens. `pairs` generates greedily: each soft arm, and a hard hint at the budget with the same mean
-thinking tokens, on the same problems. A cut is inside a sentence or a block of code by the text that follows it, which
-the border of a soft landing does not know.
+within the grace tokens. `pairs` generates greedily: each arm (the grace tokens alone, or soft tokens as well), and a
+hard hint at the budget with the same mean thinking tokens, on the same problems. A cut is inside a sentence or a block
+of code by the text that follows it, which the border of a soft landing does not know.
 """
 
 from __future__ import annotations
@@ -71,8 +71,8 @@ def pairs(options: argparse.Namespace) -> Iterable[dict[str, Any]]:
     benchmark = get_benchmark(options.benchmark)
     problems = benchmark.load(options.problems, 1, LoadOptions(data=options.data))
     arms: dict[str, dict[str, int]] = {"grace": {"grace_tokens": options.grace}}
-    arms["grace and soft"] = {"grace_tokens": options.grace, "soft_tokens": options.soft}
-    with LLM(options.model, max_num_seqs=32, max_model_len=options.context, deterministic=True) as llm:
+    arms["soft"] = {"grace_tokens": options.grace, "soft_tokens": options.soft}
+    with LLM(options.model, max_num_seqs=32, max_model_len=options.context, deterministic=options.deterministic) as llm:
         kind = str(benchmark.answer_kind)
         if benchmark.name == "programs":  # z1-tiny refuses programs that it was not trained on
             problems = [one for one in problems if _is_accepted(one.question)]
@@ -85,8 +85,8 @@ def pairs(options: argparse.Namespace) -> Iterable[dict[str, Any]]:
         whole = run(max(options.budgets) + options.grace)
         lengths = [one.ledger.thinking_tokens for one in whole]
         for budget in options.budgets:
-            for name, settings in arms.items():
-                soft = run(budget, **settings)
+            for name in options.arms:
+                soft = run(budget, **arms[name])
                 mean = _mean(one.ledger.thinking_tokens for one in soft)
                 equal = min(range(1, budget + 1), key=lambda b: abs(_mean(min(n, b) for n in lengths) - mean))
                 hard = run(equal)
@@ -147,8 +147,10 @@ def main() -> None:
     two.add_argument("benchmark")
     two.add_argument("--data", default="")
     two.add_argument("--budgets", type=int, nargs="+", required=True)
+    two.add_argument("--arms", nargs="+", choices=["grace", "soft"], default=["grace", "soft"])
     for name, default in (("problems", 200), ("grace", 64), ("soft", 128), ("answer", 48), ("context", 1024)):
         two.add_argument(f"--{name}", type=int, default=default)
+    two.add_argument("--deterministic", action="store_true")
     options = parser.parse_args()
     rows = cuts(options.path, options.model, options.grace) if options.part == "cuts" else pairs(options)
     for row in rows:
