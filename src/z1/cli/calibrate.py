@@ -12,7 +12,7 @@ from z1.cli.options import AsJson, print_json, print_line
 if TYPE_CHECKING:
     from z1.cli.tables import ResultTable
     from z1.evaluate.calibrate import Calibration
-    from z1.evaluate.exit_savings import ExitBound, ExitSavings
+    from z1.evaluate.exit_savings import ExitSavings
 
 STABLE = (2, 3, 4, 6)
 """Equal answers in a row after which an early exit is tried."""
@@ -44,6 +44,31 @@ MaxChangedAnswer = Annotated[
     ),
 ]
 ConfidenceLevel = Annotated[float, typer.Option(help="Confidence of these bounds.", metavar="SHARE")]
+ExitPolicyName = Annotated[
+    str | None,
+    typer.Option(
+        help="Policy to bound: agreement, confidence, both or combined. By default all, at a higher confidence each.",
+        metavar="POLICY",
+        show_default=False,
+    ),
+]
+ProbeInterval = Annotated[
+    int | None,
+    typer.Option(
+        help="Thinking tokens between two probes of an exit policy, a multiple of the step of the run's budgets.",
+        min=1,
+        metavar="TOKENS",
+        show_default="that step",
+    ),
+]
+Clusters = Annotated[
+    Path | None,
+    typer.Option(
+        help='JSON file {"PROBLEM": "CLUSTER"}: problems of one user or conversation count as one.',
+        metavar="FILE",
+        show_default=False,
+    ),
+]
 
 app = typer.Typer(add_completion=False)
 
@@ -55,38 +80,44 @@ def calibrate(
     max_lost_right: MaxLostRight = None,
     max_changed_answer: MaxChangedAnswer = None,
     confidence_level: ConfidenceLevel = 0.95,
+    exit_policy: ExitPolicyName = None,
+    probe_interval: ProbeInterval = None,
+    clusters: Clusters = None,
     as_json: AsJson = False,
 ) -> None:
     """Calibrate reasoning effort: write the thinking budget of each effort, for `z1 serve --reasoning-effort-map`.
 
-    With a bound, also the earliest exit by equal answers that keeps it.
+    With a bound, also an exit policy that keeps it, for `z1 serve --exit-policy`.
     """
     from z1 import evaluate, runs
     from z1.cli.compare import evaluation_in
+    from z1.cli.exit_calibration import bounds_table, chosen_bound, exit_bounds, limits, policy_file
     from z1.evaluate import calibrate as calibration
-    from z1.evaluate.exit_savings import early_exit_savings, exit_bound, grid_step
+    from z1.evaluate.exit_savings import exit_savings, grid_step, swept_thoughts
 
+    risks = limits({"lost_right": max_lost_right, "changed_answer": max_changed_answer}, confidence_level)
     folder = evaluation_in(run)
     attempts = list(evaluate.read_attempts(folder).values())
     numbers = runs.read_json(folder / "curve.json", "run", "model", "benchmark")
     names = {key: numbers[key] for key in ("run", "model", "benchmark")}
     found = calibration.calibrate(attempts, max_accuracy_drop / 100, names)
-    exits = (
-        [early_exit_savings(attempts, stable) for stable in STABLE]
-        if grid_step({a.thinking_budget for a in attempts})
-        else []
-    )
-    wanted = {"lost_right": max_lost_right, "changed_answer": max_changed_answer}
-    bounds = [
-        exit_bound(attempts, risk, limit, confidence_level) for risk, limit in wanted.items() if limit is not None
-    ]
-    written = folder / CALIBRATION
+    has_grid = grid_step({a.thinking_budget for a in attempts}) is not None
+    every, thoughts = swept_thoughts(attempts, probe_interval) if has_grid or risks else (0, [])
+    exits = [exit_savings(every, thoughts, stable) for stable in STABLE] if thoughts else []
+    bounds = [exit_bounds(thoughts, limit, exit_policy, clusters) for limit in risks]
     content = {
         **found.as_json(),
         "early_exit": [one.as_json() for one in exits],
-        "exit_bounds": [one.as_json() for one in bounds],
+        "exit_bounds": [one.as_json() for rows in bounds for one in rows],
     }
+    written = folder / CALIBRATION
     runs.write_json(written, content)
+    both = list(zip(risks, bounds, strict=True))
+    policies = [policy_file(chosen_bound(rows), limit, every, thoughts, names) for limit, rows in both]
+    files = [folder / f"exit-policy-{limit.risk}.json" for limit in risks]
+    for file, policy in zip(files, policies, strict=True):
+        if policy is not None:
+            runs.write_json(file, policy.as_json())
     if as_json:
         print_json(content)
         return
@@ -94,9 +125,12 @@ def calibrate(
     print_line(_summary(found))
     if exits:
         _exits_table(exits).print()
-    for bound in bounds:
-        print_line(_bound(bound))
+    for limit, rows in both:
+        bounds_table(rows, limit, every).print()
     print_line(f"z1 serve MODEL --reasoning-effort-map {written}")
+    for file, policy in zip(files, policies, strict=True):
+        if policy is not None:
+            print_line(f"z1 serve MODEL --exit-policy {file}")
 
 
 def _summary(found: Calibration) -> str:
@@ -114,20 +148,6 @@ def _summary(found: Calibration) -> str:
         f"{claim} and saves {found.thinking_saved:.0%} of thinking\n"
         f"its loss is {interval_cell(found.loss, scale=100)} points, corrected by {100 * found.selection_bias:.1f} for "
         "being chosen and measured on the same problems\n"
-    )
-
-
-def _bound(bound: ExitBound) -> str:
-    from z1.cli.tables import interval_cell
-
-    limit = f"{bound.max_risk:.1%} {bound.risk} at confidence {bound.confidence:.0%}"
-    if bound.stable is None:
-        return f"no exit by equal answers is shown to have at most {limit}, by {bound.problems} problems\n"
-    return (
-        f"an exit after {bound.stable} equal answers, a probe every {bound.every} tokens, has at most {limit}, for "
-        f"independent problems from where these {bound.problems} come\n"
-        f"measured on them: {interval_cell(bound.measured, scale=100)} %, with {bound.thinking_ratio:.2f} of the "
-        "thinking tokens, probes not counted\n"
     )
 
 

@@ -58,6 +58,15 @@ Requests = Annotated[
 Recorded = Annotated[
     bool, typer.Option("--recorded", help="The file has traces whose probes were recorded: no model is needed.")
 ]
+Reference = Annotated[
+    float,
+    typer.Option(
+        help="With --recorded: share of the thought whose answer exits are compared with.",
+        min=0.01,
+        max=1,
+        metavar="SHARE",
+    ),
+]
 ThinkingBudgets = Annotated[
     str, typer.Option(help="Thinking budgets to compare with unlimited thinking.", metavar="TOKENS,...")
 ]
@@ -78,14 +87,17 @@ def replay(
     max_answer_tokens: MaxAnswerTokens = 512,
     price_per_mtok: PricePerMtok = None,
     recorded: Recorded = False,
+    reference: Reference = 1.0,
     runs: RunsPath = RUNS,
     as_json: AsJson = False,
 ) -> None:
     """Replay recorded chat requests at several thinking budgets: what is saved, and which answers change."""
     if recorded:
-        refuse_unused(context, "--recorded", {"requests", "thinking_budgets", "recorded", "as_json"})
-        score_recorded(requests, parse_budgets(thinking_budgets), as_json=as_json)
+        refuse_unused(context, "--recorded", {"requests", "thinking_budgets", "recorded", "reference", "as_json"})
+        score_recorded(requests, parse_budgets(thinking_budgets), reference, as_json=as_json)
         return
+    if reference != 1:
+        raise UserError("reference", reference, "add --recorded; other requests are compared with unlimited thinking")
     options = ReplayOptions(model, parse_budgets(thinking_budgets), max_answer_tokens, price_per_mtok)
     replay_requests(requests, options, runs, as_json=as_json)
 
@@ -102,17 +114,20 @@ def parse_budgets(text: str) -> tuple[int, ...]:
     return tuple(found)
 
 
-def score_recorded(path: Path, thinking_budgets: tuple[int, ...], *, as_json: bool = False) -> None:
+def score_recorded(
+    path: Path, thinking_budgets: tuple[int, ...], reference: float = 1.0, *, as_json: bool = False
+) -> None:
     """Score budgets and early exits on the recorded traces in `path`, and print them."""
     from z1.cli.tables import ResultTable, interval_cell
     from z1.evaluate import recorded
 
-    rows = recorded.score(recorded.read_traces(path), thinking_budgets)
+    rows = recorded.score(recorded.read_traces(path), thinking_budgets, reference)
     if as_json:
-        print_json({"traces": str(path), "rules": [row.as_json() for row in rows]})
+        print_json({"traces": str(path), "reference": reference, "rules": [row.as_json() for row in rows]})
         return
     columns = ["rule", "accuracy %", "difference, points", "thinking tokens", "tokens saved", "exited", "probes"]
-    caption = "95 % intervals, paired by trace; a rule that is chosen here has to be judged on other traces"
+    caption = f"95 % intervals, paired by trace, against the answer after {reference:.0%} of the thought; a rule that "
+    caption += "is chosen here has to be judged on other traces"
     table = ResultTable(f"{rows[0].traces} recorded traces", columns, columns[1:], caption)
     for row in rows:
         table.add(

@@ -26,6 +26,8 @@ from z1.cli.serve_options import (
     Chat,
     EndLoops,
     EngineName,
+    ExitPolicyFile,
+    FullThoughtShare,
     GraceTokens,
     Host,
     LedgerPath,
@@ -58,6 +60,7 @@ from z1.cli.serve_options import (
 from z1.errors import UserError
 
 if TYPE_CHECKING:
+    from z1.exit_policy import CalibratedPolicy
     from z1.serve.runtime.service import ServerLimits
 
 NETWORKING = frozenset(
@@ -65,7 +68,7 @@ NETWORKING = frozenset(
         *("host", "port", "api_key", "allow_origin", "shutdown_timeout", "chat", "log_prompts"),
         *("max_concurrent_requests", "max_body_bytes", "stream_interval_ms", "shadow_budget"),
         *("thinking_budget", "reasoning_effort_map", "temperature", "served_model_name", "model", "engine"),
-        *("max_model_len", "max_thinking_budget", "otlp_traces_endpoint"),
+        *("max_model_len", "max_thinking_budget", "otlp_traces_endpoint", "exit_policy", "full_thought_share"),
         *("api_key_file", "ledger", "session_ttl"),
         *("end_loops", "max_nudges", "soft_tokens", "grace_tokens"),
     }
@@ -101,6 +104,7 @@ class ServeOptions:
     api_key_file: Path | None = None
     ledger: Path | None = None
     session_ttl: int = 86_400
+    exit_policy: Path | None = None
 
 
 app = typer.Typer(add_completion=False)
@@ -125,6 +129,8 @@ def serve(
     thinking_budget: ThinkingBudget = None,
     max_thinking_budget: MaxThinkingBudget = None,
     reasoning_effort_map: ReasoningEffortMap = None,
+    exit_policy: ExitPolicyFile = None,
+    full_thought_share: FullThoughtShare = 0.05,
     end_loops: EndLoops = False,
     max_nudges: MaxNudges = 0,
     soft_tokens: SoftTokens = 0,
@@ -158,13 +164,13 @@ def serve(
         refuse_unused(context, f"--engine {engine}", USED[f"--engine {engine}"])
     options = ServeOptions(
         host, port, shutdown_timeout, api_key, log_prompts, chat, tuple(allow_origin or ()), otlp_traces_endpoint,
-        api_key_file, ledger, session_ttl,
+        api_key_file, ledger, session_ttl, exit_policy,
     )  # fmt: skip
     from z1.serve.runtime.service import ServerLimits
 
     settings = read_defaults(context.params)
-    intervals = (stream_interval_ms / 1000, tuple(shadow_budget or ()))
-    run_server(served, options, ServerLimits(max_concurrent_requests, max_body_bytes, *intervals), settings)
+    how = (stream_interval_ms / 1000, tuple(shadow_budget or ()), full_thought_share)
+    run_server(served, options, ServerLimits(max_concurrent_requests, max_body_bytes, *how), settings)
 
 
 def run_server(served: ServeModel, options: ServeOptions, limits: ServerLimits, defaults: Mapping[str, Any]) -> None:
@@ -180,7 +186,8 @@ def run_server(served: ServeModel, options: ServeOptions, limits: ServerLimits, 
     ledger = LedgerFile(options.ledger, options.session_ttl)
     engine = make_engine(served)
     request_defaults = RequestDefaults(**defaults, format_question=question_format(served, engine))
-    service = ChatService(engine, request_defaults, limits, ledger)
+    exits = None if options.exit_policy is None else read_exit_policy(options.exit_policy)
+    service = ChatService(engine, request_defaults, limits, ledger, exits)
     name = service.served_model_names[0]
     settings: dict[str, Any] = {"log_prompts": options.log_prompts, "allowed_origins": options.allow_origin}
     app = make_app(service, options.api_key, named_keys=keys, **settings)
@@ -229,6 +236,14 @@ def read_effort_map(path: Path) -> dict[str, int]:
         do = 'give {"low": 512, ...}, in tokens; -1 = unlimited'
         raise UserError(f"reasoning_effort_map {path}", str(found)[:60], do)
     return dict(efforts)
+
+
+def read_exit_policy(path: Path) -> CalibratedPolicy:
+    """The exit policy that `z1 calibrate` wrote. Raises UserError."""
+    from z1 import runs
+    from z1.exit_policy import CalibratedPolicy
+
+    return CalibratedPolicy.from_json(runs.read_json(path), str(path))
 
 
 def read_api_keys(path: Path) -> dict[str, str]:

@@ -163,6 +163,25 @@ GraceTokens = Annotated[
         metavar="TOKENS",
     ),
 ]
+ExitPolicyFile = Annotated[
+    Path | None,
+    typer.Option(
+        help="JSON file of z1 calibrate: when a thought ends early, and the bound on the answers that this changes.",
+        rich_help_panel=BUDGETS,
+        metavar="FILE",
+        show_default=False,
+    ),
+]
+FullThoughtShare = Annotated[
+    float,
+    typer.Option(
+        help="With --exit-policy: share of the requests that keep their whole thought, to watch its bound.",
+        min=0,
+        max=1,
+        rich_help_panel=BUDGETS,
+        metavar="SHARE",
+    ),
+]
 ShadowBudget = Annotated[
     list[int] | None,
     typer.Option(

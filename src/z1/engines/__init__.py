@@ -2,7 +2,8 @@
 
     protocol.py       Engine and Session; sampling parameters, log-probabilities, capabilities
     driver.py         run_flow: runs one Flow of a window on one Session, with deadline and early exit
-    early_exit.py     rules that end a thought early: repetition, and agreement of probes
+    early_exit.py     rules that end a thought early
+    answer_exit.py    probes, and the rule that ends a thought whose probed answer is sure
     cancellation.py   cancelling what an interrupted sample waits for
     local/            a transformers model in this process, with a KV cache and continuous batching
     remote/           any server with OpenAI's API
@@ -15,8 +16,9 @@ The verbs import `protocol` and `driver`; `llm`, `pipeline` and `cli` choose an 
 heavy library.
 """
 
+from z1.engines.answer_exit import AnswerExit, Probe, forced_confidence, probe_sampling, scored_sampling
 from z1.engines.driver import Allowance, Control, DriverOptions, run_flow, update_flow
-from z1.engines.early_exit import AgreementExit, ExitRule, Probe, RepetitionExit
+from z1.engines.early_exit import ExitRule, RepetitionExit
 from z1.engines.protocol import (
     Capabilities,
     Conversation,
@@ -31,8 +33,8 @@ from z1.engines.protocol import (
 )
 
 __all__ = [
-    "AgreementExit",
     "Allowance",
+    "AnswerExit",
     "Capabilities",
     "Control",
     "Conversation",
@@ -48,6 +50,9 @@ __all__ = [
     "Sampling",
     "Session",
     "ToolPart",
+    "forced_confidence",
+    "probe_sampling",
     "run_flow",
+    "scored_sampling",
     "update_flow",
 ]

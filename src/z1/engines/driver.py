@@ -128,7 +128,7 @@ async def run_flow(
             if not sampled.token_ids and not control.is_shift_requested:
                 raise EngineFault("the engine ended a sample without a token")
             if rules and not control.is_shift_requested and (why := await check_rules(rules, flow, session)):
-                control.answer_now(why)
+                flow.shift(why)
     finally:
         control.poll = _no_sample
         if timer is not None:

@@ -163,8 +163,8 @@ class Session(Protocol):
         """Append forced tokens to the context. Raises EngineFault if they do not fit."""
         ...
 
-    async def fork(self) -> Session:
-        """Another session with the same context."""
+    async def fork(self, sampling: Sampling | None = None) -> Session:
+        """Another session with the same context, and with `sampling` if it is given."""
         ...
 
     def interrupt(self) -> None:

@@ -123,9 +123,9 @@ class ScriptedSession:
                 self.logprobs.append(Logprob(0.0 if is_own else -math.inf))
             self.context.append(token)
 
-    async def fork(self) -> ScriptedSession:
+    async def fork(self, sampling: Sampling | None = None) -> ScriptedSession:
         """Another session with the same context."""
-        return ScriptedSession(self._engine, self.context, self._sampling)
+        return ScriptedSession(self._engine, self.context, sampling or self._sampling)
 
     def interrupt(self) -> None:
         """End the running sample."""

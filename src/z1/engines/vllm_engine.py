@@ -98,9 +98,9 @@ class VllmSession:
             raise EngineFault(f"{len(token_ids)} tokens forced, {self.free_tokens} fit")
         self.context += token_ids
 
-    async def fork(self) -> VllmSession:
+    async def fork(self, sampling: Sampling | None = None) -> VllmSession:
         """Another session with the same context; the prefix cache has what was computed."""
-        return VllmSession(self._engine, self.context, self._sampling)
+        return VllmSession(self._engine, self.context, sampling or self._sampling)
 
     def interrupt(self) -> None:
         """End the running sample."""

@@ -11,7 +11,9 @@
     scores.py          scores of a model over several seeds, and ratios between two models
     losses.py          accuracy lost at each budget against the best, for a budget that is chosen by it
     calibrate.py       the thinking budget of each reasoning effort, for a model and a task
-    exit_savings.py    what early exit by convergence would have saved
+    exit_savings.py    what early exits by probes would have saved on a finished sweep
+    exit_bounds.py     the earliest exit of each policy whose risk is shown to be small
+    exit_combiner.py   a logistic regression on the signals of probes
     replay.py          what thinking budgets would have saved on recorded requests
     conversations.py   conversations as a benchmark whose replies are graded elsewhere
     recorded.py        early exits on traces whose probes others recorded

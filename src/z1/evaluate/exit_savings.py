@@ -1,29 +1,26 @@
-"""What early exit by convergence would have saved, read off a finished sweep.
+"""What an early exit by probes would have saved, read off a finished sweep.
 
 A sweep contains every probe: the answer forced at each budget is the answer that a probe there would have given
-(`engines/early_exit.py`, under greedy decoding). So whether k equal answers in a row end a thought too early is read
-off problem by problem and compared with unlimited thinking; probes are counted with their cost. Nothing is probed after
-the largest budget of the sweep. Several samples of a problem are a cluster.
+(`engines/answer_exit.py`, under greedy decoding), with its probability. So where a policy ends a thought is read off
+problem by problem and compared with unlimited thinking; probes are counted with their cost. Nothing is probed after the
+largest budget of the sweep. Several samples of a problem are a cluster.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from statistics import fmean
 from typing import Any, NamedTuple
 
 from z1.errors import UserError
 from z1.evaluate import intervals
+from z1.evaluate.exit_bounds import ProbedThought
 from z1.evaluate.paired import bootstrap, difference_of_shares
+from z1.exit_policy import AnswerConfidence, ExitMinimums, ProbeHistory, ProbeSignals
 from z1.grading import Verdict
 from z1.grading.equivalence import answer_parts, canonical_answer
 from z1.records import Attempt, Interval
-from z1.risk_control import learn_then_test
-from z1.think import Bucket, Shift
-
-AGREEING = (32, 24, 16, 12, 10, 8, 7, 6, 5, 4, 3, 2, 1)
-"""Equal answers in a row after which an exit is tried for a bound, from the most careful one."""
+from z1.think import THINKING, Bucket, Shift
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,78 +52,40 @@ def grid_step(thinking_budgets: Iterable[int | None]) -> int | None:
     return every if 2 * every in budgets else None
 
 
-def early_exit_savings(attempts: Iterable[Attempt], stable: int) -> ExitSavings:
-    """The savings of the rule on a sweep over a grid of budgets. Raises UserError if the budgets are not a grid."""
-    every, replies = _grid(attempts)
-    exits = _exits(every, replies, stable)
-
-    def groups(of: Callable[[_Exit], float]) -> list[list[float]]:
-        return [[of(one) for one in samples] for samples in exits.values()]
-
-    return ExitSavings(
-        every,
-        stable,
-        len(exits),
-        sum(one.reply is not one.free for samples in exits.values() for one in samples) / len(replies),
-        difference_of_shares(groups(lambda one: float(_right(one.free) - _right(one.reply)))),
-        intervals.clustered_mean(groups(lambda one: _thought(one.reply))),
-        bootstrap(groups(lambda one: _thought(one.free) - _thought(one.reply))),
-        intervals.clustered_mean(groups(lambda one: float(one.probes))),
-        bootstrap(groups(lambda one: float(_paid(one.free) - _paid(one.reply) - one.probes))),
-    )
-
-
 @dataclass(frozen=True, slots=True)
-class ExitBound:
-    """The earliest exit whose risk is shown to be at most `max_risk`, by `risk_control.learn_then_test`.
-
-    `stable` is None if none is shown. `measured` is the risk on the problems that chose it, and `thinking_ratio` the
-    thinking tokens over those of unlimited thinking; without an exit they are those of unlimited thinking.
+class SweptThought:
+    """One thought of a sweep: the reply that an exit at each probe would have, its canonical answer and what the probe
+    tells; and the reply of unlimited thinking.
     """
 
-    risk: str
-    max_risk: float
-    confidence: float
-    problems: int
-    every: int
-    stable: int | None
-    measured: Interval
-    thinking_ratio: float
-
-    def as_json(self) -> dict[str, Any]:
-        """Plain values, ready for `json.dumps`."""
-        return asdict(self)
+    problem: str
+    replies: tuple[Attempt, ...]
+    answers: tuple[str, ...]
+    signals: tuple[ProbeSignals, ...]
+    free: Attempt
+    free_answer: str
 
 
-def exit_bound(attempts: Iterable[Attempt], risk: str, max_risk: float, confidence: float) -> ExitBound:
-    """The bound on one of `RISKS` for a sweep over a grid of budgets. A problem's loss is the mean of its samples'.
+Risk = Callable[[SweptThought, int], float]
+"""The loss, 0 to 1, of an exit of a thought at the probe with this index."""
 
-    Raises UserError if the budgets are not a grid, or if the problems are too few to show such a bound.
+
+def _lost_right(thought: SweptThought, at: int) -> float:
+    return float(_right(thought.free) and not _right(thought.replies[at]))
+
+
+def _changed_answer(thought: SweptThought, at: int) -> float:
+    return float(thought.free_answer != thought.answers[at])
+
+
+RISKS: dict[str, Risk] = {"lost_right": _lost_right, "changed_answer": _changed_answer}
+"""Losses of an exit against unlimited thinking: a right answer was lost, over all problems; the answer is another."""
+
+
+def swept_thoughts(attempts: Iterable[Attempt], probe_interval: int | None = None) -> tuple[int, list[SweptThought]]:
+    """The interval of the probes, which is the step of the grid of budgets or a multiple of it, and the thoughts of
+    which no reply is missing. Raises UserError without a grid.
     """
-    every, replies = _grid(attempts)
-    exits = [_exits(every, replies, stable) for stable in AGREEING]
-    losses = [[fmean(map(RISKS[risk], samples)) for samples in one.values()] for one in exits]
-    chosen = learn_then_test(losses, max_risk, confidence)
-    ends = [one for samples in exits[chosen or 0].values() for one in samples]
-    thought = sum(_thought(one.free if chosen is None else one.reply) for one in ends)
-    return ExitBound(
-        risk,
-        max_risk,
-        confidence,
-        len(losses[0]),
-        every,
-        None if chosen is None else AGREEING[chosen],
-        intervals.share(0.0 if chosen is None else sum(losses[chosen]), len(losses[0])),
-        thought / max(1.0, sum(_thought(one.free) for one in ends)),
-    )
-
-
-_Replies = Mapping[tuple[str, int], Mapping[int | None, Attempt]]
-"""The attempts of each problem and sample, by thinking budget."""
-
-
-def _grid(attempts: Iterable[Attempt]) -> tuple[int, _Replies]:
-    """The step of the grid of budgets, and the replies of which none is missing. Raises UserError without a grid."""
     replies: dict[tuple[str, int], dict[int | None, Attempt]] = {}
     for attempt in attempts:
         replies.setdefault((attempt.problem, attempt.sample), {})[attempt.thinking_budget] = attempt
@@ -140,15 +99,76 @@ def _grid(attempts: Iterable[Attempt]) -> tuple[int, _Replies]:
     if every is None:
         budgets = sorted(budget for budget in first if budget is not None) if known else "no attempts"
         raise UserError("thinking budgets to probe at", budgets, "evaluate a grid, such as 16, 32, 48, ...")
-    return every, known
+    interval = probe_interval or every
+    if interval % every:
+        raise UserError("probe interval", interval, f"give a multiple of {every}, the step of the run's budgets")
+    return interval, [_swept(problem, found, interval) for (problem, _), found in known.items()]
 
 
-def _exits(every: int, replies: _Replies, stable: int) -> dict[str, list[_Exit]]:
-    """How the rule ends each sample of each problem."""
+def _swept(problem: str, found: Mapping[int | None, Attempt], every: int) -> SweptThought:
+    probes, budget = [], every
+    while budget in found and found[budget].shift == Shift.BUDGET:
+        probes.append(found[budget])
+        budget += every
+    history, answers = ProbeHistory(), [_answer(one) for one in probes]
+    signals = [
+        history.add((number + 1) * every, answer, _confidence(one))
+        for number, (one, answer) in enumerate(zip(probes, answers, strict=True))
+    ]
+    return SweptThought(problem, tuple(probes), tuple(answers), tuple(signals), found[None], _answer(found[None]))
+
+
+def probed_thoughts(
+    thoughts: Iterable[SweptThought], risk: str, clusters: Mapping[str, str] | None = None
+) -> list[ProbedThought]:
+    """The thoughts for a bound on one of `RISKS`; `clusters` are the problems' (a user, a conversation), by id."""
+    loss, names = RISKS[risk], clusters or {}
+    return [
+        ProbedThought(
+            names.get(one.problem, one.problem),
+            one.signals,
+            tuple(loss(one, at) for at in range(len(one.signals))),
+            tuple(map(_sampled_tokens, one.replies)),
+            tuple(map(_probe_tokens, one.replies)),
+            _thought(one.free),
+        )
+        for one in thoughts
+    ]
+
+
+def answer_tokens(thoughts: Iterable[SweptThought]) -> int:
+    """The most tokens that a forced answer has, with its stop token."""
+    return max((1, *(_sampled_tokens(reply) for one in thoughts for reply in one.replies)))
+
+
+def early_exit_savings(attempts: Iterable[Attempt], stable: int) -> ExitSavings:
+    """The savings of an exit after `stable` equal answers, on a sweep over a grid of budgets. Raises UserError if the
+    budgets are not a grid.
+    """
+    return exit_savings(*swept_thoughts(attempts), stable)
+
+
+def exit_savings(every: int, thoughts: Sequence[SweptThought], stable: int) -> ExitSavings:
+    """As `early_exit_savings`."""
+    minimums = ExitMinimums(stable)
     exits: dict[str, list[_Exit]] = {}
-    for (problem, _), found in replies.items():
-        exits.setdefault(problem, []).append(_exit(found, every, stable))
-    return exits
+    for one in thoughts:
+        exits.setdefault(one.problem, []).append(_exit(one, minimums))
+
+    def groups(of: Callable[[_Exit], float]) -> list[list[float]]:
+        return [[of(one) for one in samples] for samples in exits.values()]
+
+    return ExitSavings(
+        every,
+        stable,
+        len(exits),
+        sum(one.reply is not one.free for samples in exits.values() for one in samples) / len(thoughts),
+        difference_of_shares(groups(lambda one: float(_right(one.free) - _right(one.reply)))),
+        intervals.clustered_mean(groups(lambda one: _thought(one.reply))),
+        bootstrap(groups(lambda one: _thought(one.free) - _thought(one.reply))),
+        intervals.clustered_mean(groups(lambda one: float(one.probes))),
+        bootstrap(groups(lambda one: float(_paid(one.free) - _paid(one.reply) - one.probes))),
+    )
 
 
 class _Exit(NamedTuple):
@@ -159,18 +179,22 @@ class _Exit(NamedTuple):
     probes: int
 
 
-def _exit(replies: Mapping[int | None, Attempt], every: int, stable: int) -> _Exit:
-    last, equal, probes, budget = "", 0, 0, every
-    while budget in replies and replies[budget].shift == Shift.BUDGET:
-        probe = replies[budget]
-        answer = _answer(probe)
-        equal = 0 if not answer else equal + 1 if answer == last else 1
-        last = answer
-        probes += sum(b - a for bucket, a, b in probe.spans if bucket != Bucket.THOUGHT)
-        if equal >= stable:
-            return _Exit(probe, replies[None], probes)
-        budget += every
-    return _Exit(replies[None], replies[None], probes)
+def _exit(thought: SweptThought, minimums: ExitMinimums) -> _Exit:
+    at = next((index for index, one in enumerate(thought.signals) if minimums.are_met(one)), None)
+    probes = sum(map(_probe_tokens, thought.replies[: None if at is None else at + 1]))
+    return _Exit(thought.free if at is None else thought.replies[at], thought.free, probes)
+
+
+def _probe_tokens(reply: Attempt) -> int:
+    return sum(end - start for bucket, start, end in reply.spans if bucket not in THINKING)
+
+
+def _sampled_tokens(reply: Attempt) -> int:
+    return sum(end - start for bucket, start, end in reply.spans if bucket in (Bucket.ANSWER, Bucket.STOP))
+
+
+def _confidence(reply: Attempt) -> AnswerConfidence | None:
+    return None if reply.answer_confidence is None else AnswerConfidence(**reply.answer_confidence)
 
 
 def _answer(attempt: Attempt) -> str:
@@ -188,10 +212,3 @@ def _paid(attempt: Attempt) -> int:
 
 def _right(attempt: Attempt) -> bool:
     return attempt.verdict == Verdict.RIGHT
-
-
-RISKS: dict[str, Callable[[_Exit], float]] = {
-    "lost_right": lambda one: float(_right(one.free) and not _right(one.reply)),
-    "changed_answer": lambda one: float(_answer(one.free) != _answer(one.reply)),
-}
-"""Losses of an exit against unlimited thinking: a right answer was lost, over all problems; the answer is another."""

@@ -22,8 +22,19 @@ from hashlib import blake2b
 
 from z1 import profiles
 from z1.benchmarks import Benchmark
-from z1.engines import DriverOptions, Engine, ExitRule, Sampling, Session, run_flow, update_flow
+from z1.engines import (
+    DriverOptions,
+    Engine,
+    ExitRule,
+    Sampling,
+    Session,
+    forced_confidence,
+    run_flow,
+    scored_sampling,
+    update_flow,
+)
 from z1.errors import EngineFault, UserError
+from z1.exit_policy import AnswerConfidence
 from z1.families import without_closing
 from z1.grading import Verdict
 from z1.grading.verdict import grade_or_missing
@@ -53,8 +64,8 @@ class Sweep:
     separate_runs: bool = False
     unlimited: bool = True
     stop: tuple[str, ...] = ()
-    exit_rules: Callable[[], tuple[ExitRule, ...]] = tuple
-    """Makes the early-exit rules of a reply; they need `separate_runs`."""
+    exit_rules: Callable[[Sampling], tuple[ExitRule, ...]] = lambda _: ()
+    """Makes the early-exit rules of a reply with this sampling; they need `separate_runs`."""
 
     @property
     def budgets(self) -> tuple[int | None, ...]:
@@ -76,7 +87,7 @@ async def sweep_problem(sweep: Sweep, problem: Problem, sample: int = 0) -> list
         flows = await run(sweep, prompt, sampling)
     except (EngineFault, UserError) as fault:
         return [_missing(sweep, problem, sample, budget, prompt, str(fault)) for budget in sweep.budgets]
-    attempts = [_ungraded(sweep, problem, sample, budget, prompt, flow) for budget, flow in flows.items()]
+    attempts = [_ungraded(sweep, (problem, sample, budget), prompt, *reply) for budget, reply in flows.items()]
     return [await grade_attempt(sweep, problem, attempt) for attempt in attempts]
 
 
@@ -98,48 +109,63 @@ def _make_flow(sweep: Sweep, budget: int | None, free_tokens: int, *, detects_an
     return Flow(make_window(sweep, budget), free_tokens, detects_answer=detects_answer, stop_strings=strings)
 
 
-async def _separate_thoughts(sweep: Sweep, prompt: list[int], sampling: Sampling) -> dict[int | None, Flow]:
+_Replies = dict[int | None, tuple[Flow, AnswerConfidence | None]]
+"""The reply at each budget, and how sure its answer is if it was forced on a fork."""
+
+
+async def _separate_thoughts(sweep: Sweep, prompt: list[int], sampling: Sampling) -> _Replies:
     tokenizer, profile = sweep.engine.tokenizer, profiles.get_profile(sweep.engine.profile)
-    flows: dict[int | None, Flow] = {}
+    replies: _Replies = {}
     for budget in sweep.budgets:
         detector = profiles.make_detector(tokenizer, profile)  # stateful: one for each reply
         session = await sweep.engine.open(prompt, sampling)
         try:
             flow = _make_flow(sweep, budget, session.free_tokens, detects_answer=detector is not None)
-            flows[budget] = await run_flow(flow, session, DriverOptions(detector, exit_rules=sweep.exit_rules()))
+            options = DriverOptions(detector, exit_rules=sweep.exit_rules(sampling))
+            replies[budget] = await run_flow(flow, session, options), None
         finally:
             await session.close()
-    return flows
+    return replies
 
 
-async def _shared_thought(sweep: Sweep, prompt: list[int], sampling: Sampling) -> dict[int | None, Flow]:
+async def _shared_thought(sweep: Sweep, prompt: list[int], sampling: Sampling) -> _Replies:
     tokenizer, profile = sweep.engine.tokenizer, profiles.get_profile(sweep.engine.profile)
     detector = profiles.make_detector(tokenizer, profile)
     session = await sweep.engine.open(prompt, sampling)
     free_tokens = session.free_tokens
-    flows: dict[int | None, Flow] = {}
+    replies: _Replies = {}
     try:
         free = _make_flow(sweep, None, free_tokens, detects_answer=detector is not None)
         for budget in (w for w in sweep.budgets if w is not None):
             await _advance(free, session, detector, budget)
             if free.end is not None or free.is_answering or len(free.token_ids) < budget:
-                flows[budget] = free
+                replies[budget] = free, None
                 continue
             flow = _make_flow(sweep, budget, free_tokens, detects_answer=False)
             for token in free.token_ids:
                 flow.add_tokens((token,))
-            fork = await session.fork()
-            try:
-                flows[budget] = await run_flow(flow, fork)
-            finally:
-                await fork.close()
+            replies[budget] = await _forced_answer(sweep, flow, session, sampling)
         if sweep.unlimited:
-            flows[None] = free
-        if free in flows.values():  # the thought ended within a budget: its answer is still to be sampled
+            replies[None] = free, None
+        if (free, None) in replies.values():  # the thought ended within a budget: its answer is still to be sampled
             await run_flow(free, session, DriverOptions(detector))
     finally:
         await session.close()
-    return flows
+    return replies
+
+
+async def _forced_answer(
+    sweep: Sweep, flow: Flow, session: Session, sampling: Sampling
+) -> tuple[Flow, AnswerConfidence | None]:
+    """The reply with the thought so far, its answer forced on a fork of `session`."""
+    start = len(flow.token_ids)
+    fork = await session.fork(scored_sampling(sampling, sweep.engine.capabilities))
+    try:
+        await run_flow(flow, fork)
+    finally:
+        await fork.close()
+    decode = partial(profiles.decode, sweep.engine.tokenizer)
+    return flow, forced_confidence(flow.token_ids[start:], flow.ledger().hint, fork.logprobs, decode)
 
 
 async def _advance(flow: Flow, session: Session, detector: AnswerDetector | None, until: int) -> None:
@@ -153,9 +179,13 @@ async def _advance(flow: Flow, session: Session, detector: AnswerDetector | None
 
 
 def _ungraded(
-    sweep: Sweep, problem: Problem, sample: int, budget: int | None, prompt: list[int], flow: Flow
+    sweep: Sweep,
+    names: tuple[Problem, int, int | None],
+    prompt: list[int],
+    flow: Flow,
+    confidence: AnswerConfidence | None,
 ) -> Attempt:
-    spans = flow.spans()
+    (problem, sample, budget), spans = names, flow.spans()
     return Attempt(
         problem.id,
         budget,
@@ -170,6 +200,7 @@ def _ungraded(
         Verdict.UNGRADED.value,
         "",
         sweep.tokenizer_hash,
+        None if confidence is None else confidence._asdict(),
     )
 
 

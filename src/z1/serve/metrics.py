@@ -16,6 +16,8 @@ from typing import Any, NamedTuple
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
 from z1.errors import UserError, Z1Error
+from z1.risk_control import RiskMonitor
+from z1.serve.runtime.exit_watch import ExitResult
 from z1.serve.runtime.reply_runner import ReplyFinished
 from z1.serve.runtime.shadow import ShadowResult
 from z1.think import Bucket, Ledger, Shift
@@ -61,6 +63,24 @@ class Metrics:
             "thinking_budget",
             "kind",
         )
+        self._exit_replies = counter(
+            "z1_exit_replies",
+            "Replies under the exit policy: exited, whole; of those drawn same, changed, unaffected; after the alarm "
+            "suspended.",
+            "outcome",
+        )
+        self._exit_tokens = counter(
+            "z1_exit_tokens",
+            "Of those replies: thinking tokens, those after an exit that was only observed, and tokens of probes.",
+            "kind",
+        )
+        self._exit_net_saved = Gauge(
+            "z1_exit_net_saved_tokens", "Estimated tokens saved by exits, less all probes.", registry=registry
+        )
+        self._exit_evidence = Gauge(
+            "z1_exit_evidence", "Evidence that exits change more answers than their bound allows.", registry=registry
+        )
+        self._exit_alarm = Gauge("z1_exit_alarm", "1 once all thoughts are whole again.", registry=registry)
         self.running = Gauge("z1_running_replies", "Running replies.", registry=registry)
 
     def count_request(self, route: str, status: int) -> None:
@@ -100,6 +120,16 @@ class Metrics:
         self._shadow_tokens.labels(budget, "thinking").inc(result.thinking_tokens)
         self._shadow_tokens.labels(budget, "saved").inc(result.saved_tokens)
         self._shadow_tokens.labels(budget, "sampled").inc(result.sampled_tokens)
+
+    def count_exit(self, result: ExitResult, net_saved_tokens: float, monitor: RiskMonitor) -> None:
+        """Count a reply under the server's exit policy."""
+        self._exit_replies.labels(result.outcome).inc()
+        self._exit_tokens.labels("thinking").inc(result.thinking_tokens)
+        self._exit_tokens.labels("observed").inc(result.thinking_tokens - result.exit_tokens)
+        self._exit_tokens.labels("probe").inc(result.probe_tokens)
+        self._exit_net_saved.set(net_saved_tokens)
+        self._exit_evidence.set(monitor.evidence)
+        self._exit_alarm.set(monitor.alarm)
 
     def text(self) -> bytes:
         """All metrics in Prometheus' text format."""

@@ -9,11 +9,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.serve.conftest import Served, chunks, serving
-from tests.serve.scripts import ASK, FORCED, HINT, PREFIX, THOUGHT, scripted
+from tests.serve.scripts import ASK, HINT, PREFIX, THOUGHT, scripted
 from z1 import profiles
-from z1.engines import AgreementExit
+from z1.engines import AnswerExit, Sampling
 from z1.engines.scripted import Characters
 from z1.errors import UserError
+from z1.exit_policy import ExitMinimums
 from z1.serve.api.budget import (
     BUDGET_FIELDS,
     DEFAULT_EFFORT_MAP,
@@ -297,13 +298,14 @@ def budget_of(served: Served, **policy: Any) -> dict[str, Any]:
 def test_a_converged_thought_ends_early_and_its_probes_are_counted(served: Served) -> None:
     budget = budget_of(served, every=8, stable=3)
     assert (budget["reason"], budget["used"]) == ("converged", 24)
-    assert budget["probe_tokens"] == 3 * (len(HINT) + len(FORCED) + 1)
+    assert budget["probe_tokens"] == 3 * (len(HINT) + len("8}"))  # to the end of the box
     assert "probes" not in budget
 
 
 def test_anytime_answers_are_streamed_and_in_the_whole_response(served: Served) -> None:
-    answer = PREFIX + FORCED
-    expected = [{"at": at, "answer": answer, "agreement": at // 16} for at in (16, 32, 48, 64)]  # 64: in the marker
+    answer = PREFIX + "8}"
+    sure = {"answer": answer, "probability": 1.0, "margin": 1.0, "entropy": 0.0}  # a script is certain
+    expected = [{"at": at, "agreement": at // 16, **sure} for at in (16, 32, 48, 64)]  # 64: in the marker
     whole = budget_of(served, every=16, anytime=True)
     assert whole["probes"] == expected and whole["reason"] == "natural"
     stream = served.post(**ASK, policy={"every": 16, "anytime": True}, stream=True)
@@ -325,7 +327,7 @@ def test_a_policy_does_not_change_the_tokens_of_a_thought(served: Served) -> Non
 @pytest.mark.parametrize(
     ("body", "complaint"),
     [
-        ({"policy": {}}, "set at least one of stable, anytime, repetition"),
+        ({"policy": {}}, "set at least one of stable, min_answer_probability"),
         ({"policy": {"stable": 2}, "thinking_token_budget": 0}, "without thinking"),
         ({"policy": {"stable": 2}, "answer_tokens": 0}, "with answer_tokens 0"),
         ({"policy": {"stable": 0}}, "stable"),
@@ -334,6 +336,7 @@ def test_a_policy_does_not_change_the_tokens_of_a_thought(served: Served) -> Non
         ({"soft_tokens": -1}, "soft_tokens"),
         ({"policy": {"stable": 2, "code": "x"}}, "unknown field"),
         ({"policy": {"stable": 2, "every": 1}}, "every"),
+        ({"policy": {"min_answer_probability": 1.5}}, "min_answer_probability"),
         ({"policy": {"stable": 2, "normalizer": "lower"}}, "normalizer"),
     ],
 )
@@ -343,10 +346,12 @@ def test_an_invalid_policy_is_rejected(served: Served, body: dict[str, Any], com
 
 
 def test_exit_rules_of_a_policy() -> None:
-    engine = scripted()
-    assert exit_rules(Policy(), engine, lambda _: None) == ()
-    (convergence,) = exit_rules(Policy(stable=2, repetition=True, normalizer="exact"), engine, lambda _: None)
-    assert isinstance(convergence, AgreementExit)
-    assert convergence.parse_answer([ord(character) for character in " a, B "]) == "a, B"
-    (tolerant,) = exit_rules(Policy(anytime=True), engine, lambda _: None)
-    assert isinstance(tolerant, AgreementExit) and tolerant.parse_answer([ord(c) for c in "\\boxed{0.50}"]) == "box 1/2"
+    def rules(policy: Policy) -> tuple[Any, ...]:
+        return exit_rules(policy, scripted(), Sampling(), lambda _: None)
+
+    assert rules(Policy()) == ()
+    (convergence,) = rules(Policy(minimums=ExitMinimums(2), repetition=True, normalizer="exact"))
+    assert isinstance(convergence, AnswerExit)
+    assert convergence.read_answer(" a, B ") == "a, B"
+    (tolerant,) = rules(Policy(anytime=True))
+    assert isinstance(tolerant, AnswerExit) and tolerant.read_answer("\\boxed{0.50}") == "box 1/2"

@@ -126,10 +126,10 @@ class LocalSession:
         has_logprobs = self.sampling.forced_logprobs and self.sampling.logprobs is not None
         (self.forced if has_logprobs else self.sequence.token_ids).extend(token_ids)
 
-    async def fork(self) -> LocalSession:
+    async def fork(self, sampling: Sampling | None = None) -> LocalSession:
         """Another session with the same context; its KV cache is copied at its first sample."""
         context = [*self.sequence.token_ids, *self.forced]
-        return LocalSession(self._engine, SequenceState(context, is_fork=True), self.sampling)
+        return LocalSession(self._engine, SequenceState(context, is_fork=True), sampling or self.sampling)
 
     def interrupt(self) -> None:
         """End the running sample."""

@@ -104,9 +104,9 @@ class SubprocessSession:
         self._num_tokens += len(token_ids)
         self._engine.send("append", self._number, tuple(token_ids))
 
-    async def fork(self) -> SubprocessSession:
+    async def fork(self, sampling: Sampling | None = None) -> SubprocessSession:
         """Another session with the same context."""
-        return self._engine.make_session(self._num_tokens, "fork", self._number)
+        return self._engine.make_session(self._num_tokens, "fork", (self._number, sampling))
 
     def interrupt(self) -> None:
         """End the running sample. It raises EngineFault if the worker does not respond."""
@@ -304,9 +304,10 @@ class _Worker:
         """Open a session."""
         self._sessions[number] = await self._engine.open(*argument)
 
-    async def fork(self, number: int, origin: int) -> None:
+    async def fork(self, number: int, argument: tuple[int, Sampling | None]) -> None:
         """Fork a session."""
-        self._sessions[number] = await self._sessions[origin].fork()
+        origin, sampling = argument
+        self._sessions[number] = await self._sessions[origin].fork(sampling)
 
     async def append(self, number: int, token_ids: tuple[int, ...]) -> None:
         """Append forced tokens."""

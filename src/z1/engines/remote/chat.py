@@ -98,9 +98,9 @@ class ChatSession:
         self.tool_parts[:] = [part for part in self.tool_parts if part.position < self._sampled]
         self.context += token_ids
 
-    async def fork(self) -> ChatSession:
+    async def fork(self, sampling: Sampling | None = None) -> ChatSession:
         """Another session with the same conversation and reply, which needs a request of its own."""
-        start = (self.context[: self._prompt_length], self._sampling)
+        start = (self.context[: self._prompt_length], sampling or self._sampling)
         fork = ChatSession(self._model, self._profile, self._host, self._conversation, start)
         fork.context = list(self.context)
         return fork

@@ -93,9 +93,9 @@ class CompletionSession:
             raise EngineFault(f"{len(token_ids)} tokens forced, {self.free_tokens} fit")
         self.context += token_ids
 
-    async def fork(self) -> CompletionSession:
+    async def fork(self, sampling: Sampling | None = None) -> CompletionSession:
         """Another session with the same context, which needs a request of its own."""
-        return CompletionSession(self._model, self.context, self._sampling)
+        return CompletionSession(self._model, self.context, sampling or self._sampling)
 
     def interrupt(self) -> None:
         """Close the stream of the running sample."""

@@ -5,20 +5,22 @@ for none. `Budget` is the parsed value; `make_window` turns it into a `Window` o
 `max_tokens` always includes the hint and the answer. Names: vLLM, SGLang, llama.cpp, NVIDIA NIM, TensorRT-LLM,
 FastDeploy, Qwen, OpenRouter and Anthropic, as of autumn 2026 (see docs/serve.md).
 
-`Policy` is data that a client sends: probe interval, number of equal answers that end the thought, repetition exit, and
-whether probes are streamed (*anytime* answers). `exit_rules` makes the exit rules of `engines/early_exit.py` from it.
+`Policy` is data that a client sends or `z1 serve --exit-policy` reads: probe interval, what a probe has to reach to end
+the thought, repetition exit, and whether probes are streamed (*anytime* answers). `exit_rules` makes exit rules of it.
 Two answers are equal if their canonical forms (`grading/equivalence.py`) are, or with "exact" if the strings are.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any, Literal
 
 from z1 import profiles
-from z1.engines import AgreementExit, Engine, ExitRule, Probe
+from z1.engines import AnswerExit, Engine, ExitRule, Probe, Sampling, probe_sampling
 from z1.errors import ContextOverflow, UserError
+from z1.exit_policy import NO_MINIMUMS, ExitMinimums
 from z1.families import AnswerKind
 from z1.grading.equivalence import canonical_answer
 from z1.prompts import refusals_as_user_errors
@@ -82,9 +84,6 @@ DEFAULT_EFFORT_MAP: dict[str, int] = {
 ANSWER_RESERVE = 512
 """Tokens reserved for the answer by default, or a quarter of `max_tokens` if that is less."""
 
-_UNREACHABLE = 1 << 30
-"""More equal answers in a row than any thought has."""
-
 
 @dataclass(frozen=True, slots=True)
 class Budget:
@@ -122,15 +121,16 @@ class Budget:
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """A probe every `every` thinking tokens, with at most `answer_tokens` tokens; the thought ends after `stable` equal
-    answers in a row (None: never).
+    """A probe every `every` thinking tokens, with at most `answer_tokens` tokens; the thought ends at the first that
+    reaches `minimums`.
 
     `anytime` streams the probes to the client. With `repetition` loops end; the first `max_nudges` of a thought are
     followed by the text `nudge` (None: the default one) instead. With `near_repetition` a loop's numbers may change.
+    With `is_observing` no probe ends the thought. `is_default`: it is the server's, not the request's own.
     """
 
     every: int = 64
-    stable: int | None = None
+    minimums: ExitMinimums = NO_MINIMUMS
     answer_tokens: int = 64
     normalizer: Literal["equivalent", "exact"] = "equivalent"
     repetition: bool = False
@@ -138,28 +138,36 @@ class Policy:
     nudge: str | None = None
     near_repetition: bool = False
     anytime: bool = False
+    is_observing: bool = False
+    is_default: bool = False
 
     @property
     def has_probes(self) -> bool:
         """Whether the engine must fork sessions."""
-        return self.stable is not None or self.anytime
+        return self.anytime or (self.minimums is not NO_MINIMUMS and self.minimums.can_exit)
 
 
 NO_POLICY = Policy()
 """A thought ends by itself or at its budget."""
 
 
-def exit_rules(policy: Policy, engine: Engine, on_probe: Callable[[Probe], None]) -> tuple[ExitRule, ...]:
+def exit_rules(
+    policy: Policy, engine: Engine, sampling: Sampling, on_probe: Callable[[Probe], None]
+) -> tuple[ExitRule, ...]:
     """The exit rules of one reply; `on_probe` is called with every probe."""
     rules: list[ExitRule] = []
     if policy.has_probes:
-        normalize = canonical_answer if policy.normalizer == "equivalent" else str.strip
-
-        def answer_key(token_ids: Sequence[int]) -> str:
-            return normalize(profiles.decode(engine.tokenizer, token_ids))
-
-        stable = policy.stable or _UNREACHABLE
-        rules.append(AgreementExit(policy.every, stable, policy.answer_tokens, answer_key, on_probe))
+        exit_rule = AnswerExit(
+            policy.every,
+            policy.minimums,
+            policy.answer_tokens,
+            partial(profiles.decode, engine.tokenizer),
+            canonical_answer if policy.normalizer == "equivalent" else str.strip,
+            probe_sampling(sampling, engine),
+            on_probe,
+            policy.is_observing,
+        )
+        rules.append(exit_rule)
     return tuple(rules)
 
 

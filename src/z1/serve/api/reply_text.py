@@ -148,7 +148,10 @@ class ReplyText:
         own = hint_for(self._options.profile, self._budget.answer_kind).text
         hint = own if self._budget.hint is None else self._budget.hint
         answer = text.rpartition(hint)[2] if hint else text
-        self.probes.append({"at": event.thinking_tokens, "answer": answer.strip(), "agreement": event.agreeing})
+        probe = {"at": event.thinking_tokens, "answer": answer.strip(), "agreement": event.agreeing}
+        if event.signals.confidence is not None:
+            probe |= {name: round(value, 6) for name, value in event.signals.confidence._asdict().items()}
+        self.probes.append(probe)
 
     def on_finished(self) -> list[Delta]:
         """The text that was held back."""

@@ -14,6 +14,7 @@ from typing import Any
 from z1 import profiles
 from z1.engines import Engine, Sampling
 from z1.errors import UserError
+from z1.exit_policy import ExitMinimums
 from z1.families import AnswerKind
 from z1.prompts import prompt_token_ids, text_token_ids, tool_prompt_token_ids
 from z1.serve.api.body import Message
@@ -50,6 +51,8 @@ class RequestDefaults:
     temperature: float = 1.0
     reasoning_effort_map: Mapping[str, int] = field(default_factory=lambda: DEFAULT_EFFORT_MAP)
     served_model_names: tuple[str, ...] = ()
+    exit_policy: Policy = NO_POLICY
+    """Of requests that think and set none."""
     format_question: Callable[[str], str] = str
     repetition: bool = False
     max_nudges: int = 0
@@ -99,8 +102,8 @@ def parse_request(request: Request, engine: Engine, defaults: RequestDefaults) -
         "seed": seed,
         **_logprob_settings(request, engine),
     }
-    stop_ids, policy = _stop_token_ids(request, engine, profile), parse_policy(request, engine, budget)
-    policy = _with_loops(policy, request, defaults)
+    stop_ids = _stop_token_ids(request, engine, profile)
+    policy = _with_loops(parse_policy(request, engine, budget, defaults.exit_policy), request, defaults)
     stop = (request.stop,) if isinstance(request.stop, str) else tuple(request.stop or ())
     generations = tuple(
         GenerationRequest(
@@ -186,20 +189,27 @@ def parse_budget(request: Request, profile: profiles.Profile, defaults: RequestD
     )
 
 
-def parse_policy(request: Request, engine: Engine, budget: Budget) -> Policy:
+def parse_policy(request: Request, engine: Engine, budget: Budget, default: Policy = NO_POLICY) -> Policy:
     """The exit policy of a request. Raises UserError if it has no effect or the engine cannot apply it."""
     given = request.policy
+    can_exit = budget.has_thinking and budget.limit != 0 and budget.max_answer_tokens != 0
     if given is None:
-        return NO_POLICY
+        return default if can_exit else NO_POLICY
+    minimums = ExitMinimums(given.stable, given.min_answer_probability)
     policy = Policy(
-        given.every, given.stable, given.answer_tokens, given.normalizer, given.repetition, anytime=given.anytime
+        given.every, minimums, given.answer_tokens, given.normalizer, given.repetition, anytime=given.anytime
     )
     if not (policy.has_probes or policy.repetition):
-        raise UserError("policy", "no exit rule", "set at least one of stable, anytime, repetition")
-    if not budget.has_thinking or budget.limit == 0 or budget.max_answer_tokens == 0:
+        names = "stable, min_answer_probability, anytime, repetition"
+        raise UserError("policy", "no exit rule", f"set at least one of {names}")
+    if not can_exit:
         raise UserError("policy", "a reply without thinking, or with answer_tokens 0", "leave one of them out")
     if policy.has_probes and not engine.capabilities.can_fork:
-        raise UserError("policy", f"{engine.name}, which cannot fork a session", "leave stable and anytime out")
+        do = "leave stable, min_answer_probability and anytime out"
+        raise UserError("policy", f"{engine.name}, which cannot fork a session", do)
+    if minimums.needs_confidence and not engine.capabilities.has_logprobs:
+        got = f"{given.min_answer_probability}, and {engine.name} has no log-probabilities"
+        raise UserError("policy.min_answer_probability", got, "use stable")
     return policy
 
 

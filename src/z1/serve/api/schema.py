@@ -94,6 +94,9 @@ class ExitPolicy(Strict):
 
     every: int = Field(64, ge=8, le=100_000, description="Thinking tokens between two probes.")
     stable: int | None = Field(None, ge=1, le=1000, description="Equal answers in a row that end the thought.")
+    min_answer_probability: float | None = Field(
+        None, gt=0, le=1, description="Probability of a probed answer that ends the thought; with stable, both."
+    )
     answer_tokens: int = Field(64, ge=1, le=4096, description="Maximum tokens of a probe's answer.")
     normalizer: Literal["equivalent", "exact"] = Field("equivalent", description="How answers are compared.")
     repetition: bool = Field(False, description="End a thought, or the answer, that repeats itself.")

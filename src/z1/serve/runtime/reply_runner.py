@@ -338,7 +338,7 @@ class _RunningReply:
         if deadline is not None:
             deadline = max(0.0, deadline - self._elapsed())
         self._logprobs, self._tool_parts = session.logprobs, getattr(session, "tool_parts", ())
-        exits = exit_rules(request.policy, engine, self._emit)
+        exits = exit_rules(request.policy, engine, request.sampling, self._emit)
         options = DriverOptions(detector, None, deadline, self._on_tokens, exits, request.allowance)
         await run_flow(flow, session, options, self._control)
         end = flow.end or End.ABORTED

@@ -19,13 +19,15 @@ from typing import Any
 from z1 import profiles
 from z1.engines import Engine
 from z1.errors import EngineFault, UserError, Z1Error
+from z1.exit_policy import CalibratedPolicy
 from z1.serve.api.openai_format import ChatFormat, CompletionFormat, WireFormat
 from z1.serve.api.reply_text import OutputOptions
 from z1.serve.api.request_parser import ParsedRequest, RequestDefaults, count_prompt_tokens, parse_request
 from z1.serve.api.schema import ChatRequest, ControlRequest, Request, SessionBudget
-from z1.serve.api.session import parse_session
+from z1.serve.api.session import SessionSettings, parse_session
 from z1.serve.api.signature import Signer
 from z1.serve.metrics import Metrics, log_line
+from z1.serve.runtime.exit_watch import ExitObserver, ExitResult, ExitWatch, check_exit_policy
 from z1.serve.runtime.ledger_file import LedgerFile
 from z1.serve.runtime.proxy import ProxyResponse, as_proxyable, has_thinking_fields, translate_budget
 from z1.serve.runtime.reply_runner import Event, Failed, GenerationRequest, ReplyFinished, ReplyRunner
@@ -47,12 +49,14 @@ class ServerLimits:
     `stream_interval` seconds.
 
     Finished replies are evaluated at `shadow_budgets` while fewer than a quarter of `max_concurrent_requests` run.
+    Under an exit policy, `full_thought_share` of the requests keep their whole thought, for its monitor.
     """
 
     max_concurrent_requests: int = 256
     max_body_bytes: int = 1 << 20
     stream_interval: float = 0.05
     shadow_budgets: tuple[int, ...] = ()
+    full_thought_share: float = 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +96,12 @@ class ChatService:
     """The requests of one server."""
 
     def __init__(
-        self, engine: Engine, defaults: RequestDefaults, limits: ServerLimits, ledger: LedgerFile | None = None
+        self,
+        engine: Engine,
+        defaults: RequestDefaults,
+        limits: ServerLimits,
+        ledger: LedgerFile | None = None,
+        exit_policy: CalibratedPolicy | None = None,
     ) -> None:
         self.engine, self.defaults, self.limits = engine, defaults, limits
         self.metrics, self.runner = Metrics(), ReplyRunner(engine, limits.stream_interval)
@@ -108,6 +117,11 @@ class ChatService:
         self._upstream = as_proxyable(engine)
         self.on_finished: Callable[[PendingResponse], None] | None = None
         """Called with every finished request, in its own context; for traces."""
+        self.exit_watch: ExitWatch | None = None
+        if exit_policy is not None:
+            check_exit_policy(exit_policy, limits.full_thought_share, engine)
+            self.exit_watch = ExitWatch(exit_policy, limits.full_thought_share, self._token_bytes, self._record_exit)
+            self.defaults = replace(defaults, exit_policy=self.exit_watch.policy)
         self._shadow: Shadow | None = None
         if limits.shadow_budgets:
             self._shadow = Shadow(
@@ -166,8 +180,9 @@ class ChatService:
         turns: list[Turn] = []
         if account is not None:
             turns = [Turn(account, self.ledger, (wire_format.id, n, request.model)) for n in range(count)]
-        observe = partial(self._book, (client.key, request.model), parsed.generations, turns)
-        replies = self.runner.start(_with_allowances(parsed.generations, turns), observe)
+        generations, exits = self._with_exits(parsed.generations, client.key, settings)
+        observe = partial(self._book, (client.key, request.model), generations, turns, exits)
+        replies = self.runner.start(_with_allowances(generations, turns), observe)
         response = PendingResponse(replies, wire_format, self._options(parsed), parsed.prompt_tokens)
         if turns or self.ledger.is_persistent:
             response.commit = self.ledger.commit
@@ -261,15 +276,26 @@ class ChatService:
             parsed.token_ledger,
         )
 
+    def _with_exits(
+        self, generations: Sequence[GenerationRequest], key: str, session: SessionSettings | None
+    ) -> tuple[Sequence[GenerationRequest], Sequence[ExitObserver | None]]:
+        """The requests with what the exit policy makes of them, and what follows their replies."""
+        if self.exit_watch is None:
+            return generations, [None] * len(generations)
+        return self.exit_watch.start(generations, None if session is None else f"{key} {session.id}")
+
     def _book(
         self,
         names: tuple[str, str],
         generations: Sequence[GenerationRequest],
         turns: Sequence[Turn],
+        exits: Sequence[ExitObserver | None],
         index: int,
         event: Event,
     ) -> None:
         """Book an event of a reply, before its client can get it. `names` are those of the API key and the model."""
+        if (observer := exits[index]) is not None:
+            observer.on_event(event)
         if turns:
             turns[index].on_event(event)
         if isinstance(event, ReplyFinished) or (isinstance(event, Failed) and event.ledger.paid_tokens):
@@ -299,6 +325,14 @@ class ChatService:
             thinking_tokens=result.thinking_tokens,
             saved_tokens=result.saved_tokens,
             sampled_tokens=result.sampled_tokens,
+        )
+
+    def _record_exit(self, result: ExitResult) -> None:
+        assert self.exit_watch is not None
+        monitor = self.exit_watch.monitor
+        self.metrics.count_exit(result, self.exit_watch.totals.net_saved_tokens, monitor)
+        log_line(
+            exit_outcome=result.outcome, exit_evidence=round(monitor.evidence, 3), exit_alarm=monitor.alarm or None
         )
 
     def _check_model(self, name: str) -> None:

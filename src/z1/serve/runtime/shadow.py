@@ -130,9 +130,13 @@ class Shadow:
             group.cancel()
 
     def _answer(self, new_tokens: Sequence[NewTokens]) -> str:
-        """The answer of a reply in normalized form."""
-        parts = answer_parts((event.bucket, b"".join(map(self._token_bytes, event.token_ids))) for event in new_tokens)
-        return canonical_answer(b"".join(parts).decode("utf-8", "replace"))
+        return canonical_reply(new_tokens, self._token_bytes)
+
+
+def canonical_reply(new_tokens: Sequence[NewTokens], token_bytes: Callable[[int], bytes]) -> str:
+    """The answer of a reply in canonical form."""
+    parts = answer_parts((event.bucket, b"".join(map(token_bytes, event.token_ids))) for event in new_tokens)
+    return canonical_answer(b"".join(parts).decode("utf-8", "replace"))
 
 
 def _thought(reply: _FinishedReply) -> list[int]:
