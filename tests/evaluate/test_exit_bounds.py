@@ -23,7 +23,6 @@ from z1.evaluate.exit_bounds import (
     policy_bound,
     problems_needed,
 )
-from z1.evaluate.exit_combiner import fit_combiner
 from z1.evaluate.intervals import share
 from z1.exit_policy import POLICIES, AnswerConfidence, ExitMinimums, ProbeHistory, features
 
@@ -140,24 +139,6 @@ def test_an_order_goes_from_careful_to_aggressive_and_drops_what_loses_more_for_
     tokens = [sum(350 if at is None else 50 * (at + 1) for at in row) for row in ends]
     assert losses == sorted(losses) and tokens == sorted(tokens, reverse=True)
     assert 1 < len(order) < len(POLICIES["both"])
-
-
-def test_the_combiner_prefers_what_keeps_the_answer() -> None:
-    some = population()[:400]
-    combiner = fit_combiner([t.signals for t in some], [t.losses for t in some], [t.tokens for t in some])
-    pairs = [
-        (combiner.score(s), loss) for t in population()[400:800] for s, loss in zip(t.signals, t.losses, strict=True)
-    ]
-    kept, lost = ([score for score, loss in pairs if loss == value] for value in (0, 1))
-    assert np.mean(kept) > np.mean(lost) + 0.2
-    assert abs(np.mean(kept + lost) - len(kept) / len(pairs)) < 0.1  # about calibrated
-
-
-def test_probes_that_all_agree_have_a_combiner_too() -> None:
-    some = [replace(one, losses=(0.0,) * PROBES) for one in population()[:30]]
-    combiner = fit_combiner([t.signals for t in some], [t.losses for t in some], [t.tokens for t in some])
-    assert min(combiner.score(s) for t in some for s in t.signals) > 0.5
-    assert fit_combiner([()], [()], [50.0]).score(some[0].signals[0]) == 0.5
 
 
 if __name__ == "__main__":

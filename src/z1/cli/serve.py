@@ -168,9 +168,8 @@ def serve(
     )  # fmt: skip
     from z1.serve.runtime.service import ServerLimits
 
-    settings = read_defaults(context.params)
-    how = (stream_interval_ms / 1000, tuple(shadow_budget or ()), full_thought_share)
-    run_server(served, options, ServerLimits(max_concurrent_requests, max_body_bytes, *how), settings)
+    how = (max_concurrent_requests, max_body_bytes, stream_interval_ms / 1000, tuple(shadow_budget or ()))
+    run_server(served, options, ServerLimits(*how, full_thought_share), read_defaults(context.params))
 
 
 def run_server(served: ServeModel, options: ServeOptions, limits: ServerLimits, defaults: Mapping[str, Any]) -> None:

@@ -129,20 +129,3 @@ class _WithoutLogprobs(ScriptedEngine):
 def test_what_cannot_be_kept_is_refused(engine: type[ScriptedEngine], policy: CalibratedPolicy, message: str) -> None:
     with pytest.raises(UserError, match=message), serving(engine(counts_its_thought), exit_policy=policy):
         pass
-
-
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [
-        ({"schema": "z1 exit policy 9"}, "give a file of 'z1 exit policy 1' that z1 calibrate wrote"),
-        ({"every": 0}, "write it again with z1 calibrate"),
-        ({"max_risk": 5}, "write it again with z1 calibrate"),
-        ({"minimums": {}}, "write it again with z1 calibrate"),
-        ({"minimums": {"combined": 0.9, "combiner": {"weights": [1], "mean_thought": 2}}}, "1 weights for 6 features"),
-    ],
-)
-def test_a_file_of_another_kind_is_refused(tmp_path: Path, change: dict[str, Any], message: str) -> None:
-    file = tmp_path / "exit-policy.json"
-    file.write_text(json.dumps(calibrated(8, agreeing=1).as_json() | change))
-    with pytest.raises(UserError, match=message):
-        read_exit_policy(file)
