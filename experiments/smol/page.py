@@ -171,8 +171,9 @@ def _verdict(holds: bool) -> str:
 def _carry(study: Study, numbers: Mapping[str, Any]) -> str:
     note = (
         "Accuracy without a thinking budget, in %. *Lenient* reads the last box or number of a reply, *strict* the "
-        "form that was asked for. *Against the best control*: lenient points, with the smallest difference that would "
-        "be seen four times in five. Intervals of SVAMP are clustered by body without its numbers."
+        "form that was asked for. *Against the best control* of those that were run: lenient points, with the "
+        "smallest difference that would be seen four times in five. Intervals of SVAMP are clustered by body without "
+        "its numbers."
     )
     heads = ["problems", "arm", "n", "seeds", "lenient", "strict", "thinking tokens", "against the best control"]
     return f"{note}\n\n" + table([*heads, "smallest seen"], _carry_rows(study, numbers))
