@@ -192,14 +192,15 @@ def steered(window: Window, engine: Engine, options: GenerationOptions) -> Windo
     return replace(window, repetition=repetition, landing=landing)
 
 
-def builtin_question(prompt: str) -> str:
+def builtin_question(prompt: str, *, with_unsure: bool = False) -> str:
     """`prompt` in the form that the shipped model was trained on: a normalised program that its generator can draw.
 
-    Raises UserError for anything else. Another profile (`--profile plain`) sends the prompt as it is.
+    Raises UserError for anything else, and unless `with_unsure` for the forms that the model often gets wrong, which an
+    evaluation may not leave out. Another profile (`--profile plain`) sends the prompt as it is.
     """
     if not prompt.strip():
         return prompt  # refused with a better message when the prompt is rendered
-    return synthetic.to_question(prompt, SHIPPED)
+    return synthetic.to_question(prompt, SHIPPED, with_unsure=with_unsure)
 
 
 class _TextAssembler:

@@ -1,19 +1,26 @@
 """A program for an environment with inspect_ai: a budget sweep and one evaluation per budget, compared; prints JSON.
 
-python tests/integrations/inspect_check.py PROBLEMS FOLDER BUDGET,BUDGET,...
+python tests/integrations/inspect_check.py PROBLEMS FOLDER BUDGET,BUDGET,... [GSM8K_FILE MODEL [ALONE,ALONE,...]]
+
+With a file of GSM8K (gzipped JSONL, as the hub has it) samples and scorer are those of inspect_evals/gsm8k. With a
+third list only these budgets are evaluated alone, the largest first.
 """
 
 from __future__ import annotations
 
+import gzip
 import json
 import sys
+from collections.abc import Callable
+from functools import partial
+from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from inspect_ai import Task, eval, task_with
 from inspect_ai.dataset import MemoryDataset, Sample
 from inspect_ai.log import EvalLog, read_eval_log
-from inspect_ai.scorer import Score, Scorer, Target, accuracy, scorer, stderr
+from inspect_ai.scorer import Score, Scorer, Target, accuracy, match, scorer, stderr
 from inspect_ai.solver import TaskState, generate, prompt_template
 
 from z1.benchmarks import LoadOptions, get_benchmark
@@ -21,7 +28,8 @@ from z1.integrations.inspect_sweep import budget_sweep
 from z1.integrations.ladder import budget_name, parse_budgets
 from z1.results.inspect_log import ATTEMPTS
 
-MODEL, ARGUMENTS = "z1/z1-tiny", {"deterministic": True, "max_model_len": 512, "max_answer_tokens": 64}
+ARGUMENTS = {"deterministic": True, "max_model_len": 512, "max_answer_tokens": 64}
+GSM8K_ARGUMENTS = {"deterministic": True, "max_model_len": 384, "max_answer_tokens": 12, "answer_kind": "number"}
 
 
 @scorer(metrics=[accuracy(), stderr()])
@@ -41,11 +49,30 @@ def programs(count: int) -> Task:
     return Task(dataset=MemoryDataset(samples), solver=[prompt_template("{prompt}"), generate()], scorer=boxed())
 
 
-def run(task: Task, folder: Path, **arguments: Any) -> EvalLog:
-    given = {**ARGUMENTS, **arguments}
-    (log,) = eval(task, model=MODEL, model_args=given, log_dir=str(folder), display="none", max_samples=64)
-    assert log.status == "success", log.error
-    return log
+def gsm8k(count: int, file: Path) -> Task:
+    from inspect_evals.gsm8k.gsm8k import record_to_sample
+
+    with gzip.open(file, "rt", encoding="utf-8") as lines:
+        samples = [record_to_sample(json.loads(line)) for line in islice(lines, count)]
+    return Task(dataset=MemoryDataset(samples), solver=[generate()], scorer=match(numeric=True))
+
+
+class Check(NamedTuple):
+    """What is evaluated: a task, by a model with arguments; `score` is the name of its scorer in a log."""
+
+    make: Callable[[], Task]
+    model: str
+    arguments: dict[str, Any]
+    score: str
+
+    def run(self, task: Task, folder: Path, **arguments: Any) -> EvalLog:
+        given = {**self.arguments, **arguments}
+        (log,) = eval(task, model=self.model, model_args=given, log_dir=str(folder), display="none", max_samples=64)
+        assert log.status == "success", log.error
+        return log
+
+    def thinking_tokens(self, log: EvalLog) -> int:
+        return log.stats.model_usage[self.model].reasoning_tokens or 0
 
 
 def tokens(log: EvalLog) -> dict[str, list[list[int]]]:
@@ -62,30 +89,35 @@ def scores(log: EvalLog) -> dict[str, float]:
     return {one.name: one.metrics["accuracy"].value for one in log.results.scores}
 
 
-def main(count: int, folder: Path, given: str) -> None:
+def main(check: Check, folder: Path, given: str, alone: str) -> None:
     budgets = parse_budgets(given)
-    task = programs(count)
-    swept = run(task_with(task, solver=budget_sweep(given, task.solver)), folder / "sweep")
+    task = check.make()
+    swept = check.run(task_with(task, solver=budget_sweep(given, task.solver)), folder / "sweep")
     ladder, scored = tokens(swept), scores(swept)
-    equal_rows, equal_scores, free = 0, 0, 0
-    for place, budget in enumerate(budgets):
-        log = run(programs(count), folder / budget_name(budget), thinking_budget=-1 if budget is None else budget)
-        alone = tokens(log)
-        equal_rows += sum(ladder[name][place] == alone[name][0] for name in alone)
-        equal_scores += scores(log)["boxed"] == scored[f"score@{budget_name(budget)}"]
-        free = log.stats.model_usage[MODEL].reasoning_tokens or 0
-    found = {
-        "rows": count * len(budgets),
-        "equal_rows": equal_rows,
-        "budgets": len(budgets),
-        "equal_scores": equal_scores,
-        "thinking_tokens_of_the_sweep": swept.stats.model_usage[MODEL].reasoning_tokens,
-        "thinking_tokens_of_one_free_run": free,
+    found: dict[str, Any] = {
+        "thinking_tokens_of_the_sweep": check.thinking_tokens(swept),
         "scores": {name: value for name, value in scored.items() if name.startswith("score@")},
         "log": read_eval_log(swept.location, header_only=True).location,
+        **dict.fromkeys(("rows", "equal_rows", "budgets", "equal_scores"), 0),
     }
-    print(json.dumps(found))
+    for budget in reversed(parse_budgets(alone)):
+        log = check.run(check.make(), folder / budget_name(budget), thinking_budget=-1 if budget is None else budget)
+        own, place = tokens(log), budgets.index(budget)
+        found["rows"] += len(own)
+        found["equal_rows"] += sum(ladder[name][place] == own[name][0] for name in own)
+        found["budgets"] += 1
+        found["equal_scores"] += scores(log)[check.score] == scored[f"score@{budget_name(budget)}"]
+        found.setdefault("thinking_tokens_of_one_free_run", check.thinking_tokens(log))
+        print(json.dumps(found), flush=True)
+
+
+def check_of(count: int, file: str = "", model: str = "") -> Check:
+    """The check of GSM8K in `file`, or of programs."""
+    if file:
+        return Check(partial(gsm8k, count, Path(file)), model, GSM8K_ARGUMENTS, "match")
+    return Check(partial(programs, count), "z1/z1-tiny", ARGUMENTS, "boxed")
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]), Path(sys.argv[2]), sys.argv[3])
+    count, folder, given, *rest = sys.argv[1:]
+    main(check_of(int(count), *rest[:2]), Path(folder), given, rest[2] if len(rest) > 2 else given)

@@ -10,12 +10,28 @@ from pathlib import Path
 import pytest
 
 from tests.results.test_importer import check_format
+from tests.serve.conftest import serving
+from z1.engines.local.engine import LocalSettings, load
 from z1.evaluate import read_attempts
+from z1.models import shipped
 from z1.results import import_log
 
 PYTHON = os.environ.get("PYTHON_WITH_INSPECT", "")
 PROGRAM = Path(__file__).parent / "inspect_check.py"
 BUDGETS = "0,8,24,unlimited"
+
+
+PROGRAMS = """
+from inspect_ai import Task, task
+from inspect_ai.dataset import MemoryDataset, Sample
+from inspect_ai.scorer import includes
+from inspect_ai.solver import generate
+
+@task
+def programs():
+    samples = [Sample(f"print({n} + 4)", id=str(n), target=str(n + 4)) for n in range(4)]
+    return Task(dataset=MemoryDataset(samples), solver=generate(), scorer=includes())
+"""
 
 
 BENCHMARK = """
@@ -72,3 +88,32 @@ def test_a_sweep_equals_one_evaluation_per_budget_and_is_imported(tmp_path: Path
     scores = [found["scores"][f"score@{budget}"] for budget in BUDGETS.split(",")]
     assert [point["accuracy"][1] for point in points] == scores
     assert all(attempt.token_ids for attempt in read_attempts(folder).values())
+
+
+def evaluated(folder: Path, *arguments: str) -> dict[tuple[str, int | None], list[int]]:
+    """Token ids by sample and budget of Inspect's command line, as `z1 import` reads its log."""
+    (folder / "programs.py").write_text(PROGRAMS, "utf-8")
+    task = ["z1/sweep", "-T", f"task={folder / 'programs.py'}@programs", "-T", "thinking_budgets=0,8,unlimited"]
+    shape = ["--log-format", "json", "--log-dir", str(folder), "--display", "none", "-M", "max_model_len=512"]
+    shape += ["-M", "max_answer_tokens=64"]
+    command = [PYTHON, "-m", "inspect_ai", "eval", *task, *shape, *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=folder)
+    assert done.returncode == 0, done.stderr[-2000:]
+    imported, notes = import_log([*folder.glob("*.json")], folder / "imported")
+    assert "attempts of z1 in the log: 12, with their token ids" in notes
+    found = read_attempts(imported).values()
+    assert {one.verdict for one in found if one.thinking_budget is None} == {"right"}
+    return {(one.problem, one.thinking_budget): one.token_ids for one in found}
+
+
+@pytest.mark.real
+@pytest.mark.skipif(not PYTHON, reason="PYTHON_WITH_INSPECT names no interpreter")
+def test_the_command_line_gives_equal_replies_by_a_server_and_in_process(tmp_path: Path) -> None:
+    local = ["--model", "z1/z1-tiny", "-M", "deterministic=true"]
+    settings = LocalSettings(max_num_seqs=2, max_model_len=512, deterministic=True)
+    (tmp_path / "here").mkdir()
+    (tmp_path / "there").mkdir()
+    here = evaluated(tmp_path / "here", *local)
+    with serving(load(shipped(), settings)) as there:
+        remote = ["--model", f"z1/{shipped()}", "--model-base-url", f"{there.url}/v1"]
+        assert evaluated(tmp_path / "there", *remote) == here

@@ -42,7 +42,7 @@ def test_accuracy_by_tokens() -> None:
     both = {"long": 0.29, "full": 0.58}
     assert of([OURS, LONG, FULL], both) == "mine needs 0.58 of full\u2019s thinking tokens and 0.29 of long\u2019s"
     assert of([OURS], {}) == "mine: 40\u00a0% with 8.0 thinking tokens and 96\u00a0% with 29 thinking tokens"
-    short = "mine: 96\u00a0% with 29 thinking tokens; short: 50\u00a0% with 0.0 thinking tokens"
+    short = "mine: 96\u00a0% with 29 thinking tokens; short: 50\u00a0% with 0 thinking tokens"
     assert of([OURS, SHORT], {}) == short
     assert of([curve("x", point(None, nan, nan))], {}) == "x has no graded reply"
 

@@ -15,6 +15,7 @@ def test_numbers() -> None:
     assert [formatting.tokens(one) for one in (61.04, 1234.5, NAN)] == ["61.0", "1,234", "\u2013"]
     assert formatting.bracket(Interval(0.945, 0.962, 0.974), "share") == "[94.5,\u00a097.4]"
     assert formatting.bracket(Interval(NAN, NAN, NAN)) == ""
+    assert [formatting.about(one) for one in (0.0, 6.04, 61.04)] == ["0", "6.0", "61"]
     assert [formatting.budget(one) for one in (None, 0, 4096)] == ["unlimited", "0", "4,096"]
 
 
@@ -44,8 +45,10 @@ def test_the_headline_omits_what_is_unknown(evaluations: tuple[Evaluation, ...])
     assert "on 1,189 replies to 300 problems of gpqa (11 more are missing), with 51" in formatting.headline([alone])
     assert ";" not in formatting.headline([alone])
     assert formatting.headline([replace(one, points=one.points[:1])]).startswith(
-        "with a thinking budget of 0 tokens tiny has an accuracy"
+        "tiny, with a thinking budget of 0 tokens, has an accuracy"
     )
+    single = replace(one.head, missing=1)
+    assert "(1 more is missing)" in formatting.headline([replace(one, points=(single,))])
     nothing = replace(one.head, n=0, missing=600, accuracy=Interval(NAN, NAN, NAN))
     assert formatting.headline([replace(one, points=(nothing,))]) == "tiny has no graded reply (600 are missing)."
     assert "other has no" in formatting.headline([one, replace(one, label="other", points=(nothing,))])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 
 import jsonschema
@@ -13,6 +14,7 @@ from tests.results.foreign_logs import batch_rows, inspect_log, livecodebench_ro
 from z1 import results
 from z1.errors import UserError
 from z1.evaluate import read_attempts
+from z1.records import Problem
 from z1.results import ImportSettings, import_log
 from z1.results.log_reply import verdict_of
 
@@ -37,6 +39,26 @@ def test_lm_eval_samples(tmp_path: Path) -> None:
         import_log([path], tmp_path / "c", ImportSettings(filter="none"))
 
 
+def test_the_names_of_lm_evals_files_say_task_and_model(tmp_path: Path) -> None:
+    path = write_lines(tmp_path / "samples_gsm8k_cot_2026-11-30T08-00-00.123456.jsonl", lm_eval_rows())
+    for model in ("", "Qwen/Qwen3-8B"):
+        if model:
+            (tmp_path / "results_2026-11-30T08-00-00.123456.json").write_text(json.dumps({"model_name": model}))
+        folder, _ = import_log([path], tmp_path / "runs", WORDS)
+        found = json.loads((folder / "curve.json").read_text())
+        assert (found["benchmark"], found["model"]) == ("gsm8k_cot", model or path.stem.partition(".")[0])
+
+
+def test_a_log_without_questions_has_those_of_its_benchmark(tmp_path: Path) -> None:
+    path = write_lines(tmp_path / "out.jsonl", batch_rows())
+    problems = [Problem(str(number), f"q{number}", str(number), "sums") for number in range(10)]
+    folder, _ = import_log([path], tmp_path, replace(GRADED, problems=problems))
+    assert [json.loads(line)["question"] for line in (folder / "problems.jsonl").read_text().splitlines()][:2] == [
+        "q0",
+        "q1",
+    ]
+
+
 def test_a_ladder_of_lm_eval_takes_each_budget_from_its_filter(tmp_path: Path) -> None:
     rows = [
         {**row, "filter": f"none@{budget}", "resps": [["zero", "one", "two"]], "exact_match": float(budget != "0")}
@@ -53,7 +75,12 @@ def test_openai_batch_needs_a_grader_and_keeps_its_counts(tmp_path: Path) -> Non
     path = write_lines(tmp_path / "out.jsonl", batch_rows())
     with pytest.raises(UserError, match="none in the log; name the benchmark that grades it with --grade-with"):
         import_log([path], tmp_path)
-    folder, _ = import_log([path], tmp_path, GRADED)
+    folder, notes = import_log([path], tmp_path, GRADED)
+    assert "requests without a reply: 1, which are missing and not wrong" in notes
+    assert [note for note in notes if note.startswith(("replies", "thinking tokens"))] == [
+        "replies: 5, 5 with a thought",
+        "thinking tokens: of 5 replies from the log",
+    ]
     found = {one.problem: one for one in read_attempts(folder).values()}
     assert {name: one.verdict for name, one in found.items()} == {**dict.fromkeys("01234", "right"), "9": "missing"}
     assert (found["2"].ledger["thought"], found["2"].ledger["answer"]) == (32, 10)
@@ -113,7 +140,8 @@ def test_budgets_in_files_of_their_own_become_one_curve(tmp_path: Path) -> None:
     folder, notes = import_log(paths, tmp_path, WORDS)
     curve = json.loads((folder / "curve.json").read_text())
     assert [(point["thinking_budget"], point["accuracy"][1]) for point in curve["points"]] == [(16, 0), (64, 1)]
-    assert "thinking budgets: 16, 64" in notes
+    assert "thinking budgets: 16, 64" in notes and "replies: 6, 6 with a thought" in notes
+    assert len(notes) == len(set(notes))
     with pytest.raises(UserError, match="2 replies to problem 0 at budget 16"):
         import_log([paths[0], paths[0]], tmp_path, WORDS)
 

@@ -27,10 +27,12 @@ def test_every_generated_program_is_recognised_with_and_without_the_question(
     index: int, before: str, after: str
 ) -> None:
     source = generate(19, index)[1]
+    asked = format_question(source)
+    if is_in_range(source):
+        assert synthetic.to_question(before + asked + after, "model", with_unsure=True) == asked
     if not is_in_range(source) or not grammar.is_answered(source.rstrip("\n")):
         assert recognise(source) is None
         return
-    asked = format_question(source)
     assert recognise(asked) == asked
     assert recognise(before + source + after) == asked
     assert recognise(before + asked + after) == asked

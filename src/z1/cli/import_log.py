@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,6 +12,7 @@ from z1.cli.options import RUNS, AsJson, RunsPath, print_json, print_line
 from z1.errors import UserError
 
 if TYPE_CHECKING:
+    from z1.records import Problem
     from z1.results.log_reply import CountTokens, Grader
 
 Logs = Annotated[
@@ -78,6 +80,7 @@ def import_(
     from z1.cli.stages import curve_json, curve_table
     from z1.results import ImportSettings, import_log
 
+    grade, problems = _grader(grade_with, data) if grade_with else (None, ())
     settings = ImportSettings(
         parse_columns(columns or []),
         model_name,
@@ -86,7 +89,8 @@ def import_(
         thinking_budget,
         _counter(tokenizer) if tokenizer else None,
         tokenizer,
-        _grader(grade_with, data) if grade_with else None,
+        grade,
+        problems,
     )
     folder, notes = import_log(logs, runs / "imported" / logs[0].stem.partition(".")[0], settings)
     if as_json:
@@ -115,10 +119,12 @@ def _counter(name: str) -> CountTokens:
     return lambda text: len(tokenizer.encode(text, add_special_tokens=False))
 
 
-def _grader(name: str, data: str) -> Grader:
+def _grader(name: str, data: str) -> tuple[Grader, Sequence[Problem]]:
+    """The grader of a benchmark, and its problems."""
     from z1 import benchmarks
     from z1.results.importer import graded_by
 
     benchmark = benchmarks.get_benchmark(name)
     benchmark.require_sandbox()
-    return graded_by(benchmark, benchmark.load(1 << 30, 0, benchmarks.LoadOptions(data)))
+    problems = benchmark.load(1 << 30, 0, benchmarks.LoadOptions(data))
+    return graded_by(benchmark, problems), problems

@@ -110,7 +110,7 @@ class Ladder:
     ) -> list[Attempt]:
         turns = [dict(turn) for turn in messages]
         if self._profile.name == SHIPPED:
-            turns[-1]["content"] = builtin_question(turns[-1]["content"])
+            turns[-1]["content"] = builtin_question(turns[-1]["content"], with_unsure=True)
         name = blake2b(json.dumps(turns).encode(), digest_size=8).hexdigest()
         engine = self.llm.engine
         sweep = Sweep(

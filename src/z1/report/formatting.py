@@ -68,13 +68,12 @@ def problems(evaluation: Curve) -> str:
 
 def _clause(evaluation: Evaluation) -> str:
     point = evaluation.head
-    start = (
-        "" if point.thinking_budget is None else f"with a thinking budget of {budget(point.thinking_budget)} tokens "
-    )
+    limit = f", with a thinking budget of {budget(point.thinking_budget)} tokens,"
+    subject = evaluation.label + (limit if point.thinking_budget is not None else "")
     if not point.accuracy.known:
-        return f"{start}{evaluation.label} has no graded reply ({point.missing:,} are missing)"
+        return f"{subject} has no graded reply ({point.missing:,} {_be(point.missing)} missing)"
     return (
-        f"{start}{evaluation.label} has an accuracy of {_accuracy(point)} on {_counted(evaluation)}, "
+        f"{subject} has an accuracy of {_accuracy(point)} on {_counted(evaluation)}, "
         f"with {about(point.thinking_tokens.value)} thinking tokens on average"
     )
 
@@ -84,8 +83,12 @@ def _counted(evaluation: Evaluation) -> str:
     point = evaluation.head
     many = point.n + point.missing > evaluation.count
     counted = f"{point.n:,} replies to {evaluation.count:,}" if many else f"{point.n:,}"
-    missing = f" ({point.missing:,} more are missing)" if point.missing else ""
+    missing = f" ({point.missing:,} more {_be(point.missing)} missing)" if point.missing else ""
     return f"{counted} {problems(evaluation)}{missing}"
+
+
+def _be(count: int) -> str:
+    return "is" if count == 1 else "are"
 
 
 def _half(evaluation: Evaluation) -> str:
@@ -108,5 +111,5 @@ def _accuracy(point: Point) -> str:
 
 
 def about(value: float) -> str:
-    """Tokens in a sentence: 61.04 -> 61, 6.04 -> 6.0."""
-    return f"{value:,.0f}" if value >= 10 else tokens(value)
+    """Tokens in a sentence: 61.04 -> 61, 6.04 -> 6.0, 0 -> 0."""
+    return f"{value:,.0f}" if value >= 10 or value == 0 else tokens(value)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +39,8 @@ def read(path: Path, settings: ImportSettings) -> ForeignLog:
         raise UserError(f"log {path}", "no rows", "give a log with one row per reply")
     for name, matches, reader in READERS:
         if not settings.columns and matches(rows[0]):
-            return _with_place(name, path, rows, settings, reader)
+            found = _with_place(name, path, rows, settings, reader)
+            return _with_names(found, path) if reader is _read_lm_eval else found
     return _with_place("rows with columns", path, rows, settings, _read_columns)
 
 
@@ -50,6 +53,20 @@ def _with_place(name: str, path: Path, rows: Sequence[Row], settings: ImportSett
     except (KeyError, TypeError, AttributeError, IndexError, ValueError) as error:
         do = "name its columns with --map, such as --map problem=id --map answer=output --map verdict=score"
         raise UserError(f"log {path}, read as {name}", repr(error)[:80], do) from None
+
+
+_SAMPLES = re.compile(r"samples_(?P<task>.+)_(?P<time>\d{4}-\d\d-\d\dT[\d.-]+)")
+"""The name that lm-eval gives a file of samples."""
+
+
+def _with_names(log: ForeignLog, path: Path) -> ForeignLog:
+    """`log` with the task in the file's name and the model in the results beside it, as lm-eval writes both."""
+    named = _SAMPLES.fullmatch(path.stem)
+    if named is None:
+        return log
+    results = path.with_name(f"results_{named['time']}.json")
+    model = json.loads(results.read_text("utf-8")).get("model_name") if results.is_file() else ""
+    return replace(log, benchmark=named["task"], model=str(model or ""))
 
 
 def _read_lm_eval(rows: Sequence[Row], settings: ImportSettings) -> ForeignLog:

@@ -58,8 +58,8 @@ def import_log(paths: Sequence[Path], folder: Path, settings: ImportSettings = N
     key |= {"thinking_budget": settings.thinking_budget, "graded_here": settings.grade is not None}
     stage = runs.stage(folder, "evaluate", key, {path.name: path for path in paths})
     names["run"] += f" {stage.folder.name}"
-    write_evaluation(stage, list(_problems(logs, names["benchmark"]).values()), attempts, names)
-    return stage.folder, [note for log in logs for note in _summary(log, settings)] + _totals(attempts)
+    write_evaluation(stage, list(_problems(logs, settings, names["benchmark"]).values()), attempts, names)
+    return stage.folder, _summary(logs, settings) + _totals(attempts)
 
 
 def write_evaluation(
@@ -135,11 +135,13 @@ def _check_unique(attempts: Sequence[Attempt], paths: Sequence[Path]) -> None:
         raise UserError(f"logs {', '.join(map(str, paths))}", got, "import logs of one model on one benchmark together")
 
 
-def _problems(logs: Sequence[ForeignLog], benchmark: str) -> dict[str, Problem]:
+def _problems(logs: Sequence[ForeignLog], settings: ImportSettings, benchmark: str) -> dict[str, Problem]:
     found = {one.id: one for log in logs for one in log.problems}
+    known = {one.id: one for one in settings.problems}
     for log in logs:
         for reply in log.replies:
-            found.setdefault(reply.problem, Problem(reply.problem, reply.question, reply.reference, benchmark))
+            own = Problem(reply.problem, reply.question, reply.reference, benchmark)
+            found.setdefault(reply.problem, own if reply.question else known.get(reply.problem, own))
     return found
 
 
@@ -149,19 +151,23 @@ def _one(names: Iterable[str]) -> str:
     return found.pop() if len(found) == 1 else ""
 
 
-def _summary(log: ForeignLog, settings: ImportSettings) -> list[str]:
-    lines = [f"format: {log.format}", *log.notes]
-    if log.attempts:
-        lines.append(f"attempts of z1 in the log: {len(log.attempts)}, with their token ids")
-    if not log.replies:
+def _summary(logs: Sequence[ForeignLog], settings: ImportSettings) -> list[str]:
+    """What was understood of all logs together; what several say is said once."""
+    lines = list(dict.fromkeys(line for log in logs for line in (f"format: {log.format}", *log.notes)))
+    if attempts := sum(len(log.attempts) for log in logs):
+        lines.append(f"attempts of z1 in the log: {attempts}, with their token ids")
+    replies = [reply for log in logs for reply in log.replies if reply.verdict != Verdict.MISSING]
+    if failed := sum(len(log.replies) for log in logs) - len(replies):
+        lines.append(f"requests without a reply: {failed}, which are missing and not wrong")
+    if not replies:
         return lines
-    with_thought = sum(reply.thought is not None for reply in log.replies)
-    counted = sum(reply.thinking_tokens is not None for reply in log.replies)
-    lines.append(f"replies: {len(log.replies)}, {with_thought} with a thought")
+    with_thought = sum(reply.thought is not None for reply in replies)
+    counted = sum(reply.thinking_tokens is not None for reply in replies)
+    lines.append(f"replies: {len(replies)}, {with_thought} with a thought")
     if counted:
         lines.append(f"thinking tokens: of {counted} replies from the log")
-    if counted < len(log.replies) and with_thought:
-        lines.append(f"thinking tokens: of {len(log.replies) - counted} replies counted with {settings.tokenizer}")
+    if counted < len(replies) and with_thought:
+        lines.append(f"thinking tokens: of {len(replies) - counted} replies counted with {settings.tokenizer}")
     if not (counted or with_thought):
         lines.append("thinking tokens: 0, since the log has neither thoughts nor their counts")
     lines.append("verdicts: graded here" if settings.grade else "verdicts: from the log; a partial score is wrong")

@@ -69,6 +69,8 @@ class ImportSettings:
     tokenizer: str = ""
     """The tokenizer's name, which is stored with the attempts."""
     grade: Grader | None = None
+    problems: Sequence[Problem] = ()
+    """Those of the benchmark that grades, for logs without questions or references."""
 
 
 NO_SETTINGS = ImportSettings()

@@ -21,16 +21,17 @@ LONGEST_PROMPT = 2_000
 FENCE = re.compile(r"\s*```(?:python|py)?[ \t]*\n(.*?)\n?```\s*", re.DOTALL | re.IGNORECASE)
 
 
-def to_question(text: str, model: str) -> str:
+def to_question(text: str, model: str, *, with_unsure: bool = False) -> str:
     """The question in the trained format for the program in `text`: bare, in a code fence, or with the question.
 
-    Raises UserError, which names `model`, if `text` is no program or one that the generator cannot draw.
+    Raises UserError, which names `model`, if `text` is no program or one that the generator cannot draw, and unless
+    `with_unsure` for a form that the shipped model often gets wrong.
     """
     source = _normalised(text)
     if source is None:
         do = f"ask what a small program prints, such as {grammar.EXAMPLE}, or use another model"
         raise UserError(f"{model} supports small Python programs only", repr(text[:40]), do)
-    grammar.check(source, model)
+    grammar.check(source, model, with_unsure=with_unsure)
     return format_question(source)
 
 
