@@ -18,7 +18,8 @@ from typing import Any
 import lm_eval.tasks
 
 from z1.benchmarks import LoadOptions, get_benchmark
-from z1.integrations.lm_eval_model import Z1LM, budget_name, parse_budgets, run
+from z1.integrations.ladder import budget_name, parse_budgets
+from z1.integrations.lm_eval_model import Z1LM, run
 
 SETTINGS: dict[str, Any] = {"max_model_len": 512, "deterministic": True}
 GSM8K_SETTINGS = {"max_model_len": 384, "deterministic": True, "answer_kind": "number", "max_num_seqs": 128}
