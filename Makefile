@@ -73,7 +73,7 @@ test-all: check
 	$(BIN)/python $(PYTEST) $(PARALLEL) $(ALL)
 
 # A client in an environment of its own is the newest release that pip or npm finds.
-CLIENTS := anthropic litellm lm_eval inspect openai langchain pydantic_ai openai_agents
+CLIENTS := anthropic litellm lm_eval inspect openai langchain pydantic_ai openai_agents mini_swe_agent
 CLIENT_anthropic := anthropic
 CLIENT_litellm := litellm[proxy]
 CLIENT_lm_eval := lm-eval[api]
@@ -81,6 +81,7 @@ CLIENT_openai := openai
 CLIENT_langchain := langchain-openai langchain-anthropic
 CLIENT_pydantic_ai := pydantic-ai-slim[openai]
 CLIENT_openai_agents := openai-agents
+CLIENT_mini_swe_agent := mini-swe-agent
 NPM_CLIENTS := .venv-client-npm
 
 .venv-client-%/.tools:

@@ -98,7 +98,7 @@ def test_what_was_typed_reaches_the_server(monkeypatch: pytest.MonkeyPatch) -> N
     limits = ["--max-concurrent-requests", "3", "--max-body-bytes", "9", "--stream-interval-ms", "40"]
     budgets = ["--shadow-budget", "7", "--shadow-budget", "8", "--thinking-budget", "-1", "--temperature", "0.5"]
     budgets += ["--max-thinking-budget", "9", "--end-loops", "--max-nudges", "2", "--soft-tokens", "8"]
-    ledger = ["--ledger", "usage.sqlite", "--session-ttl", "60", "--api-key-file", "keys.json"]
+    ledger = ["--ledger", "usage.sqlite", "--session-ttl", "60", "--item-ttl", "5", "--api-key-file", "keys.json"]
     network = ["--host", "::1", "--port", "1", "--shutdown-timeout", "2", "--api-key", "k", "--log-prompts"]
     model = ["m", "--max-num-seqs", "4", "--max-model-len", "99", "--profile", "qwen3", "--served-model-name", "n"]
     model += ["--served-model-name", "deep:8b=64"]
@@ -109,7 +109,7 @@ def test_what_was_typed_reaches_the_server(monkeypatch: pytest.MonkeyPatch) -> N
         ServeOptions(
             "::1", 1, 2, "k", True, api_key_file=Path("keys.json"), ledger=Path("usage.sqlite"), session_ttl=60
         ),
-        ServerLimits(3, 9, 0.04, (7, 8)),
+        ServerLimits(3, 9, 0.04, (7, 8), 5),
         {
             "thinking_budget": -1,
             "temperature": 0.5,

@@ -13,12 +13,16 @@ from typing import Any
 import httpx
 import pytest
 
+from tests.chat_servers import chat_gguf
 from tests.serve.scripts import scripted
+from tests.vllm_server import vllm_python
 from z1.engines import Engine
 from z1.serve.api.request_parser import RequestDefaults
 from z1.serve.app import make_app
 from z1.serve.runtime.service import ChatService, ServerLimits
 from z1.serve.server import Address, make_server
+
+__all__ = ["Served", "chat_gguf", "chunks", "named_events", "served", "serving", "vllm_python"]
 
 OWN_SETTINGS = ("ledger", "exit_policy")
 

@@ -15,7 +15,7 @@ import httpx
 import pytest
 import torch
 
-from tests.serve.conftest import Served, chunks, serving
+from tests.serve.conftest import Served, chunks, named_events, serving
 from tests.serve.scripts import ASK, FORCED, HINT, THOUGHT
 from z1.engines import Sampling
 from z1.engines.local.engine import LocalEngine, LocalSettings, load
@@ -134,3 +134,18 @@ def test_a_stream_has_the_ledger_at_its_end(served: Served) -> None:
     assert len(whole["logprobs"]["content"]) == 7 + len(FORCED)  # forced tokens are in the ledger alone
     assert "token_ledger" not in served.post(**ASK).text
     assert not any(math.isinf(one) for one in found["logprobs"])
+
+
+@pytest.mark.parametrize("is_streamed", [False, True])
+def test_the_agent_apis_have_the_same_ledger(served: Served, is_streamed: bool) -> None:
+    fields: dict[str, Any] = {"model": "scripted", "thinking_budget": 7, "token_ledger": True, "stream": is_streamed}
+    (choice,) = served.post(**{**ASK, **fields, "stream": False}).json()["choices"]
+    response = served.post("/v1/responses", **fields, input="why?")
+    message = served.post("/v1/messages", **fields, messages=ASK["messages"], max_tokens=900)
+    if is_streamed:
+        found = named_events(response)[-1]["response"], named_events(message)[-2]
+    else:
+        found = response.json(), message.json()
+    for reply in found:
+        assert reply["token_ledger"] == choice["token_ledger"]
+        assert len(reply["token_ledger"]["token_ids"]) == reply["usage"]["output_tokens"]

@@ -1,16 +1,17 @@
 """Conversations of three turns with a tool call in the second, by unmodified clients of the two agent APIs.
 
-As in `test_conversations.py`: `make test-real` runs the programs, and the quick tests send their requests again
-(`clients/tool_requests.jsonl`). Every event of a stream fits its type in the package of the API.
+As in `test_conversations.py`, but every event of a stream fits its type in the package of the API.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
@@ -18,10 +19,11 @@ from anthropic.types import RawMessageStreamEvent
 from openai.types.responses import ResponseStreamEvent
 from pydantic import TypeAdapter
 
+from tests.engines.http_host import in_thread
+from tests.serve.client_programs import ANSWERS, CLIENTS, Client, Recorder, Recordings, Row, rows
 from tests.serve.conftest import Served, named_events, serving
-from tests.serve.test_conversations import ANSWERS, CLIENTS, MODES, QUESTIONS, Client, Recorder, converse
 from tests.serve.test_tools import blocks, responses
-from tests.serve.tool_host import THOUGHT, ToolHost, in_thread
+from tests.serve.tool_host import THOUGHT, ToolHost
 from z1.engines.remote.connection import Upstream
 from z1.engines.remote.engine import ChatEngine
 from z1.engines.scripted import Characters
@@ -29,7 +31,6 @@ from z1.serve.api.request_parser import RequestDefaults
 from z1.serve.api.signature import KEY_VARIABLE
 from z1.serve.runtime.response import PendingResponse
 
-RECORDED = CLIENTS / "tool_requests.jsonl"
 PATHS = ("/v1/responses", "/v1/messages")
 
 TABLE = (
@@ -37,9 +38,9 @@ TABLE = (
     Client("with_anthropic.py", "anthropic", ("budget", "adaptive")),
     Client("with_langchain_tools.py", "langchain", ("responses", "anthropic")),
     Client("with_agents_tools.py", "openai_agents", ("default",)),
-    Client("with_ai_tools.mjs", "npm", ("stateless", "anthropic")),
+    Client("with_ai_tools.mjs", "npm", ("default", "stateless", "anthropic")),
 )
-ROWS = [(client, variant, mode) for client in TABLE for variant in client.variants for mode in MODES]
+RECORDINGS = Recordings("tool_requests.jsonl", TABLE)
 
 EVENTS: dict[str, TypeAdapter[Any]] = {
     "/v1/responses": TypeAdapter(ResponseStreamEvent),
@@ -64,7 +65,7 @@ def conversing() -> Iterator[Conversing]:
     recorders: list[Recorder] = []
 
     def record(app: Any) -> Recorder:
-        recorders.append(Recorder(app, PATHS))
+        recorders.append(Recorder(app))
         return recorders[-1]
 
     host = ToolHost()
@@ -85,21 +86,42 @@ def check_transcript(host: ToolHost) -> None:
     assert all("reasoning" not in message for message in host.asked[3]["messages"])
 
 
-def recorded() -> list[dict[str, Any]]:
-    return [json.loads(line) for line in RECORDED.read_text().splitlines()]
+ITEM_ID = re.compile(r"\b(?:rs|msg)_[0-9a-f]{32}\b")
+"""The ids of items that a client may name."""
 
 
-@pytest.mark.parametrize("row", recorded(), ids=lambda row: "-".join(row["row"]))
-def test_the_recorded_conversations_go_on(conversing: Conversing, row: dict[str, Any]) -> None:
+class Renamed:
+    """Recorded requests with the ids of this run: `ids` are those of the replies so far, in their order."""
+
+    def __init__(self) -> None:
+        self.ids: list[str] = []
+        self._names: dict[str, str] = {}
+
+    def request(self, body: dict[str, Any]) -> dict[str, Any]:
+        """A request that names the items of this run in place of those of the recorded one."""
+        ids = list(dict.fromkeys(self.ids))
+        for item in body.get("input", ()):
+            if item.get("type") == "item_reference" and item["id"] not in self._names:
+                self._names[item["id"]] = ids[len(self._names)]
+        text = json.dumps(body)
+        for recorded_id, new_id in self._names.items():
+            text = text.replace(recorded_id, new_id)
+        return dict(json.loads(text))
+
+
+@pytest.mark.parametrize("requests", RECORDINGS.parameters())
+def test_the_recorded_conversations_go_on(conversing: Conversing, requests: list[tuple[str, Any]]) -> None:
     conversing.host.asked.clear()
-    contents = []
-    for path, body in row["requests"]:
+    contents, renamed = [], Renamed()
+    for path, recorded_body in requests:
+        body = renamed.request(recorded_body)
         reply = conversing.served.post(path, **body)
         assert reply.status_code == 200, reply.text
         is_streamed = bool(body.get("stream"))
         for event in named_events(reply) if is_streamed else ():
             assert event["type"] == "ping" or EVENTS[path].validate_python(event)
         thought, content, calls, _, _ = (responses if path == PATHS[0] else blocks)(reply, stream=is_streamed)
+        renamed.ids += ITEM_ID.findall(reply.text)
         assert thought == THOUGHT
         contents.append(calls[0][1] if calls else content)
     assert contents == [ANSWERS[0], "look", *ANSWERS[1:]]
@@ -107,60 +129,75 @@ def test_the_recorded_conversations_go_on(conversing: Conversing, row: dict[str,
 
 
 def test_every_row_of_the_table_is_recorded() -> None:
-    expected = [[client.program, variant, mode] for client, variant, mode in ROWS]
-    assert [row["row"] for row in recorded()] == expected
+    RECORDINGS.check_rows()
 
 
-@pytest.fixture(scope="module")
-def recording() -> Iterator[list[dict[str, Any]]]:
-    """The rows that are recorded in this run; with RECORD_REQUESTS they replace the older ones."""
-    rows: list[dict[str, Any]] = []
-    yield rows
-    if os.environ.get("RECORD_REQUESTS"):
-        by_name = {tuple(row["row"]): row for row in (*recorded(), *rows)}
-        kept = [by_name[name] for client, variant, mode in ROWS if (name := (client.program, variant, mode)) in by_name]
-        RECORDED.write_text("".join(json.dumps(row) + "\n" for row in kept))
+recording = pytest.fixture(scope="module")(RECORDINGS.write)
 
 
 @pytest.mark.real
-@pytest.mark.parametrize("row", ROWS, ids=lambda row: f"{row[0].program}-{row[1]}-{row[2]}")
-def test_a_conversation_with_a_tool(
-    conversing: Conversing, recording: list[dict[str, Any]], row: tuple[Client, str, str]
-) -> None:
+@pytest.mark.usefixtures("recording")
+@pytest.mark.parametrize("row", rows(TABLE))
+def test_a_conversation_with_a_tool(conversing: Conversing, row: Row) -> None:
     conversing.host.asked.clear()
-    conversing.recorder.requests.clear()
-    found = converse(conversing.served.url + "/v1", "scripted", row, QUESTIONS)
-    assert found["answers"] == ANSWERS
+    assert RECORDINGS.converse(conversing.served.url, conversing.recorder, row) == ANSWERS
     check_transcript(conversing.host)
-    client, variant, mode = row
-    requests = list(conversing.recorder.requests)
-    recording.append({"row": [client.program, variant, mode], "version": found["version"], "requests": requests})
 
 
-SHELL = 'import subprocess; subprocess.run(["/bin/sh", "-c", "echo $(({n} * {n}))"], check=True)'
+class Loop(NamedTuple):
+    """An agent in a loop of 20 tool calls: its program, what the model calls for the n-th turn, and how it ends."""
+
+    program: str
+    environment: str
+    turns: int
+    command: str
+    answer: str
+
+
+SANDBOX = json.dumps([sys.executable, "-m", "tests.serve.shell"])
+LOOPS = (
+    Loop(
+        "with_agents_loop.py",
+        "PYTHON_WITH_OPENAI_AGENTS",
+        20,
+        'import subprocess; subprocess.run(["/bin/sh", "-c", "echo $(({n} * {n}))"], check=True)',
+        "It is 1.",
+    ),
+    Loop(
+        "with_mini_swe_agent.py",
+        "PYTHON_WITH_MINI_SWE_AGENT",
+        21,
+        "[ {n} -le 20 ] && echo $(({n} * {n})) || echo COMPLETE_TASK_AND_SUBMIT_FINAL_OUTPUT",
+        "Submitted",
+    ),
+)
 
 
 @pytest.mark.real
-def test_an_agent_loop_of_20_turns_with_a_shell_in_the_sandbox() -> None:
-    """OpenAI's Agents SDK with its defaults; each turn thinks within the server's budget."""
-    if (python := os.environ.get("PYTHON_WITH_OPENAI_AGENTS")) is None:
-        pytest.skip("needs PYTHON_WITH_OPENAI_AGENTS: make test-real")
+@pytest.mark.parametrize("loop", LOOPS, ids=lambda loop: loop.program)
+def test_an_agent_loop_of_20_turns_with_a_shell(loop: Loop, tmp_path: Path) -> None:
+    """OpenAI's Agents SDK with its defaults and z1's sandbox, and mini-swe-agent (chat completions) with its own shell;
+    each turn thinks within the server's budget.
+    """
+    if (python := os.environ.get(loop.environment)) is None:
+        pytest.skip(f"needs {loop.environment}: make test-real")
     thoughts: list[int] = []
 
     def count(response: PendingResponse) -> None:
         thoughts.extend(event.ledger.thought for event in response.finished.values())
 
-    host = ToolHost(turns=20, program=SHELL)
-    with in_thread(host) as url:
+    with in_thread(ToolHost(turns=loop.turns, program=loop.command)) as url:
         engine = ChatEngine(Upstream(url, api="chat"), Characters(), ("scripted", "qwen3"))
         prepare = lambda _, service: setattr(service, "on_finished", count)  # noqa: E731
         with serving(engine, RequestDefaults(thinking_budget=6), prepare=prepare) as server:
-            command = json.dumps([sys.executable, "-m", "tests.serve.shell"])
-            arguments = [server.url + "/v1", "scripted", command, "Square the numbers."]
-            program = [python, "-P", str(CLIENTS / "with_agents_loop.py")]
-            done = subprocess.run([*program, *arguments], capture_output=True, text=True, check=False)
+            shell = SANDBOX if loop.program == "with_agents_loop.py" else str(tmp_path)
+            arguments = [server.url + "/v1", "scripted", shell, "Square the numbers."]
+            program = [python, "-P", str(CLIENTS / loop.program)]
+            own = {"MSWEA_GLOBAL_CONFIG_DIR": str(tmp_path), "MSWEA_SILENT_STARTUP": "1"}
+            env = {**os.environ, "LITELLM_LOCAL_MODEL_COST_MAP": "True", **own}
+            done = subprocess.run([*program, *arguments], capture_output=True, text=True, check=False, env=env)
     assert done.returncode == 0, (done.stdout + done.stderr)[-3000:]
     found = json.loads(done.stdout.splitlines()[-1])
     assert [int(output) for output in found["outputs"]] == [n * n for n in range(1, 21)]
-    assert (found["answer"].strip(), found["requests"]) == ("It is 1.", 21)
+    assert (found["answer"].strip(), found["requests"]) == (loop.answer, 21)
     assert thoughts == [6] * 21

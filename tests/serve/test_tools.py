@@ -9,9 +9,10 @@ from typing import Any
 
 import pytest
 
+from tests.engines.http_host import in_thread
 from tests.serve import conftest as server
 from tests.serve.api.test_messages import add
-from tests.serve.tool_host import THOUGHT, ToolHost, in_thread
+from tests.serve.tool_host import THOUGHT, ToolHost
 from z1 import profiles
 from z1.engines.remote.connection import Upstream
 from z1.engines.remote.engine import ChatEngine, RemoteEngine

@@ -9,21 +9,17 @@ from __future__ import annotations
 
 import asyncio
 import json
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
+
+from tests.engines.http_host import STREAM_HEAD, Delta, HttpHost, send_delta, send_whole
 
 THOUGHT = "hm, let us see."
 END = "</think>"
-HEAD = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\nconnection: close\r\n\r\n"
-
-Delta = dict[str, Any]
 
 
 @dataclass
-class ToolHost:
+class ToolHost(HttpHost):
     """`program` is the argument of the n-th of `turns` calls; `size` is that of a piece of text."""
 
     thought: str = THOUGHT
@@ -31,37 +27,23 @@ class ToolHost:
     program: str = "{n}"
     owner: str = "vllm"
     size: int = 4
-    asked: list[dict[str, Any]] = field(default_factory=list)
-    open: int = 0
 
-    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self.open += 1
-        try:
-            head = (await reader.readuntil(b"\r\n\r\n")).decode().lower()
-            size = int(head.partition("content-length:")[2].split("\r\n")[0] or 0)
-            body = json.loads(await reader.readexactly(size)) if size else None
-            if body is None:
-                card = {"id": "host", "owned_by": self.owner, "max_model_len": 100_000}
-                self._whole(writer, 200, {"data": [card]})
-            elif "/chat/completions" not in head.split()[1]:
-                self._whole(writer, 404, {"error": {"message": "no such route"}})
-            else:
-                self.asked.append(body)
-                await self._stream(body, writer)
-            await writer.drain()
-        except ConnectionError:
-            pass
-        finally:
-            self.open -= 1
-            writer.close()
+    async def answer(self, path: str, body: Any, writer: asyncio.StreamWriter) -> None:
+        if body is None:
+            send_whole(writer, 200, {"data": [{"id": "host", "owned_by": self.owner, "max_model_len": 100_000}]})
+        elif "/chat/completions" not in path:
+            send_whole(writer, 404, {"error": {"message": "no such route"}})
+        else:
+            self.asked.append(body)
+            await self._stream(body, writer)
 
     async def _stream(self, body: dict[str, Any], writer: asyncio.StreamWriter) -> None:
-        writer.write(HEAD)
+        writer.write(STREAM_HEAD)
         deltas, reason = self._reply(body)
         for delta in deltas:
-            self._event(writer, delta, None)
+            send_delta(writer, delta, None)
             await writer.drain()
-        self._event(writer, {}, reason)
+        send_delta(writer, {}, reason)
         writer.write(b"data: [DONE]\n\n")
 
     def _reply(self, body: dict[str, Any]) -> tuple[list[Delta], str]:
@@ -92,38 +74,3 @@ class ToolHost:
 
     def _text(self, name: str, text: str) -> list[Delta]:
         return [{name: text[at : at + self.size]} for at in range(0, len(text), self.size)]
-
-    @staticmethod
-    def _event(writer: asyncio.StreamWriter, delta: Delta, reason: str | None) -> None:
-        value = {"id": "c", "choices": [{"index": 0, "delta": delta, "finish_reason": reason}]}
-        writer.write(f"data: {json.dumps(value)}\n\n".encode())
-
-    @staticmethod
-    def _whole(writer: asyncio.StreamWriter, status: int, value: Any) -> None:
-        body = json.dumps(value).encode()
-        head = f"HTTP/1.1 {status} x\r\ncontent-type: application/json\r\nconnection: close\r\n"
-        writer.write(f"{head}content-length: {len(body)}\r\n\r\n".encode() + body)
-
-
-@contextmanager
-def in_thread(host: ToolHost) -> Iterator[str]:
-    """The URL up to /v1 of `host`, which runs in a thread of its own."""
-    urls: list[str] = []
-    ready, loop, stop = threading.Event(), asyncio.new_event_loop(), asyncio.Event()
-
-    async def run() -> None:
-        server = await asyncio.start_server(host.serve, "127.0.0.1", 0)
-        async with server:
-            urls.append(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/v1")
-            ready.set()
-            await stop.wait()
-
-    thread = threading.Thread(target=lambda: loop.run_until_complete(run()))
-    thread.start()
-    ready.wait()
-    try:
-        yield urls[0]
-    finally:
-        loop.call_soon_threadsafe(stop.set)
-        thread.join()
-        loop.close()

@@ -30,6 +30,7 @@ from z1.cli.serve_options import (
     FullThoughtShare,
     GraceTokens,
     Host,
+    ItemTtl,
     LedgerPath,
     LogPrompts,
     MaxBodyBytes,
@@ -69,7 +70,7 @@ NETWORKING = frozenset(
         *("max_concurrent_requests", "max_body_bytes", "stream_interval_ms", "shadow_budget"),
         *("thinking_budget", "reasoning_effort_map", "temperature", "served_model_name", "model", "engine"),
         *("max_model_len", "max_thinking_budget", "otlp_traces_endpoint", "exit_policy", "full_thought_share"),
-        *("api_key_file", "ledger", "session_ttl"),
+        *("api_key_file", "ledger", "session_ttl", "item_ttl"),
         *("end_loops", "max_nudges", "soft_tokens", "grace_tokens"),
     }
 )
@@ -150,6 +151,7 @@ def serve(
     log_prompts: LogPrompts = False,
     ledger: LedgerPath = None,
     session_ttl: SessionTtl = 86_400,
+    item_ttl: ItemTtl = 3600,
     otlp_traces_endpoint: OtlpTracesEndpoint = None,
 ) -> None:
     """Serve a model with OpenAI's API: a thinking budget per request, deadlines, answer now."""
@@ -169,7 +171,7 @@ def serve(
     from z1.serve.runtime.service import ServerLimits
 
     how = (max_concurrent_requests, max_body_bytes, stream_interval_ms / 1000, tuple(shadow_budget or ()))
-    run_server(served, options, ServerLimits(*how, full_thought_share), read_defaults(context.params))
+    run_server(served, options, ServerLimits(*how, full_thought_share, item_ttl), read_defaults(context.params))
 
 
 def run_server(served: ServeModel, options: ServeOptions, limits: ServerLimits, defaults: Mapping[str, Any]) -> None:

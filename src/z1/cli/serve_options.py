@@ -271,6 +271,15 @@ SessionTtl = Annotated[
         metavar="SECONDS",
     ),
 ]
+ItemTtl = Annotated[
+    int,
+    typer.Option(
+        help="Seconds after its last use until an item of a response cannot be named by its id any more; 0 keeps none.",
+        min=0,
+        rich_help_panel=LOGGING,
+        metavar="SECONDS",
+    ),
+]
 OtlpTracesEndpoint = Annotated[
     str | None,
     typer.Option(

@@ -18,6 +18,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Collection, Mapping
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Annotated, Any, Literal
 
 from fastapi import Depends, FastAPI, Header, Query
@@ -148,7 +149,7 @@ def _add_completion_routes(app: FastAPI, service: ChatService, *, log_prompts: b
 
 
 def _add_agent_routes(app: FastAPI, service: ChatService, *, log_prompts: bool) -> None:
-    signer = service.signer
+    signer, sent_items = service.signer, service.sent_items
 
     async def complete(request: ChatRequest, client: ClientIds, make_format: MakeFormat) -> Response:
         log_fields = _log_fields(request, log_prompts=log_prompts)
@@ -156,10 +157,11 @@ def _add_agent_routes(app: FastAPI, service: ChatService, *, log_prompts: bool) 
 
     @app.post("/v1/responses", response_model=None)
     async def responses(body: ResponsesRequest, client: Client) -> Response:
-        """Answer a conversation of items. Nothing is stored."""
-        return await complete(
-            body.chat_request(signer), client, lambda name, _: ResponsesFormat(name, body, signer.sign)
-        )
+        """Answer a conversation of items."""
+        request = body.chat_request(signer, partial(sent_items.find, client.key))
+        has_store = body.store is not False and sent_items.ttl > 0
+        keep_items = partial(sent_items.add, client.key) if has_store else None
+        return await complete(request, client, lambda name, _: ResponsesFormat(name, body, signer.sign, keep_items))
 
     @app.post("/v1/messages", response_model=None)
     async def messages(body: MessagesRequest, client: Client) -> Response:
@@ -261,4 +263,4 @@ async def _proxy(http_request: HttpRequest, service: ChatService, *, is_rejected
     body = await http_request.json()
     if isinstance(body, dict) and (session := http_request.headers.get("x-z1-session")) is not None:
         body = {**body, "session": session}  # z1 keeps its budget
-    return service.proxy(path, body, is_rejected=is_rejected)
+    return service.proxy(path, body, key_of(http_request), is_rejected=is_rejected)

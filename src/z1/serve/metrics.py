@@ -145,7 +145,9 @@ class UsageKey(NamedTuple):
 
 
 class UsageCounts(NamedTuple):
-    """Sums over replies, broken off ones included; thought, hint and answer add up to the completion tokens."""
+    """Sums over replies, broken off ones included; thought, hint and answer add up to the completion tokens. Those of
+    uncounted replies are not in the sums: the upstream did not say how many they are.
+    """
 
     replies: int = 0
     prompt_tokens: int = 0
@@ -153,6 +155,14 @@ class UsageCounts(NamedTuple):
     hint_tokens: int = 0
     answer_tokens: int = 0
     probe_tokens: int = 0
+    uncounted_replies: int = 0
+
+    @classmethod
+    def of_reply(cls, prompt_tokens: int, ledger: Ledger) -> UsageCounts:
+        """The counts of one reply."""
+        thinking = ledger.thinking_tokens
+        answer = ledger.completion_tokens - thinking - ledger.hint
+        return cls(1, prompt_tokens, thinking, ledger.hint, answer, ledger.probe)
 
 
 class Usage:
@@ -161,12 +171,9 @@ class Usage:
     def __init__(self) -> None:
         self.sums: dict[UsageKey, UsageCounts] = {}
 
-    def add(self, key: str, model: str, prompt_tokens: int, ledger: Ledger) -> UsageKey:
-        """Add a reply; returns which sums have changed."""
+    def add(self, key: str, model: str, counts: UsageCounts) -> UsageKey:
+        """Add the counts of replies; returns which sums have changed."""
         at = UsageKey(time.strftime("%Y-%m-%d", time.gmtime()), key, model)
-        thinking = ledger.thinking_tokens
-        answer = ledger.completion_tokens - thinking - ledger.hint
-        counts = (1, prompt_tokens, thinking, ledger.hint, answer, ledger.probe)
         self.sums[at] = UsageCounts(*map(sum, zip(self.sums.get(at, UsageCounts()), counts, strict=True)))
         return at
 

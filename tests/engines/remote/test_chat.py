@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from tests.engines.chat_host import ANSWER, FORCED, THOUGHT, ChatHost, serving
+from tests.engines.chat_host import ANSWER, FORCED, THOUGHT, ChatHost
+from tests.engines.http_host import serving
 from tests.serve import conftest as server
 from z1 import profiles
 from z1.engines.remote.connection import Upstream

@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from tests.engines.upstream import Upstream, serving
+from tests.engines.http_host import serving
+from tests.engines.upstream import Upstream
 from z1.engines import FinishReason, Sampling
 from z1.engines import remote as engines
 from z1.engines.remote import RemoteEngine

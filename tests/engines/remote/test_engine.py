@@ -13,7 +13,8 @@ from typing import Any
 import pytest
 
 from tests.engines import conformance
-from tests.engines.upstream import Upstream, serving
+from tests.engines.http_host import serving
+from tests.engines.upstream import Upstream
 from tests.serve import conftest as second
 from z1.engines import Engine, Sampling
 from z1.engines import remote as engines
@@ -99,9 +100,9 @@ def test_upstream_errors_are_faults_and_nothing_is_sent_twice(fault: int | str) 
 @pytest.mark.parametrize("whole", [True, False], ids=["whole", "streamed"])
 def test_a_response_that_breaks_off_is_a_bad_gateway(whole: bool) -> None:
     class Breaking(Upstream):
-        async def _answer(self, path: str, body: Any, writer: asyncio.StreamWriter) -> None:
+        async def answer(self, path: str, body: Any, writer: asyncio.StreamWriter) -> None:
             if not (whole and body.get("stream")):
-                return await super()._answer(path, body, writer)
+                return await super().answer(path, body, writer)
             writer.write(b"HTTP/1.1 200 x\r\ncontent-type: application/json\r\ncontent-length: 99\r\n\r\n")
             writer.write(b'{"choices": [{"text": "so f')
 
@@ -229,10 +230,10 @@ def test_a_budget_is_sent_to_an_upstream_with_budgets() -> None:
     class Keeps(Upstream):
         """Refuses a window that makes no sense, as vLLM does with our processor."""
 
-        async def _answer(self, path: str, body: dict[str, Any], writer: asyncio.StreamWriter) -> None:
+        async def answer(self, path: str, body: dict[str, Any], writer: asyncio.StreamWriter) -> None:
             if body.get("vllm_xargs", {}).get("z1_thinking_budget", 0) < -1:
                 self.faults = [400]
-            await super()._answer(path, body, writer)
+            await super().answer(path, body, writer)
 
     async def keeps(engine: RemoteEngine) -> bool:
         return engine.has_windows
@@ -307,7 +308,7 @@ def test_a_second_z1_gives_the_replies_of_the_model_behind_it() -> None:
 )
 def test_a_server_that_is_no_upstream_is_a_fault_in_one_line(status: int, kind: str, body: bytes, said: str) -> None:
     class Other(Upstream):
-        async def _answer(self, path: str, _: Any, writer: asyncio.StreamWriter) -> None:
+        async def answer(self, path: str, _: Any, writer: asyncio.StreamWriter) -> None:
             head = f"HTTP/1.1 {status} x\r\ncontent-type: {kind}\r\ncontent-length: {len(body)}\r\n\r\n"
             writer.write(head.encode() + body)
 
@@ -325,9 +326,9 @@ def test_a_server_that_is_no_upstream_is_a_fault_in_one_line(status: int, kind: 
 )
 def test_a_context_length_is_found_under_the_names_of_servers(card: dict[str, Any], length: int) -> None:
     class Listed(Upstream):
-        async def _answer(self, path: str, body: Any, writer: asyncio.StreamWriter) -> None:
+        async def answer(self, path: str, body: Any, writer: asyncio.StreamWriter) -> None:
             if not path.endswith("/models"):
-                return await super()._answer(path, body, writer)
+                return await super().answer(path, body, writer)
             data = json.dumps([{"id": "other"}, {"id": "mine", **card}]).encode()
             writer.write(b"HTTP/1.1 200 x\r\ncontent-length: %d\r\n\r\n" % len(data) + data)
             return None
@@ -340,9 +341,9 @@ def test_a_context_length_is_found_under_the_names_of_servers(card: dict[str, An
 
 def test_a_name_is_enough_where_the_upstream_lists_no_models() -> None:
     class Silent(Upstream):
-        async def _answer(self, path: str, body: Any, writer: asyncio.StreamWriter) -> None:
+        async def answer(self, path: str, body: Any, writer: asyncio.StreamWriter) -> None:
             if not path.endswith("/models"):
-                return await super()._answer(path, body, writer)
+                return await super().answer(path, body, writer)
             writer.write(b"HTTP/1.1 404 x\r\ncontent-length: 0\r\n\r\n")
             return None
 

@@ -88,7 +88,7 @@ def comparable(message: dict[str, Any]) -> dict[str, Any]:
         {"thinking_budget": None, "thinking": {"type": "enabled", "budget_tokens": 9, "display": "omitted"}},
         {"max_tokens": 180},
         {"stop_sequences": ["\n\n", "zzz"]},
-        {"return_token_ids": True},
+        {"return_token_ids": True, "token_ledger": True},
     ],
 )
 def test_a_stream_is_the_whole_message(thinking: Served, fields: dict[str, Any]) -> None:

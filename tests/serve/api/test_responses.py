@@ -19,6 +19,7 @@ from z1.serve.api.signature import Signer
 
 EVENT: TypeAdapter[Any] = TypeAdapter(ResponseStreamEvent)
 SIGNER = Signer(b"k" * 32)
+NO_ITEMS: dict[str, Any] = {}
 PARAMETERS = parameters(ResponseCreateParamsBase)
 BODY: dict[str, Any] = {"model": "scripted", "input": "why?", "thinking_budget": 40}
 
@@ -66,7 +67,7 @@ def without_ids(value: Any) -> Any:
         {"max_output_tokens": 180},
         {"include": ["reasoning.encrypted_content"]},
         {"stop": "."},
-        {"return_token_ids": True},
+        {"return_token_ids": True, "token_ledger": True},
     ],
 )
 def test_a_stream_has_openais_events_and_ends_with_the_whole_response(thinking: Served, fields: dict[str, Any]) -> None:
@@ -91,7 +92,7 @@ def test_a_response_says_what_was_thought_and_why_it_ended(thinking: Served) -> 
     assert thought["content"][0]["text"].startswith("let us see. ") and thought["summary"] == []
     assert message["content"][0]["type"] == "output_text"
     assert response["usage"]["output_tokens_details"]["reasoning_tokens"] >= 40
-    assert (response["budget"]["used"], response["store"], response["metadata"]) == (40, False, {"a": "b"})
+    assert (response["budget"]["used"], response["store"], response["metadata"]) == (40, True, {"a": "b"})
     cut = whole(thinking, thinking_budget=-1, max_output_tokens=50, answer_tokens=0)
     assert (cut["status"], cut["incomplete_details"]) == ("incomplete", {"reason": "max_output_tokens"})
     assert cut["output"][-1]["status"] == "incomplete"
@@ -120,8 +121,12 @@ def test_every_value_of_a_parameter_is_honoured_or_rejected_by_name(thinking: Se
 @pytest.mark.parametrize(
     ("fields", "param", "message"),
     [
-        ({"previous_response_id": "resp_1"}, "previous_response_id", "this server stores nothing; send the items"),
-        ({"conversation": {"id": "c"}}, "conversation", "this server stores nothing"),
+        (
+            {"previous_response_id": "resp_1"},
+            "previous_response_id",
+            "this server stores no conversations; send the items",
+        ),
+        ({"conversation": {"id": "c"}}, "conversation", "this server stores no conversations"),
         ({"background": True}, "background", "does not support it"),
         ({"truncation": "auto"}, "truncation", "does not support it"),
         ({"tools": [{"type": "web_search"}]}, "tools.0", "type web_search"),
@@ -131,7 +136,7 @@ def test_every_value_of_a_parameter_is_honoured_or_rejected_by_name(thinking: Se
         ({"input": []}, "input", "at least 1 item"),
         ({"input": [{"type": "reasoning", "summary": []}]}, "input", "ask something"),
         ({"input": " "}, "input", "ask something"),
-        ({"input": [{"type": "item_reference", "id": "x"}]}, "input.0", "type item_reference"),
+        ({"input": [{"type": "item_reference", "id": "x"}]}, "input.0.id", "x, an item that this server does not have"),
         ({"input": [{"role": "user", "content": [{"type": "input_image"}]}]}, "input.0.content", "type input_image"),
         ({"input": [{"role": "assistant", "content": "a"}]}, "input", "end with a user message"),
         ({"max_output_tokens": 5}, "max_output_tokens", "hint and answer need"),
@@ -148,7 +153,9 @@ def test_what_is_not_supported_is_refused_by_name(
 
 
 def messages(items: Any, **fields: Any) -> list[dict[str, Any]]:
-    request = ResponsesRequest.model_validate({"model": "m", "input": items, **fields}).chat_request(SIGNER)
+    request = ResponsesRequest.model_validate({"model": "m", "input": items, **fields}).chat_request(
+        SIGNER, NO_ITEMS.get
+    )
     return [message.model_dump(exclude_none=True) for message in request.messages]
 
 
@@ -197,3 +204,18 @@ def test_a_thought_with_a_foreign_signature_is_refused(thinking: Served) -> None
     first[0]["content"][0]["text"] += "!"
     reply = thinking.post("/v1/responses", **{**BODY, "input": [user, *first, user]})
     assert (reply.status_code, reply.json()["error"]["param"]) == (400, "input.1.encrypted_content")
+
+
+@pytest.mark.parametrize("is_streamed", [False, True])
+def test_an_item_may_be_named_instead_of_sent(thinking: Served, is_streamed: bool) -> None:
+    user = {"role": "user", "content": "why?"}
+    response = stream(thinking)[-1]["response"] if is_streamed else whole(thinking)
+    references = [{"type": "item_reference", "id": item["id"]} for item in response["output"]]
+    untyped = [{"id": item["id"]} for item in response["output"]]
+    sent = whole(thinking, input=[user, *response["output"], user])
+    for named in (references, untyped):
+        assert whole(thinking, input=[user, *named, user])["usage"] == sent["usage"]
+    not_kept = whole(thinking, store=False)
+    assert not_kept["store"] is False
+    reply = thinking.post("/v1/responses", **{**BODY, "input": [user, {"id": not_kept["output"][0]["id"]}, user]})
+    assert (reply.status_code, reply.json()["error"]["param"]) == (400, "input.1.id")

@@ -1,4 +1,4 @@
-"""LangChain with tools: ChatOpenAI on the Responses API, and ChatAnthropic."""
+"""LangChain with tools: ChatOpenAI on the Responses API or chat completions, and ChatAnthropic."""
 
 import json
 import sys
@@ -28,7 +28,9 @@ else:
     from langchain_openai import ChatOpenAI
 
     package = "langchain-openai"
-    chat = ChatOpenAI(model=model, base_url=url, api_key="none", max_retries=0, use_responses_api=True)
+    chat = ChatOpenAI(
+        model=model, base_url=url, api_key="none", max_retries=0, use_responses_api=variant == "responses"
+    )  # fmt: skip
 chat = chat.bind_tools([look])
 
 

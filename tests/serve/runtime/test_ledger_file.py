@@ -70,7 +70,7 @@ def test_a_file_is_that_of_one_server_and_survives_a_crash(tmp_path: Path) -> No
         ledger = LedgerFile(path)
         session = (await ledger.open_session("me", SessionSettings("s", 9, "refuse"), ())).number
         ledger.mark_turn(Marked(session, thinking_tokens=3))
-        ledger.mark_usage(UsageKey("2026-11-29", "me", "m"), UsageCounts(1, 2, 3, 4, 5, 6))
+        ledger.mark_usage(UsageKey("2026-11-29", "me", "m"), UsageCounts(1, 2, 3, 4, 5, 6, 7))
         await ledger.commit()
         with pytest.raises(UserError, match="a file that another server uses"):
             LedgerFile(path)
@@ -78,7 +78,7 @@ def test_a_file_is_that_of_one_server_and_survives_a_crash(tmp_path: Path) -> No
         again = LedgerFile(path)
         row, (turn,) = await again.read_session("me", "s", 0, 9)
         assert (row.spent, row.on_exhausted, turn.end) == (3, "refuse", "interrupted")
-        assert again.read_usage() == {UsageKey("2026-11-29", "me", "m"): UsageCounts(1, 2, 3, 4, 5, 6)}
+        assert again.read_usage() == {UsageKey("2026-11-29", "me", "m"): UsageCounts(1, 2, 3, 4, 5, 6, 7)}
         await again.close()
 
     run(main)

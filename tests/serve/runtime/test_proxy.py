@@ -7,17 +7,19 @@ import json
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.serve.conftest import serving
+from tests.serve.conftest import Served, serving
 from tests.serve.scripts import ASK, THOUGHT, next_token
 from z1.engines.scripted import ScriptedEngine
 from z1.errors import EngineFault
 from z1.serve.api.openai_format import COMMENT
 from z1.serve.api.request_parser import RequestDefaults
 from z1.serve.runtime import proxy
+from z1.serve.runtime.ledger_file import LedgerFile
 
 TOOLS: dict[str, Any] = {"tools": [{"type": "function", "function": {"name": "f"}}], "tool_choice": "required"}
 
@@ -52,11 +54,18 @@ class ProxyEngine(ScriptedEngine):
         try:
             headers = {"retry-after": "7", "x-ratelimit-limit-tokens": "9"} if body.get("user") == "limited" else {}
             media_type = "text/event-stream" if body.get("stream") else "application/json"
-            yield Response(418, media_type, self._chunks(body), headers)
+            status = 200 if body.get("user") in ("counted", "waits") else 418
+            yield Response(status, media_type, self._chunks(body), headers)
         finally:
             self.is_closed.set()
 
     async def _chunks(self, body: Mapping[str, Any]) -> AsyncIterator[bytes]:
+        if body.get("user") == "counted":
+            usage = {"usage": {"prompt_tokens": 7, "completion_tokens": 9}}
+            yield b'data: {"choices":[{}]}\n\ndata: ' if body.get("stream") else b""
+            yield json.dumps({"choices": [], **usage}).encode()
+            yield b"\n\ndata: [DONE]\n\n" if body.get("stream") else b""
+            return
         yield b'{"echo":'
         yield json.dumps(body).encode() + b"}"
         if body.get("user") == "breaks":
@@ -196,6 +205,35 @@ def test_a_stream_that_is_passed_on_survives_proxies(monkeypatch: pytest.MonkeyP
                     break
         assert text.startswith(b'{"echo":') and text.count(b"}\n\n") == 1
         assert server.idle()
+
+
+def test_proxied_replies_are_in_the_usage_of_their_key(tmp_path: Path) -> None:
+    """Counted by the upstream, in the file before the client has the reply; refused requests are no replies."""
+    keys = {"alice": "sesame", "bob": "barley"}
+    body = {**ASK, **TOOLS, "user": "counted"}
+
+    def usage(server: Served) -> list[tuple[Any, ...]]:
+        rows = server.client.get("/v1/usage", headers={"x-api-key": "own"}).json()["data"]
+        names = ("key", "replies", "prompt_tokens", "answer_tokens", "uncounted_replies")
+        return [tuple(row[name] for name in names) for row in rows]
+
+    expected = [("alice", 1, 7, 9, 0), ("bob", 2, 7, 9, 1)]
+    engine = ProxyEngine()
+    with serving(engine, key="own", named_keys=keys, ledger=LedgerFile(tmp_path / "ledger")) as server:
+        alice, bob = ({"x-api-key": key} for key in keys.values())
+        server.client.post("/v1/chat/completions", json=body, headers=alice)
+        text = server.client.post("/v1/chat/completions", json={**body, "stream": True}, headers=bob).text
+        assert text == 'data: {"choices":[{}]}\n\ndata: [DONE]\n\n'
+        assert engine.requests[-1][1]["stream_options"] == {"include_usage": True}
+        waiting = {**body, "user": "waits", "stream": True}
+        with server.client.stream("POST", "/v1/chat/completions", json=waiting, headers=bob):
+            pass
+        assert server.idle()
+        for user in ("down", "limited"):
+            server.client.post("/v1/chat/completions", json={**body, "user": user}, headers=bob)
+        assert usage(server) == expected
+    with serving(ProxyEngine(), key="own", ledger=LedgerFile(tmp_path / "ledger")) as server:
+        assert usage(server) == expected
 
 
 def test_headers_of_the_upstream_that_clients_need_are_passed_on() -> None:

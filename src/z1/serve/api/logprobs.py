@@ -9,7 +9,7 @@ was forced, and its log-probability.
 from __future__ import annotations
 
 import codecs
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from z1.engines import Logprob
@@ -79,6 +79,12 @@ class TokenRecord:
             data = self._options.token_bytes(token)
             self._logprobs += [TokenLogprob(self._offset, data, one) for one in event.logprobs[index : index + 1]]
             self._offset += len(self._decode(data))
+
+
+def join_fields(fields: Mapping[str, Any], more: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields of two calls of `pop_fields`, for a response with one place for them."""
+    token_ids = [*fields.get("token_ids", ()), *more.get("token_ids", ())]
+    return {**fields, **more, **({"token_ids": token_ids} if token_ids else {})}
 
 
 def token_ledger(

@@ -12,7 +12,7 @@ from typing import Any
 from uuid import uuid4
 
 from z1.errors import Z1Error
-from z1.serve.api.logprobs import chat_logprobs
+from z1.serve.api.logprobs import chat_logprobs, join_fields
 from z1.serve.api.openai_format import Choice, error_body, named_event
 from z1.serve.api.reply_text import TextDelta, ToolDelta
 
@@ -83,8 +83,8 @@ class MessagesFormat:
         return _event("ping", probe=probe)
 
     def token_chunk(self, index: int, fields: Mapping[str, Any]) -> bytes:
-        """Nothing: token ids are in the last event."""
-        self._fields["token_ids"] = [*self._fields.get("token_ids", ()), *fields.get("token_ids", ())]
+        """Nothing: token ids and ledger are in the last event."""
+        self._fields = join_fields(self._fields, fields)
         return b""
 
     def final_chunk(

@@ -1,15 +1,15 @@
 """The body of POST /v1/responses, and the chat request that it means.
 
-Nothing is stored: a conversation is sent as items. Items of a tool loop keep their thoughts, which the upstream's chat
-template needs. Source: the types of the openai package 3.52.
+A conversation is sent as items. One that the server itself sent a while ago may be named by its id. Items of a tool
+loop keep their thoughts, which the upstream's chat template needs. Source: the types of the openai package 3.52.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import AfterValidator, BeforeValidator, Discriminator, Field
+from pydantic import AfterValidator, BeforeValidator, Discriminator, Field, TypeAdapter
 from pydantic import Tag as Kind
 
 from z1.errors import UserError
@@ -78,17 +78,26 @@ class ReasoningItem(Strict):
         return "".join(part.text for part in self.content or self.summary or ())
 
 
-ITEM_KINDS = ("message", "function_call", "function_call_output", "reasoning")
+class ItemReference(Strict):
+    """The name of an item that the server sent."""
+
+    type: Literal["item_reference"] = "item_reference"
+    id: CleanStr = Field(max_length=200)
+
+
+ITEM_KINDS = ("message", "function_call", "function_call_output", "reasoning", "item_reference")
 
 
 def _item_kind(item: Any) -> str:
-    return str(item.get("type") or "message") if isinstance(item, dict) else "message"
+    """The type of an item; one without a type is a message or, without a role, a reference."""
+    if not isinstance(item, dict):
+        return "message"
+    return str(item.get("type") or ("item_reference" if "id" in item and "role" not in item else "message"))
 
 
 def _check_kind(item: Any) -> Any:
     if (kind := _item_kind(item)) not in ITEM_KINDS:
-        stored = "this server stores nothing (store: false); " if kind == "item_reference" else ""
-        raise ValueError(f"got an item of type {kind[:40]}; {stored}send items of type {', '.join(ITEM_KINDS)}")
+        raise ValueError(f"got an item of type {kind[:40]}; send items of type {', '.join(ITEM_KINDS)}")
     return item
 
 
@@ -96,10 +105,16 @@ InputItem = Annotated[
     Annotated[Message, Kind("message")]
     | Annotated[FunctionCall, Kind("function_call")]
     | Annotated[FunctionOutput, Kind("function_call_output")]
-    | Annotated[ReasoningItem, Kind("reasoning")],
+    | Annotated[ReasoningItem, Kind("reasoning")]
+    | Annotated[ItemReference, Kind("item_reference")],
     Discriminator(_item_kind),
     BeforeValidator(_check_kind),
 ]
+
+_SENT_ITEM: TypeAdapter[Any] = TypeAdapter(InputItem)
+
+FindItem = Callable[[str], Any]
+"""The item that the server sent under an id; None if it does not have it (any more)."""
 
 
 def _check_tool(tool: Any) -> Any:
@@ -141,7 +156,7 @@ class TextSettings(Strict):
 
 
 def _refuse_stored(_: Any) -> None:
-    raise ValueError("this server stores nothing; send the items of the conversation as input")
+    raise ValueError("this server stores no conversations; send the items of the conversation as input")
 
 
 Stored = Annotated[None, BeforeValidator(_refuse_stored, json_schema_input_type=str | None)]
@@ -158,7 +173,7 @@ class NamedChoice(Strict):
 class ResponsesRequest(ReplySettings):
     """A conversation to answer, as items."""
 
-    ignored = IGNORED - {"metadata"}
+    ignored = IGNORED - {"metadata", "store"}
     no_ops: ClassVar[Mapping[str, Values]] = {
         **ReplySettings.no_ops,
         "background": (False,),
@@ -182,18 +197,19 @@ class ResponsesRequest(ReplySettings):
     parallel_tool_calls: bool | None = None
     metadata: dict[CleanStr, CleanStr] | None = Field(None, max_length=16, description="Returned with the response.")
     include: list[Literal["reasoning.encrypted_content"]] | None = None
+    store: bool | None = Field(None, description="false: later requests cannot name the items of this response.")
     stop: StopStrings = None
     stream_options: StreamOptions | None = None
     previous_response_id: Stored = None
     conversation: Stored = None
 
-    def chat_request(self, signer: Signer) -> ChatRequest:
-        """The chat request that this means. Raises UserError if it contradicts itself."""
+    def chat_request(self, signer: Signer, find_item: FindItem) -> ChatRequest:
+        """The chat request that this means. Raises UserError if it contradicts itself, or names an unknown item."""
         shared = {name: getattr(self, name) for name in ReplySettings.model_fields}
         named = self.tool_choice
         return ChatRequest.model_construct(
             **shared,
-            messages=[*_with_instructions(self.instructions, list(_messages(self.input, signer)))],
+            messages=[*_with_instructions(self.instructions, list(_messages(self.input, signer, find_item)))],
             max_completion_tokens=self.max_output_tokens,
             stop=self.stop,
             tools=[_tool(tool) for tool in self.tools] if self.tools else None,
@@ -239,13 +255,27 @@ def _with_instructions(instructions: str | None, messages: Sequence[Message]) ->
     yield from messages[count:]
 
 
-def _messages(items: str | Sequence[Any], signer: Signer) -> Iterator[Message]:
+def _found(number: int, item: Any, find_item: FindItem) -> Any:
+    """The item, or the one that a reference names. Raises UserError if there is none."""
+    if not isinstance(item, ItemReference):
+        return item
+    if (found := find_item(item.id)) is None:
+        do = "send the item itself, as clients do with store: false; this server keeps what it sent for a while only"
+        raise UserError(f"input.{number}.id", f"{item.id[:80]}, an item that this server does not have", do)
+    try:
+        return _SENT_ITEM.validate_python(found)
+    except ValueError:  # a call by a model of what is no function's name
+        raise UserError(f"input.{number}.id", f"{item.id[:80]}, which cannot be sent back", "leave it out") from None
+
+
+def _messages(items: str | Sequence[Any], signer: Signer, find_item: FindItem) -> Iterator[Message]:
     """The messages of input items: a thought and the calls after it belong to one message of the assistant."""
     if isinstance(items, str):
         yield Message.model_construct(role="user", content=items)
         return
     thought, turn = "", None
-    for number, item in enumerate(items):
+    for number, sent in enumerate(items):
+        item = _found(number, sent, find_item)
         if isinstance(item, ReasoningItem):
             if item.encrypted_content and item.text:
                 signer.check(f"input.{number}.encrypted_content", item.text, item.encrypted_content)

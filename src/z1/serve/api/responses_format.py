@@ -13,7 +13,7 @@ from typing import Any, Literal
 from uuid import uuid4
 
 from z1.errors import Z1Error
-from z1.serve.api.logprobs import chat_logprobs
+from z1.serve.api.logprobs import chat_logprobs, join_fields
 from z1.serve.api.openai_format import COMMENT, Choice, named_event
 from z1.serve.api.reply_text import TextDelta, ToolDelta
 from z1.serve.api.responses import ResponsesRequest
@@ -79,15 +79,23 @@ class Item:
         return {**head, "type": "reasoning", **thought, **signature}
 
 
+KeepItems = Callable[[Sequence[Mapping[str, Any]]], None]
+"""Keeps the items of a response, so that a later request may name them."""
+
+
 class ResponsesFormat:
-    """The format of one response; it has one choice. `sign` gives the signature of a thought."""
+    """The format of one response; it has one choice. `sign` gives the signature of a thought. `keep_items` gets the
+    items of a response before the client does; with None they are not kept.
+    """
 
     id_prefix, keep_alive = "resp_", COMMENT
     format_logprobs = staticmethod(chat_logprobs)
 
-    def __init__(self, request_id: str, body: ResponsesRequest, sign: Callable[[str], str]) -> None:
+    def __init__(
+        self, request_id: str, body: ResponsesRequest, sign: Callable[[str], str], keep_items: KeepItems | None = None
+    ) -> None:
         self.id, self.model = self.id_prefix + request_id, body.model
-        self._body = body
+        self._body, self._keep_items = body, keep_items
         self._sign = sign if body.has_signatures else None
         self._created = int(time.time())
         self._sequence = 0
@@ -117,8 +125,8 @@ class ResponsesFormat:
         return self._event("response.z1.probe", probe=probe)
 
     def token_chunk(self, index: int, fields: Mapping[str, Any]) -> bytes:
-        """Nothing: token ids are in the whole response."""
-        self._fields["token_ids"] = [*self._fields.get("token_ids", ()), *fields.get("token_ids", ())]
+        """Nothing: token ids and ledger are in the whole response."""
+        self._fields = join_fields(self._fields, fields)
         return b""
 
     def final_chunk(
@@ -201,6 +209,8 @@ class ResponsesFormat:
         """The complete response; if it was cut, its last item is incomplete."""
         status = "incomplete" if self._is_cut else "completed"
         values = [item.value(status if item is items[-1] else "completed") for item in items]
+        if self._keep_items is not None:
+            self._keep_items(values)
         response = {**self._response(status, values), "usage": usage(counts), **self._fields}
         if self._is_cut:
             return {**response, "incomplete_details": {"reason": "max_output_tokens"}}
@@ -230,7 +240,7 @@ class ResponsesFormat:
                 "effort": body.reasoning.effort if body.reasoning else None,
                 "summary": body.reasoning.summary if body.reasoning else None,
             },
-            "store": False,
+            "store": self._keep_items is not None,
             "temperature": body.temperature,
             "text": {"format": {"type": "text"}, **text},
             "tool_choice": choice if isinstance(choice, str) else choice.model_dump(),

@@ -180,6 +180,9 @@ class ReplySettings(Strict):
     stop_token_ids: list[int] | None = Field(None, max_length=1000, description="Token ids that also end the reply.")
     ignore_eos: bool | None = Field(None, description="Ignore the model's own stop tokens.")
     return_token_ids: bool | None = Field(None, description="Return the token ids of the reply.")
+    token_ledger: bool | None = Field(
+        None, description="Return each token of the reply with its bucket, whether it was forced, and its logprob."
+    )
 
 
 def _check_stop(stop: str | list[str] | None) -> str | list[str] | None:
@@ -204,9 +207,6 @@ class Request(ReplySettings):
     n: int | None = Field(None, ge=1, le=MAX_CHOICES)
     stop: StopStrings = None
     stream_options: StreamOptions | None = None
-    token_ledger: bool | None = Field(
-        None, description="Return each token of the reply with its bucket, whether it was forced, and its logprob."
-    )
 
 
 class ChatRequest(Request):

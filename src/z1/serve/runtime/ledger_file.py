@@ -21,7 +21,7 @@ from z1.errors import Fault, UserError
 from z1.serve.api.session import SessionRow, SessionSettings, TurnRow
 from z1.serve.metrics import UsageCounts, UsageKey
 
-VERSION = 1
+VERSION = 2
 """The `user_version` of a file with these tables."""
 
 MAX_SESSIONS = 100_000
@@ -42,7 +42,8 @@ CREATE TABLE turn (
 CREATE TABLE usage (
     day TEXT NOT NULL, key TEXT NOT NULL, model TEXT NOT NULL, replies INTEGER NOT NULL,
     prompt_tokens INTEGER NOT NULL, thinking_tokens INTEGER NOT NULL, hint_tokens INTEGER NOT NULL,
-    answer_tokens INTEGER NOT NULL, probe_tokens INTEGER NOT NULL, PRIMARY KEY (day, key, model)
+    answer_tokens INTEGER NOT NULL, probe_tokens INTEGER NOT NULL, uncounted_replies INTEGER NOT NULL,
+    PRIMARY KEY (day, key, model)
 ) WITHOUT ROWID;
 """
 
@@ -216,7 +217,7 @@ def _save(
         connection.executemany(f"INSERT OR REPLACE INTO turn VALUES ({', '.join('?' * 12)})", turns)
         sessions = {turn[0] for turn in turns}
         connection.executemany("UPDATE session SET expires = ? WHERE number = ?", [(expires, one) for one in sessions])
-        connection.executemany(f"INSERT OR REPLACE INTO usage VALUES ({', '.join('?' * 9)})", usage)
+        connection.executemany(f"INSERT OR REPLACE INTO usage VALUES ({', '.join('?' * 10)})", usage)
 
 
 def _open_session(

@@ -1,17 +1,19 @@
 """Proxying: requests that the upstream server answers itself.
 
 An engine in front of another server (`engines/remote.py`) can send it a request unchanged and return its response byte
-for byte. A request without a thinking setting is proxied if it uses features that z1 does not support (tools, response
-formats, log-probabilities, unknown fields), or if the model's profile has no thinking by default. A budget together
-with such a feature is translated for an upstream that enforces windows itself (vLLM with our plug-in); elsewhere the
-request is rejected, since nothing would enforce the budget.
+for byte; only the usage of a stream is asked for and taken out again (`proxied_usage.py`). A request without a thinking
+setting is proxied if it uses features that z1 does not support (tools, response formats, log-probabilities, unknown
+fields), or if the model's profile has no thinking by default. A budget together with such a feature is translated for
+an upstream that enforces windows itself (vLLM with our plug-in); elsewhere the request is rejected, since nothing would
+enforce the budget.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager
+from http import HTTPStatus
 from typing import Any, NamedTuple, Protocol, cast
 
 from starlette.responses import Response
@@ -25,6 +27,8 @@ from z1.serve.api.budget import BUDGET_FIELDS, EFFORT_FIELDS, HINT_FIELDS, SWITC
 from z1.serve.api.openai_format import COMMENT, DONE, error_body, sse_event
 from z1.serve.api.request_parser import RequestDefaults, parse_budget
 from z1.serve.api.schema import ChatRequest
+from z1.serve.metrics import UsageCounts
+from z1.serve.runtime.proxied_usage import UsageReader, ask_for_usage
 from z1.serve.runtime.reply_runner import ReplyRunner
 from z1.serve.runtime.response import COMMENT_INTERVAL, fault_response
 
@@ -122,18 +126,25 @@ class _Head(NamedTuple):
 
 
 class ProxyResponse(Response):
-    """Sends a request to the upstream and returns its response. `on_finished` is called once, in every case."""
+    """Sends a request to the upstream and returns its response.
+
+    `on_finished` is called once, in every case: with what the reply used, or with None if there was none. `commit`, if
+    set, is awaited before the end of the response is sent.
+    """
 
     def __init__(
         self,
         runner: ReplyRunner,
         engine: Proxyable,
         request: tuple[str, Mapping[str, Any]],
-        on_finished: Callable[[], None],
+        on_finished: Callable[[UsageCounts | None], None],
+        commit: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
-        self._runner, self._engine, self._request, self._on_finished = runner, engine, request, on_finished
+        body, is_added = ask_for_usage(request[1])
+        self._runner, self._engine, self._request = runner, engine, (request[0], body)
+        self._usage, self._is_reply, self._is_finished = UsageReader(body, is_added=is_added), True, False
+        self._on_finished, self._commit = on_finished, commit
         self._received: asyncio.Queue[_Head | bytes | Exception | None] = asyncio.Queue()
-        self._last_bytes = b"\n\n"
         self.background = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -145,39 +156,47 @@ class ProxyResponse(Response):
         finally:
             watcher.cancel()
             fetcher.cancel()
-            self._on_finished()
+            self._finish()
+
+    def _finish(self) -> None:
+        if not self._is_finished:
+            self._is_finished = True
+            self._on_finished(self._usage.counts() if self._is_reply else None)
 
     async def _forward(self, scope: Scope, receive: Receive, send: Send) -> None:
         head = await self._received.get()
         if not isinstance(head, _Head):
+            self._is_reply = False
             error = head if isinstance(head, EngineFault) else EngineFault("the upstream did not respond")
             await fault_response(error, {}, scope["path"])(scope, receive, send)
             return
+        self._is_reply = head.status < HTTPStatus.BAD_REQUEST
         is_stream = head.media_type.startswith("text/event-stream")
         headers = {"content-type": head.media_type, **head.headers}
         headers |= {"x-accel-buffering": "no"} if is_stream else {}
         raw_headers = [(name.encode(), value.encode("latin-1", "replace")) for name, value in headers.items()]
         await send({"type": "http.response.start", "status": head.status, "headers": raw_headers})
+        read = self._usage.read_event_bytes if is_stream else self._usage.read_body_bytes
         while isinstance(chunk := await self._next_chunk(comments=is_stream), bytes):
-            await send({"type": "http.response.body", "body": chunk, "more_body": True})
+            if data := chunk if chunk == COMMENT else read(chunk):
+                await send({"type": "http.response.body", "body": data, "more_body": True})
+        rest = self._usage.end(is_stream=is_stream)
         if isinstance(chunk, Exception) and is_stream:
-            data = sse_event(error_body(chunk if isinstance(chunk, Z1Error) else "the upstream failed")) + DONE
-            await send({"type": "http.response.body", "body": data, "more_body": True})
+            rest += sse_event(error_body(chunk if isinstance(chunk, Z1Error) else "the upstream failed")) + DONE
         elif isinstance(chunk, Exception):
             raise chunk  # closing the connection is the only way to report an incomplete JSON body
-        await send({"type": "http.response.body", "body": b""})
+        self._finish()
+        if self._commit is not None:
+            await self._commit()
+        await send({"type": "http.response.body", "body": rest})
 
     async def _next_chunk(self, *, comments: bool) -> _Head | bytes | Exception | None:
-        """The next chunk; a comment if none comes for a while and the last one ended an event."""
-        is_between_events = comments and self._last_bytes.endswith((b"\n\n", b"\r\n\r\n"))
+        """The next chunk; a comment if none comes for a while. Events are sent whole, so it stands between two."""
         try:
-            async with asyncio.timeout(COMMENT_INTERVAL if is_between_events else None):
-                chunk = await self._received.get()
+            async with asyncio.timeout(COMMENT_INTERVAL if comments else None):
+                return await self._received.get()
         except TimeoutError:
             return COMMENT
-        if isinstance(chunk, bytes):
-            self._last_bytes = (self._last_bytes + chunk)[-4:]
-        return chunk
 
     async def _fetch(self) -> None:
         """Read the upstream's response into the queue; the runner cancels it when the engine closes."""

@@ -26,12 +26,13 @@ from z1.serve.api.request_parser import ParsedRequest, RequestDefaults, count_pr
 from z1.serve.api.schema import ChatRequest, ControlRequest, Request, SessionBudget
 from z1.serve.api.session import SessionSettings, parse_session
 from z1.serve.api.signature import Signer
-from z1.serve.metrics import Metrics, log_line
+from z1.serve.metrics import Metrics, UsageCounts, log_line
 from z1.serve.runtime.exit_watch import ExitObserver, ExitResult, ExitWatch, check_exit_policy
 from z1.serve.runtime.ledger_file import LedgerFile
 from z1.serve.runtime.proxy import ProxyResponse, as_proxyable, has_thinking_fields, translate_budget
 from z1.serve.runtime.reply_runner import Event, Failed, GenerationRequest, ReplyFinished, ReplyRunner
 from z1.serve.runtime.response import PendingResponse
+from z1.serve.runtime.sent_items import SentItems
 from z1.serve.runtime.sessions import Sessions, Turn
 from z1.serve.runtime.shadow import Shadow, ShadowResult
 
@@ -46,7 +47,7 @@ NO_KEY = "none"
 @dataclass(frozen=True, slots=True)
 class ServerLimits:
     """`max_concurrent_requests` counts replies, `max_body_bytes` is per request, and a stream is flushed at most every
-    `stream_interval` seconds.
+    `stream_interval` seconds. An item of a response can be named by its id for `item_ttl` seconds after its last use.
 
     Finished replies are evaluated at `shadow_budgets` while fewer than a quarter of `max_concurrent_requests` run.
     Under an exit policy, `full_thought_share` of the requests keep their whole thought, for its monitor.
@@ -57,6 +58,7 @@ class ServerLimits:
     stream_interval: float = 0.05
     shadow_budgets: tuple[int, ...] = ()
     full_thought_share: float = 0.05
+    item_ttl: float = 3600
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +108,7 @@ class ChatService:
         self.engine, self.defaults, self.limits = engine, defaults, limits
         self.metrics, self.runner = Metrics(), ReplyRunner(engine, limits.stream_interval)
         self.ledger = ledger or LedgerFile()
-        self.sessions = Sessions(self.ledger)
+        self.sessions, self.sent_items = Sessions(self.ledger), SentItems(limits.item_ttl)
         self.metrics.usage.sums.update(self.ledger.read_usage())
         self.served_model_names = defaults.served_model_names or (engine.name,)
         self.signer = Signer.from_environment(os.environ)
@@ -198,8 +200,9 @@ class ChatService:
             raise
         return response, parsed
 
-    def proxy(self, path: str, body: Any, *, is_rejected: bool) -> ProxyResponse | None:
-        """The upstream's response to a request that z1 does not handle; None if z1 handles or rejects it.
+    def proxy(self, path: str, body: Any, key: str, *, is_rejected: bool) -> ProxyResponse | None:
+        """The upstream's response to a request of API key `key` that z1 does not handle; None if z1 handles or rejects
+        it.
 
         `is_rejected`: z1 does not support the request. If it has a budget, it is proxied only to an upstream that can
         enforce one.
@@ -216,7 +219,9 @@ class ChatService:
             return None
         self._check_capacity(1)
         self._running_replies += 1
-        return ProxyResponse(self.runner, self._upstream, (path, body), self._finish_proxied)
+        finish = partial(self._finish_proxied, (key, body["model"]))
+        commit = self.ledger.commit if self.ledger.is_persistent else None
+        return ProxyResponse(self.runner, self._upstream, (path, body), finish, commit)
 
     def finish(self, response: PendingResponse) -> None:
         """Remove a request that has finished, failed or been cancelled, and log its replies."""
@@ -301,16 +306,21 @@ class ChatService:
         if isinstance(event, ReplyFinished) or (isinstance(event, Failed) and event.ledger.paid_tokens):
             request = generations[index]
             prompt_tokens = len(request.prompt_token_ids) if request.sampling.sample == 0 else 0
-            changed = self.metrics.usage.add(*names, prompt_tokens, event.ledger)
-            if self.ledger.is_persistent:
-                self.ledger.mark_usage(changed, self.metrics.usage.sums[changed])
+            self._add_usage(names, UsageCounts.of_reply(prompt_tokens, event.ledger))
+
+    def _add_usage(self, names: tuple[str, str], counts: UsageCounts) -> None:
+        changed = self.metrics.usage.add(*names, counts)
+        if self.ledger.is_persistent:
+            self.ledger.mark_usage(changed, self.metrics.usage.sums[changed])
 
     def _count_replies(self, change: int) -> None:
         self._running_replies += change
         self.metrics.running.set(self._running_replies)
 
-    def _finish_proxied(self) -> None:
+    def _finish_proxied(self, names: tuple[str, str], counts: UsageCounts | None) -> None:
         self._running_replies -= 1
+        if counts is not None:
+            self._add_usage(names, counts)
         log_line(proxied=True)
 
     def _is_mostly_idle(self) -> bool:
