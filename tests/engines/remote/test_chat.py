@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -11,7 +10,7 @@ from typing import Any
 import pytest
 
 from tests.engines.chat_host import ANSWER, FORCED, THOUGHT, ChatHost
-from tests.engines.http_host import serving
+from tests.engines.http_host import in_thread, serving
 from tests.serve import conftest as server
 from z1 import profiles
 from z1.engines.remote.connection import Upstream
@@ -21,29 +20,6 @@ from z1.errors import EngineFault
 
 HINT = profiles.get_profile("qwen3").hint
 TAG = len("</think>")
-
-
-@contextmanager
-def in_thread(host: ChatHost) -> Iterator[str]:
-    """The URL of `host`, which runs in a thread of its own."""
-    urls: list[str] = []
-    ready, loop, stop = threading.Event(), asyncio.new_event_loop(), asyncio.Event()
-
-    async def run() -> None:
-        async with serving(host) as url:
-            urls.append(url)
-            ready.set()
-            await stop.wait()
-
-    thread = threading.Thread(target=lambda: loop.run_until_complete(run()))
-    thread.start()
-    ready.wait()
-    try:
-        yield urls[0]
-    finally:
-        loop.call_soon_threadsafe(stop.set)
-        thread.join()
-        loop.close()
 
 
 @contextmanager

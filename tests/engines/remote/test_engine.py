@@ -230,8 +230,8 @@ def test_a_budget_is_sent_to_an_upstream_with_budgets() -> None:
     class Keeps(Upstream):
         """Refuses a window that makes no sense, as vLLM does with our processor."""
 
-        async def answer(self, path: str, body: dict[str, Any], writer: asyncio.StreamWriter) -> None:
-            if body.get("vllm_xargs", {}).get("z1_thinking_budget", 0) < -1:
+        async def answer(self, path: str, body: Any, writer: asyncio.StreamWriter) -> None:
+            if body and body.get("vllm_xargs", {}).get("z1_thinking_budget", 0) < -1:
                 self.faults = [400]
             await super().answer(path, body, writer)
 
