@@ -101,7 +101,7 @@ def test_upstream_errors_are_faults_and_nothing_is_sent_twice(fault: int | str) 
 def test_a_response_that_breaks_off_is_a_bad_gateway(whole: bool) -> None:
     class Breaking(Upstream):
         async def answer(self, path: str, body: Any, writer: asyncio.StreamWriter) -> None:
-            if not (whole and body.get("stream")):
+            if not (whole and body and body.get("stream")):
                 return await super().answer(path, body, writer)
             writer.write(b"HTTP/1.1 200 x\r\ncontent-type: application/json\r\ncontent-length: 99\r\n\r\n")
             writer.write(b'{"choices": [{"text": "so f')
