@@ -10,7 +10,7 @@ import json
 import os
 import shutil
 import subprocess
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -123,9 +123,8 @@ class Recordings:
         self.new.append({"row": row.name, "version": found["version"], "requests": list(recorder.requests)})
         return list(found["answers"])
 
-    def write(self) -> Iterator[None]:
-        """The body of a fixture: afterwards the new rows replace the older ones, if RECORD_REQUESTS is set."""
-        yield
+    def write(self) -> None:
+        """Let the new rows replace the older ones, if RECORD_REQUESTS is set."""
         if os.environ.get("RECORD_REQUESTS"):
             by_name = {tuple(row["row"]): row for row in (*self.read(), *self.new)}
             kept = [by_name[key] for one in rows(self.table) if (key := tuple(one.values[0].name)) in by_name]

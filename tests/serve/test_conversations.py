@@ -90,7 +90,10 @@ def test_every_row_of_the_table_is_recorded() -> None:
     RECORDINGS.check_rows()
 
 
-recording = pytest.fixture(scope="module")(RECORDINGS.write)
+@pytest.fixture(scope="module")
+def recording() -> Iterator[None]:
+    yield
+    RECORDINGS.write()
 
 
 @pytest.mark.real
