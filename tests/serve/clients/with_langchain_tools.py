@@ -28,9 +28,8 @@ else:
     from langchain_openai import ChatOpenAI
 
     package = "langchain-openai"
-    chat = ChatOpenAI(
-        model=model, base_url=url, api_key="none", max_retries=0, use_responses_api=variant == "responses"
-    )  # fmt: skip
+    settings = {"temperature": 0} if variant == "chat" else {"use_responses_api": True}
+    chat = ChatOpenAI(model=model, base_url=url, api_key="none", max_retries=0, **settings)
 chat = chat.bind_tools([look])
 
 
