@@ -43,6 +43,13 @@ def test_a_stream_passes_but_for_the_usage_that_z1_asked_for(
     assert reader.counts() == COUNTED
 
 
+def test_an_event_without_an_end_passes_in_linear_time() -> None:
+    """Nine megabytes in small pieces took minutes of CPU when each piece was searched from the beginning."""
+    sent, reader = b"data: " + b"x" * (9 << 20), UsageReader({}, is_added=True)
+    passed = b"".join(map(reader.read_event_bytes, cut(sent, 300))) + reader.end(is_stream=True)
+    assert (passed == sent, reader.counts()) == (True, UNKNOWN)
+
+
 def test_usage_beside_a_choice_stays() -> None:
     both = (event(choices=[{"delta": {}}], usage=USAGE) + "\n\n").encode()
     reader = UsageReader({}, is_added=True)

@@ -19,7 +19,10 @@ MAX_BODY_BYTES = 4 << 20
 MAX_TOKENS = 10**12
 """A number of tokens that no reply has."""
 
-_EVENT = re.compile(rb".*?\r?\n\r?\n", re.DOTALL)
+MAX_EVENT_BYTES = 1 << 20
+"""Bytes of an event that is read; what is longer passes as it comes."""
+
+_END = re.compile(rb"\r?\n\r?\n")
 
 
 def ask_for_usage(body: Mapping[str, Any]) -> tuple[Mapping[str, Any], bool]:
@@ -37,18 +40,21 @@ class UsageReader:
         count = body.get("n")
         self._replies = count if type(count) is int and 1 <= count <= MAX_TOKENS else 1
         self._is_added = is_added
-        self._held = b""
+        self._held = bytearray()
         self._usage: Mapping[str, Any] | None = None
 
     def read_event_bytes(self, chunk: bytes) -> bytes:
         """The events of a stream that are now complete and for the client."""
-        passed, end = b"", 0
-        held = self._held + chunk
-        for match in _EVENT.finditer(held):
-            end = match.end()
-            passed += b"" if self._read(_data(match[0])) and self._is_added else match[0]
-        self._held = held[end:]
-        return passed
+        passed, start = bytearray(), max(0, len(self._held) - 3)  # an end may have begun in the last chunk
+        self._held += chunk
+        while match := _END.search(self._held, start):
+            event, start = bytes(self._held[: match.end()]), 0
+            del self._held[: match.end()]
+            passed += b"" if self._read(_data(event)) and self._is_added else event
+        if len(self._held) > MAX_EVENT_BYTES:
+            passed += self._held
+            self._held.clear()
+        return bytes(passed)
 
     def read_body_bytes(self, chunk: bytes) -> bytes:
         """`chunk`, a part of a whole response."""
@@ -58,7 +64,7 @@ class UsageReader:
 
     def end(self, *, is_stream: bool) -> bytes:
         """What is left for the client at the end of the response."""
-        rest, self._held = self._held, b""
+        rest, self._held = bytes(self._held), bytearray()
         if is_stream:
             return rest
         self._read(rest)
