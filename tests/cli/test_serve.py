@@ -109,7 +109,7 @@ def test_what_was_typed_reaches_the_server(monkeypatch: pytest.MonkeyPatch) -> N
         ServeOptions(
             "::1", 1, 2, "k", True, api_key_file=Path("keys.json"), ledger=Path("usage.sqlite"), session_ttl=60
         ),
-        ServerLimits(3, 9, 0.04, (7, 8), 5),
+        ServerLimits(3, 9, 0.04, (7, 8), item_ttl=5),
         {
             "thinking_budget": -1,
             "temperature": 0.5,

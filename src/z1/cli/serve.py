@@ -168,10 +168,7 @@ def serve(
         host, port, shutdown_timeout, api_key, log_prompts, chat, tuple(allow_origin or ()), otlp_traces_endpoint,
         api_key_file, ledger, session_ttl, exit_policy,
     )  # fmt: skip
-    from z1.serve.runtime.service import ServerLimits
-
-    how = (max_concurrent_requests, max_body_bytes, stream_interval_ms / 1000, tuple(shadow_budget or ()))
-    run_server(served, options, ServerLimits(*how, full_thought_share, item_ttl), read_defaults(context.params))
+    run_server(served, options, read_limits(context.params), read_defaults(context.params))
 
 
 def run_server(served: ServeModel, options: ServeOptions, limits: ServerLimits, defaults: Mapping[str, Any]) -> None:
@@ -203,6 +200,15 @@ def run_server(served: ServeModel, options: ServeOptions, limits: ServerLimits, 
     page = ", chat at {}/" if options.chat else ""
     address = Address(options.host, options.port, options.shutdown_timeout)
     run(app, address, lambda url: typer.echo(f"{name} at {url}/v1{page.format(url)}", err=True))
+
+
+def read_limits(params: Mapping[str, Any]) -> ServerLimits:
+    """The limits that the parameters of `serve` set."""
+    from z1.serve.runtime.service import ServerLimits
+
+    names = ("max_concurrent_requests", "max_body_bytes", "full_thought_share", "item_ttl")
+    interval, budgets = params["stream_interval_ms"] / 1000, tuple(params["shadow_budget"] or ())
+    return ServerLimits(**{name: params[name] for name in names}, stream_interval=interval, shadow_budgets=budgets)
 
 
 def read_defaults(given: Mapping[str, Any]) -> dict[str, Any]:
