@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import subprocess
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -125,6 +126,36 @@ def test_a_requests_hint_as_text_and_as_token_ids(
     for hint in (text, list(ids)):
         got = there(client, prompts[1], {"z1_thinking_budget": 9, "z1_max_answer_tokens": ANSWER, "z1_hint": hint})
         assert list(got.token_ids) == wanted.token_ids
+
+
+@pytest.mark.parametrize(
+    "keys",
+    [
+        {"z1_grace_tokens": 30},
+        {"z1_grace_tokens": 20, "z1_soft_tokens": 60},
+        {"z1_repetition": 1},
+        {"z1_repetition": 1, "z1_max_nudges": 1},
+    ],
+)
+def test_loops_and_landings_are_the_local_engines(
+    local: LocalEngine, prompts: list[list[int]], client: openai.OpenAI, keys: dict[str, int]
+) -> None:
+    """Prompts that the model was not trained on make it loop."""
+    landing = profiles.make_landing(
+        local.tokenizer, TINY, keys.get("z1_soft_tokens", 0), keys.get("z1_grace_tokens", 0)
+    )
+    repetition = None
+    if "z1_repetition" in keys:
+        repetition = profiles.make_repetition(local.tokenizer, keys.get("z1_max_nudges", 0))
+    plain = profiles.make_window(local.tokenizer, TINY, 220, ANSWER)
+    window = replace(plain, landing=landing, repetition=repetition)
+    reasons = set()
+    for prompt in (*prompts, [31, 200, 31], [9, 9, 9, 9, 40], [77] * 6):
+        wanted = here(local, prompt, window)
+        reasons.add(wanted.shift_reason)
+        got = there(client, prompt, {"z1_thinking_budget": 220, "z1_max_answer_tokens": ANSWER, **keys})
+        assert list(got.token_ids)[: len(wanted.token_ids)] == wanted.token_ids
+    assert len(reasons) > 1
 
 
 def test_answer_budget_and_stop_strings_apply_to_the_answer_only(
