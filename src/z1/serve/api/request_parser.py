@@ -85,6 +85,8 @@ def parse_request(request: Request, engine: Engine, defaults: RequestDefaults) -
     arrival_time = time.monotonic()
     profile = profiles.get_profile(engine.profile)
     fields = _checked_chat_fields(request, engine)
+    if fields is not None or getattr(engine, "is_chat_only", False):  # a host of chats ends its thought itself
+        defaults = replace(defaults, repetition=False, soft_tokens=0, grace_tokens=0)
     budget = parse_budget(request, profile, defaults)
     if fields is not None and budget.may_cut and not profile.think_end and budget.limit is None:
         budget = replace(budget, has_thinking=False, may_cut=False)  # the upstream shows no thought: all is answer
