@@ -4,7 +4,7 @@ On 690 trajectories of DeepSeek-R1 (KodCode's demo, ../shared/data/kodcode_demo.
 without think tags would write them. *Markers*: `AnswerDetector` with the markers of every profile and with candidates,
 compared with `bench/answer_labels.json` (60 replies labelled by hand; the file contains the rule) and, for all 690,
 with the position of the tag. A detection is correct if it is not before the answer; a marker finds an answer if it
-fires inside it. *AgreementExit*: the thought ends when the same draft of a function (apart from comments) has been
+fires inside it. *AnswerExit*: the thought ends when the same draft of a function (apart from comments) has been
 written `k` times, or when no new draft followed for some length; the drafts are then the answer. Reports the saved
 share of the thoughts, in characters, and the lost verdicts, with the last drafts of all functions after LeetCode's
 imports as the program; a model that may still write its answer loses no more. The last line is JSON; `--quick` takes

@@ -185,7 +185,9 @@ async def a_bias_acts_from_its_token_on(engine: Engine, prompt: Sequence[int]) -
 
 
 async def logprobs_match_tokens(engine: Engine, prompt: Sequence[int]) -> None:
-    """Each token has a log-probability, consistent with the most likely ones, if they are requested."""
+    """Each token has a log-probability, consistent with the most likely ones, if they are requested; a fork may request
+    its own.
+    """
     if not engine.capabilities.has_logprobs:
         return
     plain = await engine.open(prompt, PLAIN)
@@ -209,7 +211,10 @@ async def logprobs_match_tokens(engine: Engine, prompt: Sequence[int]) -> None:
     assert only.logprobs[0].top == () and only.logprobs[0].logprob == pytest.approx(
         session.logprobs[0].logprob, abs=1e-5
     )
-    for one in (plain, session, fork, only):
+    own = await plain.fork(Sampling(logprobs=0))
+    await own.sample(2)
+    assert len(own.logprobs) == 2 and not plain.logprobs
+    for one in (plain, session, fork, only, own):
         await one.close()
 
 
