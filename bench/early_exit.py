@@ -224,7 +224,7 @@ def live(folder: Path) -> dict[str, Any]:
         "probe_tokens_per_reply": fmean(r["probe_tokens"] for r in policy),
         "faults": sum(r["faults"] for r in [*whole, *policy]),
         "exited": fmean(r["reason"] == "converged" for r in policy),
-        "metrics": {line.rpartition(" ")[0]: float(line.rpartition(" ")[2]) for line in metrics},
+        "metrics": {line.split()[0]: float(line.split()[-1]) for line in metrics if "_created" not in line},
     }
     runs.write_json(folder / "live.json", result)
     return result
@@ -307,7 +307,8 @@ def shift(folder: Path) -> dict[str, Any]:
 
 def write(folder: Path) -> dict[str, Any]:
     """The committed result."""
-    parts = {name: runs.read_json(folder / f"{name}.json") for name in ("calibration", "live", "time", "shift")}
+    names = [name for name in ("calibration", "live", "time", "shift") if (folder / f"{name}.json").exists()]
+    parts = {name: runs.read_json(folder / f"{name}.json") for name in names}
     result = {**record.environment(), "model": MODEL, "policy": POLICY, "every": EVERY, **parts}
     record.write("early_exit", rounded(result))
     return result
