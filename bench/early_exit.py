@@ -18,12 +18,13 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import random
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -48,6 +49,8 @@ LIMIT = RiskLimit("changed_answer", 0.05, 0.95)
 POLICY, EVERY, STEP, LARGEST = "combined", 32, 16, 512
 CALIBRATE, TEST, HARD = (2600, 101), (2800, 303), (1000, 101)
 """Programs and seed of each set; those of the test set that were used before are left out."""
+
+TIMES = ("mean_s", "p50_s", "p99_s", "seconds", "cpu_s")
 
 LIVE = 1000
 """Programs that are answered live in both arms."""
@@ -116,16 +119,27 @@ def make_engine() -> Any:
 
 
 @contextmanager
-def server(policy: Path | None, share: float = 0.0) -> Iterator[str]:
-    """The URL of a server with the policy."""
+def server(policy: Path | None, share: float = 0.0) -> Iterator[tuple[str, int]]:
+    """The URL and the process of a server with the policy."""
     command = [sys.executable, __file__, "serve", str(policy or "none"), str(share)]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None
     try:
-        yield next(line.strip() for line in process.stdout if line.startswith("http"))
+        yield next(line.strip() for line in process.stdout if line.startswith("http")), process.pid
     finally:
         process.terminate()
         process.wait()
+
+
+def cpu_seconds(pid: int) -> float:
+    """The processor time of a process and its children so far (Linux)."""
+    total = 0
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        with suppress(OSError):
+            fields = path.read_text("utf-8").rpartition(")")[2].split()
+            if pid in (int(path.parent.name), int(fields[1])):
+                total += int(fields[11]) + int(fields[12])
+    return total / os.sysconf("SC_CLK_TCK")
 
 
 class Reply(dict[str, Any]):
@@ -203,7 +217,7 @@ def live(folder: Path) -> dict[str, Any]:
     asked = [(problem, -1) for problem in test]
     found: dict[str, list[Reply]] = {}
     for name, file, share in (("whole", None, 0.0), ("policy", folder / "exit-policy.json", 0.05)):
-        with server(file, share) as url:
+        with server(file, share) as (url, _):
             found[name], _ = asyncio.run(closed_loop(url, asked, 64))
             import httpx
 
@@ -241,45 +255,51 @@ def timed(folder: Path) -> dict[str, Any]:
     test = new_problems(folder)
     result: dict[str, Any] = {}
     with server(None) as plain, server(folder / "exit-policy.json") as exiting:
-        arms: dict[str, tuple[str, Callable[[Problem], int]]] = {
+        arms: dict[str, tuple[tuple[str, int], Callable[[Problem], int]]] = {
             "whole": (plain, lambda _: -1),
             "exit alone": (plain, lambda problem: ends[problem.id]),
             "with probes": (exiting, lambda _: -1),
         }
-        for url, _ in arms.values():
+        for (url, _), _budget in arms.values():
             asyncio.run(closed_loop(url, [(problem, -1) for problem in test[:40]], 8))
         rate = 0.0
         for load, size, rounds in (("1 stream", 30, 2), ("64 streams", 256, 2), ("fixed rate", 160, 1)):
-            found: dict[str, list[tuple[list[Reply], float]]] = {name: [] for name in arms}
+            found: dict[str, list[Turn]] = {name: [] for name in arms}
             for number in range(rounds):
                 chosen = test[number * size : (number + 1) * size]
                 for name in list(arms)[:: -1 if number % 2 else 1]:
-                    url, budget = arms[name]
+                    (url, pid), budget = arms[name]
                     asked = [(problem, budget(problem)) for problem in chosen]
                     run = (
                         arrivals(url, asked, rate)
                         if load == "fixed rate"
                         else closed_loop(url, asked, int(load.split()[0]))
                     )
-                    found[name].append(asyncio.run(run))
+                    before = cpu_seconds(pid)
+                    found[name].append((*asyncio.run(run), cpu_seconds(pid) - before))
             result[load] = compared(found)
             runs.write_json(folder / "time.json", result)
             if load == "64 streams":
-                rate = 0.5 * 2 * size / sum(seconds for _, seconds in found["whole"])
+                rate = 0.5 * 2 * size / sum(seconds for _, seconds, _ in found["whole"])
                 result["arrivals per second"] = rate
     runs.write_json(folder / "time.json", result)
     return result
 
 
-def compared(found: Mapping[str, Sequence[tuple[list[Reply], float]]]) -> dict[str, Any]:
+Turn = tuple[list[Reply], float, float]
+"""The replies, the seconds in all, and the processor time of the server."""
+
+
+def compared(found: Mapping[str, Sequence[Turn]]) -> dict[str, Any]:
     """Time and tokens of each arm, and the shares saved against whole thoughts."""
     rows: dict[str, dict[str, Any]] = {}
     for name, turns in found.items():
-        replies = [reply for turn, _ in turns for reply in turn]
+        replies = [reply for turn, _, _ in turns for reply in turn]
         times = sorted(reply["seconds"] for reply in replies)
         rows[name] = {
             "replies": len(replies),
-            "seconds": sum(seconds for _, seconds in turns),
+            "seconds": sum(seconds for _, seconds, _ in turns),
+            "cpu_s": sum(cpu for _, _, cpu in turns),
             "mean_s": fmean(times),
             "p50_s": times[len(times) // 2],
             "p99_s": times[len(times) * 99 // 100],
@@ -289,12 +309,10 @@ def compared(found: Mapping[str, Sequence[tuple[list[Reply], float]]]) -> dict[s
         }
     whole = rows["whole"]
     for row in rows.values():
-        saved = {key: 1 - row[key] / whole[key] for key in ("mean_s", "p50_s", "p99_s", "seconds", "sampled_tokens")}
+        saved = {key: 1 - row[key] / whole[key] for key in (*TIMES, "sampled_tokens")}
         row["saved"] = saved
         if saved["sampled_tokens"]:
-            row["time_over_tokens"] = {
-                key: saved[key] / saved["sampled_tokens"] for key in ("mean_s", "p50_s", "p99_s", "seconds")
-            }
+            row["time_over_tokens"] = {key: saved[key] / saved["sampled_tokens"] for key in TIMES}
     return rows
 
 
