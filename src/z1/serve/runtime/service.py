@@ -341,9 +341,8 @@ class ChatService:
         assert self.exit_watch is not None
         monitor = self.exit_watch.monitor
         self.metrics.count_exit(result, self.exit_watch.totals.net_saved_tokens, monitor)
-        log_line(
-            exit_outcome=result.outcome, exit_evidence=round(monitor.evidence, 3), exit_alarm=monitor.alarm or None
-        )
+        if result.outcome == "changed":
+            log_line(exit_outcome="changed", exit_evidence=round(monitor.evidence, 3), exit_alarm=monitor.alarm)
 
     def _check_model(self, name: str) -> None:
         if name not in self.served_model_names:
