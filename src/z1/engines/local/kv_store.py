@@ -1,15 +1,15 @@
 """The tensors of the KV cache: keys and values of every layer, as large as the sequences need.
 
 Slots and length grow together for all layers, but one layer after another, so growing needs room for one more layer
-and not for a second cache. On a CPU each tensor is a memory mapping, which returns to the system when it is replaced:
-malloc keeps what was freed, here up to a quarter of all memory. Keys are [S, D, length] and values [S, length, D], S
-is slots times key/value heads.
+and not for a second cache. On a CPU each tensor is a private memory mapping, which returns to the system when it is
+replaced: malloc keeps what was freed, here up to a quarter of all memory. Keys are [S, D, length] and values [S,
+length, D], S is slots times key/value heads.
 """
 
 from __future__ import annotations
 
 from math import prod
-from mmap import mmap
+from mmap import ACCESS_COPY, mmap
 
 import torch
 from torch import Tensor
@@ -93,4 +93,5 @@ def _zeros(like: Tensor, *shape: int) -> Tensor:
     """Zeros of `shape`, with the device and dtype of `like`."""
     if like.device.type != "cpu":
         return like.new_zeros(shape)
-    return torch.frombuffer(mmap(-1, prod(shape) * like.element_size()), dtype=like.dtype).view(shape)
+    memory = mmap(-1, prod(shape) * like.element_size(), access=ACCESS_COPY)
+    return torch.frombuffer(memory, dtype=like.dtype).view(shape)
