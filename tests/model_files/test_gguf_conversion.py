@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from functools import partial
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,7 @@ from tests.model_files.gguf_files import MODELS, SHAPE, gguf, make_model, write_
 from z1.engines.local.engine import load
 from z1.errors import UserError
 from z1.model_files import find_model, load_tokenizer, name_and_profile
+from z1.model_files.gguf_conversion import convert_header
 from z1.model_files.gguf_header import read_header
 
 
@@ -121,6 +124,12 @@ def test_a_file_whose_weights_are_cut_has_a_tokenizer_and_no_model(tmp_path: Pat
     with pytest.raises(UserError, match="a longer file") as caught:
         find_model(str(path))
     assert "\n" not in str(caught.value)
+
+
+def test_a_tokenizer_without_weights_is_not_taken_for_an_old_mistrals(tmp_path: Path) -> None:
+    """transformers warns where a configuration has no version, above 100,000 tokens."""
+    folder = convert_header(write_gguf(tmp_path / "m.gguf", "qwen2", make_model("qwen2")))
+    assert json.loads((folder / "config.json").read_text("utf-8"))["transformers_version"] == version("transformers")
 
 
 @pytest.mark.parametrize("length", [0, 3, 20, 100, 2000])

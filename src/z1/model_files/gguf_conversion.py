@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
 from time import perf_counter
@@ -53,7 +54,8 @@ def convert_model(path: Path) -> Path:
 def _write_header(gguf: Gguf, folder: Path) -> None:
     tokenizer = make_tokenizer(gguf)
     tokenizer.save_pretrained(folder)
-    write_json(folder / "config.json", make_config(gguf))
+    # without a version transformers takes the tokenizer for an old Mistral's, and warns of it
+    write_json(folder / "config.json", make_config(gguf) | {"transformers_version": version("transformers")})
 
 
 def _write_model(gguf: Gguf, folder: Path, dtype: object) -> None:
