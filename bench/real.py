@@ -148,7 +148,8 @@ def onnxruntime_arm(folder: str) -> Generate:
             generator.generate_next_token()
         return [list(map(int, generator.get_sequence(i)[len(p) :])) for i, p in enumerate(prompts)]
 
-    return run
+    # it takes 32 prompts at once
+    return lambda prompts, new: [row for at in range(0, len(prompts), 32) for row in run(prompts[at : at + 32], new)]
 
 
 def llama_cpp_arm(folder: str, kind: str) -> Generate:
