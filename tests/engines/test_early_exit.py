@@ -6,9 +6,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.engines.test_answer_exit import agreement, replied
-from z1.engines import RepetitionExit
-from z1.engines.scripted import ScriptedEngine
-from z1.think import Shift
 
 
 @given(st.integers(1, 7), st.integers(1, 4), st.one_of(st.none(), st.integers(1, 9)))
@@ -17,9 +14,3 @@ def test_intervals_are_counted_in_tokens_not_in_samples(every: int, stable: int,
     assert (
         whole.token_ids == cut.token_ids and whole.ledger() == cut.ledger() and whole.shift_reason is cut.shift_reason
     )
-
-
-def test_repetition_ends_a_thought() -> None:
-    flow = replied((RepetitionExit(32),), engine=ScriptedEngine(lambda context: context[-5]))
-    assert flow.shift_reason is Shift.REPETITION and flow.ledger().thought == 64
-    assert replied((RepetitionExit(4),)).shift_reason is Shift.NATURAL

@@ -18,7 +18,7 @@ heavy library.
 
 from z1.engines.answer_exit import AnswerExit, Probe, forced_confidence, probe_sampling, scored_sampling
 from z1.engines.driver import Allowance, Control, DriverOptions, run_flow, update_flow
-from z1.engines.early_exit import ExitRule, RepetitionExit
+from z1.engines.early_exit import ExitRule
 from z1.engines.protocol import (
     Capabilities,
     Conversation,
@@ -45,7 +45,6 @@ __all__ = [
     "ForbiddenSequences",
     "Logprob",
     "Probe",
-    "RepetitionExit",
     "Sampled",
     "Sampling",
     "Session",

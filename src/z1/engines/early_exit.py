@@ -1,19 +1,17 @@
 """Early-exit rules, which end a thought before its budget is used.
 
 A rule is checked every `interval` thinking tokens. The interval is counted in tokens and not in samples, so a reply
-does not depend on how its tokens were chunked. `RepetitionExit` ends a thought that repeats itself; `AnswerExit`
-(`answer_exit.py`) one whose probed answer is sure enough.
+does not depend on how its tokens were chunked. `AnswerExit` (`answer_exit.py`) ends a thought whose probed answer is
+sure enough. Loops are ended by the flow itself (`think/repetition.py`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Protocol
 
 from z1.engines.protocol import Session
 from z1.think import Flow, Shift
-from z1.think.repetition import CHECK_INTERVAL, has_loop
 
 
 class ExitRule(Protocol):
@@ -27,17 +25,6 @@ class ExitRule(Protocol):
     async def check(self, flow: Flow, session: Session) -> Shift | None:
         """Why the thought should end now; None to continue."""
         ...
-
-
-@dataclass(frozen=True, slots=True)
-class RepetitionExit:
-    """Ends a thought that repeats itself."""
-
-    interval: int = CHECK_INTERVAL
-
-    async def check(self, flow: Flow, session: Session) -> Shift | None:
-        """`Shift.REPETITION` if the tokens so far end in a loop."""
-        return Shift.REPETITION if has_loop(flow.token_ids) else None
 
 
 def tokens_to_next_check(rules: Sequence[ExitRule], thinking_tokens: int) -> int | None:
