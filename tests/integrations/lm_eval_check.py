@@ -25,8 +25,8 @@ SETTINGS: dict[str, Any] = {"max_model_len": 512, "deterministic": True}
 GSM8K_SETTINGS = {"max_model_len": 384, "deterministic": True, "answer_kind": "number", "max_num_seqs": 128}
 
 
-def programs(count: int, folder: Path) -> tuple[Path, str]:
-    """A task of programs, and the name of its metric."""
+def programs(count: int, folder: Path) -> tuple[Path, str, str]:
+    """A task of programs, and the names of its metric, here and in the evaluation that z1 writes."""
     problems = get_benchmark("programs").load(count, 0, LoadOptions())
     lines = [json.dumps({"question": one.question, "answer": one.answer}) for one in problems]
     steps = [
@@ -41,11 +41,11 @@ def programs(count: int, folder: Path) -> tuple[Path, str]:
         "filter_list": [{"name": "boxed", "filter": steps}],
         "metric_list": [{"metric": "exact_match", "aggregation": "mean", "higher_is_better": True}],
     }
-    return write(folder, task, lines), "exact_match,boxed"
+    return write(folder, task, lines), "exact_match,boxed", "exact_match,boxed"
 
 
-def gsm8k(count: int, folder: Path, file: str) -> tuple[Path, str]:
-    """lm-eval's gsm8k on the first problems of `file`, and the name of its metric."""
+def gsm8k(count: int, folder: Path, file: str) -> tuple[Path, str, str]:
+    """lm-eval's gsm8k on the first problems of `file`, and its metric's names; z1's is the first filter's."""
     with gzip.open(file, "rt", encoding="utf-8") as opened:
         lines = [line.strip() for line in islice(opened, count)]
     own = Path(lm_eval.tasks.__file__).parent / "gsm8k" / "gsm8k.yaml"
@@ -54,6 +54,7 @@ def gsm8k(count: int, folder: Path, file: str) -> tuple[Path, str]:
     return (
         write(folder, {"include": str(own), **unused, "num_fewshot": 0, "generation_kwargs": until}, lines),
         "exact_match,flexible-extract",
+        "exact_match,strict-match",
     )
 
 
@@ -67,16 +68,17 @@ def write(folder: Path, task: dict[str, Any], lines: list[str]) -> Path:
 
 def main(count: int, folder: Path, given: str, file: str = "", name: str = "z1-tiny", alone: str = "") -> None:
     folder.mkdir(parents=True, exist_ok=True)
-    task, metric = gsm8k(count, folder, file) if file else programs(count, folder)
+    task, metric, written_metric = gsm8k(count, folder, file) if file else programs(count, folder)
     settings, budgets = GSM8K_SETTINGS if file else SETTINGS, parse_budgets(given)
     model = Z1LM(name, given, **settings)
     results, (written,) = run(model, [str(task)], folder / "ladder", bootstrap_iters=0)
     scores = {one: results["results"]["checked"][f"{metric}@{budget_name(one)}"] for one in budgets}
+    own = {one: results["results"]["checked"][f"{written_metric}@{budget_name(one)}"] for one in budgets}
     points = json.loads((written / "curve.json").read_text("utf-8"))["points"]
     found: dict[str, Any] = {
         "sweep": model.paid.thinking,
         "scores": {budget_name(one): score for one, score in scores.items()},
-        "equal_points": sum(bool(point["accuracy"][1] == scores[point["thinking_budget"]]) for point in points),
+        "equal_points": sum(bool(point["accuracy"][1] == own[point["thinking_budget"]]) for point in points),
         **dict.fromkeys(("rows", "equal_rows", "budgets", "equal_scores"), 0),
     }
     for budget in reversed(parse_budgets(alone or given)):
