@@ -24,6 +24,9 @@ from z1.think.soft_landing import EndBias, SoftLanding
 from z1.think.stop_strings import StopStrings
 from z1.think.window import Window
 
+NO_LANDING = SoftLanding()
+"""The end of the thought is as likely as ever, and the hint waits for nothing."""
+
 STOP_STRING_CHUNK = 8
 """Tokens sampled at once while an answer may meet a stop string; tokens after the match are dropped."""
 
@@ -97,7 +100,7 @@ class Flow:
         )
         has_minimum = window.min_thinking_tokens and self._end_sequences
         self._minimum = window.min_thinking_tokens + max(0, len(window.think_end) - 1) if has_minimum else 0
-        self._landing = window.landing or SoftLanding()
+        self._landing = window.landing or NO_LANDING
         self._grace_start = max(self._budget - self._landing.grace_tokens, window.min_thinking_tokens)
         soft_start = max(self._budget - self._landing.soft_tokens, self._minimum)
         has_bias = window.think_end and self._landing.max_bias and self._landing.soft_tokens
