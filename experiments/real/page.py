@@ -19,6 +19,8 @@ TEMPLATE = """<!doctype html>
 body { font: 16px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 72rem; padding: 0 1rem }
 :root { color-scheme: light dark }
 .wide { overflow-x: auto }
+.sideways { display: none; color: gray }
+@media (max-width: 860px) { .sideways { display: block } }
 table { border-collapse: collapse }
 th, td { padding: .25rem .75rem; text-align: right; white-space: nowrap }
 th:first-child, td:first-child, td[colspan] { text-align: left }
@@ -29,6 +31,7 @@ tr { border-bottom: 1px solid #8884 }
 contexts of at most {{ plan.max_model_len }} tokens.
 Censored: replies that reached it or the answer's limit. 95&nbsp;% intervals.</p>
 {% for bench, models in groups.items() %}<h2>{{ bench }}</h2>
+<p class="sideways">Scroll the table sideways for more columns.</p>
 <div class="wide"><table>
 <tr>{% for name in columns %}<th>{{ name }}{% endfor %}</tr>
 {% for row in models %}{% for point in row.points %}
