@@ -34,7 +34,8 @@ TOOLS := aiohttp anthropic datasets httpx hypothesis pytest-timeout pytest-xdist
 
 # CONTRIBUTING.md lists what is in which tier, and why.
 PYTEST := -m pytest -q --durations=15
-PARALLEL := -n auto --dist worksteal
+# One worker more than there are cores: some tests wait for a limit of the sandbox, or for a server to end.
+PARALLEL := -n $(shell $(PYTHON) -c 'import os; print(len(os.sched_getaffinity(0)) + 1 if hasattr(os, "sched_getaffinity") else os.cpu_count() + 1)') --dist worksteal
 QUICK := -m "not slow and not real"
 ALL := -m "slow or not real"
 
