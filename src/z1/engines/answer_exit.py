@@ -1,9 +1,9 @@
 """Probes: answers that are forced on forks of a session, how sure the model is of them, and the exit that they decide.
 
 A fork shares the thought's cache: a probe computes its hint, in one step, and its answer up to the end of its box, in
-the engine's batch. The ledger counts
-the tokens of forks as probe. Dynasor (arXiv 2412.20993) ends a thought whose probes agree, with a new request a probe;
-DEER (arXiv 2504.15895) one whose probed answer is probable. `exit_policy.py` has what a probe may have to reach.
+the engine's batch. The ledger counts the tokens of forks as probe. Dynasor (arXiv 2412.20993) ends a thought whose
+probes agree, with a new request a probe; DEER (arXiv 2504.15895) one whose probed answer is probable. `exit_policy.py`
+has what a probe may have to reach.
 
 An answer's probability is that of all of its tokens, up to the one that closes its box; without a box, of all that was
 sampled.
