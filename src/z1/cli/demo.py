@@ -31,7 +31,10 @@ To change the programs: z1 demo --ask, or z1 serve --chat for a page in the brow
 Ask = Annotated[bool, typer.Option("--ask", help="Ask for programs of your own before the models are measured.")]
 
 Model = Annotated[
-    str, typer.Option(help="tiny, or smol: SmolLM2-135M with an adapter, on questions in English.", metavar="NAME")
+    str,
+    typer.Option(
+        help="Model to show: tiny, or smol (SmolLM2-135M with an adapter, on questions in English).", metavar="NAME"
+    ),
 ]
 
 app = typer.Typer(add_completion=False)
