@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import threading
+from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
@@ -16,7 +17,7 @@ STREAM_HEAD = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\nconnection
 
 
 @dataclass(kw_only=True)
-class HttpHost:
+class HttpHost(ABC):
     """`asked` has the bodies that a subclass answered, `open` is the number of its connections."""
 
     asked: list[dict[str, Any]] = field(default_factory=list)
@@ -37,9 +38,9 @@ class HttpHost:
             self.open -= 1
             writer.close()
 
+    @abstractmethod
     async def answer(self, path: str, body: Any, writer: asyncio.StreamWriter) -> None:
         """Answer a request; `body` is None for a GET."""
-        raise NotImplementedError
 
 
 def send_event(writer: asyncio.StreamWriter, value: Any) -> None:

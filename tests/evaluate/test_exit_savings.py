@@ -17,7 +17,7 @@ from z1.engines.scripted import Script, ScriptedEngine
 from z1.errors import UserError
 from z1.evaluate import Sweep, evaluate, read_attempts
 from z1.evaluate.exit_bounds import PolicyBound, RiskLimit, policy_bound
-from z1.evaluate.exit_savings import ExitSavings, early_exit_savings, grid_step, probed_thoughts, swept_thoughts
+from z1.evaluate.exit_savings import ExitSavings, exit_savings, grid_step, probed_thoughts, swept_thoughts
 from z1.exit_policy import ExitMinimums
 from z1.grading.equivalence import canonical_answer
 from z1.prompts import prompt_token_ids
@@ -45,6 +45,10 @@ SCRIPT = Wavering(
     {q: f"{thought}\n\nThe final answer is \\boxed{{{RIGHT[q]}}}." for q, thought in THOUGHTS.items()}, {}, ""
 )
 ENGINE = ScriptedEngine(SCRIPT, profile="z1-tiny")
+
+
+def early_exit_savings(attempts: Sequence[Attempt], stable: int) -> ExitSavings:
+    return exit_savings(*swept_thoughts(attempts), stable)
 
 
 @pytest.fixture(scope="module")

@@ -53,9 +53,9 @@ class AnswerExit:
     """Ends a thought at the first probe that reaches `minimums`; a probe every `interval` tokens.
 
     A probe uses the reply's own hint and at most `max_answer_tokens`. `decode` gives the text of tokens, `read_answer`
-    the answer in a text from the hint on, "" if there is none. Forks have `sampling` (`probe_sampling`); without it the
-    reply's own, which tells no confidence. `on_probe` gets every probe. A probe that fails in the engine does not
-    count. With `is_observing` no thought is ended.
+    the answer in a text from the hint on, "" if there is none. Forks use `sampling` (`probe_sampling`); without it they
+    use the reply's own, and there is no confidence. `on_probe` gets every probe. A probe that fails in the engine does
+    not count. With `is_observing` no thought is ended.
     """
 
     interval: int

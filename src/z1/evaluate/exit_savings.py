@@ -54,8 +54,8 @@ def grid_step(thinking_budgets: Iterable[int | None]) -> int | None:
 
 @dataclass(frozen=True, slots=True)
 class SweptThought:
-    """One thought of a sweep: the reply that an exit at each probe would have, its canonical answer and what the probe
-    tells; and the reply of unlimited thinking.
+    """One thought of a sweep: for each probe the reply of an exit there, its canonical answer and the probe's signals;
+    and the reply of unlimited thinking.
     """
 
     problem: str
@@ -141,15 +141,8 @@ def answer_tokens(thoughts: Iterable[SweptThought]) -> int:
     return max((1, *(_sampled_tokens(reply) for one in thoughts for reply in one.replies)))
 
 
-def early_exit_savings(attempts: Iterable[Attempt], stable: int) -> ExitSavings:
-    """The savings of an exit after `stable` equal answers, on a sweep over a grid of budgets. Raises UserError if the
-    budgets are not a grid.
-    """
-    return exit_savings(*swept_thoughts(attempts), stable)
-
-
 def exit_savings(every: int, thoughts: Sequence[SweptThought], stable: int) -> ExitSavings:
-    """As `early_exit_savings`."""
+    """The savings of an exit after `stable` equal answers, by `swept_thoughts` with a probe `every` so many tokens."""
     minimums = ExitMinimums(stable)
     exits: dict[str, list[_Exit]] = {}
     for one in thoughts:

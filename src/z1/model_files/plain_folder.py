@@ -21,6 +21,7 @@ from z1.model_files.find import find_model
 from z1.runs import atomic_folder, disk_full_as_os_error, write_json
 
 DTYPES = {"bf16": torch.bfloat16, "float32": torch.float32}
+"""The precisions in which weights are stored, by name."""
 
 _KEPT = (".json", ".jinja", ".model", ".txt")
 """Endings of the files beside the weights."""

@@ -17,6 +17,7 @@ from torch import Tensor
 from transformers import AutoModelForCausalLM
 
 from z1.model_files import PACKAGE, is_local
+from z1.model_files.plain_folder import DTYPES
 from z1.recipe import FinetuneSettings, Recipe
 from z1.runs import atomic_folder, disk_full_as_os_error, provenance, read_json, write_json, write_text
 from z1.train.distributed import DistributedContext, gather_weights
@@ -28,8 +29,6 @@ ADAPTER = "adapter"
 
 LORA = "lora_"
 """In the name of each addition."""
-
-DTYPES = {"bf16": torch.bfloat16, "float32": torch.float32}
 
 
 def export(
