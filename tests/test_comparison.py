@@ -65,7 +65,8 @@ def test_every_model_is_evaluated_once_on_everything(tmp_path: Path) -> None:
     assert [row["thinking_budget"] for row in programs["comparisons"]["bare"]["thinking_budgets"]] == [4, None]
     assert set(words["models"]["one"]["points"][0]["pass_at"]) == {"1", "2"}
     for page in ("1-programs", "2-word-problems"):
-        assert (written.parent / "report" / page / "index.html").is_file()
+        shown = (written.parent / "report" / page / "index.html").read_text(encoding="utf-8")
+        assert "bare</th>" in shown and str(shipped()) not in shown  # the table's names, not the models' own
     before = {path: (path / "attempts.jsonl").read_bytes() for path in done.values()}
     assert list(comparison.carry_out(chosen, tmp_path / "runs", pipeline.NoProgress()))[-1] == done
     assert before == {path: (path / "attempts.jsonl").read_bytes() for path in done.values()}

@@ -145,5 +145,5 @@ def write(comparison: Comparison, folder: Path, done: EvaluationFolders) -> Path
         page = path.parent / "report" / f"{index + 1}-{re.sub(r'[^a-z0-9.-]+', '-', settings.benchmark.lower())}"
         title = f"{comparison.name}: {settings.benchmark}"
         folders = [done[name, index] for name in comparison.models]
-        report.write(folders, page, title=title, transcripts=comparison.transcripts)
+        report.write(folders, page, title=title, transcripts=comparison.transcripts, names=list(comparison.models))
     return path

@@ -40,7 +40,12 @@ def test_only_models_that_are_about_as_often_right_are_compared() -> None:
 def test_accuracy_by_tokens() -> None:
     of = findings.accuracy_by_tokens
     both = {"long": 0.29, "full": 0.58}
-    assert of([OURS, LONG, FULL], both) == "mine needs 0.58 of full\u2019s thinking tokens and 0.29 of long\u2019s"
+    found = of([OURS, LONG, FULL], both)
+    assert found == (
+        "mine needs 0.58 of full\u2019s thinking tokens (accuracy \u22122.0 points) and 0.29 of long\u2019s (+1.0)"
+    )
+    same = of([OURS, replace(LONG, points=OURS.points)], {"long": 1.0})
+    assert same == "mine needs 1.00 of long\u2019s thinking tokens (accuracy 0.0 points)"
     assert of([OURS], {}) == "mine: 40\u00a0% with 8.0 thinking tokens and 96\u00a0% with 29 thinking tokens"
     short = "mine: 96\u00a0% with 29 thinking tokens; short: 50\u00a0% with 0 thinking tokens"
     assert of([OURS, SHORT], {}) == short

@@ -37,16 +37,17 @@ PICTURES = ("difficulty", "curve", "cutoff")
 """Names of the pictures; those by difficulty need problems with steps."""
 
 
-def write(folders: Sequence[Path], out: Path, *, title: str, transcripts: int) -> Path:
+def write(folders: Sequence[Path], out: Path, *, title: str, transcripts: int, names: Sequence[str] = ()) -> Path:
     """Write `out/index.html` and its pictures from evaluation `folders`, one colour each; returns the page's path.
 
-    At most `transcripts` replies are shown, over all folders. Everything is built beside `out` and then moved, the page
-    last, so a failure leaves an older report unchanged; the same input gives the same bytes. Raises `UserError` if a
-    folder is missing, torn or inconsistent, and if `out` is a file.
+    The models are called `names`, one for each folder, if given. At most `transcripts` replies are shown, over all
+    folders. Everything is built beside `out` and then moved, the page last, so a failure leaves an older report
+    unchanged; the same input gives the same bytes. Raises `UserError` if a folder is missing, torn or inconsistent, and
+    if `out` is a file.
     """
     if transcripts < 0:
         raise UserError("number of transcripts", transcripts, "give 0 or more")
-    evaluations = load.read(folders)
+    evaluations = load.read(folders, names)
     if out.exists() and not out.is_dir():
         raise UserError("folder for the report", f"{out}, which is a file", "choose another path")
     from z1.report import plots

@@ -31,9 +31,11 @@ def accuracy_by_tokens(curves: Sequence[Curve], shown: Mapping[str, float]) -> s
     """The finding of accuracy against tokens; `shown` are the ratios that the picture shows."""
     ours, *others = curves
     if shown:
-        parts = [f"{value:.2f} of {label}\u2019s" for label, value in sorted(shown.items(), key=lambda one: -one[1])]
-        parts[0] += " thinking tokens"
-        return f"{ours.label} needs {formatting.listed(parts)}"
+        gains = {one.label: ours.head.accuracy.value - one.head.accuracy.value for one in others}
+        (label, value), *rest = sorted(shown.items(), key=lambda one: -one[1])
+        first = f"{value:.2f} of {label}\u2019s thinking tokens (accuracy {_points(gains[label])} points)"
+        more = [f"{value:.2f} of {label}\u2019s ({_points(gains[label])})" for label, value in rest]
+        return f"{ours.label} needs {formatting.listed([first, *more])}"
     known = [point for point in ours.points if point.accuracy.known]
     if not known:
         return f"{ours.label} has no graded reply"
@@ -85,6 +87,13 @@ def accuracy_by_budget(curves: Sequence[Curve], shown: Collection[str]) -> str:
 
 def _state(point: Point) -> str:
     return f"{_percent(point)} with {formatting.about(point.thinking_tokens.value)} thinking tokens"
+
+
+def _points(difference: float) -> str:
+    """A difference of accuracies in points, with its sign."""
+    tenths = round(1000 * difference)
+    sign = "+" if tenths > 0 else "\u2212" if tenths < 0 else ""
+    return f"{sign}{abs(tenths) / 10:.1f}"
 
 
 def _percent(point: Point | Cell) -> str:

@@ -100,11 +100,15 @@ class Evaluation(Curve):
     attempts: tuple[Attempt, ...]
 
 
-def read(folders: Sequence[Path]) -> tuple[Evaluation, ...]:
-    """The evaluations in `folders`, in order. Raises `UserError` for files that are missing, torn or inconsistent."""
+def read(folders: Sequence[Path], names: Sequence[str] = ()) -> tuple[Evaluation, ...]:
+    """The evaluations in `folders`, in order, under `names` in place of their models' own. Raises `UserError` for files
+    that are missing, torn or inconsistent.
+    """
     if not folders:
         raise UserError("folders to report on", "none", "name at least one evaluation folder")
     found = [_evaluation(Path(folder)) for folder in folders]
+    if names:
+        found = [replace(one, model=name) for one, name in zip(found, names, strict=True)]
     models = Counter(one.model for one in found)
     labels = [one.model if models[one.model] == 1 else f"{one.model} ({one.run})" for one in found]
     for index, label in enumerate(labels):

@@ -17,6 +17,7 @@ from z1.engines import Capabilities
 from z1.engines.scripted import ScriptedEngine
 from z1.errors import UserError
 from z1.exit_policy import CalibratedPolicy, Combiner, ExitMinimums
+from z1.serve.runtime import exit_watch
 from z1.serve.runtime.exit_watch import ExitResult, ExitWatch
 from z1.serve.runtime.service import ServerLimits
 
@@ -93,6 +94,14 @@ def test_of_a_session_one_reply_is_evidence() -> None:
     for number in range(20):
         watch.add(ExitResult("changed", 30, 8, 5), f"bob {number}")
     assert watch.monitor.alarm
+
+
+def test_the_oldest_session_is_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(exit_watch, "MAX_SESSIONS", 3)
+    watch = ExitWatch(calibrated(8, agreeing=1), 1.0, lambda _: b"", lambda _: None)
+    for name in ("a", "b", "c", "b", "d"):
+        watch.add(ExitResult("changed", 30, 8, 5), name)
+    assert list(watch._sessions) == ["b", "c", "d"]
 
 
 def test_savings_are_those_of_replies_that_were_not_drawn_less_all_probes() -> None:

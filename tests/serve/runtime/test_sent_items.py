@@ -45,3 +45,13 @@ def test_an_item_is_found_by_its_key_until_it_is_old_or_others_need_the_room(
     for key in KEYS:
         found = {name for name in texts if sent.find(key, name) is not None}
         assert found == {name for name, expires in model[key] if expires > now}
+
+
+def test_what_has_expired_is_dropped_whoever_sends_next() -> None:
+    now = 0.0
+    sent = SentItems(TTL, lambda: now)
+    sent.add("a", [{"id": "1"}])
+    now = TTL + 1.0
+    sent.add("b", [{"id": "2"}])
+    assert sent.size("a") == 0 < sent.size("b")
+    assert list(sent._items) == ["b"]

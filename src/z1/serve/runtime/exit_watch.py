@@ -75,6 +75,10 @@ class ExitTotals:
         return self.not_drawn * self.drawn_saved_tokens / max(1, self.drawn) - self.probe_tokens
 
 
+MAX_SESSIONS = 100_000
+"""Sessions whose first drawn reply is remembered; beyond, the oldest is forgotten."""
+
+
 class ExitWatch:
     """Applies `calibrated` to requests that have its `policy` by default, and watches a share of them.
 
@@ -93,7 +97,7 @@ class ExitWatch:
         self._on_result, self._draw = on_result, draw
         self.monitor = RiskMonitor(calibrated.max_risk, calibrated.confidence)
         self.totals = ExitTotals()
-        self._sessions: set[str] = set()
+        self._sessions: dict[str, None] = {}
 
     def start(
         self, requests: Sequence[GenerationRequest], session: str | None = None
@@ -117,7 +121,9 @@ class ExitWatch:
         if is_drawn and (session is None or session not in self._sessions):
             self.monitor.add(float(result.outcome == "changed"))
             if session is not None:
-                self._sessions.add(session)
+                self._sessions[session] = None
+                if len(self._sessions) > MAX_SESSIONS:
+                    del self._sessions[next(iter(self._sessions))]
         self._on_result(result)
 
     def _mode(self) -> Mode:

@@ -32,7 +32,9 @@ class SentItems:
         self._sizes: dict[str, int] = {}
 
     def add(self, key: str, items: Iterable[Mapping[str, Any]]) -> None:
-        """Keep items of a response to the API key `key`."""
+        """Keep items of a response to the API key `key`; those of any key that have expired are dropped."""
+        for each in list(self._items):
+            self._drop_old(each)
         for item in items:
             self._put(key, item["id"], to_json(item).encode())
 
@@ -66,5 +68,7 @@ class SentItems:
         while items:
             item_id, item = next(iter(items.items()))
             if item.expires > now and self.size(key) <= self._max_bytes:
-                break
+                return
             self._pop(key, item_id)
+        self._items.pop(key, None)
+        self._sizes.pop(key, None)
