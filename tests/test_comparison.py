@@ -8,7 +8,7 @@ import pytest
 
 from tests.serve.conftest import serving
 from z1 import comparison, pipeline
-from z1.engines.local.engine import LocalSettings
+from z1.engines.local.engine import LocalEngine, LocalSettings
 from z1.engines.local.engine import load as load_engine
 from z1.errors import UserError
 from z1.evaluate import read_attempts
@@ -70,6 +70,19 @@ def test_every_model_is_evaluated_once_on_everything(tmp_path: Path) -> None:
     before = {path: (path / "attempts.jsonl").read_bytes() for path in done.values()}
     assert list(comparison.carry_out(chosen, tmp_path / "runs", pipeline.NoProgress()))[-1] == done
     assert before == {path: (path / "attempts.jsonl").read_bytes() for path in done.values()}
+
+
+def test_an_evaluation_chooses_the_type_of_the_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    chosen = load(tmp_path, TEXT.replace("problems = 2", 'problems = 2\ndtype = "bfloat16"'))
+    dtypes: list[str] = []
+
+    def load_noted(model: Path, settings: LocalSettings, profile: str | None) -> LocalEngine:
+        dtypes.append(settings.dtype)
+        return load_engine(model, settings, profile)
+
+    monkeypatch.setattr("z1.engines.local.engine.load", load_noted)
+    list(comparison.carry_out(chosen, tmp_path / "runs", pipeline.NoProgress()))
+    assert dtypes == ["auto", "bfloat16"] * 2
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from io import StringIO
 from types import FrameType
 from typing import Any
 
-LARGEST = 30
+LARGEST = 20
 """Largest number that a program may compute; programs that leave 0..LARGEST are rejected."""
 
 LONGEST = 12

@@ -336,7 +336,7 @@ def _remote(settings: EvaluateSettings, model: str | Path, upstream: Upstream) -
 def _local(settings: EvaluateSettings, model: str | Path) -> Engine:
     from z1.engines.local.engine import LocalSettings, load
 
-    local = LocalSettings(max_num_seqs=2 * settings.concurrency)
+    local = LocalSettings(max_num_seqs=2 * settings.concurrency, dtype=settings.dtype or "auto")
     if settings.max_model_len is not None:
         local = replace(local, max_model_len=settings.max_model_len)
     return load(model, local, settings.profile)

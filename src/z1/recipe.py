@@ -240,6 +240,8 @@ class EvaluateSettings(Settings):
     """One generation per budget instead of one thought for all, for engines that cannot fork."""
     max_model_len: int | None = Field(default=None, gt=0)
     """Maximum tokens of prompt and reply, up to the model's own limit; the default is the engine's."""
+    dtype: Literal["float32", "bfloat16"] | None = None
+    """Type of weights and cache on a CPU; the default is float32 where that fits."""
 
     def source(self) -> dict[str, str]:
         """The options of the benchmark's loader."""
