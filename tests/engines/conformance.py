@@ -184,6 +184,25 @@ async def a_bias_acts_from_its_token_on(engine: Engine, prompt: Sequence[int]) -
     await plain.close()
 
 
+async def a_bias_changes_the_shares_of_sampled_tokens(engine: Engine, prompt: Sequence[int]) -> None:
+    """A bias of log((1 - p) / p) on a token of probability p makes it half of the samples at temperature 1."""
+    if not engine.capabilities.can_bias or not engine.capabilities.has_logprobs:
+        return
+    plain = await engine.open(prompt, Sampling(logprobs=2))
+    await plain.sample(1)
+    token, logprob = plain.logprobs[0].top[-1]
+    await plain.close()
+    if logprob == 0.0:  # a script: nothing is drawn
+        return
+    bias = EndBias((token,), math.log1p(-math.exp(logprob)) - logprob, 1, 0)
+    count = 0
+    for seed in range(200):
+        session = await engine.open(prompt, Sampling(temperature=1.0, seed=seed))
+        count += (await session.sample(1, (), bias)).token_ids == (token,)
+        await session.close()
+    assert 65 <= count <= 135  # five standard deviations
+
+
 async def logprobs_match_tokens(engine: Engine, prompt: Sequence[int]) -> None:
     """Each token has a log-probability, consistent with the most likely ones, if they are requested; a fork may request
     its own.
@@ -263,6 +282,7 @@ CHECKS: tuple[Check, ...] = (
     stop_tokens_end_a_sample,
     forbidden_sequences_are_not_sampled,
     a_bias_acts_from_its_token_on,
+    a_bias_changes_the_shares_of_sampled_tokens,
     logprobs_match_tokens,
     forced_tokens_have_logprobs,
     limits_are_enforced,
