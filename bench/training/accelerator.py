@@ -106,7 +106,7 @@ def _steps(plan: Plan, rows: EncodedRows, device: str) -> tuple[list[float], lis
     seconds, tokens = [], [0]
     with process_group(single=True) as context:
         loss_model = LossModel(model)
-        shard(loss_model, context, bf16=True, offload=False)
+        shard(loss_model, context, bf16=True, offload=False, recomputes=True)
         tuner = FineTuner(loss_model, TrainingSet(rows, None, "", {}), plan.recipe, 0, context)
         for _ in range(STEPS):
             start = time.perf_counter()

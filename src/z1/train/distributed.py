@@ -3,14 +3,14 @@
 torchrun, or `accelerate launch` with `eight-gpus.yaml` of z1's recipes, starts the processes and sets their ranks.
 torch's own FSDP2 (`fully_shard`) shards the model, on accelerators and, over gloo, on CPUs alike, so that the tests run
 the code that eight GPUs run. accelerate would wrap the same call, but skips it on CPUs without a message. One process
-in float32 without offload shards nothing; in bf16 one process shards too, because FSDP2 stores the trainable weights in
-float32 and computes in bf16.
+in float32 without offload shards nothing. In bf16 one process shards too, because FSDP2 stores the trainable weights in
+float32 and computes in bf16; on a CPU, where its copies take time and memory, plain casts do the same.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, cast
@@ -22,6 +22,7 @@ from torch._C._distributed_c10d import HashStore
 from torch.distributed.checkpoint.state_dict import StateDictOptions, get_model_state_dict
 from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.fsdp import CPUOffloadPolicy, MixedPrecisionPolicy, OffloadPolicy, fully_shard
+from torch.func import functional_call
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,16 +75,22 @@ def process_group(*, single: bool) -> Iterator[DistributedContext]:
             dist.destroy_process_group()
 
 
-def shard(loss_model: nn.Module, context: DistributedContext, *, bf16: bool, offload: bool) -> None:
-    """Move the model to the device and shard it: each decoder layer by itself, the rest with the root.
+def shard(
+    loss_model: nn.Module, context: DistributedContext, *, bf16: bool, offload: bool, recomputes: bool = False
+) -> Callable[..., Tensor]:
+    """Move the model to the device and shard it: each decoder layer by itself, the rest with the root. Returns what
+    computes its losses.
 
     Trainable weights are stored in float32; with `bf16` they are computed with in bfloat16, and gradients are reduced
-    in float32. With `offload` weights and optimizer state are in the host's memory.
+    in float32. With `offload` weights and optimizer state are in the host's memory. `recomputes`: parts of the forward
+    pass are computed again in the backward pass.
     """
     model: Any = loss_model.model
-    if context.world_size == 1 and not bf16 and not offload:
-        loss_model.to(context.device)
-        return
+    if context.world_size == 1 and not offload:
+        if not bf16:
+            return loss_model.to(context.device)
+        if context.device.type == "cpu" and not recomputes:
+            return _in_bfloat16(_trainable_to_float32(loss_model))
     policy = MixedPrecisionPolicy(torch.bfloat16, torch.float32) if bf16 else MixedPrecisionPolicy()
     options: dict[str, Any] = {
         "mesh": init_device_mesh(context.device.type, (context.world_size,)),
@@ -93,6 +100,20 @@ def shard(loss_model: nn.Module, context: DistributedContext, *, bf16: bool, off
     for layer in [module for module in model.modules() if type(module).__name__ in set(model._no_split_modules or ())]:
         fully_shard(_trainable_to_float32(layer), **options)
     fully_shard(_trainable_to_float32(loss_model), **options)
+    return loss_model
+
+
+def _in_bfloat16(module: nn.Module) -> Callable[..., Tensor]:
+    """`module` computed with bfloat16 copies of its float32 weights; their gradients are in float32.
+
+    The copies live for one forward pass and its gradient, so no part of the pass may be computed again later.
+    """
+
+    def compute(*given: Any) -> Tensor:
+        copies = {name: parameter.bfloat16() for name, parameter in module.named_parameters()}
+        return cast(Tensor, functional_call(module, copies, given))
+
+    return compute
 
 
 def _trainable_to_float32(module: nn.Module) -> nn.Module:

@@ -142,10 +142,11 @@ def record_sharding(folder: Path) -> None:
     kinds: list[str] = []
     shard, losses = distributed.shard, list[float]()
 
-    def recorded(loss_model: Any, *args: Any, **kwargs: Any) -> None:
-        shard(loss_model, *args, **kwargs)
+    def recorded(loss_model: Any, *args: Any, **kwargs: Any) -> Any:
+        compute = shard(loss_model, *args, **kwargs)
         parts = [p for p in loss_model.parameters() if isinstance(p, DTensor) and p.to_local().numel() < p.numel()]
         kinds.append(f"{len(parts)} of {len(list(loss_model.parameters()))}")
+        return compute
 
     setattr(trainer, "shard", recorded)  # noqa: B010
     run_training(folder, lambda progress: losses.append(progress.loss))

@@ -59,16 +59,20 @@ class LossModel(nn.Module):
         self.model = model
         self._cap = getattr(model.config.get_text_config(), "final_logit_softcapping", None)
 
+    @property
+    def at_once(self) -> int:
+        """Learned tokens whose logits are computed together; of more, they are computed again in the backward pass."""
+        return max(1, LOGITS // int(self.model.config.get_text_config().vocab_size))
+
     def forward(self, batch: TrainingBatch) -> Tensor:
         """Sum of the cross-entropy over the learned tokens, a scalar in float32."""
         kwargs = batch.attention_kwargs()
         hidden = self.model.base_model(batch.token_ids, use_cache=False, **kwargs).last_hidden_state[:, :-1]
         mask = batch.loss_mask[:, 1:]
         hidden, targets = hidden[mask], batch.token_ids[:, 1:][mask]
-        size = max(1, LOGITS // self.model.config.get_text_config().vocab_size)
-        if len(targets) <= size:
+        if len(targets) <= self.at_once:
             return self._loss(hidden, targets)
-        pieces = zip(hidden.split(size), targets.split(size), strict=True)
+        pieces = zip(hidden.split(self.at_once), targets.split(self.at_once), strict=True)
         losses = [checkpoint(self._loss, *piece, use_reentrant=False) for piece in pieces]
         return torch.stack(losses).sum()
 

@@ -40,6 +40,9 @@ from z1.train.training_log import open_log
 
 MODEL = "model"
 
+ComputeLoss = Callable[[TrainingBatch], Tensor]
+"""The loss of a batch, as `LossModel` computes it."""
+
 
 @dataclass(frozen=True, slots=True)
 class TrainingSet:
@@ -64,8 +67,9 @@ def finetune(recipe: Recipe, training_set: TrainingSet, folder: Path, report: Ca
     with process_group(single=bf16 or settings.offload) as context:
         loss_model = LossModel(load_base(training_set.base, settings, recipe.seed))
         check_model(loss_model, training_set.base, packing=settings.packing)
-        shard(loss_model, context, bf16=bf16, offload=settings.offload)
-        tuner = FineTuner(loss_model, training_set, settings, recipe.seed, context)
+        recomputes = settings.gradient_checkpointing or settings.micro_tokens > loss_model.at_once
+        compute = shard(loss_model, context, bf16=bf16, offload=settings.offload, recomputes=recomputes)
+        tuner = FineTuner(loss_model, training_set, settings, recipe.seed, context, compute)
         facts = tuner.run(folder, report if context.is_main else _no_report)
         info = {"base": training_set.base, "data": dict(training_set.data_info), **facts}
         export(loss_model, context, recipe, info, folder / MODEL)
@@ -85,7 +89,10 @@ def lr_factor(step: int, steps: int, settings: FinetuneSettings) -> float:
 
 
 class FineTuner:
-    """One model, its optimizer and the current step, in one process of a training run."""
+    """One model, its optimizer and the current step, in one process of a training run.
+
+    `compute` is what `shard` returned for the model; None for a model that was not sharded.
+    """
 
     def __init__(
         self,
@@ -94,8 +101,10 @@ class FineTuner:
         settings: FinetuneSettings,
         seed: int,
         context: DistributedContext,
+        compute: ComputeLoss | None = None,
     ) -> None:
         self.loss_model, self.training_set, self.context = loss_model, training_set, context
+        self._compute = compute or loss_model
         self.settings, self.seed = settings, seed
         self._lengths, self._learned = training_set.rows.lengths, training_set.rows.learned_counts  # computed once
         self.schedule = PackedSchedule(self._lengths, settings, seed)
@@ -171,7 +180,7 @@ class FineTuner:
         self.optimizer.zero_grad()
         loss_sum = 0.0
         for numbers in self.schedule.micro_batches(step, rank, world_size):
-            loss = self.loss_model(self._to_batch(self.training_set.rows, numbers))
+            loss = self._compute(self._to_batch(self.training_set.rows, numbers))
             (loss * (world_size / learned)).backward()  # FSDP averages over the processes
             loss_sum += loss.item()
         return loss_sum
@@ -186,7 +195,7 @@ class FineTuner:
         parts = divide(rows.lengths, self.settings.micro_tokens, world_size)[rank::world_size]
         self.loss_model.eval()
         with torch.no_grad():
-            loss_sum = sum(self.loss_model(self._to_batch(rows, part)).item() for part in parts)
+            loss_sum = sum(self._compute(self._to_batch(rows, part)).item() for part in parts)
         (loss_sum,) = self.context.all_reduce(loss_sum)
         self.facts["held_out"] = loss_sum / int(rows.learned_counts.sum())
         self.facts.setdefault("held_out_before", self.facts["held_out"])
