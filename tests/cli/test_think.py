@@ -6,12 +6,17 @@ import io
 import json
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
+from rich.console import Console
 from typer.testing import CliRunner
 
 from z1.cli import think
 from z1.errors import UserError
+from z1.generation import Reply
+from z1.llm import LLM
+from z1.think import Ledger
 
 
 def test_a_text_is_itself() -> None:
@@ -58,3 +63,31 @@ def test_sampling_parameters_reach_the_sampler() -> None:
         reply = json.loads(found.output)
         replies.setdefault(seed, []).append(reply["thinking"] + reply["answer"])
     assert replies["1"][0] == replies["1"][1] != replies["2"][0]
+
+
+def test_loops_and_soft_landings_are_options(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: dict[str, object] = {}
+    generate = LLM.generate
+
+    def noted(llm: LLM, prompt: str, **settings: Any) -> Any:
+        seen.update(settings)
+        return generate(llm, prompt, **settings)
+
+    monkeypatch.setattr(LLM, "generate", noted)
+    options = ["--end-loops", "--soft-tokens", "2", "--grace-tokens", "12", "--thinking-budget", "16", "--json"]
+    assert CliRunner().invoke(think.app, ["print(3 + 4)", *options]).exit_code == 0
+    assert (seen["repetition"], seen["soft_tokens"], seen["grace_tokens"]) == (True, 2, 12)
+
+
+@pytest.mark.parametrize(
+    ("shift", "end", "said"),
+    [
+        ("repetition", "stop", "thinking stopped: it repeated itself;"),
+        ("natural", "repetition", "by itself; the answer repeated itself;"),
+        ("budget", "cut", "its budget was used up; the answer was cut off;"),
+    ],
+)
+def test_why_thought_and_answer_ended_is_said(shift: str, end: str, said: str) -> None:
+    shown = io.StringIO()
+    think._print_counts(Console(file=shown, width=200), Reply("", "", "", Ledger(), shift, end, 1.0, "tiny"))
+    assert said in shown.getvalue()

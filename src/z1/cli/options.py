@@ -14,6 +14,9 @@ from z1.errors import UserError
 
 RUNS = Path("runs")
 
+BUDGETS = "Budgets and sampling"
+"""A panel of `--help`."""
+
 RecipePath = Annotated[
     Path,
     typer.Argument(
@@ -62,7 +65,13 @@ DownloadOnly = Annotated[
 ]
 MaxAnswerTokens = Annotated[
     int | None,
-    typer.Option("--max-answer-tokens", help="Maximum number of answer tokens.", metavar="TOKENS", show_default="512"),
+    typer.Option(
+        "--max-answer-tokens",
+        help="Maximum number of answer tokens.",
+        metavar="TOKENS",
+        show_default="512",
+        rich_help_panel=BUDGETS,
+    ),
 ]
 
 

@@ -7,9 +7,11 @@ from typing import Annotated, Literal
 
 import typer
 
-MODEL, BUDGETS, LIMITS = "Model and engine", "Budgets and sampling", "Limits"
+from z1.cli.options import BUDGETS
+
+MODEL, LIMITS = "Model and engine", "Limits"
 NETWORK, LOGGING = "Network and chat page", "Logging"
-"""Panels of `z1 serve --help`."""
+"""Panels of `z1 serve --help`, with `BUDGETS`."""
 
 ModelArgument = Annotated[
     str | None,

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Unpack
 
 import typer
 
-from z1.cli.options import AsJson, Dtype, MaxAnswerTokens, ModelName, ProfileName, given_flags, print_json
+from z1.cli.options import BUDGETS, AsJson, Dtype, MaxAnswerTokens, ModelName, ProfileName, given_flags, print_json
+from z1.cli.serve_options import EndLoops, GraceTokens, SoftTokens
 from z1.errors import UserError
 
 if TYPE_CHECKING:
@@ -28,7 +29,11 @@ WHY = {
     "context": "the context was full",
     "deadline": "the deadline passed",
     "control": "the answer was asked for",
+    "repetition": "it repeated itself",
 }
+
+ENDS = {"cut": "; the answer was cut off", "repetition": "; the answer repeated itself"}
+"""What to say of an answer that did not end by itself."""
 
 SAMPLING = ("seed", "top_p", "top_k")
 """Parameters without effect on greedy decoding."""
@@ -43,25 +48,46 @@ Prompt = Annotated[
 ThinkingBudget = Annotated[
     int | None,
     typer.Option(
-        help="Thinking budget in tokens; 0 = no thinking, -1 = unlimited.", metavar="TOKENS", show_default="-1"
+        help="Thinking budget in tokens; 0 = no thinking, -1 = unlimited.",
+        metavar="TOKENS",
+        show_default="-1",
+        rich_help_panel=BUDGETS,
     ),
 ]
 Deadline = Annotated[
     float | None,
-    typer.Option(help="Seconds after which thinking is stopped and the answer starts.", show_default=False),
+    typer.Option(
+        help="Seconds after which thinking is stopped and the answer starts.",
+        show_default=False,
+        rich_help_panel=BUDGETS,
+    ),
 ]
-Temperature = Annotated[float, typer.Option(help="Sampling temperature; 0 is greedy.")]
-Seed = Annotated[int, typer.Option(help="Seed of the sampler; needs a temperature above 0.")]
-TopP = Annotated[float, typer.Option(help="Sample from the most likely tokens that have this probability together.")]
-TopK = Annotated[int, typer.Option(help="Sample from this many of the most likely tokens; 0 is all.")]
+Temperature = Annotated[float, typer.Option(help="Sampling temperature; 0 is greedy.", rich_help_panel=BUDGETS)]
+Seed = Annotated[int, typer.Option(help="Seed of the sampler; needs a temperature above 0.", rich_help_panel=BUDGETS)]
+TopP = Annotated[
+    float,
+    typer.Option(
+        help="Sample from the most likely tokens that have this probability together.", rich_help_panel=BUDGETS
+    ),
+]
+TopK = Annotated[
+    int, typer.Option(help="Sample from this many of the most likely tokens; 0 is all.", rich_help_panel=BUDGETS)
+]
 Stop = Annotated[
     list[str] | None,
-    typer.Option(help="String that ends the answer; may be repeated.", metavar="TEXT", show_default=False),
+    typer.Option(
+        help="String that ends the answer; may be repeated.",
+        metavar="TEXT",
+        show_default=False,
+        rich_help_panel=BUDGETS,
+    ),
 ]
 AnswerKindName = Annotated[
     str,
     typer.Option(
-        help="Kind of the answer, for the hint after an ended thought: text, number, letter or code.", metavar="KIND"
+        help="Kind of the answer, for the hint after an ended thought: text, number, letter or code.",
+        metavar="KIND",
+        rich_help_panel=BUDGETS,
     ),
 ]
 
@@ -84,6 +110,9 @@ def think(
     top_k: TopK = 0,
     stop: Stop = None,
     answer_kind: AnswerKindName = "text",
+    end_loops: EndLoops = False,
+    soft_tokens: SoftTokens = 0,
+    grace_tokens: GraceTokens = 0,
     as_json: AsJson = False,
 ) -> None:
     """Generate one reply within a thinking budget, and show its parts: thinking, hint and answer."""
@@ -102,6 +131,9 @@ def think(
         "top_k": top_k,
         "stop": stop or (),
         "answer_kind": answer_kind,
+        "repetition": end_loops,
+        "soft_tokens": soft_tokens,
+        "grace_tokens": grace_tokens,
     }
     GenerationOptions.of(**settings)  # before the model is loaded
     text = read_prompt(prompt)
@@ -159,6 +191,9 @@ def _print_counts(console: Console, reply: Reply) -> None:
     ledger = reply.ledger
     answer = "no separate answer" if ledger.answer is None else f"{ledger.answer} answer"
     counts = f"{ledger.thinking_tokens} thinking + {ledger.hint} hint + {answer} tokens"
-    cut = "; the answer was cut off" if reply.end == "cut" else ""
     why = WHY.get(reply.shift, reply.shift)
-    console.print(f"\n\n{counts}; thinking stopped: {why}{cut}; {reply.seconds:.1f} s", style="cyan", markup=False)
+    console.print(
+        f"\n\n{counts}; thinking stopped: {why}{ENDS.get(reply.end, '')}; {reply.seconds:.1f} s",
+        style="cyan",
+        markup=False,
+    )
