@@ -68,6 +68,21 @@ def test_flops_of_a_row_equal_those_that_torch_counts(length: int) -> None:
     assert again == pytest.approx(4 * ours)
 
 
+def test_weights_that_lora_freezes_have_no_gradient_to_compute() -> None:
+    model = small.model(layers=2).requires_grad_(False)
+    model.set_attn_implementation("eager")
+    shape = ModelShape(
+        sum(p.numel() for p in model.parameters()), model.model.embed_tokens.weight.numel(), 0, 32, 64, 2, tied=True
+    )
+    states = torch.randn(1, 7, 32, requires_grad=True)
+    with FlopCounterMode(display=False) as counter:
+        model(inputs_embeds=states).logits.sum().backward()
+    settings = chosen(gradient_checkpointing=False, lora_rank=1)
+    half_of_attention = 3 * 2 * shape.layers * shape.hidden * 7**2
+    found = estimate.flops(shape, settings, np.array([7]), 7) + half_of_attention
+    assert found == pytest.approx(counter.get_total_flops(), rel=0.02)
+
+
 def test_flops_add_up_over_rows_and_only_learned_tokens_need_logits() -> None:
     sizes = np.array([5, 9, 30])
     together = estimate.flops(SHAPE, chosen(), sizes, 20)
@@ -84,6 +99,8 @@ def test_trainable_state_is_sharded_and_activations_are_not() -> None:
     }
     assert alone["bf16 copies"] == 2 * (200 + 2 * 400)
     assert "bf16 copies" not in estimate.memory(SHAPE, chosen(precision="float32"), 1)
+    whole = estimate.memory(SHAPE, chosen(gradient_checkpointing=False), 1)
+    assert whole["bf16 copies"] == (2 * (200 + 2 * 400) if torch.cuda.is_available() else 2 * 1000)
 
 
 def test_memory_falls_with_lora_offload_and_checkpointing() -> None:

@@ -1,9 +1,9 @@
 """Estimate of the memory and FLOPs of a fine-tuning run.
 
 Computed from the shape of the base; no weights are loaded. Memory is an approximate sum of the tensors that the loop
-holds. A multiplication and an addition are two FLOPs; the forward pass counts once, the backward pass twice, and the
-recomputation of activations by gradient checkpointing once more. Attention counts the half of its square that a causal
-model computes. Source: https://arxiv.org/abs/2001.08361, section 2.1.
+holds. A multiplication and an addition are two FLOPs; the forward pass counts once, the backward pass twice (once for
+weights that LoRA freezes), and the recomputation of activations by gradient checkpointing once more. Attention counts
+the half of its square that a causal model computes. Source: https://arxiv.org/abs/2001.08361, section 2.1.
 """
 
 from __future__ import annotations
@@ -26,6 +26,9 @@ LOGITS = 2**28
 
 STATE = 16
 """Bytes per trainable parameter: weight, gradient and two moments in float32."""
+
+LIBRARIES = 500_000_000
+"""Bytes of a process on a CPU without a model: Python, torch, transformers."""
 
 UTILIZATION = 0.4
 """The usual share of a device's matrix rate that training reaches."""
@@ -80,13 +83,17 @@ def memory(shape: ModelShape, settings: FinetuneSettings, world_size: int) -> di
     sizes = {"weights, gradients, moments": states}
     if settings.lora_rank:
         sizes["frozen weights"] = width * shape.parameters / world_size
+    on_cpu = not torch.cuda.is_available()
     if settings.precision == "bf16":
-        sizes["bf16 copies"] = 2 * (vocabulary_weights + 2 * layer)
+        is_whole = world_size == 1 and on_cpu and not settings.gradient_checkpointing
+        sizes["bf16 copies"] = 2 * (shape.parameters if is_whole else vocabulary_weights + 2 * layer)
     per_width = settings.micro_tokens * width
     layer_activations = per_width * (10 * shape.hidden + 4 * shape.feed_forward)
     recomputed = per_width * shape.hidden * shape.layers + layer_activations
     sizes["activations"] = recomputed if settings.gradient_checkpointing else layer_activations * shape.layers
     sizes["logits"] = 3 * 4 * min(LOGITS, settings.micro_tokens * shape.embedding / shape.hidden)
+    if on_cpu:
+        sizes["libraries"] = LIBRARIES
     return sizes if not settings.offload else {**sizes, "weights, gradients, moments": 0.0, "host": states}
 
 
@@ -95,8 +102,9 @@ def flops(shape: ModelShape, settings: FinetuneSettings, lengths: NDArray[np.int
     vocabulary_weights = shape.embedding * (1 if shape.tied else 2)
     linear = 2 * (shape.parameters - vocabulary_weights) * float(lengths.sum())
     attention = 2 * shape.layers * shape.hidden * float((lengths.astype(np.float64) ** 2).sum())
-    forward = linear + attention + 2 * shape.embedding * learned
-    return forward * (4 if settings.gradient_checkpointing else 3)
+    products = linear + 2 * shape.embedding * learned
+    again = int(settings.gradient_checkpointing)
+    return products * ((2 if settings.lora_rank else 3) + again) + attention * (3 + again)
 
 
 def device_rates(settings: FinetuneSettings) -> dict[str, float]:
