@@ -70,12 +70,15 @@ def test_seeds_that_differ_widen_the_interval() -> None:
     assert widths[0] > widths[1]
 
 
-def test_a_page_without_runs_says_so_in_every_cell(tmp_path: Path) -> None:
+def test_a_page_without_runs_lists_every_arm_and_all_its_evaluations(tmp_path: Path) -> None:
     numbers, done = page.make_numbers(STUDY, tmp_path / "runs", tmp_path / "records")
     assert done == {}
     text = page.page(STUDY, numbers)
-    assert text.count("not run") == 3 + len(page.CARRY) * (len(page.CLAIMANTS) + len(page.CONTROLS))
-    assert len(numbers["not_run"]) == sum(one.startswith("- ") for one in text.partition("## Not run")[2].splitlines())
+    lines = text.partition("## Not run")[2].strip().splitlines()
+    assert [line.partition(":")[0] for line in lines[:-1]] == [f"- {arm}" for arm in STUDY.arms]
+    assert lines[0].count("seed ") == 3 and lines[0].count("svamp") == 3
+    assert sum(line.count(", ") + line.count("seed ") for line in lines[:-1]) == len(numbers["not_run"])
+    assert lines[-1] == f"- {page.CUT}"
 
 
 def record(folder: Path, arm: str, index: int, right: int) -> None:
@@ -116,7 +119,8 @@ def test_the_page_is_written_from_records_alone(tmp_path: Path) -> None:
     text = page.page(STUDY, numbers)
     assert text.index("difficulty.png") < text.index("## What is built in") < text.index("## Primary claims")
     assert "| smol-z1-code | 3.500 | 20.0 [10.0, 30.0] | 107 |" in text
-    assert "| SVAMP (the endpoint) | shuffled | not run |" in text
+    assert "| SVAMP (the endpoint) | format |" in text and "| SVAMP (the endpoint) | shuffled |" not in text
+    assert "- shuffled: seed 1 (heldout-code-results, svamp, heldout-words-results); seed 2 (" in text
     assert "all recorded models, in all: 9 core-minutes" in text
 
 
