@@ -63,7 +63,8 @@ def headline(evaluations: Sequence[Evaluation]) -> str:
 
 def problems(evaluation: Curve) -> str:
     """The problems of a benchmark, in words."""
-    return "programs" if evaluation.benchmark == "programs" else f"problems of {evaluation.benchmark}"
+    is_plural = evaluation.benchmark in ("programs", "questions", "word-problems")  # names that say what they count
+    return evaluation.benchmark.replace("-", " ") if is_plural else f"problems of {evaluation.benchmark}"
 
 
 def _clause(evaluation: Evaluation) -> str:
