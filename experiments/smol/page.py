@@ -228,8 +228,8 @@ def _difficulty(study: Study, numbers: Mapping[str, Any]) -> str:
         + [cell for one in whole for cell in (percent(one["accuracy"]), tokens(one["thinking_tokens"]))]
     )
     note = (
-        "z1's rows have short thoughts up to 4 calculations, however many lines are executed. Half of the programs of 6 "
-        "lines are loops over one or two numbers, with few calculations: hence the dip."
+        "z1's rows have short thoughts up to 4 calculations, however many lines are executed. Half of the programs of "
+        "6 lines are loops over one or two numbers, with few calculations: hence the dip."
     )
     return note + "\n\n" + table(["executed lines", "n", *heads], rows)
 
