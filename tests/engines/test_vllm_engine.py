@@ -24,8 +24,7 @@ from z1.engines.scripted import Characters
 from z1.engines.vllm_engine import VllmEngine, VllmSession, VllmSettings
 from z1.errors import EngineFault, UserError
 from z1.generation import GenerationOptions, generate_reply
-from z1.models import shipped
-from z1.synthetic.trajectories import format_question
+from z1.models import EXAMPLES, shipped
 
 needs_vllm = pytest.mark.skipif(find_spec("vllm") is None, reason="needs vLLM in the environment that runs the tests")
 
@@ -151,7 +150,7 @@ def test_a_missing_vllm_is_a_user_error() -> None:
 def test_conformance_and_replies_of_the_local_engine() -> None:
     os.environ.update(QUIET)
     arguments = (("dtype", "float32"), ("enforce_eager", True), ("max_num_seqs", 16))
-    question = format_question("s = 0\nfor i in range(9):\n    s = s + i * 2\nprint(s)")
+    question = EXAMPLES[-1]
     asked = [
         GenerationOptions(thinking_budget=window, max_answer_tokens=24, stop=stop)
         for window in (0, 9, 200)
