@@ -35,7 +35,7 @@ from z1.synthetic.trajectories import count_operations, format_answer, format_qu
 from z1.train.encode import Encoder
 
 HERE = Path(__file__).parent
-MOST = 5_000
+MOST = 1_500
 """Programs of a form that are tested by default; of a form with more, a sample."""
 KINDS = ("straight", "branch", "until")
 """The kinds of which some programs of at most two operations are longer than a form; a sample is tested."""
