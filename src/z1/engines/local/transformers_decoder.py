@@ -9,6 +9,7 @@ rejected by name. A sliding window saves no memory here.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from inspect import signature
 from typing import Any
 
 import torch
@@ -88,6 +89,8 @@ class TransformersDecoder:
         self.forward_passes = self.computed_tokens = 0
         self._masks = mask_functions(model.config.get_text_config())
         self._takes_bool = model.config._attn_implementation == "sdpa"
+        parameters = signature(model.forward).parameters  # renamed in transformers 5.24
+        self._cache_name = "cache" if "cache" in parameters else "past_key_values"
 
     @torch.inference_mode()
     def last_logits(self, chunks: Sequence[PrefillChunk]) -> Tensor:
@@ -117,9 +120,9 @@ class TransformersDecoder:
             input_ids=token_ids,
             attention_mask=self._attention_mask(positions, length),
             position_ids=positions,
-            past_key_values=self.cache,
             use_cache=True,
             logits_to_keep=1,
+            **{self._cache_name: self.cache},
         )
         self.forward_passes += 1
         logits: Tensor = out.logits[:, -1]
