@@ -73,6 +73,28 @@ MaxAnswerTokens = Annotated[
         rich_help_panel=BUDGETS,
     ),
 ]
+EndLoops = Annotated[
+    bool,
+    typer.Option("--end-loops", help="End thoughts and answers that repeat themselves.", rich_help_panel=BUDGETS),
+]
+SoftTokens = Annotated[
+    int,
+    typer.Option(
+        help="Thinking tokens before the budget in which the end of the thought becomes likelier.",
+        min=0,
+        rich_help_panel=BUDGETS,
+        metavar="TOKENS",
+    ),
+]
+GraceTokens = Annotated[
+    int,
+    typer.Option(
+        help="Thinking tokens before the budget in which the hint waits for the end of a sentence.",
+        min=0,
+        rich_help_panel=BUDGETS,
+        metavar="TOKENS",
+    ),
+]
 
 
 def given_flags(context: typer.Context) -> dict[str, str]:

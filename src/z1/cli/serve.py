@@ -17,18 +17,16 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from z1.cli.engine_factory import ServeModel, make_engine, question_format
-from z1.cli.options import Dtype, print_line, refuse_unused
+from z1.cli.options import Dtype, EndLoops, GraceTokens, SoftTokens, print_line, refuse_unused
 from z1.cli.serve_options import (
     AllowOrigin,
     Api,
     ApiKey,
     ApiKeyFile,
     Chat,
-    EndLoops,
     EngineName,
     ExitPolicyFile,
     FullThoughtShare,
-    GraceTokens,
     Host,
     ItemTtl,
     LedgerPath,
@@ -49,7 +47,6 @@ from z1.cli.serve_options import (
     SessionTtl,
     ShadowBudget,
     ShutdownTimeout,
-    SoftTokens,
     StreamIntervalMs,
     Temperature,
     ThinkingBudget,

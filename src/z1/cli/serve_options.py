@@ -134,10 +134,6 @@ ReasoningEffortMap = Annotated[
         show_default=False,
     ),
 ]
-EndLoops = Annotated[
-    bool,
-    typer.Option("--end-loops", help="End thoughts and answers that repeat themselves.", rich_help_panel=BUDGETS),
-]
 MaxNudges = Annotated[
     int,
     typer.Option(
@@ -145,24 +141,6 @@ MaxNudges = Annotated[
         min=0,
         rich_help_panel=BUDGETS,
         metavar="N",
-    ),
-]
-SoftTokens = Annotated[
-    int,
-    typer.Option(
-        help="Thinking tokens before the budget in which the end of the thought becomes likelier.",
-        min=0,
-        rich_help_panel=BUDGETS,
-        metavar="TOKENS",
-    ),
-]
-GraceTokens = Annotated[
-    int,
-    typer.Option(
-        help="Thinking tokens before the budget in which the hint waits for the end of a sentence.",
-        min=0,
-        rich_help_panel=BUDGETS,
-        metavar="TOKENS",
     ),
 ]
 ExitPolicyFile = Annotated[

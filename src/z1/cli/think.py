@@ -11,8 +11,19 @@ from typing import TYPE_CHECKING, Annotated, Unpack
 
 import typer
 
-from z1.cli.options import BUDGETS, AsJson, Dtype, MaxAnswerTokens, ModelName, ProfileName, given_flags, print_json
-from z1.cli.serve_options import EndLoops, GraceTokens, SoftTokens
+from z1.cli.options import (
+    BUDGETS,
+    AsJson,
+    Dtype,
+    EndLoops,
+    GraceTokens,
+    MaxAnswerTokens,
+    ModelName,
+    ProfileName,
+    SoftTokens,
+    given_flags,
+    print_json,
+)
 from z1.errors import UserError
 
 if TYPE_CHECKING:
