@@ -53,12 +53,11 @@ class Plan:
         return settings(self.batch, self.micro_tokens, precision="bf16", gradient_checkpointing=True)
 
     def said(self) -> int:
-        """Bytes of training, by the estimate of the preflight without libraries; parameters are counted on `meta`."""
+        """Bytes of training, by the estimate of the preflight; the parameters are counted on `meta`."""
         shape = self.shape
         weights = sum(weight.numel() for weight in make_model(shape, "meta", workload.CUT).parameters())
         sizes = (weights, shape.vocabulary * shape.hidden, weights, shape.hidden, shape.ffn, shape.layers)
-        parts = estimate(ModelShape(*sizes, shape.tied), self.recipe, 1)
-        return int(sum(size for name, size in parts.items() if name != "libraries"))
+        return int(sum(estimate(ModelShape(*sizes, shape.tied), self.recipe, 1).values()))
 
     def fitting(self, layers: int, free: float) -> Plan:
         """This plan with `layers` layers, or with 0 with as many as fit in `free` bytes."""

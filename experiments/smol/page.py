@@ -229,7 +229,7 @@ def _difficulty(study: Study, numbers: Mapping[str, Any]) -> str:
     )
     note = (
         "z1's rows have short thoughts up to 4 calculations, however many lines are executed. Half of the programs of "
-        "6 lines are loops over one or two numbers, with few calculations: hence the dip."
+        "6 lines loop over a list of one number, with few calculations: hence the dip."
     )
     return note + "\n\n" + table(["executed lines", "n", *heads], rows)
 

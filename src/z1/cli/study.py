@@ -80,12 +80,10 @@ def _report(path: Path, chosen: Study, runs: Path, output_dir: Path, *, as_json:
         print_line(f"records: {records}; the page needs the first evaluation of an arm")
         return
     numbers = {"command": f"z1 study {path}", **studies.numbers(chosen, runs, found, records), "not_run": left}
-    first = {arm: paths[0] for (arm, number), paths in found.items() if number == 0}
-    heads = {arm: path for arm, path in first.items() if (path / ATTEMPTS).is_file()}
+    heads = {arm: paths[0] for (arm, number), paths in found.items() if number == 0 and (paths[0] / ATTEMPTS).is_file()}
     page = runs / chosen.name / "report"
     if heads:  # a record has no replies to show
-        names = list(heads)[:DRAWN]
-        folders = [heads[name] for name in names]
+        names, folders = list(heads)[:DRAWN], list(heads.values())[:DRAWN]
         page = report.write(folders, page, title=chosen.name, transcripts=TRANSCRIPTS, names=names)
     written = studies.write(chosen, runs, numbers, output_dir, found)
     if as_json:

@@ -86,11 +86,10 @@ def shard(
     pass are computed again in the backward pass.
     """
     model: Any = loss_model.model
-    if context.world_size == 1 and not offload:
-        if not bf16:
-            return loss_model.to(context.device)
-        if context.device.type == "cpu" and not recomputes:
-            return _in_bfloat16(_trainable_to_float32(loss_model))
+    if context.world_size == 1 and not bf16 and not offload:
+        return loss_model.to(context.device)
+    if bf16 and casts_weights(context.world_size, offload=offload, recomputes=recomputes):
+        return _in_bfloat16(_trainable_to_float32(loss_model))
     policy = MixedPrecisionPolicy(torch.bfloat16, torch.float32) if bf16 else MixedPrecisionPolicy()
     options: dict[str, Any] = {
         "mesh": init_device_mesh(context.device.type, (context.world_size,)),
@@ -101,6 +100,11 @@ def shard(
         fully_shard(_trainable_to_float32(layer), **options)
     fully_shard(_trainable_to_float32(loss_model), **options)
     return loss_model
+
+
+def casts_weights(world_size: int, *, offload: bool, recomputes: bool) -> bool:
+    """Whether a training in bf16 casts whole weights itself, in place of FSDP2: one process on a CPU."""
+    return world_size == 1 and not offload and not recomputes and not torch.cuda.is_available()
 
 
 def _in_bfloat16(module: nn.Module) -> Callable[..., Tensor]:

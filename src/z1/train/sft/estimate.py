@@ -20,9 +20,8 @@ from transformers import AutoConfig, AutoModelForCausalLM
 from z1.errors import UserError
 from z1.model_files import find_model
 from z1.recipe import FinetuneSettings
-
-LOGITS = 2**28
-"""Logits in memory at a time; their gradient and softmax need as much again each, all in float32."""
+from z1.train.distributed import casts_weights
+from z1.train.sft.loss import LOGITS
 
 STATE = 16
 """Bytes per trainable parameter: weight, gradient and two moments in float32."""
@@ -83,17 +82,16 @@ def memory(shape: ModelShape, settings: FinetuneSettings, world_size: int) -> di
     sizes = {"weights, gradients, moments": states}
     if settings.lora_rank:
         sizes["frozen weights"] = width * shape.parameters / world_size
-    on_cpu = not torch.cuda.is_available()
+    logits = settings.micro_tokens * shape.embedding / shape.hidden
     if settings.precision == "bf16":
-        is_whole = world_size == 1 and on_cpu and not settings.gradient_checkpointing
+        recomputes = settings.gradient_checkpointing or logits > LOGITS
+        is_whole = casts_weights(world_size, offload=settings.offload, recomputes=recomputes)
         sizes["bf16 copies"] = 2 * (shape.parameters if is_whole else vocabulary_weights + 2 * layer)
     per_width = settings.micro_tokens * width
     layer_activations = per_width * (10 * shape.hidden + 4 * shape.feed_forward)
     recomputed = per_width * shape.hidden * shape.layers + layer_activations
     sizes["activations"] = recomputed if settings.gradient_checkpointing else layer_activations * shape.layers
-    sizes["logits"] = 3 * 4 * min(LOGITS, settings.micro_tokens * shape.embedding / shape.hidden)
-    if on_cpu:
-        sizes["libraries"] = LIBRARIES
+    sizes["logits"] = 3 * 4 * min(LOGITS, logits)  # with their gradient and softmax, in float32
     return sizes if not settings.offload else {**sizes, "weights, gradients, moments": 0.0, "host": states}
 
 

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from z1.errors import UserError
@@ -155,6 +156,7 @@ class Preflight:
     def _memory(self) -> str:
         parts = estimate.memory(self.shape, self.settings, self.world_size)
         host = parts.pop("host", 0.0)
+        parts["libraries"] = 0.0 if torch.cuda.is_available() else estimate.LIBRARIES
         listed = ", ".join(f"{name} {size / GIGA:.1f}" for name, size in parts.items() if size)
         on_host = f"; {host / GIGA:.1f} GB on the host" if host else ""
         return f"about {sum(parts.values()) / GIGA:.1f} GB a process ({listed}){on_host}"
