@@ -42,6 +42,7 @@ EXTRAS = {
         (*_SERVE, *_TRACE),
     ),
     "curate": Extra("datasets from sources and teachers, and near-duplicate removal", _CURATE),
+    "lora": Extra("LoRA adapters over their base, such as --model smol", ("peft",)),
     "train": Extra(
         "fine-tuning on Parquet and hub datasets, several GPUs, LoRA, and training curves",
         ("accelerate", "huggingface_hub", "peft", "pyarrow", "tensorboard"),

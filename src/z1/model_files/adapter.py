@@ -60,7 +60,7 @@ def _merge(folder: Path, base: Path, target: Path) -> None:
     try:
         from peft import PeftModel
     except ImportError:
-        raise UserError("library peft", "none installed", install_hint("train")) from None
+        raise UserError("library peft", "none installed", install_hint("lora")) from None
     import torch
     from transformers import AutoModelForCausalLM
 
