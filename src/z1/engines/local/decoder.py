@@ -29,7 +29,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from z1.engines.local.kv_store import TILE, KVStore, LayerCache, round_up
-from z1.engines.local.products import is_packed, multiply, pack, transpose
+from z1.engines.local.products import is_packed, multiply, multiply_small, pack, transpose
 
 FAMILIES = ("qwen2", "qwen3", "llama")
 """Model types of this forward pass; `transformers_decoder.py` computes others, slower."""
@@ -311,7 +311,8 @@ class Decoder:
             rows = zip(grouped.split(1), keys.split(1), values.split(1), masks, strict=True)
             found = torch.cat([attend(*row) for row in rows])
         else:
-            found = attend(grouped, keys, values, group.mask)
+            product = torch.bmm if self.deterministic else multiply_small
+            found = attend(grouped, keys, values, group.mask, product)
         if size > 1:
             found = found.view(count, self.heads, size, self.size).transpose(1, 2)
         found = found.reshape(count * size, self.heads * self.size)
@@ -335,12 +336,18 @@ class Decoder:
         return multiply(hidden, self._batch_head)
 
 
-def attend(queries: Tensor, keys: Tensor, values: Tensor, mask: Tensor) -> Tensor:
+def attend(
+    queries: Tensor,
+    keys: Tensor,
+    values: Tensor,
+    mask: Tensor,
+    product: Callable[[Tensor, Tensor], Tensor] = torch.bmm,
+) -> Tensor:
     """Attention of `queries` [S, rows, D]; `mask` [C, 1, 1, size, length] has a part for each S / C of them."""
-    scores = torch.bmm(queries, keys)
+    scores = product(queries, keys)
     scores.view(len(mask), len(scores) // len(mask), -1, *mask.shape[-2:]).add_(mask)
     weights = scores.softmax(-1, dtype=torch.float32).to(queries.dtype)
-    return torch.bmm(weights, values)
+    return product(weights, values)
 
 
 def compute_in_tiles(chunks: Sequence[PrefillChunk], compute: Callable[[Sequence[PrefillChunk]], Tensor]) -> Tensor:
