@@ -3,8 +3,9 @@
     python -m experiments.smol.engines ADAPTER --vllm-python PYTHON
 
 z1 merges the additions into the base once; PEFT and vLLM compute them beside it. All in float32 on held-out programs
-and word problems. The last line is JSON: how many replies differ from PEFT's, at which token first, and how far apart
-PEFT's two best logits are there. PYTHON is an interpreter of an environment with vLLM.
+and word problems. Printed as JSON: which replies differ from PEFT's, at which token first, and how far apart PEFT's
+two best logits are there. `--write` writes it to engines.json, for the page. PYTHON is an interpreter of an environment
+with vLLM.
 """
 
 from __future__ import annotations
@@ -59,7 +60,7 @@ def with_peft(model: Any, prompts: Tokens, end: int) -> Tokens:
 def with_vllm(python: str, adapter: Path, base: Path, prompts: Tokens, end: int) -> Tokens:
     """vLLM with a LoRA request, in an environment of its own."""
     settings = {"VLLM_CPU_KVCACHE_SPACE": "1", "VLLM_LOGGING_LEVEL": "ERROR", "HF_HUB_OFFLINE": "1"}
-    settings["VLLM_ENABLE_V1_MULTIPROCESSING"] = "0"
+    settings |= {"VLLM_ENABLE_V1_MULTIPROCESSING": "0", "OMP_NUM_THREADS": "1"}
     request = {"adapter": str(adapter), "base": str(base), "prompts": prompts, "end": end}
     with TemporaryDirectory() as folder:
         question, answer = Path(folder, "question.json"), Path(folder, "answer.json")
@@ -118,7 +119,7 @@ def _until(token_ids: list[int], end: int) -> list[int]:
 
 
 def compare(adapter: Path, questions: Sequence[str], vllm_python: str) -> dict[str, Any]:
-    """What differs between the engines in their replies to `questions`."""
+    """What differs between the engines in their replies to `questions`. One thread each."""
     import torch
     from peft import PeftModel
     from transformers import AutoModelForCausalLM
@@ -127,6 +128,7 @@ def compare(adapter: Path, questions: Sequence[str], vllm_python: str) -> dict[s
     from z1.model_files import find_model, load_tokenizer
     from z1.prompts import prompt_token_ids
 
+    torch.set_num_threads(1)
     name = json.loads((adapter / "adapter_config.json").read_text(encoding="utf-8"))["base_model_name_or_path"]
     base = find_model(name)
     tokenizer = load_tokenizer(str(adapter))
@@ -157,6 +159,7 @@ def main() -> None:
     parser.add_argument("adapter", type=Path, nargs="?")
     parser.add_argument("--problems", type=int, default=50, help="Problems of each kind.")
     parser.add_argument("--vllm-python", default="")
+    parser.add_argument("--write", action="store_true", help="Write engines.json beside the page.")
     parser.add_argument("--vllm-arm", type=Path, nargs=2, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.vllm_arm:
@@ -164,7 +167,10 @@ def main() -> None:
     elif options.adapter is None or not (options.adapter / "adapter_config.json").is_file():
         parser.error(f"no adapter {options.adapter}; give a folder with adapter_config.json")
     else:
-        print(json.dumps(compare(options.adapter, held_out(options.problems), options.vllm_python)))
+        found = compare(options.adapter, held_out(options.problems), options.vllm_python)
+        print(json.dumps(found))
+        if options.write:
+            HERE.joinpath("engines.json").write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

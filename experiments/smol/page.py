@@ -32,6 +32,14 @@ CARRY = {
 
 CONTROLS = ("format", "direct", "unrelated", "base", "base-8")
 CLAIMANTS = ("z1", "full", "shuffled")
+CODE_ONLY = (*CLAIMANTS, "long", "short")
+"""The arms that are trained on code alone, whose accuracy elsewhere is carry-over."""
+
+ADAPTER = "adapter"
+"""The arm that is in the package, trained with LoRA on programs and on word problems."""
+
+ENGINES = "engines.json"
+"""What `python -m experiments.smol.engines` wrote."""
 
 PRIMARY = (
     ("full", claims.accuracy_difference, "accuracy of z1 minus full", "lower end above -1 point"),
@@ -90,7 +98,7 @@ def _carry_over(arms: Mapping[str, list[Path]]) -> dict[str, Any]:
     against = {
         arm: claims.compare(claims.accuracy_difference, lenient[arm], lenient[best], clusters)
         for arm in lenient
-        if arm not in CONTROLS
+        if arm in CODE_ONLY
     }
     compared = {arm: {"difference": one.interval, "smallest": one.smallest} for arm, one in against.items()}
     return {"arms": rows, "best_control": best, "against_best_control": compared}
@@ -144,6 +152,7 @@ def page(study: Study, numbers: Mapping[str, Any]) -> str:
         "## Carry-over\n\n" + _carry(study, numbers),
         "## Thinking against difficulty\n\n" + _difficulty(study, numbers),
         picture("curve", "accuracy against tokens") if numbers.get("curves") else "",
+        "## The adapter\n\n" + _adapter(numbers),
         "## Forgetting\n\n" + _forgetting(numbers),
         "## Core-minutes\n\n" + _minutes(numbers),
         "## Not run\n\n" + _not_run(numbers["not_run"]),
@@ -199,7 +208,7 @@ def _carry_rows(study: Study, numbers: Mapping[str, Any]) -> Iterator[list[objec
     for data, name in CARRY.items():
         found = numbers["carry_over"].get(data, {"arms": {}})
         against = found.get("against_best_control", {})
-        for arm in (*CLAIMANTS, *CONTROLS):
+        for arm in (*CODE_ONLY, *CONTROLS):
             row = found["arms"].get(arm)
             if row is None:
                 continue
@@ -234,6 +243,43 @@ def _difficulty(study: Study, numbers: Mapping[str, Any]) -> str:
     return note + "\n\n" + table(["executed lines", "n", *heads], rows)
 
 
+def _adapter(numbers: Mapping[str, Any]) -> str:
+    """What `--model smol` is: its accuracy beside that of the base, and its replies in other engines."""
+    rows: list[list[object]] = []
+    if ADAPTER in numbers.get("curves", {}):
+        whole, n = numbers["curves"][ADAPTER][-1], sum(row["n"] for row in numbers["by_difficulty"][ADAPTER])
+        rows.append(["held-out programs", n, percent(whole["accuracy"]), tokens(whole["thinking_tokens"]), ""])
+    for data, name in CARRY.items():
+        arms = numbers["carry_over"].get(data, {"arms": {}})["arms"]
+        if one := arms.get(ADAPTER):
+            base = percent(arms["base"]["lenient"]) if "base" in arms else ""
+            rows.append([name, one["n"], percent(one["lenient"]), f"{one['thinking_tokens']:.0f}", base])
+    if not rows:
+        return "Not run."
+    note = (
+        "`--model smol` is z1 with LoRA of rank 16, trained on programs and on word problems with 1,000,000 tokens "
+        "(`adapter.toml`). The held-out programs and word problems are of the kinds that it was trained on; SVAMP is "
+        "not. Accuracy without a thinking budget; answers of word problems are read leniently."
+    )
+    parts = [note, table(["problems", "n", "accuracy %", "thinking tokens", "base %"], rows)]
+    return "\n\n".join([*parts, _engines(numbers["engines"])] if "engines" in numbers else parts)
+
+
+def _engines(found: Mapping[str, Any]) -> str:
+    names = {"local": "z1's local engine on the merged model", "vllm": "vLLM with LoRA"}
+    clauses = []
+    for engine, different in found["different"].items():
+        clause = f"{names[engine]}: {len(different)} of {found['replies']} differ"
+        if different:
+            margin = max(one["margin"] for one in different)
+            clause += f", where PEFT's two best logits are at most {margin:.2g} apart"
+        clauses.append(clause)
+    return (
+        f"Greedy replies in float32 against transformers with PEFT ({found['replies']} problems, {found['tokens']:,} "
+        f"tokens): {'; '.join(clauses)}. `python -m experiments.smol.engines` wrote [{ENGINES}]({ENGINES})."
+    )
+
+
 def _forgetting(numbers: Mapping[str, Any]) -> str:
     rows = [
         [name, f"{one['loss']:.3f}", percent(one["instructions"]), one["checks"]]
@@ -264,6 +310,8 @@ def make_numbers(study: Study, folder: Path, records: Path) -> tuple[dict[str, A
     minutes = {one.run.name: manifest["core_minutes"] for one in every if (manifest := one.manifest())}
     texts = {path.parent.name: runs.read_json(path) for path in sorted(records.glob("*/forgetting.json"))}
     more = {"primary": primary(done), "carry_over": carry_over(study, done), "forgetting": texts}
+    if (HERE / ENGINES).is_file():
+        more["engines"] = runs.read_json(HERE / ENGINES)
     return {**found, **more, "core_minutes": minutes}, done
 
 

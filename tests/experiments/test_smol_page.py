@@ -128,3 +128,20 @@ def test_instructions_are_many_and_no_reply_is_in_its_question() -> None:
     checks = forgetting.instructions()
     assert len(checks) >= 100
     assert sum(expected in question for question, expected in checks) <= 15  # a sentence with a word
+
+
+def test_the_adapter_has_a_section_with_its_numbers_and_its_replies_in_other_engines() -> None:
+    assert page._adapter({"carry_over": {}}) == "Not run."
+    row = {"n": 1000, "lenient": (0.1, 0.2, 0.3), "thinking_tokens": 31.4}
+    different = [{"reply": 3, "token": 9, "margin": 0.0021}, {"reply": 5, "token": 2, "margin": 0.0004}]
+    numbers = {
+        "curves": {"adapter": [{"accuracy": (0.7, 0.8, 0.9), "thinking_tokens": (40.0, 41.0, 42.0)}]},
+        "by_difficulty": {"adapter": [{"n": 400}, {"n": 600}]},
+        "carry_over": {"svamp": {"arms": {"adapter": row, "base": row | {"lenient": (0.01, 0.02, 0.03)}}}},
+        "engines": {"replies": 100, "tokens": 6543, "different": {"local": [], "vllm": different}},
+    }
+    text = page._adapter(numbers)
+    assert "| held-out programs | 1000 | 80.0 [70.0, 90.0] | 41.0 [40.0, 42.0] |  |" in text
+    assert "| SVAMP (the endpoint) | 1000 | 20.0 [10.0, 30.0] | 31 | 2.0 [1.0, 3.0] |" in text
+    assert "merged model: 0 of 100 differ; vLLM with LoRA: 2 of 100 differ, where PEFT's two best logits" in text
+    assert "at most 0.0021 apart" in text
