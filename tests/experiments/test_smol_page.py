@@ -109,7 +109,8 @@ def test_the_page_is_written_from_records_alone(tmp_path: Path) -> None:
             record(tmp_path, arm, index, right)
     record(tmp_path, "base", 3, 12)
     runs.write_json(
-        tmp_path / "smol-z1-code" / "forgetting.json", {"loss": 3.5, "instructions": [0.1, 0.2, 0.3], "checks": 107}
+        tmp_path / "smol-z1-code" / "forgetting.json",
+        {"loss": 3.5, "instructions": [0.1, 0.2, 0.3], "thought": [0.5, 0.6, 0.7], "checks": 107},
     )
     numbers, _ = page.make_numbers(STUDY, tmp_path / "none", tmp_path)
     assert numbers["carry_over"]["svamp"]["best_control"] == "base"
@@ -118,7 +119,7 @@ def test_the_page_is_written_from_records_alone(tmp_path: Path) -> None:
     assert [one["holds"] for one in numbers["primary"]] == [False, False]
     text = page.page(STUDY, numbers)
     assert text.index("difficulty.png") < text.index("## What is built in") < text.index("## Primary claims")
-    assert "| smol-z1-code | 3.500 | 20.0 [10.0, 30.0] | 107 |" in text
+    assert "| smol-z1-code | 3.500 | 20.0 [10.0, 30.0] | 60.0 [50.0, 70.0] | 107 |" in text
     assert "| SVAMP (the endpoint) | format |" in text and "| SVAMP (the endpoint) | shuffled |" not in text
     assert "- shuffled: seed 1 (heldout-code-results, svamp, heldout-words-results); seed 2 (" in text
     assert "all recorded models, in all: 9 core-minutes" in text
@@ -127,7 +128,22 @@ def test_the_page_is_written_from_records_alone(tmp_path: Path) -> None:
 def test_instructions_are_many_and_no_reply_is_in_its_question() -> None:
     checks = forgetting.instructions()
     assert len(checks) >= 100
-    assert sum(expected in question for question, expected in checks) <= 15  # a sentence with a word
+    assert [question for question, expected in checks if expected.search(question)] == []
+
+
+@pytest.mark.parametrize(
+    ("reply", "counts"),
+    [
+        ("The moon is bright tonight.", True),
+        ("Sure:\n\n**The pale Moon rose early.**", True),
+        ("The final answer is \\boxed{moon}.", False),
+        ("moon", False),
+        ("The sun is bright tonight.", False),
+        ("The moonlight is bright tonight.", False),
+    ],
+)
+def test_a_sentence_with_a_word_is_one_and_not_the_form_of_an_answer(reply: str, counts: bool) -> None:
+    assert (forgetting.sentence_with("moon").search(reply) is not None) == counts
 
 
 def test_the_adapter_has_a_section_with_its_numbers_and_its_replies_in_other_engines() -> None:
