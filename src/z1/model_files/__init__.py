@@ -32,9 +32,10 @@ from z1.errors import UserError
 from z1.families import Family, detect_family
 from z1.model_files.adapter import has_tokenizer, is_adapter
 from z1.model_files.cache import say, source_name
-from z1.model_files.find import PACKAGE, find_model, is_local
+from z1.model_files.find import PACKAGE, find_model, is_local, is_short_name, own_path
 from z1.model_files.gguf_header import is_gguf
 from z1.model_files.tokenizer import read_tokenizer
+from z1.models import NAMED
 from z1.profiles import Tokenizer
 
 SINGLE_THREAD_PARAMETERS = 20_000_000
@@ -87,13 +88,13 @@ def load_tokenizer(model: str) -> Any:
 
 
 def _tokenizer_folder(model: str) -> Path:
-    path = Path(model).expanduser()
+    path = own_path(model)
     return path if is_adapter(path) and has_tokenizer(path) else find_model(model, weights=False)
 
 
 def name_and_profile(model: str, profile: str | None) -> tuple[str, str]:
     """Display name and profile of a folder or a hub id, without loading its weights. Raises UserError."""
-    if profile or _z1_json(Path(model)):
+    if profile or _z1_json(model):
         return _name_and_profile(model, profile, "", None)
     from transformers import AutoConfig
 
@@ -111,31 +112,34 @@ def _unreadable(model: str, error: Exception) -> UserError:
 
 
 def _name_and_profile(model: str, profile: str | None, kind: str, template: str | None) -> tuple[str, str]:
-    family, own = find_family(model, profile, kind, template), _z1_json(Path(model))
+    family, own = find_family(model, profile, kind, template), _z1_json(model)
     if profile is None and "profile" not in own:
         say(str(family))
-    return own.get("name") or display_name(model), family.profile
+    name = None if is_short_name(model) else own.get("name")
+    return name or display_name(model), family.profile
 
 
 def find_family(model: str, profile: str | None, model_type: str, template: Any) -> Family:
     """The family of a model: named by `profile` or by its z1.json, else detected. Raises UserError for a wrong name."""
-    named = profile or _z1_json(Path(model)).get("profile")
+    named = profile or _z1_json(model).get("profile")
     if named is None:
         return detect_family(model_type, template)
     return Family(profiles.get_profile(named).name, "--profile names it" if profile else "its z1.json names it")
 
 
 def display_name(model: str) -> str:
-    """The name of a model: a folder's, a GGUF file's without its ending, or the hub id."""
+    """The name of a model: a folder's, a GGUF file's without its ending, that of the package, or the hub id."""
+    if is_short_name(model):
+        return NAMED[model]
     if not is_local(model):
         return model
     path = Path(model).expanduser()
     return source_name(path) or path.name.removesuffix(".gguf") or str(path.resolve().name)
 
 
-def _z1_json(folder: Path) -> dict[str, Any]:
+def _z1_json(model: str) -> dict[str, Any]:
     """The contents of `z1.json`; {} for models of others."""
-    path = folder / "z1.json"
+    path = own_path(model) / "z1.json"
     return dict(json.loads(path.read_text("utf-8"))) if path.is_file() else {}
 
 

@@ -34,14 +34,24 @@ def is_local(model: str) -> bool:
     return Path(model).expanduser().exists() or model.startswith((".", "/", "~")) or model.endswith(".gguf")
 
 
+def is_short_name(model: str) -> bool:
+    """Whether `model` is the short name of a model in z1's package; a path of that name comes first."""
+    return model in NAMED and not Path(model).exists()
+
+
+def own_path(model: str) -> Path:
+    """Where the files of `model` itself are, such as z1.json: its path, or its folder in z1's package."""
+    return shipped(NAMED[model]) if is_short_name(model) else Path(model).expanduser()
+
+
 def find_model(model: str, *, weights: bool = True) -> Path:
     """The folder in transformers' format of `model`; of a GGUF file, a converted one. Raises UserError.
 
     Without `weights` a folder is not checked: it may have a tokenizer only.
     """
-    path = Path(model).expanduser()
-    if model in NAMED and not path.exists():
-        path = _named_folder(model)
+    path = own_path(model)
+    if is_short_name(model):
+        _check_shipped(model, path)
     elif model.startswith(PACKAGE):
         path = _package_folder(model.removeprefix(PACKAGE))
     elif not is_local(model):
@@ -61,13 +71,10 @@ def find_model(model: str, *, weights: bool = True) -> Path:
     return path
 
 
-def _named_folder(name: str) -> Path:
-    """The folder of a model in z1's package, by its short name."""
-    folder = shipped(NAMED[name])
+def _check_shipped(name: str, folder: Path) -> None:
     if not folder.is_dir():
         do = "give a model folder, a GGUF file or a hub id; experiments/smol/adapter.toml trains it"
         raise UserError(f"model {name}", f"no {NAMED[name]} in this version of z1", do)
-    return folder
 
 
 def _package_folder(name: str) -> Path:
