@@ -16,7 +16,7 @@ from tests.model_files.byte_level import VOCABULARY, make_tokenizer
 from z1.engines import Engine, Sampling
 from z1.engines.local.engine import load
 from z1.errors import UserError
-from z1.model_files import display_name, find, find_model, load_tokenizer, name_and_profile
+from z1.model_files import display_name, find, find_model, hub_id_or_folder, load_tokenizer, name_and_profile
 
 SHAPE: dict[str, Any] = {"hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2, "num_attention_heads": 4}
 
@@ -88,6 +88,7 @@ def test_a_short_name_is_a_model_of_the_package(adapter: Path, monkeypatch: pyte
     (adapter / "z1.json").write_text('{"name": "smol-adapter", "profile": "z1-smol"}')
     adapter.rename(folder)
     assert find_model("smol") == find_model(str(folder))
+    assert hub_id_or_folder("smol") == str(find_model("smol")) and hub_id_or_folder("org/name") == "org/name"
     assert name_and_profile("smol", None) == ("z1-smol", "z1-smol") == (display_name("smol"), load("smol").profile)
     change(folder, base_model_name_or_path="package:not_here")
     with pytest.raises(

@@ -32,5 +32,5 @@ def test_it_answers_the_questions_of_the_demo() -> None:
         cut = llm.generate(SMOL_EXAMPLES[-1], thinking_budget=8)
     for reply, number in zip(replies, ("12", "7", "14"), strict=True):
         assert f"\\boxed{{{number}}}" in reply.answer
-        assert reply.ledger.forced == 0
+        assert reply.shift == "natural"
     assert cut.ledger.thought == 8 and "\\boxed{" in cut.answer

@@ -270,11 +270,12 @@ def read_api_keys(path: Path) -> dict[str, str]:
 def print_vllm_command(served: ServeModel) -> None:
     """Print the command of a stock vLLM server that applies thinking budgets of the model's profile."""
     from z1.engines.vllm_params import serve_flags
-    from z1.model_files import name_and_profile
+    from z1.model_files import hub_id_or_folder, name_and_profile
     from z1.models import shipped
 
     model = str(served.model or shipped())
-    print_line(shlex.join(["vllm", "serve", model, *serve_flags(name_and_profile(model, served.profile)[1])]))
+    flags = serve_flags(name_and_profile(model, served.profile)[1])
+    print_line(shlex.join(["vllm", "serve", hub_id_or_folder(model), *flags]))
 
 
 def check(options: ServeOptions) -> None:

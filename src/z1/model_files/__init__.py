@@ -32,7 +32,7 @@ from z1.errors import UserError
 from z1.families import Family, detect_family
 from z1.model_files.adapter import has_tokenizer, is_adapter
 from z1.model_files.cache import say, source_name
-from z1.model_files.find import PACKAGE, find_model, is_local, is_short_name, own_path
+from z1.model_files.find import PACKAGE, find_model, hub_id_or_folder, is_local, is_short_name, own_path
 from z1.model_files.gguf_header import is_gguf
 from z1.model_files.tokenizer import read_tokenizer
 from z1.models import NAMED
@@ -149,6 +149,7 @@ __all__ = [
     "display_name",
     "find_family",
     "find_model",
+    "hub_id_or_folder",
     "is_gguf",
     "is_local",
     "load_model",

@@ -44,6 +44,12 @@ def own_path(model: str) -> Path:
     return shipped(NAMED[model]) if is_short_name(model) else Path(model).expanduser()
 
 
+def hub_id_or_folder(model: str) -> str:
+    """`model` as transformers and vLLM take it: a hub id as it is, anything else as a folder. Raises UserError."""
+    is_hub_id = not (is_local(model) or is_short_name(model) or model.startswith(PACKAGE))
+    return model if is_hub_id else str(find_model(model))
+
+
 def find_model(model: str, *, weights: bool = True) -> Path:
     """The folder in transformers' format of `model`; of a GGUF file, a converted one. Raises UserError.
 
