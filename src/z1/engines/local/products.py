@@ -62,7 +62,7 @@ def multiply(x: Tensor, weight: Tensor, added: Tensor | None = None) -> Tensor:
 def multiply_small(a: Tensor, b: Tensor) -> Tensor:
     """The products [S, rows, n] of `a` [S, rows, k] with `b` [S, k, n], as torch.bmm.
 
-    torch leaves them to MKL, which is slow at small products on AMD: NumPy's OpenBLAS takes 0.5 to 0.8 of the time of
+    torch leaves them to MKL, which is slow at small products on AMD: NumPy's OpenBLAS takes 0.5 to 1.0 of the time of
     one thread in float32 (3 to 24 rows, up to 1,300 keys). torch is as fast with two threads, and faster with more.
     """
     is_small = a.shape[1] * a.shape[2] * b.shape[2] <= MAX_SMALL
