@@ -40,6 +40,7 @@ def test_another_model_of_the_package_is_shown_with_questions_only(monkeypatch: 
     found = CliRunner().invoke(demo.app, ["--model", "smol"])
     assert found.exit_code == 0, found.output
     assert "thinking budget: 40" in found.output and "Python prints" not in found.output
+    assert "is often wrong on other wording" in found.output.replace("\n", " ")
 
 
 CORE_ONLY = """

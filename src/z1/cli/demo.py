@@ -28,6 +28,10 @@ Three things to try next:
   train one          z1 run tiny --dry-run
 To change the programs: z1 demo --ask, or z1 serve --chat for a page in the browser."""
 
+SMOL_NOTE = """\
+z1-smol was trained on small programs and word problems, and is often wrong on other wording.
+How often it is right: docs/tiny.md"""
+
 Ask = Annotated[bool, typer.Option("--ask", help="Ask for programs of your own before the models are measured.")]
 
 Model = Annotated[
@@ -50,7 +54,7 @@ def demo(runs: RunsPath = RUNS, ask: Ask = False, model: Model = "tiny") -> None
     _show_replies(model, ask=ask)
     if model == "tiny":
         _show_curves(runs)
-        print_line(NEXT)
+    print_line(NEXT if model == "tiny" else SMOL_NOTE)
 
 
 def _show_curves(runs: Path) -> None:

@@ -1,4 +1,4 @@
-"""The models in the package: z1-tiny, long-tiny to compare it with, and the place of z1-smol, an adapter."""
+"""The models in the package: z1-tiny, long-tiny to compare it with, and z1-smol, an adapter."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ EXAMPLES = (
 
 SMOL_EXAMPLES = (
     "What does this Python program print?\n\n```python\nprint(7 + 5)\n```",
-    "What does this Python program print?\n\n```python\nn = 4\nfor i in range(3):\n    n += i\nprint(n)\n```",
-    "Tom has 3 boxes with 6 pens in each. He gives 4 pens to Ana. How many pens does Tom have now?",
+    "What does this Python program print?\n\n```python\na = 3\nb = a + 4\nprint(b * 2)\n```",
+    "Tom has 5 pens. He buys 3 boxes with 6 pens in each. He gives 4 of them to Ana. How many pens does Tom have now?",
 )
-"""Questions to show z1-smol with."""
+"""Questions to show z1-smol with, which it answers rightly; it is wrong on many others."""
 
 
 def shipped(name: str = SHIPPED) -> Path:
