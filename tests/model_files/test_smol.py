@@ -33,4 +33,4 @@ def test_it_answers_the_questions_of_the_demo() -> None:
     for reply, number in zip(replies, ("12", "14", "19"), strict=True):
         assert f"\\boxed{{{number}}}" in reply.answer
         assert reply.shift == "natural"
-    assert cut.ledger.thought == 8 and "\\boxed{" in cut.answer
+    assert cut.ledger.thought == 8 and cut.hint.endswith("\\boxed{") and cut.answer.endswith("}.")
