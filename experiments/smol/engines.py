@@ -22,6 +22,9 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 HERE = Path(__file__).parent
+ENGINES = "engines.json"
+"""What `--write` writes, beside the page."""
+
 DATA = ("heldout-code-results", "heldout-words-results")
 NEW = 160
 """Maximum tokens of a reply."""
@@ -126,11 +129,11 @@ def compare(adapter: Path, questions: Sequence[str], vllm_python: str) -> dict[s
 
     from z1 import profiles
     from z1.model_files import find_model, load_tokenizer
+    from z1.model_files.adapter import base_folder
     from z1.prompts import prompt_token_ids
 
     torch.set_num_threads(1)
-    name = json.loads((adapter / "adapter_config.json").read_text(encoding="utf-8"))["base_model_name_or_path"]
-    base = find_model(name)
+    base = base_folder(adapter, find_model)
     tokenizer = load_tokenizer(str(adapter))
     end = tokenizer.eos_token_id
     profile = profiles.get_profile("z1-smol")
@@ -170,7 +173,9 @@ def main() -> None:
         found = compare(options.adapter, held_out(options.problems), options.vllm_python)
         print(json.dumps(found))
         if options.write:
-            HERE.joinpath("engines.json").write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+            from z1 import runs
+
+            runs.write_json(HERE / ENGINES, found)
 
 
 if __name__ == "__main__":

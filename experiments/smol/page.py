@@ -12,6 +12,7 @@ from typing import Any
 
 from experiments.smol import answers, claims
 from experiments.smol.claims import Scores
+from experiments.smol.engines import ENGINES
 from z1 import runs
 from z1 import study as studies
 from z1.evaluate import PROBLEMS, hash_answer, paired, read_attempts
@@ -37,9 +38,6 @@ CODE_ONLY = (*CLAIMANTS, "long", "short")
 
 ADAPTER = "adapter"
 """The arm that is in the package, trained with LoRA on programs and on word problems."""
-
-ENGINES = "engines.json"
-"""What `python -m experiments.smol.engines` wrote."""
 
 PRIMARY = (
     ("full", claims.accuracy_difference, "accuracy of z1 minus full", "lower end above -1 point"),
