@@ -6,7 +6,7 @@ python -m experiments.smol.page
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,9 +24,11 @@ from z1.study import EvaluationFolders, Study
 
 HERE = Path(__file__).parent
 
+PROGRAMS, WORDS = "heldout-code-results", "heldout-words-results"
+
 CARRY = {
     "svamp": "SVAMP (the endpoint)",
-    "heldout-words-results": "word problems of our own",
+    WORDS: "word problems of our own",
     "gsm8k-test": "GSM8K, test",
 }
 """The data of the carry-over, and their names on the page."""
@@ -36,8 +38,8 @@ CLAIMANTS = ("z1", "full", "shuffled")
 CODE_ONLY = (*CLAIMANTS, "long", "short")
 """The arms that are trained on code alone, whose accuracy elsewhere is carry-over."""
 
-ADAPTER = "adapter"
-"""The arm that is in the package, trained with LoRA on programs and on word problems."""
+ADAPTERS = {"z1": "adapter", "full": "full-adapter", "shuffled": "shuffled-adapter"}
+"""The arms with the recipe of the adapter in the package, which is the first: LoRA on programs and on word problems."""
 
 PRIMARY = (
     ("full", claims.accuracy_difference, "accuracy of z1 minus full", "lower end above -1 point"),
@@ -58,18 +60,26 @@ BUILT_IN = """\
 
 def carry_over(study: Study, done: EvaluationFolders) -> dict[str, Any]:
     """By data and arm: lenient and strict accuracy, thinking tokens, and what is left of it against the controls."""
-    found: dict[str, Any] = {}
-    for data in CARRY:
-        arms = {arm: folders for (arm, index), folders in done.items() if Path(study.evaluate[index].data).stem == data}
-        if arms:
-            found[data] = _carry_over(arms)
-    return found
+    measured = {data: _measured(study, done, data) for data in CARRY}
+    return {data: _carry_over(arms) for data, arms in measured.items() if arms}
+
+
+def _measured(study: Study, done: EvaluationFolders, data: str) -> dict[str, list[Path]]:
+    """By arm: its evaluations on `data`."""
+    return {arm: folders for (arm, index), folders in done.items() if Path(study.evaluate[index].data).stem == data}
+
+
+def _problems(folder: Path) -> dict[str, Problem]:
+    return {one.id: one for one in runs.read_lines(folder / PROBLEMS, Problem.from_json)}
+
+
+def _clusters(problems: Mapping[str, Problem]) -> dict[str, str]:
+    return {name: one.kind or name for name, one in problems.items()}
 
 
 def _carry_over(arms: Mapping[str, list[Path]]) -> dict[str, Any]:
-    first = next(iter(arms.values()))[0]
-    problems = {one.id: one for one in runs.read_lines(first / PROBLEMS, Problem.from_json)}
-    clusters = {name: one.kind or name for name, one in problems.items()}
+    problems = _problems(next(iter(arms.values()))[0])
+    clusters = _clusters(problems)
     gold = {name: one.answer for name, one in problems.items()}
     if any(one.question for one in problems.values()):  # a run, whose answers are not hashed
         gold = {name: hash_answer(one) for name, one in gold.items()}
@@ -113,24 +123,41 @@ def _clustered(one: Scores, clusters: Mapping[str, str]) -> tuple[float, float, 
     return paired.bootstrap(list(groups.values()))
 
 
-def primary(done: EvaluationFolders) -> list[dict[str, Any]]:
+def primary(study: Study, done: EvaluationFolders) -> list[dict[str, Any]]:
     """The primary claims whose arms are measured, each with its interval and whether it holds."""
-    seeds = {
-        arm: claims.scores([list(read_attempts(path).values()) for path in done[arm, 0]], _is_right)
-        for arm in CLAIMANTS
-        if (arm, 0) in done
-    }
+    return _claims({arm: _scores(folders) for arm, folders in _measured(study, done, PROGRAMS).items()})
+
+
+def adapters(study: Study, done: EvaluationFolders) -> list[dict[str, Any]]:
+    """The same claims for the arms with the adapter's recipe, on programs and on word problems."""
+    found = []
+    for name, data in (("programs", PROGRAMS), ("word problems", WORDS)):
+        folders = _measured(study, done, data)
+        seeds = {role: _scores(folders[arm]) for role, arm in ADAPTERS.items() if arm in folders}
+        clusters = _clusters(_problems(folders[ADAPTERS["z1"]][0])) if data == WORDS and "z1" in seeds else None
+        found += [one | {"claim": f"{name}: {one['claim']}"} for one in _claims(seeds, clusters)]
+    return found
+
+
+def _claims(seeds: Mapping[str, Scores], clusters: Mapping[str, str] | None = None) -> list[dict[str, Any]]:
     found = []
     for other, measure, name, bound in PRIMARY:
-        if "z1" in seeds and other in seeds:
-            one = claims.compare(measure, seeds["z1"], seeds[other])
-            low, _, high = one.interval
-            holds = {"full": low > -0.01, "shuffled": low > 0}[other]
-            if measure is claims.thinking_ratio:
-                holds = high < 1
-            counts = [len(seeds[arm].right) for arm in ("z1", other)]
-            found.append({"claim": name, "bound": bound, "found": one.interval, "holds": holds, "seeds": counts})
+        if not {"z1", other} <= seeds.keys():
+            continue
+        if measure is claims.at_equal_thought and seeds["z1"].thought.shape[1] == 1:
+            continue  # one budget is no curve
+        one = claims.compare(measure, seeds["z1"], seeds[other], clusters)
+        low, _, high = one.interval
+        holds = {"full": low > -0.01, "shuffled": low > 0}[other]
+        if measure is claims.thinking_ratio:
+            holds = high < 1
+        counts = [len(seeds[arm].right) for arm in ("z1", other)]
+        found.append({"claim": name, "bound": bound, "found": one.interval, "holds": holds, "seeds": counts})
     return found
+
+
+def _scores(folders: Sequence[Path]) -> Scores:
+    return claims.scores([list(read_attempts(path).values()) for path in folders], _is_right)
 
 
 def _is_right(attempt: Attempt) -> bool:
@@ -150,7 +177,7 @@ def page(study: Study, numbers: Mapping[str, Any]) -> str:
         "## Carry-over\n\n" + _carry(study, numbers),
         "## Thinking against difficulty\n\n" + _difficulty(study, numbers),
         picture("curve", "accuracy against tokens") if numbers.get("curves") else "",
-        "## The adapter\n\n" + _adapter(numbers),
+        "## Adapters\n\n" + _adapters(numbers),
         "## Forgetting\n\n" + _forgetting(numbers),
         "## Core-minutes\n\n" + _minutes(numbers),
         "## Not run\n\n" + _not_run(numbers["not_run"]),
@@ -176,24 +203,25 @@ def _not_run(left: list[str]) -> str:
 
 
 def _primary(numbers: Mapping[str, Any]) -> str:
-    shown = {one["claim"]: one for one in numbers["primary"]}
-    rows = []
-    for _, measure, name, bound in PRIMARY:
-        one = shown.get(name)
-        form = ratio if measure is claims.thinking_ratio else percent
-        cells = ["not run", "", ""]
-        if one is not None:
-            cells = [form(one["found"]), " and ".join(map(str, one["seeds"])), _verdict(one["holds"])]
-        rows.append([name, bound, *cells])
+    found = {one["claim"]: one for one in numbers["primary"]}
+    absent = {"found": None, "seeds": [], "holds": None}
     note = (
         "Accuracies in points; 95 % intervals by a bootstrap over problems and seeds. The interval of an arm with one "
         "seed is too narrow: it has no spread of seeds. *Seeds*: of z1, and of the other arm."
     )
-    return f"{note}\n\n" + table(["claim", "bound", "found", "seeds", ""], rows)
+    rows = [found.get(name, {"claim": name, "bound": bound} | absent) for _, _, name, bound in PRIMARY]
+    return f"{note}\n\n" + _claim_table(rows)
 
 
-def _verdict(holds: bool) -> str:
-    return "shown" if holds else "not shown"
+def _claim_table(claimed: Sequence[Mapping[str, Any]]) -> str:
+    """`claimed` as `primary` returns them; one that was not run has None for what was found."""
+    rows = []
+    for one in claimed:
+        form = ratio if "tokens" in one["claim"] else percent
+        value = "not run" if one["found"] is None else form(one["found"])
+        verdict = {None: "", True: "shown", False: "not shown"}[one["holds"]]
+        rows.append([one["claim"], one["bound"], value, " and ".join(map(str, one["seeds"])), verdict])
+    return table(["claim", "bound", "found", "seeds", ""], rows)
 
 
 def _carry(study: Study, numbers: Mapping[str, Any]) -> str:
@@ -246,25 +274,30 @@ def _difficulty(study: Study, numbers: Mapping[str, Any]) -> str:
     return note + "\n\n" + table(["executed lines", "n", *heads], rows)
 
 
-def _adapter(numbers: Mapping[str, Any]) -> str:
-    """What `--model smol` is: its accuracy beside that of the base, and its replies in other engines."""
+def _adapters(numbers: Mapping[str, Any]) -> str:
+    """What `--model smol` is: its accuracy beside that of its rivals and the base, and its replies in other engines."""
     rows: list[list[object]] = []
-    if ADAPTER in numbers.get("curves", {}):
-        whole, n = numbers["curves"][ADAPTER][-1], sum(row["n"] for row in numbers["by_difficulty"][ADAPTER])
-        rows.append(["held-out programs", n, percent(whole["accuracy"]), tokens(whole["thinking_tokens"]), ""])
+    for arm in (arm for arm in ADAPTERS.values() if arm in numbers.get("curves", {})):
+        whole, n = numbers["curves"][arm][-1], sum(row["n"] for row in numbers["by_difficulty"][arm])
+        shares = [percent(whole["accuracy"]), tokens(whole["thinking_tokens"])]
+        rows.append(["held-out programs", arm, n, len(numbers["seeds"][arm]), *shares])
     for data, name in CARRY.items():
         arms = numbers["carry_over"].get(data, {"arms": {}})["arms"]
-        if one := arms.get(ADAPTER):
-            base = percent(arms["base"]["lenient"]) if "base" in arms else ""
-            rows.append([name, one["n"], percent(one["lenient"]), f"{one['thinking_tokens']:.0f}", base])
-    if not rows:
+        for arm in (arm for arm in (*ADAPTERS.values(), "base") if arm in arms):
+            one = arms[arm]
+            shares = [percent(one["lenient"]), f"{one['thinking_tokens']:.0f}"]
+            rows.append([name, arm, one["n"], one["seeds"], *shares])
+    if not any(row[1] != "base" for row in rows):
         return "Not run."
     note = (
-        "`--model smol` is z1 with LoRA of rank 16, trained on programs and on word problems with 1,000,000 tokens "
-        "(`adapter.toml`). The held-out programs and word problems are of the kinds that it was trained on; SVAMP is "
-        "not. Accuracy without a thinking budget; answers of word problems are read leniently."
+        "`--model smol` is *adapter*: z1 with LoRA of rank 16, trained on programs and on word problems with 1,000,000 "
+        "tokens (`adapter.toml`). *full-adapter* and *shuffled-adapter* have other thoughts, as *full* and *shuffled* "
+        "do. The held-out programs and word problems are of the kinds that they were trained on; "
+        "SVAMP is not. Accuracy without a thinking budget; answers of word problems are read leniently."
     )
-    parts = [note, table(["problems", "n", "accuracy %", "thinking tokens", "base %"], rows)]
+    parts = [note, table(["problems", "arm", "n", "seeds", "accuracy %", "thinking tokens"], rows)]
+    if claimed := numbers.get("adapters"):
+        parts += ["The primary claims for these arms; word problems are resampled by kind.", _claim_table(claimed)]
     return "\n\n".join([*parts, _engines(numbers["engines"])] if "engines" in numbers else parts)
 
 
@@ -312,7 +345,8 @@ def make_numbers(study: Study, folder: Path, records: Path) -> tuple[dict[str, A
     every = [one for one in studies.members(study, folder, records) if not one.model]
     minutes = {one.run.name: manifest["core_minutes"] for one in every if (manifest := one.manifest())}
     texts = {path.parent.name: runs.read_json(path) for path in sorted(records.glob("*/forgetting.json"))}
-    more = {"primary": primary(done), "carry_over": carry_over(study, done), "forgetting": texts}
+    more = {"primary": primary(study, done), "adapters": adapters(study, done), "forgetting": texts}
+    more["carry_over"] = carry_over(study, done)
     if (HERE / ENGINES).is_file():
         more["engines"] = runs.read_json(HERE / ENGINES)
     return {**found, **more, "core_minutes": minutes}, done

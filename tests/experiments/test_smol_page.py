@@ -146,18 +146,40 @@ def test_a_sentence_with_a_word_is_one_and_not_the_form_of_an_answer(reply: str,
     assert (forgetting.sentence_with("moon").search(reply) is not None) == counts
 
 
-def test_the_adapter_has_a_section_with_its_numbers_and_its_replies_in_other_engines() -> None:
-    assert page._adapter({"carry_over": {}}) == "Not run."
-    row = {"n": 1000, "lenient": (0.1, 0.2, 0.3), "thinking_tokens": 31.4}
+def test_the_adapters_have_a_section_with_their_numbers_and_their_replies_in_other_engines() -> None:
+    base = {"n": 1000, "seeds": 1, "lenient": (0.01, 0.02, 0.03), "thinking_tokens": 141.0}
+    assert page._adapters({"carry_over": {"svamp": {"arms": {"base": base}}}}) == "Not run."
+    row = {"n": 1000, "seeds": 2, "lenient": (0.1, 0.2, 0.3), "thinking_tokens": 31.4}
     different = [{"reply": 3, "token": 9, "margin": 0.0021}, {"reply": 5, "token": 2, "margin": 0.0004}]
+    claim = {"claim": "programs: accuracy of z1 minus full", "bound": "lower end above -1 point"}
     numbers = {
         "curves": {"adapter": [{"accuracy": (0.7, 0.8, 0.9), "thinking_tokens": (40.0, 41.0, 42.0)}]},
         "by_difficulty": {"adapter": [{"n": 400}, {"n": 600}]},
-        "carry_over": {"svamp": {"arms": {"adapter": row, "base": row | {"lenient": (0.01, 0.02, 0.03)}}}},
+        "seeds": {"adapter": [[0.7, 0.8, 0.9], [0.7, 0.8, 0.9]]},
+        "carry_over": {"svamp": {"arms": {"full-adapter": row, "base": base}}},
+        "adapters": [claim | {"found": (-0.02, 0.01, 0.03), "seeds": [2, 1], "holds": False}],
         "engines": {"replies": 100, "tokens": 6543, "different": {"local": [], "vllm": different}},
     }
-    text = page._adapter(numbers)
-    assert "| held-out programs | 1000 | 80.0 [70.0, 90.0] | 41.0 [40.0, 42.0] |  |" in text
-    assert "| SVAMP (the endpoint) | 1000 | 20.0 [10.0, 30.0] | 31 | 2.0 [1.0, 3.0] |" in text
+    text = page._adapters(numbers)
+    assert "| held-out programs | adapter | 1000 | 2 | 80.0 [70.0, 90.0] | 41.0 [40.0, 42.0] |" in text
+    assert "| SVAMP (the endpoint) | full-adapter | 1000 | 2 | 20.0 [10.0, 30.0] | 31 |" in text
+    assert "| SVAMP (the endpoint) | base | 1000 | 1 | 2.0 [1.0, 3.0] | 141 |" in text
+    row_of_claim = "| programs: accuracy of z1 minus full | lower end above -1 point | 1.0 [-2.0, 3.0] | 2 and 1 |"
+    assert f"{row_of_claim} not shown |" in text
     assert "merged model: 0 of 100 differ; vLLM with LoRA: 2 of 100 differ, where PEFT's two best logits" in text
     assert "at most 0.0021 apart" in text
+
+
+def test_the_claims_are_tested_on_the_adapters_too(tmp_path: Path) -> None:
+    for arm, right in (("adapter", 30), ("full-adapter", 32)):
+        for index in (0, 2):
+            record(tmp_path, arm, index, right)
+    numbers, _ = page.make_numbers(STUDY, tmp_path / "none", tmp_path)
+    assert [(one["claim"], one["seeds"], one["holds"]) for one in numbers["adapters"]] == [
+        ("programs: accuracy of z1 minus full", [1, 1], False),
+        ("programs: thinking tokens of z1 over full", [1, 1], False),
+        ("word problems: accuracy of z1 minus full", [1, 1], False),
+        ("word problems: thinking tokens of z1 over full", [1, 1], False),
+    ]
+    assert [one["found"][1] for one in numbers["adapters"]] == pytest.approx([-2 / 40, 1, -2 / 40, 1])
+    assert numbers["primary"] == []
