@@ -204,7 +204,7 @@ def _not_run(left: list[str]) -> str:
 
 def _primary(numbers: Mapping[str, Any]) -> str:
     found = {one["claim"]: one for one in numbers["primary"]}
-    absent = {"found": None, "seeds": [], "holds": None}
+    absent: dict[str, Any] = {"found": None, "seeds": [], "holds": None}
     note = (
         "Accuracies in points; 95 % intervals by a bootstrap over problems and seeds. The interval of an arm with one "
         "seed is too narrow: it has no spread of seeds. *Seeds*: of z1, and of the other arm."

@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
 import pytest
 
 from z1.sandbox import Job, ProgramEnd, ResourceLimits, Sandbox
+from z1.sandbox.inside import memory
 
 LIMITS = ResourceLimits(wall_seconds=5, cpu_seconds=2, memory_bytes=200 << 20, max_processes=16)
 
@@ -88,3 +96,37 @@ def test_all_memory_counts(sandbox: Sandbox, name: str) -> None:
 def test_shared_memory_counts_once(sandbox: Sandbox, name: str) -> None:
     outcome = sandbox.run(Job("program", FILL + MODEST[name], limits=LIMITS))
     assert (outcome.end, outcome.stdout) == (ProgramEnd.EXITED, b"z1-expected\n"), outcome
+
+
+FORKS = """
+import os, time
+m = bytearray(60 << 20)
+for _ in range(2):
+    if (pid := os.fork()) == 0:
+        time.sleep(60)
+    print(pid, flush=True)
+time.sleep(60)
+"""
+
+
+def test_a_process_that_ends_while_memory_is_read_does_not_count_twice(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Both children are read with a third of the pages each and end, unreaped; then their parent has all of them."""
+    with subprocess.Popen([sys.executable, "-c", FORKS], stdout=subprocess.PIPE, text=True) as program:
+        assert program.stdout
+        children = [program.stdout.readline().strip() for _ in range(2)]
+        read = memory._proportional_bytes
+
+        def read_and_end(name: str) -> int:
+            found = read(name)
+            if name == children[1]:
+                for child in children:
+                    os.kill(int(child), signal.SIGKILL)
+                    while "zombie" not in Path(f"/proc/{child}/status").read_text(encoding="ascii"):
+                        time.sleep(0.01)
+            return found
+
+        monkeypatch.setattr(memory, "_proportional_bytes", read_and_end)
+        try:
+            assert 60 << 20 < memory._proportional_total([*children, str(program.pid)]) < 80 << 20
+        finally:
+            program.kill()

@@ -59,7 +59,7 @@ class MemoryMeter:
                 for inode, size in _shared_mappings(name):
                     present[inode] = max(present.get(inode, 0), size)
             except PermissionError:  # a process may refuse to be looked at
-                hidden += _hidden_bytes(name) if name != self.trusted else 0
+                hidden += _mapped_bytes(name) if name != self.trusted else 0
             except OSError:  # it has ended
                 continue
         for inode, size in present.items():
@@ -95,7 +95,7 @@ def _processes() -> list[str]:
 def _proportional_total(names: list[str]) -> int:
     """Private memory, in which pages that several processes share count once."""
     total = sum(map(_proportional_bytes, names))
-    if {*names} <= {*_processes()}:
+    if all(map(_mapped_bytes, names)):
         return total
     # a process ended meanwhile, so its part of what it shared may have been read twice
     return min(total, sum(map(_proportional_bytes, names)))
@@ -107,7 +107,8 @@ def _proportional_bytes(name: str) -> int:
     return 0  # what hides is counted already
 
 
-def _hidden_bytes(name: str) -> int:
+def _mapped_bytes(name: str) -> int:
+    """All that a process has mapped; 0 if it has ended, even if its parent has not waited for it."""
     with suppress(OSError):
         return _read_bytes(f"/proc/{name}/status", b"VmSize")[0]
     return 0
