@@ -181,6 +181,12 @@ def test_what_a_model_writes_is_rendered_and_never_runs(tmp_path: Path) -> None:
 def test_on_a_phone_in_the_dark_ten_turns_and_any_script(tmp_path: Path) -> None:
     async def steps() -> None:
         async with opened(tmp_path) as (page, _):
+            await page.look(390, 400, dark=True)
+            await page.wait("document.querySelectorAll('#examples button').length === 3")
+            await page.wait("scroll.scrollHeight > scroll.clientHeight")
+            await page.look(390, 399, dark=True)
+            await asyncio.sleep(0.5)  # what follows a change of size
+            assert await page.evaluate("scroll.scrollTop") == 0
             await page.look(390, 800, dark=True)
             for at in range(10):
                 await ask(page, f"turn {at}")
