@@ -194,6 +194,18 @@ def test_fine_tuning_writes_a_model_with_its_profile(tmp_path: Path) -> None:
     assert not [note for note in progress.notes if "loss" in note]
 
 
+@pytest.mark.slow
+def test_a_training_in_a_process_of_its_own_is_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    recipe, progress = tuned(tmp_path), RecordedProgress()
+    model = pipeline.train_apart(recipe, tmp_path / "runs" / "tuned", progress)
+    plain = pipeline.train(recipe, tmp_path / "plain" / "tuned", pipeline.NoProgress())
+    weights = [(folder / "model.safetensors").read_bytes() for folder in (model, plain)]
+    assert weights[0] == weights[1] and progress.notes[-1] == f"model in {model}"
+    assert [note for note in progress.notes if "loss" in note]
+    monkeypatch.setattr("z1.train.own_process.call", None)  # what is done needs no process
+    assert pipeline.train_apart(recipe, tmp_path / "runs" / "tuned", progress) == model
+
+
 def test_a_refused_preflight_is_shown_and_not_trained(tmp_path: Path) -> None:
     recipe, shown = tuned(tmp_path), list[PreparedTraining]()
     finetune = recipes.required_table(recipe.finetune, "finetune").model_copy(update={"steps": 77})
@@ -226,7 +238,10 @@ def test_missing_attempts_leave_the_stage_open_and_are_tried_again(
     before = sum(point["missing"] for point in runs.read_json(folder / "curve.json")["points"])
     assert 0 < before < 48
     faults.clear()
+    total, notes = recipe.evaluate.problems, len(progress.notes)
     assert pipeline.evaluate(recipe, tmp_path / "run", progress, "some/model") == folder
+    counted = [int(note.partition(" ")[0]) for note in progress.notes[notes:-1]]
+    assert 0 < counted[0] < total and counted == [counted[0], *range(counted[0] + 1, total + 1)]
     assert (folder / "stage.json").is_file()
     assert {point["missing"] for point in runs.read_json(folder / "curve.json")["points"]} == {0}
 

@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from z1 import benchmarks, profiles, runs
 from z1 import curate as curating
@@ -148,7 +148,7 @@ def train(
     recipe: Recipe,
     run: Path,
     progress: ProgressReporter,
-    on_preflight: Callable[[PreparedTraining], None] = lambda _prepared: None,
+    on_preflight: Callable[[PreparedTraining], None] | None = None,
     dependents: Sequence[Recipe] = (),
 ) -> Path:
     """Train the recipe's model, after its bases, on the run's rows or as `[finetune]` says; returns the model folder.
@@ -186,6 +186,24 @@ def train(
     return stage.folder / scratch.MODEL
 
 
+def train_apart(
+    recipe: Recipe,
+    run: Path,
+    progress: ProgressReporter,
+    on_preflight: Callable[[PreparedTraining], None] | None = None,
+) -> Path:
+    """`train`, a fine-tuning in a process of its own (see `train.own_process`): for what follows it in this one.
+
+    `on_preflight` is called there, and pickled.
+    """
+    is_done = finished_stage(run, "train", training_key(recipe)) is not None
+    if recipe.finetune is None or is_done or process_rank()[1] > 1:
+        return train(recipe, run, progress, on_preflight)
+    from z1.train import own_process
+
+    return cast(Path, own_process.call(train, recipe, run, progress=progress, on_preflight=on_preflight))
+
+
 def _training_note(state: Progress) -> str:
     return f"loss {state.loss:.4f}, {state.tokens / max(state.seconds, 1e-9):,.0f} tokens/s"
 
@@ -216,7 +234,10 @@ def prepare(recipe: Recipe, run: Path, progress: ProgressReporter, world_size: i
 
 
 def _finetune(
-    recipe: Recipe, run: Path, progress: ProgressReporter, on_preflight: Callable[[PreparedTraining], None]
+    recipe: Recipe,
+    run: Path,
+    progress: ProgressReporter,
+    on_preflight: Callable[[PreparedTraining], None] | None,
 ) -> Path:
     from z1.train.sft.trainer import MODEL, TrainingSet, finetune
 
@@ -232,7 +253,8 @@ def _finetune(
         progress.update(state.step, _training_note(state))
 
     if not stage.is_done:
-        on_preflight(prepared)
+        if on_preflight:
+            on_preflight(prepared)
         preflight.check()
     with stage.claim(is_main=rank == 0) as has_work:
         if has_work:
@@ -306,11 +328,13 @@ def _run_sweep(
     """Evaluate the problems and write the numbers; returns how many attempts are missing. Without any, the stage is
     done.
     """
-    counter, folder = _AttemptCounter(progress), stage.folder
+    folder = stage.folder
+    finished = evaluating.count_finished(sweep, problems, folder)
+    counter = _AttemptCounter(progress, finished)
 
     async def run_it() -> None:
         async with sweep.engine:
-            progress.update(0, str(await evaluating.estimate_cost(sweep, problems)))
+            progress.update(finished, str(await evaluating.estimate_cost(sweep, problems)))
             await evaluating.evaluate(sweep, problems, folder, concurrency, counter.add)
 
     asyncio.run(run_it())
@@ -378,14 +402,16 @@ def model_inputs(folder: Path) -> dict[str, Path]:
 
 
 class _AttemptCounter:
-    """Counts attempts and tokens of a running evaluation and reports them."""
+    """Counts the problems of an evaluation, and attempts and tokens of this process, and reports them; `finished`
+    problems were done before.
+    """
 
-    def __init__(self, progress: ProgressReporter) -> None:
-        self._progress, self._start = progress, time.monotonic()
-        self._problems = self._shifted = self._missing = self._attempts = self._tokens = 0
+    def __init__(self, progress: ProgressReporter, finished: int) -> None:
+        self._progress, self._start, self._problems = progress, time.monotonic(), finished
+        self._shifted = self._missing = self._attempts = self._tokens = 0
 
     def add(self, attempts: list[Attempt]) -> None:
-        """Count the attempts of one more problem; none if they were done in an earlier run."""
+        """Count the attempts of one more problem."""
         self._problems += 1
         self._attempts += len(attempts)
         self._shifted += sum(attempt.ledger["hint"] != 0 for attempt in attempts)

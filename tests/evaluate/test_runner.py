@@ -16,7 +16,7 @@ from z1.benchmarks import get_benchmark
 from z1.engines import Sampling
 from z1.engines.scripted import Script, ScriptedEngine, ScriptedSession
 from z1.errors import EngineFault, UserError
-from z1.evaluate import Sweep, curve, evaluate, read_attempts
+from z1.evaluate import Sweep, count_finished, curve, evaluate, read_attempts
 from z1.evaluate.runner import ATTEMPTS
 from z1.grading import Grade, Verdict
 from z1.records import Attempt, Problem
@@ -64,10 +64,12 @@ def test_a_run_that_was_stopped_does_the_rest_and_nothing_twice(tmp_path: Path, 
         run(tmp_path, ScriptedEngine(SCRIPT), die)
     before = keys(tmp_path)
     assert dies_at * 3 <= before.total() < EVERY.total() or dies_at == 11
+    finished = count_finished(setting(ScriptedEngine(SCRIPT)), PROBLEMS, tmp_path)
+    assert finished == before.total() / 3
     reported: list[list[Attempt]] = []
     run(tmp_path, ScriptedEngine(SCRIPT), reported.append)
     assert keys(tmp_path) == EVERY
-    assert len(reported) == len(PROBLEMS)
+    assert len(reported) == len(PROBLEMS) - finished and all(reported)
 
 
 def test_a_torn_group_is_made_whole(tmp_path: Path) -> None:
@@ -93,11 +95,11 @@ def test_a_missing_attempt_is_tried_again_and_the_last_one_counts(tmp_path: Path
 def test_samples_resume_and_each_is_written_once(tmp_path: Path) -> None:
     run(tmp_path, ScriptedEngine(SCRIPT))
     wanted = replace(setting(ScriptedEngine(SCRIPT)), samples=3)
+    assert count_finished(wanted, PROBLEMS, tmp_path) == len(PROBLEMS)
     reported: list[list[Attempt]] = []
     asyncio.run(evaluate(wanted, PROBLEMS, tmp_path, 3, reported.append))
     assert keys(tmp_path) == Counter({(p, w, n): 1 for p, w, _ in EVERY for n in range(3)})
-    assert [len(attempts) for attempts in reported].count(0) == len(PROBLEMS)
-    assert len(reported) == 3 * len(PROBLEMS)
+    assert len(reported) == 2 * len(PROBLEMS) and all(reported)
 
 
 class Faulty:

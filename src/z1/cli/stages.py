@@ -51,7 +51,8 @@ def run_stages(
         if "curate" in stages:
             pipeline.curate(recipe, run, progress)
         if "train" in stages:
-            pipeline.train(recipe, run, progress, partial(preflight.show, recipe=recipe))
+            train = pipeline.train_apart if "evaluate" in stages else pipeline.train
+            train(recipe, run, progress, partial(preflight.show, recipe=recipe))
         if "evaluate" in stages:
             numbers = pipeline.evaluate(recipe, run, progress, model)
         if "report" in stages and numbers:

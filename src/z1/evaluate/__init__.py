@@ -26,7 +26,16 @@ from z1.evaluate.curve import curve
 from z1.evaluate.matched import ratio, ratio_with_interval
 from z1.evaluate.paired import Difference, difference, pass_at_k, problems_needed
 from z1.evaluate.run_comparison import compare
-from z1.evaluate.runner import ATTEMPTS, PROBLEMS, evaluate, has_attempts, hash_answer, read_attempts, record_evaluation
+from z1.evaluate.runner import (
+    ATTEMPTS,
+    PROBLEMS,
+    count_finished,
+    evaluate,
+    has_attempts,
+    hash_answer,
+    read_attempts,
+    record_evaluation,
+)
 from z1.evaluate.sweep import Sweep
 
 __all__ = [
@@ -36,6 +45,7 @@ __all__ = [
     "Difference",
     "Sweep",
     "compare",
+    "count_finished",
     "curve",
     "difference",
     "estimate_cost",

@@ -24,6 +24,12 @@ ATTEMPTS = "attempts.jsonl"
 PROBLEMS = "problems.jsonl"
 CURVE = "curve.json"
 
+_Key = tuple[str, int | None, int]
+"""Problem, budget and sample of an attempt."""
+
+_Known = Mapping[int | None, Attempt | None]
+"""The attempts at one problem and sample by budget, None where there is none."""
+
 RECORDED_TEXT = 80
 """Characters of the end of an answer that `record_evaluation` keeps."""
 
@@ -36,7 +42,7 @@ async def evaluate(
     progress: Callable[[list[Attempt]], None],
 ) -> None:
     """Evaluate `problems` with `sweep` into `folder`; `progress` is called with the attempts of each problem and sample
-    when they are done.
+    when they are done, not for those that `count_finished` counts.
     """
     if not problems:
         raise UserError("problems to evaluate", "none", "set problems to 1 or more")
@@ -46,7 +52,9 @@ async def evaluate(
         earlier = read_attempts(folder)
 
         async def one(problem: Problem, sample: int) -> None:
-            known = {budget: earlier.get((problem.id, budget, sample)) for budget in sweep.budgets}
+            known = _known(sweep, problem, sample, earlier)
+            if not _to_do(known):
+                return
             async with semaphore:
                 attempts = await _complete(sweep, problem, sample, known)
             log.add(a.as_json() for a in attempts if a != known[a.thinking_budget])
@@ -58,18 +66,31 @@ async def evaluate(
                     group.create_task(one(problem, sample))
 
 
-async def _complete(
-    sweep: Sweep, problem: Problem, sample: int, known: Mapping[int | None, Attempt | None]
-) -> list[Attempt]:
+def count_finished(sweep: Sweep, problems: Sequence[Problem], folder: Path) -> int:
+    """The problems, times samples, whose attempts at every budget are in `folder`."""
+    earlier = read_attempts(folder)
+    pairs = ((problem, sample) for problem in problems for sample in range(sweep.samples))
+    return sum(not _to_do(_known(sweep, problem, sample, earlier)) for problem, sample in pairs)
+
+
+def _known(sweep: Sweep, problem: Problem, sample: int, earlier: Mapping[_Key, Attempt]) -> _Known:
+    return {budget: earlier.get((problem.id, budget, sample)) for budget in sweep.budgets}
+
+
+def _to_do(known: _Known) -> _Known:
+    return {budget: one for budget, one in known.items() if one is None or one.verdict == Verdict.MISSING}
+
+
+async def _complete(sweep: Sweep, problem: Problem, sample: int, known: _Known) -> list[Attempt]:
     """The attempts that are not `known` or are missing, at all budgets of one problem and sample."""
-    todo = {budget: one for budget, one in known.items() if one is None or one.verdict == Verdict.MISSING}
+    todo = _to_do(known)
     replies = [one for one in todo.values() if one is not None and one.token_ids]
     if len(replies) == len(todo):
         return [await grade_attempt(sweep, problem, one) for one in replies]
     return [one for one in await sweep_problem(sweep, problem, sample) if one.thinking_budget in todo]
 
 
-def read_attempts(folder: Path) -> dict[tuple[str, int | None, int], Attempt]:
+def read_attempts(folder: Path) -> dict[_Key, Attempt]:
     """The attempts in `folder` by (problem, budget, sample); the last one if it was tried again."""
     return {(a.problem, a.thinking_budget, a.sample): a for a in read_log(folder / ATTEMPTS, Attempt.from_json)}
 

@@ -122,7 +122,7 @@ def _evaluate(study: Study, member: Member, settings: EvaluateSettings, progress
     found = _found(study, member, settings)
     if found is not None and not (found / ATTEMPTS).is_file():  # a record; other stages are checked by their inputs
         return found
-    model = member.model or pipeline.train(member.recipe, member.run, progress)
+    model = member.model or pipeline.train_apart(member.recipe, member.run, progress)
     return pipeline.evaluate_model(settings, study.problem_seed, member.run, progress, model)
 
 

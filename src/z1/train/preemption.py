@@ -16,8 +16,8 @@ STATUS = 128 + signal.SIGTERM
 
 
 @contextmanager
-def catch_sigterm() -> Iterator[Callable[[], bool]]:
-    """Catch SIGTERM inside the block; yields a function that returns whether one arrived.
+def catch_sigterm(then: Callable[[], object] = lambda: None) -> Iterator[Callable[[], bool]]:
+    """Catch SIGTERM inside the block and call `then`; yields a function that returns whether one arrived.
 
     Only the main thread of a process can catch signals; in other threads the function always returns False.
     """
@@ -25,7 +25,12 @@ def catch_sigterm() -> Iterator[Callable[[], bool]]:
     if threading.current_thread() is not threading.main_thread():
         yield received.is_set
         return
-    previous = signal.signal(signal.SIGTERM, lambda *_: received.set())
+
+    def receive(*_: object) -> None:
+        received.set()
+        then()
+
+    previous = signal.signal(signal.SIGTERM, receive)
     try:
         yield received.is_set
     finally:
