@@ -183,6 +183,24 @@ def test_half_precision_is_as_accurate_as_transformers(name: str) -> None:
     assert (found.float() - wanted).abs().mean() < 1.5 * (theirs - wanted).abs().mean()
 
 
+@pytest.mark.parametrize("longest", [100, 120, 250])
+def test_attention_over_whole_rows_of_the_cache_is_that_over_their_used_part(longest: int) -> None:
+    """Where an earlier, longer sequence left its keys and values behind, too."""
+    decoder = Decoder(deepcopy(MODELS["llama"]).to(torch.bfloat16), 4, 512, deterministic=False)
+    ids = [(7 * i) % 50 for i in range(longest)]
+    decoder.last_logits([PrefillChunk(slot, 0, ids) for slot in range(4)])
+    decoder.last_logits([PrefillChunk(slot, 0, [(3 * i + slot) % 50 for i in range(99)]) for slot in range(4)])
+    found, lengths = [], []
+    for whole in (True, False):
+        decoder._copies_ranges = whole
+        chunks = [PrefillChunk(slot, 99, [slot]) for slot in range(4)]
+        lengths.append(decoder._make_group(chunks, slice(0, 4), torch.full((4,), 99)).mask.shape[-1])
+        found.append(decoder.last_logits(chunks).float())
+    is_whole = decoder.store.capacity <= 1.5 * 128
+    assert lengths == [decoder.store.capacity if is_whole else 128, 128] and is_whole == (longest < 250)
+    torch.testing.assert_close(found[0], found[1], atol=2e-2, rtol=0)
+
+
 def test_the_kv_cache_grows_with_the_longest_sequence() -> None:
     decoder = Decoder(MODELS["qwen2"], 2, 500, deterministic=False)
     ids = [(3 * i) % 50 for i in range(200)]
