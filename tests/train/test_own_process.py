@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -84,6 +85,25 @@ def test_its_errors_arrive() -> None:
         own_process.call(fails, progress=Recorded())
     with pytest.raises(Fault, match="was killed by SIGKILL; run the same command again to continue"):
         own_process.call(is_killed, progress=Recorded())
+
+
+def stops_its_parent_before_it_trains(progress: Any) -> None:
+    os.kill(os.getppid(), signal.SIGTERM)
+    time.sleep(30)
+
+
+def stops_its_parent_at_its_end(progress: Any) -> None:
+    with catch_sigterm() as should_stop:
+        os.kill(os.getppid(), signal.SIGTERM)
+        while not should_stop():
+            time.sleep(0.01)
+
+
+@pytest.mark.parametrize("train", [stops_its_parent_before_it_trains, stops_its_parent_at_its_end])
+def test_sigterm_ends_the_command_whatever_the_training_does(train: Callable[[Any], None]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        own_process.call(train, progress=Recorded())
+    assert ended.value.code == STATUS
 
 
 def test_sigterm_is_passed_on_and_the_training_saves() -> None:

@@ -14,7 +14,7 @@ from multiprocessing.connection import Connection
 from typing import Any
 
 from z1.errors import Fault, Z1Error
-from z1.train.preemption import catch_sigterm
+from z1.train.preemption import STATUS, catch_sigterm
 
 INTERRUPTED = 128 + signal.SIGINT
 """The exit status that a shell shows for a process ended by Ctrl-C."""
@@ -37,9 +37,11 @@ def call(train: Callable[..., Any], *given: Any, progress: Any, **options: Any) 
     process.start()
     writer.close()
     try:
-        with catch_sigterm(process.terminate):
+        with catch_sigterm(process.terminate) as is_stopped:
             while True:
                 kind, values = reader.recv()
+                if kind == _RESULT and is_stopped():
+                    raise SystemExit(STATUS)
                 if kind == _RESULT:
                     return values
                 if kind == _ERROR:
@@ -48,8 +50,8 @@ def call(train: Callable[..., Any], *given: Any, progress: Any, **options: Any) 
     except EOFError:
         process.join()
         status = process.exitcode or 0
-        if status > 1:  # as after Ctrl-C and SIGTERM
-            raise SystemExit(status) from None
+        if status in (INTERRUPTED, STATUS, -signal.SIGTERM):
+            raise SystemExit(STATUS if status < 0 else status) from None
         how = f"killed by {signal.Signals(-status).name}" if status < 0 else f"ended with status {status}"
         raise Fault(f"the training's process was {how}; run the same command again to continue") from None
     finally:
