@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import builtins
+import time
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,7 @@ def test_tensorboard_drops_steps_that_a_kill_undid(tmp_path: Path) -> None:
         with open_log(tmp_path, start, is_main=True) as write:
             for step, value in enumerate(values, start + 1):
                 write(step, {"loss": value})
+        time.sleep(1.05 - time.time() % 1)  # files are read in the order of their names, which have the second
     seen = board.EventAccumulator(str(tmp_path / "tensorboard")).Reload().Scalars("train/loss")
     assert [(event.step, event.value) for event in seen] == [(1, 3.0), (2, 2.0), (3, 1.0)]
 
