@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -24,7 +23,7 @@ from z1.engines import Engine, Sampling
 from z1.errors import UserError
 from z1.evaluate.runner import output_hashes
 from z1.recipe import EvaluateSettings, Recipe
-from z1.records import Attempt, Problem
+from z1.records import Problem
 
 if TYPE_CHECKING:
     from z1.engines.remote import Upstream
@@ -330,7 +329,7 @@ def _run_sweep(
     """
     folder = stage.folder
     finished = evaluating.count_finished(sweep, problems, folder)
-    counter = _AttemptCounter(progress, finished)
+    counter = evaluating.AttemptCounter(progress.update, finished)
 
     async def run_it() -> None:
         async with sweep.engine:
@@ -399,24 +398,3 @@ def model_inputs(folder: Path) -> dict[str, Path]:
         return {folder.name: folder}
     suffixes = (".safetensors", ".json", ".jinja")
     return {path.name: path for path in sorted(folder.glob("*")) if path.suffix in suffixes and path.name != "z1.json"}
-
-
-class _AttemptCounter:
-    """Counts the problems of an evaluation, and attempts and tokens of this process, and reports them; `finished`
-    problems were done before.
-    """
-
-    def __init__(self, progress: ProgressReporter, finished: int) -> None:
-        self._progress, self._start, self._problems = progress, time.monotonic(), finished
-        self._shifted = self._missing = self._attempts = self._tokens = 0
-
-    def add(self, attempts: list[Attempt]) -> None:
-        """Count the attempts of one more problem."""
-        self._problems += 1
-        self._attempts += len(attempts)
-        self._shifted += sum(attempt.ledger["hint"] != 0 for attempt in attempts)
-        self._missing += sum(attempt.verdict == "missing" for attempt in attempts)
-        self._tokens += sum(len(attempt.token_ids) for attempt in attempts)
-        throughput = self._tokens / max(time.monotonic() - self._start, 1e-9)
-        note = f"{self._shifted} of {self._attempts} attempts shifted, {self._missing} missing"
-        self._progress.update(self._problems, f"{note}, {throughput:,.0f} tokens/s")

@@ -29,6 +29,7 @@ from z1.evaluate.run_comparison import compare
 from z1.evaluate.runner import (
     ATTEMPTS,
     PROBLEMS,
+    AttemptCounter,
     count_finished,
     evaluate,
     has_attempts,
@@ -41,6 +42,7 @@ from z1.evaluate.sweep import Sweep
 __all__ = [
     "ATTEMPTS",
     "PROBLEMS",
+    "AttemptCounter",
     "CostEstimate",
     "Difference",
     "Sweep",

@@ -8,6 +8,7 @@ reply is graded again and nothing is generated.
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from hashlib import sha256
@@ -64,6 +65,27 @@ async def evaluate(
             for sample in range(sweep.samples):
                 for problem in problems:
                     group.create_task(one(problem, sample))
+
+
+class AttemptCounter:
+    """Counts the problems of an evaluation, and attempts and tokens of this process, and reports them; `finished`
+    problems were done before.
+    """
+
+    def __init__(self, update: Callable[[int, str], None], finished: int) -> None:
+        self._update, self._start, self._problems = update, time.monotonic(), finished
+        self._shifted = self._missing = self._attempts = self._tokens = 0
+
+    def add(self, attempts: list[Attempt]) -> None:
+        """Count the attempts of one more problem."""
+        self._problems += 1
+        self._attempts += len(attempts)
+        self._shifted += sum(attempt.ledger["hint"] != 0 for attempt in attempts)
+        self._missing += sum(attempt.verdict == "missing" for attempt in attempts)
+        self._tokens += sum(len(attempt.token_ids) for attempt in attempts)
+        throughput = self._tokens / max(time.monotonic() - self._start, 1e-9)
+        note = f"{self._shifted} of {self._attempts} attempts shifted, {self._missing} missing"
+        self._update(self._problems, f"{note}, {throughput:,.0f} tokens/s")
 
 
 def count_finished(sweep: Sweep, problems: Sequence[Problem], folder: Path) -> int:
