@@ -291,9 +291,10 @@ def _adapters(numbers: Mapping[str, Any]) -> str:
         return "Not run."
     note = (
         "`--model smol` is *adapter*: z1 with LoRA of rank 16, trained on programs and on word problems with 1,000,000 "
-        "tokens (`adapter.toml`). *full-adapter* and *shuffled-adapter* have other thoughts, as *full* and *shuffled* "
-        "do. The held-out programs and word problems are of the kinds that they were trained on; "
-        "SVAMP is not. Accuracy without a thinking budget; answers of word problems are read leniently."
+        "tokens (`adapter.toml`). *full-adapter* and *shuffled-adapter* have the same recipe and other thoughts, as "
+        "*full* and *shuffled* do; without a row they were not run. The held-out programs and word problems are of "
+        "the kinds that all three were trained on; SVAMP is not. Accuracy without a thinking budget; answers of word "
+        "problems are read leniently."
     )
     parts = [note, table(["problems", "arm", "n", "seeds", "accuracy %", "thinking tokens"], rows)]
     if claimed := numbers.get("adapters"):
