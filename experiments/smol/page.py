@@ -125,7 +125,8 @@ def _clustered(one: Scores, clusters: Mapping[str, str]) -> tuple[float, float, 
 
 def primary(study: Study, done: EvaluationFolders) -> list[dict[str, Any]]:
     """The primary claims whose arms are measured, each with its interval and whether it holds."""
-    return _claims({arm: _scores(folders) for arm, folders in _measured(study, done, PROGRAMS).items()})
+    folders = _measured(study, done, PROGRAMS)
+    return _claims({arm: _scores(folders[arm]) for arm in CLAIMANTS if arm in folders})
 
 
 def adapters(study: Study, done: EvaluationFolders) -> list[dict[str, Any]]:
