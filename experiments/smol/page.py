@@ -6,7 +6,7 @@ python -m experiments.smol.page
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -80,14 +80,8 @@ def _clusters(problems: Mapping[str, Problem]) -> dict[str, str]:
 def _carry_over(arms: Mapping[str, list[Path]]) -> dict[str, Any]:
     problems = _problems(next(iter(arms.values()))[0])
     clusters = _clusters(problems)
-    gold = {name: one.answer for name, one in problems.items()}
-    if any(one.question for one in problems.values()):  # a run, whose answers are not hashed
-        gold = {name: hash_answer(one) for name, one in gold.items()}
     seeds = {arm: [_unlimited(path) for path in folders] for arm, folders in arms.items()}
-    lenient = {
-        arm: claims.scores(one, lambda attempt: answers.is_right_leniently(attempt, gold[attempt.problem]))
-        for arm, one in seeds.items()
-    }
+    lenient = {arm: claims.scores(one, _lenient(problems)) for arm, one in seeds.items()}
     strict = {arm: claims.scores(one, answers.is_right_strictly) for arm, one in seeds.items()}
     rows = {
         arm: {
@@ -112,6 +106,14 @@ def _carry_over(arms: Mapping[str, list[Path]]) -> dict[str, Any]:
     return {"arms": rows, "best_control": best, "against_best_control": compared}
 
 
+def _lenient(problems: Mapping[str, Problem]) -> Callable[[Attempt], bool]:
+    """Whether an attempt at one of `problems` is right, read leniently."""
+    gold = {name: one.answer for name, one in problems.items()}
+    if any(one.question for one in problems.values()):  # a run, whose answers are not hashed
+        gold = {name: hash_answer(one) for name, one in gold.items()}
+    return lambda attempt: answers.is_right_leniently(attempt, gold[attempt.problem])
+
+
 def _unlimited(folder: Path) -> list[Attempt]:
     return [one for one in read_attempts(folder).values() if one.thinking_budget is None]
 
@@ -126,7 +128,7 @@ def _clustered(one: Scores, clusters: Mapping[str, str]) -> tuple[float, float, 
 def primary(study: Study, done: EvaluationFolders) -> list[dict[str, Any]]:
     """The primary claims whose arms are measured, each with its interval and whether it holds."""
     folders = _measured(study, done, PROGRAMS)
-    return _claims({arm: _scores(folders[arm]) for arm in CLAIMANTS if arm in folders})
+    return _claims({arm: _scores(folders[arm], _is_right) for arm in CLAIMANTS if arm in folders})
 
 
 def adapters(study: Study, done: EvaluationFolders) -> list[dict[str, Any]]:
@@ -134,8 +136,12 @@ def adapters(study: Study, done: EvaluationFolders) -> list[dict[str, Any]]:
     found = []
     for name, data in (("programs", PROGRAMS), ("word problems", WORDS)):
         folders = _measured(study, done, data)
-        seeds = {role: _scores(folders[arm]) for role, arm in ADAPTERS.items() if arm in folders}
-        clusters = _clusters(_problems(folders[ADAPTERS["z1"]][0])) if data == WORDS and "z1" in seeds else None
+        is_right: Callable[[Attempt], bool] = _is_right
+        clusters = None
+        if data == WORDS and (z1 := folders.get(ADAPTERS["z1"])):
+            problems = _problems(z1[0])
+            is_right, clusters = _lenient(problems), _clusters(problems)
+        seeds = {role: _scores(folders[arm], is_right) for role, arm in ADAPTERS.items() if arm in folders}
         found += [one | {"claim": f"{name}: {one['claim']}"} for one in _claims(seeds, clusters)]
     return found
 
@@ -157,8 +163,8 @@ def _claims(seeds: Mapping[str, Scores], clusters: Mapping[str, str] | None = No
     return found
 
 
-def _scores(folders: Sequence[Path]) -> Scores:
-    return claims.scores([list(read_attempts(path).values()) for path in folders], _is_right)
+def _scores(folders: Sequence[Path], is_right: Callable[[Attempt], bool]) -> Scores:
+    return claims.scores([list(read_attempts(path).values()) for path in folders], is_right)
 
 
 def _is_right(attempt: Attempt) -> bool:

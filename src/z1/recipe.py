@@ -37,6 +37,9 @@ Kind = Literal["expression", "words", "letters", "straight", "branch", "count", 
 Date = Annotated[str, Field(pattern=r"^(\d{4}-\d\d-\d\d)?$")]
 """YYYY-MM-DD, or empty."""
 
+Prompt = Annotated[str, Field(pattern=r"\{question\}")]
+"""Template of a user message, with {question}."""
+
 
 class CurateSettings(Settings):
     """`[curate]`: the problems of the synthetic tasks, and the level of each trajectory."""
@@ -231,7 +234,7 @@ class EvaluateSettings(Settings):
     since: Date = ""
     until: Date = ""
     """First and last date of a problem, for benchmarks with dates."""
-    prompt: Annotated[str, Field(pattern=r"\{question\}")] | None = None
+    prompt: Prompt | None = None
     """Template of the user message, with {question}; the default is the benchmark's."""
     system: str | None = None
     """System message; the default is the benchmark's."""

@@ -14,6 +14,7 @@ from z1 import study as studies
 from z1.errors import UserError
 from z1.records import Problem
 from z1.settings import PACKAGED
+from z1.study.members import _evaluations as evaluations_of
 
 STUDY = """
 name = "few"
@@ -284,6 +285,18 @@ def test_an_arm_is_a_recipe_with_changes_and_has_a_run_of_its_own(tmp_path: Path
     assert rates["slow"] == 0.001 and rates["z1-tiny"] == rates["z1-tiny-seed2"] > 0.001
 
 
+def test_the_prompt_of_an_arm_is_that_of_all_its_evaluations(tmp_path: Path) -> None:
+    asked = 'z1 = { recipe = "tiny", seeds = [1], prompt = "Briefly: {question}" }\nplain = { recipe = "tiny-small" }'
+    more = FEW.replace('z1 = { recipe = "tiny", seeds = [1, 2] }', asked)
+    (tmp_path / "few.toml").write_text(more.replace("problems = 8", 'problems = 8\nprompt = "{question}?"'))
+    study = studies.load(tmp_path / "few.toml")
+    prompts = {
+        member.arm: [settings.prompt for _, settings in evaluations_of(study, member)]
+        for member in studies.members(study, tmp_path)
+    }
+    assert prompts == {"z1": ["Briefly: {question}"], "plain": ["{question}?"]}
+
+
 def test_two_arms_with_one_run_are_refused(tmp_path: Path) -> None:
     more = 'z1 = { recipe = "tiny", seeds = [1, 2] }\nslow = { recipe = "tiny", changes = ["train.muon_lr=0.001"] }'
     (tmp_path / "few.toml").write_text(FEW.replace('z1 = { recipe = "tiny", seeds = [1, 2] }', more), encoding="utf-8")
@@ -313,6 +326,7 @@ at_least = 1.0
     [
         ("seeds =", "seed =", ["the unknown key arms.z1.seed", "did you mean seeds?"]),
         ("[1, 2]", "[]", ["key arms.z1.seeds"]),
+        ("[1, 2]", '[1, 2], prompt = "Think."', ["key arms.z1.prompt"]),
         (
             "thinking_budgets =",
             "thinking_budget =",

@@ -128,9 +128,10 @@ def _evaluate(study: Study, member: Member, settings: EvaluateSettings, progress
 
 def _evaluations(study: Study, member: Member) -> list[tuple[int, EvaluateSettings]]:
     """The evaluations of a member, with their indices."""
-    first_seed = member.seed == study.arms[member.arm].seeds[0]
+    arm = study.arms[member.arm]
+    first_seed, own = member.seed == arm.seeds[0], {"prompt": arm.prompt} if arm.prompt else {}
     return [
-        (index, one.settings())
+        (index, one.settings().model_copy(update=own))
         for index, one in enumerate(study.evaluate)
         if (member.arm in one.arms if one.arms is not None else not member.model)
         and (first_seed or index == 0 or one.all_seeds)

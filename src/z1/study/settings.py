@@ -9,7 +9,7 @@ from typing import ClassVar, Literal, Self
 from pydantic import Field, PrivateAttr, model_validator
 
 from z1 import recipe as recipes
-from z1.recipe import EvaluateSettings, Recipe
+from z1.recipe import EvaluateSettings, Prompt, Recipe
 from z1.report.study_page import StudyPage
 from z1.settings import Settings, read
 
@@ -27,6 +27,8 @@ class StudyArm(Settings):
     """What differs from the recipe, such as "name=other" and "train.muon_lr=0.01" (as `--set`)."""
     model: str = ""
     """A model that is measured as it is, by the evaluations that name the arm; nothing is trained."""
+    prompt: Prompt | None = None
+    """Template of the user message, with {question}, in place of that of the evaluations."""
 
 
 class StudyEvaluation(EvaluateSettings):
