@@ -123,6 +123,17 @@ def test_recipes_that_are_each_others_base_are_refused(names: tuple[str, ...], t
     assert not (tmp_path / "runs").exists()
 
 
+def test_a_recipe_that_trains_nothing_needs_a_model(tmp_path: Path) -> None:
+    path = tmp_path / "plain.toml"
+    table = "[evaluate]\nproblems = 2\nthinking_budgets = [4]\nmax_answer_tokens = 8\n"
+    path.write_text(f'name = "plain"\n{table}[report]\ntitle = "t"\n', encoding="utf-8")
+    recipe = recipes.load(path)
+    with pytest.raises(UserError, match="model: got none, and a recipe that trains none; give --model, or add"):
+        pipeline.evaluate(recipe, tmp_path / "runs", pipeline.NoProgress())
+    assert not (tmp_path / "runs").exists()
+    assert pipeline.evaluate(recipe, tmp_path / "runs", pipeline.NoProgress(), "z1-tiny").is_dir()
+
+
 def test_a_second_run_of_a_recipe_is_refused_while_the_first_one_trains(tmp_path: Path) -> None:
     """Training from scratch: the second process ends in a line and leaves the first one's files alone."""
     path = command_line.recipe(tmp_path, command_line.MICRO)

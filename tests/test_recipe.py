@@ -109,6 +109,8 @@ def test_the_loaded_values_are_those_of_the_file(path: Path) -> None:
         ("epochs = 2.0", "epochs = inf", ["key train.epochs", "finite"]),
         ("epochs = 2.0", "epochs = nan", ["key train.epochs", "finite"]),
         ("direct = 3", "direct = 'three'", ["key train.repeats.direct", "'three'"]),
+        ("[0, 8, 16]", "[0, 8]\ngrace_tokens = 4", ["grace_tokens in a shared thought", "set separate_runs = true"]),
+        ("[0, 8, 16]", "[0, 8]\nrepetition = false", ["key evaluate.repetition"]),
         ("[0, 8,", "[0, 8.5,", ["key evaluate.thinking_budgets.1", "8.5"]),
         ("[0, 8,", "[0, -8,", ["key evaluate.thinking_budgets.1", "-8"]),
         ("[1, 12]", "[1]", ["key curate.steps"]),

@@ -51,6 +51,15 @@ class GenerationSettings(TypedDict, total=False):
     grace_tokens: int
 
 
+class Steering(NamedTuple):
+    """What acts on a thought besides its budget; each as in `GenerationOptions`."""
+
+    repetition: bool = False
+    max_nudges: int = 0
+    soft_tokens: int = 0
+    grace_tokens: int = 0
+
+
 @dataclass(frozen=True, slots=True)
 class GenerationOptions:
     """How one reply is generated. Raises UserError for a value out of range.
@@ -94,6 +103,11 @@ class GenerationOptions:
         AnswerKind.parse(self.answer_kind)
         if self.max_nudges and not self.repetition:
             raise UserError("max_nudges", self.max_nudges, "set repetition, or leave it out")
+
+    @property
+    def steering(self) -> Steering:
+        """The options that act on the thought besides its budget."""
+        return Steering(self.repetition, self.max_nudges, self.soft_tokens, self.grace_tokens)
 
     @classmethod
     def of(cls, **settings: Unpack[GenerationSettings]) -> Self:
@@ -163,7 +177,7 @@ async def generate_reply(
         budget = None if options.thinking_budget == UNLIMITED else options.thinking_budget
         answer = options.max_answer_tokens or max(1, min(ANSWER, session.free_tokens // 4))
         kind = AnswerKind(options.answer_kind)
-        window = steered(profiles.make_window(tokenizer, profile, budget, answer, kind), engine, options)
+        window = steered(profiles.make_window(tokenizer, profile, budget, answer, kind), engine, options.steering)
         detector = profiles.make_detector(tokenizer, profile)
         part = partial(profiles.answer_part, profile, kind=kind)
         strings = profiles.make_stop_strings(tokenizer, options.stop, part)
@@ -181,14 +195,14 @@ async def generate_reply(
     return _reply(flow, engine, options, time.monotonic() - started)
 
 
-def steered(window: Window, engine: Engine, options: GenerationOptions) -> Window:
-    """`window` with what `options` say of loops and of a soft landing. Raises UserError if the engine cannot do it."""
+def steered(window: Window, engine: Engine, steering: Steering) -> Window:
+    """`window` with this treatment of loops and this soft landing. Raises UserError if the engine cannot do it."""
     tokenizer, profile = engine.tokenizer, profiles.get_profile(engine.profile)
-    if options.soft_tokens and profile.think_end and not engine.capabilities.can_bias:
+    if steering.soft_tokens and profile.think_end and not engine.capabilities.can_bias:
         do = f"leave it out: {engine.name} cannot add a bias to its think end tag"
-        raise UserError("soft_tokens", options.soft_tokens, do)
-    repetition = profiles.make_repetition(tokenizer, options.max_nudges) if options.repetition else None
-    landing = profiles.make_landing(tokenizer, profile, options.soft_tokens, options.grace_tokens)
+        raise UserError("soft_tokens", steering.soft_tokens, do)
+    repetition = profiles.make_repetition(tokenizer, steering.max_nudges) if steering.repetition else None
+    landing = profiles.make_landing(tokenizer, profile, steering.soft_tokens, steering.grace_tokens)
     return replace(window, repetition=repetition, landing=landing)
 
 

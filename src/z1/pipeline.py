@@ -19,7 +19,7 @@ from z1 import benchmarks, profiles, runs
 from z1 import curate as curating
 from z1 import evaluate as evaluating
 from z1 import recipe as recipes
-from z1.engines import Engine, Sampling
+from z1.engines import Engine
 from z1.errors import UserError
 from z1.evaluate.runner import output_hashes
 from z1.recipe import EvaluateSettings, Recipe
@@ -280,7 +280,12 @@ def _base(recipe: Recipe, run: Path, progress: ProgressReporter, dependents: Seq
 
 
 def evaluate(recipe: Recipe, run: Path, progress: ProgressReporter, model: str | Path | None = None) -> Path:
-    """Evaluate a model at every thinking budget: the run's own, a folder, or a hub id; returns the results folder."""
+    """Evaluate a model at every thinking budget: the run's own, a folder, or a hub id; returns the results folder.
+
+    Raises UserError without a `model` if the recipe trains none.
+    """
+    if not (model or recipe.train or recipe.finetune):
+        raise UserError("model", "none, and a recipe that trains none", "give --model, or add [train] or [finetune]")
     model = model or train(recipe, run, NoProgress())
     return evaluate_model(recipe.evaluate, recipe.seed, run, progress, model)
 
@@ -308,7 +313,7 @@ def evaluate_model(
             problems = benchmark.load(settings.problems, seed, benchmarks.LoadOptions(**settings.source()))
             benchmark.require_sandbox()
             engine = _remote(settings, model, upstream) if upstream else _local(settings, model)
-            sweep = _sweep(settings, seed, engine, stage.inputs.get("tokenizer.json", ""))
+            sweep = evaluating.make_sweep(settings, seed, engine, stage.inputs.get("tokenizer.json", ""))
             missing = _run_sweep(sweep, problems, stage, settings.concurrency, progress)
             if missing:
                 progress.finish(f"{missing} attempts missing (see `fault` in {stage.folder}); run again to retry them")
@@ -363,22 +368,6 @@ def _local(settings: EvaluateSettings, model: str | Path) -> Engine:
     if settings.max_model_len is not None:
         local = replace(local, max_model_len=settings.max_model_len)
     return load(model, local, settings.profile)
-
-
-def _sweep(settings: EvaluateSettings, seed: int, engine: Engine, tokenizer_hash: str) -> evaluating.Sweep:
-    bench = benchmarks.get_benchmark(settings.benchmark).with_prompt(settings.prompt, settings.system)
-    sampling = settings.sampling.model_dump() if settings.sampling else {"samples": 1}
-    samples = sampling.pop("samples")
-    return evaluating.Sweep(
-        engine,
-        bench,
-        settings.thinking_budgets,
-        settings.max_answer_tokens,
-        tokenizer_hash,
-        samples,
-        Sampling(seed=seed, **sampling),
-        settings.separate_runs is not None,
-    )
 
 
 def report(recipe: Recipe, run: Path, progress: ProgressReporter, evaluation: Path) -> Path:

@@ -241,10 +241,22 @@ class EvaluateSettings(Settings):
     sampling: SamplingSettings | None = None
     separate_runs: Literal[True] | None = None
     """One generation per budget instead of one thought for all, for engines that cannot fork."""
+    repetition: Literal[True] | None = None
+    """End a thought or an answer that repeats itself."""
+    soft_tokens: int | None = Field(default=None, gt=0)
+    """Tokens before a budget within which the end of the thought becomes likelier; with `separate_runs`."""
+    grace_tokens: int | None = Field(default=None, gt=0)
+    """Tokens before a budget within which the hint is forced at the end of a sentence; with `separate_runs`."""
     max_model_len: int | None = Field(default=None, gt=0)
     """Maximum tokens of prompt and reply, up to the model's own limit; the default is the engine's."""
     dtype: Literal["float32", "bfloat16"] | None = None
     """Type of weights and cache on a CPU; the default is float32 where that fits."""
+
+    @model_validator(mode="after")
+    def _shares_thoughts(self) -> Self:
+        if (self.soft_tokens or self.grace_tokens) and not self.separate_runs:
+            raise ValueError("soft_tokens or grace_tokens in a shared thought; set separate_runs = true")
+        return self
 
     def source(self) -> dict[str, str]:
         """The options of the benchmark's loader."""

@@ -35,6 +35,7 @@ def test_replies_curves_and_a_report() -> None:
 def test_another_model_of_the_package_is_shown_with_questions_only(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "--model: got tini; give tiny or smol" in str(CliRunner().invoke(demo.app, ["--model", "tini"]).exception)
     monkeypatch.setattr(demo, "_show_curves", lambda runs: pytest.fail("curves of another model"))
+    monkeypatch.setattr(models, "SMOL", "long-tiny")
     monkeypatch.setitem(models.NAMED, "smol", "long-tiny")
     monkeypatch.setattr(models, "SMOL_EXAMPLES", models.EXAMPLES[:1])
     found = CliRunner().invoke(demo.app, ["--model", "smol"])

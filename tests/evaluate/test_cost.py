@@ -13,6 +13,7 @@ from z1.engines.scripted import Script, ScriptedEngine
 from z1.errors import UserError
 from z1.evaluate.cost import check_sweep, cost_bound, estimate_cost
 from z1.evaluate.sweep import Sweep, sweep_problem
+from z1.generation import Steering
 from z1.records import Problem
 
 REPLY = "a = 3\nb = 4\n\nThe final answer is \\boxed{4}."
@@ -65,6 +66,15 @@ def test_settings_that_a_shared_thought_cannot_answer_are_refused_by_name() -> N
         check_sweep(whole, min_thinking_tokens=5)
     with pytest.raises(UserError, match=r"a sweep with a deadline: got 2\.0 s"):
         check_sweep(whole, deadline=2.0)
+    for name, steering in (
+        ("max_nudges", Steering(max_nudges=3)),
+        ("soft_tokens", Steering(soft_tokens=3)),
+        ("grace_tokens", Steering(grace_tokens=3)),
+    ):
+        steered = replace(whole, steering=steering)
+        with pytest.raises(UserError, match=f"a sweep with {name}: got 3; the thought would depend on the budget"):
+            check_sweep(steered)
+        check_sweep(replace(steered, separate_runs=True))
     stiff = able(replace(WHOLE, can_fork=False))
     with pytest.raises(UserError, match="scripted, which cannot fork; set separate_runs = true"):
         check_sweep(stiff)

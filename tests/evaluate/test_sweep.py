@@ -13,8 +13,10 @@ from z1.benchmarks import Benchmark, get_benchmark
 from z1.engines import DriverOptions, Sampling, run_flow
 from z1.engines.scripted import Script, ScriptedEngine, ScriptedSession
 from z1.errors import EngineFault
-from z1.evaluate.sweep import Sweep, sweep_problem
+from z1.evaluate.sweep import Sweep, make_sweep, sweep_problem
+from z1.generation import Steering
 from z1.profiles import Profile
+from z1.recipe import EvaluateSettings
 from z1.records import Problem
 from z1.think import Flow
 
@@ -127,6 +129,46 @@ def test_separate_runs_give_the_same_rows() -> None:
     )
     assert any(one.answer_confidence for one in once)  # of answers on forks, which separate runs do not have
     assert [replace(one, answer_confidence=None) for one in once] == apart
+
+
+LOOP = "First a = 3. Then b = 4.\n" + "So again: b = a + 1.\n" * 20
+SENTENCES = "".join(f"Line {n} has a value.\n" for n in range(20)) + "\nThe final answer is \\boxed{4}."
+
+
+@pytest.mark.parametrize("reply", [LOOP, REPLY])
+def test_a_loop_ends_a_shared_thought_where_it_ends_that_of_a_run_of_its_own(reply: str) -> None:
+    budgets = (5, 64, *range(100, 200, 9), 500)
+    whole = replace(setting(engine(reply)), thinking_budgets=budgets, steering=Steering(repetition=True))
+    once, apart = (asyncio.run(sweep_problem(replace(whole, separate_runs=way), PROBLEM)) for way in (False, True))
+    assert [replace(one, answer_confidence=None) for one in once] == apart
+    shifts = {one.thinking_budget: one.shift for one in once}
+    assert shifts[5] == "budget" and shifts[500] == shifts[None] == ("repetition" if reply == LOOP else "natural")
+    assert all(one.verdict == "wrong" for one in once if one.shift == "repetition")
+
+
+def test_a_soft_landing_ends_each_thought_at_a_border_within_the_grace_tokens() -> None:
+    whole = replace(setting(engine(SENTENCES)), thinking_budgets=(50, 100, 150), separate_runs=True)
+    landing = replace(whole, steering=Steering(grace_tokens=30))
+    hard, soft = (asyncio.run(sweep_problem(one, PROBLEM)) for one in (whole, landing))
+    thoughts = {one.thinking_budget or 0: one.texts[0] for one in soft if one.shift == "budget"}
+    assert set(thoughts) == {50, 100, 150}
+    for budget, thought in thoughts.items():
+        assert budget - 30 <= len(thought) <= budget and thought.rstrip().endswith(".")
+    assert [one.ledger["thought"] for one in hard][:3] == [50, 100, 150]
+    assert hard[-1] == soft[-1]
+
+
+def test_the_table_of_a_recipe_is_a_sweep() -> None:
+    table = {"problems": 3, "thinking_budgets": (4, 2), "max_answer_tokens": 8, "prompt": "Briefly: {question}"}
+    plain = make_sweep(EvaluateSettings.model_validate(table), 7, engine(), "t0")
+    assert (plain.budgets, plain.samples, plain.max_answer_tokens, plain.tokenizer_hash) == ((2, 4, None), 1, 8, "t0")
+    assert plain.sampling == Sampling(seed=7) and plain.steering == Steering() and not plain.separate_runs
+    assert plain.benchmark.messages(PROBLEM)[-1]["content"] == "Briefly: what?"
+    more = {"separate_runs": True, "repetition": True, "soft_tokens": 5, "grace_tokens": 6}
+    sampled = {"sampling": {"samples": 4, "temperature": 0.6}}
+    found = make_sweep(EvaluateSettings.model_validate(table | more | sampled), 7, engine())
+    assert found.separate_runs and found.steering == Steering(True, 0, 5, 6)
+    assert (found.samples, found.sampling) == (4, Sampling(temperature=0.6, seed=7))
 
 
 class Noting(ScriptedEngine):

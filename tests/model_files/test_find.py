@@ -76,3 +76,14 @@ def test_a_file_of_settings_that_is_no_json_object_is_named(name: str, content: 
     (tmp_path / name).write_text(content)
     with pytest.raises(UserError, match=rf"file .*{name}: got no JSON object"):
         find_model(str(tmp_path))
+
+
+@pytest.mark.parametrize(("model", "name"), [("tiny", "z1-tiny"), ("z1-tiny", "z1-tiny"), ("long-tiny", "long-tiny")])
+def test_a_model_of_the_package_has_its_name_unless_there_is_such_a_folder(
+    model: str, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert find_model(model) == shipped(name) and display_name(model) == name
+    (tmp_path / model).mkdir()
+    with pytest.raises(UserError, match=f"model folder {model}: got no config.json"):
+        find_model(model)

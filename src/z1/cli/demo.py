@@ -47,14 +47,15 @@ app = typer.Typer(add_completion=False)
 @app.command()
 def demo(runs: RunsPath = RUNS, ask: Ask = False, model: Model = "tiny") -> None:
     """Show the model in the package on three programs, and its curve beside that of a model trained to think long."""
-    from z1.models import NAMED
+    from z1.models import NAMED, SHIPPED, SMOL
 
-    if model not in NAMED:
-        raise UserError("--model", model, f"give {' or '.join(NAMED)}")
-    _show_replies(model, ask=ask)
-    if model == "tiny":
+    name = NAMED.get(model)
+    if name not in (SHIPPED, SMOL):
+        raise UserError("--model", model, "give tiny or smol")
+    _show_replies(name, ask=ask)
+    if name == SHIPPED:
         _show_curves(runs)
-    print_line(NEXT if model == "tiny" else SMOL_NOTE)
+    print_line(NEXT if name == SHIPPED else SMOL_NOTE)
 
 
 def _show_curves(runs: Path) -> None:
@@ -80,16 +81,16 @@ def _show_replies(model: str, *, ask: bool) -> None:
     from z1.cli.tables import budget_cell
     from z1.cli.think import show_reply
     from z1.llm import LLM
-    from z1.models import EXAMPLES, SMOL_EXAMPLES
+    from z1.models import EXAMPLES, SHIPPED, SMOL_EXAMPLES
     from z1.synthetic import tracer
 
     console = Console(highlight=False)
-    questions = EXAMPLES if model == "tiny" else SMOL_EXAMPLES
+    questions = EXAMPLES if model == SHIPPED else SMOL_EXAMPLES
     with LLM(model, max_num_seqs=1) as llm:
         for question, budget in (*((one, None) for one in questions), (questions[-1], CUT)):
             console.rule(f"thinking budget: {budget_cell(budget)}", align="left")
             console.print(question.rstrip("\n"), markup=False)
-            if model == "tiny":
+            if model == SHIPPED:
                 ran = tracer.trace(question, 100)
                 console.print(f"(Python prints {ran.printed if ran else 'nothing'}.)", style="cyan")
             show_reply(llm, question, thinking_budget=budget)

@@ -12,8 +12,8 @@ from z1.cli.options import (
     RUNS,
     AsJson,
     DownloadOnly,
-    ModelName,
     Overrides,
+    RecipeModel,
     RunsPath,
     print_json,
     print_line,
@@ -47,7 +47,7 @@ def evaluate(
     recipe: RecipeOrComparison,
     overrides: Overrides = None,
     runs: RunsPath = RUNS,
-    model: ModelName = None,
+    model: RecipeModel = None,
     download_only: DownloadOnly = False,
     as_json: AsJson = False,
 ) -> None:

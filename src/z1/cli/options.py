@@ -33,14 +33,13 @@ Overrides = Annotated[
     ),
 ]
 RunsPath = Annotated[Path, typer.Option("--runs", help="Folder that holds all runs.", metavar="FOLDER")]
+MODEL_KINDS = "Model folder, GGUF file, hub id, package:NAME, or smol"
 ModelName = Annotated[
+    str | None, typer.Option("--model", help=f"{MODEL_KINDS}; z1-tiny by default.", metavar="MODEL", show_default=False)
+]
+RecipeModel = Annotated[
     str | None,
-    typer.Option(
-        "--model",
-        help="Model folder, GGUF file, hub id, package:NAME, or smol; z1-tiny by default.",
-        metavar="MODEL",
-        show_default=False,
-    ),
+    typer.Option("--model", help=f"{MODEL_KINDS}; the recipe's own by default.", metavar="MODEL", show_default=False),
 ]
 ProfileName = Annotated[
     str | None,

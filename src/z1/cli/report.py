@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from z1.cli.options import RUNS, AsJson, ModelName, Overrides, RunsPath, print_json, print_line, refuse_unused
+from z1.cli.options import RUNS, AsJson, Overrides, RecipeModel, RunsPath, print_json, print_line, refuse_unused
 
 TRANSCRIPTS = 12
 """Replies shown on a page that has no recipe."""
@@ -42,7 +42,7 @@ def report(
     sources: Sources,
     overrides: Overrides = None,
     runs: RunsPath = RUNS,
-    model: ModelName = None,
+    model: RecipeModel = None,
     title: Title = "",
     output_dir: OutputDir = None,
     as_json: AsJson = False,

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from z1.cli.options import BUDGETS
+from z1.cli.options import BUDGETS, MODEL_KINDS
 
 MODEL, LIMITS = "Model and engine", "Limits"
 NETWORK, LOGGING = "Network and chat page", "Logging"
@@ -15,9 +15,7 @@ NETWORK, LOGGING = "Network and chat page", "Logging"
 
 ModelArgument = Annotated[
     str | None,
-    typer.Argument(
-        help="Model folder, GGUF file, hub id or package:NAME; z1-tiny by default.", metavar="MODEL", show_default=False
-    ),
+    typer.Argument(help=f"{MODEL_KINDS}; z1-tiny by default.", metavar="MODEL", show_default=False),
 ]
 EngineName = Annotated[
     str,

@@ -37,7 +37,7 @@ from z1.evaluate.runner import (
     read_attempts,
     record_evaluation,
 )
-from z1.evaluate.sweep import Sweep
+from z1.evaluate.sweep import Sweep, make_sweep
 
 __all__ = [
     "ATTEMPTS",
@@ -54,6 +54,7 @@ __all__ = [
     "evaluate",
     "has_attempts",
     "hash_answer",
+    "make_sweep",
     "pass_at_k",
     "problems_needed",
     "ratio",

@@ -75,6 +75,9 @@ def check_sweep(sweep: Sweep, *, min_thinking_tokens: int = 0, deadline: float |
         raise UserError("a sweep with min_thinking_tokens", got, f"the thought would depend on the budget; {do}")
     if deadline is not None:
         raise UserError("a sweep with a deadline", f"{deadline} s", f"the thought would depend on the clock; {do}")
+    for name in ("max_nudges", "soft_tokens", "grace_tokens"):
+        if value := getattr(sweep.steering, name):
+            raise UserError(f"a sweep with {name}", value, f"the thought would depend on the budget; {do}")
     if not sweep.engine.capabilities.can_fork:
         raise UserError("a sweep", f"{sweep.engine.name}, which cannot fork", do)
 

@@ -21,7 +21,7 @@ from functools import partial
 from hashlib import blake2b
 
 from z1 import profiles
-from z1.benchmarks import Benchmark
+from z1.benchmarks import Benchmark, get_benchmark
 from z1.engines import (
     DriverOptions,
     Engine,
@@ -36,14 +36,17 @@ from z1.engines import (
 from z1.errors import EngineFault, UserError
 from z1.exit_policy import AnswerConfidence
 from z1.families import without_closing
+from z1.generation import Steering, steered
 from z1.grading import Verdict
 from z1.grading.verdict import grade_or_missing
 from z1.prompts import prompt_token_ids
+from z1.recipe import EvaluateSettings
 from z1.records import Attempt, Problem
 from z1.surrogates import encode_for_hash
 from z1.think import AnswerDetector, Bucket, End, Flow, Ledger, Sample, Shift, Window
 
 GREEDY = Sampling()
+NOT_STEERED = Steering()
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +67,8 @@ class Sweep:
     separate_runs: bool = False
     unlimited: bool = True
     stop: tuple[str, ...] = ()
+    steering: Steering = NOT_STEERED
+    """Nudges and a soft landing need `separate_runs`."""
     exit_rules: Callable[[Sampling], tuple[ExitRule, ...]] = lambda _: ()
     """Makes the early-exit rules of a reply with this sampling; they need `separate_runs`."""
 
@@ -71,6 +76,23 @@ class Sweep:
     def budgets(self) -> tuple[int | None, ...]:
         """The budgets in ascending order, unlimited (None) last."""
         return (*sorted(set(self.thinking_budgets)), *((None,) if self.unlimited else ()))
+
+
+def make_sweep(settings: EvaluateSettings, seed: int, engine: Engine, tokenizer_hash: str = "") -> Sweep:
+    """The sweep that `[evaluate]` of a recipe describes, on `engine`; `seed` draws its samples."""
+    sampling = settings.sampling.model_dump() if settings.sampling else {"samples": 1}
+    samples = sampling.pop("samples")
+    return Sweep(
+        engine,
+        get_benchmark(settings.benchmark).with_prompt(settings.prompt, settings.system),
+        settings.thinking_budgets,
+        settings.max_answer_tokens,
+        tokenizer_hash,
+        samples,
+        Sampling(seed=seed, **sampling),
+        bool(settings.separate_runs),
+        steering=Steering(bool(settings.repetition), 0, settings.soft_tokens or 0, settings.grace_tokens or 0),
+    )
 
 
 async def sweep_problem(sweep: Sweep, problem: Problem, sample: int = 0) -> list[Attempt]:
@@ -97,9 +119,10 @@ def _sample_key(problem: Problem, sample: int) -> int:
 
 
 def make_window(sweep: Sweep, budget: int | None) -> Window:
-    """The window at one thinking budget."""
+    """The window at one thinking budget. Raises UserError if the engine has no soft landing of this kind."""
     profile, kind = profiles.get_profile(sweep.engine.profile), sweep.benchmark.answer_kind
-    return profiles.make_window(sweep.engine.tokenizer, profile, budget, sweep.max_answer_tokens, kind)
+    window = profiles.make_window(sweep.engine.tokenizer, profile, budget, sweep.max_answer_tokens, kind)
+    return steered(window, sweep.engine, sweep.steering)
 
 
 def _make_flow(sweep: Sweep, budget: int | None, free_tokens: int, *, detects_answer: bool) -> Flow:

@@ -32,7 +32,7 @@ from z1.errors import UserError
 from z1.families import Family, detect_family
 from z1.model_files.adapter import has_tokenizer, is_adapter
 from z1.model_files.cache import say, source_name
-from z1.model_files.find import PACKAGE, find_model, hub_id_or_folder, is_local, is_short_name, own_path
+from z1.model_files.find import PACKAGE, find_model, hub_id_or_folder, is_local, is_shipped, own_path
 from z1.model_files.gguf_header import is_gguf
 from z1.model_files.tokenizer import read_tokenizer
 from z1.models import NAMED
@@ -115,7 +115,7 @@ def _name_and_profile(model: str, profile: str | None, kind: str, template: str 
     family, own = find_family(model, profile, kind, template), _z1_json(model)
     if profile is None and "profile" not in own:
         say(str(family))
-    name = None if is_short_name(model) else own.get("name")
+    name = None if is_shipped(model) else own.get("name")
     return name or display_name(model), family.profile
 
 
@@ -129,7 +129,7 @@ def find_family(model: str, profile: str | None, model_type: str, template: Any)
 
 def display_name(model: str) -> str:
     """The name of a model: a folder's, a GGUF file's without its ending, that of the package, or the hub id."""
-    if is_short_name(model):
+    if is_shipped(model):
         return NAMED[model]
     if not is_local(model):
         return model

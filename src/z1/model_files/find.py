@@ -34,19 +34,19 @@ def is_local(model: str) -> bool:
     return Path(model).expanduser().exists() or model.startswith((".", "/", "~")) or model.endswith(".gguf")
 
 
-def is_short_name(model: str) -> bool:
-    """Whether `model` is the short name of a model in z1's package; a path of that name comes first."""
+def is_shipped(model: str) -> bool:
+    """Whether `model` names a model in z1's package; a path of that name comes first."""
     return model in NAMED and not Path(model).exists()
 
 
 def own_path(model: str) -> Path:
     """Where the files of `model` itself are, such as z1.json: its path, or its folder in z1's package."""
-    return shipped(NAMED[model]) if is_short_name(model) else Path(model).expanduser()
+    return shipped(NAMED[model]) if is_shipped(model) else Path(model).expanduser()
 
 
 def hub_id_or_folder(model: str) -> str:
     """`model` as transformers and vLLM take it: a hub id as it is, anything else as a folder. Raises UserError."""
-    is_hub_id = not (is_local(model) or is_short_name(model) or model.startswith(PACKAGE))
+    is_hub_id = not (is_local(model) or is_shipped(model) or model.startswith(PACKAGE))
     return model if is_hub_id else str(find_model(model))
 
 
@@ -56,7 +56,7 @@ def find_model(model: str, *, weights: bool = True) -> Path:
     Without `weights` a folder is not checked: it may have a tokenizer only.
     """
     path = own_path(model)
-    if is_short_name(model):
+    if is_shipped(model):
         _check_shipped(model, path)
     elif model.startswith(PACKAGE):
         path = _package_folder(model.removeprefix(PACKAGE))

@@ -5,11 +5,11 @@ from __future__ import annotations
 from importlib.resources import files
 from pathlib import Path
 
-SHIPPED, LONG = "z1-tiny", "long-tiny"
-"""The default model, and the one that was trained on long trajectories."""
+SHIPPED, LONG, SMOL = "z1-tiny", "long-tiny", "z1-smol"
+"""The default model, the one that was trained on long trajectories, and the adapter."""
 
-NAMED = {"tiny": SHIPPED, "smol": "z1-smol"}
-"""Short names of models, for `--model`."""
+NAMED = {"tiny": SHIPPED, "smol": SMOL, SHIPPED: SHIPPED, LONG: LONG, SMOL: SMOL}
+"""The folder of each name of a model in the package, for `--model`."""
 
 EXAMPLES = (
     "print(3 + 4)\n",
