@@ -34,11 +34,13 @@ def attempt(problem: str, text: str, verdict: str = "wrong", thought: int = 8, b
         ("The final answer is \\boxed{7}. Not 1200", "wrong", False, False),
         ("The final answer is \\boxed{1200.0}.", "wrong", False, True),
         ("no number", "unparsed", False, False),
+        ("The final answer is \\boxed{1200}.\n\nQuestion: 3 and 4?\nAnswer: \\boxed{7}", "wrong", True, True),
+        ("The final answer is \\boxed{7}.\n\nQuestion: 1000 and 200?\nAnswer: \\boxed{1200}", "right", False, False),
     ],
 )
 def test_answers_are_read_in_two_ways(text: str, verdict: str, strictly: bool, leniently: bool) -> None:
     one = attempt("p", text, verdict)
-    assert answers.is_right_strictly(one) == strictly
+    assert answers.is_right_strictly(one, hash_answer("1200")) == strictly
     assert answers.is_right_leniently(one, hash_answer("1200")) == leniently
 
 
@@ -84,7 +86,8 @@ def test_a_page_without_runs_lists_every_arm_and_all_its_evaluations(tmp_path: P
 def record(folder: Path, arm: str, index: int, right: int) -> None:
     """An evaluation of an arm with 40 problems, the first `right` of them right, as `record_evaluation` leaves it."""
     member = next(one for one in studies.members(STUDY, folder) if one.arm == arm)
-    key = {"seed": STUDY.problem_seed} | STUDY.evaluate[index].settings().model_dump(mode="json", exclude_none=True)
+    settings = dict(studies.evaluations_of(STUDY, member))[index]
+    key = pipeline.evaluation_key(settings, STUDY.problem_seed)
     if member.model:
         key["model"] = member.model
     else:

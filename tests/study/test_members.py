@@ -14,7 +14,6 @@ from z1 import study as studies
 from z1.errors import UserError
 from z1.records import Problem
 from z1.settings import PACKAGED
-from z1.study.members import _evaluations as evaluations_of
 
 STUDY = """
 name = "few"
@@ -291,7 +290,7 @@ def test_the_prompt_of_an_arm_is_that_of_all_its_evaluations(tmp_path: Path) -> 
     (tmp_path / "few.toml").write_text(more.replace("problems = 8", 'problems = 8\nprompt = "{question}?"'))
     study = studies.load(tmp_path / "few.toml")
     prompts = {
-        member.arm: [settings.prompt for _, settings in evaluations_of(study, member)]
+        member.arm: [settings.prompt for _, settings in studies.evaluations_of(study, member)]
         for member in studies.members(study, tmp_path)
     }
     assert prompts == {"z1": ["Briefly: {question}"], "plain": ["{question}?"]}

@@ -9,7 +9,17 @@ finished work is skipped. Seeds change the training data and their order, never 
 that all comparisons are paired by problem.
 """
 
-from z1.study.members import RECORDS, EvaluationFolders, Member, carry_out, finished, members, plan, record
+from z1.study.members import (
+    RECORDS,
+    EvaluationFolders,
+    Member,
+    carry_out,
+    evaluations_of,
+    finished,
+    members,
+    plan,
+    record,
+)
 from z1.study.numbers import arm_scores, criteria, numbers, write
 from z1.study.settings import Criterion, Study, StudyArm, StudyEvaluation, load
 
@@ -24,6 +34,7 @@ __all__ = [
     "arm_scores",
     "carry_out",
     "criteria",
+    "evaluations_of",
     "finished",
     "load",
     "members",

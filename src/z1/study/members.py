@@ -113,7 +113,7 @@ def carry_out(
         raise UserError("run", unknown[0], f"name one of {', '.join(names)}")
     done: EvaluationFolders = {}
     for member in (one for one in every if not only or one.run.name in only):
-        for index, settings in _evaluations(study, member):
+        for index, settings in evaluations_of(study, member):
             done.setdefault((member.arm, index), []).append(_evaluate(study, member, settings, progress))
             yield done
 
@@ -126,7 +126,7 @@ def _evaluate(study: Study, member: Member, settings: EvaluateSettings, progress
     return pipeline.evaluate_model(settings, study.problem_seed, member.run, progress, model)
 
 
-def _evaluations(study: Study, member: Member) -> list[tuple[int, EvaluateSettings]]:
+def evaluations_of(study: Study, member: Member) -> list[tuple[int, EvaluateSettings]]:
     """The evaluations of a member, with their indices."""
     arm = study.arms[member.arm]
     first_seed, own = member.seed == arm.seeds[0], {"prompt": arm.prompt} if arm.prompt else {}
@@ -143,7 +143,7 @@ def finished(study: Study, folder: Path, records: Path | None = None) -> tuple[E
     done: EvaluationFolders = {}
     left = []
     for member in members(study, folder, records):
-        for index, settings in _evaluations(study, member):
+        for index, settings in evaluations_of(study, member):
             found = _found(study, member, settings)
             if found is not None:
                 done.setdefault((member.arm, index), []).append(found)
