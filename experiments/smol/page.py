@@ -12,6 +12,7 @@ from typing import Any
 
 from experiments.smol import answers, claims
 from experiments.smol.claims import Scores
+from experiments.smol.design import DESIGN
 from experiments.smol.engines import ENGINES
 from z1 import runs
 from z1 import study as studies
@@ -46,6 +47,12 @@ PRIMARY = (
     ("full", claims.thinking_ratio, "thinking tokens of z1 over full", "upper end below 1"),
     ("shuffled", claims.at_equal_thought, "accuracy of z1 minus shuffled at equal mean thought", "lower end above 0"),
 )
+
+RIVALS = ("full", "shuffled", "long", "short", "direct", "format", "unrelated")
+"""The arms that z1 is compared with on programs; all are trained on equal tokens."""
+
+SHORT_BUDGET = 32
+"""The thinking budget of the table of programs, besides none."""
 
 BUILT_IN = """\
 ## What is built in
@@ -131,6 +138,19 @@ def primary(study: Study, done: EvaluationFolders) -> list[dict[str, Any]]:
     return _claims({arm: _scores(folders[arm], _is_right) for arm in CLAIMANTS if arm in folders})
 
 
+def rivals(study: Study, done: EvaluationFolders) -> dict[str, dict[str, Any]]:
+    """By arm: the difference of accuracy and the thinking ratio of z1 to it on programs, without a budget."""
+    folders = _measured(study, done, PROGRAMS)
+    if "z1" not in folders:
+        return {}
+    ours, measures = _scores(folders["z1"], _is_right), (claims.accuracy_difference, claims.thinking_ratio)
+    theirs = {arm: _scores(folders[arm], _is_right) for arm in RIVALS if arm in folders}
+    return {
+        arm: {one.__name__: claims.compare(one, ours, found).interval for one in measures}
+        for arm, found in theirs.items()
+    }
+
+
 def adapters(study: Study, done: EvaluationFolders) -> list[dict[str, Any]]:
     """The same claims for the arms with the adapter's recipe, on programs and on word problems."""
     found = []
@@ -181,6 +201,7 @@ def page(study: Study, numbers: Mapping[str, Any]) -> str:
         "`python -m experiments.smol.page`.",
         BUILT_IN,
         "## Primary claims\n\n" + _primary(numbers),
+        "## Programs\n\n" + _programs(numbers),
         "## Carry-over\n\n" + _carry(study, numbers),
         "## Thinking against difficulty\n\n" + _difficulty(study, numbers),
         picture("curve", "accuracy against tokens") if numbers.get("curves") else "",
@@ -218,6 +239,35 @@ def _primary(numbers: Mapping[str, Any]) -> str:
     )
     rows = [found.get(name, {"claim": name, "bound": bound} | absent) for _, _, name, bound in PRIMARY]
     return f"{note}\n\n" + _claim_table(rows)
+
+
+def _programs(numbers: Mapping[str, Any]) -> str:
+    """Every arm that is trained on code alone, or on other text, with and without a budget, and z1 beside it."""
+    rows: list[list[object]] = []
+    for arm in ("z1", *RIVALS):
+        if arm not in numbers.get("curves", {}):
+            continue
+        *_, whole = points = numbers["curves"][arm]
+        short = [percent(one["accuracy"]) for one in points if one["thinking_budget"] == SHORT_BUDGET]
+        compared: list[object] = ["", "", ""]
+        if found := numbers["rivals"].get(arm):
+            design = numbers.get("design", {"ratio": {}})["ratio"].get(arm)
+            compared = [percent(found["accuracy_difference"]), ratio(found["thinking_ratio"])]
+            compared.append(ratio(design) if design else "")
+        shares = ["".join(short), percent(whole["accuracy"]), tokens(whole["thinking_tokens"])]
+        rows.append([arm, len(numbers["seeds"][arm]), *shares, *compared])
+    if not rows:
+        return "Not run."
+    note = (
+        f"The {sum(row['n'] for row in numbers['by_difficulty']['z1'])} held-out programs; with at most {SHORT_BUDGET} "
+        "thinking tokens, and without a budget. *z1 less this arm* and *z1 over this arm* are without a budget, with a "
+        "bootstrap over problems and seeds. *By design* is that ratio in the thoughts that the interpreter writes for "
+        "such programs: a check of the data. A reply without a thought is counted as thinking tokens: its answer has "
+        "about 11. Arms that are missing were not run."
+    )
+    heads = ["arm", "seeds", f"accuracy at {SHORT_BUDGET}, %", "accuracy, %", "thinking tokens"]
+    more = ["z1 less this arm, points", "thinking tokens, z1 over this arm", "by design"]
+    return f"{note}\n\n" + table([*heads, *more], rows)
 
 
 def _claim_table(claimed: Sequence[Mapping[str, Any]]) -> str:
@@ -354,9 +404,10 @@ def make_numbers(study: Study, folder: Path, records: Path) -> tuple[dict[str, A
     minutes = {one.run.name: manifest["core_minutes"] for one in every if (manifest := one.manifest())}
     texts = {path.parent.name: runs.read_json(path) for path in sorted(records.glob("*/forgetting.json"))}
     more = {"primary": primary(study, done), "adapters": adapters(study, done), "forgetting": texts}
-    more["carry_over"] = carry_over(study, done)
-    if (HERE / ENGINES).is_file():
-        more["engines"] = runs.read_json(HERE / ENGINES)
+    more |= {"rivals": rivals(study, done), "carry_over": carry_over(study, done)}
+    for name in (ENGINES, DESIGN):
+        if (HERE / name).is_file():
+            more[Path(name).stem] = runs.read_json(HERE / name)
     return {**found, **more, "core_minutes": minutes}, done
 
 

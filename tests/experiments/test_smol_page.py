@@ -120,12 +120,34 @@ def test_the_page_is_written_from_records_alone(tmp_path: Path) -> None:
     low, value, high = numbers["carry_over"]["svamp"]["against_best_control"]["z1"]["difference"]
     assert low < value < high and value == pytest.approx(18 / 40)
     assert [one["holds"] for one in numbers["primary"]] == [False, False]
+    assert numbers["rivals"].keys() == {"full", "format"}
+    assert numbers["rivals"]["format"]["accuracy_difference"][1] == pytest.approx(26 / 40)
     text = page.page(STUDY, numbers)
     assert text.index("difficulty.png") < text.index("## What is built in") < text.index("## Primary claims")
     assert "| smol-z1-code | 3.500 | 20.0 [10.0, 30.0] | 60.0 [50.0, 70.0] | 107 |" in text
     assert "| SVAMP (the endpoint) | format |" in text and "| SVAMP (the endpoint) | shuffled |" not in text
     assert "- shuffled: seed 1 (heldout-code-results, svamp, heldout-words-results); seed 2 (" in text
     assert "all recorded models, in all: 9 core-minutes" in text
+
+
+def test_programs_have_a_row_for_each_arm_that_was_run() -> None:
+    point: dict[str, object] = {"thinking_tokens": (40.0, 41.0, 42.0)}
+    points = [
+        point | {"thinking_budget": budget, "accuracy": (0.1, at, 0.9)} for budget, at in ((32, 0.5), (None, 0.8))
+    ]
+    numbers = {
+        "curves": {"z1": points, "long": points},
+        "by_difficulty": {"z1": [{"n": 400}, {"n": 600}]},
+        "seeds": {"z1": [0.8, 0.8], "long": [0.8]},
+        "rivals": {"long": {"accuracy_difference": (-0.1, 0.0, 0.1), "thinking_ratio": (0.2, 0.3, 0.4)}},
+        "design": {"ratio": {"long": (0.28, 0.29, 0.3)}},
+    }
+    text = page._programs(numbers)
+    row = "50.0 [10.0, 90.0] | 80.0 [10.0, 90.0] | 41.0 [40.0, 42.0]"
+    assert f"| z1 | 2 | {row} |  |  |  |" in text
+    assert f"| long | 1 | {row} | 0.0 [-10.0, 10.0] | 0.300 [0.200, 0.400] | 0.290 [0.280, 0.300] |" in text
+    assert "The 1000 held-out programs" in text and "| full |" not in text
+    assert page._programs({}) == "Not run."
 
 
 def test_instructions_are_many_and_no_reply_is_in_its_question() -> None:
