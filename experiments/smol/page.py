@@ -88,8 +88,8 @@ def _carry_over(arms: Mapping[str, list[Path]]) -> dict[str, Any]:
     problems = _problems(next(iter(arms.values()))[0])
     clusters = _clusters(problems)
     seeds = {arm: [_unlimited(path) for path in folders] for arm, folders in arms.items()}
-    readings = [_reading(problems, one) for one in (answers.is_right_leniently, answers.is_right_strictly)]
-    lenient, strict = ({arm: claims.scores(one, is_right) for arm, one in seeds.items()} for is_right in readings)
+    lenient = {arm: claims.scores(one, _lenient(problems)) for arm, one in seeds.items()}
+    strict = {arm: claims.scores(one, answers.is_right_strictly) for arm, one in seeds.items()}
     rows = {
         arm: {
             "n": len(one.problems),
@@ -113,12 +113,12 @@ def _carry_over(arms: Mapping[str, list[Path]]) -> dict[str, Any]:
     return {"arms": rows, "best_control": best, "against_best_control": compared}
 
 
-def _reading(problems: Mapping[str, Problem], is_right: Callable[[Attempt, str], bool]) -> Callable[[Attempt], bool]:
-    """`is_right` for attempts at these problems."""
+def _lenient(problems: Mapping[str, Problem]) -> Callable[[Attempt], bool]:
+    """Whether an attempt at one of `problems` is right, read leniently."""
     gold = {name: one.answer for name, one in problems.items()}
     if any(one.question for one in problems.values()):  # a run, whose answers are not hashed
         gold = {name: hash_answer(one) for name, one in gold.items()}
-    return lambda attempt: is_right(attempt, gold[attempt.problem])
+    return lambda attempt: answers.is_right_leniently(attempt, gold[attempt.problem])
 
 
 def _unlimited(folder: Path) -> list[Attempt]:
@@ -160,7 +160,7 @@ def adapters(study: Study, done: EvaluationFolders) -> list[dict[str, Any]]:
         clusters = None
         if data == WORDS and (z1 := folders.get(ADAPTERS["z1"])):
             problems = _problems(z1[0])
-            is_right, clusters = _reading(problems, answers.is_right_leniently), _clusters(problems)
+            is_right, clusters = _lenient(problems), _clusters(problems)
         seeds = {role: _scores(folders[arm], is_right) for role, arm in ADAPTERS.items() if arm in folders}
         found += [one | {"claim": f"{name}: {one['claim']}"} for one in _claims(seeds, clusters)]
     return found
@@ -284,9 +284,10 @@ def _claim_table(claimed: Sequence[Mapping[str, Any]]) -> str:
 def _carry(study: Study, numbers: Mapping[str, Any]) -> str:
     note = (
         "Accuracy without a thinking budget, in %. *Lenient* reads the last box or number of a reply, *strict* the "
-        "form that was asked for; both end at a question that the model asks itself. *Against the best control* of "
-        "those that were run: lenient points, with the smallest difference that would be seen four times in five. "
-        "Intervals of SVAMP are clustered by body without its numbers. Arms that are missing were not run."
+        "form that was asked for; of a reply that goes on with questions of its own, as those of base-8 do, or up to the "
+        "end of the context, the grader's verdict counts in both. *Against the best control* of those that were run: lenient points, with the "
+        "smallest difference that would be seen four times in five. Intervals of SVAMP are clustered by body without "
+        "its numbers. Arms that are missing were not run."
     )
     heads = ["problems", "arm", "n", "seeds", "lenient", "strict", "thinking tokens", "against the best control"]
     return f"{note}\n\n" + table([*heads, "smallest seen"], _carry_rows(study, numbers))

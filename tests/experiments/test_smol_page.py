@@ -34,13 +34,13 @@ def attempt(problem: str, text: str, verdict: str = "wrong", thought: int = 8, b
         ("The final answer is \\boxed{7}. Not 1200", "wrong", False, False),
         ("The final answer is \\boxed{1200.0}.", "wrong", False, True),
         ("no number", "unparsed", False, False),
-        ("The final answer is \\boxed{1200}.\n\nQuestion: 3 and 4?\nAnswer: \\boxed{7}", "wrong", True, True),
-        ("The final answer is \\boxed{7}.\n\nQuestion: 1000 and 200?\nAnswer: \\boxed{1200}", "right", False, False),
+        ("costs $1.00 more. How much is 1200?\nAnswer:<|im_end|>", "right", True, True),
+        ("The final answer is \\boxed{7}.\n\nQuestion: what is 1200?", "wrong", False, False),
     ],
 )
 def test_answers_are_read_in_two_ways(text: str, verdict: str, strictly: bool, leniently: bool) -> None:
     one = attempt("p", text, verdict)
-    assert answers.is_right_strictly(one, hash_answer("1200")) == strictly
+    assert answers.is_right_strictly(one) == strictly
     assert answers.is_right_leniently(one, hash_answer("1200")) == leniently
 
 
