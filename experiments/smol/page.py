@@ -284,10 +284,10 @@ def _claim_table(claimed: Sequence[Mapping[str, Any]]) -> str:
 def _carry(study: Study, numbers: Mapping[str, Any]) -> str:
     note = (
         "Accuracy without a thinking budget, in %. *Lenient* reads the last box or number of a reply, *strict* the "
-        "form that was asked for; of a reply that goes on with questions of its own, as those of base-8 do, or up to the "
-        "end of the context, the grader's verdict counts in both. *Against the best control* of those that were run: lenient points, with the "
-        "smallest difference that would be seen four times in five. Intervals of SVAMP are clustered by body without "
-        "its numbers. Arms that are missing were not run."
+        "form that was asked for; of a reply that goes on with questions of its own, as those of base-8 do, or up to "
+        "the end of the context, the grader's verdict counts in both. *Against the best control* of those that were "
+        "run: lenient points, with the smallest difference that would be seen four times in five. Intervals of SVAMP "
+        "are clustered by body without its numbers. Arms that are missing were not run."
     )
     heads = ["problems", "arm", "n", "seeds", "lenient", "strict", "thinking tokens", "against the best control"]
     return f"{note}\n\n" + table([*heads, "smallest seen"], _carry_rows(study, numbers))
