@@ -75,7 +75,7 @@ def test_no_label_touches_a_line_or_another_label(models: list[list[tuple[float,
         for index, rows in enumerate(models)
     ]
     with figures.settings():
-        drawing = plots.drawings(curves, None, width)["curve"]
+        drawing = plots.drawings(curves, width)["curve"]
         drawing.figure.draw_without_rendering()
         page = drawing.figure.bbox
         headers = [text.get_window_extent() for text in drawing.figure.texts]
@@ -95,8 +95,8 @@ TWO = (curve("mine", (8, 0.4, 8.0), (None, 0.96, 29.0)), curve("theirs", (None, 
 
 def test_the_finding_is_the_title_and_its_ratio_is_in_the_picture() -> None:
     with figures.settings():
-        drawing = plots.drawings(TWO, None, plots.WIDE)["curve"]
-    assert drawing.title == "mine needs 0.29 of theirs\u2019s thinking tokens (accuracy +1.0 points)"
+        drawing = plots.drawings(TWO, plots.WIDE)["curve"]
+    assert drawing.title == "mine uses 0.29 of theirs\u2019s thinking tokens (accuracy +1.0 points)"
     assert "0.29 \u00d7" in [text.get_text() for axes in drawing.figure.axes for text in axes.texts]
     assert drawing.figure.texts[0].get_text() == drawing.title
 
@@ -104,7 +104,7 @@ def test_the_finding_is_the_title_and_its_ratio_is_in_the_picture() -> None:
 @pytest.mark.parametrize("name", ["m$odel_1$", "/home/someone/models/" + "a-long-name-" * 9])
 def test_any_name_of_a_model_fits(name: str) -> None:
     with figures.settings():
-        drawing = plots.drawings([replace(TWO[0], label=name), TWO[1]], None, plots.NARROW)["curve"]
+        drawing = plots.drawings([replace(TWO[0], label=name), TWO[1]], plots.NARROW)["curve"]
         drawing.figure.draw_without_rendering()
     right = drawing.figure.bbox.x1
     assert all(text.get_window_extent().x1 <= right for text in drawing.figure.texts)

@@ -35,7 +35,7 @@ def accuracy_by_tokens(curves: Sequence[Curve], shown: Mapping[str, float]) -> s
         (label, value), *rest = sorted(shown.items(), key=lambda one: -one[1])
         first = f"{value:.2f} of {label}\u2019s thinking tokens (accuracy {_points(gains[label])} points)"
         more = [f"{value:.2f} of {label}\u2019s ({_points(gains[label])})" for label, value in rest]
-        return f"{ours.label} needs {formatting.listed([first, *more])}"
+        return f"{ours.label} uses {formatting.listed([first, *more])}"
     known = [point for point in ours.points if point.accuracy.known]
     if not known:
         return f"{ours.label} has no graded reply"

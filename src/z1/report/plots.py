@@ -49,22 +49,18 @@ class _Series:
     labels: tuple[str, ...] = ()
 
 
-def draw(curves: Sequence[Curve], ratios: Mapping[str, float] | None = None) -> dict[str, Picture]:
-    """The pictures by name; "difficulty" and "cutoff" only if a problem has steps.
-
-    `ratios` are those of the first model's thinking tokens to those of others, by label; by default those of the
-    models that are as often right.
-    """
+def draw(curves: Sequence[Curve]) -> dict[str, Picture]:
+    """The pictures by name; "difficulty" and "cutoff" only if a problem has steps."""
     with figures.settings():
-        wide, narrow = (drawings(curves, ratios, width) for width in (WIDE, NARROW))
+        wide, narrow = (drawings(curves, width) for width in (WIDE, NARROW))
         return {name: Picture(wide[name].title, wide[name].layout(), narrow[name].layout()) for name in wide}
 
 
-def drawings(curves: Sequence[Curve], ratios: Mapping[str, float] | None, width: float) -> dict[str, Drawing]:
+def drawings(curves: Sequence[Curve], width: float) -> dict[str, Drawing]:
     """The pictures, `width` inches wide; to be called within `figure.settings`."""
     graded = [one for one in curves if any(cell.accuracy.known for cell in one.cells)]
     found = {"difficulty": _difficulty(curves, width)} if any(one.head_cells for one in graded) else {}
-    ratios = findings.ratios(curves) if ratios is None else ratios
+    ratios = findings.ratios(curves)
     found["curve"] = _curve(curves, ratios, width)
     if graded:
         found["cutoff"] = _cutoff(graded, findings.accuracy_by_budget(graded, ratios), width)
@@ -119,7 +115,7 @@ def _curve(curves: Sequence[Curve], ratios: Mapping[str, float], width: float) -
         ticks = MaxNLocator(nbins=6 if is_wide else 5).tick_values(0, across)
         axes.set_xticks([tick for tick in ticks if 0 <= tick <= across])
         axes.xaxis.set_major_formatter(FuncFormatter(_count))
-        _as_percent(axes, *_reach(accuracy), above=25.0 * len(ratios) if axes is left else 0.0)
+        _as_percent(axes, *_reach(accuracy), above=25.0 * len(ratios) if is_wide or axes is left else 0.0)
         taken = _ratios(axes, curves, ratios) if axes is left else []
         _series(axes, [_Series(*row) for row in zip(x, accuracy, budgets, strict=True)], taken)
     return drawing

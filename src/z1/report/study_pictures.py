@@ -1,6 +1,6 @@
 """The pictures of a study, drawn from its numbers.
 
-All seeds of an arm are pooled, as in the tables. The ratios are those at matched accuracy.
+All seeds of an arm are pooled, as in the tables.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ from math import nan
 from typing import Any
 
 from z1.records import Interval
-from z1.report import findings
 from z1.report.load import Cell, Curve, Point
 from z1.report.study_page import Numbers, StudyPage, shown_arms
 
@@ -21,7 +20,7 @@ def draw(numbers: Numbers, settings: StudyPage) -> dict[str, bytes]:
 
     arms = sorted(shown_arms(numbers, settings), key=lambda arm: arm != numbers["reference"])
     curves = [_curve(arm, numbers) for arm in arms]
-    pictures = plots.draw(curves, _ratios(curves, numbers))
+    pictures = plots.draw(curves)
     files = {name: content for key, one in pictures.items() for name, content in one.files(key).items()}
     return {name: content for name, content in files.items() if name.endswith(".png")}
 
@@ -46,13 +45,3 @@ def _point(row: Mapping[str, Any]) -> Point:
 def _cell(row: Mapping[str, Any]) -> Cell:
     accuracy, thinking = (Interval(*row[key]) for key in ("accuracy", "thinking_tokens"))
     return Cell(row.get("thinking_budget"), row["steps"], row["n"], accuracy, thinking)
-
-
-def _ratios(curves: list[Curve], numbers: Numbers) -> dict[str, float]:
-    """At matched accuracy, of the arms that are about as often right as the reference."""
-    matched = {
-        one["against"]: one["thinking_ratio_at_matched_accuracy"][1]
-        for one in numbers["comparisons"]
-        if one["arm"] == curves[0].label
-    }
-    return {label: matched[label] for label in findings.ratios(curves) if label in matched}
