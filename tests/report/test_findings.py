@@ -42,10 +42,11 @@ def test_accuracy_by_tokens() -> None:
     both = {"long": 0.29, "full": 0.58}
     found = of([OURS, LONG, FULL], both)
     assert found == (
-        "mine uses 0.58 of full\u2019s thinking tokens (accuracy \u22122.0 points) and 0.29 of long\u2019s (+1.0)"
+        "mine uses 0.58\u00a0\u00d7\u00a0full\u2019s thinking tokens (accuracy \u22122.0 points) and "
+        "0.29\u00a0\u00d7\u00a0long\u2019s (+1.0)"
     )
     same = of([OURS, replace(LONG, points=OURS.points)], {"long": 1.0})
-    assert same == "mine uses 1.00 of long\u2019s thinking tokens (accuracy 0.0 points)"
+    assert same == "mine uses 1.00\u00a0\u00d7\u00a0long\u2019s thinking tokens (accuracy 0.0 points)"
     assert of([OURS], {}) == "mine: 40\u00a0% with 8.0 thinking tokens and 96\u00a0% with 29 thinking tokens"
     short = "mine: 96\u00a0% with 29 thinking tokens; short: 50\u00a0% with 0 thinking tokens"
     assert of([OURS, SHORT], {}) == short

@@ -96,7 +96,7 @@ TWO = (curve("mine", (8, 0.4, 8.0), (None, 0.96, 29.0)), curve("theirs", (None, 
 def test_the_finding_is_the_title_and_its_ratio_is_in_the_picture() -> None:
     with figures.settings():
         drawing = plots.drawings(TWO, plots.WIDE)["curve"]
-    assert drawing.title == "mine uses 0.29 of theirs\u2019s thinking tokens (accuracy +1.0 points)"
+    assert drawing.title == "mine uses 0.29\u00a0\u00d7\u00a0theirs\u2019s thinking tokens (accuracy +1.0 points)"
     assert "0.29 \u00d7" in [text.get_text() for axes in drawing.figure.axes for text in axes.texts]
     assert drawing.figure.texts[0].get_text() == drawing.title
 

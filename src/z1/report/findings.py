@@ -33,8 +33,8 @@ def accuracy_by_tokens(curves: Sequence[Curve], shown: Mapping[str, float]) -> s
     if shown:
         gains = {one.label: ours.head.accuracy.value - one.head.accuracy.value for one in others}
         (label, value), *rest = sorted(shown.items(), key=lambda one: -one[1])
-        first = f"{value:.2f} of {label}\u2019s thinking tokens (accuracy {_points(gains[label])} points)"
-        more = [f"{value:.2f} of {label}\u2019s ({_points(gains[label])})" for label, value in rest]
+        first = f"{value:.2f}\u00a0\u00d7\u00a0{label}\u2019s thinking tokens (accuracy {_points(gains[label])} points)"
+        more = [f"{value:.2f}\u00a0\u00d7\u00a0{label}\u2019s ({_points(gains[label])})" for label, value in rest]
         return f"{ours.label} uses {formatting.listed([first, *more])}"
     known = [point for point in ours.points if point.accuracy.known]
     if not known:
