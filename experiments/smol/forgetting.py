@@ -3,7 +3,8 @@
     python -m experiments.smol.forgetting --runs runs
 
 writes `runs/RUN/forgetting.json` beside the page for every trained model under `--runs`, and for the base. The text is
-the documentation inside Python's standard library, which no arm was trained on.
+the documentation inside Python's standard library. No arm was trained on it; *unrelated* was trained on other text about
+Python, so its loss is that of a kind of text that it knows.
 """
 
 from __future__ import annotations
@@ -41,7 +42,7 @@ FORM = "The final answer is"
 REPLY = 48
 """Maximum tokens of a reply to an instruction."""
 
-MODULES = ("argparse", "ast", "calendar", "cmd", "csv", "datetime", "difflib", "gettext", "heapq", "locale", "pdb")
+MODULES = ("argparse", "ast", "calendar", "cmd", "csv", "datetime", "difflib")
 
 CAPITALS = (
     "France Paris, Germany Berlin, Italy Rome, Spain Madrid, Portugal Lisbon, Greece Athens, Austria Vienna, "

@@ -382,7 +382,8 @@ def _forgetting(numbers: Mapping[str, Any]) -> str:
     ]
     note = (
         "Loss in nats a token on documentation of Python's standard library, and the share of short instructions that "
-        "are followed; *thinks first*: the share of replies to them that do not begin with the answer."
+        "are followed; *thinks first*: the share of replies to them that do not begin with the answer. *unrelated* was "
+        "trained on other text about Python, so its loss does not compare with those of the other arms."
     )
     return f"{note}\n\n" + table(["run", "loss", "instructions %", "thinks first %", "n"], rows) if rows else "Not run."
 
