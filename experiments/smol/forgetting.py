@@ -3,8 +3,8 @@
     python -m experiments.smol.forgetting --runs runs
 
 writes `runs/RUN/forgetting.json` beside the page for every trained model under `--runs`, and for the base. The text is
-the documentation inside Python's standard library. No arm was trained on it; *unrelated* was trained on other text about
-Python, so its loss is that of a kind of text that it knows.
+the documentation inside Python's standard library. No arm was trained on it; *unrelated* was trained on other text
+about Python, so its loss is that of a kind of text that it knows.
 """
 
 from __future__ import annotations
