@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from experiments.smol import answers, claims
+from experiments.smol import answers, brief, claims
 from experiments.smol.claims import Scores
 from experiments.smol.design import DESIGN
 from experiments.smol.engines import ENGINES
@@ -166,6 +166,20 @@ def adapters(study: Study, done: EvaluationFolders) -> list[dict[str, Any]]:
     return found
 
 
+def brief_thoughts(study: Study, done: EvaluationFolders) -> dict[str, list[dict[str, Any]]]:
+    """By arm: how often it thinks briefly about programs, beside *full* of its family, and is then right."""
+    folders = _measured(study, done, PROGRAMS)
+    found = {}
+    for family in ({one: one for one in CLAIMANTS}, ADAPTERS):
+        full = family["full"]
+        for arm in (family["z1"], family["shuffled"]):
+            if {arm, full} <= folders.keys():
+                steps = {name: one.steps or 0 for name, one in _problems(folders[arm][0]).items()}
+                ours, theirs = (_scores(folders[one], _is_right) for one in (arm, full))
+                found[arm] = brief.shares(ours, theirs, steps)
+    return found
+
+
 def _claims(seeds: Mapping[str, Scores], clusters: Mapping[str, str] | None = None) -> list[dict[str, Any]]:
     found = []
     for other, measure, name, bound in PRIMARY:
@@ -206,6 +220,7 @@ def page(study: Study, numbers: Mapping[str, Any]) -> str:
         "## Thinking against difficulty\n\n" + _difficulty(study, numbers),
         picture("curve", "accuracy against tokens") if numbers.get("curves") else "",
         "## Adapters\n\n" + _adapters(numbers),
+        "## Brief thoughts\n\n" + _brief(numbers),
         "## Forgetting\n\n" + _forgetting(numbers),
         "## Core-minutes\n\n" + _minutes(numbers),
         "## Not run\n\n" + _not_run(numbers["not_run"]),
@@ -375,6 +390,22 @@ def _engines(found: Mapping[str, Any]) -> str:
     )
 
 
+def _brief(numbers: Mapping[str, Any]) -> str:
+    rows = [
+        [arm, one["lines"], one["n"], *("" if one[key] is None else percent(one[key]) for key in brief.SHARES)]
+        for arm, found in numbers["brief"].items()
+        for one in found
+    ]
+    note = (
+        f"A thought is brief here if it has fewer than {brief.BRIEF} times the tokens of *full* (*full-adapter* for "
+        "the adapters) on the same program. Training rows of *shuffled* have brief and full thoughts for any program; "
+        "greedy decoding takes the likelier one. A model may choose brief thoughts where they suffice, so the last two "
+        "columns do not compare equal programs."
+    )
+    header = ["arm", "executed lines", "n", "brief thoughts %", "right after a brief one %", "right after another %"]
+    return f"{note}\n\n" + table(header, rows) if rows else "Not run."
+
+
 def _forgetting(numbers: Mapping[str, Any]) -> str:
     rows = [
         [name, f"{one['loss']:.3f}", percent(one["instructions"]), percent(one["thought"]), one["checks"]]
@@ -407,6 +438,7 @@ def make_numbers(study: Study, folder: Path, records: Path) -> tuple[dict[str, A
     texts = {path.parent.name: runs.read_json(path) for path in sorted(records.glob("*/forgetting.json"))}
     more = {"primary": primary(study, done), "adapters": adapters(study, done), "forgetting": texts}
     more |= {"rivals": rivals(study, done), "carry_over": carry_over(study, done)}
+    more["brief"] = brief_thoughts(study, done)
     for name in (ENGINES, DESIGN):
         if (HERE / name).is_file():
             more[Path(name).stem] = runs.read_json(HERE / name)

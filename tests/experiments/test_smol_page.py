@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from experiments.smol import answers, claims, forgetting, page
+from experiments.smol import answers, brief, claims, forgetting, page
 from z1 import pipeline, runs
 from z1 import study as studies
 from z1.evaluate import hash_answer
@@ -70,6 +70,18 @@ def test_seeds_that_differ_widen_the_interval() -> None:
     base = scores([0.5], [10])
     widths = [np.ptp(claims.compare(claims.accuracy_difference, ours, base).interval) for ours in (both, same)]
     assert widths[0] > widths[1]
+
+
+def test_brief_thoughts_are_counted_against_full_on_the_same_problem() -> None:
+    names = ["b", "a", "c"]  # the order of full differs
+    full = claims.Scores(["a", "b", "c"], np.array([[[100.0, 20, 50]], [[100, 20, 70]]]), np.ones((2, 1, 3)))
+    thought, right = np.array([[[13.0, 59, 36]], [[11, 60, 35]]]), np.array([[[1.0, 1, 0]], [[0, 0, 1]]])
+    every, long = brief.shares(claims.Scores(names, thought, right), full, {"a": 8, "b": 2, "c": 7})
+    assert [every[key][1] for key in brief.SHARES] == pytest.approx([3 / 6, 2 / 3, 1 / 3])
+    assert [long[key][1] for key in brief.SHARES] == pytest.approx([2 / 4, 1, 0])
+    assert (every["n"], long["n"]) == (3, 2)
+    none, _ = brief.shares(full, full, {"a": 8, "b": 2, "c": 7})
+    assert none["right_if_brief"] is None and none["brief"][1] == 0
 
 
 def test_a_page_without_runs_lists_every_arm_and_all_its_evaluations(tmp_path: Path) -> None:
