@@ -228,7 +228,7 @@ def page(study: Study, numbers: Mapping[str, Any]) -> str:
     return "\n\n".join(filter(None, parts)) + "\n"
 
 
-CUT = "GSM8K's test set, sampling at temperature 0.6, the hint on and off, arms with tags."
+CUT = "The other 819 problems of GSM8K's test set, sampling at temperature 0.6, the hint on and off, arms with tags."
 """What the plan names and the study's file does not have."""
 
 
