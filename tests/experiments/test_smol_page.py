@@ -138,7 +138,7 @@ def test_the_page_is_written_from_records_alone(tmp_path: Path) -> None:
     assert text.index("difficulty.png") < text.index("## What is built in") < text.index("## Primary claims")
     assert "| smol-z1-code | 3.500 | 20.0 [10.0, 30.0] | 60.0 [50.0, 70.0] | 107 |" in text
     assert "| SVAMP (the endpoint) | format |" in text and "| SVAMP (the endpoint) | shuffled |" not in text
-    assert "- shuffled: seed 1 (heldout-code-results, svamp, heldout-words-results); seed 2 (" in text
+    assert "- shuffled: seed 1 (heldout-code-results, svamp, heldout-words-results, gsm8k-test); seed 2 (" in text
     assert "all recorded models, in all: 9 core-minutes" in text
 
 
