@@ -62,7 +62,8 @@ BUILT_IN = """\
 - *full* writes every executed line. That z1 thinks less than *full* follows from the data; that it is as often right
   does not. *shuffled* has as many thoughts of each length as z1, given to problems at random.
 - Programs and their split are generated: an arm trained on code knows the kinds of program that it is tested on.
-- What SmolLM2 saw in its pretraining is unknown. No row, setting or checkpoint was chosen on SVAMP or GSM8K's test set."""
+- What SmolLM2 saw in its pretraining is unknown. No row, setting or checkpoint was chosen on SVAMP or GSM8K's
+  test set."""
 
 
 def carry_over(study: Study, done: EvaluationFolders) -> dict[str, Any]:
