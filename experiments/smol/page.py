@@ -133,52 +133,34 @@ def _clustered(one: Scores, clusters: Mapping[str, str]) -> tuple[float, float, 
     return paired.bootstrap(list(groups.values()))
 
 
-def primary(study: Study, done: EvaluationFolders) -> list[dict[str, Any]]:
-    """The primary claims whose arms are measured, each with its interval and whether it holds."""
-    folders = _measured(study, done, PROGRAMS)
-    return _claims({arm: _scores(folders[arm], _is_right) for arm in CLAIMANTS if arm in folders})
-
-
-def rivals(study: Study, done: EvaluationFolders) -> dict[str, dict[str, Any]]:
+def rivals(programs: Mapping[str, Scores]) -> dict[str, dict[str, Any]]:
     """By arm: the difference of accuracy and the thinking ratio of z1 to it on programs, without a budget."""
-    folders = _measured(study, done, PROGRAMS)
-    if "z1" not in folders:
-        return {}
-    ours, measures = _scores(folders["z1"], _is_right), (claims.accuracy_difference, claims.thinking_ratio)
-    theirs = {arm: _scores(folders[arm], _is_right) for arm in RIVALS if arm in folders}
+    measures = (claims.accuracy_difference, claims.thinking_ratio)
     return {
-        arm: {one.__name__: claims.compare(one, ours, found).interval for one in measures}
-        for arm, found in theirs.items()
+        arm: {one.__name__: claims.compare(one, programs["z1"], programs[arm]).interval for one in measures}
+        for arm in RIVALS
+        if {"z1", arm} <= programs.keys()
     }
 
 
-def adapters(study: Study, done: EvaluationFolders) -> list[dict[str, Any]]:
-    """The same claims for the arms with the adapter's recipe, on programs and on word problems."""
-    found = []
-    for name, data in (("programs", PROGRAMS), ("word problems", WORDS)):
-        folders = _measured(study, done, data)
-        is_right: Callable[[Attempt], bool] = _is_right
-        clusters = None
-        if data == WORDS and (z1 := folders.get(ADAPTERS["z1"])):
-            problems = _problems(z1[0])
-            is_right, clusters = _lenient(problems), _clusters(problems)
-        seeds = {role: _scores(folders[arm], is_right) for role, arm in ADAPTERS.items() if arm in folders}
-        found += [one | {"claim": f"{name}: {one['claim']}"} for one in _claims(seeds, clusters)]
-    return found
+def adapters(programs: Mapping[str, Scores], words: Mapping[str, list[Path]]) -> list[dict[str, Any]]:
+    """The primary claims for the arms with the adapter's recipe, on programs and on word problems."""
+    found = {"programs": _claims({role: programs[arm] for role, arm in ADAPTERS.items() if arm in programs})}
+    if z1 := words.get(ADAPTERS["z1"]):
+        problems = _problems(z1[0])
+        is_right = _lenient(problems)
+        read = {role: _scores(words[arm], is_right) for role, arm in ADAPTERS.items() if arm in words}
+        found["word problems"] = _claims(read, _clusters(problems))
+    return [one | {"claim": f"{name}: {one['claim']}"} for name, claimed in found.items() for one in claimed]
 
 
-def brief_thoughts(study: Study, done: EvaluationFolders) -> dict[str, list[dict[str, Any]]]:
+def brief_thoughts(programs: Mapping[str, Scores], steps: Mapping[str, int]) -> dict[str, list[dict[str, Any]]]:
     """By arm: how often it thinks briefly about programs, beside *full* of its family, and is then right."""
-    folders = _measured(study, done, PROGRAMS)
-    found = {}
-    for family in ({one: one for one in CLAIMANTS}, ADAPTERS):
-        full = family["full"]
-        for arm in (family["z1"], family["shuffled"]):
-            if {arm, full} <= folders.keys():
-                steps = {name: one.steps or 0 for name, one in _problems(folders[arm][0]).items()}
-                ours, theirs = (_scores(folders[one], _is_right) for one in (arm, full))
-                found[arm] = brief.shares(ours, theirs, steps)
-    return found
+    pairs = [("z1", "full"), ("shuffled", "full")]
+    pairs += [(ADAPTERS[arm], ADAPTERS[full]) for arm, full in pairs]
+    return {
+        arm: brief.shares(programs[arm], programs[full], steps) for arm, full in pairs if {arm, full} <= programs.keys()
+    }
 
 
 def _claims(seeds: Mapping[str, Scores], clusters: Mapping[str, str] | None = None) -> list[dict[str, Any]]:
@@ -437,9 +419,17 @@ def make_numbers(study: Study, folder: Path, records: Path) -> tuple[dict[str, A
     every = [one for one in studies.members(study, folder, records) if not one.model]
     minutes = {one.run.name: manifest["core_minutes"] for one in every if (manifest := one.manifest())}
     texts = {path.parent.name: runs.read_json(path) for path in sorted(records.glob("*/forgetting.json"))}
-    more = {"primary": primary(study, done), "adapters": adapters(study, done), "forgetting": texts}
-    more |= {"rivals": rivals(study, done), "carry_over": carry_over(study, done)}
-    more["brief"] = brief_thoughts(study, done)
+    folders = _measured(study, done, PROGRAMS)
+    programs = {arm: _scores(paths, _is_right) for arm, paths in folders.items()}
+    steps = {name: one.steps or 0 for paths in folders.values() for name, one in _problems(paths[0]).items()}
+    more = {
+        "primary": _claims({arm: programs[arm] for arm in CLAIMANTS if arm in programs}),
+        "rivals": rivals(programs),
+        "adapters": adapters(programs, _measured(study, done, WORDS)),
+        "brief": brief_thoughts(programs, steps),
+        "carry_over": carry_over(study, done),
+        "forgetting": texts,
+    }
     for name in (ENGINES, DESIGN):
         if (HERE / name).is_file():
             more[Path(name).stem] = runs.read_json(HERE / name)
